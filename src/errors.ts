@@ -1,0 +1,57 @@
+/**
+ * The one catalogue of errors. An error says what happened, where, why and what to do next; the command prints
+ * it as product text, the API throws it.
+ */
+export const EXIT = { done: 0, checkFailed: 1, usage: 2, internal: 70, interrupted: 130 } as const;
+
+const CATALOGUE = {
+  'E-USAGE': EXIT.usage,
+  'E-INPUT-MISSING': EXIT.usage,
+  'E-INPUT-UNREADABLE': EXIT.usage,
+  'E-MODEL-NOT-ONNX': EXIT.usage,
+  'E-MODEL-TRUNCATED': EXIT.usage,
+  'E-MODEL-INVALID': EXIT.usage,
+  'E-MODEL-OPSET': EXIT.usage,
+  'E-MODEL-RUNTIME': EXIT.usage,
+  'E-MODEL-NAN': EXIT.usage,
+  'E-EXTERNAL-MISSING': EXIT.usage,
+  'E-EXTERNAL-PATH': EXIT.usage,
+  'E-EXTERNAL-RANGE': EXIT.usage,
+  'E-OUTPUT-IS-INPUT': EXIT.usage,
+  'E-OUTPUT-UNWRITABLE': EXIT.usage,
+  'E-PROVIDER': EXIT.usage,
+  'E-SHAPE': EXIT.usage,
+  'E-NODE-UNKNOWN': EXIT.usage,
+  'E-NOT-YET': EXIT.usage,
+  'E-OUTPUTS-DIFFER': EXIT.checkFailed,
+  'E-GATE': EXIT.checkFailed,
+  'E-INTERNAL': EXIT.internal,
+} as const;
+
+export type ErrorCode = keyof typeof CATALOGUE;
+
+export interface ErrorDetails {
+  /** One sentence: what happened, naming the file, node or option. */
+  what: string;
+  /** Further facts as [label, text], printed aligned below: ['why', …], ['where', …], ['try', …]. */
+  facts?: readonly (readonly [label: string, text: string])[];
+  cause?: unknown;
+}
+
+export class PruneCompileError extends Error {
+  override readonly name = 'PruneCompileError';
+  readonly code: ErrorCode;
+  readonly exitCode: number;
+  readonly facts: readonly (readonly [string, string])[];
+
+  constructor(code: ErrorCode, details: ErrorDetails) {
+    super(details.what, details.cause === undefined ? undefined : { cause: details.cause });
+    this.code = code;
+    this.exitCode = CATALOGUE[code];
+    this.facts = details.facts ?? [];
+  }
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

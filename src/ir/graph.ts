@@ -1,0 +1,153 @@
+/**
+ * The graph the compiler works on: nodes in topological order, values that know their producer and their uses.
+ * Everything here is read-only to the outside; changes go through the Editor (editor.ts), which keeps uses right.
+ */
+import type { Tensor } from './tensor.js';
+
+/** A static extent, a symbolic one by name, or '' for an unknown one. */
+export type Dim = number | string;
+
+export type AttributeValue =
+  | { readonly kind: 'int'; readonly value: number }
+  | { readonly kind: 'ints'; readonly value: readonly number[] }
+  | { readonly kind: 'float'; readonly value: number }
+  | { readonly kind: 'floats'; readonly value: readonly number[] }
+  | { readonly kind: 'string'; readonly value: string }
+  | { readonly kind: 'tensor'; readonly value: Tensor }
+  | { readonly kind: 'other' };
+
+export type Attribute = AttributeValue & {
+  /** What the codec read, written again as it is when the attribute was not edited. */
+  readonly source?: object;
+}
+
+/** Input `index` of `node` reads the value. */
+export interface Use {
+  readonly node: Node;
+  readonly index: number;
+}
+
+export class Value {
+  name: string;
+  /** The node that computes it; undefined for graph inputs and initializers. */
+  producer: Node | undefined = undefined;
+  readonly uses: Use[] = [];
+  /** Nodes whose subgraphs read this value by name. */
+  readonly capturedBy: Node[] = [];
+  isGraphInput = false;
+  isGraphOutput = false;
+  /** A constant the compiler does not look into: sparse, string or 4-bit initializers. */
+  isOpaqueConstant = false;
+  /** Set for initializers (also those that are listed among the graph inputs). */
+  initializer: Tensor | undefined = undefined;
+  /** What the codec read for this initializer, written again as it is while `initializer` is unchanged. */
+  initializerSource: { readonly tensor: Tensor; readonly source: object } | undefined = undefined;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+}
+
+export class Node {
+  readonly opType: string;
+  /** '' for the default domain (ai.onnx). */
+  readonly domain: string;
+  /** May be empty: exporters need not name nodes. */
+  readonly name: string;
+  /** undefined where an optional input is left out. */
+  readonly inputs: (Value | undefined)[] = [];
+  readonly outputs: (Value | undefined)[] = [];
+  readonly attributes = new Map<string, Attribute>();
+  /** Whether the node has subgraphs (If, Loop, Scan). */
+  hasSubgraph = false;
+  /** What the codec read: doc string, metadata, unknown fields. */
+  source: object | undefined = undefined;
+
+  constructor(opType: string, domain: string, name: string) {
+    this.opType = opType;
+    this.domain = domain === 'ai.onnx' ? '' : domain;
+    this.name = name;
+  }
+
+  int(name: string, otherwise: number): number {
+    const attribute = this.attributes.get(name);
+    return attribute?.kind === 'int' ? attribute.value : otherwise;
+  }
+
+  float(name: string, otherwise: number): number {
+    const attribute = this.attributes.get(name);
+    return attribute?.kind === 'float' ? attribute.value : otherwise;
+  }
+
+  ints(name: string): readonly number[] | undefined {
+    const attribute = this.attributes.get(name);
+    return attribute?.kind === 'ints' ? attribute.value : undefined;
+  }
+
+  string(name: string, otherwise: string): string {
+    const attribute = this.attributes.get(name);
+    return attribute?.kind === 'string' ? attribute.value : otherwise;
+  }
+
+  tensor(name: string): Tensor | undefined {
+    const attribute = this.attributes.get(name);
+    return attribute?.kind === 'tensor' ? attribute.value : undefined;
+  }
+
+  /** The operator with its domain where that is not ai.onnx: `Conv`, `com.microsoft::FusedConv`. */
+  get qualifiedOp(): string {
+    return this.domain === '' ? this.opType : `${this.domain}::${this.opType}`;
+  }
+
+  /** A name for people: the node's own, or its operator and first output. */
+  get label(): string {
+    return this.name === '' ? `${this.qualifiedOp} -> ${this.outputs[0]?.name ?? '?'}` : this.name;
+  }
+}
+
+export class Graph {
+  readonly nodes: Node[] = [];
+  readonly values = new Map<string, Value>();
+  readonly inputs: Value[] = [];
+  readonly outputs: Value[] = [];
+  /** Version of the default operator domain. */
+  readonly opset: number;
+  /** Names the graph may not use for new values: those inside subgraphs. */
+  readonly reservedNames = new Set<string>();
+
+  constructor(opset: number) {
+    this.opset = opset;
+  }
+
+  value(name: string): Value {
+    let value = this.values.get(name);
+    if (value === undefined) {
+      value = new Value(name);
+      this.values.set(name, value);
+    }
+    return value;
+  }
+
+  *initializers(): Generator<Value & { initializer: Tensor }> {
+    for (const value of this.values.values()) {
+      if (hasInitializer(value)) yield value;
+    }
+  }
+
+  /** The node called `name`, or the one that computes the value called so. */
+  findNode(name: string): Node | undefined {
+    return this.nodes.find((node) => node.name === name) ?? this.values.get(name)?.producer;
+  }
+
+  freshName(wish: string): string {
+    const taken = (name: string) => this.values.has(name) || this.reservedNames.has(name);
+    if (!taken(wish)) return wish;
+    let count = 2;
+    while (taken(`${wish}_${count}`)) count++;
+    return `${wish}_${count}`;
+  }
+}
+
+export function hasInitializer(value: Value): value is Value & { initializer: Tensor } {
+  return value.initializer !== undefined;
+}

@@ -1,0 +1,137 @@
+/**
+ * A constant tensor: dtype, dims and a lazy view of its bytes (little-endian, row-major, as ONNX raw_data).
+ * Nothing is copied until somebody asks for typed values of unaligned bytes; slices are computed when read.
+ */
+import { Float16Array as HalfArray } from '@petamoriken/float16';
+
+/** ONNX TensorProto.DataType numbers; names for those the compiler computes with. */
+export const FLOAT = 1;
+export const UINT8 = 2;
+export const INT8 = 3;
+export const INT32 = 6;
+export const INT64 = 7;
+export const BOOL = 9;
+export const FLOAT16 = 10;
+export const DOUBLE = 11;
+export const BFLOAT16 = 16;
+
+/** Bytes of one element; undefined for strings and for types that pack several elements into a byte. */
+const ELEMENT_BYTES: Readonly<Record<number, number>> = {
+  1: 4, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8, 12: 4, 13: 8, 14: 8, 15: 16, 16: 2, 17: 1, 18: 1, 19: 1, 20: 1, 24: 1,
+};
+
+export function elementBytes(dataType: number): number | undefined {
+  return ELEMENT_BYTES[dataType];
+}
+
+export function isFloating(dataType: number): boolean {
+  return dataType === FLOAT || dataType === FLOAT16 || dataType === DOUBLE || dataType === BFLOAT16;
+}
+
+export function product(dims: readonly number[]): number {
+  return dims.reduce((total, dim) => total * dim, 1);
+}
+
+export class Tensor {
+  readonly dataType: number;
+  readonly dims: readonly number[];
+  readonly #load: () => Uint8Array;
+
+  /** `load` may be called several times and must give the same bytes; it throws when they cannot be had. */
+  constructor(dataType: number, dims: readonly number[], load: () => Uint8Array) {
+    this.dataType = dataType;
+    this.dims = dims;
+    this.#load = load;
+  }
+
+  static of(dataType: number, dims: readonly number[], bytes: Uint8Array): Tensor {
+    return new Tensor(dataType, dims, () => bytes);
+  }
+
+  /** Values are rounded once to the dtype. */
+  static fromNumbers(dataType: number, dims: readonly number[], values: ArrayLike<number>): Tensor {
+    return Tensor.of(dataType, dims, encodeNumbers(dataType, values));
+  }
+
+  get size(): number {
+    return product(this.dims);
+  }
+
+  get sizeBytes(): number {
+    return this.size * (elementBytes(this.dataType) ?? 0);
+  }
+
+  bytes(): Uint8Array {
+    return this.#load();
+  }
+
+  /**
+   * The values as numbers, for FLOAT, FLOAT16, BFLOAT16, DOUBLE and the integer types up to 64 bits (which must be safe
+   * integers or are clamped). A zero-copy view where dtype and alignment allow it: do not write to it.
+   */
+  numbers(): Float32Array | Float64Array {
+    return decodeNumbers(this.dataType, this.bytes());
+  }
+}
+
+function aligned(bytes: Uint8Array, elementSize: number): Uint8Array {
+  return bytes.byteOffset % elementSize === 0 ? bytes : bytes.slice();
+}
+
+function decodeNumbers(dataType: number, raw: Uint8Array): Float32Array | Float64Array {
+  const bytes = aligned(raw, elementBytes(dataType) ?? 1);
+  const { buffer, byteOffset, byteLength } = bytes;
+  switch (dataType) {
+    case FLOAT:
+      return new Float32Array(buffer, byteOffset, byteLength / 4);
+    case DOUBLE:
+      return new Float64Array(buffer, byteOffset, byteLength / 8);
+    case FLOAT16:
+      return Float32Array.from(new HalfArray(buffer, byteOffset, byteLength / 2));
+    case BFLOAT16: {
+      const words = new Uint16Array(buffer, byteOffset, byteLength / 2);
+      return new Float32Array(Uint32Array.from(words, (word) => word << 16).buffer);
+    }
+    case INT64: {
+      const big = new BigInt64Array(buffer, byteOffset, byteLength / 8);
+      const limit = Number.MAX_SAFE_INTEGER;
+      return Float64Array.from(big, (value) => Math.max(-limit, Math.min(limit, Number(value))));
+    }
+    case INT32:
+      return Float64Array.from(new Int32Array(buffer, byteOffset, byteLength / 4));
+    case INT8:
+      return Float64Array.from(new Int8Array(buffer, byteOffset, byteLength));
+    case UINT8:
+    case BOOL:
+      return Float64Array.from(bytes);
+    default:
+      throw new TypeError(`tensor values of data type ${dataType} are not numbers`);
+  }
+}
+
+function encodeNumbers(dataType: number, values: ArrayLike<number>): Uint8Array {
+  switch (dataType) {
+    case FLOAT:
+      return new Uint8Array(Float32Array.from(values).buffer);
+    case DOUBLE:
+      return new Uint8Array(Float64Array.from(values).buffer);
+    case FLOAT16:
+      return new Uint8Array(HalfArray.from(values).buffer);
+    case BFLOAT16:
+      return new Uint8Array(Uint16Array.from(new Uint32Array(Float32Array.from(values).buffer), roundToBfloat16).buffer);
+    case INT64:
+      return new Uint8Array(BigInt64Array.from(Array.from(values), BigInt).buffer);
+    case INT32:
+      return new Uint8Array(Int32Array.from(values).buffer);
+    case BOOL:
+    case UINT8:
+      return Uint8Array.from(values);
+    default:
+      throw new TypeError(`cannot make a tensor of data type ${dataType} from numbers`);
+  }
+}
+
+/** Round to nearest even on the upper 16 bits of a float32. */
+function roundToBfloat16(bits: number): number {
+  return (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16;
+}

@@ -1,0 +1,115 @@
+/** Tensors outside the model file: located and checked when the model is read, loaded when their bytes are asked for. */
+import { closeSync, openSync, readSync, realpathSync, statSync } from 'node:fs';
+import { dirname, isAbsolute, relative, resolve, sep } from 'node:path';
+import { messageOf, PruneCompileError } from '../errors.js';
+import type { TensorProto } from './proto.js';
+
+export interface DataRange {
+  readonly path: string;
+  readonly offset: number;
+  readonly length: number;
+}
+
+export class ExternalData {
+  readonly #folder: string | undefined;
+  readonly #sizes = new Map<string, number>();
+
+  /** `modelPath` is undefined for models that came as bytes: they cannot have external data. */
+  constructor(modelPath: string | undefined) {
+    this.#folder = modelPath === undefined ? undefined : dirname(resolve(modelPath));
+  }
+
+  /** Checks that the range exists and lies inside the model's folder, without reading it. */
+  locate(tensor: TensorProto, length: number): DataRange {
+    const entries = new Map((tensor.externalData ?? []).map(({ key, value }) => [key, value ?? '']));
+    const location = entries.get('location') ?? '';
+    const path = this.#resolve(tensor, location);
+    const offset = Number(entries.get('offset') ?? 0);
+    const stated = Number(entries.get('length') ?? length);
+    const size = this.#size(tensor, path, location);
+    if (!Number.isSafeInteger(offset) || offset < 0 || stated !== length || offset + length > size) {
+      throw new PruneCompileError('E-EXTERNAL-RANGE', {
+        what: `tensor ${tensor.name} does not fit its external data file ${location}`,
+        facts: [
+          ['why', `it needs bytes ${offset} to ${offset + length} (length entry: ${stated}) of a file of ${size} bytes`],
+          ['try', 'copy the data file again, complete, beside the model'],
+        ],
+      });
+    }
+    return { path, offset, length };
+  }
+
+  read({ path, offset, length }: DataRange): Uint8Array {
+    const bytes = new Uint8Array(length);
+    const file = openSync(path, 'r');
+    try {
+      let done = 0;
+      while (done < length) {
+        const count = readSync(file, bytes, done, Math.min(length - done, 2 ** 30), offset + done);
+        if (count === 0) throw new Error('the file ended early');
+        done += count;
+      }
+    } catch (error) {
+      throw new PruneCompileError('E-EXTERNAL-RANGE', { what: `cannot read ${path}: ${messageOf(error)}`, cause: error });
+    } finally {
+      closeSync(file);
+    }
+    return bytes;
+  }
+
+  #resolve(tensor: TensorProto, location: string): string {
+    if (this.#folder === undefined) {
+      throw new PruneCompileError('E-EXTERNAL-MISSING', {
+        what: `tensor ${tensor.name} is external data (${location}), but the model was given as bytes`,
+        facts: [['try', 'give the path of the model file instead']],
+      });
+    }
+    const path = resolve(this.#folder, location);
+    const outside = (folder: string, file: string) => {
+      const inside = relative(folder, file);
+      return inside === '' || inside === '..' || inside.startsWith(`..${sep}`) || isAbsolute(inside);
+    };
+    const escapes =
+      location === '' || isAbsolute(location) || outside(this.#folder, path) || this.#linksOutside(path, outside);
+    if (escapes) {
+      throw new PruneCompileError('E-EXTERNAL-PATH', {
+        what: `tensor ${tensor.name} wants external data from outside the model's folder: "${location}"`,
+        facts: [
+          ['why', 'a model may only read files beside it; anything else could leak or clobber your files'],
+          ['try', 'move the data file beside the model and export again'],
+        ],
+      });
+    }
+    return path;
+  }
+
+  #linksOutside(path: string, outside: (folder: string, file: string) => boolean): boolean {
+    try {
+      return outside(realpathSync(this.#folder ?? ''), realpathSync(path));
+    } catch {
+      return false; // missing: #size reports it
+    }
+  }
+
+  #size(tensor: TensorProto, path: string, location: string): number {
+    let size = this.#sizes.get(path);
+    if (size === undefined) {
+      try {
+        const stat = statSync(path);
+        if (!stat.isFile()) throw new Error('it is not a file');
+        size = stat.size;
+      } catch (error) {
+        throw new PruneCompileError('E-EXTERNAL-MISSING', {
+          what: `the external data file ${location} is missing`,
+          facts: [
+            ['where', `tensor ${tensor.name} wants it at ${path}`],
+            ['try', 'copy the file beside the model; the two belong together'],
+          ],
+          cause: error,
+        });
+      }
+      this.#sizes.set(path, size);
+    }
+    return size;
+  }
+}

@@ -1,0 +1,211 @@
+/** ONNX bytes -> Model: decodes without losing a field and builds the IR graph. Nothing is computed yet. */
+import { readFileSync, statSync } from 'node:fs';
+import protobuf from 'protobufjs';
+import { messageOf, PruneCompileError } from '../errors.js';
+import { type Attribute, Graph, Node } from '../ir/graph.js';
+import { ExternalData } from './external-data.js';
+import { type AttributeProto, AttributeType, type GraphProto, type ModelProto, type NodeProto, toClampedNumber } from './proto.js';
+import { ModelType } from './schema.js';
+import { isExternal, readTensor } from './tensors.js';
+
+/** Versions of the default operator domain whose operators the rules describe. */
+export const OPSETS = { oldest: 7, newest: 25 } as const;
+
+export interface Model {
+  /** Where it was read from; undefined when it came as bytes. */
+  readonly path: string | undefined;
+  /** Size of the model file plus its external data, in bytes. */
+  readonly sizeBytes: number;
+  readonly proto: ModelProto;
+  readonly graph: Graph;
+  /** Whether any tensor was external data: then it is written so again. */
+  readonly hasExternalData: boolean;
+  readonly externalBytes: number;
+}
+
+/** Reads a model from a file or from bytes. Throws E-INPUT-…, E-MODEL-… and E-EXTERNAL-… errors. */
+export function readModel(source: string | Uint8Array): Model {
+  const path = typeof source === 'string' ? source : undefined;
+  const bytes = typeof source === 'string' ? readInput(source) : source;
+  const name = path ?? 'the model';
+  const proto = decodeModel(bytes, name);
+  const opset = checkOpset(proto, name);
+  const graph = new Graph(opset);
+  const external = new ExternalData(path);
+  const counted = { bytes: 0 };
+  buildGraph(graph, proto.graph ?? {}, external, counted);
+  return {
+    path,
+    sizeBytes: bytes.length + counted.bytes,
+    externalBytes: counted.bytes,
+    proto,
+    graph,
+    hasExternalData: counted.bytes > 0,
+  };
+}
+
+function readInput(path: string): Uint8Array {
+  try {
+    if (statSync(path).isDirectory()) throw new Error('it is a directory');
+    return readFileSync(path);
+  } catch (error) {
+    const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+    throw new PruneCompileError(missing ? 'E-INPUT-MISSING' : 'E-INPUT-UNREADABLE', {
+      what: missing ? `there is no file ${path}` : `cannot read ${path}: ${messageOf(error)}`,
+      facts: [['try', 'the path of an .onnx file']],
+      cause: error,
+    });
+  }
+}
+
+export function decodeModel(bytes: Uint8Array, name: string): ModelProto {
+  const notOnnx = (why: string, cause?: unknown) =>
+    new PruneCompileError('E-MODEL-NOT-ONNX', {
+      what: `${name} is not an ONNX model`,
+      facts: [
+        ['why', why],
+        ['try', 'a file written by torch.onnx.export, tf2onnx or another ONNX exporter'],
+      ],
+      cause,
+    });
+  if (bytes.length === 0) throw notOnnx('it is empty');
+  let model: ModelProto;
+  try {
+    const reader = protobuf.Reader.create(bytes);
+    reader.discardUnknown = false;
+    model = ModelType.decode(reader) as unknown as ModelProto;
+  } catch (error) {
+    // ir_version comes first in what every exporter writes: bytes 08 NN (field 1, varint).
+    if (bytes[0] !== 0x08) throw notOnnx(`its bytes are not a protobuf message (${messageOf(error)})`, error);
+    throw new PruneCompileError('E-MODEL-TRUNCATED', {
+      what: `${name} is damaged or incomplete`,
+      facts: [
+        ['why', `it begins like an ONNX model but cannot be decoded: ${messageOf(error)}`],
+        ['try', 'copy or download the file again and compare its size'],
+      ],
+      cause: error,
+    });
+  }
+  if (model.graph === undefined || model.opsetImport === undefined || model.opsetImport.length === 0)
+    throw notOnnx('it has no graph or names no operator set');
+  return model;
+}
+
+function checkOpset(proto: ModelProto, name: string): number {
+  const entry = proto.opsetImport?.find(({ domain }) => domain === undefined || domain === '' || domain === 'ai.onnx');
+  const opset = Number(entry?.version ?? 0);
+  if (opset < OPSETS.oldest || opset > OPSETS.newest) {
+    throw new PruneCompileError('E-MODEL-OPSET', {
+      what: entry === undefined ? `${name} uses no operators of the ai.onnx domain` : `${name} uses opset ${opset}`,
+      facts: [
+        ['why', `the operators of opsets ${OPSETS.oldest} to ${OPSETS.newest} are known; others may mean something else`],
+        ['try', 'export again with opset_version=17, or convert with onnx.version_converter'],
+      ],
+    });
+  }
+  return opset;
+}
+
+function buildGraph(graph: Graph, proto: GraphProto, external: ExternalData, counted: { bytes: number }): void {
+  for (const tensor of proto.initializer ?? []) {
+    const value = graph.value(tensor.name ?? '');
+    const read = readTensor(tensor, external);
+    value.initializer = read;
+    if (read === undefined) value.isOpaqueConstant = true;
+    else value.initializerSource = { tensor: read, source: tensor };
+    if (isExternal(tensor)) counted.bytes += read?.sizeBytes ?? 0;
+  }
+  for (const sparse of proto.sparseInitializer ?? []) graph.value(sparse.values?.name ?? '').isOpaqueConstant = true;
+  for (const input of proto.input ?? []) {
+    const value = graph.value(input.name ?? '');
+    value.isGraphInput = true;
+    graph.inputs.push(value);
+  }
+  for (const node of proto.node ?? []) addNode(graph, node, external);
+  for (const output of proto.output ?? []) {
+    const value = graph.value(output.name ?? '');
+    value.isGraphOutput = true;
+    graph.outputs.push(value);
+  }
+}
+
+function addNode(graph: Graph, proto: NodeProto, external: ExternalData): void {
+  const node = new Node(proto.opType ?? '', proto.domain ?? '', proto.name ?? '');
+  node.source = proto;
+  for (const [index, name] of (proto.input ?? []).entries()) {
+    const value = name === '' ? undefined : graph.value(name);
+    node.inputs.push(value);
+    value?.uses.push({ node, index });
+  }
+  for (const name of proto.output ?? []) {
+    const value = name === '' ? undefined : graph.value(name);
+    node.outputs.push(value);
+    if (value !== undefined) value.producer = node;
+  }
+  for (const attribute of proto.attribute ?? []) {
+    node.attributes.set(attribute.name ?? '', readAttribute(attribute, external));
+    for (const subgraph of [attribute.g, ...(attribute.graphs ?? [])]) {
+      if (subgraph === undefined) continue;
+      node.hasSubgraph = true;
+      for (const name of capturedNames(subgraph, graph.reservedNames)) {
+        const value = graph.value(name);
+        if (!value.capturedBy.includes(node)) value.capturedBy.push(node);
+      }
+    }
+  }
+  graph.nodes.push(node);
+}
+
+function readAttribute(proto: AttributeProto, external: ExternalData): Attribute {
+  const source = proto;
+  if (proto.refAttrName !== undefined) return { kind: 'other', source };
+  // Writers before IR 4 may leave the type out; the field that is set tells it.
+  switch (proto.type ?? guessType(proto)) {
+    case AttributeType.INT:
+      return { kind: 'int', value: toClampedNumber(proto.i ?? 0), source };
+    case AttributeType.INTS:
+      return { kind: 'ints', value: (proto.ints ?? []).map(toClampedNumber), source };
+    case AttributeType.FLOAT:
+      return { kind: 'float', value: proto.f ?? 0, source };
+    case AttributeType.FLOATS:
+      return { kind: 'floats', value: proto.floats ?? [], source };
+    case AttributeType.STRING:
+      return { kind: 'string', value: Buffer.from(proto.s ?? []).toString('utf8'), source };
+    case AttributeType.TENSOR: {
+      const tensor = proto.t === undefined ? undefined : readTensor(proto.t, external);
+      return tensor === undefined ? { kind: 'other', source } : { kind: 'tensor', value: tensor, source };
+    }
+    default:
+      return { kind: 'other', source };
+  }
+}
+
+function guessType(proto: AttributeProto): number {
+  if (proto.ints !== undefined && proto.ints.length > 0) return AttributeType.INTS;
+  if (proto.floats !== undefined && proto.floats.length > 0) return AttributeType.FLOATS;
+  if (Object.hasOwn(proto, 'i')) return AttributeType.INT;
+  if (Object.hasOwn(proto, 'f')) return AttributeType.FLOAT;
+  if (Object.hasOwn(proto, 's')) return AttributeType.STRING;
+  return proto.t === undefined ? AttributeType.UNDEFINED : AttributeType.TENSOR;
+}
+
+/** Names that a subgraph (and its own subgraphs) reads from outside; every name it defines goes to `reserved`. */
+function capturedNames(graph: GraphProto, reserved: Set<string>): Set<string> {
+  const defined = new Set<string>();
+  const read = new Set<string>();
+  for (const { name } of [...(graph.input ?? []), ...(graph.initializer ?? [])]) defined.add(name ?? '');
+  for (const { values } of graph.sparseInitializer ?? []) defined.add(values?.name ?? '');
+  for (const node of graph.node ?? []) {
+    for (const name of node.input ?? []) read.add(name);
+    for (const attribute of node.attribute ?? []) {
+      for (const inner of [attribute.g, ...(attribute.graphs ?? [])]) {
+        if (inner !== undefined) for (const name of capturedNames(inner, reserved)) read.add(name);
+      }
+    }
+    for (const name of node.output ?? []) defined.add(name);
+  }
+  for (const { name } of graph.output ?? []) read.add(name ?? '');
+  for (const name of defined) reserved.add(name);
+  return new Set([...read].filter((name) => name !== '' && !defined.has(name)));
+}
+

@@ -1,0 +1,224 @@
+/** Model -> ONNX bytes and files. What was not edited is written from what was read, field for field. */
+import { closeSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { messageOf, PruneCompileError } from '../errors.js';
+import type { Attribute, Dim, Graph, Node, Value } from '../ir/graph.js';
+import type { Tensor } from '../ir/tensor.js';
+import { type AttributeProto, AttributeType, type DimensionProto, type GraphProto, type ModelProto, type NodeProto, type TensorProto, type ValueInfoProto } from './proto.js';
+import type { Model } from './read.js';
+import { ModelType } from './schema.js';
+import { writeTensor } from './tensors.js';
+
+/** A protobuf message cannot be larger than 2 GiB; leave room for the graph itself. */
+const LARGEST_MESSAGE = 2 ** 31 - 2 ** 26;
+/** Smaller tensors stay in the model file: they carry shapes, and ONNX Runtime wants those inline. */
+const SMALLEST_EXTERNAL = 1024;
+
+export type Shapes = ReadonlyMap<string, readonly Dim[]>;
+
+export interface WriteOptions {
+  /** Shapes of the edited graph: value_info is brought up to date with them; without them stale entries are dropped. */
+  shapes?: Shapes;
+  /** Keys added to (or replaced in) the model's metadata. */
+  metadata?: Readonly<Record<string, string>>;
+}
+
+/** The bytes of the model as one message. Throws when it would pass 2 GiB. */
+export function encodeModel(model: Model, options: WriteOptions = {}): Uint8Array {
+  return encodeProto(modelProto(model, options, writeTensor));
+}
+
+export function encodeProto(proto: ModelProto): Uint8Array {
+  return ModelType.encode(proto as unknown as Parameters<typeof ModelType.encode>[0]).finish();
+}
+
+/**
+ * Writes the model to `path` (and `path`.data where the input had external data or the message would pass 2 GiB).
+ * Files are written beside their destination and renamed, so that a crash leaves nothing half-written.
+ * Returns the total size in bytes.
+ */
+export function writeModel(model: Model, path: string, options: WriteOptions = {}): number {
+  const weightBytes = [...model.graph.initializers()].reduce((total, { initializer }) => total + initializer.sizeBytes, 0);
+  if (!model.hasExternalData && weightBytes < LARGEST_MESSAGE)
+    return writeFiles([{ path, chunks: [encodeModel(model, options)] }]);
+
+  const dataPath = `${path}.data`;
+  const tensors: Tensor[] = [];
+  let offset = 0;
+  const proto = modelProto(model, options, (name, tensor) => {
+    if (tensor.sizeBytes < SMALLEST_EXTERNAL) return writeTensor(name, tensor);
+    const entry = externalTensor(name, tensor, basename(dataPath), offset);
+    tensors.push(tensor);
+    offset += tensor.sizeBytes;
+    return entry;
+  });
+  const main = { path, chunks: [encodeProto(proto)] };
+  if (tensors.length === 0) return writeFiles([main]);
+  return writeFiles([{ path: dataPath, chunks: lazyBytes(tensors) }, main]);
+}
+
+function* lazyBytes(tensors: readonly Tensor[]): Generator<Uint8Array> {
+  for (const tensor of tensors) yield tensor.bytes();
+}
+
+function externalTensor(name: string, tensor: Tensor, location: string, offset: number): TensorProto {
+  return {
+    dims: [...tensor.dims],
+    dataType: tensor.dataType,
+    name,
+    externalData: [
+      { key: 'location', value: location },
+      { key: 'offset', value: String(offset) },
+      { key: 'length', value: String(tensor.sizeBytes) },
+    ],
+    dataLocation: 1,
+  };
+}
+
+/** Writes all files beside their destinations, then renames them: either all are there or none. Returns total bytes. */
+export function writeFiles(files: readonly { path: string; chunks: Iterable<Uint8Array> }[]): number {
+  let total = 0;
+  const pending: { from: string; to: string }[] = [];
+  try {
+    for (const { path, chunks } of files) {
+      const from = join(dirname(path), `.${basename(path)}.${process.pid}.tmp`);
+      pending.push({ from, to: path });
+      const file = openSync(from, 'w');
+      try {
+        for (const chunk of chunks) {
+          for (let at = 0; at < chunk.length; ) at += writeSync(file, chunk, at, Math.min(chunk.length - at, 2 ** 30));
+          total += chunk.length;
+        }
+      } finally {
+        closeSync(file);
+      }
+    }
+    for (const { from, to } of pending) renameSync(from, to);
+  } catch (error) {
+    for (const { from } of pending) rmSync(from, { force: true });
+    if (error instanceof PruneCompileError) throw error;
+    throw new PruneCompileError('E-OUTPUT-UNWRITABLE', {
+      what: `cannot write ${files.at(-1)?.path ?? 'the output'}`,
+      facts: [
+        ['why', messageOf(error)],
+        ['try', '--output with a path in a folder you may write to'],
+      ],
+      cause: error,
+    });
+  }
+  return total;
+}
+
+function modelProto(
+  model: Model,
+  options: WriteOptions,
+  write: (name: string, tensor: Tensor) => TensorProto,
+): ModelProto {
+  const source = model.proto;
+  const metadata = Object.entries(options.metadata ?? {});
+  const others = (source.metadataProps ?? []).filter(({ key }) => !metadata.some(([name]) => name === key));
+  return withFields(source, {
+    graph: graphProto(model.graph, source.graph ?? {}, options.shapes, model.hasExternalData, write),
+    ...(metadata.length > 0
+      ? { metadataProps: [...others, ...metadata.map(([key, value]) => ({ key, value }))] }
+      : {}),
+  });
+}
+
+function graphProto(
+  graph: Graph,
+  source: GraphProto,
+  shapes: Shapes | undefined,
+  rewriteExternal: boolean,
+  write: (name: string, tensor: Tensor) => TensorProto,
+): GraphProto {
+  const known = new Set<string>();
+  const initializer: TensorProto[] = [];
+  const add = (value: Value) => {
+    const tensor = value.initializer;
+    if (tensor === undefined) return;
+    known.add(value.name);
+    const original = value.initializerSource?.tensor === tensor ? (value.initializerSource.source as TensorProto) : undefined;
+    // An external tensor is written anew even when unchanged: its file is the input's.
+    initializer.push(original !== undefined && !(rewriteExternal && original.dataLocation === 1) ? original : write(value.name, tensor));
+  };
+  for (const proto of source.initializer ?? []) {
+    const value = graph.values.get(proto.name ?? '');
+    if (value?.isOpaqueConstant === true) initializer.push(proto);
+    else if (value !== undefined) add(value);
+  }
+  for (const value of graph.initializers()) if (!known.has(value.name)) add(value);
+
+  const inputProtos = new Map((source.input ?? []).map((proto) => [proto.name, proto]));
+  return withFields(source, {
+    node: graph.nodes.map(nodeProto),
+    initializer,
+    input: graph.inputs.map((value) => inputProto(inputProtos.get(value.name) ?? { name: value.name }, value)),
+    ...(source.valueInfo === undefined
+      ? {}
+      : { valueInfo: source.valueInfo.flatMap((proto) => valueInfo(proto, graph, shapes)) }),
+  });
+}
+
+/** A graph input that is also an initializer follows the initializer's shape. */
+function inputProto(proto: ValueInfoProto, value: Value): ValueInfoProto {
+  return value.initializer === undefined ? proto : withDims(proto, value.initializer.dims);
+}
+
+function valueInfo(proto: ValueInfoProto, graph: Graph, shapes: Shapes | undefined): ValueInfoProto[] {
+  const value = graph.values.get(proto.name ?? '');
+  if (value === undefined) return [];
+  const dims = value.initializer?.dims ?? shapes?.get(value.name);
+  return dims === undefined ? (shapes === undefined ? [proto] : []) : [withDims(proto, dims)];
+}
+
+function withDims(proto: ValueInfoProto, dims: readonly Dim[]): ValueInfoProto {
+  const tensorType = proto.type?.tensorType;
+  const before = tensorType?.shape?.dim;
+  if (proto.type === undefined || tensorType === undefined || before === undefined || before.length !== dims.length) return proto;
+  const changed = dims.some((dim, index) => typeof dim === 'number' && before[index]?.dimValue !== undefined && Number(before[index].dimValue) !== dim);
+  if (!changed) return proto;
+  const dim: DimensionProto[] = before.map((entry, index) => {
+    const now = dims[index];
+    return typeof now === 'number' && entry.dimValue !== undefined ? withFields(entry, { dimValue: now }) : entry;
+  });
+  const shape = withFields(tensorType.shape ?? {}, { dim });
+  return withFields(proto, { type: withFields(proto.type, { tensorType: withFields(tensorType, { shape }) }) });
+}
+
+function nodeProto(node: Node): NodeProto {
+  const names = (values: readonly (Value | undefined)[]) => values.map((value) => value?.name ?? '');
+  return withFields((node.source ?? { name: node.name, opType: node.opType, domain: node.domain }) as NodeProto, {
+    input: names(node.inputs),
+    output: names(node.outputs),
+    attribute: [...node.attributes].map(([name, attribute]) => attributeProto(name, attribute)),
+  });
+}
+
+function attributeProto(name: string, attribute: Attribute): AttributeProto {
+  if (attribute.source !== undefined) return attribute.source;
+  switch (attribute.kind) {
+    case 'int':
+      return { name, type: AttributeType.INT, i: attribute.value };
+    case 'ints':
+      return { name, type: AttributeType.INTS, ints: [...attribute.value] };
+    case 'float':
+      return { name, type: AttributeType.FLOAT, f: attribute.value };
+    case 'floats':
+      return { name, type: AttributeType.FLOATS, floats: [...attribute.value] };
+    case 'string':
+      return { name, type: AttributeType.STRING, s: Buffer.from(attribute.value) };
+    case 'tensor':
+      return { name, type: AttributeType.TENSOR, t: writeTensor('', attribute.value) };
+    case 'other':
+      throw new Error(`attribute ${name} was not read from a file and cannot be written`);
+  }
+}
+
+/** A copy of the message with some fields replaced; unknown fields come along. */
+function withFields<Message extends object>(message: Message, fields: Partial<Message>): Message {
+  const copy = Object.assign(Object.create(Object.getPrototypeOf(message) as object) as Message, message, fields);
+  const unknowns = (message as { $unknowns?: Uint8Array[] }).$unknowns;
+  if (unknowns !== undefined) Object.defineProperty(copy, '$unknowns', { value: unknowns, enumerable: false });
+  return copy;
+}

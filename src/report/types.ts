@@ -1,0 +1,124 @@
+/** The one report object. Everything the command prints, and every `--json`, is drawn from it. */
+import type { Provider } from '../runtime/session.js';
+
+export const REPORT_SCHEMA = 1;
+
+/** What a pass did, or why it could not. */
+export interface Remark {
+  readonly pass: string;
+  readonly kind: 'applied' | 'missed';
+  /** Label of the node it is about; absent for remarks about the whole model. */
+  readonly node?: string;
+  readonly message: string;
+  /** Channels removed, or kept although they were dead: remarks are sorted by it. */
+  readonly channels?: number;
+}
+
+/** Counts of one model. */
+export interface ModelFigures {
+  /** Elements of floating-point constants that nodes read. */
+  readonly parameters: number;
+  /** Of those, exactly zero. */
+  readonly zeros: number;
+  /** Multiply-accumulates of Conv, Gemm and MatMul at `macsShape`; undefined when shapes stay unknown. */
+  readonly macs: number | undefined;
+  /** Model file plus external data, in bytes. */
+  readonly sizeBytes: number;
+  /** Output channels of all Conv, Gemm and MatMul nodes with constant weights. */
+  readonly channels: number;
+  readonly nodes: number;
+}
+
+/** One layer with constant weights, before and after; counts of channels. */
+export interface LayerFigures {
+  readonly node: string;
+  readonly opType: string;
+  readonly inputChannels: number;
+  readonly outputChannels: number;
+  /** Undefined when the layer is gone. */
+  readonly keptInputChannels: number | undefined;
+  readonly keptOutputChannels: number | undefined;
+  /** Share of exactly zero weights before. */
+  readonly sparsity: number;
+}
+
+export interface StepTime {
+  readonly step: string;
+  readonly ms: number;
+}
+
+export interface VerificationCase {
+  readonly shapes: Readonly<Record<string, readonly number[]>>;
+  readonly seed: number;
+  /** Largest |a - b| over all outputs, divided by the largest |a| of that output. */
+  readonly difference: number;
+}
+
+export interface Verification {
+  readonly equal: boolean;
+  /** The largest difference of all cases. */
+  readonly difference: number;
+  /** What was allowed, and from what it follows. */
+  readonly bound: number;
+  readonly noise: number;
+  readonly boundReason: string;
+  readonly cases: readonly VerificationCase[];
+  /** Node or output where the worst difference was, when not equal. */
+  readonly worstOutput?: string;
+  readonly notes: readonly string[];
+}
+
+export interface Contender {
+  readonly name: string;
+  readonly medianMs: number;
+  readonly meanMs: number;
+  readonly sdMs: number;
+  /** Bootstrap 95 % interval of the median. */
+  readonly interval: readonly [low: number, high: number];
+  readonly samplesMs: readonly number[];
+}
+
+/** `baseline` time / `contender` time; above 1 the contender is faster. */
+export interface Comparison {
+  readonly baseline: string;
+  readonly contender: string;
+  readonly speedup: number;
+  readonly interval: readonly [low: number, high: number];
+  /** Paired over rounds. */
+  readonly t: number;
+  readonly degreesOfFreedom: number;
+  readonly p: number;
+  /** 'faster', 'slower' or 'no significant difference'. */
+  readonly verdict: 'faster' | 'slower' | 'no significant difference';
+}
+
+export interface Benchmark {
+  readonly provider: Provider;
+  readonly threads: number;
+  readonly rounds: number;
+  readonly warmUps: number;
+  readonly shapes: Readonly<Record<string, readonly number[]>>;
+  readonly contenders: readonly Contender[];
+  readonly comparisons: readonly Comparison[];
+  readonly notes: readonly string[];
+}
+
+export interface CompileReport {
+  readonly schema: typeof REPORT_SCHEMA;
+  readonly tool: { readonly name: string; readonly version: string };
+  readonly input: string;
+  readonly output: string | undefined;
+  readonly options: Readonly<Record<string, unknown>>;
+  /** False when there was nothing to do: the output is then the input. */
+  readonly changed: boolean;
+  readonly before: ModelFigures;
+  readonly after: ModelFigures;
+  /** Shapes of the inputs that MACs are counted at. */
+  readonly macsShape: Readonly<Record<string, readonly number[]>>;
+  readonly layers: readonly LayerFigures[];
+  readonly remarks: readonly Remark[];
+  readonly edits: readonly string[];
+  readonly steps: readonly StepTime[];
+  readonly verification?: Verification;
+  readonly benchmarks?: readonly Benchmark[];
+}

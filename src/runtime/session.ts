@@ -1,0 +1,69 @@
+/** ONNX Runtime sessions: the only file that creates them. Execution providers are asked for by name and never swapped. */
+import * as ort from 'onnxruntime-node';
+import { messageOf, PruneCompileError } from '../errors.js';
+
+export const PROVIDERS = ['cpu', 'webgpu', 'cuda', 'tensorrt'] as const;
+export type Provider = (typeof PROVIDERS)[number];
+
+export interface SessionOptions {
+  /** Default cpu. */
+  provider?: Provider;
+  /** Intra-op threads; default 1. */
+  threads?: number;
+  /** Graph optimisations of ONNX Runtime; default true. */
+  optimize?: boolean;
+}
+
+/** How to get a provider that does not load. */
+const HELP: Readonly<Record<Provider, string>> = {
+  cpu: 'npm ci (the CPU provider is inside onnxruntime-node)',
+  webgpu: 'a machine with a Vulkan, Metal or D3D12 driver; on Linux the package libvulkan1 and a driver',
+  cuda: 'ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node --ignore-scripts=false, on a machine with an NVIDIA driver',
+  tensorrt: 'the CUDA files (see --providers cuda) and an installed TensorRT',
+};
+
+/** Providers that onnxruntime-node says are bundled; others may still load when their files lie beside it. */
+export function bundledProviders(): string[] {
+  return ort.listSupportedBackends().map(({ name }) => name);
+}
+
+/** A model file by path (external data is found beside it) or a whole model as bytes. */
+export async function createSession(model: string | Uint8Array, options: SessionOptions = {}): Promise<ort.InferenceSession> {
+  const provider = options.provider ?? 'cpu';
+  const sessionOptions: ort.InferenceSession.SessionOptions = {
+    executionProviders: [provider],
+    graphOptimizationLevel: options.optimize === false ? 'disabled' : 'all',
+    intraOpNumThreads: options.threads ?? 1,
+    interOpNumThreads: 1,
+    logSeverityLevel: 4,
+    // Without it two sessions with threads in one process disturb each other: their workers spin while the other runs.
+    extra: { session: { force_spinning_stop: '1' } },
+  };
+  try {
+    return typeof model === 'string'
+      ? await ort.InferenceSession.create(model, sessionOptions)
+      : await ort.InferenceSession.create(model, sessionOptions);
+  } catch (error) {
+    if (provider !== 'cpu') throw providerError(provider, error);
+    throw new PruneCompileError('E-MODEL-RUNTIME', {
+      what: 'ONNX Runtime cannot load the model',
+      facts: [
+        ['why', messageOf(error)],
+        ['try', 'check that the model runs at all: python -c "import onnxruntime; onnxruntime.InferenceSession(\'model.onnx\')"'],
+      ],
+      cause: error,
+    });
+  }
+}
+
+function providerError(provider: Provider, cause: unknown): PruneCompileError {
+  return new PruneCompileError('E-PROVIDER', {
+    what: `the execution provider ${provider} was asked for and cannot be used`,
+    facts: [
+      ['why', messageOf(cause)],
+      ['bundled', bundledProviders().join(', ')],
+      ['try', HELP[provider]],
+    ],
+    cause,
+  });
+}
