@@ -75,7 +75,8 @@ export class Tensor {
 }
 
 function aligned(bytes: Uint8Array, elementSize: number): Uint8Array {
-  return bytes.byteOffset % elementSize === 0 ? bytes : bytes.slice();
+  // Not slice(): a file read by Node is a Buffer, whose slice is a view of the same unaligned memory.
+  return bytes.byteOffset % elementSize === 0 ? bytes : new Uint8Array(bytes);
 }
 
 function decodeNumbers(dataType: number, raw: Uint8Array): Float32Array | Float64Array {
