@@ -54,17 +54,28 @@ export interface VerificationCase {
   readonly difference: number;
 }
 
+/** One output over all cases; differences are divided by the output's largest absolute value. */
+export interface OutputVerification {
+  readonly name: string;
+  readonly difference: number;
+  readonly bound: number;
+  readonly noise: number;
+}
+
 export interface Verification {
   readonly equal: boolean;
-  /** The largest difference of all cases. */
+  /** Of the output that is closest to its bound: its largest difference of all cases. 1 where outputs cannot be compared. */
   readonly difference: number;
-  /** What was allowed, and from what it follows. */
+  /** What was allowed that output, and from what it follows. */
   readonly bound: number;
   readonly noise: number;
   readonly boundReason: string;
   readonly cases: readonly VerificationCase[];
   /** Node or output where the worst difference was, when not equal. */
   readonly worstOutput?: string;
+  /** Why not equal, in a sentence. */
+  readonly reason?: string;
+  readonly outputs?: readonly OutputVerification[];
   readonly notes: readonly string[];
 }
 

@@ -12,6 +12,8 @@ export interface SessionOptions {
   threads?: number;
   /** Graph optimisations of ONNX Runtime; default true. */
   optimize?: boolean;
+  /** Further `session.` entries of ONNX Runtime's configuration, without that prefix. */
+  config?: Readonly<Record<string, string>>;
 }
 
 /** How to get a provider that does not load. */
@@ -24,11 +26,14 @@ const HELP: Readonly<Record<Provider, string>> = {
 
 /** Providers that onnxruntime-node says are bundled; others may still load when their files lie beside it. */
 export function bundledProviders(): string[] {
-  return ort.listSupportedBackends().map(({ name }) => name);
+  return ort.listSupportedBackends().flatMap(({ name, bundled }) => (bundled ? [name] : []));
 }
 
 /** A model file by path (external data is found beside it) or a whole model as bytes. */
-export async function createSession(model: string | Uint8Array, options: SessionOptions = {}): Promise<ort.InferenceSession> {
+export async function createSession(
+  model: string | Uint8Array,
+  options: SessionOptions = {},
+): Promise<ort.InferenceSession> {
   const provider = options.provider ?? 'cpu';
   const sessionOptions: ort.InferenceSession.SessionOptions = {
     executionProviders: [provider],
@@ -37,7 +42,7 @@ export async function createSession(model: string | Uint8Array, options: Session
     interOpNumThreads: 1,
     logSeverityLevel: 4,
     // Without it two sessions with threads in one process disturb each other: their workers spin while the other runs.
-    extra: { session: { force_spinning_stop: '1' } },
+    extra: { session: { force_spinning_stop: '1', ...options.config } },
   };
   try {
     return typeof model === 'string'
@@ -49,14 +54,17 @@ export async function createSession(model: string | Uint8Array, options: Session
       what: 'ONNX Runtime cannot load the model',
       facts: [
         ['why', messageOf(error)],
-        ['try', 'check that the model runs at all: python -c "import onnxruntime; onnxruntime.InferenceSession(\'model.onnx\')"'],
+        [
+          'try',
+          'check that the model runs at all: python -c "import onnxruntime; onnxruntime.InferenceSession(\'model.onnx\')"',
+        ],
       ],
       cause: error,
     });
   }
 }
 
-function providerError(provider: Provider, cause: unknown): PruneCompileError {
+export function providerError(provider: Provider, cause: unknown): PruneCompileError {
   return new PruneCompileError('E-PROVIDER', {
     what: `the execution provider ${provider} was asked for and cannot be used`,
     facts: [

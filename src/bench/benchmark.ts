@@ -1,0 +1,283 @@
+/**
+ * Times several models against each other: all sessions alive in one process, every round runs each contender once, in an
+ * order that changes from round to round. What slows the machine down for a while then slows all of them down.
+ */
+import type * as ort from 'onnxruntime-node';
+import { messageOf, PruneCompileError } from '../errors.js';
+import type { Benchmark, Comparison, Contender } from '../report/types.js';
+import {
+  type Feeds,
+  findShapes,
+  firstLine,
+  formatShapes,
+  randomFeeds,
+  type Runnable,
+  type Shapes,
+} from '../runtime/inputs.js';
+import { Random } from '../runtime/random.js';
+import { createSession, type Provider } from '../runtime/session.js';
+import { requireProvider } from './providers.js';
+import { compareContenders, summarise } from './statistics.js';
+
+export interface ContenderModel {
+  /** Unique among the contenders. */
+  readonly name: string;
+  /** A path or the model's bytes. */
+  readonly model: string | Uint8Array;
+}
+
+export interface BenchOptions {
+  /** Default cpu. */
+  readonly provider?: Provider | undefined;
+  /** Intra-op threads of every session; default 1. */
+  readonly threads?: number | undefined;
+  /** Default 31, fewer where a run takes longer than a second. At least 2. */
+  readonly rounds?: number | undefined;
+  /** Default 5, fewer where a run takes longer than a second. */
+  readonly warmUps?: number | undefined;
+  /** Fixes symbolic dimensions: input name -> dims. */
+  readonly shapes?: Shapes | undefined;
+  /** Extent of the free batch dimension; default 1. */
+  readonly batch?: number | undefined;
+  /** The contender that all others are compared with; without it every pair is compared. */
+  readonly baseline?: string | undefined;
+  /** Of the inputs, the order of the rounds and the resampling; default 1. */
+  readonly seed?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Called after every round. */
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+/** An odd number, so that the median is a time that was measured, and enough for a t distribution close to normal. */
+const DEFAULT_ROUNDS = 31;
+/** Fewer do not allow an interval: the extremes of 7 samples enclose the median with 1 - 2 / 2^7 = 98 %. */
+const FEWEST_ROUNDS = 7;
+const DEFAULT_WARM_UPS = 5;
+/** The first run allocates, the second one is as the others are. */
+const FEWEST_WARM_UPS = 2;
+const SLOW_RUN_MS = 1000;
+/** What the rounds of slow models may take together. */
+const BUDGET_MS = 60_000;
+/** A sample shorter than this is made of several runs: one run's timer and event loop take some microseconds. */
+const SHORTEST_SAMPLE_MS = 0.5;
+const MOST_REPEATS = 64;
+/** Standard deviation / median above which the user is told that the machine was busy. */
+const RESTLESS = 0.1;
+
+interface Runner {
+  readonly name: string;
+  readonly session: ort.InferenceSession;
+}
+
+/**
+ * Times are milliseconds per run of the whole batch, inputs ready and outputs back in memory. Throws E-PROVIDER when the
+ * provider cannot be used, E-SHAPE, E-MODEL-RUNTIME when a contender does not run, E-USAGE, and the signal's reason.
+ */
+export async function benchModels(
+  contenders: readonly ContenderModel[],
+  options: BenchOptions = {},
+): Promise<Benchmark> {
+  const { provider = 'cpu', threads = 1, signal } = options;
+  checkUsage(contenders, options);
+  await requireProvider(provider);
+  const notes: string[] = [];
+  const runners: Runner[] = [];
+  try {
+    for (const { name, model } of contenders) {
+      signal?.throwIfAborted();
+      runners.push({ name, session: await contenderSession(name, model, provider, threads, notes) });
+    }
+    const { shapes, feeds } = await commonFeeds(runners, options);
+    const plan = await warmUp(runners, feeds, options, notes);
+    const samples = await measure(runners, feeds, plan, options);
+    const results = runners.map(({ name }, index) => summarise(name, samples[index] ?? [], options.seed));
+    notes.push(...results.flatMap(restlessNote));
+    const { rounds, warmUps } = plan;
+    const comparisons = compareAll(results, options);
+    return { provider, threads, rounds, warmUps, shapes, contenders: results, comparisons, notes };
+  } finally {
+    for (const { session } of runners) await session.release();
+  }
+}
+
+function checkUsage(contenders: readonly ContenderModel[], { rounds, warmUps, batch, baseline }: BenchOptions): void {
+  const names = contenders.map(({ name }) => name);
+  const repeated = names.find((name, index) => names.indexOf(name) !== index);
+  const isWhole = (value: number | undefined, least: number) =>
+    value === undefined || (Number.isSafeInteger(value) && value >= least);
+  const problem =
+    contenders.length === 0
+      ? 'there is no model to benchmark'
+      : repeated !== undefined
+        ? `two models of the benchmark are called ${repeated}`
+        : baseline !== undefined && !names.includes(baseline)
+          ? `the baseline ${baseline} is none of the models ${names.join(', ')}`
+          : !isWhole(rounds, 2)
+            ? `a benchmark needs 2 rounds at least, ${rounds} were asked for`
+            : !isWhole(warmUps, 0) || !isWhole(batch, 1)
+              ? 'warm-ups and batch must be whole numbers, the batch positive'
+              : undefined;
+  if (problem !== undefined) throw new PruneCompileError('E-USAGE', { what: problem });
+}
+
+/** On a GPU the session is first asked to leave nothing to the CPU; what does not go that way is said. */
+async function contenderSession(
+  name: string,
+  model: string | Uint8Array,
+  provider: Provider,
+  threads: number,
+  notes: string[],
+): Promise<ort.InferenceSession> {
+  if (provider === 'cpu') return createSession(model, { threads });
+  try {
+    return await createSession(model, { provider, threads, config: { disable_cpu_ep_fallback: '1' } });
+  } catch (error) {
+    const { cause } = error instanceof Error ? error : {};
+    if (!/fallback to CPU EP/i.test(messageOf(cause))) throw error;
+    notes.push(`${name}: ${provider} does not run all of its nodes, some run on the CPU`);
+    return createSession(model, { provider, threads });
+  }
+}
+
+async function commonFeeds(
+  runners: readonly Runner[],
+  options: BenchOptions,
+): Promise<{ shapes: Shapes; feeds: Feeds }> {
+  const [first, ...others] = runners;
+  if (first === undefined) return { shapes: {}, feeds: {} };
+  const { shapes: overrides, batch, signal, seed = 1 } = options;
+  const runnable = await findShapes(first.session, { overrides, batch, signal });
+  if (batch !== undefined) checkBatch(runnable, batch);
+  const { plan, shapes } = runnable;
+  const feeds = randomFeeds(plan.inputs, shapes, seed);
+  for (const { name, session } of others) {
+    try {
+      await session.run(feeds);
+    } catch (error) {
+      throw new PruneCompileError('E-MODEL-RUNTIME', {
+        what: `${name} does not run at ${formatShapes(shapes)}, where ${first.name} runs`,
+        facts: [
+          ['why', firstLine(messageOf(error))],
+          ['try', 'models with the same inputs, or --shape with a shape that all of them accept'],
+        ],
+        cause: error,
+      });
+    }
+  }
+  return { shapes, feeds };
+}
+
+function checkBatch({ plan, shapes }: Runnable, batch: number): void {
+  if (plan.free.has('batch')) return;
+  const fixed = Object.values(shapes)[0]?.[0];
+  if (fixed === batch) return;
+  throw new PruneCompileError('E-SHAPE', {
+    what: `a batch of ${batch} was asked for, the batch is fixed at ${fixed ?? 'no axis at all'}`,
+    facts: [
+      ['shapes', formatShapes(shapes)],
+      ['try', 'a model exported with a dynamic batch dimension'],
+    ],
+  });
+}
+
+interface RoundPlan {
+  readonly rounds: number;
+  readonly warmUps: number;
+  /** Runs per sample. */
+  readonly repeats: number;
+}
+
+async function warmUp(
+  runners: readonly Runner[],
+  feeds: Feeds,
+  options: BenchOptions,
+  notes: string[],
+): Promise<RoundPlan> {
+  const wanted = options.warmUps ?? DEFAULT_WARM_UPS;
+  let latest = runners.map(() => 0);
+  let done = 0;
+  while (done < wanted) {
+    latest = [];
+    for (const { session } of runners) {
+      options.signal?.throwIfAborted();
+      latest.push(await time(session, feeds, 1));
+    }
+    done++;
+    if (options.warmUps === undefined && done >= FEWEST_WARM_UPS && Math.max(...latest) > SLOW_RUN_MS) break;
+  }
+  const rounds = options.rounds ?? affordableRounds(latest, notes);
+  const fastest = Math.min(...latest);
+  // Without warm-ups nothing is known of the times.
+  const repeats =
+    fastest > 0 && fastest < SHORTEST_SAMPLE_MS ? Math.min(MOST_REPEATS, Math.ceil(SHORTEST_SAMPLE_MS / fastest)) : 1;
+  if (repeats > 1) notes.push(`a run is so short that each sample is the mean of ${repeats} runs`);
+  return { rounds, warmUps: done, repeats };
+}
+
+function affordableRounds(latestMs: readonly number[], notes: string[]): number {
+  const slowest = Math.max(...latestMs);
+  if (slowest <= SLOW_RUN_MS) return DEFAULT_ROUNDS;
+  const roundMs = latestMs.reduce((total, ms) => total + ms, 0);
+  const rounds = Math.max(FEWEST_ROUNDS, Math.min(DEFAULT_ROUNDS, Math.floor(BUDGET_MS / roundMs)));
+  if (rounds < DEFAULT_ROUNDS)
+    notes.push(`${rounds} rounds instead of ${DEFAULT_ROUNDS}: a run takes ${(slowest / 1000).toFixed(1)} s`);
+  return rounds;
+}
+
+async function measure(
+  runners: readonly Runner[],
+  feeds: Feeds,
+  plan: RoundPlan,
+  options: BenchOptions,
+): Promise<number[][]> {
+  const samples = runners.map((): number[] => []);
+  for (const [round, order] of roundOrders(runners.length, plan.rounds, options.seed).entries()) {
+    for (const index of order) {
+      options.signal?.throwIfAborted();
+      const runner = runners[index];
+      if (runner !== undefined) samples[index]?.push(await time(runner.session, feeds, plan.repeats));
+    }
+    options.onProgress?.(round + 1, plan.rounds);
+  }
+  return samples;
+}
+
+/**
+ * The order of the contenders in every round: a shuffled order rotated by one from round to round, shuffled anew once every
+ * contender has been at every place, so that no one always follows the same other or always comes first.
+ */
+export function roundOrders(count: number, rounds: number, seed = 1): number[][] {
+  const random = new Random(seed, 'round orders');
+  let base: number[] = [];
+  return Array.from({ length: rounds }, (_, round) => {
+    const shift = round % count;
+    if (shift === 0) base = random.shuffled(Array.from({ length: count }, (_item, index) => index));
+    return [...base.slice(shift), ...base.slice(0, shift)];
+  });
+}
+
+/** Milliseconds per run; outputs are freed outside the measured time. */
+async function time(session: ort.InferenceSession, feeds: Feeds, repeats: number): Promise<number> {
+  const results: ort.InferenceSession.OnnxValueMapType[] = [];
+  const start = process.hrtime.bigint();
+  for (let run = 0; run < repeats; run++) results.push(await session.run(feeds));
+  const elapsed = process.hrtime.bigint() - start;
+  for (const outputs of results) for (const tensor of Object.values(outputs)) tensor.dispose();
+  return Number(elapsed) / 1e6 / repeats;
+}
+
+function compareAll(results: readonly Contender[], { baseline, seed }: BenchOptions): Comparison[] {
+  const bases = baseline === undefined ? results : results.filter(({ name }) => name === baseline);
+  return bases.flatMap((base) => {
+    const others =
+      baseline === undefined ? results.slice(results.indexOf(base) + 1) : results.filter((other) => other !== base);
+    return others.map((other) => compareContenders(base, other, seed));
+  });
+}
+
+function restlessNote({ name, medianMs, sdMs }: Contender): string[] {
+  if (sdMs <= RESTLESS * medianMs) return [];
+  return [
+    `the times of ${name} vary by ${((100 * sdMs) / medianMs).toFixed(0)} %: the machine was busy or changed its clock`,
+  ];
+}

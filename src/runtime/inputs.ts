@@ -1,0 +1,204 @@
+/** Random inputs for a session by seed, and the search for shapes at which the model runs. */
+import { Float16Array as HalfArray } from '@petamoriken/float16';
+import * as ort from 'onnxruntime-node';
+import { messageOf, PruneCompileError } from '../errors.js';
+import { product } from '../ir/tensor.js';
+import {
+  concreteShapes,
+  describeInput,
+  firstSizes,
+  planShapes,
+  type Shapes,
+  type ShapePlan,
+  type Sizes,
+  type TensorInput,
+} from './input-shapes.js';
+import { Random } from './random.js';
+
+export type { Shapes, ShapePlan } from './input-shapes.js';
+
+/** Input name -> tensor. */
+export type Feeds = Readonly<Record<string, ort.Tensor>>;
+
+export interface Runnable {
+  readonly plan: ShapePlan;
+  readonly sizes: Sizes;
+  readonly shapes: Shapes;
+}
+
+/**
+ * Finds concrete shapes at which `session` runs: user overrides first, then candidates for what is symbolic.
+ * Throws E-SHAPE for overrides that do not fit the model, E-MODEL-RUNTIME when no candidate runs.
+ */
+export async function findShapes(
+  session: ort.InferenceSession,
+  options: { overrides?: Shapes | undefined; batch?: number | undefined; signal?: AbortSignal | undefined } = {},
+): Promise<Runnable> {
+  const plan = planShapes(session.inputMetadata, options.overrides);
+  const found = await firstThatRuns(session, plan, firstSizes(plan, options.batch), options.signal);
+  if ('sizes' in found) return found;
+  throw new PruneCompileError('E-MODEL-RUNTIME', {
+    what: 'the model does not run on random inputs',
+    facts: [
+      ['why', found.failure],
+      ['tried', found.tried.map(formatShapes).join('; ')],
+      ['the model has', plan.inputs.map(describeInput).join(', ')],
+      ['try', '--shape with a shape that the model accepts, or --inputs with real inputs'],
+    ],
+    cause: found.cause,
+  });
+}
+
+export interface NothingRuns {
+  /** What the last candidate's run said. */
+  readonly failure: string;
+  readonly tried: readonly Shapes[];
+  readonly cause: unknown;
+}
+
+/** The first of the candidates at which the model runs. */
+export async function firstThatRuns(
+  session: ort.InferenceSession,
+  plan: ShapePlan,
+  candidates: readonly Sizes[],
+  signal?: AbortSignal,
+): Promise<Runnable | NothingRuns> {
+  const tried: Shapes[] = [];
+  let cause: unknown;
+  for (const sizes of candidates) {
+    signal?.throwIfAborted();
+    const shapes = concreteShapes(plan, sizes);
+    const feeds = randomFeeds(plan.inputs, shapes, 1);
+    try {
+      await session.run(feeds);
+      return { plan, sizes, shapes };
+    } catch (error) {
+      tried.push(shapes);
+      cause = error;
+    }
+  }
+  return { failure: firstLine(messageOf(cause)), tried, cause };
+}
+
+/** ONNX Runtime's messages go on with source positions and stack traces. */
+export function firstLine(message: string): string {
+  return message.split('\n', 1)[0] ?? '';
+}
+
+/** `input=1,3,224,224 mask=1,8` */
+export function formatShapes(shapes: Shapes): string {
+  return Object.entries(shapes)
+    .map(([name, dims]) => `${name}=${dims.join(',')}`)
+    .join(' ');
+}
+
+/**
+ * Random values for every input, the same for the same seed: normal with mean 0 and deviation 1 for floating-point inputs,
+ * 0 or 1 for integers (the only values that are indices into any table) and booleans.
+ * Throws E-MODEL-RUNTIME for string inputs.
+ */
+export function randomFeeds(inputs: readonly TensorInput[], shapes: Shapes, seed: number): Feeds {
+  return Object.fromEntries(inputs.map((input) => [input.name, randomTensor(input, shapes[input.name] ?? [], seed)]));
+}
+
+function randomTensor({ name, type }: TensorInput, dims: readonly number[], seed: number): ort.Tensor {
+  const random = new Random(seed, name);
+  const length = product(dims);
+  const shape = [...dims];
+  const bit = () => random.word() >>> 31;
+  const fill = <Values extends { [index: number]: number }>(values: Values, draw: () => number): Values => {
+    for (let index = 0; index < length; index++) values[index] = draw();
+    return values;
+  };
+  const normal = () => random.normal();
+  switch (type) {
+    case 'float32':
+      return new ort.Tensor(type, fill(new Float32Array(length), normal), shape);
+    case 'float64':
+      return new ort.Tensor(type, fill(new Float64Array(length), normal), shape);
+    case 'float16': {
+      // Bit patterns: ONNX Runtime takes them on every Node version, with or without a built-in Float16Array.
+      const halves = HalfArray.from({ length }, normal);
+      return new ort.Tensor(type, new Uint16Array(halves.buffer, halves.byteOffset, length), shape);
+    }
+    case 'int64':
+      return new ort.Tensor(
+        type,
+        BigInt64Array.from({ length }, () => BigInt(bit())),
+        shape,
+      );
+    case 'uint64':
+      return new ort.Tensor(
+        type,
+        BigUint64Array.from({ length }, () => BigInt(bit())),
+        shape,
+      );
+    case 'int32':
+      return new ort.Tensor(type, fill(new Int32Array(length), bit), shape);
+    case 'uint32':
+      return new ort.Tensor(type, fill(new Uint32Array(length), bit), shape);
+    case 'int16':
+      return new ort.Tensor(type, fill(new Int16Array(length), bit), shape);
+    case 'uint16':
+      return new ort.Tensor(type, fill(new Uint16Array(length), bit), shape);
+    case 'int8':
+      return new ort.Tensor(type, fill(new Int8Array(length), bit), shape);
+    case 'uint8':
+    case 'bool':
+      return new ort.Tensor(type, fill(new Uint8Array(length), bit), shape);
+    default:
+      throw new PruneCompileError('E-MODEL-RUNTIME', {
+        what: `the model's input ${name} holds values of type ${type}, which cannot be made up`,
+        facts: [['try', '--inputs with real inputs']],
+      });
+  }
+}
+
+/**
+ * The same feeds with every finite floating-point value moved by one unit in the last place, up or down by seed.
+ * Other types are left as they are. What the model makes of it is its own sensitivity to rounding.
+ */
+export function nudgedFeeds(feeds: Feeds, seed: number): Feeds {
+  return Object.fromEntries(
+    Object.entries(feeds).map(([name, tensor]) => [name, nudged(tensor, new Random(seed, `nudge ${name}`))]),
+  );
+}
+
+function nudged(tensor: ort.Tensor, random: Random): ort.Tensor {
+  const dims = [...tensor.dims];
+  const { data } = tensor;
+  if (data instanceof Float32Array) {
+    const copy = data.slice();
+    nudgeBits(new Uint32Array(copy.buffer), 0x7f800000, random);
+    return new ort.Tensor('float32', copy, dims);
+  }
+  if (data instanceof Float64Array) return new ort.Tensor('float64', nudgeDoubles(data, random), dims);
+  if (tensor.type === 'float16' && ArrayBuffer.isView(data)) {
+    const bits = new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2).slice();
+    nudgeBits(bits, 0x7c00, random);
+    return new ort.Tensor('float16', bits, dims);
+  }
+  return tensor;
+}
+
+/** Floating-point numbers of one sign are ordered as their bit patterns: the neighbour is one more or one less. */
+function nudgeBits(bits: Uint32Array | Uint16Array, exponentMask: number, random: Random): void {
+  for (const [index, pattern] of bits.entries()) {
+    const magnitude = pattern & (exponentMask | (exponentMask - 1));
+    const isUp = random.word() >= 2 ** 31 || magnitude === 0;
+    // Infinities and NaN stay, and the largest finite number does not become infinite.
+    if (magnitude >= exponentMask || (isUp && magnitude === exponentMask - 1)) continue;
+    bits[index] = isUp ? pattern + 1 : pattern - 1;
+  }
+}
+
+function nudgeDoubles(data: Float64Array, random: Random): Float64Array {
+  const copy = data.slice();
+  const words = new BigUint64Array(copy.buffer);
+  for (const [index, value] of data.entries()) {
+    if (!Number.isFinite(value) || Math.abs(value) === Number.MAX_VALUE) continue;
+    const isUp = value === 0 || random.word() >= 2 ** 31;
+    words[index] = (words[index] ?? 0n) + (isUp ? 1n : -1n);
+  }
+  return copy;
+}

@@ -1,0 +1,105 @@
+/** Which inputs a verification runs: shape combinations times seeds, found by running the reference. */
+import type { InferenceSession } from 'onnxruntime-node';
+import { PruneCompileError } from '../errors.js';
+import { concreteShapes, planShapes, secondSizes, type ShapePlan, type Sizes } from '../runtime/input-shapes.js';
+import {
+  type Feeds,
+  findShapes,
+  firstThatRuns,
+  formatShapes,
+  randomFeeds,
+  type Runnable,
+  type Shapes,
+} from '../runtime/inputs.js';
+
+export interface Case {
+  readonly shapes: Shapes;
+  readonly seed: number;
+  readonly feeds: Feeds;
+}
+
+export interface CaseOptions {
+  readonly shapes?: Shapes | undefined;
+  readonly inputs?: readonly Feeds[] | undefined;
+  readonly seeds: readonly number[];
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** All seeds at the first shapes; one seed each at a second batch size and a second spatial size or sequence length. */
+export async function makeCases(session: InferenceSession, options: CaseOptions, notes: string[]): Promise<Case[]> {
+  if (options.inputs !== undefined)
+    return givenCases(planShapes(session.inputMetadata, options.shapes), options.inputs, notes);
+  const first = await findShapes(session, { overrides: options.shapes, signal: options.signal });
+  const cases = options.seeds.map((seed) => randomCase(first.plan, first.shapes, seed));
+  const [seed = 1] = options.seeds;
+  for (const shapes of await furtherShapes(session, first, notes, options.signal))
+    cases.push(randomCase(first.plan, shapes, seed));
+  return cases;
+}
+
+function randomCase(plan: ShapePlan, shapes: Shapes, seed: number): Case {
+  return { shapes, seed, feeds: randomFeeds(plan.inputs, shapes, seed) };
+}
+
+async function furtherShapes(
+  session: InferenceSession,
+  first: Runnable,
+  notes: string[],
+  signal: AbortSignal | undefined,
+): Promise<Shapes[]> {
+  const { plan, sizes } = first;
+  const found: Shapes[] = [];
+  const attempt = async (what: string, candidates: readonly Sizes[]) => {
+    if (candidates.length === 0) return;
+    const result = await firstThatRuns(session, plan, candidates, signal);
+    if ('shapes' in result) found.push(result.shapes);
+    else
+      notes.push(
+        `compared at one ${what} only: the reference does not run at ${formatShapes(result.tried.at(-1) ?? {})} (${result.failure})`,
+      );
+  };
+  await attempt('batch size', plan.free.has('batch') ? [{ ...sizes, batch: sizes.batch + 1 }] : []);
+  await attempt(plan.free.has('sequence') ? 'length' : 'image size', secondSizes(plan, sizes));
+  return found;
+}
+
+function givenCases(plan: ShapePlan, inputs: readonly Feeds[], notes: string[]): Case[] {
+  if (inputs.length === 0)
+    throw new PruneCompileError('E-USAGE', {
+      what: 'no inputs were given to verify with',
+      facts: [['try', 'at least one set of inputs']],
+    });
+  notes.push(`compared on ${inputs.length} given input${inputs.length === 1 ? '' : 's'} only`);
+  return inputs.map((feeds, index) => {
+    const shapes = Object.fromEntries(Object.entries(feeds).map(([name, { dims }]) => [name, dims]));
+    const missing = plan.inputs.find(({ name }) => feeds[name] === undefined);
+    // Names, ranks and fixed extents, checked as if the user had fixed these shapes.
+    const checked = planShapes(plan.inputs, shapes);
+    const wrongType = checked.inputs.find(({ name, type }) => feeds[name] !== undefined && feeds[name].type !== type);
+    if (missing !== undefined || wrongType !== undefined) throw inputError(index, feeds, missing ?? wrongType);
+    return {
+      shapes: concreteShapes(checked, { batch: 1, channels: 1, height: 1, width: 1, sequence: 1 }),
+      seed: index,
+      feeds,
+    };
+  });
+}
+
+function inputError(index: number, feeds: Feeds, input: { name: string; type: string } | undefined): PruneCompileError {
+  const name = input?.name ?? '';
+  const found = feeds[name];
+  return new PruneCompileError('E-SHAPE', {
+    what:
+      found === undefined
+        ? `given input ${index} has no value for the model's input ${name}`
+        : `given input ${index} has ${found.type} values for ${name}, the model wants ${input?.type ?? ''}`,
+    facts: [
+      [
+        'given',
+        Object.entries(feeds)
+          .map(([key, { type, dims }]) => `${key} ${type} [${dims.join(', ')}]`)
+          .join(', '),
+      ],
+    ],
+  });
+}
