@@ -156,6 +156,38 @@ export class Editor {
     return node;
   }
 
+  /**
+   * Puts a node between a value and all that reads it (nodes, subgraphs, the graph's outputs): the producer writes to a new
+   * value, which `inputs` receives, and the new node writes the old one, so that names seen from outside survive.
+   */
+  interpose(value: Value, spec: Omit<NodeSpec, 'inputs' | 'outputs'> & { inputs: (inner: Value) => readonly Value[] }): Node {
+    const { producer } = value;
+    if (producer === undefined) throw new Error(`${value.name} has no producer to interpose after`);
+    const { nodes, values } = this.graph;
+    const inner = new Value(this.graph.freshName(`${value.name}_before_${spec.opType}`));
+    const node = new Node(spec.opType, spec.domain ?? '', spec.name);
+    for (const [name, attribute] of Object.entries(spec.attributes ?? {})) node.attributes.set(name, attribute);
+    const slot = producer.outputs.indexOf(value);
+    this.#do(
+      () => {
+        values.set(inner.name, inner);
+        inner.producer = producer;
+        producer.outputs[slot] = inner;
+        value.producer = node;
+        node.outputs.push(value);
+        nodes.splice(nodes.indexOf(producer) + 1, 0, node);
+      },
+      () => {
+        nodes.splice(nodes.indexOf(node), 1);
+        value.producer = producer;
+        producer.outputs[slot] = value;
+        values.delete(inner.name);
+      },
+    );
+    for (const [index, operand] of spec.inputs(inner).entries()) this.setInput(node, index, operand);
+    return node;
+  }
+
   /** Removes a node whose outputs nobody reads, and those outputs. */
   removeNode(node: Node): void {
     for (const output of node.outputs) {

@@ -186,7 +186,7 @@ function withDims(proto: ValueInfoProto, dims: readonly Dim[]): ValueInfoProto {
   return withFields(proto, { type: withFields(proto.type, { tensorType: withFields(tensorType, { shape }) }) });
 }
 
-function nodeProto(node: Node): NodeProto {
+export function nodeProto(node: Node): NodeProto {
   const names = (values: readonly (Value | undefined)[]) => values.map((value) => value?.name ?? '');
   return withFields((node.source ?? { name: node.name, opType: node.opType, domain: node.domain }) as NodeProto, {
     input: names(node.inputs),

@@ -1,0 +1,69 @@
+/** What remove-channels says: channels that went, and dead channels that had to stay, with what holds them. */
+import type { Facts, NodeSite } from '../../src/analysis/facts.js';
+import type { Axis } from '../../src/analysis/positions.js';
+import { axisOf } from '../../src/analysis/relate.js';
+import { type Blocker, type Compensation, findBlockers, type RemovalPlan } from '../../src/analysis/removal.js';
+import type { Remark } from '../../src/report/types.js';
+
+type Said = Omit<Remark, 'pass'>;
+
+/** Layers with weights and the axis of their output channels. */
+export function* layers({ sites, positions }: Facts): Generator<{ at: NodeSite; axis: Axis }> {
+  for (const at of sites) {
+    const { relation } = at;
+    if (relation?.kind !== 'linear' && relation?.kind !== 'grouped') continue;
+    const axis = axisOf(at, relation.y, positions);
+    if (axis !== undefined) yield { at, axis };
+  }
+}
+
+const FORMS: Readonly<Record<Compensation['form'], string>> = {
+  bias: 'their constants are in the bias now',
+  carrier: 'one kept channel carries their constants',
+  ones: 'a convolution of ones gives their constants at the zero-padded borders',
+  map: 'a map added behind it gives their constants at the zero-padded borders',
+};
+
+export function appliedRemarks(facts: Facts, plan: RemovalPlan): Said[] {
+  const remarks: Said[] = [];
+  for (const { at, axis } of layers(facts)) {
+    const kept = plan.keptOf(axis);
+    if (kept === undefined) continue;
+    const channels = axis.extent - kept.length;
+    remarks.push({ kind: 'applied', node: at.node.label, channels, message: `removed ${channels} of ${axis.extent} output channels` });
+  }
+  for (const { read, absorbed, form } of plan.compensations) {
+    const message = `${absorbed.length} input channels held a constant other than 0; ${FORMS[form]}`;
+    remarks.push({ kind: 'applied', node: read.at.node.label, message });
+  }
+  return remarks;
+}
+
+export function missedRemarks(facts: Facts, plan: RemovalPlan): Said[] {
+  const blockers = findBlockers(facts);
+  const remarks: Said[] = [];
+  for (const { at, axis } of layers(facts)) {
+    const held = new Map<string, number>();
+    for (let index = 0; index < axis.extent; index++) {
+      const position = axis.base + index;
+      const isDead = !Number.isNaN(facts.constant[position] ?? Number.NaN) || facts.needed[position] === 0;
+      if (!isDead || !(plan.keptOf(axis)?.includes(index) ?? true)) continue;
+      const blocker = blockers.get(facts.positions.classOf(position));
+      const why = blocker === undefined ? 'kept for speed: the width would be odd, or its constant would cost more than it saves' : describe(blocker);
+      held.set(why, (held.get(why) ?? 0) + 1);
+    }
+    for (const [why, channels] of held) {
+      remarks.push({ kind: 'missed', node: at.node.label, channels, message: `${channels} dead output channels stay: ${why}` });
+    }
+  }
+  for (const [op, count] of facts.unknownOps) {
+    remarks.push({ kind: 'missed', message: `${op} (${count} nodes) is not known here: the channels it touches stay` });
+  }
+  return remarks;
+}
+
+export function describe(blocker: Blocker): string {
+  if (blocker.kind === 'read') return `${blocker.read.at.node.label} needs the same place in another layer that is added to it or tied to it`;
+  const { node, reason } = blocker.pin;
+  return node === undefined ? reason : `${node.label}: ${reason}`;
+}

@@ -1,0 +1,31 @@
+/** What a pass is. A pass never throws for a model it cannot improve: it says "missed, because …". */
+import type { CostModel } from '../src/analysis/cost.js';
+import type { Knowledge } from '../src/analysis/site.js';
+import type { Editor } from '../src/ir/editor.js';
+import type { Model } from '../src/onnx/read.js';
+import type { Remark } from '../src/report/types.js';
+
+export interface PassContext {
+  readonly model: Model;
+  readonly editor: Editor;
+  readonly cost: CostModel;
+  /** Shapes and constants of the graph as it is now; kept until the next edit. */
+  knowledge(): Promise<Knowledge>;
+}
+
+export interface PassResult {
+  /** Whether the graph was edited. */
+  readonly changed: boolean;
+  readonly remarks: readonly Omit<Remark, 'pass'>[];
+}
+
+export interface Pass {
+  readonly name: string;
+  /** One line for `--help` and the report. */
+  readonly summary: string;
+  /** bitwise: the outputs keep every bit; rounding: sums are taken in another order. */
+  readonly exactness: 'bitwise' | 'rounding';
+  run(context: PassContext): Promise<PassResult>;
+}
+
+export const UNCHANGED: PassResult = { changed: false, remarks: [] };

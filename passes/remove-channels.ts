@@ -1,0 +1,101 @@
+/**
+ * remove-channels: takes dead channels out of every layer they run through.
+ *
+ *   conv1 [64, 32, 3, 3] -> Relu -> conv2 [128, 64, 1, 1]      conv1 [36, 32, 3, 3] -> Relu -> conv2 [128, 36, 1, 1]
+ *   28 filters of conv1 are zero, their bias gives 0.3    =>    0.3 * (the 28 columns) is in the bias of conv2
+ *
+ * Exact? To rounding: sums lose zero terms, constants move into biases (or ride on a carrier channel, or on a convolution of
+ * ones where zero padding is met). Declines when: something needs the channel or pins it; when the width would make the
+ * layer slower. Cost: the analysis (src/analysis) plus copying what is kept.
+ */
+import { analyze, type Facts, type NodeSite } from '../src/analysis/facts.js';
+import { isOperand, type Operand } from '../src/analysis/positions.js';
+import { axisOf } from '../src/analysis/relate.js';
+import { planRemoval, type RemovalPlan } from '../src/analysis/removal.js';
+import type { Editor } from '../src/ir/editor.js';
+import type { Value } from '../src/ir/graph.js';
+import { sliceTensor } from '../src/ir/slice.js';
+import type { Tensor } from '../src/ir/tensor.js';
+import type { KeptOf } from '../src/ops/relation.js';
+import { rowOf } from '../src/ops/table.js';
+import { compensate, prepareCompensation } from './channels/compensate.js';
+import { appliedRemarks, missedRemarks } from './channels/remarks.js';
+import type { Pass } from './pass.js';
+
+export const removeChannels: Pass = {
+  name: 'remove-channels',
+  summary: 'take dead channels out of every layer they run through',
+  exactness: 'rounding',
+  async run({ editor, knowledge, cost }) {
+    const facts = analyze(await knowledge());
+    const plan = planRemoval(facts, cost);
+    const missed = missedRemarks(facts, plan);
+    if (plan.isEmpty) return { changed: false, remarks: missed };
+    const changed = editor.transaction('remove channels', () => applyPlan(editor, facts, plan));
+    return { changed, remarks: [...appliedRemarks(facts, plan), ...missed] };
+  },
+};
+
+/** One constant operand that gets other contents. */
+interface Replacement {
+  readonly operand: Operand;
+  readonly tensor: Tensor;
+  /** Equal keys of one value mean equal contents; such readers keep sharing one initializer. */
+  readonly key: string;
+}
+
+function applyPlan(editor: Editor, facts: Facts, plan: RemovalPlan): void {
+  const keptFor = (at: NodeSite): KeptOf => (ref) => plan.keptOf(axisOf(at, ref, facts.positions));
+  const prepared = plan.compensations.map((compensation) =>
+    prepareCompensation(compensation, plan.keptOf(axisOf(compensation.read.at, compensation.read.relation.y, facts.positions))),
+  );
+  const rewritten = new Map(prepared.flatMap(({ weights }) => (weights === undefined ? [] : [[weights.operand, weights.tensor]])));
+  const replacements: Replacement[] = [];
+  for (const at of facts.sites) {
+    for (const slot of at.inSlots) {
+      if (slot === undefined || !isOperand(slot)) continue;
+      const kept = facts.positions.axesOf(slot).map((axis) => plan.keptOf(axis));
+      const whole = rewritten.get(slot);
+      if (whole === undefined && kept.every((indices) => indices === undefined)) continue;
+      const key = whole === undefined ? JSON.stringify(kept) : `${at.node.label}#${slot.index}`;
+      replacements.push({ operand: slot, tensor: sliceTensor(whole ?? slot.tensor, kept), key });
+    }
+  }
+  replaceOperands(editor, replacements);
+  for (const at of facts.sites) adjust(editor, at, keptFor(at));
+  compensate(editor, facts, prepared);
+}
+
+/** Shared initializers are written once per distinct result; a name survives where all its readers agree. */
+function replaceOperands(editor: Editor, replacements: readonly Replacement[]): void {
+  const byValue = new Map<Value, Replacement[]>();
+  for (const replacement of replacements) {
+    const { value } = replacement.operand;
+    byValue.set(value, [...(byValue.get(value) ?? []), replacement]);
+  }
+  for (const [value, list] of byValue) {
+    const [first] = list;
+    const isWholeStory = value.capturedBy.length === 0 && !value.isGraphOutput && value.uses.length === list.length;
+    if (first !== undefined && value.initializer !== undefined && isWholeStory && list.every(({ key }) => key === first.key)) {
+      editor.setInitializer(value, first.tensor);
+      continue;
+    }
+    const made = new Map<string, Value>();
+    for (const { operand, tensor, key } of list) {
+      const replaced = made.get(key) ?? editor.addInitializer(value.name, tensor);
+      made.set(key, replaced);
+      editor.setInput(operand.node, operand.index, replaced);
+    }
+  }
+}
+
+/** Attributes and shape constants that repeat an extent which shrank. */
+function adjust(editor: Editor, { node, site }: NodeSite, kept: KeptOf): void {
+  for (const adjustment of rowOf(node)?.adjust?.(site, kept) ?? []) {
+    if ('attribute' in adjustment) editor.setAttribute(node, adjustment.attribute, adjustment.value);
+    else {
+      const name = `${node.inputs[adjustment.input]?.name ?? node.label}_kept`;
+      editor.setInput(node, adjustment.input, editor.addInitializer(name, adjustment.tensor));
+    }
+  }
+}

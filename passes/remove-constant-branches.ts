@@ -1,0 +1,144 @@
+/**
+ * remove-constant-branches: a branch that is added to another one but holds one constant per channel goes.
+ *
+ *   x ----------------- Add -> y          x -> y                       (all constants 0)
+ *   x -> Conv -> Conv -/             =>   x -> Add([C, 1, 1]) -> y     (else; into the bias of what makes x, where it can)
+ *
+ * Exact? To rounding: the constants are what the branch computes for every input. Declines when a channel of the branch varies,
+ * when x has not the full shape of y, and when y is all constant. Cost: none; a whole branch stops running.
+ */
+import { analyze, type Facts, type NodeSite } from '../src/analysis/facts.js';
+import { type Axis, isOperand } from '../src/analysis/positions.js';
+import type { Editor } from '../src/ir/editor.js';
+import type { Value } from '../src/ir/graph.js';
+import { isFloating, Tensor } from '../src/ir/tensor.js';
+import { type Pass, UNCHANGED } from './pass.js';
+
+interface ConstantBranch {
+  readonly at: NodeSite;
+  readonly live: Value;
+  readonly liveIndex: number;
+  readonly constants: Float64Array;
+  /** Behind the channel axis, for broadcasting. */
+  readonly trailing: number;
+  readonly dataType: number;
+}
+
+export const removeConstantBranches: Pass = {
+  name: 'remove-constant-branches',
+  summary: 'drop added branches that hold one constant per channel',
+  exactness: 'rounding',
+  async run({ editor, knowledge }) {
+    const known = await knowledge();
+    const facts = analyze(known);
+    const branches = facts.sites.flatMap((at) => findBranch(at, facts) ?? []);
+    if (branches.length === 0) return UNCHANGED;
+    const changed = editor.transaction('remove constant branches', () => {
+      for (const branch of branches) removeBranch(editor, branch);
+    });
+    const remarks = branches.map(({ at, constants }) => ({
+      kind: 'applied' as const,
+      node: at.node.label,
+      message: `one operand holds a constant per channel (${constants.length} channels): its branch is gone`,
+    }));
+    return { changed, remarks };
+  },
+};
+
+function findBranch(at: NodeSite, facts: Facts): ConstantBranch | undefined {
+  const { node } = at;
+  if (!['Add', 'Sum'].includes(node.opType) || node.domain !== '' || node.inputs.length !== 2) return undefined;
+  for (const [constantIndex, liveIndex] of [[0, 1], [1, 0]] as const) {
+    const slot = at.inSlots[constantIndex];
+    const live = at.inSlots[liveIndex];
+    if (slot === undefined || live === undefined || isOperand(slot) || isOperand(live) || slot === live) continue;
+    if (slot.producer === undefined) continue;
+    const axis = channelAxis(slot, facts);
+    const constants = axis === undefined ? undefined : constantsAlong(axis, at, facts);
+    const out = at.site.outDims(0);
+    if (axis === undefined || constants === undefined || out === undefined || !coversOutput(at, liveIndex)) continue;
+    if (allConstant(live, axis.axis, facts)) continue;
+    const dataType = floatTypeNear(at);
+    if (dataType === undefined) continue;
+    return { at, live, liveIndex, constants, trailing: out.length - axis.axis - 1, dataType };
+  }
+  return undefined;
+}
+
+/** The axis whose every index is one scalar, or is not needed behind the Add. */
+function channelAxis(value: Value, { positions }: Facts): Axis | undefined {
+  const axes = positions.axesOf(value);
+  return axes.length >= 2 ? axes[1] : undefined;
+}
+
+function constantsAlong(axis: Axis, at: NodeSite, { constant, needed, positions }: Facts): Float64Array | undefined {
+  const [output] = at.node.outputs;
+  const out = output === undefined ? undefined : positions.axesOf(output)[axis.axis];
+  if (out === undefined || out.extent !== axis.extent) return undefined;
+  const values = constant.slice(axis.base, axis.base + axis.extent);
+  for (const [index, value] of values.entries()) {
+    if (!Number.isNaN(value)) continue;
+    if (needed[out.base + index] === 1) return undefined;
+    values[index] = 0;
+  }
+  return values;
+}
+
+/** Whether the operand alone has the output's whole shape, so that nothing changes by broadcasting without the other. */
+function coversOutput({ site }: NodeSite, index: number): boolean {
+  const dims = site.inDims(index);
+  const out = site.outDims(0);
+  return dims !== undefined && out !== undefined && dims.length === out.length && dims.every((dim, axis) => dim === out[axis] && dim !== '');
+}
+
+function allConstant(value: Value, axis: number, { positions, constant }: Facts): boolean {
+  const channel = positions.axesOf(value)[axis];
+  return channel !== undefined && !constant.slice(channel.base, channel.base + channel.extent).some(Number.isNaN);
+}
+
+/** The dtype of the data: that of any floating weight on the way back from the Add. */
+function floatTypeNear({ node }: NodeSite): number | undefined {
+  const pending = node.inputs.map((value) => value?.producer);
+  const seen = new Set<unknown>();
+  for (let at = pending.shift(); at !== undefined || pending.length > 0; at = pending.shift()) {
+    if (at === undefined || seen.has(at)) continue;
+    seen.add(at);
+    for (const value of at.inputs) {
+      if (value?.initializer !== undefined && isFloating(value.initializer.dataType)) return value.initializer.dataType;
+      pending.push(value?.producer);
+    }
+  }
+  return undefined;
+}
+
+function removeBranch(editor: Editor, { at, live, liveIndex, constants, trailing, dataType }: ConstantBranch): void {
+  const { node } = at;
+  const [output] = node.outputs;
+  if (output === undefined) return;
+  const isZero = constants.every((value) => value === 0);
+  if (isZero && !output.isGraphOutput && output.capturedBy.length === 0) {
+    editor.replaceUses(output, live);
+    editor.removeNode(node);
+    return;
+  }
+  const dims = [constants.length, ...Array.from({ length: trailing }, () => 1)];
+  const operand = editor.addInitializer(`${output.name}_constants`, Tensor.fromNumbers(dataType, dims, constants));
+  if (!isZero && addToProducerBias(editor, live, constants) && !output.isGraphOutput && output.capturedBy.length === 0) {
+    editor.replaceUses(output, live);
+    editor.removeNode(node);
+    return;
+  }
+  editor.setInput(node, 1 - liveIndex, operand);
+}
+
+/** Into the bias of the convolution or normalisation that makes x, when only this Add reads x. */
+function addToProducerBias(editor: Editor, live: Value, constants: Float64Array): boolean {
+  const { producer } = live;
+  const isOnlyReader = live.uses.length === 1 && !live.isGraphOutput && live.capturedBy.length === 0;
+  if (producer === undefined || !isOnlyReader || !['Conv', 'BatchNormalization'].includes(producer.opType)) return false;
+  const bias = producer.inputs[2]?.initializer;
+  if (bias === undefined || bias.size !== constants.length) return false;
+  const sums = Float64Array.from(bias.numbers(), (value, index) => value + (constants[index] ?? 0));
+  editor.setInput(producer, 2, editor.addInitializer(producer.inputs[2]?.name ?? 'bias', Tensor.fromNumbers(bias.dataType, bias.dims, sums)));
+  return true;
+}

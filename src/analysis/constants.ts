@@ -1,0 +1,81 @@
+/** Which values are constants: initializers, Constant nodes, and what deterministic nodes compute from them. */
+import type { Graph, Node, Value } from '../ir/graph.js';
+import { FLOAT, INT64, Tensor } from '../ir/tensor.js';
+import type { ModelProto } from '../onnx/proto.js';
+import { evaluateNodes } from '../runtime/evaluate.js';
+
+/** Nodes whose result may differ between runs, or whose folding would undo what the user wants (quantised weights). */
+const NOT_FOLDED = new Set(['RandomNormal', 'RandomUniform', 'RandomNormalLike', 'RandomUniformLike', 'Multinomial', 'Bernoulli', 'Dropout', 'QuantizeLinear', 'DequantizeLinear', 'DynamicQuantizeLinear']);
+
+export interface Constants {
+  /** The tensor of a constant value; undefined for values that depend on an input (or could not be evaluated). */
+  tensor(value: Value | undefined): Tensor | undefined;
+  /** Whether the value does not depend on any graph input. */
+  has(value: Value | undefined): boolean;
+}
+
+/** Finds all constants and evaluates those that a non-constant node (or nobody) reads, in one run of ONNX Runtime. */
+export async function findConstants(graph: Graph, proto: ModelProto): Promise<Constants> {
+  const tensors = new Map<Value, Tensor>();
+  const computed = new Set<Value>();
+  const nodes: Node[] = [];
+  for (const node of graph.nodes) {
+    const own = constantNodeTensor(node);
+    const [output] = node.outputs;
+    if (own !== undefined && output !== undefined) {
+      tensors.set(output, own);
+      nodes.push(node);
+    } else if (isFoldable(node, (value) => isKnown(value, tensors, computed))) {
+      for (const value of node.outputs) if (value !== undefined) computed.add(value);
+      nodes.push(node);
+    }
+  }
+  const foldedNodes = new Set(nodes);
+  const frontier = [...computed].filter(({ uses }) => uses.some(({ node }) => !foldedNodes.has(node)));
+  if (frontier.length > 0) {
+    const needed = backwardSlice(frontier);
+    const results = await evaluateNodes(proto, nodes.filter((node) => needed.has(node)), frontier);
+    for (const [value, tensor] of results) tensors.set(value, tensor);
+  }
+  return {
+    tensor: (value) => (value === undefined ? undefined : (value.initializer ?? tensors.get(value))),
+    has: (value) => value !== undefined && isKnown(value, tensors, computed),
+  };
+}
+
+function isKnown(value: Value, tensors: ReadonlyMap<Value, Tensor>, computed: ReadonlySet<Value>): boolean {
+  return value.initializer !== undefined || tensors.has(value) || computed.has(value);
+}
+
+function isFoldable(node: Node, known: (value: Value) => boolean): boolean {
+  if (node.domain !== '' || node.hasSubgraph || node.opType === 'Constant' || NOT_FOLDED.has(node.opType)) return false;
+  const inputs = node.inputs.filter((value) => value !== undefined);
+  return inputs.length > 0 && inputs.every(known);
+}
+
+/** The value of a Constant node (ai.onnx, any opset); undefined for sparse and string values. */
+function constantNodeTensor(node: Node): Tensor | undefined {
+  if (node.opType !== 'Constant' || node.domain !== '') return undefined;
+  const tensor = node.tensor('value');
+  if (tensor !== undefined) return tensor;
+  const scalarInt = node.attributes.get('value_int');
+  if (scalarInt?.kind === 'int') return Tensor.fromNumbers(INT64, [], [scalarInt.value]);
+  const scalarFloat = node.attributes.get('value_float');
+  if (scalarFloat?.kind === 'float') return Tensor.fromNumbers(FLOAT, [], [scalarFloat.value]);
+  const ints = node.ints('value_ints');
+  if (ints !== undefined) return Tensor.fromNumbers(INT64, [ints.length], ints);
+  const floats = node.attributes.get('value_floats');
+  return floats?.kind === 'floats' ? Tensor.fromNumbers(FLOAT, [floats.value.length], floats.value) : undefined;
+}
+
+/** Every node that the values depend on. */
+function backwardSlice(values: readonly Value[]): Set<Node> {
+  const needed = new Set<Node>();
+  const pending = values.map(({ producer }) => producer);
+  for (let node = pending.pop(); node !== undefined || pending.length > 0; node = pending.pop()) {
+    if (node === undefined || needed.has(node)) continue;
+    needed.add(node);
+    for (const value of node.inputs) pending.push(value?.producer);
+  }
+  return needed;
+}

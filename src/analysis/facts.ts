@@ -1,0 +1,118 @@
+/**
+ * The three facts about positions, found without touching the graph:
+ *   constant (forward): the slice at this position is one scalar for every input of the model;
+ *   needed (backward): some reader lets it influence a needed position that is not constant;
+ *   class (union-find): positions that an operator forces to shrink together, and whether something pins them.
+ * The operator rows (src/ops) say how axes belong together; here they are interpreted. Unknown means pinned.
+ */
+import type { Node, Value } from '../ir/graph.js';
+import type { Linear, Relation, Site } from '../ops/relation.js';
+import { rowOf } from '../ops/table.js';
+import { propagateConstants } from './constant-facts.js';
+import { propagateNeed } from './need-facts.js';
+import { type Axis, type Operand, Positions, type Slot } from './positions.js';
+import { relateAxes } from './relate.js';
+import { type Knowledge, siteOf } from './site.js';
+
+export interface NodeSite {
+  readonly node: Node;
+  readonly site: Site;
+  /** Undefined: every axis it touches is pinned. */
+  readonly relation: Relation | undefined;
+  /** Per input: its slot; undefined where the input is left out. */
+  readonly inSlots: readonly (Slot | undefined)[];
+}
+
+/** A reader that ends a class: it sums over `axis`. */
+export interface LinearRead {
+  readonly at: NodeSite;
+  readonly relation: Linear;
+  readonly axis: Axis;
+  /** 1 where the index of `axis` reaches a needed output that is not constant. */
+  readonly needed: Uint8Array;
+}
+
+/** Why a position cannot go. `node` is undefined for the model's own inputs and outputs. */
+export interface Pin {
+  readonly node: Node | undefined;
+  readonly reason: string;
+}
+
+export interface Facts {
+  readonly knowledge: Knowledge;
+  readonly positions: Positions;
+  readonly sites: readonly NodeSite[];
+  readonly siteOf: ReadonlyMap<Node, NodeSite>;
+  /** Per position: the scalar, or NaN where it varies. */
+  readonly constant: Float64Array;
+  /** Per position: 1 when it is needed. */
+  readonly needed: Uint8Array;
+  /** Per class representative: the first thing that pins it. */
+  readonly pins: ReadonlyMap<number, Pin>;
+  readonly linearReads: readonly LinearRead[];
+  /** Operators without a row, by qualified name, with how often they occur. */
+  readonly unknownOps: ReadonlyMap<string, number>;
+}
+
+/** Collects pins by position; resolved to classes when all classes are known. */
+export class PinBoard {
+  readonly byPosition = new Map<number, Pin>();
+
+  pinAxis(axis: Axis | undefined, pin: Pin): void {
+    if (axis === undefined) return;
+    for (let index = 0; index < axis.extent; index++) this.pin(axis.base + index, pin);
+  }
+
+  pin(position: number, pin: Pin): void {
+    if (!this.byPosition.has(position)) this.byPosition.set(position, pin);
+  }
+}
+
+export function analyze(knowledge: Knowledge): Facts {
+  const { graph, constants } = knowledge;
+  const positions = new Positions();
+  const sites: NodeSite[] = [];
+  const unknownOps = new Map<string, number>();
+  const addValue = (value: Value) => {
+    const dims = knowledge.shapes.of(value);
+    if (dims !== undefined) positions.addSlot(value, dims);
+  };
+  for (const value of graph.inputs) if (value.initializer === undefined) addValue(value);
+  for (const node of graph.nodes) {
+    if (node.outputs.every((value) => value === undefined || constants.has(value))) continue;
+    for (const value of node.outputs) if (value !== undefined) addValue(value);
+    const site = siteOf(node, knowledge);
+    const row = rowOf(node);
+    if (row === undefined) unknownOps.set(node.qualifiedOp, (unknownOps.get(node.qualifiedOp) ?? 0) + 1);
+    const inSlots = node.inputs.map((value, index) => slotOf(node, index, value, knowledge, positions));
+    sites.push({ node, site, relation: row?.relate(site), inSlots });
+  }
+  positions.freeze();
+
+  const board = new PinBoard();
+  relateAxes(graph, sites, positions, board);
+  const constant = propagateConstants(sites, positions);
+  const { needed, linearReads } = propagateNeed(graph, sites, positions, constant, board);
+
+  const pins = new Map<number, Pin>();
+  for (const [position, pin] of board.byPosition) {
+    const root = positions.classOf(position);
+    if (!pins.has(root)) pins.set(root, pin);
+  }
+  const bySite = new Map(sites.map((site) => [site.node, site]));
+  return { knowledge, positions, sites, siteOf: bySite, constant, needed, pins, linearReads, unknownOps };
+}
+
+function slotOf(
+  node: Node,
+  index: number,
+  value: Value | undefined,
+  { constants }: Knowledge,
+  positions: Positions,
+): Slot | undefined {
+  const tensor = constants.tensor(value);
+  if (value === undefined || tensor === undefined) return value;
+  const operand: Operand = { node, index, value, tensor };
+  positions.addSlot(operand, tensor.dims);
+  return operand;
+}

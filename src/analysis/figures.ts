@@ -1,0 +1,115 @@
+/** Counts of a model for the report: parameters, zeros, MACs, channels; and the check for NaN in weights. */
+import { PruneCompileError } from '../errors.js';
+import type { Node } from '../ir/graph.js';
+import { isFloating, product, type Tensor } from '../ir/tensor.js';
+import type { Dim } from '../ir/graph.js';
+import { rowOf } from '../ops/table.js';
+import type { LayerFigures, ModelFigures } from '../report/types.js';
+import { type Knowledge, siteOf } from './site.js';
+
+/** Where symbolic dims have no size given, MACs are counted for one image of this size. */
+const DEFAULT_BATCH = 1;
+const DEFAULT_SIZE = 224;
+
+export interface Layer {
+  readonly node: Node;
+  readonly inputChannels: number;
+  readonly outputChannels: number;
+  readonly sparsity: number;
+}
+
+export interface Counts {
+  readonly figures: Omit<ModelFigures, 'sizeBytes'>;
+  readonly layers: readonly Layer[];
+}
+
+/** Throws E-MODEL-NAN when a weight is not a number: nothing could be proved about such a model. */
+export function countModel(knowledge: Knowledge): Counts {
+  const { graph, constants } = knowledge;
+  const tensors = new Map<Tensor, { zeros: number }>();
+  for (const node of graph.nodes) {
+    if (node.outputs.every((value) => constants.has(value))) continue;
+    for (const value of node.inputs) {
+      const tensor = constants.tensor(value);
+      if (tensor === undefined || value === undefined || tensors.has(tensor) || !isFloating(tensor.dataType)) continue;
+      tensors.set(tensor, { zeros: countZeros(tensor, value.name, node) });
+    }
+  }
+  let parameters = 0;
+  let zeros = 0;
+  for (const [tensor, counted] of tensors) {
+    parameters += tensor.size;
+    zeros += counted.zeros;
+  }
+  const layers = graph.nodes.flatMap((node) => layerOf(node, knowledge, tensors) ?? []);
+  const channels = layers.reduce((total, { outputChannels }) => total + outputChannels, 0);
+  return { figures: { parameters, zeros, macs: countMacs(knowledge), channels, nodes: graph.nodes.length }, layers };
+}
+
+function countZeros(tensor: Tensor, name: string, node: Node): number {
+  let zeros = 0;
+  for (const value of tensor.numbers()) {
+    if (value === 0) zeros++;
+    else if (Number.isNaN(value)) {
+      throw new PruneCompileError('E-MODEL-NAN', {
+        what: `the weights ${name} contain NaN (not a number)`,
+        facts: [
+          ['where', `read by ${node.label} (${node.qualifiedOp})`],
+          ['why', 'with NaN in it the model has no defined output that could be kept equal'],
+          ['try', 'find where training diverged; export from an earlier checkpoint'],
+        ],
+      });
+    }
+  }
+  return zeros;
+}
+
+function layerOf(node: Node, knowledge: Knowledge, tensors: ReadonlyMap<Tensor, { zeros: number }>): Layer | undefined {
+  const relation = rowOf(node)?.relate(siteOf(node, knowledge));
+  if (relation?.kind !== 'linear' && relation?.kind !== 'grouped') return undefined;
+  const tensor = knowledge.constants.tensor(node.inputs[relation.weights.index]);
+  if (tensor === undefined) return undefined;
+  const inAxis = relation.kind === 'linear' ? relation.weights.inAxis : 1;
+  const groups = relation.kind === 'grouped' ? relation.groups : 1;
+  return {
+    node,
+    inputChannels: (tensor.dims[inAxis] ?? 0) * groups,
+    outputChannels: tensor.dims[relation.weights.outAxis] ?? 0,
+    sparsity: tensor.size === 0 ? 0 : (tensors.get(tensor)?.zeros ?? 0) / tensor.size,
+  };
+}
+
+/** Layers of both models side by side, matched by node; those that are gone have no kept channels. */
+export function compareLayers(before: readonly Layer[], after: readonly Layer[]): LayerFigures[] {
+  const now = new Map(after.map((layer) => [layer.node, layer]));
+  return before.map(({ node, inputChannels, outputChannels, sparsity }) => ({
+    node: node.label,
+    opType: node.opType,
+    inputChannels,
+    outputChannels,
+    keptInputChannels: now.get(node)?.inputChannels,
+    keptOutputChannels: now.get(node)?.outputChannels,
+    sparsity,
+  }));
+}
+
+/** MACs of all nodes whose row counts them. Symbolic dims count as one image of the default size. */
+function countMacs(knowledge: Knowledge): number | undefined {
+  let total = 0;
+  for (const node of knowledge.graph.nodes) {
+    const row = rowOf(node);
+    if (row?.macs === undefined) continue;
+    const macs = row.macs(siteOf(node, knowledge));
+    if (macs === undefined) return undefined;
+    total += macs;
+  }
+  return total;
+}
+
+export function concreteDims(dims: readonly Dim[]): number[] {
+  return dims.map((dim, axis) => (typeof dim === 'number' ? dim : axis === 0 ? DEFAULT_BATCH : DEFAULT_SIZE));
+}
+
+export function elementCount(dims: readonly Dim[]): number {
+  return product(concreteDims(dims));
+}

@@ -1,0 +1,232 @@
+/**
+ * From facts to a plan: which classes go, which removable ones stay as fillers, and how every reader that loses a
+ * constant other than zero makes up for it. Pure: the graph is not touched.
+ *
+ * A class can go when nothing pins it and every reader that ends it either does not need it or can absorb its constant.
+ */
+import type { CostModel } from './cost.js';
+import type { Facts, LinearRead, Pin } from './facts.js';
+import type { Axis } from './positions.js';
+import { axisOf } from './relate.js';
+
+/** Why a class stays. */
+export type Blocker = { readonly kind: 'pin'; readonly pin: Pin } | { readonly kind: 'read'; readonly read: LinearRead; readonly index: number };
+
+/** A removed input channel of a reader that held a constant other than 0. */
+export interface Absorbed {
+  readonly index: number;
+  readonly constant: number;
+}
+
+/** How a reader makes up for the constants it no longer reads. */
+export interface Compensation {
+  readonly read: LinearRead;
+  readonly absorbed: readonly Absorbed[];
+  /**
+   * bias: no padding, the sums are added to the bias. carrier: a kept constant channel takes over the columns. ones: a
+   * convolution of a map of ones, exact at every size. map: its result, for static sizes where that is smaller.
+   */
+  readonly form: 'bias' | 'carrier' | 'ones' | 'map';
+  readonly carrier?: Absorbed;
+}
+
+export interface RemovalPlan {
+  /** Kept indices, ascending; undefined when the whole axis stays. */
+  keptOf(axis: Axis | undefined): readonly number[] | undefined;
+  readonly compensations: readonly Compensation[];
+  /** Channels that could go but stay as fillers or carriers, per width axis. */
+  readonly fillers: readonly { readonly axis: Axis; readonly count: number }[];
+  readonly isEmpty: boolean;
+}
+
+/** A carrier's constant may be this much smaller than the largest it stands for; beyond, rounding would grow. */
+const LARGEST_CARRIER_RATIO = 8;
+
+/** The classes that stay, by representative, with the first reason found. All others may go. */
+export function findBlockers(facts: Facts): Map<number, Blocker> {
+  const { positions, constant } = facts;
+  const blockers = new Map<number, Blocker>();
+  for (const [root, pin] of facts.pins) blockers.set(root, { kind: 'pin', pin });
+  for (const read of facts.linearReads) {
+    for (let index = 0; index < read.axis.extent; index++) {
+      if (read.needed[index] !== 1 || !Number.isNaN(constant[read.axis.base + index] ?? Number.NaN)) continue;
+      const root = positions.classOf(read.axis.base + index);
+      if (!blockers.has(root)) blockers.set(root, { kind: 'read', read, index });
+    }
+  }
+  return blockers;
+}
+
+export function planRemoval(facts: Facts, cost: CostModel): RemovalPlan {
+  return new Planner(facts, cost).plan();
+}
+
+class Planner {
+  readonly #facts: Facts;
+  readonly #cost: CostModel;
+  /** Per position that is its class's representative: 1 when the class goes. */
+  readonly #goes: Uint8Array;
+  /** Axes whose extent is a layer's width. */
+  readonly #widths: readonly Axis[];
+  /** Per class: the largest constant it brings to a padded reader; classes worth keeping as carriers come first. */
+  readonly #carrierWorth = new Map<number, number>();
+  readonly #fillers = new Map<Axis, number>();
+
+  constructor(facts: Facts, cost: CostModel) {
+    this.#facts = facts;
+    this.#cost = cost;
+    this.#goes = new Uint8Array(facts.positions.count);
+    const blockers = findBlockers(facts);
+    for (let position = 0; position < facts.positions.count; position++) {
+      if (facts.positions.classOf(position) === position && !blockers.has(position)) this.#goes[position] = 1;
+    }
+    this.#widths = widthAxes(facts);
+  }
+
+  plan(): RemovalPlan {
+    this.#rankCarriers();
+    let compensations: Compensation[];
+    // Each round keeps more classes than the one before, so this ends.
+    do {
+      this.#fill();
+      compensations = this.#facts.linearReads.flatMap((read) => this.#compensate(read) ?? []);
+    } while (this.#keepWhatDoesNotPay(compensations));
+    const kept = new Map<Axis, readonly number[]>();
+    for (const axis of this.#facts.positions.all) {
+      const indices = this.#live(axis);
+      if (indices.length < axis.extent) kept.set(axis, indices);
+    }
+    return {
+      keptOf: (axis) => (axis === undefined ? undefined : kept.get(axis)),
+      compensations,
+      fillers: [...this.#fillers].map(([axis, count]) => ({ axis, count })),
+      isEmpty: kept.size === 0,
+    };
+  }
+
+  #classAt(axis: Axis, index: number): number {
+    return this.#facts.positions.classOf(axis.base + index);
+  }
+
+  #isGone(axis: Axis, index: number): boolean {
+    return this.#goes[this.#classAt(axis, index)] === 1;
+  }
+
+  #live(axis: Axis): number[] {
+    const live: number[] = [];
+    for (let index = 0; index < axis.extent; index++) if (!this.#isGone(axis, index)) live.push(index);
+    return live;
+  }
+
+  #constantAt(axis: Axis, index: number): number {
+    return this.#facts.constant[axis.base + index] ?? Number.NaN;
+  }
+
+  #rankCarriers(): void {
+    for (const { axis, needed, relation } of this.#facts.linearReads) {
+      if (!relation.padded) continue;
+      for (let index = 0; index < axis.extent; index++) {
+        const worth = Math.abs(this.#constantAt(axis, index));
+        if (needed[index] !== 1 || !(worth > 0)) continue;
+        const root = this.#classAt(axis, index);
+        this.#carrierWorth.set(root, Math.max(worth, this.#carrierWorth.get(root) ?? 0));
+      }
+    }
+  }
+
+  /** Keeps removable classes until every width is what the cost model wants; never fewer than one channel. */
+  #fill(): void {
+    let changed = true;
+    while (changed) {
+      changed = false;
+      for (const axis of this.#widths) {
+        const live = this.#live(axis).length;
+        if (live === axis.extent) continue;
+        const missing = this.#cost.width(live, axis.extent) - live;
+        if (missing <= 0) continue;
+        this.#keepBest(axis, missing);
+        this.#fillers.set(axis, (this.#fillers.get(axis) ?? 0) + missing);
+        changed = true;
+      }
+    }
+  }
+
+  #keepBest(axis: Axis, count: number): void {
+    const gone = Array.from({ length: axis.extent }, (_, index) => index).filter((index) => this.#isGone(axis, index));
+    const worth = (index: number) => this.#carrierWorth.get(this.#classAt(axis, index)) ?? 0;
+    gone.sort((a, b) => worth(b) - worth(a) || a - b);
+    for (const index of gone.slice(0, count)) this.#goes[this.#classAt(axis, index)] = 0;
+  }
+
+  /** Undefined when the reader loses nothing it needs. */
+  #compensate(read: LinearRead): Compensation | undefined {
+    const { axis, needed } = read;
+    const absorbed: Absorbed[] = [];
+    const candidates: Absorbed[] = [];
+    for (let index = 0; index < axis.extent; index++) {
+      const constant = this.#constantAt(axis, index);
+      if (Number.isNaN(constant) || constant === 0) continue;
+      if (!this.#isGone(axis, index)) candidates.push({ index, constant });
+      else if (needed[index] === 1) absorbed.push({ index, constant });
+    }
+    if (absorbed.length === 0) return undefined;
+    if (!read.relation.padded) return { read, absorbed, form: 'bias' };
+    const size = (entry: Absorbed) => Math.abs(entry.constant);
+    const carrier = candidates.sort((a, b) => size(b) - size(a))[0];
+    const largest = Math.max(...absorbed.map(size));
+    if (carrier !== undefined && size(carrier) * LARGEST_CARRIER_RATIO >= largest) return { read, absorbed, form: 'carrier', carrier };
+    return { read, absorbed, form: mapIsSmaller(read) ? 'map' : 'ones' };
+  }
+
+  /** Keeps classes where a ones convolution costs more than it gains, or cannot be written. True when it kept any. */
+  #keepWhatDoesNotPay(compensations: readonly Compensation[]): boolean {
+    let changed = false;
+    for (const { read, absorbed, form } of compensations) {
+      if (form !== 'ones' && form !== 'map') continue;
+      const width = this.#live(read.axis).length;
+      const isStatic = spatialDims(read, 'in') !== undefined;
+      const keep = !this.#cost.paysFor(width, read.axis.extent, isStatic)
+        ? absorbed
+        : !canMakeOnes(read) || this.#cost.prefersCarrier(width, read.axis.extent, isStatic)
+          ? absorbed.toSorted((a, b) => Math.abs(b.constant) - Math.abs(a.constant)).slice(0, 1)
+          : [];
+      for (const { index } of keep) this.#goes[this.#classAt(read.axis, index)] = 0;
+      changed ||= keep.length > 0;
+    }
+    return changed;
+  }
+}
+
+/** Output axes of layers with weights come first: filling them fills what concatenates them. */
+function widthAxes({ sites, positions, linearReads }: Facts): Axis[] {
+  const axes = new Set<Axis>();
+  for (const at of sites) {
+    const { relation } = at;
+    if (relation?.kind !== 'linear' && relation?.kind !== 'grouped') continue;
+    const axis = axisOf(at, relation.y, positions);
+    if (axis !== undefined) axes.add(axis);
+  }
+  for (const { axis } of linearReads) axes.add(axis);
+  return [...axes];
+}
+
+/** Static spatial extents of the reader's input or output; undefined when any is symbolic. */
+export function spatialDims({ at }: LinearRead, side: 'in' | 'out'): number[] | undefined {
+  const dims = (side === 'in' ? at.site.inDims(0) : at.site.outDims(0))?.slice(2);
+  const known = dims?.filter((dim) => typeof dim === 'number');
+  return known !== undefined && known.length === dims?.length ? known : undefined;
+}
+
+/** A map of Cout * H * W numbers against Cout * taps: for tiny images the map is the smaller one. */
+function mapIsSmaller(read: LinearRead): boolean {
+  const [inside, outside] = [spatialDims(read, 'in'), spatialDims(read, 'out')];
+  if (inside === undefined || outside === undefined) return false;
+  const taps = read.at.site.constant(read.relation.weights.index)?.dims.slice(2) ?? [];
+  const size = (dims: readonly number[]) => dims.reduce((total, dim) => total * dim, 1);
+  return size(outside) <= size(taps);
+}
+
+/** Ones of a dynamic size need ConstantOfShape, which came with opset 9. */
+function canMakeOnes(read: LinearRead): boolean {
+  return spatialDims(read, 'in') !== undefined || read.at.site.opset >= 9;
+}

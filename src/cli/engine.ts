@@ -1,0 +1,35 @@
+/** What the commands ask for, each part loaded when it is first used: --help and mistakes do not wait for ONNX Runtime. */
+import type { BenchOptions } from '../bench/benchmark.js';
+import type { compileModel } from '../compile.js';
+import type { inspectModel } from '../inspect.js';
+import type { Benchmark } from '../report/types.js';
+import type { Provider } from '../runtime/session.js';
+import type { verifyModels } from '../verify/verify.js';
+import type { explainNode } from '../why.js';
+
+export type Source = string | Uint8Array;
+
+export interface Engine {
+  compileModel: typeof compileModel;
+  inspectModel: typeof inspectModel;
+  explainNode: typeof explainNode;
+  verifyModels: typeof verifyModels;
+  benchModels(contenders: readonly { name: string; model: Source }[], options: BenchOptions): Promise<Benchmark>;
+  /** The same model with nothing but nonzero weights: what pruning started from. */
+  denseModel(source: Source): Promise<Source>;
+  /** Throws E-PROVIDER for the first that cannot be used here. */
+  checkProviders(providers: readonly Provider[]): Promise<void>;
+  /** Labels of all nodes, for the nearest to a mistyped one. */
+  nodeLabels(source: Source): Promise<string[]>;
+}
+
+export const ENGINE: Engine = {
+  compileModel: async (...args) => (await import('../compile.js')).compileModel(...args),
+  inspectModel: async (...args) => (await import('../inspect.js')).inspectModel(...args),
+  explainNode: async (...args) => (await import('../why.js')).explainNode(...args),
+  verifyModels: async (...args) => (await import('../verify/verify.js')).verifyModels(...args),
+  benchModels: async (...args) => (await import('../bench/benchmark.js')).benchModels(...args),
+  denseModel: async (source) => (await import('../bench/dense.js')).denseModel(source),
+  checkProviders: async (providers) => (await import('../bench/providers.js')).checkProviders(providers),
+  nodeLabels: async (source) => (await import('../onnx/read.js')).readModel(source).graph.nodes.map(({ label }) => label),
+};

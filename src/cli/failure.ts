@@ -1,0 +1,64 @@
+/** Errors as the user sees them: one sentence and its code, then aligned facts; or, with --json, one JSON object. */
+import type { Colors } from './colors.js';
+import { EXIT, messageOf, PruneCompileError } from '../errors.js';
+import { shellWord } from '../report/text.js';
+import { toolVersion } from './version.js';
+
+type Facts = readonly (readonly [label: string, text: string])[];
+
+export interface Failure {
+  readonly code: string;
+  readonly what: string;
+  readonly facts: Facts;
+  readonly exitCode: number;
+  /** Of internal errors only. */
+  readonly stack?: string;
+}
+
+export function failureOf(error: unknown, argv: readonly string[]): Failure {
+  if (error instanceof PruneCompileError && error.exitCode !== EXIT.internal)
+    return { code: error.code, what: error.message, facts: error.facts, exitCode: error.exitCode };
+  const edit = lastEditOf(error);
+  return {
+    code: 'E-INTERNAL',
+    what: `this is a bug in prune-compile: ${messageOf(error)}`,
+    facts: [
+      ...(error instanceof PruneCompileError ? error.facts : []),
+      ...(edit === undefined ? [] : [['last edit', edit] as const]),
+      ['version', `${toolVersion()}, Node ${process.version}, ${process.platform} ${process.arch}`],
+      ['command', ['prune-compile', ...argv.map(shellWord)].join(' ')],
+      ['send', 'all of this, and the model if you may'],
+    ],
+    exitCode: EXIT.internal,
+    ...(error instanceof Error && error.stack !== undefined ? { stack: stackOf(error) } : {}),
+  };
+}
+
+/** Whoever knows which edit was under way sets `lastEdit` on the error it lets pass. */
+function lastEditOf(error: unknown): string | undefined {
+  for (let at: unknown = error; at instanceof Error; at = at.cause) {
+    if ('lastEdit' in at && typeof at.lastEdit === 'string') return at.lastEdit;
+  }
+  return undefined;
+}
+
+function stackOf(error: Error): string {
+  const cause = error.cause instanceof Error ? `\ncaused by ${stackOf(error.cause)}` : '';
+  return `${error.stack ?? error.message}${cause}`;
+}
+
+export function renderFailure(failure: Failure, colors: Colors): string {
+  const { code, what, facts, stack } = failure;
+  const width = Math.max(0, ...facts.map(([label]) => label.length)) + 3;
+  const lines = facts.map(([label, text]) => {
+    const aligned = text.split('\n').join(`\n${' '.repeat(width + 2)}`);
+    return `  ${colors.dim(label)}${' '.repeat(width - label.length)}${aligned}`;
+  });
+  const head = `${colors.red('prune-compile:')} ${what}    ${colors.dim(`[${code}]`)}`;
+  return `${[head, ...lines, ...(stack === undefined ? [] : [colors.dim(stack)])].join('\n')}\n`;
+}
+
+export function renderFailureJson({ code, what, facts, exitCode, stack }: Failure): string {
+  const error = { code, what, facts: facts.map(([label, text]) => ({ label, text })), exitCode, ...(stack === undefined ? {} : { stack }) };
+  return `${JSON.stringify({ error })}\n`;
+}

@@ -1,0 +1,100 @@
+/** The help, drawn from the table of options; no line is longer than 80 columns. */
+import { wrapText } from '../report/text.js';
+import { type CommandName, COMMANDS, GROUPS, OPTION_KEYS, type OptionKey, shownFlag, SPECS } from './options.js';
+
+const WIDTH = 80;
+const TEXT_AT = 27;
+
+const EXAMPLES: Readonly<Record<CommandName, readonly (readonly [command: string, what: string])[]>> = {
+  compile: [
+    ['prune-compile model.onnx', 'writes model.pruned.onnx and proves it equal'],
+    ['prune-compile model.onnx --bench --report report.html', 'and measures how much faster it is'],
+    ['prune-compile model.onnx --shape input=1,3,224,224 --align auto', 'widths that the processor likes'],
+    ['prune-compile model.onnx -o small.onnx --min-speedup 1.3 --quiet', 'a gate for a pipeline'],
+  ],
+  inspect: [
+    ['prune-compile inspect model.onnx', 'which channels could go, layer by layer'],
+    ['prune-compile inspect model.onnx --json > layers.json', 'the same for a program'],
+  ],
+  why: [['prune-compile why model.onnx /layer1/conv2/Conv', 'what keeps the channels of this convolution']],
+  verify: [['prune-compile verify model.onnx model.pruned.onnx', 'exit code 1 when their outputs differ']],
+  bench: [
+    ['prune-compile bench model.onnx model.pruned.onnx', 'one thread on the CPU'],
+    ['prune-compile bench a.onnx b.onnx --providers cpu,webgpu --batch 8', ''],
+  ],
+};
+
+const EXIT_CODES = [
+  ['0', 'done'],
+  ['1', 'a check failed: outputs differ, or a gate was missed; no output is left'],
+  ['2', 'the command line or an input is wrong'],
+  ['70', 'an internal error'],
+  ['130', 'interrupted; nothing half-written is left'],
+] as const;
+
+/** Help about everything when no command was named, else about that command. */
+export function helpText(command: CommandName | undefined): string {
+  const lines = command === undefined ? generalHelp() : commandHelp(command);
+  return `${lines.join('\n')}\n`;
+}
+
+function generalHelp(): string[] {
+  const commands = Object.entries(COMMANDS).flatMap(([name, { usage, summary }]) => row(`  ${name} ${usage}`, summary));
+  return [
+    'Usage: prune-compile MODEL [options]',
+    '       prune-compile COMMAND ... [options]',
+    '',
+    ...wrapText('Compiles a pruned ONNX model into a smaller, exactly equal one, runs both to prove it, and measures them.', WIDTH),
+    '',
+    'Commands:',
+    ...commands,
+    ...optionGroups('compile'),
+    '',
+    ...wrapText(
+      'Options also come from PRUNE_COMPILE_ variables (PRUNE_COMPILE_MIN_SPEEDUP=1.5) and from --config FILE; flags beat variables beat the file.',
+      WIDTH,
+    ),
+    '',
+    'Exit codes:',
+    ...EXIT_CODES.flatMap(([code, meaning]) => row(`  ${code}`, meaning, 7)),
+    '',
+    ...examples([...EXAMPLES.compile, ...EXAMPLES.why, ...EXAMPLES.bench.slice(0, 1)]),
+  ];
+}
+
+function commandHelp(command: CommandName): string[] {
+  const { usage, summary } = COMMANDS[command];
+  return [
+    `Usage: prune-compile ${command} ${usage} [options]`,
+    '',
+    ...wrapText(`${summary.charAt(0).toUpperCase()}${summary.slice(1)}.`, WIDTH),
+    ...optionGroups(command),
+    '',
+    ...examples(EXAMPLES[command]),
+  ];
+}
+
+function optionGroups(command: CommandName): string[] {
+  return GROUPS.flatMap((group) => {
+    const keys = OPTION_KEYS.filter((key) => SPECS[key].group === group && SPECS[key].commands.includes(command));
+    const rows = keys.flatMap((key) => row(signature(key), SPECS[key].help));
+    const general = group === 'General' ? [...row('  -h, --help', 'this help'), ...row('  -V, --version', 'the version')] : [];
+    return rows.length + general.length === 0 ? [] : ['', `${group}:`, ...rows, ...general];
+  });
+}
+
+function signature(key: OptionKey): string {
+  const { alias, value } = SPECS[key];
+  return `  ${alias === undefined ? '   ' : `-${alias},`} ${shownFlag(key)}${value === undefined ? '' : ` ${value}`}`;
+}
+
+function row(left: string, text: string, at = TEXT_AT): string[] {
+  const indent = ' '.repeat(at);
+  const [first = '', ...more] = wrapText(text, WIDTH - at);
+  const rest = more.map((line) => indent + line);
+  return left.length < at - 1 ? [left.padEnd(at) + first, ...rest] : [left, indent + first, ...rest];
+}
+
+function examples(list: readonly (readonly [string, string])[]): string[] {
+  return ['Examples:', ...list.flatMap(([command, what]) => [`  ${command}`, ...(what === '' ? [] : [`      ${what}`])])];
+}

@@ -1,0 +1,72 @@
+/** The outside world of the command: streams, environment, interruption. Tests bring their own. */
+
+export interface Output {
+  write(chunk: string | Uint8Array, done: (error?: Error | null) => void): unknown;
+  readonly isTTY?: boolean;
+}
+
+export interface Io {
+  readonly stdout: Output;
+  readonly stderr: Output;
+  readonly stdin: AsyncIterable<Uint8Array>;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Aborted by Ctrl-C or SIGTERM; its reason is an Interruption. */
+  readonly signal: AbortSignal;
+}
+
+/** What a shell expects of a process that a signal ended: 128 and the signal's number. */
+export class Interruption extends Error {
+  override readonly name = 'Interruption';
+  readonly exitCode: number;
+
+  constructor(signal: 'SIGINT' | 'SIGTERM') {
+    super(`interrupted by ${signal}`);
+    this.exitCode = signal === 'SIGINT' ? 130 : 143;
+  }
+}
+
+/** The reader of standard output went away (`| head`): nothing is left to say, and nobody to say it to. */
+export class BrokenPipe extends Error {
+  override readonly name = 'BrokenPipe';
+}
+
+export function processIo(): Io {
+  const controller = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => controller.abort(new Interruption(signal)));
+  // Failed writes come back to their callers; without a listener they would also end the process with a stack trace.
+  process.stdout.on('error', () => {});
+  process.stderr.on('error', () => {});
+  return {
+    stdout: process.stdout,
+    stderr: process.stderr,
+    stdin: process.stdin,
+    env: process.env,
+    signal: controller.signal,
+  };
+}
+
+/** Resolves once the chunk is taken; throws BrokenPipe when nobody reads any more. */
+export function writeTo(output: Output, chunk: string | Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    output.write(chunk, (error) => {
+      if (error === undefined || error === null) resolve();
+      else if ('code' in error && error.code === 'EPIPE') reject(new BrokenPipe('standard output was closed', { cause: error }));
+      else reject(error);
+    });
+  });
+}
+
+/** Diagnostics: when nobody can read them, the work goes on. */
+export async function writeDiagnostic(output: Output, text: string): Promise<void> {
+  try {
+    await writeTo(output, text);
+  } catch {
+    // There is no better place to say that stderr is gone.
+  }
+}
+
+export async function readAll(stdin: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of stdin) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}

@@ -1,0 +1,154 @@
+/**
+ * All options of all commands, as one table: flags, variables (PRUNE_COMPILE_MIN_SPEEDUP), config keys (minSpeedup),
+ * help and checks are drawn from it. An option means the same in every command that has it.
+ */
+import * as values from './values.js';
+
+export const COMMANDS = {
+  compile: { usage: 'MODEL', summary: 'make the smaller model; the default: its name may be left out', least: 1, most: 1 },
+  inspect: { usage: 'MODEL', summary: 'what is zero, where, and what could go; writes nothing', least: 1, most: 1 },
+  why: { usage: 'MODEL NODE', summary: "why a node's channels stay: the nodes that need them", least: 2, most: 2 },
+  verify: { usage: 'A B', summary: 'run two models on the same inputs and compare their outputs', least: 2, most: 2 },
+  bench: { usage: 'A [B...]', summary: 'measure models side by side, in turns', least: 1, most: Number.POSITIVE_INFINITY },
+} as const;
+
+export type CommandName = keyof typeof COMMANDS;
+
+export const GROUPS = ['Output', 'Compiling', 'Checks', 'Benchmark', 'For those who debug', 'General'] as const;
+
+interface OptionSpec<T> {
+  readonly group: (typeof GROUPS)[number];
+  readonly alias?: string;
+  /** What stands for the value in the help; without it the option is a switch. */
+  readonly value?: string;
+  /** May be given several times. */
+  readonly repeatable?: boolean;
+  /** What separates several of them in an environment variable. */
+  readonly separator?: string;
+  readonly help: string;
+  readonly commands: readonly CommandName[];
+  readonly read: values.Reader<T>;
+}
+
+const EVERY: readonly CommandName[] = ['compile', 'inspect', 'why', 'verify', 'bench'];
+const ANALYSING: readonly CommandName[] = ['compile', 'inspect', 'why'];
+const MEASURING: readonly CommandName[] = ['compile', 'bench'];
+const COMPILE: readonly CommandName[] = ['compile'];
+
+/** Switches are read before: their reader only gives them a type. */
+const onOff: values.Reader<boolean> = () => true;
+
+function option<T>(group: (typeof GROUPS)[number], commands: readonly CommandName[], help: string, spec: Omit<OptionSpec<T>, 'group' | 'commands' | 'help'>): OptionSpec<T> {
+  return { group, commands, help, ...spec };
+}
+
+export const OPTIONS = {
+  output: option('Output', COMPILE, 'where the model goes; default: MODEL.pruned.onnx beside the input; - is standard output', {
+    alias: 'o',
+    value: 'FILE',
+    read: values.text('a file', '--output small.onnx'),
+  }),
+  report: option('Output', COMPILE, 'write a report: .html, .json or .md; may be repeated', {
+    value: 'FILE',
+    repeatable: true,
+    separator: ',',
+    read: values.reportFiles,
+  }),
+  json: option('Output', EVERY, 'print the result as JSON, and errors too (to standard error)', { read: onOff }),
+  quiet: option('Output', EVERY, 'no lines about the steps', { alias: 'q', read: onOff }),
+  structured: option('Compiling', COMPILE, 'remove channels whose weights are zero; the default', { read: onOff }),
+  target: option('Compiling', ANALYSING, 'what the model will run on (cpu, cuda, webgpu, tensorrt): decides which widths are fast', {
+    value: 'NAME',
+    read: values.oneOf(['cpu', 'cuda', 'webgpu', 'tensorrt']),
+  }),
+  align: option('Compiling', ANALYSING, 'keep widths a multiple of N; auto asks the target', {
+    value: 'N|auto',
+    read: values.align('--align 8'),
+  }),
+  shape: option('Compiling', EVERY, 'fix the shape of an input: --shape input=1,3,224,224; may be repeated', {
+    value: 'NAME=N,..',
+    repeatable: true,
+    separator: ';',
+    read: values.shapes,
+  }),
+  verify: option('Checks', COMPILE, 'do not run both models to compare their outputs', { read: onOff }),
+  keepFailed: option('Checks', COMPILE, 'leave the output in place although a check failed', { read: onOff }),
+  minSpeedup: option('Checks', COMPILE, 'fail unless it is X times as fast as the input; measures, as --bench does', {
+    value: 'X',
+    read: values.positiveNumber('--min-speedup 1.5'),
+  }),
+  maxSize: option('Checks', COMPILE, 'fail when the output is larger: 45000000 or 45MB', {
+    value: 'BYTES',
+    read: values.bytes('--max-size 45MB'),
+  }),
+  minRemoved: option('Checks', COMPILE, 'fail unless P percent of the parameters are gone', {
+    value: 'P',
+    read: values.percentage('--min-removed 30'),
+  }),
+  bench: option('Benchmark', COMPILE, 'measure dense, masked and compiled model in turns', { read: onOff }),
+  providers: option('Benchmark', MEASURING, 'execution providers: cpu, webgpu, cuda, tensorrt; default: cpu', {
+    value: 'LIST',
+    repeatable: true,
+    read: values.providers,
+  }),
+  threads: option('Benchmark', MEASURING, 'threads of ONNX Runtime on the CPU; default: 1', {
+    value: 'N',
+    read: values.wholeNumber(1, '--threads 4'),
+  }),
+  batch: option('Benchmark', MEASURING, 'batch size, where the model leaves it open', {
+    value: 'N',
+    read: values.wholeNumber(1, '--batch 8'),
+  }),
+  runs: option('Benchmark', MEASURING, 'rounds measured, after warm-ups', {
+    value: 'N',
+    read: values.wholeNumber(3, '--runs 31'),
+  }),
+  passes: option('For those who debug', COMPILE, 'run these passes only', {
+    value: 'LIST',
+    repeatable: true,
+    read: values.list('names of passes', '--passes remove-channels'),
+  }),
+  skip: option('For those who debug', COMPILE, 'leave these passes out', {
+    value: 'PASS',
+    repeatable: true,
+    read: values.list('names of passes', '--skip remove-channels'),
+  }),
+  stopAfter: option('For those who debug', COMPILE, 'stop after N edits, to find the one that does harm', {
+    value: 'N',
+    read: values.wholeNumber(0, '--stop-after 12'),
+  }),
+  config: option('General', EVERY, 'read options from a JSON file: { "minSpeedup": 1.5 }', {
+    value: 'FILE',
+    read: values.text('a JSON file', '--config prune-compile.json'),
+  }),
+} as const;
+
+export type OptionKey = keyof typeof OPTIONS;
+export type Options = { readonly [Key in OptionKey]?: ReturnType<(typeof OPTIONS)[Key]['read']> };
+
+export const OPTION_KEYS = Object.keys(OPTIONS) as OptionKey[];
+
+/** The table without the types of its values, for code that treats all options alike. */
+export const SPECS: Readonly<Record<OptionKey, OptionSpec<unknown>>> = OPTIONS;
+
+/** Switches that are on unless switched off: shown as --no-… */
+export const ON_BY_DEFAULT: readonly OptionKey[] = ['verify'];
+
+export function isOptionKey(name: string): name is OptionKey {
+  return Object.hasOwn(OPTIONS, name);
+}
+
+/** minSpeedup -> min-speedup */
+export function flagName(key: string): string {
+  return key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+/** min-speedup, MIN_SPEEDUP -> minSpeedup */
+export function keyName(name: string): string {
+  return name.toLowerCase().replace(/[-_]([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+/** As it is shown: --no-verify, --min-speedup */
+export function shownFlag(key: OptionKey): string {
+  return `--${ON_BY_DEFAULT.includes(key) ? 'no-' : ''}${flagName(key)}`;
+}

@@ -1,0 +1,144 @@
+/** Command line, environment and config file -> what to do. Throws E-USAGE errors that name the place of the mistake. */
+import { existsSync } from 'node:fs';
+import yargs from 'yargs';
+import { PruneCompileError } from '../errors.js';
+import { shellWord } from '../report/text.js';
+import { fromConfig, fromEnvironment, type Given, unknownOption } from './layers.js';
+import { nearestNames } from './nearest.js';
+import { type CommandName, COMMANDS, flagName, keyName, isOptionKey, ON_BY_DEFAULT, OPTION_KEYS, type Options, shownFlag, SPECS } from './options.js';
+
+export interface Invocation {
+  readonly command: CommandName;
+  /** Whether --help or --version was given instead of something to do. */
+  readonly asks: 'help' | 'version' | undefined;
+  /** Whether the command was named: help without a command is about all. */
+  readonly named: boolean;
+  readonly positionals: readonly string[];
+  readonly options: Options;
+}
+
+export function parseInvocation(argv: readonly string[], env: Readonly<Record<string, string | undefined>>): Invocation {
+  const { words, flags, asks } = parseFlags(argv);
+  const [first] = words;
+  const named = first !== undefined && isCommand(first);
+  const command = named ? first : 'compile';
+  const positionals = named ? words.slice(1) : words;
+  if (asks !== undefined) return { command, asks, named, positionals, options: {} };
+  checkApplies(flags, command);
+  checkPositionals(command, named, positionals);
+  return { command, asks, named, positionals, options: readOptions(flags, env, command) };
+}
+
+function isCommand(word: string): word is CommandName {
+  return Object.hasOwn(COMMANDS, word);
+}
+
+/** yargs takes the words apart; names, values and their errors are ours, because they come from three places. */
+function parseFlags(argv: readonly string[]): { words: string[]; flags: Given[]; asks: Invocation['asks'] } {
+  const switches = OPTION_KEYS.filter((key) => SPECS[key].value === undefined).map(flagName);
+  const withValue = OPTION_KEYS.filter((key) => SPECS[key].value !== undefined).map(flagName);
+  const aliases = Object.fromEntries(OPTION_KEYS.flatMap((key) => (SPECS[key].alias === undefined ? [] : [[flagName(key), SPECS[key].alias]])));
+  const parsed: Record<string, unknown> = yargs([...argv])
+    .help(false)
+    .version(false)
+    .exitProcess(false)
+    .parserConfiguration({
+      'camel-case-expansion': false,
+      'strip-aliased': true,
+      'dot-notation': false,
+      'parse-numbers': false,
+      'parse-positional-numbers': false,
+      'greedy-arrays': false,
+    })
+    .boolean([...switches, 'help', 'version'])
+    .array(withValue)
+    .string(withValue)
+    .alias({ ...aliases, help: 'h', version: 'V' })
+    .parseSync();
+  const { _: words, $0: _self, help, version, ...rest } = parsed;
+  const flags = Object.entries(rest).flatMap(([name, value]) => (value === undefined ? [] : [flagGiven(name, value, argv)]));
+  return {
+    words: Array.isArray(words) ? words.map(String) : [],
+    flags,
+    asks: help === true ? 'help' : version === true ? 'version' : undefined,
+  };
+}
+
+function flagGiven(name: string, value: unknown, argv: readonly string[]): Given {
+  const key = keyName(name);
+  if (!isOptionKey(key) || flagName(key) !== name) {
+    const typed = argv.includes(`--no-${name}`) ? `--no-${name}` : name.length === 1 ? `-${name}` : `--${name}`;
+    throw unknownOption(typed, nearestNames(typed, OPTION_KEYS.map(shownFlag), 1)[0]);
+  }
+  const source = `--${name}`;
+  if (SPECS[key].value === undefined) return { key, source, setting: Array.isArray(value) ? value.at(-1) === true : value === true };
+  return { key, source, setting: Array.isArray(value) ? value.map(String) : [] };
+}
+
+function checkApplies(flags: readonly Given[], command: CommandName): void {
+  const wrong = flags.find(({ key }) => !SPECS[key].commands.includes(command));
+  if (wrong === undefined) return;
+  throw new PruneCompileError('E-USAGE', {
+    what: `${command} has no option ${shownFlag(wrong.key)}`,
+    facts: [
+      ['why', `it belongs to ${SPECS[wrong.key].commands.join(', ')}`],
+      ['try', `prune-compile ${command} --help`],
+    ],
+  });
+}
+
+function checkPositionals(command: CommandName, named: boolean, positionals: readonly string[]): void {
+  const { least, most, usage } = COMMANDS[command];
+  const [first, second] = positionals;
+  // `prune-compile inspct model.onnx`: a word that looks like a command and is no file.
+  if (!named && first !== undefined && !/[./\\]/.test(first) && !existsSync(first)) {
+    const near = nearestNames(first, Object.keys(COMMANDS), 1)[0];
+    if (near !== undefined || positionals.length > 1) {
+      throw new PruneCompileError('E-USAGE', {
+        what: `there is no command ${first}`,
+        facts: [['try', near === undefined ? 'prune-compile --help' : `prune-compile ${near} ${COMMANDS[near as CommandName].usage}`]],
+      });
+    }
+  }
+  if (positionals.length >= least && positionals.length <= most) return;
+  const call = named ? `prune-compile ${command}` : 'prune-compile';
+  const meant =
+    command === 'compile' && first !== undefined && second !== undefined && positionals.length === 2
+      ? `${call} ${shellWord(first)} --output ${shellWord(second)}`
+      : `${call} ${usage}`;
+  throw new PruneCompileError('E-USAGE', {
+    what:
+      positionals.length === 0
+        ? `${command} wants ${usage}`
+        : `${command} wants ${usage}, and got ${positionals.length}: ${positionals.join(', ')}`,
+    facts: [
+      ['try', meant],
+      ['help', named ? `prune-compile ${command} --help` : 'prune-compile --help'],
+    ],
+  });
+}
+
+function readOptions(flags: readonly Given[], env: Readonly<Record<string, string | undefined>>, command: CommandName): Options {
+  const variables = fromEnvironment(env);
+  const nearer = [...flags, ...variables];
+  const config = nearer.find(({ key }) => key === 'config');
+  const path = config === undefined ? undefined : SPECS.config.read(settingTexts(config), config.source);
+  const given = [...nearer, ...(typeof path === 'string' ? fromConfig(path) : [])];
+  const entries: [string, unknown][] = [];
+  for (const key of OPTION_KEYS) {
+    const nearest = given.find((entry) => entry.key === key);
+    // Variables and config files serve all commands: what is not for this one is checked, and left out.
+    const value = nearest === undefined ? undefined : readValue(nearest);
+    if (value !== undefined && SPECS[key].commands.includes(command)) entries.push([key, value]);
+    else if (ON_BY_DEFAULT.includes(key)) entries.push([key, true]);
+  }
+  return Object.fromEntries(entries) as Options;
+}
+
+function settingTexts({ setting }: Given): readonly string[] {
+  return typeof setting === 'boolean' ? [] : setting;
+}
+
+function readValue(given: Given): unknown {
+  return typeof given.setting === 'boolean' ? given.setting : SPECS[given.key].read(given.setting, given.source);
+}

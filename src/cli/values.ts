@@ -1,0 +1,115 @@
+/** Texts of options -> values. Every reader names the place that the text came from: a flag, a variable, a config key. */
+import { type ErrorCode, PruneCompileError } from '../errors.js';
+import { REPORT_EXTENSIONS, rendererFor } from '../report/render.js';
+import type { Provider } from '../runtime/session.js';
+
+// Not imported from runtime/session.ts, which loads ONNX Runtime: --help must not wait for that.
+export const PROVIDER_NAMES = ['cpu', 'webgpu', 'cuda', 'tensorrt'] as const satisfies readonly Provider[];
+
+const UNITS: Readonly<Record<string, number>> = { '': 1, b: 1, k: 1e3, kb: 1e3, m: 1e6, mb: 1e6, g: 1e9, gb: 1e9, kib: 2 ** 10, mib: 2 ** 20, gib: 2 ** 30 };
+
+export type Reader<T> = (texts: readonly string[], source: string) => T;
+
+function wants(source: string, wanted: string, got: string, example: string, code: ErrorCode = 'E-USAGE'): PruneCompileError {
+  return new PruneCompileError(code, {
+    what: `${source} wants ${wanted}, not ${got === '' ? 'nothing' : `"${got}"`}`,
+    facts: [['for example', example]],
+  });
+}
+
+/** The last of several: a later flag overrides an earlier one, as in most commands. */
+function last(texts: readonly string[]): string {
+  return texts.at(-1) ?? '';
+}
+
+export function text(wanted: string, example: string): Reader<string> {
+  return (texts, source) => {
+    const value = last(texts);
+    if (value === '') throw wants(source, wanted, value, example);
+    return value;
+  };
+}
+
+export function wholeNumber(least: number, example: string): Reader<number> {
+  return (texts, source) => {
+    const value = /^\d+$/.test(last(texts)) ? Number(last(texts)) : Number.NaN;
+    if (!Number.isSafeInteger(value) || value < least) throw wants(source, `a whole number of at least ${least}`, last(texts), example);
+    return value;
+  };
+}
+
+export function positiveNumber(example: string): Reader<number> {
+  return (texts, source) => {
+    const value = /^\d*\.?\d+x?$/.test(last(texts)) ? Number.parseFloat(last(texts)) : Number.NaN;
+    if (!(value > 0)) throw wants(source, 'a number above 0', last(texts), example);
+    return value;
+  };
+}
+
+export function percentage(example: string): Reader<number> {
+  return (texts, source) => {
+    const value = /^\d*\.?\d+\s*%?$/.test(last(texts)) ? Number.parseFloat(last(texts)) : Number.NaN;
+    if (!(value >= 0 && value <= 100)) throw wants(source, 'a percentage from 0 to 100', last(texts), example);
+    return value;
+  };
+}
+
+/** 45000000, 45MB, 43 MiB */
+export function bytes(example: string): Reader<number> {
+  return (texts, source) => {
+    const [, number = '', unit = ''] = /^(\d*\.?\d+)\s*([a-z]*)$/i.exec(last(texts)) ?? [];
+    const size = UNITS[unit.toLowerCase()];
+    if (number === '' || size === undefined) throw wants(source, 'a size in bytes, kB, MB or GB', last(texts), example);
+    return Math.round(Number(number) * size);
+  };
+}
+
+export function oneOf<T extends string>(allowed: readonly T[]): Reader<T> {
+  return (texts, source) => choose(last(texts), allowed, source);
+}
+
+function choose<T extends string>(given: string, allowed: readonly T[], source: string): T {
+  const found = allowed.find((name) => name === given);
+  if (found === undefined) throw wants(source, `one of ${allowed.join(', ')}`, given, `--${source.replace(/^--/, '')} ${allowed[0]}`);
+  return found;
+}
+
+export function align(example: string): Reader<number | 'auto'> {
+  return (texts, source) => {
+    if (last(texts) === 'auto') return 'auto';
+    if (!/^[1-9]\d{0,5}$/.test(last(texts))) throw wants(source, 'a whole number of at least 1, or auto', last(texts), example);
+    return Number(last(texts));
+  };
+}
+
+/** Comma-separated, and the option may be repeated. */
+export function list(wanted: string, example: string): Reader<readonly string[]> {
+  return (texts, source) => {
+    const names = texts.flatMap((entry) => entry.split(',')).map((name) => name.trim());
+    if (names.length === 0 || names.includes('')) throw wants(source, wanted, texts.join(' '), example);
+    return [...new Set(names)];
+  };
+}
+
+export const providers: Reader<readonly Provider[]> = (texts, source) =>
+  list('execution providers', '--providers cpu,webgpu')(texts, source).map((name) => choose(name, PROVIDER_NAMES, source));
+
+export const reportFiles: Reader<readonly string[]> = (texts, source) => {
+  for (const path of texts) {
+    if (path === '' || rendererFor(path) === undefined)
+      throw wants(source, `a file that ends in ${REPORT_EXTENSIONS.join(', ')}`, path, '--report report.html');
+  }
+  return [...new Set(texts)];
+};
+
+/** input=1,3,224,224 (or 1x3x224x224); names of inputs may contain `=`. */
+export const shapes: Reader<Readonly<Record<string, readonly number[]>>> = (texts, source) =>
+  Object.fromEntries(
+    texts.map((entry) => {
+      const at = entry.lastIndexOf('=');
+      const extents = entry.slice(at + 1).split(/[,x]/);
+      if (at < 1 || !extents.every((extent) => /^[1-9]\d{0,9}$/.test(extent.trim())))
+        throw wants(source, 'the name of an input and its extents', entry, '--shape input=1,3,224,224', 'E-SHAPE');
+      return [entry.slice(0, at), extents.map(Number)];
+    }),
+  );

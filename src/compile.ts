@@ -1,0 +1,157 @@
+/**
+ * The whole flow in one page: bytes -> graph -> passes to a fixpoint -> bytes, with a report. Nothing is printed, nothing is
+ * written until `write` is called; verification and benchmark are the caller's next steps (src/verify, src/bench).
+ */
+import { readFileSync } from 'node:fs';
+import { performance } from 'node:perf_hooks';
+import type { Pass, PassContext } from '../passes/pass.js';
+import { passes, pipelines } from '../passes/index.js';
+import { findConstants } from './analysis/constants.js';
+import { CostModel, type Target } from './analysis/cost.js';
+import { compareLayers, countModel } from './analysis/figures.js';
+import { inferShapes } from './analysis/shapes.js';
+import type { Knowledge } from './analysis/site.js';
+import { PruneCompileError } from './errors.js';
+import { Editor } from './ir/editor.js';
+import { type Model, readModel } from './onnx/read.js';
+import { encodeModel, writeFiles, writeModel, type WriteOptions } from './onnx/write.js';
+import { type CompileReport, type Remark, REPORT_SCHEMA, type StepTime } from './report/types.js';
+import { TOOL } from './version.js';
+
+export interface CompileOptions {
+  /** Remove dead channels. The default, and so far the only thing to do. */
+  structured?: boolean;
+  /** Width multiple; 1 makes the smallest model, 'auto' the fastest for the target. */
+  align?: number | 'auto';
+  target?: Target;
+  /** Fixes symbolic dims of inputs for costs, by input name. */
+  shapes?: Readonly<Record<string, readonly number[]>>;
+  /** Names of passes to run instead of the preset, in order. */
+  passes?: readonly string[];
+  skip?: readonly string[];
+  /** Stop after so many edits: bisects a wrong result. */
+  stopAfter?: number;
+  signal?: AbortSignal;
+  onStep?: (step: StepTime & { readonly detail?: string }) => void;
+}
+
+export interface Compiled {
+  readonly input: Model;
+  readonly report: CompileReport;
+  /** The compiled model as bytes; the input's own bytes when nothing was to do. */
+  encode(): Uint8Array;
+  /** Writes the compiled model (see writeModel) and returns its size in bytes. */
+  write(path: string): number;
+}
+
+/** Rounds of the pass list; each round but the last removes something, and models need two or three. */
+const MOST_ROUNDS = 16;
+
+/** Compiles a model given as path or bytes. Throws PruneCompileError for input that cannot be compiled. */
+export async function compileModel(source: string | Uint8Array, options: CompileOptions = {}): Promise<Compiled> {
+  const steps: StepTime[] = [];
+  const timed = async <Result>(step: string, work: () => Result | Promise<Result>, detail?: (result: Result) => string) => {
+    options.signal?.throwIfAborted();
+    const start = performance.now();
+    const result = await work();
+    const entry = { step, ms: performance.now() - start };
+    steps.push(entry);
+    options.onStep?.(detail === undefined ? entry : { ...entry, detail: detail(result) });
+    return result;
+  };
+
+  const model = await timed('load', () => readModel(source), ({ graph }) => `${graph.nodes.length} nodes, opset ${graph.opset}`);
+  const editor = new Editor(model.graph, options.stopAfter === undefined ? {} : { stopAfter: options.stopAfter });
+  const knowledge = knowledgeOf(model, editor);
+  const cost = new CostModel(options.target ?? 'cpu', options.align ?? 'auto');
+  const before = await timed('analyse', async () => countModel(await knowledge()));
+
+  const remarks = await timed('passes', () => runPasses(choosePasses(options), { model, editor, cost, knowledge }));
+  const isUseful = remarks.some(isImprovement);
+  const after = isUseful ? await timed('count', async () => countModel(await knowledge())) : before;
+  const written: WriteOptions = {
+    shapes: (await knowledge()).shapes.byName,
+    metadata: { 'prune-compile.version': TOOL.version, 'prune-compile.options': JSON.stringify(plainOptions(options)) },
+  };
+
+  const original = () => (typeof source === 'string' ? readFileSync(source) : source);
+  const encode = () => (isUseful ? encodeModel(model, written) : original());
+  const report: CompileReport = {
+    schema: REPORT_SCHEMA,
+    tool: TOOL,
+    input: typeof source === 'string' ? source : '(bytes)',
+    output: undefined,
+    options: plainOptions(options),
+    changed: isUseful,
+    before: { ...before.figures, sizeBytes: model.sizeBytes },
+    after: { ...after.figures, sizeBytes: model.sizeBytes },
+    macsShape: {},
+    layers: compareLayers(before.layers, after.layers),
+    remarks: isUseful ? remarks : remarks.filter(({ kind }) => kind === 'missed'),
+    edits: isUseful ? editor.history : [],
+    steps,
+  };
+  return {
+    input: model,
+    report,
+    encode,
+    write: (path) => {
+      if (isUseful) return writeModel(model, path, written);
+      if (model.hasExternalData) return writeModel(readModel(source), path);
+      return writeFiles([{ path, chunks: [original()] }]);
+    },
+  };
+}
+
+/** Shapes and constants of the graph, computed again only after an edit. */
+function knowledgeOf(model: Model, editor: Editor): () => Promise<Knowledge> {
+  let known: { edits: number; knowledge: Knowledge } | undefined;
+  return async () => {
+    if (known?.edits !== editor.history.length) {
+      const shapes = await inferShapes(model.graph, model.proto);
+      const constants = await findConstants(model.graph, model.proto);
+      known = { edits: editor.history.length, knowledge: { graph: model.graph, shapes, constants } };
+    }
+    return known.knowledge;
+  };
+}
+
+async function runPasses(list: readonly Pass[], context: PassContext): Promise<Remark[]> {
+  const applied: Remark[] = [];
+  let missed: Remark[] = [];
+  for (let round = 0; round < MOST_ROUNDS; round++) {
+    let changed = false;
+    missed = [];
+    for (const pass of list) {
+      const result = await pass.run(context);
+      changed ||= result.changed;
+      for (const remark of result.remarks) (remark.kind === 'applied' ? applied : missed).push({ pass: pass.name, ...remark });
+    }
+    if (!changed) return [...applied, ...missed];
+  }
+  return [...applied, ...missed, { pass: 'pipeline', kind: 'missed', message: `stopped after ${MOST_ROUNDS} rounds that each changed something` }];
+}
+
+/** Folding alone helps nobody, unless a mask was multiplied in. */
+function isImprovement({ kind, pass, message }: Remark): boolean {
+  if (kind !== 'applied') return false;
+  return pass === 'remove-channels' || pass === 'remove-constant-branches' || message.startsWith('multiplied');
+}
+
+function choosePasses({ passes: names, skip = [] }: CompileOptions): Pass[] {
+  const wanted = names ?? pipelines.structured;
+  for (const name of [...wanted, ...skip]) {
+    if (!passes.some((pass) => pass.name === name)) {
+      throw new PruneCompileError('E-USAGE', {
+        what: `there is no pass "${name}"`,
+        facts: [['passes', passes.map((pass) => pass.name).join(', ')]],
+      });
+    }
+  }
+  return wanted.filter((name) => !skip.includes(name)).flatMap((name) => passes.filter((pass) => pass.name === name));
+}
+
+function plainOptions(options: CompileOptions): Record<string, unknown> {
+  const { structured = true, align = 'auto', target = 'cpu', passes: names, skip, stopAfter } = options;
+  return { structured, align, target, ...(names && { passes: names }), ...(skip && { skip }), ...(stopAfter !== undefined && { stopAfter }) };
+}

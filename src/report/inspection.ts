@@ -1,0 +1,90 @@
+/** What `inspect` and `why` print. Names of nodes come last in their lines: they are never cut, so that they can be copied. */
+import type { Inspection } from '../inspect.js';
+import type { explainNode } from '../why.js';
+import { formatBytes, formatCount, formatInteger, formatPlural, formatShare } from './numbers.js';
+import { type Cell, textTable } from './text-table.js';
+import { missedRemarks, remarkText, shellWord, wrapText } from './text.js';
+
+export type NodeExplanation = Awaited<ReturnType<typeof explainNode>>;
+
+const WIDTH = 80;
+/** Scattered channels are shown up to so many ranges; --json has all. */
+const RANGES = 12;
+
+export function renderInspection(inspection: Inspection): string {
+  const { model, opset, figures, removableChannels } = inspection;
+  const head = [
+    `${model}: opset ${opset}, ${formatPlural(figures.nodes, 'node')}, ${formatBytes(figures.sizeBytes)}`,
+    `${formatCount(figures.parameters)} parameters, ${formatShare(figures.zeros / Math.max(figures.parameters, 1))} of them zero`,
+    `${formatInteger(removableChannels)} of ${formatPlural(figures.channels, 'channel')} can go without changing the outputs`,
+  ];
+  return [...head.flatMap((line) => wrapText(line, WIDTH)), ...layerLines(inspection), ...opLines(inspection), ...remarkLines(inspection), ''].join('\n');
+}
+
+function layerLines({ layers }: Inspection): string[] {
+  if (layers.length === 0) return ['', 'no layer has constant weights'];
+  const count = (value: number) => (value === 0 ? '-' : formatInteger(value));
+  const rows = layers.map((layer): Cell[] => [
+    formatInteger(layer.outputChannels),
+    count(layer.zeroFilters),
+    count(layer.constantChannels),
+    count(layer.unneededChannels),
+    count(layer.removableChannels),
+    formatShare(layer.sparsity),
+    `${layer.opType} ${layer.node}`,
+  ]);
+  const head = ['channels', 'zero', 'constant', 'unneeded', 'removable', 'weights 0', 'layer'];
+  const columns = head.map((_, index) => ({ align: index === head.length - 1 ? ('left' as const) : ('right' as const) }));
+  return ['', ...textTable(columns, [head, ...rows])];
+}
+
+function opLines({ unknownOps }: Inspection): string[] {
+  if (unknownOps.length === 0) return [];
+  const list = unknownOps.map(({ op, count }) => `${op} (${formatInteger(count)})`).join(', ');
+  return ['', ...wrapText(`operators without a rule, all of whose channels stay: ${list}`, WIDTH, '  ')];
+}
+
+function remarkLines({ remarks, model }: Inspection): string[] {
+  const missed = missedRemarks(remarks);
+  const first = missed.find(({ node }) => node !== undefined)?.node;
+  return [
+    ...(missed.length === 0 ? [] : ['']),
+    ...missed.flatMap((remark) => wrapText(`missed: ${remarkText(remark)}`, WIDTH, '  ')),
+    ...(first === undefined ? [] : ['', `the whole chain: prune-compile why ${shellWord(model)} ${shellWord(first)}`]),
+  ];
+}
+
+export function renderExplanation({ node, channels, groups }: NodeExplanation): string {
+  const removable = groups.filter(({ state }) => state === 'removable').reduce((total, group) => total + group.channels.length, 0);
+  const lines = groups.flatMap((group) => {
+    const { length } = group.channels;
+    const what = `${length === 1 ? 'channel' : 'channels'} ${formatRanges(group.channels)} (${formatInteger(length)} of ${formatInteger(channels)})`;
+    const verb = group.state === 'removable' ? 'can go' : length === 1 ? 'stays' : 'stay';
+    const chain = chainText(group.chain);
+    return wrapText(`${what} ${verb}${chain === '' ? '' : `: ${chain}`}`, WIDTH, '  ');
+  });
+  return [`${node}: ${formatInteger(removable)} of ${formatPlural(channels, 'channel')} can go`, ...lines, ''].join('\n');
+}
+
+/** `/layer1.0/Add (Add), needed by /layer1.1/conv1/Conv (Conv): its weights on them are not zero` */
+function chainText(chain: NodeExplanation['groups'][number]['chain']): string {
+  const last = chain.at(-1);
+  if (last === undefined) return '';
+  const path = chain.slice(0, -1).map(({ node, op }) => `${node} (${op})`);
+  const blocker = `${last.node} (${last.op}): ${last.reason}`;
+  return path.length === 0 ? blocker : `${path.join(' <- ')}, needed by ${blocker}`;
+}
+
+/** 3, 7, 9-12; cut after RANGES. */
+export function formatRanges(channels: readonly number[]): string {
+  const ranges: [first: number, last: number][] = [];
+  for (const channel of channels.toSorted((one, other) => one - other)) {
+    const range = ranges.at(-1);
+    if (range !== undefined && channel === range[1] + 1) range[1] = channel;
+    else ranges.push([channel, channel]);
+  }
+  const texts = ranges
+    .slice(0, RANGES)
+    .map(([first, last]) => (first === last ? `${first}` : last === first + 1 ? `${first}, ${last}` : `${first}-${last}`));
+  return [...texts, ...(ranges.length > RANGES ? ['…'] : [])].join(', ');
+}

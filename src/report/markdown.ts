@@ -1,0 +1,112 @@
+/** The report as Markdown: for pull requests and job summaries. */
+import { formatBytes, formatDifference, formatInteger, formatMs, formatP, formatShapes, formatShare, formatSpeedup } from './numbers.js';
+import { benchmarkPlace, nothingToDoReason, summaryRows, verificationText } from './summary.js';
+import { missedRemarks, remarkText } from './text.js';
+import type { Benchmark, CompileReport, Verification } from './types.js';
+
+export function renderMarkdown(report: CompileReport): string {
+  const sections = [
+    [`# ${escapeMarkdown(report.input)} -> ${escapeMarkdown(report.output ?? 'standard output')}`],
+    ...(report.changed ? [] : [[`Nothing to remove: ${escapeMarkdown(nothingToDoReason(report))}.`]]),
+    summarySection(report),
+    ...(report.verification === undefined ? [] : [verificationSection(report.verification)]),
+    ...(report.benchmarks ?? []).map(benchmarkSection),
+    layersSection(report),
+    remarksSection(report),
+    [`${report.tool.name} ${report.tool.version}; ${formatBytes(report.after.sizeBytes)} written.`],
+  ];
+  return `${sections
+    .filter((lines) => lines.length > 0)
+    .map((lines) => lines.join('\n'))
+    .join('\n\n')}\n`;
+}
+
+/** Names come from models: they must not become markup, nor break a table. */
+export function escapeMarkdown(text: string): string {
+  return text
+    .replace(/\s+/g, ' ')
+    .replace(/[\\`*_{}[\]|#~]/g, String.raw`\$&`)
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;');
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
+  const line = (cells: readonly string[]) => `| ${cells.map(escapeMarkdown).join(' | ')} |`;
+  return [line(head), `|${head.map((_, index) => (index === 0 ? ' --- |' : ' ---: |')).join('')}`, ...rows.map(line)];
+}
+
+function summarySection(report: CompileReport): string[] {
+  const rows = summaryRows(report);
+  const figures = rows.flatMap((row) => ('text' in row ? [] : [[row.label, row.masked, row.compiled, row.change]]));
+  const texts = rows.flatMap((row) => ('text' in row ? [`- ${escapeMarkdown(`${row.label} ${row.text}`.trim())}`] : []));
+  return [...table(['', 'masked', 'compiled', 'change'], figures), '', ...texts];
+}
+
+function verificationSection(verification: Verification): string[] {
+  return [
+    '## Verification',
+    '',
+    escapeMarkdown(`Outputs equal: ${verificationText(verification)}.`),
+    escapeMarkdown(`Allowed: ${formatDifference(verification.bound)} (${verification.boundReason}).`),
+    '',
+    ...table(
+      ['shapes', 'seed', 'difference'],
+      verification.cases.map(({ shapes, seed, difference }) => [formatShapes(shapes), String(seed), formatDifference(difference)]),
+    ),
+    ...verification.notes.flatMap((note) => ['', escapeMarkdown(note)]),
+  ];
+}
+
+export function benchmarkSection(benchmark: Benchmark): string[] {
+  const { contenders, comparisons, rounds, warmUps, notes } = benchmark;
+  return [
+    `## Latency, ${escapeMarkdown(benchmarkPlace(benchmark))}`,
+    '',
+    `${formatInteger(rounds)} interleaved rounds after ${formatInteger(warmUps)} warm-ups, at ${escapeMarkdown(formatShapes(benchmark.shapes))}.`,
+    '',
+    ...table(
+      ['model', 'median', '95 % CI', 'mean', 'sd'],
+      contenders.map(({ name, medianMs, interval, meanMs, sdMs }) => [
+        name,
+        formatMs(medianMs),
+        `${formatMs(interval[0])} to ${formatMs(interval[1])}`,
+        formatMs(meanMs),
+        formatMs(sdMs),
+      ]),
+    ),
+    ...(comparisons.length === 0 ? [] : ['']),
+    ...comparisons.map(({ contender, baseline, speedup, interval, verdict, p }) =>
+      `- ${escapeMarkdown(`${contender} against ${baseline}: ${formatSpeedup(speedup, interval)}, ${verdict} (${formatP(p)})`)}`,
+    ),
+    ...notes.flatMap((note) => ['', escapeMarkdown(note)]),
+  ];
+}
+
+function layersSection({ layers }: CompileReport): string[] {
+  if (layers.length === 0) return [];
+  const channels = (before: number, kept: number | undefined) =>
+    kept === before ? formatInteger(before) : `${formatInteger(before)} -> ${kept === undefined ? 'gone' : formatInteger(kept)}`;
+  return [
+    '## Layers',
+    '',
+    ...table(
+      ['layer', 'operator', 'inputs', 'outputs', 'zero weights before'],
+      layers.map((layer) => [
+        layer.node,
+        layer.opType,
+        channels(layer.inputChannels, layer.keptInputChannels),
+        channels(layer.outputChannels, layer.keptOutputChannels),
+        formatShare(layer.sparsity),
+      ]),
+    ),
+  ];
+}
+
+function remarksSection({ remarks }: CompileReport): string[] {
+  const missed = missedRemarks(remarks).map((remark) => `- missed: ${escapeMarkdown(remarkText(remark))}`);
+  const applied = remarks
+    .filter(({ kind }) => kind === 'applied')
+    .map((remark) => `- applied: ${escapeMarkdown(remarkText(remark))}`);
+  return missed.length + applied.length === 0 ? [] : ['## Remarks', '', ...missed, ...applied];
+}

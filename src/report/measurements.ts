@@ -1,0 +1,50 @@
+/** What `verify` and `bench` print. */
+import { formatDifference, formatInteger, formatMs, formatP, formatPlural, formatShapes, formatSpeedup } from './numbers.js';
+import { benchmarkPlace, casesText } from './summary.js';
+import { textTable } from './text-table.js';
+import { wrapText } from './text.js';
+import type { Benchmark, Verification } from './types.js';
+
+const WIDTH = 80;
+
+export function renderVerification(verification: Verification, reference: string, candidate: string): string {
+  const { equal, difference, bound, boundReason, cases, worstOutput, notes } = verification;
+  const rows = cases.map((entry) => [formatShapes(entry.shapes), String(entry.seed), formatDifference(entry.difference)]);
+  const verdict = equal
+    ? `outputs equal: ${difference === 0 ? 'bitwise' : `max difference ${formatDifference(difference)} of the output's scale`}, ${casesText(verification)}`
+    : `OUTPUTS DIFFER: by ${formatDifference(difference)} of the output's scale${worstOutput === undefined ? '' : ` at ${worstOutput}`}`;
+  return [
+    `${reference} and ${candidate}`,
+    ...wrapText(verdict, WIDTH),
+    ...wrapText(`allowed: ${formatDifference(bound)} (${boundReason})`, WIDTH),
+    '',
+    ...textTable([{}, { align: 'right' }, { align: 'right' }], [['shapes', 'seed', 'difference'], ...rows]),
+    ...notes.flatMap((note) => wrapText(`note: ${note}`, WIDTH, '  ')),
+    '',
+  ].join('\n');
+}
+
+export function renderBenchmarks(benchmarks: readonly Benchmark[]): string {
+  return `${benchmarks.map((benchmark) => benchmarkLines(benchmark).join('\n')).join('\n\n')}\n`;
+}
+
+function benchmarkLines(benchmark: Benchmark): string[] {
+  const { contenders, comparisons, rounds, warmUps, shapes, notes } = benchmark;
+  const rows = contenders.map(({ name, medianMs, interval, meanMs, sdMs }) => [
+    formatMs(medianMs),
+    `[${formatMs(interval[0])}, ${formatMs(interval[1])}]`,
+    formatMs(meanMs),
+    formatMs(sdMs),
+    name,
+  ]);
+  const right = { align: 'right' } as const;
+  const place = `${benchmarkPlace(benchmark)}, ${formatShapes(shapes)}, ${formatInteger(rounds)} interleaved rounds after ${formatPlural(warmUps, 'warm-up')}`;
+  return [
+    ...wrapText(place, WIDTH, '  '),
+    ...textTable([right, right, right, right, {}], [['median', '95 % CI', 'mean', 'sd', 'model'], ...rows]),
+    ...comparisons.flatMap(({ contender, baseline, speedup, interval, verdict, p }) =>
+      wrapText(`${contender} against ${baseline}: ${formatSpeedup(speedup, interval)}, ${verdict} (${formatP(p)})`, WIDTH, '  '),
+    ),
+    ...notes.flatMap((note) => wrapText(`note: ${note}`, WIDTH, '  ')),
+  ];
+}

@@ -1,0 +1,140 @@
+/** The figures of a report as rows of text: what the final table of every output format shows. */
+import type { Provider } from '../runtime/session.js';
+import {
+  formatBytes,
+  formatChange,
+  formatCount,
+  formatDelta,
+  formatDifference,
+  formatInteger,
+  formatMs,
+  formatP,
+  formatPlural,
+  formatShapes,
+  formatSpeedup,
+} from './numbers.js';
+import type { Benchmark, CompileReport, Verification } from './types.js';
+
+/** Names of the three models that `compile --bench` compares. */
+export const CONTENDER = { dense: 'dense', masked: 'masked', compiled: 'compiled' } as const;
+
+export interface FiguresRow {
+  readonly label: string;
+  readonly masked: string;
+  readonly compiled: string;
+  readonly change: string;
+}
+
+/** A row whose text goes across the columns. */
+export interface TextRow {
+  readonly label: string;
+  readonly text: string;
+}
+
+export type SummaryRow = FiguresRow | TextRow;
+
+const PROVIDER_NAMES: Readonly<Record<Provider, string>> = {
+  cpu: 'CPU',
+  webgpu: 'WebGPU',
+  cuda: 'CUDA',
+  tensorrt: 'TensorRT',
+};
+
+/** Labels longer than this would push the figures of an 80-column table aside. */
+const LONGEST_LABEL = 37;
+
+export function summaryRows(report: CompileReport): SummaryRow[] {
+  const { before, after } = report;
+  const changed = (label: string, format: (value: number) => string, from: number, to: number): FiguresRow => ({
+    label,
+    masked: format(from),
+    compiled: format(to),
+    change: formatChange(from, to),
+  });
+  return [
+    changed('parameters', formatCount, before.parameters, after.parameters),
+    before.macs === undefined || after.macs === undefined
+      ? { label: 'MACs', text: 'unknown: the shapes are not fixed (--shape fixes them)' }
+      : changed(macsLabel(report), formatCount, before.macs, after.macs),
+    changed('file size', formatBytes, before.sizeBytes, after.sizeBytes),
+    {
+      label: 'channels',
+      masked: formatInteger(before.channels),
+      compiled: formatInteger(after.channels),
+      change: formatDelta(before.channels, after.channels),
+    },
+    ...(report.benchmarks ?? []).flatMap((benchmark) => benchmarkRows(benchmark, report)),
+    {
+      label: 'outputs equal',
+      text: report.verification === undefined ? 'not checked' : verificationText(report.verification),
+    },
+  ];
+}
+
+function macsLabel({ macsShape }: CompileReport): string {
+  const label = `MACs (${formatShapes(macsShape)})`;
+  return label.length <= LONGEST_LABEL ? label : `MACs (${formatPlural(Object.keys(macsShape).length, 'input')})`;
+}
+
+function benchmarkRows(benchmark: Benchmark, report: CompileReport): SummaryRow[] {
+  const median = (name: string) => benchmark.contenders.find((contender) => contender.name === name)?.medianMs;
+  const comparison = benchmark.comparisons.find(
+    ({ baseline, contender }) => baseline === CONTENDER.masked && contender === CONTENDER.compiled,
+  );
+  const dense = median(CONTENDER.dense);
+  const rows: SummaryRow[] = [
+    {
+      label: latencyLabel(benchmark),
+      masked: formatMs(median(CONTENDER.masked) ?? Number.NaN),
+      compiled: formatMs(median(CONTENDER.compiled) ?? Number.NaN),
+      change: comparison === undefined ? '' : formatSpeedup(comparison.speedup, comparison.interval),
+    },
+  ];
+  if (comparison !== undefined && comparison.verdict !== 'faster')
+    rows.push({ label: '', text: `${comparison.verdict} (${formatP(comparison.p)})` });
+  if (dense !== undefined) rows.push({ label: '  the same without zeros (dense)', text: formatMs(dense) });
+  const shapes = formatShapes(benchmark.shapes);
+  if (shapes !== '' && shapes !== formatShapes(report.macsShape)) rows.push({ label: '  measured at', text: shapes });
+  return rows;
+}
+
+function latencyLabel(benchmark: Benchmark): string {
+  const label = `latency, ${benchmarkPlace(benchmark)} (median of ${benchmark.rounds})`;
+  return label.length <= LONGEST_LABEL ? label : `latency, ${benchmarkPlace(benchmark)} (${benchmark.rounds} runs)`;
+}
+
+/** Where a benchmark ran: `CPU, 1 thread`, `WebGPU`. Threads say something about the CPU only. */
+export function benchmarkPlace({ provider, threads }: Pick<Benchmark, 'provider' | 'threads'>): string {
+  const name = PROVIDER_NAMES[provider];
+  return provider === 'cpu' ? `${name}, ${formatPlural(threads, 'thread')}` : name;
+}
+
+export function verificationText(verification: Verification): string {
+  const difference = formatDifference(verification.difference);
+  if (verification.equal) {
+    const how = verification.difference === 0 ? 'bitwise' : `max difference ${difference} of the output's scale`;
+    return `yes: ${how}, ${casesText(verification)}`;
+  }
+  const where = verification.worstOutput === undefined ? '' : ` at ${verification.worstOutput}`;
+  return `NO: max difference ${difference} of the output's scale${where}, allowed ${formatDifference(verification.bound)}`;
+}
+
+/** `4 inputs x 2 shapes` */
+export function casesText({ cases }: Verification): string {
+  const shapes = new Set(cases.map((entry) => JSON.stringify(entry.shapes))).size;
+  const perShape = shapes === 0 ? 0 : cases.length / shapes;
+  return Number.isInteger(perShape)
+    ? `${formatPlural(perShape, 'input')} x ${formatPlural(shapes, 'shape')}`
+    : `${formatPlural(cases.length, 'input')} over ${formatPlural(shapes, 'shape')}`;
+}
+
+/** Why a compilation found nothing to remove, as one sentence. */
+export function nothingToDoReason(report: CompileReport): string {
+  const { zeros, parameters } = report.before;
+  if (report.layers.length === 0) return 'the model has no layer with constant weights';
+  if (zeros === 0) return 'no weight is zero: the model is not pruned, or its masks are not in it';
+  const share = `${((zeros / Math.max(parameters, 1)) * 100).toFixed(1)} % of the weights are zero`;
+  return report.remarks.some(({ kind }) => kind === 'missed')
+    ? `${share}, and what could go is needed (below)`
+    : `${share}, but scattered: no whole channel is`;
+}

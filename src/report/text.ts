@@ -1,0 +1,80 @@
+/** The final table of `compile` for a terminal: 80 columns, then the biggest things that could not be done. */
+import { formatInteger } from './numbers.js';
+import { nothingToDoReason, summaryRows } from './summary.js';
+import { textTable } from './text-table.js';
+import type { CompileReport, Remark } from './types.js';
+
+const WIDTH = 80;
+const COLUMNS = [{ width: 38 }, { width: 12 }, { width: 12 }, { width: 18 }] as const;
+const MISSED_LINES = 5;
+
+/** Shell words of product text: quoted only where a shell would take them apart. */
+export function shellWord(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
+}
+
+export function renderText(report: CompileReport): string {
+  return [...headLines(report), ...missedLines(report), ''].join('\n');
+}
+
+function headLines(report: CompileReport): string[] {
+  const names = `${report.input} -> ${report.output ?? 'standard output'}`;
+  const ownLine = names.length >= COLUMNS[0].width;
+  const change = (report.benchmarks ?? []).length > 0 ? 'change [95 % CI]' : '';
+  const rows = summaryRows(report).map((row) =>
+    'text' in row ? [row.label, { content: row.text, colSpan: 3 }] : [row.label, row.masked, row.compiled, row.change],
+  );
+  return [
+    ...(report.changed ? [] : nothingLines(report)),
+    ...(ownLine ? [names] : []),
+    ...textTable(COLUMNS, [[ownLine ? '' : names, 'masked', 'compiled', change], ...rows]),
+  ];
+}
+
+function nothingLines(report: CompileReport): string[] {
+  const what = report.output === undefined ? 'the output' : report.output;
+  return [
+    ...wrapText(`nothing to remove: ${nothingToDoReason(report)}`, WIDTH),
+    ...wrapText(`${what} is a copy of ${report.input}`, WIDTH),
+    '',
+  ];
+}
+
+/** What could not be done, most channels first. */
+export function missedRemarks(remarks: readonly Remark[]): Remark[] {
+  return remarks
+    .filter(({ kind }) => kind === 'missed')
+    .toSorted((one, other) => (other.channels ?? 0) - (one.channels ?? 0));
+}
+
+/** The biggest five, a line each, and the command that shows all in full. */
+function missedLines(report: CompileReport): string[] {
+  const missed = missedRemarks(report.remarks);
+  if (missed.length === 0) return [];
+  const lines = missed.slice(0, MISSED_LINES).map((remark) => cut(`missed: ${remarkText(remark)}`));
+  const more = missed.length > lines.length ? `${formatInteger(missed.length - lines.length)} more` : 'in full';
+  return ['', ...lines, `${more}: prune-compile inspect ${shellWord(report.input)}`];
+}
+
+export function remarkText({ node, message, channels }: Remark): string {
+  const count = channels === undefined || channels === 0 ? '' : ` (${formatInteger(channels)} ch.)`;
+  return `${node === undefined ? '' : `${node}${count}: `}${message}${node === undefined ? count : ''}`;
+}
+
+function cut(line: string): string {
+  return line.length <= WIDTH ? line : `${line.slice(0, WIDTH - 1)}…`;
+}
+
+/** Breaks text at spaces; a word longer than the width stays whole, so that names can be copied. */
+export function wrapText(text: string, width: number, indent = ''): string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(/\s+/).filter((part) => part !== '')) {
+    const prefix = lines.length === 0 ? '' : indent;
+    if (line !== '' && prefix.length + line.length + 1 + word.length > width) {
+      lines.push(prefix + line);
+      line = word;
+    } else line = line === '' ? word : `${line} ${word}`;
+  }
+  return line === '' ? lines : [...lines, (lines.length === 0 ? '' : indent) + line];
+}

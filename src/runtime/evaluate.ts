@@ -1,0 +1,100 @@
+/**
+ * Constant arithmetic done by ONNX Runtime itself: a constant subgraph runs as a small model, so that a folded weight
+ * has exactly the bits that the runtime would have computed. Large constants are fed, not copied into the model.
+ */
+import * as ort from 'onnxruntime-node';
+import type { Node, Value } from '../ir/graph.js';
+import { BOOL, DOUBLE, FLOAT, FLOAT16, INT32, INT64, INT8, Tensor, UINT8 } from '../ir/tensor.js';
+import type { ModelProto } from '../onnx/proto.js';
+import { encodeProto, nodeProto } from '../onnx/write.js';
+import { writeTensor } from '../onnx/tensors.js';
+import { createSession } from './session.js';
+
+/** Constants above this many bytes are fed as inputs instead of being copied into the small model. */
+const LARGEST_INLINE_BYTES = 4096;
+
+const FEED_TYPES: Readonly<Record<number, ort.Tensor.Type>> = {
+  [FLOAT]: 'float32',
+  [UINT8]: 'uint8',
+  [INT8]: 'int8',
+  [INT32]: 'int32',
+  [INT64]: 'int64',
+  [BOOL]: 'bool',
+  [FLOAT16]: 'float16',
+  [DOUBLE]: 'float64',
+};
+
+const DATA_TYPES: Readonly<Record<string, number>> = Object.fromEntries(
+  Object.entries(FEED_TYPES).map(([dataType, name]) => [name, Number(dataType)]),
+);
+
+/** Runs `nodes` (topologically ordered, all inputs constant) and returns the tensors of `wanted`. */
+export async function evaluateNodes(
+  proto: ModelProto,
+  nodes: readonly Node[],
+  wanted: readonly Value[],
+): Promise<Map<Value, Tensor>> {
+  const leaves = new Map<Value, Tensor>();
+  for (const node of nodes) {
+    for (const value of node.inputs) {
+      if (value?.initializer !== undefined) leaves.set(value, value.initializer);
+    }
+  }
+  const fed = [...leaves].filter(([, tensor]) => tensor.sizeBytes > LARGEST_INLINE_BYTES && feedable(tensor));
+  const inline = [...leaves].filter((entry) => !fed.includes(entry));
+  const model: ModelProto = {
+    irVersion: proto.irVersion ?? 8,
+    opsetImport: proto.opsetImport ?? [],
+    graph: {
+      name: 'constants',
+      node: nodes.map(nodeProto),
+      initializer: inline.map(([{ name }, tensor]) => writeTensor(name, tensor)),
+      input: [...inline.map(([value, tensor]) => typed(value, tensor)), ...fed.map(([value, tensor]) => typed(value, tensor))],
+      output: wanted.map(({ name }) => ({ name })),
+    },
+  };
+  const session = await createSession(encodeProto(model), { optimize: false });
+  try {
+    const feeds = Object.fromEntries(fed.map(([{ name }, tensor]) => [name, feed(tensor)]));
+    const results = await session.run(feeds);
+    return new Map(wanted.map((value) => [value, toTensor(results[value.name])]));
+  } finally {
+    await session.release();
+  }
+}
+
+function feedable(tensor: Tensor): boolean {
+  return FEED_TYPES[tensor.dataType] !== undefined;
+}
+
+function typed({ name }: Value, tensor: Tensor) {
+  const shape = { dim: tensor.dims.map((dimValue) => ({ dimValue })) };
+  return { name, type: { tensorType: { elemType: tensor.dataType, shape } } };
+}
+
+function feed(tensor: Tensor): ort.Tensor {
+  const type = FEED_TYPES[tensor.dataType] ?? 'float32';
+  // A copy: ONNX Runtime wants aligned memory of its own, and gives it back when the run is over.
+  const bytes = new Uint8Array(tensor.bytes());
+  const { buffer } = bytes;
+  const data = VIEWS[type]?.(buffer) ?? bytes;
+  return new ort.Tensor(type, data as Float32Array, [...tensor.dims]);
+}
+
+/** Typed views by type name; the byte types need none. */
+const VIEWS: Readonly<Record<string, (buffer: ArrayBuffer) => ArrayBufferView>> = {
+  float32: (buffer) => new Float32Array(buffer),
+  float16: (buffer) => new Uint16Array(buffer),
+  float64: (buffer) => new Float64Array(buffer),
+  int64: (buffer) => new BigInt64Array(buffer),
+  int32: (buffer) => new Int32Array(buffer),
+  int8: (buffer) => new Int8Array(buffer),
+};
+
+function toTensor(result: ort.Tensor | undefined): Tensor {
+  const dataType = DATA_TYPES[result?.type ?? ''];
+  if (result === undefined || dataType === undefined || !('buffer' in result.data))
+    throw new TypeError(`a constant of type ${result?.type ?? 'unknown'} cannot be folded`);
+  const { buffer, byteOffset, byteLength } = result.data;
+  return Tensor.of(dataType, result.dims, new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength));
+}
