@@ -3,7 +3,7 @@
  * have passed: the names of its data files hold, and neither a crash nor a failed check touches what was there before.
  */
 import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync, type Stats, statSync } from 'node:fs';
-import { basename, dirname, extname, join } from 'node:path';
+import { basename, dirname, extname, join, resolve } from 'node:path';
 import { messageOf, PruneCompileError } from '../errors.js';
 
 export const STDOUT = '-';
@@ -26,7 +26,12 @@ export function checkOutput(output: string, inputs: readonly string[], option: s
       ],
     });
   }
-  const why = there?.isDirectory() === true ? 'it is a folder' : statOf(dirname(output))?.isDirectory() === true ? undefined : `there is no folder ${dirname(output)}`;
+  const why =
+    there?.isDirectory() === true
+      ? 'it is a folder'
+      : statOf(dirname(resolve(output)))?.isDirectory() === true
+        ? undefined
+        : `there is no folder ${dirname(output)}`;
   if (why !== undefined) {
     throw new PruneCompileError('E-OUTPUT-UNWRITABLE', {
       what: `cannot write ${output}`,
@@ -47,10 +52,13 @@ function isSameFile(one: Stats, other: Stats | undefined): boolean {
 }
 
 export class StagedOutput {
-  readonly path: string;
+  /** Where the model is: first beside the destination, then there. */
+  path: string;
+  readonly #destination: string;
   readonly #folder: string;
 
-  constructor(private readonly destination: string) {
+  constructor(destination: string) {
+    this.#destination = destination;
     try {
       this.#folder = mkdtempSync(join(dirname(destination), `.${basename(destination)}.`));
     } catch (error) {
@@ -61,15 +69,16 @@ export class StagedOutput {
 
   /** Moves the files to their destination, the model last: it is what others look for. `inputs` are never replaced. */
   publish(inputs: readonly string[]): void {
-    const model = basename(this.destination);
+    const model = basename(this.#destination);
     const names = readdirSync(this.#folder).toSorted((one, other) => Number(one === model) - Number(other === model));
-    const folder = dirname(this.destination);
+    const folder = dirname(this.#destination);
     for (const name of names) checkOutput(join(folder, name), inputs, '--output');
     try {
       for (const name of names) renameSync(join(this.#folder, name), join(folder, name));
     } catch (error) {
-      throw unwritable(this.destination, error);
+      throw unwritable(this.#destination, error);
     }
+    this.path = this.#destination;
     this.discard();
   }
 

@@ -15,8 +15,8 @@ export interface Engine {
   explainNode: typeof explainNode;
   verifyModels: typeof verifyModels;
   benchModels(contenders: readonly { name: string; model: Source }[], options: BenchOptions): Promise<Benchmark>;
-  /** The same model with nothing but nonzero weights: what pruning started from. */
-  denseModel(source: Source): Promise<Source>;
+  /** The model with its zeros refilled: what pruning started from, for timing only. */
+  denseModel(source: Source): Promise<Uint8Array>;
   /** Throws E-PROVIDER for the first that cannot be used here. */
   checkProviders(providers: readonly Provider[]): Promise<void>;
   /** Labels of all nodes, for the nearest to a mistyped one. */
@@ -29,7 +29,17 @@ export const ENGINE: Engine = {
   explainNode: async (...args) => (await import('../why.js')).explainNode(...args),
   verifyModels: async (...args) => (await import('../verify/verify.js')).verifyModels(...args),
   benchModels: async (...args) => (await import('../bench/benchmark.js')).benchModels(...args),
-  denseModel: async (source) => (await import('../bench/dense.js')).denseModel(source),
-  checkProviders: async (providers) => (await import('../bench/providers.js')).checkProviders(providers),
-  nodeLabels: async (source) => (await import('../onnx/read.js')).readModel(source).graph.nodes.map(({ label }) => label),
+  denseModel: async (source) => {
+    const [{ denseVariant }, { readModel }] = await Promise.all([
+      import('../bench/dense.js'),
+      import('../onnx/read.js'),
+    ]);
+    return denseVariant(readModel(source)).bytes;
+  },
+  checkProviders: async (providers) => {
+    const { requireProvider } = await import('../bench/providers.js');
+    for (const provider of providers) await requireProvider(provider);
+  },
+  nodeLabels: async (source) =>
+    (await import('../onnx/read.js')).readModel(source).graph.nodes.map(({ label }) => label),
 };

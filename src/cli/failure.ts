@@ -2,7 +2,7 @@
 import type { Colors } from './colors.js';
 import { EXIT, messageOf, PruneCompileError } from '../errors.js';
 import { shellWord } from '../report/text.js';
-import { toolVersion } from './version.js';
+import { TOOL } from '../version.js';
 
 type Facts = readonly (readonly [label: string, text: string])[];
 
@@ -25,7 +25,7 @@ export function failureOf(error: unknown, argv: readonly string[]): Failure {
     facts: [
       ...(error instanceof PruneCompileError ? error.facts : []),
       ...(edit === undefined ? [] : [['last edit', edit] as const]),
-      ['version', `${toolVersion()}, Node ${process.version}, ${process.platform} ${process.arch}`],
+      ['version', `${TOOL.version}, Node ${process.version}, ${process.platform} ${process.arch}`],
       ['command', ['prune-compile', ...argv.map(shellWord)].join(' ')],
       ['send', 'all of this, and the model if you may'],
     ],
@@ -59,6 +59,12 @@ export function renderFailure(failure: Failure, colors: Colors): string {
 }
 
 export function renderFailureJson({ code, what, facts, exitCode, stack }: Failure): string {
-  const error = { code, what, facts: facts.map(([label, text]) => ({ label, text })), exitCode, ...(stack === undefined ? {} : { stack }) };
+  const error = {
+    code,
+    what,
+    facts: facts.map(([label, text]) => ({ label, text })),
+    exitCode,
+    ...(stack === undefined ? {} : { stack }),
+  };
   return `${JSON.stringify({ error })}\n`;
 }

@@ -4,6 +4,7 @@ import { type CommandName, COMMANDS, GROUPS, OPTION_KEYS, type OptionKey, shownF
 
 const WIDTH = 80;
 const TEXT_AT = 27;
+const COMMAND_TEXT_AT = 20;
 
 const EXAMPLES: Readonly<Record<CommandName, readonly (readonly [command: string, what: string])[]>> = {
   compile: [
@@ -39,12 +40,17 @@ export function helpText(command: CommandName | undefined): string {
 }
 
 function generalHelp(): string[] {
-  const commands = Object.entries(COMMANDS).flatMap(([name, { usage, summary }]) => row(`  ${name} ${usage}`, summary));
+  const commands = Object.entries(COMMANDS).flatMap(([name, { usage, summary }]) =>
+    row(`  ${name} ${usage}`, summary, COMMAND_TEXT_AT),
+  );
   return [
     'Usage: prune-compile MODEL [options]',
     '       prune-compile COMMAND ... [options]',
     '',
-    ...wrapText('Compiles a pruned ONNX model into a smaller, exactly equal one, runs both to prove it, and measures them.', WIDTH),
+    ...wrapText(
+      'Compiles a pruned ONNX model into a smaller, exactly equal one, runs both to prove it, and measures them.',
+      WIDTH,
+    ),
     '',
     'Commands:',
     ...commands,
@@ -78,7 +84,8 @@ function optionGroups(command: CommandName): string[] {
   return GROUPS.flatMap((group) => {
     const keys = OPTION_KEYS.filter((key) => SPECS[key].group === group && SPECS[key].commands.includes(command));
     const rows = keys.flatMap((key) => row(signature(key), SPECS[key].help));
-    const general = group === 'General' ? [...row('  -h, --help', 'this help'), ...row('  -V, --version', 'the version')] : [];
+    const general =
+      group === 'General' ? [...row('  -h, --help', 'this help'), ...row('  -V, --version', 'the version')] : [];
     return rows.length + general.length === 0 ? [] : ['', `${group}:`, ...rows, ...general];
   });
 }
@@ -96,5 +103,8 @@ function row(left: string, text: string, at = TEXT_AT): string[] {
 }
 
 function examples(list: readonly (readonly [string, string])[]): string[] {
-  return ['Examples:', ...list.flatMap(([command, what]) => [`  ${command}`, ...(what === '' ? [] : [`      ${what}`])])];
+  return [
+    'Examples:',
+    ...list.flatMap(([command, what]) => [`  ${command}`, ...(what === '' ? [] : [`      ${what}`])]),
+  ];
 }

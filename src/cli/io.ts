@@ -32,7 +32,8 @@ export class BrokenPipe extends Error {
 
 export function processIo(): Io {
   const controller = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => controller.abort(new Interruption(signal)));
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.on(signal, () => controller.abort(new Interruption(signal)));
   // Failed writes come back to their callers; without a listener they would also end the process with a stack trace.
   process.stdout.on('error', () => {});
   process.stderr.on('error', () => {});
@@ -50,7 +51,8 @@ export function writeTo(output: Output, chunk: string | Uint8Array): Promise<voi
   return new Promise((resolve, reject) => {
     output.write(chunk, (error) => {
       if (error === undefined || error === null) resolve();
-      else if ('code' in error && error.code === 'EPIPE') reject(new BrokenPipe('standard output was closed', { cause: error }));
+      else if ('code' in error && error.code === 'EPIPE')
+        reject(new BrokenPipe('standard output was closed', { cause: error }));
       else reject(error);
     });
   });

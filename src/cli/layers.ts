@@ -33,7 +33,8 @@ export function fromEnvironment(env: Readonly<Record<string, string | undefined>
       throw unknownOption(`the environment variable ${variable}`, nearestNames(variable, names, 1)[0]);
     }
     const { separator, value } = SPECS[found.key];
-    if (value === undefined) return [{ key: found.key, source: variable, setting: readSwitch(text, variable) !== found.negated }];
+    if (value === undefined)
+      return [{ key: found.key, source: variable, setting: readSwitch(text, variable) !== found.negated }];
     const texts = separator === undefined ? [text] : text.split(separator).map((part) => part.trim());
     return [{ key: found.key, source: variable, setting: texts }];
   });
@@ -52,7 +53,8 @@ function readSwitch(text: string, source: string): boolean {
 export function fromConfig(path: string): Given[] {
   return Object.entries(readConfig(path)).map(([name, value]) => {
     const found = findKey(name);
-    if (found === undefined || found.key === 'config') throw unknownOption(`${name} in ${path}`, nearestNames(name, OPTION_KEYS, 1)[0]);
+    if (found === undefined || found.key === 'config')
+      throw unknownOption(`${name} in ${path}`, nearestNames(name, OPTION_KEYS, 1)[0]);
     const source = `${name} in ${path}`;
     const setting = configSetting(found.key, value, source);
     return { key: found.key, source, setting: typeof setting === 'boolean' ? setting !== found.negated : setting };
@@ -63,7 +65,10 @@ function readConfig(path: string): object {
   const unreadable = (why: string, missing: boolean, cause?: unknown) =>
     new PruneCompileError(missing ? 'E-INPUT-MISSING' : 'E-INPUT-UNREADABLE', {
       what: missing ? `there is no config file ${path}` : `cannot read the config file ${path}`,
-      facts: [...(missing ? [] : [['why', why] as const]), ['for example', '{ "structured": true, "minSpeedup": 1.5 }']],
+      facts: [
+        ...(missing ? [] : [['why', why] as const]),
+        ['for example', '{ "structured": true, "minSpeedup": 1.5 }'],
+      ],
       cause,
     });
   let value: unknown;
@@ -72,7 +77,8 @@ function readConfig(path: string): object {
   } catch (error) {
     throw unreadable(messageOf(error), error instanceof Error && 'code' in error && error.code === 'ENOENT', error);
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw unreadable('it is not a JSON object', false);
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw unreadable('it is not a JSON object', false);
   return value;
 }
 
@@ -91,11 +97,15 @@ function configSetting(key: OptionKey, value: unknown, source: string): boolean 
 function textsOf(key: OptionKey, value: unknown): string[] | undefined {
   if (typeof value === 'string' || typeof value === 'number') return [String(value)];
   if (Array.isArray(value)) {
-    return value.every((entry) => typeof entry === 'string' || typeof entry === 'number') ? value.map(String) : undefined;
+    return value.every((entry) => typeof entry === 'string' || typeof entry === 'number')
+      ? value.map(String)
+      : undefined;
   }
   // { "shape": { "input": [1, 3, 224, 224] } } reads better than the text of the flag.
   return key === 'shape' && typeof value === 'object' && value !== null
-    ? Object.entries(value).map(([input, extents]) => `${input}=${Array.isArray(extents) ? extents.join(',') : String(extents)}`)
+    ? Object.entries(value).map(
+        ([input, extents]) => `${input}=${Array.isArray(extents) ? extents.join(',') : String(extents)}`,
+      )
     : undefined;
 }
 

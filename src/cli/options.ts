@@ -5,11 +5,21 @@
 import * as values from './values.js';
 
 export const COMMANDS = {
-  compile: { usage: 'MODEL', summary: 'make the smaller model; the default: its name may be left out', least: 1, most: 1 },
+  compile: {
+    usage: 'MODEL',
+    summary: 'make the smaller model; the default: its name may be left out',
+    least: 1,
+    most: 1,
+  },
   inspect: { usage: 'MODEL', summary: 'what is zero, where, and what could go; writes nothing', least: 1, most: 1 },
   why: { usage: 'MODEL NODE', summary: "why a node's channels stay: the nodes that need them", least: 2, most: 2 },
   verify: { usage: 'A B', summary: 'run two models on the same inputs and compare their outputs', least: 2, most: 2 },
-  bench: { usage: 'A [B...]', summary: 'measure models side by side, in turns', least: 1, most: Number.POSITIVE_INFINITY },
+  bench: {
+    usage: 'A [B...]',
+    summary: 'measure models side by side, in turns',
+    least: 1,
+    most: Number.POSITIVE_INFINITY,
+  },
 } as const;
 
 export type CommandName = keyof typeof COMMANDS;
@@ -38,16 +48,26 @@ const COMPILE: readonly CommandName[] = ['compile'];
 /** Switches are read before: their reader only gives them a type. */
 const onOff: values.Reader<boolean> = () => true;
 
-function option<T>(group: (typeof GROUPS)[number], commands: readonly CommandName[], help: string, spec: Omit<OptionSpec<T>, 'group' | 'commands' | 'help'>): OptionSpec<T> {
+function option<T>(
+  group: (typeof GROUPS)[number],
+  commands: readonly CommandName[],
+  help: string,
+  spec: Omit<OptionSpec<T>, 'group' | 'commands' | 'help'>,
+): OptionSpec<T> {
   return { group, commands, help, ...spec };
 }
 
 export const OPTIONS = {
-  output: option('Output', COMPILE, 'where the model goes; default: MODEL.pruned.onnx beside the input; - is standard output', {
-    alias: 'o',
-    value: 'FILE',
-    read: values.text('a file', '--output small.onnx'),
-  }),
+  output: option(
+    'Output',
+    COMPILE,
+    'where the model goes; default: MODEL.pruned.onnx beside the input; - is standard output',
+    {
+      alias: 'o',
+      value: 'FILE',
+      read: values.text('a file', '--output small.onnx'),
+    },
+  ),
   report: option('Output', COMPILE, 'write a report: .html, .json or .md; may be repeated', {
     value: 'FILE',
     repeatable: true,
@@ -57,10 +77,15 @@ export const OPTIONS = {
   json: option('Output', EVERY, 'print the result as JSON, and errors too (to standard error)', { read: onOff }),
   quiet: option('Output', EVERY, 'no lines about the steps', { alias: 'q', read: onOff }),
   structured: option('Compiling', COMPILE, 'remove channels whose weights are zero; the default', { read: onOff }),
-  target: option('Compiling', ANALYSING, 'what the model will run on (cpu, cuda, webgpu, tensorrt): decides which widths are fast', {
-    value: 'NAME',
-    read: values.oneOf(['cpu', 'cuda', 'webgpu', 'tensorrt']),
-  }),
+  target: option(
+    'Compiling',
+    ANALYSING,
+    'what the model will run on (cpu, cuda, webgpu, tensorrt): decides which widths are fast',
+    {
+      value: 'NAME',
+      read: values.oneOf(['cpu', 'cuda', 'webgpu', 'tensorrt'] as const),
+    },
+  ),
   align: option('Compiling', ANALYSING, 'keep widths a multiple of N; auto asks the target', {
     value: 'N|auto',
     read: values.align('--align 8'),

@@ -5,7 +5,19 @@ import { PruneCompileError } from '../errors.js';
 import { shellWord } from '../report/text.js';
 import { fromConfig, fromEnvironment, type Given, unknownOption } from './layers.js';
 import { nearestNames } from './nearest.js';
-import { type CommandName, COMMANDS, flagName, keyName, isOptionKey, ON_BY_DEFAULT, OPTION_KEYS, type Options, shownFlag, SPECS } from './options.js';
+import {
+  type CommandName,
+  COMMANDS,
+  flagName,
+  keyName,
+  isOptionKey,
+  ON_BY_DEFAULT,
+  OPTION_KEYS,
+  type OptionKey,
+  type Options,
+  shownFlag,
+  SPECS,
+} from './options.js';
 
 export interface Invocation {
   readonly command: CommandName;
@@ -17,7 +29,10 @@ export interface Invocation {
   readonly options: Options;
 }
 
-export function parseInvocation(argv: readonly string[], env: Readonly<Record<string, string | undefined>>): Invocation {
+export function parseInvocation(
+  argv: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): Invocation {
   const { words, flags, asks } = parseFlags(argv);
   const [first] = words;
   const named = first !== undefined && isCommand(first);
@@ -37,8 +52,10 @@ function isCommand(word: string): word is CommandName {
 function parseFlags(argv: readonly string[]): { words: string[]; flags: Given[]; asks: Invocation['asks'] } {
   const switches = OPTION_KEYS.filter((key) => SPECS[key].value === undefined).map(flagName);
   const withValue = OPTION_KEYS.filter((key) => SPECS[key].value !== undefined).map(flagName);
-  const aliases = Object.fromEntries(OPTION_KEYS.flatMap((key) => (SPECS[key].alias === undefined ? [] : [[flagName(key), SPECS[key].alias]])));
-  const parsed: Record<string, unknown> = yargs([...argv])
+  const aliases = Object.fromEntries(
+    OPTION_KEYS.flatMap((key) => (SPECS[key].alias === undefined ? [] : [[flagName(key), SPECS[key].alias]])),
+  );
+  const parsed: Record<string, unknown> = yargs(withDashes(argv, withValue))
     .help(false)
     .version(false)
     .exitProcess(false)
@@ -56,12 +73,25 @@ function parseFlags(argv: readonly string[]): { words: string[]; flags: Given[];
     .alias({ ...aliases, help: 'h', version: 'V' })
     .parseSync();
   const { _: words, $0: _self, help, version, ...rest } = parsed;
-  const flags = Object.entries(rest).flatMap(([name, value]) => (value === undefined ? [] : [flagGiven(name, value, argv)]));
+  const flags = Object.entries(rest).flatMap(([name, value]) =>
+    value === undefined ? [] : [flagGiven(name, value, argv)],
+  );
   return {
     words: Array.isArray(words) ? words.map(String) : [],
     flags,
     asks: help === true ? 'help' : version === true ? 'version' : undefined,
   };
+}
+
+/** yargs takes a lone `-` for a word of its own: `--output -` becomes `--output=-`. */
+function withDashes(argv: readonly string[], withValue: readonly string[]): string[] {
+  const takesValue = (word: string | undefined) =>
+    word !== undefined &&
+    withValue.some((name) => word === `--${name}` || word === `-${SPECS[keyName(name) as OptionKey].alias}`);
+  return argv.flatMap((word, index) => {
+    if (word === '-' && takesValue(argv[index - 1])) return [];
+    return argv[index + 1] === '-' && takesValue(word) ? [`${word}=-`] : [word];
+  });
 }
 
 function flagGiven(name: string, value: unknown, argv: readonly string[]): Given {
@@ -71,7 +101,8 @@ function flagGiven(name: string, value: unknown, argv: readonly string[]): Given
     throw unknownOption(typed, nearestNames(typed, OPTION_KEYS.map(shownFlag), 1)[0]);
   }
   const source = `--${name}`;
-  if (SPECS[key].value === undefined) return { key, source, setting: Array.isArray(value) ? value.at(-1) === true : value === true };
+  if (SPECS[key].value === undefined)
+    return { key, source, setting: Array.isArray(value) ? value.at(-1) === true : value === true };
   return { key, source, setting: Array.isArray(value) ? value.map(String) : [] };
 }
 
@@ -96,7 +127,14 @@ function checkPositionals(command: CommandName, named: boolean, positionals: rea
     if (near !== undefined || positionals.length > 1) {
       throw new PruneCompileError('E-USAGE', {
         what: `there is no command ${first}`,
-        facts: [['try', near === undefined ? 'prune-compile --help' : `prune-compile ${near} ${COMMANDS[near as CommandName].usage}`]],
+        facts: [
+          [
+            'try',
+            near === undefined
+              ? 'prune-compile --help'
+              : `prune-compile ${near} ${COMMANDS[near as CommandName].usage}`,
+          ],
+        ],
       });
     }
   }
@@ -118,7 +156,11 @@ function checkPositionals(command: CommandName, named: boolean, positionals: rea
   });
 }
 
-function readOptions(flags: readonly Given[], env: Readonly<Record<string, string | undefined>>, command: CommandName): Options {
+function readOptions(
+  flags: readonly Given[],
+  env: Readonly<Record<string, string | undefined>>,
+  command: CommandName,
+): Options {
   const variables = fromEnvironment(env);
   const nearer = [...flags, ...variables];
   const config = nearer.find(({ key }) => key === 'config');

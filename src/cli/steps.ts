@@ -29,10 +29,15 @@ export class Steps {
     this.#print(`${this.#clear()}${step.step.padEnd(12)}${formatMs(step.ms).padStart(10)}${detail}\n`);
   }
 
-  async run<T>(step: string, work: (progress: (text: string) => void) => T | Promise<T>, detailOf?: (result: T) => string): Promise<T> {
+  async run<T>(
+    step: string,
+    work: (progress: (text: string) => void) => T | Promise<T>,
+    detailOf?: (result: T) => string,
+  ): Promise<T> {
     const start = performance.now();
     const progress = (text: string) => {
-      if (this.#options.output.isTTY === true) this.#print(`${CLEAR_LINE}${step.padEnd(12)}${this.#options.colors.dim(text)}`);
+      if (this.#options.output.isTTY === true)
+        this.#print(`${CLEAR_LINE}${step.padEnd(12)}${this.#options.colors.dim(text)}`);
     };
     progress('…');
     try {

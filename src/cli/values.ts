@@ -6,11 +6,29 @@ import type { Provider } from '../runtime/session.js';
 // Not imported from runtime/session.ts, which loads ONNX Runtime: --help must not wait for that.
 export const PROVIDER_NAMES = ['cpu', 'webgpu', 'cuda', 'tensorrt'] as const satisfies readonly Provider[];
 
-const UNITS: Readonly<Record<string, number>> = { '': 1, b: 1, k: 1e3, kb: 1e3, m: 1e6, mb: 1e6, g: 1e9, gb: 1e9, kib: 2 ** 10, mib: 2 ** 20, gib: 2 ** 30 };
+const UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  b: 1,
+  k: 1e3,
+  kb: 1e3,
+  m: 1e6,
+  mb: 1e6,
+  g: 1e9,
+  gb: 1e9,
+  kib: 2 ** 10,
+  mib: 2 ** 20,
+  gib: 2 ** 30,
+};
 
 export type Reader<T> = (texts: readonly string[], source: string) => T;
 
-function wants(source: string, wanted: string, got: string, example: string, code: ErrorCode = 'E-USAGE'): PruneCompileError {
+function wants(
+  source: string,
+  wanted: string,
+  got: string,
+  example: string,
+  code: ErrorCode = 'E-USAGE',
+): PruneCompileError {
   return new PruneCompileError(code, {
     what: `${source} wants ${wanted}, not ${got === '' ? 'nothing' : `"${got}"`}`,
     facts: [['for example', example]],
@@ -33,7 +51,8 @@ export function text(wanted: string, example: string): Reader<string> {
 export function wholeNumber(least: number, example: string): Reader<number> {
   return (texts, source) => {
     const value = /^\d+$/.test(last(texts)) ? Number(last(texts)) : Number.NaN;
-    if (!Number.isSafeInteger(value) || value < least) throw wants(source, `a whole number of at least ${least}`, last(texts), example);
+    if (!Number.isSafeInteger(value) || value < least)
+      throw wants(source, `a whole number of at least ${least}`, last(texts), example);
     return value;
   };
 }
@@ -70,14 +89,16 @@ export function oneOf<T extends string>(allowed: readonly T[]): Reader<T> {
 
 function choose<T extends string>(given: string, allowed: readonly T[], source: string): T {
   const found = allowed.find((name) => name === given);
-  if (found === undefined) throw wants(source, `one of ${allowed.join(', ')}`, given, `--${source.replace(/^--/, '')} ${allowed[0]}`);
+  if (found === undefined)
+    throw wants(source, `one of ${allowed.join(', ')}`, given, `--${source.replace(/^--/, '')} ${allowed[0]}`);
   return found;
 }
 
 export function align(example: string): Reader<number | 'auto'> {
   return (texts, source) => {
     if (last(texts) === 'auto') return 'auto';
-    if (!/^[1-9]\d{0,5}$/.test(last(texts))) throw wants(source, 'a whole number of at least 1, or auto', last(texts), example);
+    if (!/^[1-9]\d{0,5}$/.test(last(texts)))
+      throw wants(source, 'a whole number of at least 1, or auto', last(texts), example);
     return Number(last(texts));
   };
 }
@@ -92,7 +113,9 @@ export function list(wanted: string, example: string): Reader<readonly string[]>
 }
 
 export const providers: Reader<readonly Provider[]> = (texts, source) =>
-  list('execution providers', '--providers cpu,webgpu')(texts, source).map((name) => choose(name, PROVIDER_NAMES, source));
+  list('execution providers', '--providers cpu,webgpu')(texts, source).map((name) =>
+    choose(name, PROVIDER_NAMES, source),
+  );
 
 export const reportFiles: Reader<readonly string[]> = (texts, source) => {
   for (const path of texts) {

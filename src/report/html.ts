@@ -1,6 +1,14 @@
 /** The report as one HTML file: no scripts, nothing loaded from anywhere, light and dark, fit for printing. */
 import { STYLE } from './html-style.js';
-import { formatDifference, formatInteger, formatMs, formatP, formatShapes, formatShare, formatSpeedup } from './numbers.js';
+import {
+  formatDifference,
+  formatInteger,
+  formatMs,
+  formatP,
+  formatShapes,
+  formatShare,
+  formatSpeedup,
+} from './numbers.js';
 import { benchmarkPlace, nothingToDoReason, summaryRows, verificationText } from './summary.js';
 import { missedRemarks } from './text.js';
 import type { Benchmark, CompileReport, LayerFigures, Remark, Verification } from './types.js';
@@ -23,7 +31,13 @@ type Part = string | Html | readonly Html[];
 /** A template whose holes are escaped unless they are Html themselves. */
 function html(texts: TemplateStringsArray, ...parts: readonly Part[]): Html {
   const markupOf = (part: Part | undefined) =>
-    part === undefined ? '' : typeof part === 'string' ? escapeHtml(part) : part instanceof Html ? part.markup : part.map(({ markup }) => markup).join('');
+    part === undefined
+      ? ''
+      : typeof part === 'string'
+        ? escapeHtml(part)
+        : part instanceof Html
+          ? part.markup
+          : part.map(({ markup }) => markup).join('');
   return new Html(texts.map((text, index) => text + markupOf(parts[index])).join(''));
 }
 
@@ -33,64 +47,79 @@ export function renderHtml(report: CompileReport): string {
   const title = `${report.input} -> ${report.output ?? 'standard output'}`;
   const policy = "default-src 'none'; style-src 'unsafe-inline'";
   return html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="${new Html(policy)}">
-<title>${title}</title>
-<style>${new Html(STYLE)}</style>
-</head>
-<body>
-<main>
-<h1>${title}</h1>
-${report.changed ? NOTHING : html`<p>Nothing to remove: ${nothingToDoReason(report)}.</p>\n`}${summary(report)}
-${report.verification === undefined ? NOTHING : verificationSection(report.verification)}
-${(report.benchmarks ?? []).map(benchmarkSection)}
-${report.layers.length === 0 ? NOTHING : layersSection(report.layers)}
-${report.remarks.length === 0 ? NOTHING : remarksSection(report.remarks)}
-${stepsSection(report)}
-</main>
-<footer>${report.tool.name} ${report.tool.version}</footer>
-</body>
-</html>
-`.markup;
+    <html lang="en">
+      <head>
+        <meta charset="utf-8" />
+        <meta name="viewport" content="width=device-width, initial-scale=1" />
+        <meta http-equiv="Content-Security-Policy" content="${new Html(policy)}" />
+        <title>${title}</title>
+        <style>
+          ${new Html(STYLE)}
+        </style>
+      </head>
+      <body>
+        <main>
+          <h1>${title}</h1>
+          ${report.changed ? NOTHING : html`<p>Nothing to remove: ${nothingToDoReason(report)}.</p> `}${summary(report)}
+          ${report.verification === undefined ? NOTHING : verificationSection(report.verification)}
+          ${(report.benchmarks ?? []).map(benchmarkSection)}
+          ${report.layers.length === 0 ? NOTHING : layersSection(report.layers)}
+          ${report.remarks.length === 0 ? NOTHING : remarksSection(report.remarks)} ${stepsSection(report)}
+        </main>
+        <footer>${report.tool.name} ${report.tool.version}</footer>
+      </body>
+    </html> `.markup;
 }
 
 function row(cells: readonly (string | Html)[], tag: 'td' | 'th' = 'td'): Html {
   const open = new Html(`<${tag}>`);
   const close = new Html(`</${tag}>`);
-  return html`<tr>${cells.map((cell) => html`${open}${cell}${close}`)}</tr>\n`;
+  return html`<tr>
+    ${cells.map((cell) => html`${open}${cell}${close}`)}
+  </tr> `;
 }
 
 function table(head: readonly string[], rows: readonly Html[]): Html {
-  return html`<div class="scroll"><table>
-<thead>${row(head, 'th')}</thead>
-<tbody>
-${rows}</tbody>
-</table></div>`;
+  return html`<div class="scroll">
+    <table>
+      <thead>
+        ${row(head, 'th')}
+      </thead>
+      <tbody>
+        ${rows}
+      </tbody>
+    </table>
+  </div>`;
 }
 
 function summary(report: CompileReport): Html {
   const rows = summaryRows(report).map((entry) =>
     'text' in entry
-      ? html`<tr><td>${entry.label}</td><td colspan="3" class="text">${entry.text}</td></tr>\n`
+      ? html`<tr>
+          <td>${entry.label}</td>
+          <td colspan="3" class="text">${entry.text}</td>
+        </tr> `
       : row([entry.label, entry.masked, entry.compiled, entry.change]),
   );
   return table(['', 'masked', 'compiled', 'change'], rows);
 }
 
 function verificationSection(verification: Verification): Html {
-  const rows = verification.cases.map(({ shapes, seed, difference }) => row([formatShapes(shapes), String(seed), formatDifference(difference)]));
+  const rows = verification.cases.map(({ shapes, seed, difference }) =>
+    row([formatShapes(shapes), String(seed), formatDifference(difference)]),
+  );
   return html`<h2>Verification</h2>
-<p class="${verification.equal ? 'good' : 'bad'}">Outputs equal: ${verificationText(verification)}.</p>
-<p>Allowed: ${formatDifference(verification.bound)} of the output's scale (${verification.boundReason}).</p>
-${verification.notes.map((note) => html`<p>${note}</p>\n`)}${table(['shapes', 'seed', 'difference'], rows)}`;
+    <p class="${verification.equal ? 'good' : 'bad'}">Outputs equal: ${verificationText(verification)}.</p>
+    <p>Allowed: ${formatDifference(verification.bound)} of the output's scale (${verification.boundReason}).</p>
+    ${verification.notes.map((note) => html`<p>${note}</p> `)}${table(['shapes', 'seed', 'difference'], rows)}`;
 }
 
 function benchmarkSection(benchmark: Benchmark): Html {
   const { contenders, comparisons, rounds, warmUps, shapes, notes } = benchmark;
-  const longest = Math.max(...contenders.flatMap(({ interval, medianMs }) => [...interval, medianMs]), Number.MIN_VALUE);
+  const longest = Math.max(
+    ...contenders.flatMap(({ interval, medianMs }) => [...interval, medianMs]),
+    Number.MIN_VALUE,
+  );
   const rows = contenders.map(({ name, medianMs, interval, meanMs, sdMs }) =>
     row([
       name,
@@ -103,14 +132,20 @@ function benchmarkSection(benchmark: Benchmark): Html {
   );
   const verdicts = comparisons.map(
     ({ contender, baseline, speedup, interval, verdict, p }) =>
-      html`<li>${contender} against ${baseline}: <strong>${formatSpeedup(speedup, interval)}</strong>, ${verdict} (${formatP(p)})</li>\n`,
+      html`<li>
+        ${contender} against ${baseline}: <strong>${formatSpeedup(speedup, interval)}</strong>, ${verdict}
+        (${formatP(p)})
+      </li> `,
   );
   return html`<h2>Latency, ${benchmarkPlace(benchmark)}</h2>
-<p>${formatInteger(rounds)} interleaved rounds after ${formatInteger(warmUps)} warm-ups, at ${formatShapes(shapes)}.</p>
-${table(['model', 'median', '95 % CI', 'mean', 'sd', 'median and its interval'], rows)}
-<ul>
-${verdicts}</ul>
-${notes.map((note) => html`<p>${note}</p>\n`)}`;
+    <p>
+      ${formatInteger(rounds)} interleaved rounds after ${formatInteger(warmUps)} warm-ups, at ${formatShapes(shapes)}.
+    </p>
+    ${table(['model', 'median', '95 % CI', 'mean', 'sd', 'median and its interval'], rows)}
+    <ul>
+      ${verdicts}
+    </ul>
+    ${notes.map((note) => html`<p>${note}</p> `)}`;
 }
 
 function percent(share: number): string {
@@ -118,16 +153,22 @@ function percent(share: number): string {
 }
 
 function intervalBar(median: number, low: number, high: number): Html {
-  return html`<span class="bar"><i style="width:${percent(median)}"></i><b style="left:${percent(low)};width:${percent(high - low)}"></b></span>`;
+  return html`<span class="bar"
+    ><i style="width:${percent(median)}"></i><b style="left:${percent(low)};width:${percent(high - low)}"></b
+  ></span>`;
 }
 
 function keptBar(kept: number, before: number): Html {
-  return html`<span class="bar" role="img" aria-label="${formatShare(kept / Math.max(before, 1))} kept"><i style="width:${percent(kept / Math.max(before, 1))}"></i></span>`;
+  return html`<span class="bar" role="img" aria-label="${formatShare(kept / Math.max(before, 1))} kept"
+    ><i style="width:${percent(kept / Math.max(before, 1))}"></i
+  ></span>`;
 }
 
 function layersSection(layers: readonly LayerFigures[]): Html {
   const channels = (before: number, kept: number | undefined) =>
-    kept === before ? formatInteger(before) : `${formatInteger(before)} → ${kept === undefined ? 'gone' : formatInteger(kept)}`;
+    kept === before
+      ? formatInteger(before)
+      : `${formatInteger(before)} → ${kept === undefined ? 'gone' : formatInteger(kept)}`;
   const rows = layers.map((layer) =>
     row([
       layer.node,
@@ -138,20 +179,28 @@ function layersSection(layers: readonly LayerFigures[]): Html {
       formatShare(layer.sparsity),
     ]),
   );
-  return html`<h2>Layers</h2>\n${table(['layer', 'operator', 'inputs', 'outputs', 'outputs kept', 'zero weights before'], rows)}`;
+  return html`<h2>Layers</h2>
+    ${table(['layer', 'operator', 'inputs', 'outputs', 'outputs kept', 'zero weights before'], rows)}`;
 }
 
 function remarksSection(remarks: readonly Remark[]): Html {
   const sorted = [...missedRemarks(remarks), ...remarks.filter(({ kind }) => kind === 'applied')];
   const rows = sorted.map(({ kind, pass, node, message, channels }) =>
-    row([node ?? '', html`<span class="${kind}">${kind}</span>`, pass, channels === undefined ? '' : formatInteger(channels), html`<span class="wrap">${message}</span>`]),
+    row([
+      node ?? '',
+      html`<span class="${kind}">${kind}</span>`,
+      pass,
+      channels === undefined ? '' : formatInteger(channels),
+      html`<span class="wrap">${message}</span>`,
+    ]),
   );
-  return html`<h2>Remarks</h2>\n${table(['node', 'what', 'pass', 'channels', 'why'], rows)}`;
+  return html`<h2>Remarks</h2>
+    ${table(['node', 'what', 'pass', 'channels', 'why'], rows)}`;
 }
 
 function stepsSection({ steps, options }: CompileReport): Html {
   const rows = steps.map(({ step, ms }) => row([step, formatMs(ms)]));
   return html`<h2>How it was made</h2>
-<p class="wrap">Options: <code>${JSON.stringify(options)}</code></p>
-${table(['step', 'time'], rows)}`;
+    <p class="wrap">Options: <code>${JSON.stringify(options)}</code></p>
+    ${table(['step', 'time'], rows)}`;
 }

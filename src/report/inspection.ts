@@ -18,7 +18,13 @@ export function renderInspection(inspection: Inspection): string {
     `${formatCount(figures.parameters)} parameters, ${formatShare(figures.zeros / Math.max(figures.parameters, 1))} of them zero`,
     `${formatInteger(removableChannels)} of ${formatPlural(figures.channels, 'channel')} can go without changing the outputs`,
   ];
-  return [...head.flatMap((line) => wrapText(line, WIDTH)), ...layerLines(inspection), ...opLines(inspection), ...remarkLines(inspection), ''].join('\n');
+  return [
+    ...head.flatMap((line) => wrapText(line, WIDTH)),
+    ...layerLines(inspection),
+    ...opLines(inspection),
+    ...remarkLines(inspection),
+    '',
+  ].join('\n');
 }
 
 function layerLines({ layers }: Inspection): string[] {
@@ -34,7 +40,9 @@ function layerLines({ layers }: Inspection): string[] {
     `${layer.opType} ${layer.node}`,
   ]);
   const head = ['channels', 'zero', 'constant', 'unneeded', 'removable', 'weights 0', 'layer'];
-  const columns = head.map((_, index) => ({ align: index === head.length - 1 ? ('left' as const) : ('right' as const) }));
+  const columns = head.map((_, index) => ({
+    align: index === head.length - 1 ? ('left' as const) : ('right' as const),
+  }));
   return ['', ...textTable(columns, [head, ...rows])];
 }
 
@@ -55,7 +63,9 @@ function remarkLines({ remarks, model }: Inspection): string[] {
 }
 
 export function renderExplanation({ node, channels, groups }: NodeExplanation): string {
-  const removable = groups.filter(({ state }) => state === 'removable').reduce((total, group) => total + group.channels.length, 0);
+  const removable = groups
+    .filter(({ state }) => state === 'removable')
+    .reduce((total, group) => total + group.channels.length, 0);
   const lines = groups.flatMap((group) => {
     const { length } = group.channels;
     const what = `${length === 1 ? 'channel' : 'channels'} ${formatRanges(group.channels)} (${formatInteger(length)} of ${formatInteger(channels)})`;
@@ -63,7 +73,9 @@ export function renderExplanation({ node, channels, groups }: NodeExplanation): 
     const chain = chainText(group.chain);
     return wrapText(`${what} ${verb}${chain === '' ? '' : `: ${chain}`}`, WIDTH, '  ');
   });
-  return [`${node}: ${formatInteger(removable)} of ${formatPlural(channels, 'channel')} can go`, ...lines, ''].join('\n');
+  return [`${node}: ${formatInteger(removable)} of ${formatPlural(channels, 'channel')} can go`, ...lines, ''].join(
+    '\n',
+  );
 }
 
 /** `/layer1.0/Add (Add), needed by /layer1.1/conv1/Conv (Conv): its weights on them are not zero` */
@@ -85,6 +97,8 @@ export function formatRanges(channels: readonly number[]): string {
   }
   const texts = ranges
     .slice(0, RANGES)
-    .map(([first, last]) => (first === last ? `${first}` : last === first + 1 ? `${first}, ${last}` : `${first}-${last}`));
+    .map(([first, last]) =>
+      first === last ? `${first}` : last === first + 1 ? `${first}, ${last}` : `${first}-${last}`,
+    );
   return [...texts, ...(ranges.length > RANGES ? ['…'] : [])].join(', ');
 }

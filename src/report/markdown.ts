@@ -1,5 +1,14 @@
 /** The report as Markdown: for pull requests and job summaries. */
-import { formatBytes, formatDifference, formatInteger, formatMs, formatP, formatShapes, formatShare, formatSpeedup } from './numbers.js';
+import {
+  formatBytes,
+  formatDifference,
+  formatInteger,
+  formatMs,
+  formatP,
+  formatShapes,
+  formatShare,
+  formatSpeedup,
+} from './numbers.js';
 import { benchmarkPlace, nothingToDoReason, summaryRows, verificationText } from './summary.js';
 import { missedRemarks, remarkText } from './text.js';
 import type { Benchmark, CompileReport, Verification } from './types.js';
@@ -39,7 +48,9 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
 function summarySection(report: CompileReport): string[] {
   const rows = summaryRows(report);
   const figures = rows.flatMap((row) => ('text' in row ? [] : [[row.label, row.masked, row.compiled, row.change]]));
-  const texts = rows.flatMap((row) => ('text' in row ? [`- ${escapeMarkdown(`${row.label} ${row.text}`.trim())}`] : []));
+  const texts = rows.flatMap((row) =>
+    'text' in row ? [`- ${escapeMarkdown(`${row.label} ${row.text}`.trim())}`] : [],
+  );
   return [...table(['', 'masked', 'compiled', 'change'], figures), '', ...texts];
 }
 
@@ -52,7 +63,11 @@ function verificationSection(verification: Verification): string[] {
     '',
     ...table(
       ['shapes', 'seed', 'difference'],
-      verification.cases.map(({ shapes, seed, difference }) => [formatShapes(shapes), String(seed), formatDifference(difference)]),
+      verification.cases.map(({ shapes, seed, difference }) => [
+        formatShapes(shapes),
+        String(seed),
+        formatDifference(difference),
+      ]),
     ),
     ...verification.notes.flatMap((note) => ['', escapeMarkdown(note)]),
   ];
@@ -76,8 +91,9 @@ export function benchmarkSection(benchmark: Benchmark): string[] {
       ]),
     ),
     ...(comparisons.length === 0 ? [] : ['']),
-    ...comparisons.map(({ contender, baseline, speedup, interval, verdict, p }) =>
-      `- ${escapeMarkdown(`${contender} against ${baseline}: ${formatSpeedup(speedup, interval)}, ${verdict} (${formatP(p)})`)}`,
+    ...comparisons.map(
+      ({ contender, baseline, speedup, interval, verdict, p }) =>
+        `- ${escapeMarkdown(`${contender} against ${baseline}: ${formatSpeedup(speedup, interval)}, ${verdict} (${formatP(p)})`)}`,
     ),
     ...notes.flatMap((note) => ['', escapeMarkdown(note)]),
   ];
@@ -86,7 +102,9 @@ export function benchmarkSection(benchmark: Benchmark): string[] {
 function layersSection({ layers }: CompileReport): string[] {
   if (layers.length === 0) return [];
   const channels = (before: number, kept: number | undefined) =>
-    kept === before ? formatInteger(before) : `${formatInteger(before)} -> ${kept === undefined ? 'gone' : formatInteger(kept)}`;
+    kept === before
+      ? formatInteger(before)
+      : `${formatInteger(before)} -> ${kept === undefined ? 'gone' : formatInteger(kept)}`;
   return [
     '## Layers',
     '',

@@ -1,6 +1,14 @@
 /** What `verify` and `bench` print. */
-import { formatDifference, formatInteger, formatMs, formatP, formatPlural, formatShapes, formatSpeedup } from './numbers.js';
-import { benchmarkPlace, casesText } from './summary.js';
+import {
+  formatDifference,
+  formatInteger,
+  formatMs,
+  formatP,
+  formatPlural,
+  formatShapes,
+  formatSpeedup,
+} from './numbers.js';
+import { benchmarkPlace, verificationText } from './summary.js';
 import { textTable } from './text-table.js';
 import { wrapText } from './text.js';
 import type { Benchmark, Verification } from './types.js';
@@ -8,11 +16,15 @@ import type { Benchmark, Verification } from './types.js';
 const WIDTH = 80;
 
 export function renderVerification(verification: Verification, reference: string, candidate: string): string {
-  const { equal, difference, bound, boundReason, cases, worstOutput, notes } = verification;
-  const rows = cases.map((entry) => [formatShapes(entry.shapes), String(entry.seed), formatDifference(entry.difference)]);
+  const { equal, bound, boundReason, cases, notes } = verification;
+  const rows = cases.map((entry) => [
+    formatShapes(entry.shapes),
+    String(entry.seed),
+    formatDifference(entry.difference),
+  ]);
   const verdict = equal
-    ? `outputs equal: ${difference === 0 ? 'bitwise' : `max difference ${formatDifference(difference)} of the output's scale`}, ${casesText(verification)}`
-    : `OUTPUTS DIFFER: by ${formatDifference(difference)} of the output's scale${worstOutput === undefined ? '' : ` at ${worstOutput}`}`;
+    ? `outputs equal: ${verificationText(verification).replace(/^yes: /, '')}`
+    : verificationText(verification).replace(/^NO: /, 'OUTPUTS DIFFER: ');
   return [
     `${reference} and ${candidate}`,
     ...wrapText(verdict, WIDTH),
@@ -43,7 +55,11 @@ function benchmarkLines(benchmark: Benchmark): string[] {
     ...wrapText(place, WIDTH, '  '),
     ...textTable([right, right, right, right, {}], [['median', '95 % CI', 'mean', 'sd', 'model'], ...rows]),
     ...comparisons.flatMap(({ contender, baseline, speedup, interval, verdict, p }) =>
-      wrapText(`${contender} against ${baseline}: ${formatSpeedup(speedup, interval)}, ${verdict} (${formatP(p)})`, WIDTH, '  '),
+      wrapText(
+        `${contender} against ${baseline}: ${formatSpeedup(speedup, interval)}, ${verdict} (${formatP(p)})`,
+        WIDTH,
+        '  ',
+      ),
     ),
     ...notes.flatMap((note) => wrapText(`note: ${note}`, WIDTH, '  ')),
   ];

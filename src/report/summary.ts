@@ -72,7 +72,9 @@ export function summaryRows(report: CompileReport): SummaryRow[] {
 }
 
 function macsLabel({ macsShape }: CompileReport): string {
-  const label = `MACs (${formatShapes(macsShape)})`;
+  const shapes = formatShapes(macsShape);
+  if (shapes === '') return 'MACs';
+  const label = `MACs (${shapes})`;
   return label.length <= LONGEST_LABEL ? label : `MACs (${formatPlural(Object.keys(macsShape).length, 'input')})`;
 }
 
@@ -115,17 +117,19 @@ export function verificationText(verification: Verification): string {
     const how = verification.difference === 0 ? 'bitwise' : `max difference ${difference} of the output's scale`;
     return `yes: ${how}, ${casesText(verification)}`;
   }
+  if (verification.reason !== undefined) return `NO: ${verification.reason}`;
   const where = verification.worstOutput === undefined ? '' : ` at ${verification.worstOutput}`;
   return `NO: max difference ${difference} of the output's scale${where}, allowed ${formatDifference(verification.bound)}`;
 }
 
 /** `4 inputs x 2 shapes` */
 export function casesText({ cases }: Verification): string {
-  const shapes = new Set(cases.map((entry) => JSON.stringify(entry.shapes))).size;
-  const perShape = shapes === 0 ? 0 : cases.length / shapes;
-  return Number.isInteger(perShape)
-    ? `${formatPlural(perShape, 'input')} x ${formatPlural(shapes, 'shape')}`
-    : `${formatPlural(cases.length, 'input')} over ${formatPlural(shapes, 'shape')}`;
+  const perShape = new Map<string, number>();
+  for (const { shapes } of cases) perShape.set(JSON.stringify(shapes), (perShape.get(JSON.stringify(shapes)) ?? 0) + 1);
+  const [count = 0, ...others] = perShape.values();
+  return others.every((other) => other === count)
+    ? `${formatPlural(count, 'input')} x ${formatPlural(perShape.size, 'shape')}`
+    : `${formatPlural(cases.length, 'input')} over ${formatPlural(perShape.size, 'shape')}`;
 }
 
 /** Why a compilation found nothing to remove, as one sentence. */

@@ -1,56 +1,109 @@
 /** `prune-compile MODEL`: compile, write, verify, publish, measure, report. */
-import type { Compiled, CompileOptions } from '../../compile.js';
-import { PruneCompileError } from '../../errors.js';
-import { formatBytes, formatDifference, formatPlural } from '../../report/numbers.js';
+import type { CompileOptions } from '../../compile.js';
+import type { PruneCompileError } from '../../errors.js';
 import { renderJson } from '../../report/json.js';
-import { rendererFor } from '../../report/render.js';
-import { casesText, CONTENDER } from '../../report/summary.js';
+import { formatBytes } from '../../report/numbers.js';
+import { casesText } from '../../report/summary.js';
 import { renderText } from '../../report/text.js';
-import type { Benchmark, CompileReport, Verification } from '../../report/types.js';
-import { breathe, type Context, nameOf, present, print, sourceOf, STDIN } from '../context.js';
-import { checkOutput, defaultOutput, StagedOutput, STDOUT } from '../destination.js';
+import type { CompileReport, Verification } from '../../report/types.js';
+import { breathe, type Context, nameOf, present, sourceOf, STDIN } from '../context.js';
+import { checkPlaces, CompiledOutput } from '../compiled-output.js';
+import { defaultOutput, STDOUT } from '../destination.js';
 import type { Source } from '../engine.js';
 import { gateError, missedSizeGates, missedSpeedGates } from '../gates.js';
-import { BrokenPipe, writeDiagnostic, writeTo } from '../io.js';
+import { writeDiagnostic, writeTo } from '../io.js';
 import type { Options } from '../options.js';
+import { benchCompiled } from './bench.js';
+import { differError } from './verify.js';
+import { writeReports } from '../report-files.js';
 
 export async function compileCommand(context: Context): Promise<void> {
   const { engine, io, options, steps } = context;
   const [model = ''] = context.positionals;
-  const output = options.output ?? (model === STDIN ? STDOUT : defaultOutput(model));
-  checkPlaces(model, output, options);
+  const to = options.output ?? (model === STDIN ? STDOUT : defaultOutput(model));
+  checkPlaces(model, to, options);
+  // A speed cannot be required without being measured.
   const measures = options.bench === true || options.minSpeedup !== undefined;
-  const providers = options.providers ?? ['cpu'];
-  if (measures) await engine.checkProviders(providers);
+  if (measures) await engine.checkProviders(options.providers ?? ['cpu']);
 
   const source = await sourceOf(model, io);
-  const compiled = await engine.compileModel(source, { ...compileOptions(options), signal: io.signal, onStep: (step) => steps.done(step) });
+  const compiled = await engine.compileModel(source, compileOptions(context));
   await breathe(io.signal);
-  const result = await Output.write(compiled, output, model, context);
+  const output = await steps.run(
+    'write',
+    () => CompiledOutput.write(compiled, to, context),
+    ({ sizeBytes }) => formatBytes(sizeBytes),
+  );
+  await breathe(io.signal);
+  const verification = options.verify === false ? undefined : await verifyOutput(source, output, context);
 
-  const verification = options.verify === false ? undefined : await verify(source, result.source, context);
-  const sized = { ...compiled.report, after: { ...compiled.report.after, sizeBytes: result.sizeBytes } };
-  const differs = verification?.equal === false;
-  const sizeGates = differs ? [] : missedSizeGates(sized, options);
-  const mayPublish = () => options.keepFailed === true || !differs;
-  // A gate on speed is a check like the others: what was at the destination stays until it has passed.
-  if (sizeGates.length === 0 && options.minSpeedup === undefined && !differs) result.publish();
-  const benchmarks = measures && !differs ? await benchAll(source, result, compiled, context) : undefined;
+  const report = { ...compiled.report, after: { ...compiled.report.after, sizeBytes: output.sizeBytes } };
+  const isEqual = verification?.equal !== false;
+  const missed = isEqual ? missedSizeGates(report, options) : [];
+  // With a gate on speed, what is at the destination now stays until that gate is passed too.
+  if (isEqual && missed.length === 0 && options.minSpeedup === undefined) await output.publish();
+  const benchmarks = measures && isEqual ? await benchCompiled(source, output, context) : undefined;
+  if (benchmarks !== undefined) missed.push(...missedSpeedGates(benchmarks, options));
+  if ((isEqual && missed.length === 0) || options.keepFailed === true) await output.publish();
 
-  const report: CompileReport = {
-    ...sized,
-    input: nameOf(model),
-    output: output === STDOUT ? undefined : output,
-    steps: [...sized.steps, ...steps.times],
-    ...present({ verification, benchmarks }),
+  const failure = failureOf(verification, missed, nameOf(model), to, options);
+  await show(
+    {
+      ...report,
+      input: nameOf(model),
+      output: to === STDOUT ? undefined : to,
+      ...present({ verification, benchmarks }),
+    },
+    to,
+    context,
+  );
+  if (failure !== undefined) throw failure;
+}
+
+function compileOptions({ options, io, steps }: Context): CompileOptions {
+  const { align, target, shape, passes, skip, stopAfter } = options;
+  return {
+    structured: options.structured ?? true,
+    ...present({ align, target, shapes: shape, passes, skip, stopAfter }),
+    signal: io.signal,
+    onStep: (step) => steps.done(step),
   };
-  const missed = [...sizeGates, ...missedSpeedGates(report, options)];
-  if ((missed.length === 0 && !differs) || options.keepFailed === true) result.publish();
-  void mayPublish;
-  await writeReports(report, context);
-  await showResult(report, output, context);
-  if (!differs && missed.length === 0) await result.send();
-  const fate = options.keepFailed === true ? `is in ${output} (--keep-failed)` : 'was not written (--keep-failed keeps it)';
-  if (verification !== undefined && differs) throw outputsDiffer(verification, model, output, fate);
-  if (missed.length > 0) throw gateError(missed, output, fate);
+}
+
+function verifyOutput(
+  source: Source,
+  output: CompiledOutput,
+  { engine, io, options, steps }: Context,
+): Promise<Verification> {
+  const settings = { ...present({ shapes: options.shape }), signal: io.signal };
+  return steps.run('verify', () => engine.verifyModels(source, output.source, settings), casesText);
+}
+
+function failureOf(
+  verification: Verification | undefined,
+  missed: ReturnType<typeof missedSizeGates>,
+  model: string,
+  to: string,
+  { keepFailed }: Options,
+): PruneCompileError | undefined {
+  const name = to === STDOUT ? 'the output' : to;
+  const fate =
+    keepFailed === true ? 'is there all the same (--keep-failed)' : 'was not written (--keep-failed keeps it)';
+  if (verification?.equal === false) {
+    return differError(verification, `${name} does not compute what ${model} computes`, [
+      [name, fate],
+      ['try', '--stop-after N finds the edit that does harm; this is a bug, please send the model if you may'],
+    ]);
+  }
+  return missed.length === 0 ? undefined : gateError(missed, name, fate);
+}
+
+/** Report files, then the table, or JSON, on standard output: on standard error where the model itself is on standard output. */
+async function show(report: CompileReport, to: string, context: Context): Promise<void> {
+  const { io, options, steps } = context;
+  const full: CompileReport = { ...report, steps: [...report.steps, ...steps.times] };
+  await writeReports(full, options.report ?? [], steps);
+  if (options.json === true) await writeTo(io.stdout, renderJson(full));
+  else if (to === STDOUT) await writeDiagnostic(io.stderr, options.quiet === true ? '' : renderText(full));
+  else await writeTo(io.stdout, renderText(full));
 }

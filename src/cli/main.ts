@@ -1,0 +1,83 @@
+/** The command: reads what is asked, runs it, says what went wrong, returns the exit code. The API does all the work. */
+import { EXIT } from '../errors.js';
+import { colorsFor } from './colors.js';
+import type { Context } from './context.js';
+import { type Engine, ENGINE } from './engine.js';
+import { failureOf, renderFailure, renderFailureJson } from './failure.js';
+import { helpText } from './help.js';
+import { BrokenPipe, Interruption, type Io, processIo, writeDiagnostic, writeTo } from './io.js';
+import type { CommandName } from './options.js';
+import { type Invocation, parseInvocation } from './parse.js';
+import { Steps } from './steps.js';
+import { TOOL } from '../version.js';
+
+/** After Ctrl-C the work may come to its own end for so long; a run of ONNX Runtime cannot be broken off. */
+const GRACE_MS = 1000;
+
+const HANDLERS: Readonly<Record<CommandName, () => Promise<(context: Context) => Promise<void>>>> = {
+  compile: async () => (await import('./commands/compile.js')).compileCommand,
+  inspect: async () => (await import('./commands/inspect.js')).inspectCommand,
+  why: async () => (await import('./commands/why.js')).whyCommand,
+  verify: async () => (await import('./commands/verify.js')).verifyCommand,
+  bench: async () => (await import('./commands/bench.js')).benchCommand,
+};
+
+export async function main(argv: readonly string[], io: Io = processIo(), engine: Engine = ENGINE): Promise<number> {
+  const cleanUps: (() => void)[] = [];
+  let json = argv.includes('--json');
+  try {
+    const invocation = parseInvocation(argv, io.env);
+    json = invocation.options.json ?? json;
+    if (invocation.asks !== undefined) await answer(invocation, io);
+    else
+      await untilInterrupted(
+        run(invocation, io, engine, (cleanUp) => cleanUps.push(cleanUp)),
+        io.signal,
+      );
+    return EXIT.done;
+  } catch (error) {
+    if (io.signal.reason instanceof Interruption) return io.signal.reason.exitCode;
+    if (error instanceof BrokenPipe) return EXIT.done;
+    const failure = failureOf(error, argv);
+    const colors = colorsFor(io.stderr, io.env);
+    await writeDiagnostic(io.stderr, json ? renderFailureJson(failure) : renderFailure(failure, colors));
+    return failure.exitCode;
+  } finally {
+    for (const cleanUp of cleanUps) cleanUp();
+  }
+}
+
+async function answer({ asks, command, named }: Invocation, io: Io): Promise<void> {
+  await writeTo(io.stdout, asks === 'version' ? `${TOOL.version}\n` : helpText(named ? command : undefined));
+}
+
+async function run(
+  { command, positionals, options }: Invocation,
+  io: Io,
+  engine: Engine,
+  onFinish: Context['onFinish'],
+): Promise<void> {
+  const shown = options.quiet !== true && options.json !== true;
+  const steps = new Steps({ output: io.stderr, colors: colorsFor(io.stderr, io.env), shown });
+  const handler = await HANDLERS[command]();
+  await handler({ io, engine, steps, positionals, options, onFinish });
+}
+
+/** The work's own end, or GRACE_MS after Ctrl-C at the latest. */
+async function untilInterrupted(work: Promise<void>, signal: AbortSignal): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  let onAbort = () => {};
+  const overdue = new Promise<never>((_, reject) => {
+    onAbort = () => {
+      timer = setTimeout(() => reject(signal.reason), GRACE_MS);
+    };
+    signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) onAbort();
+  });
+  try {
+    await Promise.race([work, overdue]);
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', onAbort);
+  }
+}

@@ -1,0 +1,31 @@
+/**
+ * The API: what the command does, as functions. They print nothing, can be cancelled by AbortSignal, and throw
+ * PruneCompileError for whatever a user can do something about.
+ */
+export { type Compiled, type CompileOptions, compileModel as compile } from './compile.js';
+export { type Inspection, inspectModel as inspect, type LayerInspection } from './inspect.js';
+export { explainNode as explain, type WhyChannel } from './why.js';
+export { verifyModels as verify, type VerifyOptions } from './verify/verify.js';
+export { benchModels as bench, type BenchOptions, type ContenderModel } from './bench/benchmark.js';
+export { type ErrorCode, type ErrorDetails, EXIT, PruneCompileError } from './errors.js';
+export type { Model } from './onnx/read.js';
+export type { Provider } from './runtime/session.js';
+export { renderHtml } from './report/html.js';
+export { renderJson } from './report/json.js';
+export { renderMarkdown } from './report/markdown.js';
+export { renderText } from './report/text.js';
+export {
+  type Benchmark,
+  type Comparison,
+  type CompileReport,
+  type Contender,
+  type LayerFigures,
+  type ModelFigures,
+  type OutputVerification,
+  type Remark,
+  REPORT_SCHEMA,
+  type StepTime,
+  type Verification,
+  type VerificationCase,
+} from './report/types.js';
+export { TOOL } from './version.js';
