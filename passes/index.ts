@@ -1,14 +1,14 @@
 /** The passes by name, and presets as data. */
+import { foldConstants } from './fold-constants.js';
 import { foldShapes } from './fold-shapes.js';
-import { foldWeights } from './fold-weights.js';
 import type { Pass } from './pass.js';
 import { removeChannels } from './remove-channels.js';
 import { removeConstantBranches } from './remove-constant-branches.js';
 import { removeDeadNodes } from './remove-dead-nodes.js';
 
-export const passes: readonly Pass[] = [foldWeights, foldShapes, removeConstantBranches, removeChannels, removeDeadNodes];
+export const passes: readonly Pass[] = [foldConstants, foldShapes, removeConstantBranches, removeChannels, removeDeadNodes];
 
 /** Names in the order they run; the whole list is repeated until nothing changes. */
 export const pipelines: Readonly<Record<'structured', readonly string[]>> = {
-  structured: ['fold-weights', 'fold-shapes', 'remove-dead-nodes', 'remove-constant-branches', 'remove-dead-nodes', 'remove-channels', 'remove-dead-nodes'],
+  structured: ['fold-constants', 'fold-shapes', 'remove-dead-nodes', 'remove-constant-branches', 'remove-dead-nodes', 'remove-channels', 'remove-dead-nodes'],
 };

@@ -109,7 +109,7 @@ function knowledgeOf(model: Model, editor: Editor): () => Promise<Knowledge> {
   return async () => {
     if (known?.edits !== editor.history.length) {
       const shapes = await inferShapes(model.graph, model.proto);
-      const constants = await findConstants(model.graph, model.proto);
+      const constants = await findConstants(model.graph, model.proto, shapes);
       known = { edits: editor.history.length, knowledge: { graph: model.graph, shapes, constants } };
     }
     return known.knowledge;

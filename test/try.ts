@@ -1,6 +1,6 @@
 import { compileModel } from '../src/compile.js';
 import { verifyModels } from '../src/verify/verify.js';
-import { loadSkeleton, maskFilters, DATA } from './support/skeletons.js';
+import { loadSkeleton, maskFilters } from './support/skeletons.js';
 import { readFileSync } from 'node:fs';
 const [name, which, meaning, align] = process.argv.slice(2) as [string, 'all'|'inner', 'zero'|'drop', string];
 let t = performance.now();

@@ -132,16 +132,12 @@ function onesConvolution(editor: Editor, at: NodeSite, { read }: Compensation, k
   const attributes: Record<string, AttributeValue> = {};
   for (const key of ['kernel_shape', 'strides', 'pads', 'dilations', 'auto_pad']) {
     const attribute = at.node.attributes.get(key);
-    if (attribute !== undefined) attributes[key] = copyOf(attribute);
+    if (attribute !== undefined) attributes[key] = attribute;
   }
   const spec = { opType: 'Conv', name: editor.graph.freshName(`${at.node.label}_constants`), inputs: [ones, weights], outputs: [`${name}_constants`], attributes };
   const [output] = editor.addNode(spec, at.node).outputs;
   if (output === undefined) throw new Error('a Conv has one output');
   return output;
-}
-
-function copyOf(attribute: AttributeValue): AttributeValue {
-  return attribute.kind === 'ints' ? { kind: 'ints', value: attribute.value } : attribute.kind === 'string' ? { kind: 'string', value: attribute.value } : attribute;
 }
 
 /** The convolution of ones, summed here: [1, outputs, spatial…]. Only for maps no larger than the kernel. */

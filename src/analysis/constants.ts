@@ -1,8 +1,10 @@
 /** Which values are constants: initializers, Constant nodes, and what deterministic nodes compute from them. */
 import type { Graph, Node, Value } from '../ir/graph.js';
 import { FLOAT, INT64, Tensor } from '../ir/tensor.js';
-import type { ModelProto } from '../onnx/proto.js';
+import { AttributeType, type ModelProto, type NodeProto } from '../onnx/proto.js';
+import { nodeProto } from '../onnx/write.js';
 import { evaluateNodes } from '../runtime/evaluate.js';
+import type { Shapes } from './shapes.js';
 
 /** Nodes whose result may differ between runs, or whose folding would undo what the user wants (quantised weights). */
 const NOT_FOLDED = new Set(['RandomNormal', 'RandomUniform', 'RandomNormalLike', 'RandomUniformLike', 'Multinomial', 'Bernoulli', 'Dropout', 'QuantizeLinear', 'DequantizeLinear', 'DynamicQuantizeLinear']);
@@ -15,7 +17,7 @@ export interface Constants {
 }
 
 /** Finds all constants and evaluates those that a non-constant node (or nobody) reads, in one run of ONNX Runtime. */
-export async function findConstants(graph: Graph, proto: ModelProto): Promise<Constants> {
+export async function findConstants(graph: Graph, proto: ModelProto, shapes: Shapes): Promise<Constants> {
   const tensors = new Map<Value, Tensor>();
   const computed = new Set<Value>();
   const nodes: Node[] = [];
@@ -25,7 +27,7 @@ export async function findConstants(graph: Graph, proto: ModelProto): Promise<Co
     if (own !== undefined && output !== undefined) {
       tensors.set(output, own);
       nodes.push(node);
-    } else if (isFoldable(node, (value) => isKnown(value, tensors, computed))) {
+    } else if (isFoldable(node, (value) => isKnown(value, tensors, computed), shapes)) {
       for (const value of node.outputs) if (value !== undefined) computed.add(value);
       nodes.push(node);
     }
@@ -34,7 +36,8 @@ export async function findConstants(graph: Graph, proto: ModelProto): Promise<Co
   const frontier = [...computed].filter(({ uses }) => uses.some(({ node }) => !foldedNodes.has(node)));
   if (frontier.length > 0) {
     const needed = backwardSlice(frontier);
-    const results = await evaluateNodes(proto, nodes.filter((node) => needed.has(node)), frontier);
+    const evaluated = nodes.filter((node) => needed.has(node));
+    const results = await evaluateNodes(proto, evaluated, frontier, (node) => protoForEvaluation(node, shapes));
     for (const [value, tensor] of results) tensors.set(value, tensor);
   }
   return {
@@ -47,10 +50,24 @@ function isKnown(value: Value, tensors: ReadonlyMap<Value, Tensor>, computed: Re
   return value.initializer !== undefined || tensors.has(value) || computed.has(value);
 }
 
-function isFoldable(node: Node, known: (value: Value) => boolean): boolean {
+function isFoldable(node: Node, known: (value: Value) => boolean, shapes: Shapes): boolean {
   if (node.domain !== '' || node.hasSubgraph || node.opType === 'Constant' || NOT_FOLDED.has(node.opType)) return false;
+  if (node.opType === 'CastLike') return node.inputs[0] !== undefined && known(node.inputs[0]) && likeType(node, shapes) !== undefined;
   const inputs = node.inputs.filter((value) => value !== undefined);
   return inputs.length > 0 && inputs.every(known);
+}
+
+/** CastLike reads its second operand for the dtype alone: exporters give it an activation. */
+function likeType(node: Node, shapes: Shapes): number | undefined {
+  const like = node.inputs[1];
+  return like === undefined ? undefined : (like.initializer?.dataType ?? shapes.dataTypeOf(like));
+}
+
+function protoForEvaluation(node: Node, shapes: Shapes): NodeProto {
+  const to = node.opType === 'CastLike' ? likeType(node, shapes) : undefined;
+  if (to === undefined) return nodeProto(node);
+  const { name, input = [], output = [] } = nodeProto(node);
+  return { name: name ?? '', opType: 'Cast', input: input.slice(0, 1), output, attribute: [{ name: 'to', type: AttributeType.INT, i: to }] };
 }
 
 /** The value of a Constant node (ai.onnx, any opset); undefined for sparse and string values. */

@@ -7,6 +7,7 @@ import type { Dim, Graph, Value } from '../ir/graph.js';
 import type { ModelProto, TensorProto, ValueInfoProto } from '../onnx/proto.js';
 import { writeTensor } from '../onnx/tensors.js';
 import { encodeProto, nodeProto } from '../onnx/write.js';
+import { dataTypeNamed } from '../runtime/evaluate.js';
 import { createSession } from '../runtime/session.js';
 
 /** Constants up to this size may carry shapes (Reshape targets, pads, Resize scales) and stay in the model. */
@@ -15,6 +16,8 @@ const LARGEST_SHAPE_CONSTANT = 256;
 export interface Shapes {
   /** Undefined when the rank is unknown (or the value is no tensor). Unknown extents are ''. */
   of(value: Value | undefined): readonly Dim[] | undefined;
+  /** TensorProto.DataType of a computed value; undefined when it is no tensor of a plain type. */
+  dataTypeOf(value: Value): number | undefined;
   /** By name, for the codec. */
   readonly byName: ReadonlyMap<string, readonly Dim[]>;
 }
@@ -54,13 +57,20 @@ export async function inferShapes(graph: Graph, proto: ModelProto): Promise<Shap
       valueInfo: [],
     },
   });
+  const dataTypes = new Map<string, number>();
   const session = await createSession(encodeProto(probe), { optimize: false });
   for (const meta of [...session.inputMetadata, ...session.outputMetadata]) {
+    const dataType = meta.isTensor ? dataTypeNamed(meta.type) : undefined;
+    if (dataType !== undefined) dataTypes.set(meta.name, dataType);
     // An empty shape means a scalar or an unknown rank: both stay unknown, which pins whatever reads them.
     if (meta.isTensor && meta.shape.length > 0 && !known.has(meta.name)) known.set(meta.name, meta.shape.map(normalDim));
   }
   await session.release();
-  return { of: (value) => (value === undefined ? undefined : known.get(value.name)), byName: known };
+  return {
+    of: (value) => (value === undefined ? undefined : known.get(value.name)),
+    dataTypeOf: ({ name }) => dataTypes.get(name),
+    byName: known,
+  };
 }
 
 /** ONNX Runtime gives unknown extents as negative numbers or empty names. */

@@ -5,7 +5,7 @@
 import * as ort from 'onnxruntime-node';
 import type { Node, Value } from '../ir/graph.js';
 import { BOOL, DOUBLE, FLOAT, FLOAT16, INT32, INT64, INT8, Tensor, UINT8 } from '../ir/tensor.js';
-import type { ModelProto } from '../onnx/proto.js';
+import type { ModelProto, NodeProto } from '../onnx/proto.js';
 import { encodeProto, nodeProto } from '../onnx/write.js';
 import { writeTensor } from '../onnx/tensors.js';
 import { createSession } from './session.js';
@@ -28,11 +28,17 @@ const DATA_TYPES: Readonly<Record<string, number>> = Object.fromEntries(
   Object.entries(FEED_TYPES).map(([dataType, name]) => [name, Number(dataType)]),
 );
 
+/** The ONNX data type of ONNX Runtime's name for it, such as 'float32'. */
+export function dataTypeNamed(name: string): number | undefined {
+  return DATA_TYPES[name];
+}
+
 /** Runs `nodes` (topologically ordered, all inputs constant) and returns the tensors of `wanted`. */
 export async function evaluateNodes(
   proto: ModelProto,
   nodes: readonly Node[],
   wanted: readonly Value[],
+  protoOf: (node: Node) => NodeProto = nodeProto,
 ): Promise<Map<Value, Tensor>> {
   const leaves = new Map<Value, Tensor>();
   for (const node of nodes) {
@@ -47,7 +53,7 @@ export async function evaluateNodes(
     opsetImport: proto.opsetImport ?? [],
     graph: {
       name: 'constants',
-      node: nodes.map(nodeProto),
+      node: nodes.map(protoOf),
       initializer: inline.map(([{ name }, tensor]) => writeTensor(name, tensor)),
       input: [...inline.map(([value, tensor]) => typed(value, tensor)), ...fed.map(([value, tensor]) => typed(value, tensor))],
       output: wanted.map(({ name }) => ({ name })),
@@ -92,7 +98,7 @@ const VIEWS: Readonly<Record<string, (buffer: ArrayBuffer) => ArrayBufferView>> 
 };
 
 function toTensor(result: ort.Tensor | undefined): Tensor {
-  const dataType = DATA_TYPES[result?.type ?? ''];
+  const dataType = dataTypeNamed(result?.type ?? '');
   if (result === undefined || dataType === undefined || !('buffer' in result.data))
     throw new TypeError(`a constant of type ${result?.type ?? 'unknown'} cannot be folded`);
   const { buffer, byteOffset, byteLength } = result.data;

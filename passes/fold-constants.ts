@@ -1,16 +1,20 @@
 /**
- * fold-weights: computes what the model computes from weights alone, such as a mask multiplied in, once and for all.
+ * fold-constants: computes what the model computes from constants alone, such as a mask multiplied into a weight, once
+ * and for all.
  *
  *   weight_orig \
  *                Mul -> Conv          =>    weight -> Conv
  *   weight_mask /
  *
  * Exact? Bitwise: ONNX Runtime itself does the arithmetic. Declines when the result would be larger than what it is made from
- * (ConstantOfShape, Expand), for integers, and for dequantised weights. Cost: one small session for all weights.
+ * (ConstantOfShape, Expand), and for dequantised weights. Cost: one small session for all of them.
  */
 import type { Node, Value } from '../src/ir/graph.js';
 import { isFloating, type Tensor } from '../src/ir/tensor.js';
 import { type Pass, UNCHANGED } from './pass.js';
+
+/** Results up to this many elements are folded whatever they are made from: shapes, axes, pads, scalars. */
+const SMALL = 64;
 
 interface Fold {
   readonly value: Value;
@@ -19,19 +23,19 @@ interface Fold {
   readonly isMasked: boolean;
 }
 
-export const foldWeights: Pass = {
-  name: 'fold-weights',
-  summary: 'multiply masks into weights, and fold other arithmetic on weights',
+export const foldConstants: Pass = {
+  name: 'fold-constants',
+  summary: 'multiply masks into weights, and fold other arithmetic on constants',
   exactness: 'bitwise',
   async run({ editor, knowledge }) {
     const { constants, graph } = await knowledge();
     const folds = findFolds(graph.nodes, (value) => constants.tensor(value));
     if (folds.length === 0) return UNCHANGED;
-    const changed = editor.transaction('fold weights', () => {
+    const changed = editor.transaction('fold constants', () => {
       for (const { value, tensor, name } of folds) editor.replaceUses(value, editor.addInitializer(name, tensor));
     });
     const masked = folds.filter(({ isMasked }) => isMasked).length;
-    const message = masked > 0 ? `multiplied ${masked} masks into their weights` : `folded ${folds.length} computed weights`;
+    const message = masked > 0 ? `multiplied ${masked} masks into their weights` : `folded ${folds.length} computed constants`;
     return { changed, remarks: [{ kind: 'applied', message }] };
   },
 };
@@ -43,26 +47,33 @@ function findFolds(nodes: readonly Node[], tensorOf: (value: Value) => Tensor | 
     for (const value of node.outputs) {
       if (value === undefined || value.uses.length === 0) continue;
       const tensor = tensorOf(value);
-      if (tensor === undefined || !isFloating(tensor.dataType)) continue;
-      const { largest, isMasked } = sources(node, tensor);
-      if (largest !== undefined) folds.push({ value, tensor, name: largest.replace(/_orig$/, ''), isMasked });
+      if (tensor === undefined) continue;
+      const { source, isMasked } = sourceOf(node, tensor);
+      if (source !== undefined) folds.push({ value, tensor, name: source.replace(/_orig$/, ''), isMasked });
+      else if (tensor.size <= SMALL) folds.push({ value, tensor, name: `${value.name}_folded`, isMasked: false });
     }
   }
   return folds;
 }
 
 /** The constant of the result's size that it is made from, preferring `…_orig`, and whether a mask is multiplied in. */
-function sources(node: Node, result: Tensor): { largest: string | undefined; isMasked: boolean } {
+function sourceOf(node: Node, result: Tensor): { source: string | undefined; isMasked: boolean } {
   const names: string[] = [];
+  if (!isFloating(result.dataType)) return { source: undefined, isMasked: false };
   let isMasked = false;
   const pending: Node[] = [node];
   for (let at = pending.pop(); at !== undefined; at = pending.pop()) {
-    isMasked ||= at.opType === 'Mul';
+    isMasked ||= at.opType === 'Mul' && at.outputs[0] !== undefined && !isScalarFactor(at);
     for (const input of at.inputs) {
       const tensor = input?.initializer ?? input?.producer?.tensor('value');
       if (tensor?.size === result.size && input !== undefined) names.push(input.name);
       if (input?.producer !== undefined) pending.push(input.producer);
     }
   }
-  return { largest: names.find((name) => name.endsWith('_orig')) ?? names[0], isMasked };
+  return { source: names.find((name) => name.endsWith('_orig')) ?? names[0], isMasked };
+}
+
+/** A Mul with a lone number scales; a mask has the weight's size. */
+function isScalarFactor(node: Node): boolean {
+  return node.inputs.some((value) => value?.initializer?.size === 1);
 }

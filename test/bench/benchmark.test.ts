@@ -1,0 +1,93 @@
+import { describe, expect, it } from 'vitest';
+import { graphBuilder } from '../../fixtures/graph-builder.js';
+import { normals } from '../../fixtures/random.js';
+import { benchModels, roundOrders } from '../../src/bench/benchmark.js';
+
+function gemm(batch: number | 'batch' = 'batch', features = 6): Uint8Array {
+  const g = graphBuilder();
+  g.output(g.gemm(g.input('x', [batch, features]), { data: normals(1, 'w', 4 * features), dims: [4, features] }));
+  return g.bytes();
+}
+
+const pair = [
+  { name: 'masked', model: gemm() },
+  { name: 'compiled', model: gemm() },
+];
+const three = [{ name: 'dense', model: gemm() }, ...pair];
+
+describe('benchModels', () => {
+  it('times every contender once a round and compares every pair', async () => {
+    const progress: number[] = [];
+    const result = await benchModels(three, { rounds: 5, warmUps: 1, onProgress: (done) => progress.push(done) });
+    expect(result).toMatchObject({ provider: 'cpu', threads: 1, rounds: 5, warmUps: 1, shapes: { x: [1, 6] } });
+    expect(result.contenders.map(({ name, samplesMs }) => [name, samplesMs.length])).toEqual([
+      ['dense', 5],
+      ['masked', 5],
+      ['compiled', 5],
+    ]);
+    expect(result.contenders.every(({ samplesMs }) => samplesMs.every((ms) => ms > 0))).toBe(true);
+    expect(result.comparisons.map(({ baseline, contender }) => `${baseline} ${contender}`)).toEqual([
+      'dense masked',
+      'dense compiled',
+      'masked compiled',
+    ]);
+    expect(progress).toEqual([1, 2, 3, 4, 5]);
+    expect(result.notes.join()).toMatch(/each sample is the mean of \d+ runs/);
+  });
+
+  it('compares with the named baseline only', async () => {
+    const { comparisons } = await benchModels(three, { rounds: 2, baseline: 'masked' });
+    expect(comparisons.map(({ baseline, contender }) => `${baseline} ${contender}`)).toEqual([
+      'masked dense',
+      'masked compiled',
+    ]);
+  });
+
+  it('sets a free batch', async () => {
+    expect((await benchModels(pair, { rounds: 2, batch: 8 })).shapes).toEqual({ x: [8, 6] });
+  });
+
+  it('refuses a batch that the model does not have', async () => {
+    const fixed = [{ name: 'masked', model: gemm(1) }];
+    await expect(benchModels(fixed, { batch: 8 })).rejects.toMatchObject({
+      code: 'E-SHAPE',
+      message: 'a batch of 8 was asked for, the batch is fixed at 1',
+    });
+    expect((await benchModels(fixed, { rounds: 2, batch: 1 })).comparisons).toEqual([]);
+  });
+
+  it('names the contender that does not run where the first one does', async () => {
+    const models = [...pair, { name: 'other', model: gemm('batch', 7) }];
+    await expect(benchModels(models)).rejects.toMatchObject({
+      code: 'E-MODEL-RUNTIME',
+      message: 'other does not run at x=1,6, where masked runs',
+    });
+  });
+
+  it.each([
+    [[], {}, 'there is no model to benchmark'],
+    [[...pair, ...pair], {}, 'two models of the benchmark are called masked'],
+    [pair, { baseline: 'dense' }, 'the baseline dense is none of the models masked, compiled'],
+    [pair, { rounds: 1 }, 'a benchmark needs 2 rounds at least, 1 were asked for'],
+  ])('refuses what makes no sense', async (models, options, message) => {
+    await expect(benchModels(models, options)).rejects.toMatchObject({ code: 'E-USAGE', message });
+  });
+
+  it('stops when told to', async () => {
+    await expect(benchModels(pair, { signal: AbortSignal.abort() })).rejects.toThrow(/abort/i);
+  });
+});
+
+describe('roundOrders', () => {
+  it('puts every contender at every place equally often', () => {
+    const orders = roundOrders(3, 30);
+    for (const place of [0, 1, 2]) {
+      for (const contender of [0, 1, 2]) expect(orders.filter((order) => order[place] === contender)).toHaveLength(10);
+    }
+  });
+
+  it('changes who follows whom', () => {
+    const followers = new Set(roundOrders(3, 30).map((order) => order[(order.indexOf(0) + 1) % 3]));
+    expect(followers.size).toBe(2);
+  });
+});
