@@ -273,7 +273,7 @@ function outputNotes(
       );
     else if (noise > LOUD_NOISE)
       notes.push(
-        `output ${name} of the reference moves by ${formatDifference(noise)} of its scale under rounding alone: smaller errors cannot be seen`,
+        `output ${name} of the reference moves by ${formatDifference(noise)} of its scale under rounding alone: errors below ${formatDifference(bound)} cannot be seen`,
       );
   }
   return notes;
