@@ -1,5 +1,6 @@
 /** What a pass is. A pass never throws for a model it cannot improve: it says "missed, because …". */
 import type { CostModel } from '../src/analysis/cost.js';
+import type { Facts } from '../src/analysis/facts.js';
 import type { Knowledge } from '../src/analysis/site.js';
 import type { Editor } from '../src/ir/editor.js';
 import type { Model } from '../src/onnx/read.js';
@@ -11,6 +12,8 @@ export interface PassContext {
   readonly cost: CostModel;
   /** Shapes and constants of the graph as it is now; kept until the next edit. */
   knowledge(): Promise<Knowledge>;
+  /** What the analysis says of it; kept as long. */
+  facts(): Promise<Facts>;
 }
 
 export interface PassResult {

@@ -8,7 +8,7 @@
  * ones where zero padding is met). Declines when: something needs the channel or pins it; when the width would make the
  * layer slower. Cost: the analysis (src/analysis) plus copying what is kept.
  */
-import { analyze, type Facts, type NodeSite } from '../src/analysis/facts.js';
+import type { Facts, NodeSite } from '../src/analysis/facts.js';
 import { isOperand, type Operand } from '../src/analysis/positions.js';
 import { axisOf } from '../src/analysis/relate.js';
 import { planRemoval, type RemovalPlan } from '../src/analysis/removal.js';
@@ -26,8 +26,8 @@ export const removeChannels: Pass = {
   name: 'remove-channels',
   summary: 'take dead channels out of every layer they run through',
   exactness: 'rounding',
-  async run({ editor, knowledge, cost }) {
-    const facts = analyze(await knowledge());
+  async run({ editor, facts: analyzed, cost }) {
+    const facts = await analyzed();
     const plan = planRemoval(facts, cost);
     const missed = missedRemarks(facts, plan);
     if (plan.isEmpty) return { changed: false, remarks: missed };

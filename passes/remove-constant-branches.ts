@@ -7,7 +7,7 @@
  * Exact? To rounding: the constants are what the branch computes for every input. Declines when a channel of the branch varies,
  * when x has not the full shape of y, and when y is all constant. Cost: none; a whole branch stops running.
  */
-import { analyze, type Facts, type NodeSite } from '../src/analysis/facts.js';
+import type { Facts, NodeSite } from '../src/analysis/facts.js';
 import { type Axis, isOperand } from '../src/analysis/positions.js';
 import type { Editor } from '../src/ir/editor.js';
 import type { Value } from '../src/ir/graph.js';
@@ -28,9 +28,8 @@ export const removeConstantBranches: Pass = {
   name: 'remove-constant-branches',
   summary: 'drop added branches that hold one constant per channel',
   exactness: 'rounding',
-  async run({ editor, knowledge }) {
-    const known = await knowledge();
-    const facts = analyze(known);
+  async run({ editor, facts: analyzed }) {
+    const facts = await analyzed();
     const branches = facts.sites.flatMap((at) => findBranch(at, facts) ?? []);
     if (branches.length === 0) return UNCHANGED;
     const changed = editor.transaction('remove constant branches', () => {

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import type { Pass, PassContext } from '../passes/pass.js';
 import { passes, pipelines } from '../passes/index.js';
+import { analyze } from './analysis/facts.js';
 import { findConstants } from './analysis/constants.js';
 import { CostModel, type Target } from './analysis/cost.js';
 import { compareLayers, countModel } from './analysis/figures.js';
@@ -62,11 +63,12 @@ export async function compileModel(source: string | Uint8Array, options: Compile
 
   const model = await timed('load', () => readModel(source), ({ graph }) => `${graph.nodes.length} nodes, opset ${graph.opset}`);
   const editor = new Editor(model.graph, options.stopAfter === undefined ? {} : { stopAfter: options.stopAfter });
-  const knowledge = knowledgeOf(model, editor);
+  const knowledge = untilEdited(editor, () => findKnowledge(model));
+  const facts = untilEdited(editor, async () => analyze(await knowledge()));
   const cost = new CostModel(options.target ?? 'cpu', options.align ?? 'auto');
   const before = await timed('analyse', async () => countModel(await knowledge()));
 
-  const remarks = await timed('passes', () => runPasses(choosePasses(options), { model, editor, cost, knowledge }));
+  const remarks = await timed('passes', () => runPasses(choosePasses(options), { model, editor, cost, knowledge, facts }));
   const isUseful = remarks.some(isImprovement);
   const after = isUseful ? await timed('count', async () => countModel(await knowledge())) : before;
   const written: WriteOptions = {
@@ -103,16 +105,17 @@ export async function compileModel(source: string | Uint8Array, options: Compile
   };
 }
 
-/** Shapes and constants of the graph, computed again only after an edit. */
-function knowledgeOf(model: Model, editor: Editor): () => Promise<Knowledge> {
-  let known: { edits: number; knowledge: Knowledge } | undefined;
+async function findKnowledge({ graph, proto }: Model): Promise<Knowledge> {
+  const shapes = await inferShapes(graph, proto);
+  return { graph, shapes, constants: await findConstants(graph, proto, shapes) };
+}
+
+/** What `compute` gives for the graph as it is, computed again only after an edit. */
+function untilEdited<Result>(editor: Editor, compute: () => Promise<Result>): () => Promise<Result> {
+  let known: { edits: number; result: Result } | undefined;
   return async () => {
-    if (known?.edits !== editor.history.length) {
-      const shapes = await inferShapes(model.graph, model.proto);
-      const constants = await findConstants(model.graph, model.proto, shapes);
-      known = { edits: editor.history.length, knowledge: { graph: model.graph, shapes, constants } };
-    }
-    return known.knowledge;
+    if (known?.edits !== editor.history.length) known = { edits: editor.history.length, result: await compute() };
+    return known.result;
   };
 }
 

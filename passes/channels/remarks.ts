@@ -44,10 +44,12 @@ export function missedRemarks(facts: Facts, plan: RemovalPlan): Said[] {
   const remarks: Said[] = [];
   for (const { at, axis } of layers(facts)) {
     const held = new Map<string, number>();
+    const kept = plan.keptOf(axis);
+    const stays = kept === undefined ? undefined : new Set(kept);
     for (let index = 0; index < axis.extent; index++) {
       const position = axis.base + index;
       const isDead = !Number.isNaN(facts.constant[position] ?? Number.NaN) || facts.needed[position] === 0;
-      if (!isDead || !(plan.keptOf(axis)?.includes(index) ?? true)) continue;
+      if (!isDead || stays?.has(index) === false) continue;
       const blocker = blockers.get(facts.positions.classOf(position));
       const why = blocker === undefined ? 'kept for speed: the width would be odd, or its constant would cost more than it saves' : describe(blocker);
       held.set(why, (held.get(why) ?? 0) + 1);

@@ -12,9 +12,10 @@ const LARGEST_SCALAR_OPERAND = 1 << 20;
 /** Per position the scalar, or NaN where it varies. Values are rounded to float32 after each operator. */
 export function propagateConstants(sites: readonly NodeSite[], positions: Positions): Float64Array {
   const constant = new Float64Array(positions.count).fill(Number.NaN);
+  const isRelevant = relevantAxes(sites, positions);
   for (const at of sites) {
     const { relation } = at;
-    if (relation?.kind === 'pointwise') pointwise(at, relation, positions, constant);
+    if (relation?.kind === 'pointwise') pointwise(at, relation, positions, constant, isRelevant);
     else if (relation?.kind === 'linear') linear(at, relation, positions, constant);
     else if (relation?.kind === 'grouped') grouped(at, relation, positions, constant);
   }
@@ -25,14 +26,36 @@ function known(value: number): number | undefined {
   return Number.isNaN(value) ? undefined : value;
 }
 
-function pointwise(at: NodeSite, relation: Pointwise, positions: Positions, constant: Float64Array): void {
+/** Only axes that share a class with a layer's channels are followed: nobody asks about rows and columns of an image. */
+function relevantAxes(sites: readonly NodeSite[], positions: Positions): (axis: Axis) => boolean {
+  const classes = new Uint8Array(positions.count);
+  for (const at of sites) {
+    if (at.relation?.kind !== 'linear' && at.relation?.kind !== 'grouped') continue;
+    for (const ref of [at.relation.x, at.relation.y]) {
+      const axis = axisOf(at, ref, positions);
+      for (let index = 0; index < (axis?.extent ?? 0); index++) classes[positions.classOf((axis?.base ?? 0) + index)] = 1;
+    }
+  }
+  return (axis) => {
+    for (let index = 0; index < axis.extent; index++) if (classes[positions.classOf(axis.base + index)] === 1) return true;
+    return false;
+  };
+}
+
+function pointwise(
+  at: NodeSite,
+  relation: Pointwise,
+  positions: Positions,
+  constant: Float64Array,
+  isRelevant: (axis: Axis) => boolean,
+): void {
   if (relation.constant === undefined) return;
   for (const slot of at.inSlots) if (slot !== undefined && isOperand(slot)) operandScalars(slot.tensor, positions.axesOf(slot), constant);
   const links = [...relation.links, ...(relation.choices ?? []).flatMap(({ candidates }) => candidates)];
   for (const output of at.node.outputs) {
     if (output === undefined) continue;
     for (const axis of positions.axesOf(output)) {
-      if (axis === undefined) continue;
+      if (axis === undefined || !isRelevant(axis)) continue;
       const operands = at.inSlots.map((slot, index) => operandAlong(at, slot, index, links, axis, positions, constant));
       for (let index = 0; index < axis.extent; index++) {
         const values = operands.map((column) => (typeof column === 'object' ? column[index] : column));

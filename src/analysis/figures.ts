@@ -1,6 +1,7 @@
 /** Counts of a model for the report: parameters, zeros, MACs, channels; and the check for NaN in weights. */
 import { PruneCompileError } from '../errors.js';
 import type { Node } from '../ir/graph.js';
+import { scanTensor } from '../ir/scan.js';
 import { isFloating, product, type Tensor } from '../ir/tensor.js';
 import type { Dim } from '../ir/graph.js';
 import { rowOf } from '../ops/table.js';
@@ -47,21 +48,16 @@ export function countModel(knowledge: Knowledge): Counts {
 }
 
 function countZeros(tensor: Tensor, name: string, node: Node): number {
-  let zeros = 0;
-  for (const value of tensor.numbers()) {
-    if (value === 0) zeros++;
-    else if (Number.isNaN(value)) {
-      throw new PruneCompileError('E-MODEL-NAN', {
-        what: `the weights ${name} contain NaN (not a number)`,
-        facts: [
-          ['where', `read by ${node.label} (${node.qualifiedOp})`],
-          ['why', 'with NaN in it the model has no defined output that could be kept equal'],
-          ['try', 'find where training diverged; export from an earlier checkpoint'],
-        ],
-      });
-    }
-  }
-  return zeros;
+  const { zeros, hasNaN } = scanTensor(tensor);
+  if (!hasNaN) return zeros;
+  throw new PruneCompileError('E-MODEL-NAN', {
+    what: `the weights ${name} contain NaN (not a number)`,
+    facts: [
+      ['where', `read by ${node.label} (${node.qualifiedOp})`],
+      ['why', 'with NaN in it the model has no defined output that could be kept equal'],
+      ['try', 'find where training diverged; export from an earlier checkpoint'],
+    ],
+  });
 }
 
 function layerOf(node: Node, knowledge: Knowledge, tensors: ReadonlyMap<Tensor, { zeros: number }>): Layer | undefined {

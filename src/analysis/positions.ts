@@ -48,7 +48,8 @@ export class Positions {
 
   /** Call once after the last addSlot. */
   freeze(): void {
-    this.#parent = Int32Array.from({ length: this.count }, (_, position) => position);
+    this.#parent = new Int32Array(this.count);
+    for (let position = 0; position < this.count; position++) this.#parent[position] = position;
   }
 
   /** Whether the slot's rank is known. */

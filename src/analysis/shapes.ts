@@ -6,7 +6,8 @@
 import type { Dim, Graph, Value } from '../ir/graph.js';
 import type { ModelProto, TensorProto, ValueInfoProto } from '../onnx/proto.js';
 import { writeTensor } from '../onnx/tensors.js';
-import { encodeProto, nodeProto } from '../onnx/write.js';
+import { encodeProto } from '../onnx/encode.js';
+import { nodeProto } from '../onnx/write.js';
 import { dataTypeNamed } from '../runtime/evaluate.js';
 import { createSession } from '../runtime/session.js';
 

@@ -1,35 +1,42 @@
 /** Element-wise questions about a weight tensor seen as a matrix [outputs, inputs] of kernels with `taps` elements. */
-import type { Linear } from '../ops/relation.js';
+import { type Scan, scanTensor } from '../ir/scan.js';
 import { product, type Tensor } from '../ir/tensor.js';
+import type { Linear } from '../ops/relation.js';
 
 export class WeightMatrix {
   readonly outputs: number;
   readonly inputs: number;
   readonly taps: number;
+  readonly #tensor: Tensor;
+  readonly #scan: Scan;
+  /** Kernels between neighbours along each axis: weights are [outputs, inputs, …] or [inputs, outputs]. */
   readonly #outStride: number;
   readonly #inStride: number;
-  readonly #values: Float32Array | Float64Array;
+  #numbers: Float32Array | Float64Array | undefined;
 
   constructor(tensor: Tensor, { inAxis, outAxis }: Pick<Linear['weights'], 'inAxis' | 'outAxis'>) {
     const { dims } = tensor;
-    const stride = (axis: number) => product(dims.slice(axis + 1));
     this.outputs = dims[outAxis] ?? 0;
     this.inputs = dims[inAxis] ?? 0;
     this.taps = product(dims.slice(2));
-    this.#outStride = stride(outAxis);
-    this.#inStride = stride(inAxis);
-    this.#values = tensor.numbers();
+    this.#outStride = outAxis === 0 ? (dims[1] ?? 1) : 1;
+    this.#inStride = inAxis === 0 ? (dims[1] ?? 1) : 1;
+    this.#tensor = tensor;
+    this.#scan = scanTensor(tensor);
   }
 
   at(output: number, input: number, tap: number): number {
-    return this.#values[output * this.#outStride + input * this.#inStride + tap] ?? 0;
+    this.#numbers ??= this.#tensor.numbers();
+    return this.#numbers[this.#kernel(output, input) * this.taps + tap] ?? 0;
   }
 
   /** Whether any tap from `input` to `output` is not exactly zero. Sums are never asked: they may cancel. */
   connects(output: number, input: number): boolean {
-    const start = output * this.#outStride + input * this.#inStride;
-    for (let tap = 0; tap < this.taps; tap++) if (this.#values[start + tap] !== 0) return true;
-    return false;
+    return this.#scan.isConnected(this.#kernel(output, input));
+  }
+
+  #kernel(output: number, input: number): number {
+    return output * this.#outStride + input * this.#inStride;
   }
 
   sum(output: number, input: number): number {

@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { PruneCompileError } from '../errors.js';
 import { FLOAT } from '../ir/tensor.js';
-import { encodeProto } from '../onnx/write.js';
+import { encodeProto } from '../onnx/encode.js';
 import { firstLine } from '../runtime/inputs.js';
 import { type Provider, PROVIDERS, providerError } from '../runtime/session.js';
 

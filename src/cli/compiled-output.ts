@@ -1,4 +1,5 @@
 /** The compiled model on its way out: staged beside its destination, or held as bytes for standard output. */
+import { existsSync } from 'node:fs';
 import { join, dirname } from 'node:path';
 import type { Compiled } from '../compile.js';
 import { PruneCompileError } from '../errors.js';
@@ -16,6 +17,8 @@ export function checkPlaces(model: string, to: string, options: Options): void {
       facts: [['try', '--report report.json for the JSON, or --output FILE for the model']],
     });
   }
+  // That the input is missing is said by whoever reads it; its folder is the output's, and may be missing too.
+  if (model !== STDIN && !existsSync(model)) return;
   const inputs = model === STDIN ? [] : [model];
   if (to !== STDOUT) checkOutput(to, inputs, '--output');
   for (const path of options.report ?? []) {

@@ -44,7 +44,12 @@ export function checkOutput(output: string, inputs: readonly string[], option: s
 }
 
 function statOf(path: string): Stats | undefined {
-  return statSync(path, { throwIfNoEntry: false });
+  try {
+    return statSync(path);
+  } catch {
+    // Whatever is wrong with it, it is no file that could be replaced.
+    return undefined;
+  }
 }
 
 function isSameFile(one: Stats, other: Stats | undefined): boolean {

@@ -146,6 +146,7 @@ const root = protobuf.Root.fromJSON({
 });
 
 export const ModelType = root.lookupType('ModelProto');
+export const GraphType = root.lookupType('GraphProto');
 export const TensorType = root.lookupType('TensorProto');
 
 // protobufjs answers '' or 0 for a field that the file does not have; the compiler must tell absent from empty.

@@ -23,9 +23,14 @@ export function readTensor(proto: TensorProto, external: ExternalData): Tensor |
     const where = external.locate(proto, length);
     return new Tensor(dataType, dims, () => external.read(where));
   }
-  const load = proto.rawData === undefined ? () => typedBytes(proto, dataType, length) : constantly(proto.rawData);
+  const load = proto.rawData === undefined ? () => typedBytes(proto, dataType, length) : constantly(plainView(proto.rawData));
   if (proto.rawData !== undefined && proto.rawData.length !== length) throw wrongLength(proto, length, proto.rawData.length);
   return new Tensor(dataType, dims, load);
+}
+
+/** The same bytes without Buffer's ways: its subarray is slow and its slice does not copy. */
+function plainView({ buffer, byteOffset, byteLength }: Uint8Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
 function constantly(bytes: Uint8Array): () => Uint8Array {

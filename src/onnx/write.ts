@@ -5,8 +5,8 @@ import { messageOf, PruneCompileError } from '../errors.js';
 import type { Attribute, Dim, Graph, Node, Value } from '../ir/graph.js';
 import type { Tensor } from '../ir/tensor.js';
 import { type AttributeProto, AttributeType, type DimensionProto, type GraphProto, type ModelProto, type NodeProto, type TensorProto, type ValueInfoProto } from './proto.js';
+import { encodeChunks, encodeProto } from './encode.js';
 import type { Model } from './read.js';
-import { ModelType } from './schema.js';
 import { writeTensor } from './tensors.js';
 
 /** A protobuf message cannot be larger than 2 GiB; leave room for the graph itself. */
@@ -28,10 +28,6 @@ export function encodeModel(model: Model, options: WriteOptions = {}): Uint8Arra
   return encodeProto(modelProto(model, options, writeTensor));
 }
 
-export function encodeProto(proto: ModelProto): Uint8Array {
-  return ModelType.encode(proto as unknown as Parameters<typeof ModelType.encode>[0]).finish();
-}
-
 /**
  * Writes the model to `path` (and `path`.data where the input had external data or the message would pass 2 GiB).
  * Files are written beside their destination and renamed, so that a crash leaves nothing half-written.
@@ -40,7 +36,7 @@ export function encodeProto(proto: ModelProto): Uint8Array {
 export function writeModel(model: Model, path: string, options: WriteOptions = {}): number {
   const weightBytes = [...model.graph.initializers()].reduce((total, { initializer }) => total + initializer.sizeBytes, 0);
   if (!model.hasExternalData && weightBytes < LARGEST_MESSAGE)
-    return writeFiles([{ path, chunks: [encodeModel(model, options)] }]);
+    return writeFiles([{ path, chunks: encodeChunks(modelProto(model, options, writeTensor)) }]);
 
   const dataPath = `${path}.data`;
   const tensors: Tensor[] = [];
@@ -52,7 +48,7 @@ export function writeModel(model: Model, path: string, options: WriteOptions = {
     offset += tensor.sizeBytes;
     return entry;
   });
-  const main = { path, chunks: [encodeProto(proto)] };
+  const main = { path, chunks: encodeChunks(proto) };
   if (tensors.length === 0) return writeFiles([main]);
   return writeFiles([{ path: dataPath, chunks: lazyBytes(tensors) }, main]);
 }

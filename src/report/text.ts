@@ -56,9 +56,11 @@ function missedLines(report: CompileReport): string[] {
   return ['', ...lines, `${more}: prune-compile inspect ${shellWord(report.input)}`];
 }
 
+/** The number of channels, unless the message says it itself. */
 export function remarkText({ node, message, channels }: Remark): string {
-  const count = channels === undefined || channels === 0 ? '' : ` (${formatInteger(channels)} ch.)`;
-  return `${node === undefined ? '' : `${node}${count}: `}${message}${node === undefined ? count : ''}`;
+  const isSaid = channels === undefined || channels === 0 || new RegExp(`\\b${channels}\\b`).test(message);
+  const count = isSaid ? '' : ` (${formatInteger(channels)} ch.)`;
+  return node === undefined ? `${message}${count}` : `${node}${count}: ${message}`;
 }
 
 function cut(line: string): string {

@@ -6,7 +6,8 @@ import * as ort from 'onnxruntime-node';
 import type { Node, Value } from '../ir/graph.js';
 import { BOOL, DOUBLE, FLOAT, FLOAT16, INT32, INT64, INT8, Tensor, UINT8 } from '../ir/tensor.js';
 import type { ModelProto, NodeProto } from '../onnx/proto.js';
-import { encodeProto, nodeProto } from '../onnx/write.js';
+import { encodeProto } from '../onnx/encode.js';
+import { nodeProto } from '../onnx/write.js';
 import { writeTensor } from '../onnx/tensors.js';
 import { createSession } from './session.js';
 

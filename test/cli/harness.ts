@@ -1,0 +1,107 @@
+/** The command in this process: streams that collect, an engine that answers from a sample. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
+import type { Engine } from '../../src/cli/engine.js';
+import type { Io, Output } from '../../src/cli/io.js';
+import { main } from '../../src/cli/main.js';
+import { Graph } from '../../src/ir/graph.js';
+import { BENCHMARK, REPORT, VERIFICATION } from '../report/sample.js';
+
+export const COMPILED_BYTES = Buffer.from('the compiled model');
+
+export interface Result {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+class Collector implements Output {
+  readonly chunks: Buffer[] = [];
+  constructor(
+    readonly isTTY: boolean,
+    readonly failure?: Error,
+  ) {}
+
+  write(chunk: string | Uint8Array, done: (error?: Error | null) => void): void {
+    if (this.failure === undefined) this.chunks.push(Buffer.from(chunk));
+    done(this.failure);
+  }
+
+  get text(): string {
+    return Buffer.concat(this.chunks).toString('utf8');
+  }
+}
+
+export interface Setting {
+  readonly engine?: Partial<Engine>;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly stdin?: Uint8Array;
+  readonly isTTY?: boolean;
+  readonly brokenStdout?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+export function fakeEngine(parts: Partial<Engine> = {}): Engine {
+  return {
+    compileModel: (source, options) => {
+      options?.onStep?.({ step: 'load', ms: 12, detail: '4 nodes' });
+      return Promise.resolve({
+        input: {
+          path: typeof source === 'string' ? source : undefined,
+          sizeBytes: 5,
+          proto: {},
+          graph: new Graph(17),
+          hasExternalData: false,
+          externalBytes: 0,
+        },
+        report: { ...REPORT, input: String(source), output: undefined },
+        encode: () => COMPILED_BYTES,
+        write: (path) => {
+          writeFileSync(path, COMPILED_BYTES);
+          return COMPILED_BYTES.length;
+        },
+      });
+    },
+    inspectModel: () => Promise.reject(new Error('inspect is not part of this test')),
+    explainNode: () => Promise.reject(new Error('why is not part of this test')),
+    verifyModels: () => Promise.resolve(VERIFICATION),
+    benchModels: () => Promise.resolve(BENCHMARK),
+    denseModel: () => Promise.resolve(Buffer.from('dense')),
+    checkProviders: () => Promise.resolve(),
+    nodeLabels: () => Promise.resolve([]),
+    ...parts,
+  };
+}
+
+export async function run(argv: readonly string[], setting: Setting = {}): Promise<Result> {
+  const broken = setting.brokenStdout === true ? Object.assign(new Error('write EPIPE'), { code: 'EPIPE' }) : undefined;
+  const stdout = new Collector(setting.isTTY ?? false, broken);
+  const stderr = new Collector(setting.isTTY ?? false);
+  const io: Io = {
+    stdout,
+    stderr,
+    stdin: (async function* () {
+      if (setting.stdin !== undefined) yield setting.stdin;
+    })(),
+    env: setting.env ?? {},
+    signal: setting.signal ?? new AbortController().signal,
+  };
+  const code = await main(argv, io, fakeEngine(setting.engine));
+  return { code, stdout: stdout.text, stderr: stderr.text };
+}
+
+/** A folder with a file model.onnx; it is removed when the test ends. */
+export function modelFolder(): { folder: string; model: string; at: (name: string) => string } {
+  const folder = mkdtempSync(join(tmpdir(), 'prune-compile-test-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const at = (name: string) => join(folder, name);
+  writeFileSync(at('model.onnx'), 'input');
+  return { folder, model: at('model.onnx'), at };
+}
+
+/** Times vary; everything else of a step's line does not. */
+export function withoutTimes(stderr: string): string[] {
+  return stderr.split('\n').map((line) => line.replace(/ +[\d.]+ ms/, ' T'));
+}

@@ -1,0 +1,194 @@
+import { writeFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { COMMANDS, OPTION_KEYS, shownFlag, SPECS } from '../../src/cli/options.js';
+import { TOOL } from '../../src/version.js';
+import { modelFolder, run } from './harness.js';
+
+const COMMAND_NAMES = Object.keys(COMMANDS);
+
+test.each([['--help'], ...COMMAND_NAMES.map((name) => [name, '--help'])])(
+  'help of %s %s fits 80 columns',
+  async (...argv) => {
+    const { code, stdout, stderr } = await run(argv);
+    expect([code, stderr]).toEqual([0, '']);
+    expect(stdout.split('\n').filter((line) => line.length > 80)).toEqual([]);
+    expect(stdout).toMatch(/^Usage: prune-compile /);
+    expect(stdout).toContain('Examples:\n');
+  },
+);
+
+test('the help of a command lists its options and no others', async () => {
+  for (const command of COMMAND_NAMES) {
+    const { stdout } = await run([command, '-h']);
+    for (const key of OPTION_KEYS) {
+      const has = SPECS[key].commands.some((name) => name === command);
+      expect(new RegExp(`^ {2}(?:-\\w,| {3}) ${shownFlag(key)}( |$)`, 'm').test(stdout), `${command} ${key}`).toBe(has);
+    }
+  }
+});
+
+test('every example of the help is a command line that is understood', async () => {
+  for (const argv of [['--help'], ...COMMAND_NAMES.map((name) => [name, '--help'])]) {
+    const { stdout } = await run(argv);
+    for (const [, line = ''] of stdout.matchAll(/^ {2}prune-compile (.*)$/gm)) {
+      const { stderr } = await run(line.replace(/ >.*/, '').split(' '), {
+        engine: { compileModel: () => Promise.reject(new Error('stop')) },
+      });
+      expect(stderr, line).not.toContain('E-USAGE');
+    }
+  }
+});
+
+test('version', async () => {
+  expect(await run(['--version'])).toEqual({ code: 0, stdout: `${TOOL.version}\n`, stderr: '' });
+});
+
+/** Command lines and everything that is said about them. */
+const MISTAKES: readonly (readonly [argv: string, stderr: readonly string[]])[] = [
+  ['', ['compile wants MODEL    [E-USAGE]', '  try    prune-compile MODEL', '  help   prune-compile --help']],
+  [
+    'a.onnx b.onnx',
+    [
+      'compile wants MODEL, and got 2: a.onnx, b.onnx    [E-USAGE]',
+      '  try    prune-compile a.onnx --output b.onnx',
+      '  help   prune-compile --help',
+    ],
+  ],
+  [
+    'why a.onnx',
+    [
+      'why wants MODEL NODE, and got 1: a.onnx    [E-USAGE]',
+      '  try    prune-compile why MODEL NODE',
+      '  help   prune-compile why --help',
+    ],
+  ],
+  ['inspct a.onnx', ['there is no command inspct    [E-USAGE]', '  try   prune-compile inspect MODEL']],
+  ['a.onnx --strutured', ['there is no option --strutured    [E-USAGE]', '  try   --structured']],
+  ['a.onnx --no-verfy', ['there is no option --no-verfy    [E-USAGE]', '  try   --no-verify']],
+  ['a.onnx --masks m.pth', ['there is no option --masks    [E-USAGE]', '  try   prune-compile --help']],
+  ['a.onnx --sparse', ['there is no option --sparse    [E-USAGE]', '  try   prune-compile --help']],
+  ['a.onnx -z', ['there is no option -z    [E-USAGE]', '  try   prune-compile --help']],
+  [
+    'inspect a.onnx --bench',
+    [
+      'inspect has no option --bench    [E-USAGE]',
+      '  why   it belongs to compile',
+      '  try   prune-compile inspect --help',
+    ],
+  ],
+  [
+    'a.onnx --align 0',
+    ['--align wants a whole number of at least 1, or auto, not "0"    [E-USAGE]', '  for example   --align 8'],
+  ],
+  [
+    'a.onnx --target tpu',
+    ['--target wants one of cpu, cuda, webgpu, tensorrt, not "tpu"    [E-USAGE]', '  for example   --target cpu'],
+  ],
+  [
+    'a.onnx --providers gpu',
+    ['--providers wants one of cpu, webgpu, cuda, tensorrt, not "gpu"    [E-USAGE]', '  for example   --providers cpu'],
+  ],
+  [
+    'a.onnx --runs',
+    ['--runs wants a whole number of at least 3, not nothing    [E-USAGE]', '  for example   --runs 31'],
+  ],
+  [
+    'a.onnx --shape x=1,a',
+    [
+      '--shape wants the name of an input and its extents, not "x=1,a"    [E-SHAPE]',
+      '  for example   --shape input=1,3,224,224',
+    ],
+  ],
+  [
+    'a.onnx --report r.pdf',
+    [
+      '--report wants a file that ends in .json, .md, .html, not "r.pdf"    [E-USAGE]',
+      '  for example   --report report.html',
+    ],
+  ],
+  [
+    'a.onnx --min-removed 101',
+    ['--min-removed wants a percentage from 0 to 100, not "101"    [E-USAGE]', '  for example   --min-removed 30'],
+  ],
+  [
+    'a.onnx --max-size 3XB',
+    ['--max-size wants a size in bytes, kB, MB or GB, not "3XB"    [E-USAGE]', '  for example   --max-size 45MB'],
+  ],
+  [
+    'a.onnx --min-speedup -1',
+    ['--min-speedup wants a number above 0, not "-1"    [E-USAGE]', '  for example   --min-speedup 1.5'],
+  ],
+];
+
+test.each(MISTAKES)('%s', async (argv, stderr) => {
+  const words = argv.split(' ').filter((word) => word !== '');
+  expect(await run(words)).toEqual({ code: 2, stdout: '', stderr: `prune-compile: ${stderr.join('\n')}\n` });
+});
+
+test('with --json, errors are one JSON object on standard error', async () => {
+  const { code, stdout, stderr } = await run(['a.onnx', '--json', '--align', 'x']);
+  expect([code, stdout]).toEqual([2, '']);
+  expect(JSON.parse(stderr)).toEqual({
+    error: {
+      code: 'E-USAGE',
+      what: '--align wants a whole number of at least 1, or auto, not "x"',
+      facts: [{ label: 'for example', text: '--align 8' }],
+      exitCode: 2,
+    },
+  });
+});
+
+test('flags beat variables, variables beat the config file', async () => {
+  const { model, at } = modelFolder();
+  writeFileSync(
+    at('c.json'),
+    '{ "align": 2, "maxSize": "1kB", "verify": false, "shape": { "input": [1, 3, 8, 8] }, "skip": ["p", "q"] }',
+  );
+  const seen: unknown[] = [];
+  const engine = { compileModel: (_: unknown, options: unknown) => Promise.reject(seen.push(options)) };
+  const env = {
+    PRUNE_COMPILE_ALIGN: '4',
+    PRUNE_COMPILE_CONFIG: at('c.json'),
+    PRUNE_COMPILE_SKIP: 'r',
+    PRUNE_COMPILE_TARGET: '',
+  };
+  await run([model], { engine, env });
+  await run([model, '--align', '8', '--shape', 'a=1,2', '--shape', 'b=3x4'], { engine, env });
+  expect(seen).toMatchObject([
+    { align: 4, skip: ['r'], shapes: { input: [1, 3, 8, 8] } },
+    { align: 8, skip: ['r'], shapes: { a: [1, 2], b: [3, 4] } },
+  ]);
+});
+
+test.each([
+  ['{ "algn": 2 }', 'algn in CONFIG is not an option    [E-USAGE]\n  try   align\n'],
+  ['{ "verify": "x" }', 'verify in CONFIG wants true or false, not "x"    [E-USAGE]\n'],
+  ['{ "align": {} }', 'align in CONFIG wants text, a number or a list of them, not {}    [E-USAGE]\n'],
+  [
+    '{ "align": 0 }',
+    'align in CONFIG wants a whole number of at least 1, or auto, not "0"    [E-USAGE]\n  for example   --align 8\n',
+  ],
+  [
+    '[]',
+    'cannot read the config file CONFIG    [E-INPUT-UNREADABLE]\n  why           it is not a JSON object\n  for example   { "structured": true, "minSpeedup": 1.5 }\n',
+  ],
+])('config file %s', async (content, stderr) => {
+  const { model, at } = modelFolder();
+  writeFileSync(at('c.json'), content);
+  expect(await run([model, '--config', at('c.json')])).toEqual({
+    code: 2,
+    stdout: '',
+    stderr: `prune-compile: ${stderr.replace('CONFIG', at('c.json'))}`,
+  });
+});
+
+test('variables: switches, and names that are none', async () => {
+  const off = await run(['a.onnx'], { env: { PRUNE_COMPILE_NO_VERIFY: 'maybe' } });
+  expect(off.stderr).toBe(
+    'prune-compile: PRUNE_COMPILE_NO_VERIFY wants 1 or 0, not "maybe"    [E-USAGE]\n  for example   PRUNE_COMPILE_NO_VERIFY=1\n',
+  );
+  const mistyped = await run(['a.onnx'], { env: { PRUNE_COMPILE_MIN_SPEDUP: '2' } });
+  expect(mistyped.stderr).toBe(
+    'prune-compile: the environment variable PRUNE_COMPILE_MIN_SPEDUP is not an option    [E-USAGE]\n  try   PRUNE_COMPILE_MIN_SPEEDUP\n',
+  );
+});

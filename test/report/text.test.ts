@@ -1,0 +1,195 @@
+import { expect, test } from 'vitest';
+import { renderExplanation, renderInspection, formatRanges } from '../../src/report/inspection.js';
+import { renderBenchmarks, renderVerification } from '../../src/report/measurements.js';
+import { renderText, shellWord, wrapText } from '../../src/report/text.js';
+import { BENCHMARK, DIFFERENT, REPORT, VERIFICATION } from './sample.js';
+
+const lines = (text: string) => text.split('\n');
+const fits = (text: string) => expect(lines(text).filter((line) => line.length > 80)).toEqual([]);
+
+test('the final table, whole', () => {
+  const text = renderText({ ...REPORT, verification: VERIFICATION, benchmarks: [BENCHMARK] });
+  expect(lines(text)).toEqual([
+    'model.onnx -> model.pruned.onnx       masked      compiled    change [95 % CI]',
+    'parameters                            25.56 M     11.21 M     -56.1 %',
+    'MACs (1x3x224x224)                    4.09 G      1.71 G      -58.2 %',
+    'file size                             102.5 MB    45.0 MB     -56.1 %',
+    'channels                              26 560      17 344      -9 216',
+    'latency, CPU, 1 thread (median of 31) 36.1 ms     17.3 ms     2.09x [2.05, 2.12]',
+    '  the same without zeros (dense)      36.0 ms',
+    "outputs equal                         yes: max difference 3.1e-7 of the output's",
+    '                                      scale, 4 inputs x 2 shapes',
+    '',
+  ]);
+  fits(text);
+});
+
+test('long names get a line of their own, nothing passes 80 columns', () => {
+  const text = renderText({
+    ...REPORT,
+    input: 'a-model-with-a-long-name.onnx',
+    output: 'a-model-with-a-long-name.pruned.onnx',
+    macsShape: { tokens: [1, 512], mask: [1, 512], positions: [1, 512] },
+    benchmarks: [
+      { ...BENCHMARK, threads: 128, rounds: 1001 },
+      { ...BENCHMARK, provider: 'webgpu', shapes: { input: [8, 3, 224, 224] } },
+    ],
+  });
+  fits(text);
+  expect(lines(text).slice(0, 2)).toEqual([
+    'a-model-with-a-long-name.onnx -> a-model-with-a-long-name.pruned.onnx',
+    '                                      masked      compiled    change [95 % CI]',
+  ]);
+  expect(text).toContain('MACs (3 inputs) ');
+  expect(text).toContain('latency, CPU, 128 threads (1001 runs)');
+  expect(text).toContain('latency, WebGPU (median of 31)');
+  expect(text).toContain('  measured at                         8x3x224x224');
+  expect(text).toContain('outputs equal                         not checked');
+});
+
+test('what could not be done: the biggest five, cut to a line, and where all are', () => {
+  const remarks = [1, 2, 3, 4, 5, 6, 7].map((channels) => ({
+    pass: 'remove-channels',
+    kind: 'missed' as const,
+    node: `/layer${channels}/Conv`,
+    message: `kept, because ${'something needs them '.repeat(4)}`,
+    channels,
+  }));
+  const text = renderText({ ...REPORT, input: 'my model.onnx', remarks });
+  const missed = lines(text).filter((line) => line.startsWith('missed: '));
+  expect(missed.map((line) => line.slice(0, 23))).toEqual(
+    [7, 6, 5, 4, 3].map((channels) => `missed: /layer${channels}/Conv (${channels}`),
+  );
+  expect(text).toContain("2 more: prune-compile inspect 'my model.onnx'\n");
+  fits(text);
+});
+
+test('nothing to do is said first, with the reason', () => {
+  const unchanged = { ...REPORT, changed: false, after: REPORT.before, remarks: [] };
+  expect(lines(renderText(unchanged)).slice(0, 3)).toEqual([
+    'nothing to remove: 47.0 % of the weights are zero, but scattered: no whole',
+    'channel is',
+    'model.pruned.onnx is a copy of model.onnx',
+  ]);
+  const dense = { ...unchanged, before: { ...REPORT.before, zeros: 0 } };
+  expect(renderText(dense)).toMatch(/^nothing to remove: no weight is zero: the model is not pruned/);
+});
+
+test('outputs that differ are plain to see', () => {
+  const text = renderText({ ...REPORT, verification: DIFFERENT });
+  expect(text).toContain("outputs equal                         NO: max difference 0.31 of the output's");
+  expect(renderVerification(DIFFERENT, 'a.onnx', 'b.onnx')).toContain('OUTPUTS DIFFER: max difference 0.31');
+});
+
+test('a speed that is none says so', () => {
+  const [comparison] = BENCHMARK.comparisons;
+  const slower = {
+    ...BENCHMARK,
+    comparisons: comparison === undefined ? [] : [{ ...comparison, verdict: 'slower' as const }],
+  };
+  expect(renderText({ ...REPORT, benchmarks: [slower] })).toContain('slower (p < 0.001)');
+});
+
+test('verification', () => {
+  expect(
+    lines(renderVerification({ ...VERIFICATION, cases: VERIFICATION.cases.slice(0, 2) }, 'a.onnx', 'b.onnx')),
+  ).toEqual([
+    'a.onnx and b.onnx',
+    "outputs equal: max difference 3.1e-7 of the output's scale, 2 inputs x 1 shape",
+    "allowed: 3.6e-6 (8 x the reference's own rounding noise)",
+    '',
+    'shapes       seed  difference',
+    '1x3x224x224     1      3.1e-7',
+    '1x3x224x224     2      3.1e-7',
+    '',
+  ]);
+});
+
+test('benchmark', () => {
+  expect(lines(renderBenchmarks([BENCHMARK]))).toEqual([
+    'CPU, 1 thread, 1x3x224x224, 31 interleaved rounds after 5 warm-ups',
+    ' median             95 % CI     mean        sd  model',
+    '36.0 ms  [35.8 ms, 36.3 ms]  36.2 ms  0.400 ms  dense',
+    '36.1 ms  [35.9 ms, 36.4 ms]  36.3 ms  0.400 ms  masked',
+    '17.3 ms  [17.2 ms, 17.5 ms]  17.4 ms  0.200 ms  compiled',
+    'compiled against masked: 2.09x [2.05, 2.12], faster (p < 0.001)',
+    '',
+  ]);
+});
+
+test('inspection: names last and whole', () => {
+  const text = renderInspection({
+    model: 'model.onnx',
+    opset: 17,
+    figures: REPORT.before,
+    removableChannels: 32,
+    layers: [
+      {
+        node: '/layer1/conv1/Conv',
+        opType: 'Conv',
+        outputChannels: 64,
+        zeroFilters: 32,
+        constantChannels: 0,
+        unneededChannels: 3,
+        removableChannels: 32,
+        sparsity: 0.5,
+      },
+    ],
+    unknownOps: [{ op: 'NonZero', count: 2 }],
+    remarks: [{ pass: 'p', kind: 'missed', node: '/layer1/Add', message: 'kept', channels: 3 }],
+  });
+  expect(lines(text)).toEqual([
+    'model.onnx: opset 17, 122 nodes, 102.5 MB',
+    '25.56 M parameters, 47.0 % of them zero',
+    '32 of 26 560 channels can go without changing the outputs',
+    '',
+    'channels  zero  constant  unneeded  removable  weights 0  layer',
+    '      64    32         -         3         32     50.0 %  Conv /layer1/conv1/Conv',
+    '',
+    'operators without a rule, all of whose channels stay: NonZero (2)',
+    '',
+    'missed: /layer1/Add (3 ch.): kept',
+    '',
+    'the whole chain: prune-compile why model.onnx /layer1/Add',
+    '',
+  ]);
+});
+
+test('why: channels, the way to what needs them, and its reason', () => {
+  const text = renderExplanation({
+    node: '/conv1',
+    channels: 64,
+    groups: [
+      { channels: [0, 1], state: 'removable', chain: [] },
+      {
+        channels: [3, 7, 9],
+        state: 'kept',
+        chain: [
+          { node: '/Add', op: 'Add', reason: 'passes them on' },
+          { node: '/conv2', op: 'Conv', reason: 'its weights on them are not zero' },
+        ],
+      },
+    ],
+  });
+  expect(lines(text)).toEqual([
+    '/conv1: 2 of 64 channels can go',
+    'channels 0, 1 (2 of 64) can go',
+    'channels 3, 7, 9 (3 of 64) stay: /Add (Add), needed by /conv2 (Conv): its',
+    '  weights on them are not zero',
+    '',
+  ]);
+});
+
+test('ranges', () => {
+  expect(formatRanges([5, 1, 2, 3, 9, 10])).toBe('1-3, 5, 9, 10');
+  expect(formatRanges(Array.from({ length: 20 }, (_, index) => index * 2))).toMatch(/^0, 2, .*, 22, …$/);
+});
+
+test('words for a shell', () => {
+  expect(shellWord('a/b.onnx')).toBe('a/b.onnx');
+  expect(shellWord("it's")).toBe(String.raw`'it'\''s'`);
+});
+
+test('wrapping never cuts a word', () => {
+  expect(wrapText('aaa bbb cccccccccc d', 7, '  ')).toEqual(['aaa bbb', '  cccccccccc', '  d']);
+});
