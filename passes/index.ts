@@ -9,6 +9,16 @@ import { removeDeadNodes } from './remove-dead-nodes.js';
 export const passes: readonly Pass[] = [foldConstants, foldShapes, removeConstantBranches, removeChannels, removeDeadNodes];
 
 /** Names in the order they run; the whole list is repeated until nothing changes. */
-export const pipelines: Readonly<Record<'structured', readonly string[]>> = {
-  structured: ['fold-constants', 'fold-shapes', 'remove-dead-nodes', 'remove-constant-branches', 'remove-dead-nodes', 'remove-channels', 'remove-dead-nodes'],
-};
+export const pipelines = {
+  structured: [
+    'fold-constants',
+    'fold-shapes',
+    'remove-dead-nodes',
+    'remove-constant-branches',
+    'remove-dead-nodes',
+    'remove-channels',
+    'remove-dead-nodes',
+  ],
+  /** What `inspect` and `why` look at: masks multiplied in, computed shapes known, nothing removed. */
+  inspection: ['fold-constants', 'fold-shapes', 'remove-dead-nodes'],
+} as const satisfies Readonly<Record<string, readonly string[]>>;

@@ -4,18 +4,11 @@
  */
 import { readFileSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
-import type { Pass, PassContext } from '../passes/pass.js';
-import { passes, pipelines } from '../passes/index.js';
-import { analyze } from './analysis/facts.js';
-import { findConstants } from './analysis/constants.js';
-import { CostModel, type Target } from './analysis/cost.js';
+import type { Target } from './analysis/cost.js';
 import { compareLayers, countModel } from './analysis/figures.js';
-import { inferShapes } from './analysis/shapes.js';
-import type { Knowledge } from './analysis/site.js';
-import { PruneCompileError } from './errors.js';
-import { Editor } from './ir/editor.js';
-import { type Model, readModel } from './onnx/read.js';
 import { encodeModel, writeFiles, writeModel, type WriteOptions } from './onnx/write.js';
+import { type Model, readModel } from './onnx/read.js';
+import { choosePasses, passContext, runPasses } from './pipeline.js';
 import { type CompileReport, type Remark, REPORT_SCHEMA, type StepTime } from './report/types.js';
 import { TOOL } from './version.js';
 
@@ -45,9 +38,6 @@ export interface Compiled {
   write(path: string): number;
 }
 
-/** Rounds of the pass list; each round but the last removes something, and models need two or three. */
-const MOST_ROUNDS = 16;
-
 /** Compiles a model given as path or bytes. Throws PruneCompileError for input that cannot be compiled. */
 export async function compileModel(source: string | Uint8Array, options: CompileOptions = {}): Promise<Compiled> {
   const steps: StepTime[] = [];
@@ -62,13 +52,11 @@ export async function compileModel(source: string | Uint8Array, options: Compile
   };
 
   const model = await timed('load', () => readModel(source), ({ graph }) => `${graph.nodes.length} nodes, opset ${graph.opset}`);
-  const editor = new Editor(model.graph, options.stopAfter === undefined ? {} : { stopAfter: options.stopAfter });
-  const knowledge = untilEdited(editor, () => findKnowledge(model));
-  const facts = untilEdited(editor, async () => analyze(await knowledge()));
-  const cost = new CostModel(options.target ?? 'cpu', options.align ?? 'auto');
+  const context = passContext(model, options);
+  const { editor, knowledge } = context;
   const before = await timed('analyse', async () => countModel(await knowledge()));
 
-  const remarks = await timed('passes', () => runPasses(choosePasses(options), { model, editor, cost, knowledge, facts }));
+  const remarks = await timed('passes', () => runPasses(choosePasses('structured', options.passes, options.skip), context, options.signal));
   const isUseful = remarks.some(isImprovement);
   const after = isUseful ? await timed('count', async () => countModel(await knowledge())) : before;
   const written: WriteOptions = {
@@ -105,53 +93,10 @@ export async function compileModel(source: string | Uint8Array, options: Compile
   };
 }
 
-async function findKnowledge({ graph, proto }: Model): Promise<Knowledge> {
-  const shapes = await inferShapes(graph, proto);
-  return { graph, shapes, constants: await findConstants(graph, proto, shapes) };
-}
-
-/** What `compute` gives for the graph as it is, computed again only after an edit. */
-function untilEdited<Result>(editor: Editor, compute: () => Promise<Result>): () => Promise<Result> {
-  let known: { edits: number; result: Result } | undefined;
-  return async () => {
-    if (known?.edits !== editor.history.length) known = { edits: editor.history.length, result: await compute() };
-    return known.result;
-  };
-}
-
-async function runPasses(list: readonly Pass[], context: PassContext): Promise<Remark[]> {
-  const applied: Remark[] = [];
-  let missed: Remark[] = [];
-  for (let round = 0; round < MOST_ROUNDS; round++) {
-    let changed = false;
-    missed = [];
-    for (const pass of list) {
-      const result = await pass.run(context);
-      changed ||= result.changed;
-      for (const remark of result.remarks) (remark.kind === 'applied' ? applied : missed).push({ pass: pass.name, ...remark });
-    }
-    if (!changed) return [...applied, ...missed];
-  }
-  return [...applied, ...missed, { pass: 'pipeline', kind: 'missed', message: `stopped after ${MOST_ROUNDS} rounds that each changed something` }];
-}
-
 /** Folding alone helps nobody, unless a mask was multiplied in. */
 function isImprovement({ kind, pass, message }: Remark): boolean {
   if (kind !== 'applied') return false;
   return pass === 'remove-channels' || pass === 'remove-constant-branches' || message.startsWith('multiplied');
-}
-
-function choosePasses({ passes: names, skip = [] }: CompileOptions): Pass[] {
-  const wanted = names ?? pipelines.structured;
-  for (const name of [...wanted, ...skip]) {
-    if (!passes.some((pass) => pass.name === name)) {
-      throw new PruneCompileError('E-USAGE', {
-        what: `there is no pass "${name}"`,
-        facts: [['passes', passes.map((pass) => pass.name).join(', ')]],
-      });
-    }
-  }
-  return wanted.filter((name) => !skip.includes(name)).flatMap((name) => passes.filter((pass) => pass.name === name));
 }
 
 function plainOptions(options: CompileOptions): Record<string, unknown> {

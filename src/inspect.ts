@@ -1,0 +1,95 @@
+/** What is zero, constant or unneeded in a model, and what could go. Nothing is written. */
+import { countModel } from './analysis/figures.js';
+import type { Facts } from './analysis/facts.js';
+import { findBlockers, planRemoval } from './analysis/removal.js';
+import type { Target } from './analysis/cost.js';
+import { WeightMatrix } from './analysis/weights.js';
+import { rowOf } from './ops/table.js';
+import { layers, missedRemarks } from '../passes/channels/remarks.js';
+import { readModel } from './onnx/read.js';
+import { choosePasses, passContext, runPasses } from './pipeline.js';
+import type { ModelFigures, Remark } from './report/types.js';
+
+export interface LayerInspection {
+  readonly node: string;
+  readonly opType: string;
+  readonly outputChannels: number;
+  /** Filters whose weights are all exactly zero. */
+  readonly zeroFilters: number;
+  /** Output channels that hold one scalar for every input. */
+  readonly constantChannels: number;
+  /** Output channels that no needed output depends on. */
+  readonly unneededChannels: number;
+  /** Output channels that can go (with --align 1). */
+  readonly removableChannels: number;
+  readonly sparsity: number;
+}
+
+export interface Inspection {
+  readonly model: string;
+  readonly opset: number;
+  readonly figures: ModelFigures;
+  readonly layers: readonly LayerInspection[];
+  readonly removableChannels: number;
+  readonly unknownOps: readonly { readonly op: string; readonly count: number }[];
+  readonly remarks: readonly Remark[];
+}
+
+export interface InspectOptions {
+  readonly align?: number | 'auto';
+  readonly target?: Target;
+  readonly signal?: AbortSignal;
+}
+
+export async function inspectModel(source: string | Uint8Array, options: InspectOptions = {}): Promise<Inspection> {
+  const model = readModel(source);
+  const context = passContext(model, options);
+  await runPasses(choosePasses('inspection'), context, options.signal);
+  const knowledge = await context.knowledge();
+  const facts = await context.facts();
+  const counts = countModel(knowledge);
+  const sparsities = new Map(counts.layers.map(({ node, sparsity }) => [node, sparsity]));
+  const found = inspectLayers(facts, (node) => sparsities.get(node) ?? 0);
+  return {
+    model: typeof source === 'string' ? source : '(bytes)',
+    opset: model.graph.opset,
+    figures: { ...counts.figures, sizeBytes: model.sizeBytes },
+    layers: found,
+    removableChannels: found.reduce((total, { removableChannels }) => total + removableChannels, 0),
+    unknownOps: [...facts.unknownOps].map(([op, count]) => ({ op, count })),
+    remarks: missedRemarks(facts, planRemoval(facts, context.cost)).map((remark) => ({ pass: 'remove-channels', ...remark })),
+  };
+}
+
+function inspectLayers(facts: Facts, sparsityOf: (node: Facts['sites'][number]['node']) => number): LayerInspection[] {
+  const blockers = findBlockers(facts);
+  return [...layers(facts)].map(({ at, axis }) => {
+    const positions = Array.from({ length: axis.extent }, (_, index) => axis.base + index);
+    const count = (holds: (position: number) => boolean) => positions.filter(holds).length;
+    return {
+      node: at.node.label,
+      opType: at.node.qualifiedOp,
+      outputChannels: axis.extent,
+      zeroFilters: countZeroFilters(at.site, axis.extent),
+      constantChannels: count((position) => !Number.isNaN(facts.constant[position] ?? Number.NaN)),
+      unneededChannels: count((position) => facts.needed[position] === 0),
+      removableChannels: count((position) => !blockers.has(facts.positions.classOf(position))),
+      sparsity: sparsityOf(at.node),
+    };
+  });
+}
+
+function countZeroFilters(site: Facts['sites'][number]['site'], extent: number): number {
+  const relation = rowOf(site.node)?.relate(site);
+  if (relation?.kind !== 'linear' && relation?.kind !== 'grouped') return 0;
+  const tensor = site.constant(relation.weights.index);
+  if (tensor === undefined) return 0;
+  const matrix = new WeightMatrix(tensor, relation.kind === 'linear' ? relation.weights : { ...relation.weights, inAxis: 1 });
+  let zeroFilters = 0;
+  for (let output = 0; output < extent; output++) {
+    let live = false;
+    for (let input = 0; input < matrix.inputs && !live; input++) live = matrix.connects(output, input);
+    if (!live) zeroFilters++;
+  }
+  return zeroFilters;
+}

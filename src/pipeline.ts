@@ -1,0 +1,75 @@
+/** Running passes: the context they share, the order they run in, and the loop to a fixpoint. */
+import { passes, pipelines } from '../passes/index.js';
+import type { Pass, PassContext } from '../passes/pass.js';
+import { findConstants } from './analysis/constants.js';
+import { CostModel, type Target } from './analysis/cost.js';
+import { analyze } from './analysis/facts.js';
+import { inferShapes } from './analysis/shapes.js';
+import type { Knowledge } from './analysis/site.js';
+import { PruneCompileError } from './errors.js';
+import { Editor } from './ir/editor.js';
+import type { Model } from './onnx/read.js';
+import type { Remark } from './report/types.js';
+
+/** Rounds of the pass list; each round but the last removes something, and models need two or three. */
+const MOST_ROUNDS = 16;
+
+export interface ContextOptions {
+  readonly align?: number | 'auto';
+  readonly target?: Target;
+  readonly stopAfter?: number;
+}
+
+export function passContext(model: Model, { align = 'auto', target = 'cpu', stopAfter }: ContextOptions = {}): PassContext {
+  const editor = new Editor(model.graph, stopAfter === undefined ? {} : { stopAfter });
+  const knowledge = untilEdited(editor, () => findKnowledge(model));
+  const facts = untilEdited(editor, async () => analyze(await knowledge()));
+  return { model, editor, cost: new CostModel(target, align), knowledge, facts };
+}
+
+async function findKnowledge({ graph, proto }: Model): Promise<Knowledge> {
+  const shapes = await inferShapes(graph, proto);
+  return { graph, shapes, constants: await findConstants(graph, proto, shapes) };
+}
+
+/** What `compute` gives for the graph as it is, computed again only after an edit. */
+function untilEdited<Result>(editor: Editor, compute: () => Promise<Result>): () => Promise<Result> {
+  let known: { edits: number; result: Result } | undefined;
+  return async () => {
+    if (known?.edits !== editor.history.length) known = { edits: editor.history.length, result: await compute() };
+    return known.result;
+  };
+}
+
+/** Runs the list until a whole round changes nothing. What was missed is said once, by the last round. */
+export async function runPasses(list: readonly Pass[], context: PassContext, signal?: AbortSignal): Promise<Remark[]> {
+  const applied: Remark[] = [];
+  let missed: Remark[] = [];
+  for (let round = 0; round < MOST_ROUNDS; round++) {
+    let changed = false;
+    missed = [];
+    for (const pass of list) {
+      signal?.throwIfAborted();
+      const result = await pass.run(context);
+      changed ||= result.changed;
+      for (const remark of result.remarks) (remark.kind === 'applied' ? applied : missed).push({ pass: pass.name, ...remark });
+    }
+    if (!changed) return [...applied, ...missed];
+  }
+  const message = `stopped after ${MOST_ROUNDS} rounds that each changed something`;
+  return [...applied, ...missed, { pass: 'pipeline', kind: 'missed', message }];
+}
+
+/** The passes of a preset, or those named, in order and without those skipped. Throws E-USAGE for unknown names. */
+export function choosePasses(preset: keyof typeof pipelines, names?: readonly string[], skip: readonly string[] = []): Pass[] {
+  const wanted = names ?? pipelines[preset];
+  for (const name of [...wanted, ...skip]) {
+    if (!passes.some((pass) => pass.name === name)) {
+      throw new PruneCompileError('E-USAGE', {
+        what: `there is no pass "${name}"`,
+        facts: [['passes', passes.map((pass) => pass.name).join(', ')]],
+      });
+    }
+  }
+  return wanted.filter((name) => !skip.includes(name)).flatMap((name) => passes.filter((pass) => pass.name === name));
+}

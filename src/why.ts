@@ -1,0 +1,140 @@
+/** Why channels of a node stay: the chain from the node to what needs or pins them. */
+import type { Facts } from './analysis/facts.js';
+import type { Axis } from './analysis/positions.js';
+import { isOperand } from './analysis/positions.js';
+import { type Blocker, findBlockers } from './analysis/removal.js';
+import { PruneCompileError } from './errors.js';
+import type { Graph, Node } from './ir/graph.js';
+import { readModel } from './onnx/read.js';
+import { choosePasses, passContext, runPasses } from './pipeline.js';
+
+export interface WhyStep {
+  readonly node: string;
+  readonly op: string;
+  readonly reason: string;
+}
+
+export interface WhyGroup {
+  readonly channels: readonly number[];
+  readonly state: 'removable' | 'kept';
+  /** From the node to what blocks it; for removable channels what makes them so. */
+  readonly chain: readonly WhyStep[];
+}
+
+export interface Explanation {
+  readonly node: string;
+  readonly channels: number;
+  readonly groups: readonly WhyGroup[];
+}
+
+/** `nodeName` is a node's name or that of a value it computes. Throws E-NODE-UNKNOWN. */
+export async function explainNode(source: string | Uint8Array, nodeName: string, options: { signal?: AbortSignal } = {}): Promise<Explanation> {
+  const model = readModel(source);
+  const context = passContext(model);
+  await runPasses(choosePasses('inspection'), context, options.signal);
+  const node = findNode(model.graph, nodeName);
+  const facts = await context.facts();
+  const axis = channelAxis(facts, node);
+  if (axis === undefined) {
+    const reason = 'its output has no channel axis of a fixed extent, so nothing of it can be removed';
+    return { node: node.label, channels: 0, groups: [{ channels: [], state: 'kept', chain: [{ node: node.label, op: node.qualifiedOp, reason }] }] };
+  }
+  return { node: node.label, channels: axis.extent, groups: explainChannels(facts, node, axis) };
+}
+
+function findNode(graph: Graph, name: string): Node {
+  const node = graph.findNode(name);
+  if (node !== undefined) return node;
+  const names = graph.nodes.map((candidate) => candidate.name || (candidate.outputs[0]?.name ?? ''));
+  throw new PruneCompileError('E-NODE-UNKNOWN', {
+    what: `there is no node called "${name}"`,
+    facts: [['the model has', nearest(name, names).join(', ')]],
+  });
+}
+
+/** Names that share the most with the wish: the same tail or a part of it. */
+function nearest(wish: string, names: readonly string[]): string[] {
+  const parts = wish.toLowerCase().split(/[/._:]+/).filter((part) => part !== '');
+  const score = (name: string) => parts.filter((part) => name.toLowerCase().includes(part)).length;
+  return names.toSorted((a, b) => score(b) - score(a)).slice(0, 5);
+}
+
+/** The second axis of a feature map, the last of a matrix. */
+function channelAxis({ positions }: Facts, node: Node): Axis | undefined {
+  const [output] = node.outputs;
+  const axes = output === undefined ? [] : positions.axesOf(output);
+  return axes.length === 1 ? axes[0] : (axes[1] ?? axes.at(-1));
+}
+
+/** Channels with the same chain are said once. */
+function explainChannels(facts: Facts, node: Node, axis: Axis): WhyGroup[] {
+  const blockers = findBlockers(facts);
+  const groups = new Map<string, { channels: number[]; group: Omit<WhyGroup, 'channels'> }>();
+  for (let index = 0; index < axis.extent; index++) {
+    const position = axis.base + index;
+    const root = facts.positions.classOf(position);
+    const blocker = blockers.get(root);
+    const group = blocker === undefined ? removable(facts, node, position) : kept(facts, node, position, root, blocker);
+    const key = JSON.stringify(group);
+    const entry = groups.get(key) ?? { channels: [], group };
+    entry.channels.push(index);
+    groups.set(key, entry);
+  }
+  return [...groups.values()].map(({ channels, group }) => ({ channels, ...group }));
+}
+
+function removable(facts: Facts, node: Node, position: number): Omit<WhyGroup, 'channels'> {
+  const isConstant = !Number.isNaN(facts.constant[position] ?? Number.NaN);
+  const reason = isConstant ? 'they hold one constant for every input' : 'nothing that matters reads them';
+  return { state: 'removable', chain: [{ node: node.label, op: node.qualifiedOp, reason }] };
+}
+
+/** Through the nodes whose outputs share the class, in graph order, to the one that blocks. */
+function kept(facts: Facts, node: Node, position: number, root: number, blocker: Blocker): Omit<WhyGroup, 'channels'> {
+  const isDead = !Number.isNaN(facts.constant[position] ?? Number.NaN) || facts.needed[position] === 0;
+  const start = isDead ? 'dead here, but tied to channels of other layers that are not' : 'they depend on the input';
+  const chain: WhyStep[] = [{ node: node.label, op: node.qualifiedOp, reason: start }];
+  const end = blocker.kind === 'read' ? blocker.read.at.node : blocker.pin.node;
+  for (const step of path(facts, node, root, end)) chain.push({ node: step.label, op: step.qualifiedOp, reason: 'carries them along' });
+  if (blocker.kind === 'read') {
+    const { node: reader } = blocker.read.at;
+    chain.push({ node: reader.label, op: reader.qualifiedOp, reason: 'needs them: its weights on them are not zero' });
+  } else if (blocker.pin.node === undefined) chain.push({ node: '(model)', op: '', reason: blocker.pin.reason });
+  else chain.push({ node: blocker.pin.node.label, op: blocker.pin.node.qualifiedOp, reason: blocker.pin.reason });
+  return { state: 'kept', chain };
+}
+
+/** The shortest way from `from` to `to` over values whose channels are in the class; empty when they are neighbours. */
+function path(facts: Facts, from: Node, root: number, to: Node | undefined): Node[] {
+  if (to === undefined || from === to) return [];
+  const cameFrom = new Map<Node, Node | undefined>([[from, undefined]]);
+  const queue = [from];
+  for (let at = queue.shift(); at !== undefined; at = queue.shift()) {
+    for (const next of neighbours(facts, at, root)) {
+      if (cameFrom.has(next)) continue;
+      cameFrom.set(next, at);
+      if (next === to) return backtrack(cameFrom, at, from);
+      queue.push(next);
+    }
+  }
+  return [];
+}
+
+function backtrack(cameFrom: ReadonlyMap<Node, Node | undefined>, end: Node, start: Node): Node[] {
+  const steps: Node[] = [];
+  for (let at: Node | undefined = end; at !== undefined && at !== start; at = cameFrom.get(at)) steps.unshift(at);
+  return steps;
+}
+
+/** Nodes that share a value of the class with `node`: readers of its outputs, producers and readers of its inputs. */
+function neighbours(facts: Facts, node: Node, root: number): Node[] {
+  const values = [...node.outputs, ...node.inputs].filter((value) => value !== undefined);
+  const tied = values.filter((value) =>
+    facts.positions.axesOf(value).some((axis) => {
+      if (axis === undefined || isOperand(axis.slot)) return false;
+      for (let index = 0; index < axis.extent; index++) if (facts.positions.classOf(axis.base + index) === root) return true;
+      return false;
+    }),
+  );
+  return tied.flatMap(({ producer, uses }) => [...(producer === undefined ? [] : [producer]), ...uses.map((use) => use.node)]);
+}
