@@ -1,0 +1,160 @@
+/** Imports go one way, and some things are said in one place only. docs/ARCHITECTURE.md tells why; here it is enforced. */
+import { describe, expect, test } from 'vitest';
+import { findCycle, sourceFiles, unitOf } from './sources.js';
+
+interface Direction {
+  /** Units whose code may be imported. */
+  readonly uses: readonly string[];
+  /** Units of which only types may be imported. */
+  readonly types?: readonly string[];
+}
+
+/** In reading order: bytes -> graph -> facts -> edits -> bytes, then what judges the result, then who tells it. */
+const DIRECTION: Readonly<Record<string, Direction>> = {
+  errors: { uses: [] },
+  version: { uses: [] },
+  ir: { uses: ['errors'] },
+  onnx: { uses: ['ir', 'errors'] },
+  ops: { uses: ['ir'] },
+  masks: { uses: ['onnx', 'ir', 'errors'] },
+  // Sessions, input generation and evaluation of constant subgraphs: below analysis, which folds and infers with it.
+  runtime: { uses: ['onnx', 'ir', 'errors'] },
+  analysis: { uses: ['ops', 'masks', 'runtime', 'onnx', 'ir', 'errors'], types: ['report'] },
+  passes: { uses: ['analysis', 'ops', 'ir', 'errors'], types: ['onnx', 'report'] },
+  // Which passes, in which order, until when.
+  pipeline: { uses: ['passes', 'analysis', 'onnx', 'ir', 'errors'], types: ['report'] },
+  compile: { uses: ['pipeline', 'passes', 'analysis', 'masks', 'onnx', 'ir', 'report', 'version', 'errors'] },
+  // Two questions about a model that compile nothing.
+  inspect: { uses: ['pipeline', 'passes', 'analysis', 'ops', 'masks', 'onnx', 'ir', 'report', 'version', 'errors'] },
+  why: { uses: ['pipeline', 'passes', 'analysis', 'ops', 'masks', 'onnx', 'ir', 'errors'], types: ['report'] },
+  // The judges know nothing of how a model was compiled: only so can they be believed.
+  verify: { uses: ['runtime', 'onnx', 'ir', 'version', 'errors'], types: ['report'] },
+  bench: { uses: ['runtime', 'onnx', 'ir', 'version', 'errors'], types: ['report'] },
+  // Renderers are pure functions of report objects.
+  report: { uses: ['version'], types: ['inspect', 'why', 'runtime', 'verify', 'bench', 'analysis'] },
+  cli: {
+    uses: ['compile', 'inspect', 'why', 'verify', 'bench', 'report', 'masks', 'runtime', 'onnx', 'version', 'errors'],
+    types: ['analysis'],
+  },
+  index: {
+    uses: ['compile', 'inspect', 'why', 'verify', 'bench', 'report', 'masks', 'version', 'errors'],
+    types: ['runtime', 'onnx', 'analysis'],
+  },
+  // Builders of models: no compiler inside, or they would share its mistakes.
+  fixtures: { uses: ['onnx', 'ir'] },
+};
+
+/** Programs, not builders: they use what the package exports. */
+const PROGRAMS = ['fixtures/demo.ts'];
+
+const MOST_LINES = 400;
+
+const code = sourceFiles(['src', 'passes', 'fixtures', 'bench']);
+const tests = sourceFiles(['test']);
+
+describe('imports', () => {
+  test('every unit has its place in the direction', () => {
+    const units = new Set(code.map(({ path }) => unitOf(path)));
+    expect([...units].filter((unit) => unit !== 'measurements' && DIRECTION[unit] === undefined)).toEqual([]);
+  });
+
+  test('the direction itself has no cycle', () => {
+    const edges = Object.entries(DIRECTION).flatMap(([from, { uses }]) =>
+      uses.map((to) => ({ from, to, isTypeOnly: false })),
+    );
+    expect(findCycle(edges)).toBeUndefined();
+  });
+
+  test('imports go one way', () => {
+    const wrong = code.flatMap(({ path, imports }) => {
+      const from = unitOf(path);
+      const direction = DIRECTION[from];
+      if (direction === undefined || PROGRAMS.includes(path)) return [];
+      return imports
+        .filter(({ to, isTypeOnly }) => {
+          const unit = unitOf(to);
+          const isAllowed = direction.uses.includes(unit) || (isTypeOnly && direction.types?.includes(unit) === true);
+          return unit !== from && !isAllowed;
+        })
+        .map(({ to, isTypeOnly }) => `${path} -> ${to}${isTypeOnly ? ' (types)' : ''}`);
+    });
+    expect(wrong).toEqual([]);
+  });
+
+  test('no cycle between files', () => {
+    const imports = [...code, ...tests].flatMap((file) => file.imports);
+    expect(findCycle(imports.filter(({ isTypeOnly }) => !isTypeOnly))).toBeUndefined();
+  });
+
+  test('nothing imports tests', () => {
+    expect(code.flatMap(({ imports }) => imports).filter(({ to }) => unitOf(to) === 'test')).toEqual([]);
+  });
+
+  test('only src/onnx knows protobuf', () => {
+    const outside = [...code].filter(
+      ({ path, text }) => !path.startsWith('src/onnx/') && /from '(protobufjs|onnx-proto|long)'/.test(text),
+    );
+    expect(outside.map(({ path }) => path)).toEqual([]);
+  });
+
+  test('only src/runtime talks to ONNX Runtime', () => {
+    const outside = code.filter(({ text }) => /^import (?!type).*from 'onnxruntime-node'/m.test(text));
+    expect(outside.filter(({ path }) => !path.startsWith('src/runtime/')).map(({ path }) => path)).toEqual([]);
+  });
+});
+
+describe('house rules', () => {
+  test('what an operator means is said in src/ops and passes only', () => {
+    const wrong = code
+      .filter(({ path }) => path.startsWith('src/') && !path.startsWith('src/ops/'))
+      .flatMap(({ path, text }) => operatorNames(text).map((line) => `${path}: ${line}`))
+      .filter((finding) => !KNOWN_OPERATORS.some((known) => finding.startsWith(known)));
+    expect(wrong).toEqual([]);
+  });
+
+  test('no default exports', () => {
+    const wrong = [...code, ...tests].filter(
+      ({ path, text }) => !path.endsWith('.d.ts') && /^export default/m.test(text),
+    );
+    expect(wrong.map(({ path }) => path)).toEqual([]);
+  });
+
+  test(`no file has more than ${MOST_LINES} lines`, () => {
+    const long = [...code, ...tests].map(({ path, text }) => ({ path, lines: text.split('\n').length - 1 }));
+    expect(long.filter(({ lines }) => lines > MOST_LINES)).toEqual([]);
+  });
+
+  test('no file is a drawer for everything', () => {
+    expect([...code, ...tests].filter(({ path }) => /\b(utils?|helpers?|misc|common)\.ts$/.test(path))).toEqual([]);
+  });
+
+  test('relative imports end in .js', () => {
+    const wrong = [...code, ...tests].flatMap(({ path, text }) =>
+      [...text.matchAll(/from '(\.[^']+)'/g)]
+        .filter(([, target = '']) => !/\.(js|mjs)$/.test(target))
+        .map(([line]) => `${path}: ${line}`),
+    );
+    expect(wrong).toEqual([]);
+  });
+
+  test('the project speaks of itself alone', () => {
+    const wrong = code.filter(({ text }) => /\/work\/|\.\.\/shared|registry\.npmjs/.test(text));
+    expect(wrong.map(({ path }) => path)).toEqual([]);
+  });
+});
+
+/** A reason for each. */
+const KNOWN_OPERATORS = [
+  // Folding follows CastLike's type operand, which has no value: a question of types, not of axes.
+  "src/analysis/constants.ts: 'CastLike'",
+];
+
+/** Names that the text compares an opType with. Constant is free: it is how a graph writes a tensor down. */
+function operatorNames(text: string): string[] {
+  const compared = [...text.matchAll(/opType\s*[!=]==\s*('\w+')/g)].map(([, name = '']) => name);
+  const listedNames = [...text.matchAll(/(\['[A-Z]\w+'[^\]]*\])\.includes\([^)]*opType/g)].map(
+    ([, names = '']) => names,
+  );
+  const switches = [...text.matchAll(/switch \([^)]*opType[^)]*\)/g)].map(([found]) => found);
+  return [...compared, ...listedNames, ...switches].filter((name) => name !== "'Constant'");
+}
