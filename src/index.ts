@@ -3,8 +3,8 @@
  * PruneCompileError for whatever a user can do something about.
  */
 export { type Compiled, type CompileOptions, compileModel as compile } from './compile.js';
-export { type Inspection, inspectModel as inspect, type LayerInspection } from './inspect.js';
-export { explainNode as explain, type WhyChannel } from './why.js';
+export { type Inspection, type InspectOptions, inspectModel as inspect, type LayerInspection } from './inspect.js';
+export { type Explanation, explainNode as explain, type WhyGroup, type WhyStep } from './why.js';
 export { verifyModels as verify, type VerifyOptions } from './verify/verify.js';
 export { benchModels as bench, type BenchOptions, type ContenderModel } from './bench/benchmark.js';
 export { type ErrorCode, type ErrorDetails, EXIT, PruneCompileError } from './errors.js';

@@ -19,8 +19,6 @@ export interface Engine {
   denseModel(source: Source): Promise<Uint8Array>;
   /** Throws E-PROVIDER for the first that cannot be used here. */
   checkProviders(providers: readonly Provider[]): Promise<void>;
-  /** Labels of all nodes, for the nearest to a mistyped one. */
-  nodeLabels(source: Source): Promise<string[]>;
 }
 
 export const ENGINE: Engine = {
@@ -40,6 +38,4 @@ export const ENGINE: Engine = {
     const { requireProvider } = await import('../bench/providers.js');
     for (const provider of providers) await requireProvider(provider);
   },
-  nodeLabels: async (source) =>
-    (await import('../onnx/read.js')).readModel(source).graph.nodes.map(({ label }) => label),
 };

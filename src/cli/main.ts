@@ -65,19 +65,18 @@ async function run(
 
 /** The work's own end, or GRACE_MS after Ctrl-C at the latest. */
 async function untilInterrupted(work: Promise<void>, signal: AbortSignal): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  let onAbort = () => {};
+  const finished = new AbortController();
   const overdue = new Promise<never>((_, reject) => {
-    onAbort = () => {
-      timer = setTimeout(() => reject(signal.reason), GRACE_MS);
+    const giveUpLater = () => {
+      const timer = setTimeout(() => reject(signal.reason), GRACE_MS);
+      finished.signal.addEventListener('abort', () => clearTimeout(timer));
     };
-    signal.addEventListener('abort', onAbort, { once: true });
-    if (signal.aborted) onAbort();
+    if (signal.aborted) giveUpLater();
+    else signal.addEventListener('abort', giveUpLater, { once: true, signal: finished.signal });
   });
   try {
     await Promise.race([work, overdue]);
   } finally {
-    clearTimeout(timer);
-    signal.removeEventListener('abort', onAbort);
+    finished.abort();
   }
 }

@@ -12,15 +12,6 @@ export function nearestNames(given: string, names: Iterable<string>, limit = 3):
     .map(({ name }) => name);
 }
 
-/** Names of nodes are long paths: one that contains what was given is near too. */
-export function nearestPaths(given: string, names: Iterable<string>, limit = 3): string[] {
-  const all = [...names];
-  const near = nearestNames(given, all, limit);
-  const wish = given.toLowerCase();
-  const containing = all.filter((name) => name.toLowerCase().includes(wish) && !near.includes(name));
-  return [...near, ...containing.toSorted((one, other) => one.length - other.length)].slice(0, limit);
-}
-
 /** Edits (insert, delete, replace, swap neighbours) between two texts; anything above `allowed` may come back as larger. */
 function distance(from: string, to: string, allowed: number): number {
   if (Math.abs(from.length - to.length) > allowed) return Number.POSITIVE_INFINITY;

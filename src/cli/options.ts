@@ -41,7 +41,8 @@ interface OptionSpec<T> {
 }
 
 const EVERY: readonly CommandName[] = ['compile', 'inspect', 'why', 'verify', 'bench'];
-const ANALYSING: readonly CommandName[] = ['compile', 'inspect', 'why'];
+const JUDGING: readonly CommandName[] = ['compile', 'inspect'];
+const RUNNING: readonly CommandName[] = ['compile', 'verify', 'bench'];
 const MEASURING: readonly CommandName[] = ['compile', 'bench'];
 const COMPILE: readonly CommandName[] = ['compile'];
 
@@ -79,18 +80,18 @@ export const OPTIONS = {
   structured: option('Compiling', COMPILE, 'remove channels whose weights are zero; the default', { read: onOff }),
   target: option(
     'Compiling',
-    ANALYSING,
+    JUDGING,
     'what the model will run on (cpu, cuda, webgpu, tensorrt): decides which widths are fast',
     {
       value: 'NAME',
       read: values.oneOf(['cpu', 'cuda', 'webgpu', 'tensorrt'] as const),
     },
   ),
-  align: option('Compiling', ANALYSING, 'keep widths a multiple of N; auto asks the target', {
+  align: option('Compiling', JUDGING, 'keep widths a multiple of N; auto asks the target', {
     value: 'N|auto',
     read: values.align('--align 8'),
   }),
-  shape: option('Compiling', EVERY, 'fix the shape of an input: --shape input=1,3,224,224; may be repeated', {
+  shape: option('Compiling', RUNNING, 'fix the shape of an input: --shape input=1,3,224,224; may be repeated', {
     value: 'NAME=N,..',
     repeatable: true,
     separator: ';',

@@ -13,7 +13,6 @@ import {
   isOptionKey,
   ON_BY_DEFAULT,
   OPTION_KEYS,
-  type OptionKey,
   type Options,
   shownFlag,
   SPECS,
@@ -55,7 +54,7 @@ function parseFlags(argv: readonly string[]): { words: string[]; flags: Given[];
   const aliases = Object.fromEntries(
     OPTION_KEYS.flatMap((key) => (SPECS[key].alias === undefined ? [] : [[flagName(key), SPECS[key].alias]])),
   );
-  const parsed: Record<string, unknown> = yargs(withDashes(argv, withValue))
+  const parsed: Record<string, unknown> = yargs(withDashes(argv))
     .help(false)
     .version(false)
     .exitProcess(false)
@@ -84,10 +83,12 @@ function parseFlags(argv: readonly string[]): { words: string[]; flags: Given[];
 }
 
 /** yargs takes a lone `-` for a word of its own: `--output -` becomes `--output=-`. */
-function withDashes(argv: readonly string[], withValue: readonly string[]): string[] {
+function withDashes(argv: readonly string[]): string[] {
   const takesValue = (word: string | undefined) =>
-    word !== undefined &&
-    withValue.some((name) => word === `--${name}` || word === `-${SPECS[keyName(name) as OptionKey].alias}`);
+    OPTION_KEYS.some((key) => {
+      const { alias, value } = SPECS[key];
+      return value !== undefined && (word === `--${flagName(key)}` || (alias !== undefined && word === `-${alias}`));
+    });
   return argv.flatMap((word, index) => {
     if (word === '-' && takesValue(argv[index - 1])) return [];
     return argv[index + 1] === '-' && takesValue(word) ? [`${word}=-`] : [word];
@@ -123,18 +124,11 @@ function checkPositionals(command: CommandName, named: boolean, positionals: rea
   const [first, second] = positionals;
   // `prune-compile inspct model.onnx`: a word that looks like a command and is no file.
   if (!named && first !== undefined && !/[./\\]/.test(first) && !existsSync(first)) {
-    const near = nearestNames(first, Object.keys(COMMANDS), 1)[0];
+    const near = nearestNames(first, Object.keys(COMMANDS), 1).find(isCommand);
     if (near !== undefined || positionals.length > 1) {
       throw new PruneCompileError('E-USAGE', {
         what: `there is no command ${first}`,
-        facts: [
-          [
-            'try',
-            near === undefined
-              ? 'prune-compile --help'
-              : `prune-compile ${near} ${COMMANDS[near as CommandName].usage}`,
-          ],
-        ],
+        facts: [['try', near === undefined ? 'prune-compile --help' : `prune-compile ${near} ${COMMANDS[near].usage}`]],
       });
     }
   }
@@ -174,7 +168,7 @@ function readOptions(
     if (value !== undefined && SPECS[key].commands.includes(command)) entries.push([key, value]);
     else if (ON_BY_DEFAULT.includes(key)) entries.push([key, true]);
   }
-  return Object.fromEntries(entries) as Options;
+  return Object.fromEntries(entries);
 }
 
 function settingTexts({ setting }: Given): readonly string[] {

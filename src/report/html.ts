@@ -3,6 +3,7 @@ import { STYLE } from './html-style.js';
 import {
   formatDifference,
   formatInteger,
+  formatKept,
   formatMs,
   formatP,
   formatShapes,
@@ -30,15 +31,12 @@ type Part = string | Html | readonly Html[];
 
 /** A template whose holes are escaped unless they are Html themselves. */
 function html(texts: TemplateStringsArray, ...parts: readonly Part[]): Html {
-  const markupOf = (part: Part | undefined) =>
-    part === undefined
-      ? ''
-      : typeof part === 'string'
-        ? escapeHtml(part)
-        : part instanceof Html
-          ? part.markup
-          : part.map(({ markup }) => markup).join('');
-  return new Html(texts.map((text, index) => text + markupOf(parts[index])).join(''));
+  return new Html(texts.map((text, index) => text + markupOf(parts[index] ?? '')).join(''));
+}
+
+function markupOf(part: Part): string {
+  if (typeof part === 'string') return escapeHtml(part);
+  return part instanceof Html ? part.markup : part.map(({ markup }) => markup).join('');
 }
 
 const NOTHING = html``;
@@ -165,16 +163,12 @@ function keptBar(kept: number, before: number): Html {
 }
 
 function layersSection(layers: readonly LayerFigures[]): Html {
-  const channels = (before: number, kept: number | undefined) =>
-    kept === before
-      ? formatInteger(before)
-      : `${formatInteger(before)} → ${kept === undefined ? 'gone' : formatInteger(kept)}`;
   const rows = layers.map((layer) =>
     row([
       layer.node,
       layer.opType,
-      channels(layer.inputChannels, layer.keptInputChannels),
-      channels(layer.outputChannels, layer.keptOutputChannels),
+      formatKept(layer.inputChannels, layer.keptInputChannels),
+      formatKept(layer.outputChannels, layer.keptOutputChannels),
       keptBar(layer.keptOutputChannels ?? 0, layer.outputChannels),
       formatShare(layer.sparsity),
     ]),

@@ -1,11 +1,9 @@
 /** What `inspect` and `why` print. Names of nodes come last in their lines: they are never cut, so that they can be copied. */
 import type { Inspection } from '../inspect.js';
-import type { explainNode } from '../why.js';
+import type { Explanation, WhyGroup } from '../why.js';
 import { formatBytes, formatCount, formatInteger, formatPlural, formatShare } from './numbers.js';
 import { type Cell, textTable } from './text-table.js';
 import { missedRemarks, remarkText, shellWord, wrapText } from './text.js';
-
-export type NodeExplanation = Awaited<ReturnType<typeof explainNode>>;
 
 const WIDTH = 80;
 /** Scattered channels are shown up to so many ranges; --json has all. */
@@ -29,13 +27,12 @@ export function renderInspection(inspection: Inspection): string {
 
 function layerLines({ layers }: Inspection): string[] {
   if (layers.length === 0) return ['', 'no layer has constant weights'];
-  const count = (value: number) => (value === 0 ? '-' : formatInteger(value));
   const rows = layers.map((layer): Cell[] => [
     formatInteger(layer.outputChannels),
-    count(layer.zeroFilters),
-    count(layer.constantChannels),
-    count(layer.unneededChannels),
-    count(layer.removableChannels),
+    countOrDash(layer.zeroFilters),
+    countOrDash(layer.constantChannels),
+    countOrDash(layer.unneededChannels),
+    countOrDash(layer.removableChannels),
     formatShare(layer.sparsity),
     `${layer.opType} ${layer.node}`,
   ]);
@@ -44,6 +41,10 @@ function layerLines({ layers }: Inspection): string[] {
     align: index === head.length - 1 ? ('left' as const) : ('right' as const),
   }));
   return ['', ...textTable(columns, [head, ...rows])];
+}
+
+function countOrDash(value: number): string {
+  return value === 0 ? '-' : formatInteger(value);
 }
 
 function opLines({ unknownOps }: Inspection): string[] {
@@ -62,7 +63,7 @@ function remarkLines({ remarks, model }: Inspection): string[] {
   ];
 }
 
-export function renderExplanation({ node, channels, groups }: NodeExplanation): string {
+export function renderExplanation({ node, channels, groups }: Explanation): string {
   const removable = groups
     .filter(({ state }) => state === 'removable')
     .reduce((total, group) => total + group.channels.length, 0);
@@ -70,7 +71,7 @@ export function renderExplanation({ node, channels, groups }: NodeExplanation): 
     const { length } = group.channels;
     const what = `${length === 1 ? 'channel' : 'channels'} ${formatRanges(group.channels)} (${formatInteger(length)} of ${formatInteger(channels)})`;
     const verb = group.state === 'removable' ? 'can go' : length === 1 ? 'stays' : 'stay';
-    const chain = chainText(group.chain);
+    const chain = chainText(group);
     return wrapText(`${what} ${verb}${chain === '' ? '' : `: ${chain}`}`, WIDTH, '  ');
   });
   return [`${node}: ${formatInteger(removable)} of ${formatPlural(channels, 'channel')} can go`, ...lines, ''].join(
@@ -78,13 +79,19 @@ export function renderExplanation({ node, channels, groups }: NodeExplanation): 
   );
 }
 
-/** `/layer1.0/Add (Add), needed by /layer1.1/conv1/Conv (Conv): its weights on them are not zero` */
-function chainText(chain: NodeExplanation['groups'][number]['chain']): string {
-  const last = chain.at(-1);
-  if (last === undefined) return '';
-  const path = chain.slice(0, -1).map(({ node, op }) => `${node} (${op})`);
-  const blocker = `${last.node} (${last.op}): ${last.reason}`;
-  return path.length === 0 ? blocker : `${path.join(' <- ')}, needed by ${blocker}`;
+/** `they depend on the input; /layer1.0/Add (Add), needed by /layer1.1/conv1/Conv (Conv): its weights on them are not zero` */
+function chainText({ chain, state }: WhyGroup): string {
+  const [first, ...others] = chain;
+  const last = others.at(-1);
+  if (first === undefined) return '';
+  if (last === undefined || state === 'removable') return chain.map(({ reason }) => reason).join('; ');
+  const path = others.slice(0, -1).map(stepText).join(' <- ');
+  const reason = last.reason.replace(/^needs them: /, '');
+  return `${first.reason}; ${path}${path === '' ? '' : ', '}needed by ${stepText(last)}: ${reason}`;
+}
+
+function stepText({ node, op }: WhyGroup['chain'][number]): string {
+  return op === '' ? node : `${node} (${op})`;
 }
 
 /** 3, 7, 9-12; cut after RANGES. */

@@ -3,6 +3,7 @@ import {
   formatBytes,
   formatDifference,
   formatInteger,
+  formatKept,
   formatMs,
   formatP,
   formatShapes,
@@ -41,15 +42,19 @@ export function escapeMarkdown(text: string): string {
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
-  const line = (cells: readonly string[]) => `| ${cells.map(escapeMarkdown).join(' | ')} |`;
-  return [line(head), `|${head.map((_, index) => (index === 0 ? ' --- |' : ' ---: |')).join('')}`, ...rows.map(line)];
+  const rule = head.map((_, index) => (index === 0 ? ' --- |' : ' ---: |')).join('');
+  return [tableLine(head), `|${rule}`, ...rows.map(tableLine)];
+}
+
+function tableLine(cells: readonly string[]): string {
+  return `| ${cells.map(escapeMarkdown).join(' | ')} |`;
 }
 
 function summarySection(report: CompileReport): string[] {
   const rows = summaryRows(report);
   const figures = rows.flatMap((row) => ('text' in row ? [] : [[row.label, row.masked, row.compiled, row.change]]));
   const texts = rows.flatMap((row) =>
-    'text' in row ? [`- ${escapeMarkdown(`${row.label} ${row.text}`.trim())}`] : [],
+    'text' in row ? [`- ${escapeMarkdown(row.label === '' ? row.text : `${row.label.trim()}: ${row.text}`)}`] : [],
   );
   return [...table(['', 'masked', 'compiled', 'change'], figures), '', ...texts];
 }
@@ -101,10 +106,6 @@ export function benchmarkSection(benchmark: Benchmark): string[] {
 
 function layersSection({ layers }: CompileReport): string[] {
   if (layers.length === 0) return [];
-  const channels = (before: number, kept: number | undefined) =>
-    kept === before
-      ? formatInteger(before)
-      : `${formatInteger(before)} -> ${kept === undefined ? 'gone' : formatInteger(kept)}`;
   return [
     '## Layers',
     '',
@@ -113,8 +114,8 @@ function layersSection({ layers }: CompileReport): string[] {
       layers.map((layer) => [
         layer.node,
         layer.opType,
-        channels(layer.inputChannels, layer.keptInputChannels),
-        channels(layer.outputChannels, layer.keptOutputChannels),
+        formatKept(layer.inputChannels, layer.keptInputChannels),
+        formatKept(layer.outputChannels, layer.keptOutputChannels),
         formatShare(layer.sparsity),
       ]),
     ),

@@ -82,6 +82,12 @@ export function formatShape(shape: readonly number[]): string {
   return shape.length === 0 ? 'scalar' : shape.join('x');
 }
 
+/** `64`, `64 → 32`, `64 → gone` */
+export function formatKept(before: number, kept: number | undefined): string {
+  if (kept === before) return formatInteger(before);
+  return `${formatInteger(before)} → ${kept === undefined ? 'gone' : formatInteger(kept)}`;
+}
+
 /** `1 thread`, `4 threads`, `no layers`. */
 export function formatPlural(count: number, one: string, many = `${one}s`): string {
   return `${count === 0 ? 'no' : formatInteger(count)} ${count === 1 ? one : many}`;

@@ -45,18 +45,12 @@ const LONGEST_LABEL = 37;
 
 export function summaryRows(report: CompileReport): SummaryRow[] {
   const { before, after } = report;
-  const changed = (label: string, format: (value: number) => string, from: number, to: number): FiguresRow => ({
-    label,
-    masked: format(from),
-    compiled: format(to),
-    change: formatChange(from, to),
-  });
   return [
-    changed('parameters', formatCount, before.parameters, after.parameters),
+    changedRow('parameters', formatCount, before.parameters, after.parameters),
     before.macs === undefined || after.macs === undefined
       ? { label: 'MACs', text: 'unknown: the shapes are not fixed (--shape fixes them)' }
-      : changed(macsLabel(report), formatCount, before.macs, after.macs),
-    changed('file size', formatBytes, before.sizeBytes, after.sizeBytes),
+      : changedRow(macsLabel(report), formatCount, before.macs, after.macs),
+    changedRow('file size', formatBytes, before.sizeBytes, after.sizeBytes),
     {
       label: 'channels',
       masked: formatInteger(before.channels),
@@ -69,6 +63,10 @@ export function summaryRows(report: CompileReport): SummaryRow[] {
       text: report.verification === undefined ? 'not checked' : verificationText(report.verification),
     },
   ];
+}
+
+function changedRow(label: string, format: (value: number) => string, from: number, to: number): FiguresRow {
+  return { label, masked: format(from), compiled: format(to), change: formatChange(from, to) };
 }
 
 function macsLabel({ macsShape }: CompileReport): string {

@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest';
 import { contenderNames } from '../../src/cli/commands/bench.js';
-import { nearestNames, nearestPaths } from '../../src/cli/nearest.js';
-import { PruneCompileError } from '../../src/errors.js';
+import { nearestNames } from '../../src/cli/nearest.js';
 import { BENCHMARK, DIFFERENT, REPORT, VERIFICATION } from '../report/sample.js';
 import { run } from './harness.js';
 
@@ -41,25 +40,6 @@ test('why', async () => {
     model: 'a.onnx',
     ...explanation,
   });
-});
-
-test('why: an unknown node, and the nearest', async () => {
-  const engine = {
-    explainNode: () => Promise.reject(new PruneCompileError('E-NODE-UNKNOWN', { what: 'unknown' })),
-    nodeLabels: () => Promise.resolve(['/layer1/conv1/Conv', '/layer1/conv2/Conv', '/fc/Gemm']),
-  };
-  expect(await run(['why', 'a.onnx', '/layer1/conv1/Cnov'], { engine })).toEqual({
-    code: 2,
-    stdout: '',
-    stderr: [
-      'prune-compile: a.onnx has no node /layer1/conv1/Cnov    [E-NODE-UNKNOWN]',
-      '  nearest   /layer1/conv1/Conv',
-      '            /layer1/conv2/Conv',
-      '  try       prune-compile why a.onnx /layer1/conv1/Conv',
-      '',
-    ].join('\n'),
-  });
-  expect((await run(['why', 'a.onnx', 'zzz'], { engine })).stderr).toContain('try   prune-compile inspect a.onnx');
 });
 
 test('verify: 0 when equal, 1 when not', async () => {
@@ -122,5 +102,4 @@ test('contenders are told apart', () => {
 test('nearest names', () => {
   expect(nearestNames('inpsect', ['inspect', 'bench', 'why'])).toEqual(['inspect']);
   expect(nearestNames('xyz', ['inspect', 'bench', 'why'])).toEqual([]);
-  expect(nearestPaths('conv1', ['/layer1/conv1/Conv', '/conv1', '/fc'])).toEqual(['/conv1', '/layer1/conv1/Conv']);
 });

@@ -2,8 +2,9 @@ import { existsSync, linkSync, readdirSync, readFileSync, symlinkSync, writeFile
 import { expect, test } from 'vitest';
 import { Interruption } from '../../src/cli/io.js';
 import { PruneCompileError } from '../../src/errors.js';
+import type { Verification } from '../../src/report/types.js';
 import { TOOL } from '../../src/version.js';
-import { BENCHMARK, DIFFERENT, REPORT, VERIFICATION } from '../report/sample.js';
+import { BENCHMARK, DIFFERENT, REPORT } from '../report/sample.js';
 import { COMPILED_BYTES, fakeEngine, modelFolder, run, withoutTimes } from './harness.js';
 
 const differing = { verifyModels: () => Promise.resolve(DIFFERENT) };
@@ -163,9 +164,10 @@ test('the input is never the output, by whatever name', async () => {
 });
 
 test('a missing input is said before a missing folder of the output', async () => {
-  const compileModel = () =>
-    Promise.reject(new PruneCompileError('E-INPUT-MISSING', { what: 'there is no file none/a.onnx' }));
-  expect((await run(['none/a.onnx'], { engine: { compileModel } })).stderr).toContain('[E-INPUT-MISSING]');
+  const missing = new PruneCompileError('E-INPUT-MISSING', { what: 'there is no file none/a.onnx' });
+  expect((await run(['none/a.onnx'], { engine: { compileModel: () => Promise.reject(missing) } })).stderr).toContain(
+    '[E-INPUT-MISSING]',
+  );
 });
 
 test('external data of the input is not replaced either', async () => {
@@ -228,16 +230,16 @@ test('report files of every format', async () => {
   const files = ['r.html', 'r.json', 'r.md'].map(at);
   await run([model, ...files.flatMap((file) => ['--report', file])]);
   expect(files.map((file) => readFileSync(file, 'utf8').slice(0, 2))).toEqual(['<!', '{\n', '# ']);
-  expect(
-    (JSON.parse(readFileSync(at('r.json'), 'utf8')) as { steps: { step: string }[] }).steps.map(({ step }) => step),
-  ).toEqual(['load', 'write', 'verify']);
+  expect(JSON.parse(readFileSync(at('r.json'), 'utf8'))).toMatchObject({
+    steps: [{ step: 'load' }, { step: 'write' }, { step: 'verify' }],
+  });
 });
 
 test('Ctrl-C: 130, nothing said, nothing left', async () => {
   const { folder, model } = modelFolder();
   const controller = new AbortController();
   const verifyModels = (_: unknown, __: unknown, options?: { signal?: AbortSignal | undefined }) =>
-    new Promise<typeof VERIFICATION>((_resolve, reject) => {
+    new Promise<Verification>((_resolve, reject) => {
       options?.signal?.addEventListener('abort', () => reject(controller.signal.reason));
       controller.abort(new Interruption('SIGINT'));
     });

@@ -70,7 +70,6 @@ export function fakeEngine(parts: Partial<Engine> = {}): Engine {
     benchModels: () => Promise.resolve(BENCHMARK),
     denseModel: () => Promise.resolve(Buffer.from('dense')),
     checkProviders: () => Promise.resolve(),
-    nodeLabels: () => Promise.resolve([]),
     ...parts,
   };
 }

@@ -20,10 +20,10 @@ test.each([['--help'], ...COMMAND_NAMES.map((name) => [name, '--help'])])(
 test('the help of a command lists its options and no others', async () => {
   for (const command of COMMAND_NAMES) {
     const { stdout } = await run([command, '-h']);
-    for (const key of OPTION_KEYS) {
-      const has = SPECS[key].commands.some((name) => name === command);
-      expect(new RegExp(`^ {2}(?:-\\w,| {3}) ${shownFlag(key)}( |$)`, 'm').test(stdout), `${command} ${key}`).toBe(has);
-    }
+    const listed = OPTION_KEYS.filter((key) =>
+      new RegExp(`^ {2}(?:-\\w,| {3}) ${shownFlag(key)}( |$)`, 'm').test(stdout),
+    );
+    expect(listed).toEqual(OPTION_KEYS.filter((key) => SPECS[key].commands.some((name) => name === command)));
   }
 });
 
@@ -34,7 +34,7 @@ test('every example of the help is a command line that is understood', async () 
       const { stderr } = await run(line.replace(/ >.*/, '').split(' '), {
         engine: { compileModel: () => Promise.reject(new Error('stop')) },
       });
-      expect(stderr, line).not.toContain('E-USAGE');
+      expect(`${line}: ${stderr}`).not.toContain('E-USAGE');
     }
   }
 });

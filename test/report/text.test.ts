@@ -165,8 +165,9 @@ test('why: channels, the way to what needs them, and its reason', () => {
         channels: [3, 7, 9],
         state: 'kept',
         chain: [
+          { node: '/conv1', op: 'Conv', reason: 'they depend on the input' },
           { node: '/Add', op: 'Add', reason: 'passes them on' },
-          { node: '/conv2', op: 'Conv', reason: 'its weights on them are not zero' },
+          { node: '/conv2', op: 'Conv', reason: 'needs them: its weights on them are not zero' },
         ],
       },
     ],
@@ -174,8 +175,8 @@ test('why: channels, the way to what needs them, and its reason', () => {
   expect(lines(text)).toEqual([
     '/conv1: 2 of 64 channels can go',
     'channels 0, 1 (2 of 64) can go',
-    'channels 3, 7, 9 (3 of 64) stay: /Add (Add), needed by /conv2 (Conv): its',
-    '  weights on them are not zero',
+    'channels 3, 7, 9 (3 of 64) stay: they depend on the input; /Add (Add), needed by',
+    '  /conv2 (Conv): its weights on them are not zero',
     '',
   ]);
 });

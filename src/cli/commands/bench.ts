@@ -30,11 +30,14 @@ export async function benchCommand(context: Context): Promise<void> {
 
 /** File names where they tell the models apart, else paths, else paths with a number. */
 export function contenderNames(models: readonly string[]): string[] {
-  const distinct = (names: readonly string[]) => new Set(names).size === names.length;
   const short = models.map((model) => basename(nameOf(model)));
-  if (distinct(short)) return short;
+  if (areDistinct(short)) return short;
   const paths = models.map(nameOf);
-  return distinct(paths) ? paths : paths.map((path, index) => `${path} #${index + 1}`);
+  return areDistinct(paths) ? paths : paths.map((path, index) => `${path} #${index + 1}`);
+}
+
+function areDistinct(names: readonly string[]): boolean {
+  return new Set(names).size === names.length;
 }
 
 /** Dense, masked and compiled: whether zeros alone, or their removal, made the difference. */

@@ -7,9 +7,9 @@ import { writeTo } from '../io.js';
 
 export async function inspectCommand({ engine, io, options, positionals }: Context): Promise<void> {
   const [model = ''] = positionals;
-  const { target, align, shape } = options;
+  const { target, align } = options;
   const source = await sourceOf(model, io);
-  const found = await engine.inspectModel(source, { ...present({ target, align, shapes: shape }), signal: io.signal });
+  const found = await engine.inspectModel(source, { ...present({ target, align }), signal: io.signal });
   const inspection = { ...found, model: nameOf(model) };
   await writeTo(
     io.stdout,
