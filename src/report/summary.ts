@@ -11,6 +11,7 @@ import {
   formatP,
   formatPlural,
   formatShapes,
+  formatShare,
   formatSpeedup,
 } from './numbers.js';
 import type { Benchmark, CompileReport, Verification } from './types.js';
@@ -135,7 +136,9 @@ export function nothingToDoReason(report: CompileReport): string {
   const { zeros, parameters } = report.before;
   if (report.layers.length === 0) return 'the model has no layer with constant weights';
   if (zeros === 0) return 'no weight is zero: the model is not pruned, or its masks are not in it';
-  const share = `${((zeros / Math.max(parameters, 1)) * 100).toFixed(1)} % of the weights are zero`;
+  if (zeros / Math.max(parameters, 1) < 0.001)
+    return `only ${formatInteger(zeros)} of ${formatCount(parameters)} weights are zero: the model is not pruned, or its masks are not in it`;
+  const share = `${formatShare(zeros / Math.max(parameters, 1))} of the weights are zero`;
   return report.remarks.some(({ kind }) => kind === 'missed')
     ? `${share}, and what could go is needed (below)`
     : `${share}, but scattered: no whole channel is`;
