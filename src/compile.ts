@@ -66,6 +66,7 @@ export async function compileModel(source: string | Uint8Array, options: Compile
 
   const original = () => (typeof source === 'string' ? readFileSync(source) : source);
   const encode = () => (isUseful ? encodeModel(model, written) : original());
+  const layers = compareLayers(before.layers, after.layers);
   const report: CompileReport = {
     schema: REPORT_SCHEMA,
     tool: TOOL,
@@ -74,9 +75,9 @@ export async function compileModel(source: string | Uint8Array, options: Compile
     options: plainOptions(options),
     changed: isUseful,
     before: { ...before.figures, sizeBytes: model.sizeBytes },
-    after: { ...after.figures, sizeBytes: model.sizeBytes },
+    after: { ...after.figures, channels: keptChannels(layers), sizeBytes: model.sizeBytes },
     macsShape: {},
-    layers: compareLayers(before.layers, after.layers),
+    layers,
     remarks: isUseful ? remarks : remarks.filter(({ kind }) => kind === 'missed'),
     edits: isUseful ? editor.history : [],
     steps,
@@ -97,6 +98,11 @@ export async function compileModel(source: string | Uint8Array, options: Compile
 function isImprovement({ kind, pass, message }: Remark): boolean {
   if (kind !== 'applied') return false;
   return pass === 'remove-channels' || pass === 'remove-constant-branches' || message.startsWith('multiplied');
+}
+
+/** Channels of the input's layers; convolutions that the compiler added are not counted. */
+function keptChannels(layers: CompileReport['layers']): number {
+  return layers.reduce((total, { keptOutputChannels }) => total + (keptOutputChannels ?? 0), 0);
 }
 
 function plainOptions(options: CompileOptions): Record<string, unknown> {

@@ -1,6 +1,6 @@
 /** Counts of a model for the report: parameters, zeros, MACs, channels; and the check for NaN in weights. */
 import { PruneCompileError } from '../errors.js';
-import type { Node } from '../ir/graph.js';
+import type { Node, Value } from '../ir/graph.js';
 import { scanTensor } from '../ir/scan.js';
 import { isFloating, product, type Tensor } from '../ir/tensor.js';
 import type { Dim } from '../ir/graph.js';
@@ -27,24 +27,32 @@ export interface Counts {
 /** Throws E-MODEL-NAN when a weight is not a number: nothing could be proved about such a model. */
 export function countModel(knowledge: Knowledge): Counts {
   const { graph, constants } = knowledge;
-  const tensors = new Map<Tensor, { zeros: number }>();
+  const tensors = new Map<Tensor, { zeros: number; stored: number }>();
   for (const node of graph.nodes) {
     if (node.outputs.every((value) => constants.has(value))) continue;
     for (const value of node.inputs) {
       const tensor = constants.tensor(value);
       if (tensor === undefined || value === undefined || tensors.has(tensor) || !isFloating(tensor.dataType)) continue;
-      tensors.set(tensor, { zeros: countZeros(tensor, value.name, node) });
+      tensors.set(tensor, { zeros: countZeros(tensor, value.name, node), stored: storedSize(value, constants) });
     }
   }
   let parameters = 0;
   let zeros = 0;
   for (const [tensor, counted] of tensors) {
-    parameters += tensor.size;
-    zeros += counted.zeros;
+    // A masked weight counts once; a map that a few numbers are blown up to counts as those.
+    parameters += Math.min(tensor.size, counted.stored);
+    zeros += Math.min(counted.zeros, counted.stored);
   }
   const layers = graph.nodes.flatMap((node) => layerOf(node, knowledge, tensors) ?? []);
   const channels = layers.reduce((total, { outputChannels }) => total + outputChannels, 0);
   return { figures: { parameters, zeros, macs: countMacs(knowledge), channels, nodes: graph.nodes.length }, layers };
+}
+
+/** Elements of all stored constants that the value is computed from. */
+function storedSize(value: Value, constants: Knowledge['constants']): number {
+  const { producer, initializer } = value;
+  if (initializer !== undefined || producer === undefined || producer.opType === 'Constant') return constants.tensor(value)?.size ?? 0;
+  return producer.inputs.reduce((total, input) => total + (input === undefined ? 0 : storedSize(input, constants)), 0);
 }
 
 function countZeros(tensor: Tensor, name: string, node: Node): number {
