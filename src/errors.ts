@@ -14,6 +14,7 @@ const CATALOGUE = {
   'E-MODEL-OPSET': EXIT.usage,
   'E-MODEL-RUNTIME': EXIT.usage,
   'E-MODEL-NAN': EXIT.usage,
+  'E-MODEL-TOO-LARGE': EXIT.usage,
   'E-EXTERNAL-MISSING': EXIT.usage,
   'E-EXTERNAL-PATH': EXIT.usage,
   'E-EXTERNAL-RANGE': EXIT.usage,

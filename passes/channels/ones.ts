@@ -1,54 +1,127 @@
-/** Tensors of ones with the height and width of a convolution's input: the input of a ones convolution. */
+/**
+ * Tensors of ones with the height and width of a convolution's input: what a ones convolution reads.
+ *
+ * Where the size is static they are still made at run time, from one element of a model input (a number is never
+ * greater than itself, NaN included). Were they constants, ONNX Runtime would fold the ones convolution into a stored
+ * map; adding a stored map takes the data out of the blocked layout, so that two reorders, an Add and a Relu run on
+ * their own. A computed convolution of provably the same shape is summed inside the reader's kernel instead.
+ */
 import type { NodeSite } from '../../src/analysis/facts.js';
-import type { Editor } from '../../src/ir/editor.js';
-import type { Value } from '../../src/ir/graph.js';
-import { INT64, Tensor } from '../../src/ir/tensor.js';
+import type { Editor, NodeSpec } from '../../src/ir/editor.js';
+import type { Dim, Node, Value } from '../../src/ir/graph.js';
+import { INT64, product, Tensor } from '../../src/ir/tensor.js';
 
 /** Names of everything made here begin so; the ones are shared by all readers of the same size. */
 const PREFIX = 'prune_compile';
 
-/** [1, 1, spatial…] of ones: a constant for static sizes, else made from the shape of the input at run time. */
-export function onesLike(editor: Editor, { node, site }: NodeSite, dims: readonly number[] | undefined, dataType: number): Value {
+const AXIS_0 = { axis: { kind: 'int', value: 0 } } as const;
+
+/** [1 or the batch, 1, spatial…] of ones for the reader `at`. `dims`: its spatial extents where they are static. */
+export function onesLike(editor: Editor, at: NodeSite, dims: readonly number[] | undefined, dataType: number): Value {
+  const batch = at.site.inDims(0)?.[0] ?? '';
+  if (dims === undefined) return sizedAtRunTime(editor, at, dataType);
+  const source = modelInput(editor, batch);
+  const shape: Dim[] = [source === undefined ? 1 : batch, 1, ...dims];
+  const name = `${PREFIX}/ones_${dataType}_${shape.join('x')}`;
+  const present = editor.graph.values.get(name);
+  if (present !== undefined) return present;
+  if (source === undefined) {
+    const ones = new Float64Array(product(dims)).fill(1);
+    return editor.addInitializer(name, Tensor.fromNumbers(dataType, [1, 1, ...dims], ones));
+  }
+  const make = atStart(editor);
+  const one = runtimeOne(editor, source, batch, dataType, make);
+  const target = typeof batch === 'number' ? integers(editor, [batch, 1, ...dims]) : shapeWithBatch(editor, source, dims, make);
+  return make({ opType: 'Expand', inputs: [one, target], name, declared: { dataType, dims: shape } });
+}
+
+/**
+ * The model input whose leading extent is the batch, so that the ones can be given the very shape of the data. None
+ * where the batch has no name, or where the opset (Expand-8, Greater-9 for all floats) cannot make ones at run time.
+ */
+function modelInput({ graph }: Editor, batch: Dim): Value | undefined {
+  if (graph.opset < 9 || batch === '') return undefined;
+  // Only what a convolution reads is surely of a floating-point type and not empty.
+  return graph.inputs.find((value) => value.initializer === undefined && value.uses.some(({ node }) => node.opType === 'Conv'));
+}
+
+type Make = (spec: Pick<NodeSpec, 'opType' | 'inputs' | 'attributes' | 'declared'> & { name: string }) => Value;
+
+/** Adds nodes one behind the other at the start of the graph: they depend on model inputs and constants alone. */
+function atStart(editor: Editor): Make {
+  const { nodes, inputs } = editor.graph;
+  const anchor = nodes.find((node) => !node.name.startsWith(PREFIX) && inputs.length > 0);
+  return (spec) => addNode(editor, spec, anchor);
+}
+
+function addNode(editor: Editor, { name, ...spec }: Parameters<Make>[0], anchor: Node | undefined): Value {
+  const node = editor.addNode({ ...spec, name: editor.graph.freshName(name), outputs: [name] }, anchor);
+  const [value] = node.outputs;
+  if (value === undefined) throw new Error(`${spec.opType} has one output`);
+  return value;
+}
+
+/** [1] holding 1: from the batch where it is symbolic (an empty one too), else from an element of the input. */
+function runtimeOne(editor: Editor, source: Value, batch: Dim, dataType: number, make: Make): Value {
+  const name = `${PREFIX}/one_${dataType}`;
+  const present = editor.graph.values.get(name);
+  if (present !== undefined) return present;
+  const cast = { to: { kind: 'int', value: dataType } } as const;
+  if (typeof batch === 'string') {
+    const size = batchOf(editor, source, make);
+    const always = make({ opType: 'Equal', inputs: [size, size], name: `${PREFIX}/always` });
+    return make({ opType: 'Cast', inputs: [always], name, attributes: cast });
+  }
+  const flat = make({ opType: 'Reshape', inputs: [source, integers(editor, [-1])], name: `${PREFIX}/flat` });
+  const element = make({ opType: 'Gather', inputs: [flat, integers(editor, [0])], name: `${PREFIX}/element`, attributes: AXIS_0 });
+  const never = make({ opType: 'Greater', inputs: [element, element], name: `${PREFIX}/never` });
+  const always = make({ opType: 'Not', inputs: [never], name: `${PREFIX}/always` });
+  return make({ opType: 'Cast', inputs: [always], name, attributes: cast });
+}
+
+/** [batch] as INT64, read from the model input. */
+function batchOf(editor: Editor, source: Value, make: Make): Value {
+  const name = `${PREFIX}/batch`;
+  const present = editor.graph.values.get(name);
+  if (present !== undefined) return present;
+  const whole = make({ opType: 'Shape', inputs: [source], name: `${PREFIX}/input_shape` });
+  return make({ opType: 'Gather', inputs: [whole, integers(editor, [0])], name, attributes: AXIS_0 });
+}
+
+/** [batch, 1, spatial…] as INT64. */
+function shapeWithBatch(editor: Editor, source: Value, dims: readonly number[], make: Make): Value {
+  const inputs = [batchOf(editor, source, make), integers(editor, [1, ...dims])];
+  return make({ opType: 'Concat', inputs, name: `${PREFIX}/shape_${dims.join('x')}`, attributes: AXIS_0 });
+}
+
+/** [1, 1, spatial…] for sizes that only the run knows, from the shape of the reader's own input. */
+function sizedAtRunTime(editor: Editor, { node, site }: NodeSite, dataType: number): Value {
+  const { graph } = editor;
   const [data] = node.inputs;
   if (data === undefined) throw new Error(`${node.label} has no input`);
-  const one = (shape: readonly number[], count: number) => Tensor.fromNumbers(dataType, shape, new Float64Array(count).fill(1));
-  if (dims !== undefined) {
-    const name = `${PREFIX}/ones_${dataType}_${dims.join('x')}`;
-    const size = dims.reduce((total, dim) => total * dim, 1);
-    return editor.graph.values.get(name) ?? editor.addInitializer(name, one([1, 1, ...dims], size));
-  }
   const name = `${PREFIX}/ones_${dataType}_like_${data.name}`;
-  const present = editor.graph.values.get(name);
-  // An earlier reader of the same input may have made it, and comes first in the graph.
-  if (present?.producer !== undefined && editor.graph.nodes.indexOf(present.producer) < editor.graph.nodes.indexOf(node)) return present;
-  const rank = site.inDims(0)?.length ?? 4;
-  const spatial = spatialShape(editor, data, node, rank);
-  const make = (opType: string, inputs: readonly Value[], output: string, attributes: Parameters<Editor['addNode']>[0]['attributes'] = {}) => {
-    const [value] = editor.addNode({ opType, name: editor.graph.freshName(output), inputs, outputs: [output], attributes }, node).outputs;
-    if (value === undefined) throw new Error(`${opType} has one output`);
-    return value;
-  };
-  const leading = integers(editor, `${PREFIX}/1x1`, [1, 1]);
-  const shape = make('Concat', [leading, spatial], `${name}_shape`, { axis: { kind: 'int', value: 0 } });
-  return make('ConstantOfShape', [shape], name, { value: { kind: 'tensor', value: one([1], 1) } });
+  const present = graph.values.get(name);
+  if (present?.producer !== undefined && graph.nodes.indexOf(present.producer) < graph.nodes.indexOf(node)) return present;
+  const make: Make = (spec) => addNode(editor, spec, node);
+  const spatial = spatialShape(editor, data, site.inDims(0)?.length ?? 4, make);
+  const shape = make({ opType: 'Concat', inputs: [integers(editor, [1, 1]), spatial], name: `${name}_shape`, attributes: AXIS_0 });
+  const value = { kind: 'tensor', value: Tensor.fromNumbers(dataType, [1], [1]) } as const;
+  return make({ opType: 'ConstantOfShape', inputs: [shape], name, attributes: { value } });
 }
 
 /** The spatial part of the shape of `data`, as INT64. */
-function spatialShape(editor: Editor, data: Value, anchor: NodeSite['node'], rank: number): Value {
+function spatialShape(editor: Editor, data: Value, rank: number, make: Make): Value {
   const { opset } = editor.graph;
-  const output = `${PREFIX}/size_of_${data.name}`;
-  const node = (opType: string, inputs: readonly Value[], name: string, attributes = {}) => {
-    const [value] = editor.addNode({ opType, name: editor.graph.freshName(name), inputs, outputs: [name], attributes }, anchor).outputs;
-    if (value === undefined) throw new Error(`${opType} has one output`);
-    return value;
-  };
+  const name = `${PREFIX}/size_of_${data.name}`;
   // Shape has a start from opset 15 on; Slice takes its bounds as inputs from opset 10 on.
-  if (opset >= 15) return node('Shape', [data], output, { start: { kind: 'int', value: 2 } });
-  const whole = node('Shape', [data], `${output}_whole`);
-  if (opset >= 10) return node('Slice', [whole, integers(editor, `${PREFIX}/2`, [2]), integers(editor, `${PREFIX}/rank_${rank}`, [rank])], output);
-  return node('Slice', [whole], output, { starts: { kind: 'ints', value: [2] }, ends: { kind: 'ints', value: [rank] } });
+  if (opset >= 15) return make({ opType: 'Shape', inputs: [data], name, attributes: { start: { kind: 'int', value: 2 } } });
+  const whole = make({ opType: 'Shape', inputs: [data], name: `${name}_whole` });
+  if (opset >= 10) return make({ opType: 'Slice', inputs: [whole, integers(editor, [2]), integers(editor, [rank])], name });
+  const attributes = { starts: { kind: 'ints', value: [2] }, ends: { kind: 'ints', value: [rank] } } as const;
+  return make({ opType: 'Slice', inputs: [whole], name, attributes });
 }
 
-function integers(editor: Editor, name: string, values: readonly number[]): Value {
+function integers(editor: Editor, values: readonly number[]): Value {
+  const name = `${PREFIX}/${values.join('x')}`;
   return editor.graph.values.get(name) ?? editor.addInitializer(name, Tensor.fromNumbers(INT64, [values.length], values));
 }

@@ -15,6 +15,8 @@ export interface NodeSpec {
   /** Names wished for the outputs; made fresh. */
   outputs: readonly string[];
   attributes?: Readonly<Record<string, AttributeValue>>;
+  /** Type of the first output, to be written down in value_info. */
+  declared?: NonNullable<Value['declared']>;
 }
 
 /** Thrown inside a transaction to give it up without an error: the edits are rolled back. */
@@ -133,9 +135,10 @@ export class Editor {
   addNode(spec: NodeSpec, anchor?: Node): Node {
     const node = new Node(spec.opType, spec.domain ?? '', spec.name);
     for (const [name, value] of Object.entries(spec.attributes ?? {})) node.attributes.set(name, value);
-    const outputs = spec.outputs.map((wish) => {
+    const outputs = spec.outputs.map((wish, index) => {
       const value = new Value(this.graph.freshName(wish));
       value.producer = node;
+      if (index === 0) value.declared = spec.declared;
       return value;
     });
     const { nodes, values } = this.graph;

@@ -38,6 +38,8 @@ export class Value {
   isGraphOutput = false;
   /** A constant the compiler does not look into: sparse, string or 4-bit initializers. */
   isOpaqueConstant = false;
+  /** Type of a value that the compiler added, for value_info: runtimes fuse only what they can see to be equal. */
+  declared: { readonly dataType: number; readonly dims: readonly Dim[] } | undefined = undefined;
   /** Set for initializers (also those that are listed among the graph inputs). */
   initializer: Tensor | undefined = undefined;
   /** What the codec read for this initializer, written again as it is while `initializer` is unchanged. */

@@ -19,30 +19,43 @@ export class ExternalData {
     this.#folder = modelPath === undefined ? undefined : dirname(resolve(modelPath));
   }
 
-  /** Checks that the range exists and lies inside the model's folder, without reading it. */
+  /** Paths of the data files that tensors were found in. */
+  files(): string[] {
+    return [...this.#sizes.keys()];
+  }
+
+  /** Checks that the range exists and lies inside the model's folder, without reading it. `length`: what dims and type need. */
   locate(tensor: TensorProto, length: number): DataRange {
     const entries = new Map((tensor.externalData ?? []).map(({ key, value }) => [key, value ?? '']));
     const location = entries.get('location') ?? '';
     const path = this.#resolve(tensor, location);
-    const offset = Number(entries.get('offset') ?? 0);
-    const stated = Number(entries.get('length') ?? length);
     const size = this.#size(tensor, path, location);
-    if (!Number.isSafeInteger(offset) || offset < 0 || stated !== length || offset + length > size) {
-      throw new PruneCompileError('E-EXTERNAL-RANGE', {
-        what: `tensor ${tensor.name} does not fit its external data file ${location}`,
+    const misfit = (why: string, advice: string) =>
+      new PruneCompileError('E-EXTERNAL-RANGE', {
+        what: `tensor ${label(tensor)} does not fit its external data file ${location}`,
         facts: [
-          ['why', `it needs bytes ${offset} to ${offset + length} (length entry: ${stated}) of a file of ${size} bytes`],
-          ['try', 'copy the data file again, complete, beside the model'],
+          ['why', why],
+          ['try', advice],
         ],
       });
+    const again = 'export the model again: its description of the data file is wrong';
+    const offset = Number(entries.get('offset') ?? 0);
+    if (!Number.isSafeInteger(offset) || offset < 0) throw misfit(`its offset is "${entries.get('offset')}"`, again);
+    const stated = entries.get('length');
+    if (stated !== undefined && Number(stated) !== length)
+      throw misfit(`its shape needs ${length} bytes, its length entry says "${stated}"`, again);
+    if (offset + length > size) {
+      const why = `it needs bytes ${offset} to ${offset + length}, and the file has ${size}`;
+      throw misfit(why, 'copy the data file again, complete, beside the model');
     }
     return { path, offset, length };
   }
 
   read({ path, offset, length }: DataRange): Uint8Array {
     const bytes = new Uint8Array(length);
-    const file = openSync(path, 'r');
+    let file: number | undefined;
     try {
+      file = openSync(path, 'r');
       let done = 0;
       while (done < length) {
         const count = readSync(file, bytes, done, Math.min(length - done, 2 ** 30), offset + done);
@@ -50,9 +63,16 @@ export class ExternalData {
         done += count;
       }
     } catch (error) {
-      throw new PruneCompileError('E-EXTERNAL-RANGE', { what: `cannot read ${path}: ${messageOf(error)}`, cause: error });
+      throw new PruneCompileError('E-EXTERNAL-RANGE', {
+        what: `cannot read ${path}`,
+        facts: [
+          ['why', messageOf(error)],
+          ['try', 'leave the data file where it is, unchanged, until the model is written'],
+        ],
+        cause: error,
+      });
     } finally {
-      closeSync(file);
+      if (file !== undefined) closeSync(file);
     }
     return bytes;
   }
@@ -60,8 +80,11 @@ export class ExternalData {
   #resolve(tensor: TensorProto, location: string): string {
     if (this.#folder === undefined) {
       throw new PruneCompileError('E-EXTERNAL-MISSING', {
-        what: `tensor ${tensor.name} is external data (${location}), but the model was given as bytes`,
-        facts: [['try', 'give the path of the model file instead']],
+        what: `tensor ${label(tensor)} is in the file ${location}, but the model was given as bytes`,
+        facts: [
+          ['why', 'bytes have no folder to look for that file in'],
+          ['try', 'give the path of the model file instead'],
+        ],
       });
     }
     const path = resolve(this.#folder, location);
@@ -73,7 +96,7 @@ export class ExternalData {
       location === '' || isAbsolute(location) || outside(this.#folder, path) || this.#linksOutside(path, outside);
     if (escapes) {
       throw new PruneCompileError('E-EXTERNAL-PATH', {
-        what: `tensor ${tensor.name} wants external data from outside the model's folder: "${location}"`,
+        what: `tensor ${label(tensor)} wants external data from outside the model's folder: "${location}"`,
         facts: [
           ['why', 'a model may only read files beside it; anything else could leak or clobber your files'],
           ['try', 'move the data file beside the model and export again'],
@@ -102,7 +125,7 @@ export class ExternalData {
         throw new PruneCompileError('E-EXTERNAL-MISSING', {
           what: `the external data file ${location} is missing`,
           facts: [
-            ['where', `tensor ${tensor.name} wants it at ${path}`],
+            ['where', `tensor ${label(tensor)} wants it at ${path}`],
             ['try', 'copy the file beside the model; the two belong together'],
           ],
           cause: error,
@@ -112,4 +135,8 @@ export class ExternalData {
     }
     return size;
   }
+}
+
+function label(tensor: TensorProto): string {
+  return tensor.name ?? '(without a name)';
 }

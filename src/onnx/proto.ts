@@ -2,8 +2,11 @@
 import type Long from 'long';
 import onnxProto from 'onnx-proto';
 
-export const DataType = onnxProto.onnx.TensorProto.DataType;
-export const AttributeType = onnxProto.onnx.AttributeProto.AttributeType;
+type Numbers<Enum> = Readonly<Record<keyof Enum, number>>;
+
+export const DataType: Numbers<typeof onnxProto.onnx.TensorProto.DataType> = onnxProto.onnx.TensorProto.DataType;
+export const AttributeType: Numbers<typeof onnxProto.onnx.AttributeProto.AttributeType> =
+  onnxProto.onnx.AttributeProto.AttributeType;
 
 /** An int64 as protobufjs gives it; numbers are accepted when writing. */
 export type Int64 = Long | number;
@@ -32,6 +35,7 @@ export interface TensorProto extends Message {
   rawData?: Uint8Array;
   externalData?: StringStringEntryProto[];
   dataLocation?: number;
+  metadataProps?: StringStringEntryProto[];
 }
 
 export interface DimensionProto extends Message {
@@ -99,6 +103,10 @@ export interface OperatorSetIdProto extends Message {
   version?: Int64;
 }
 
+export interface FunctionProto extends Message {
+  node?: NodeProto[];
+}
+
 export interface ModelProto extends Message {
   irVersion?: Int64;
   opsetImport?: OperatorSetIdProto[];
@@ -106,17 +114,10 @@ export interface ModelProto extends Message {
   producerVersion?: string;
   graph?: GraphProto;
   metadataProps?: StringStringEntryProto[];
-  functions?: Message[];
+  functions?: FunctionProto[];
 }
 
-/** Throws when the integer cannot be a JavaScript number exactly. */
-export function toNumber(value: Int64): number {
-  const result = Number(value);
-  if (!Number.isSafeInteger(result)) throw new RangeError(`integer ${String(value)} is out of range`);
-  return result;
-}
-
-/** As toNumber, but an open end such as INT64_MAX in a Slice becomes the nearest safe integer. */
+/** An open end such as INT64_MAX in a Slice becomes the nearest safe integer. */
 export function toClampedNumber(value: Int64 | bigint): number {
   return Math.max(Number.MIN_SAFE_INTEGER, Math.min(Number.MAX_SAFE_INTEGER, Number(value)));
 }

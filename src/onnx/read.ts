@@ -3,8 +3,18 @@ import { readFileSync, statSync } from 'node:fs';
 import protobuf from 'protobufjs';
 import { messageOf, PruneCompileError } from '../errors.js';
 import { type Attribute, Graph, Node } from '../ir/graph.js';
+import { verifyGraph } from '../ir/verifier.js';
+import { embedOddTensors } from './embed.js';
 import { ExternalData } from './external-data.js';
-import { type AttributeProto, AttributeType, type GraphProto, type ModelProto, type NodeProto, toClampedNumber } from './proto.js';
+import { describeLookalike } from './not-onnx.js';
+import {
+  type AttributeProto,
+  AttributeType,
+  type GraphProto,
+  type ModelProto,
+  type NodeProto,
+  toClampedNumber,
+} from './proto.js';
 import { ModelType } from './schema.js';
 import { isExternal, readTensor } from './tensors.js';
 
@@ -21,6 +31,8 @@ export interface Model {
   /** Whether any tensor was external data: then it is written so again. */
   readonly hasExternalData: boolean;
   readonly externalBytes: number;
+  /** Paths of the data files it reads from. */
+  readonly externalFiles: readonly string[];
 }
 
 /** Reads a model from a file or from bytes. Throws E-INPUT-…, E-MODEL-… and E-EXTERNAL-… errors. */
@@ -33,7 +45,9 @@ export function readModel(source: string | Uint8Array): Model {
   const graph = new Graph(opset);
   const external = new ExternalData(path);
   const counted = { bytes: 0 };
+  embedOddTensors(proto, external);
   buildGraph(graph, proto.graph ?? {}, external, counted);
+  checkGraph(graph, name);
   return {
     path,
     sizeBytes: bytes.length + counted.bytes,
@@ -41,6 +55,7 @@ export function readModel(source: string | Uint8Array): Model {
     proto,
     graph,
     hasExternalData: counted.bytes > 0,
+    externalFiles: external.files(),
   };
 }
 
@@ -59,16 +74,8 @@ function readInput(path: string): Uint8Array {
 }
 
 export function decodeModel(bytes: Uint8Array, name: string): ModelProto {
-  const notOnnx = (why: string, cause?: unknown) =>
-    new PruneCompileError('E-MODEL-NOT-ONNX', {
-      what: `${name} is not an ONNX model`,
-      facts: [
-        ['why', why],
-        ['try', 'a file written by torch.onnx.export, tf2onnx or another ONNX exporter'],
-      ],
-      cause,
-    });
-  if (bytes.length === 0) throw notOnnx('it is empty');
+  const lookalike = describeLookalike(bytes);
+  if (lookalike !== undefined) throw notOnnx(name, lookalike.is, lookalike.hint);
   let model: ModelProto;
   try {
     const reader = protobuf.Reader.create(bytes);
@@ -76,34 +83,83 @@ export function decodeModel(bytes: Uint8Array, name: string): ModelProto {
     model = ModelType.decode(reader) as unknown as ModelProto;
   } catch (error) {
     // ir_version comes first in what every exporter writes: bytes 08 NN (field 1, varint).
-    if (bytes[0] !== 0x08) throw notOnnx(`its bytes are not a protobuf message (${messageOf(error)})`, error);
-    throw new PruneCompileError('E-MODEL-TRUNCATED', {
-      what: `${name} is damaged or incomplete`,
-      facts: [
-        ['why', `it begins like an ONNX model but cannot be decoded: ${messageOf(error)}`],
-        ['try', 'copy or download the file again and compare its size'],
-      ],
-      cause: error,
-    });
+    if (bytes[0] !== 0x08)
+      throw notOnnx(name, `its bytes are not a protobuf message (${messageOf(error)})`, undefined, error);
+    const ends = error instanceof RangeError && error.message.startsWith('index out of range');
+    const why = ends ? `the file ends after ${bytes.length} bytes, in the middle of a field` : messageOf(error);
+    throw truncated(name, `it begins like an ONNX model, but ${ends ? why : `cannot be decoded: ${why}`}`, error);
   }
-  if (model.graph === undefined || model.opsetImport === undefined || model.opsetImport.length === 0)
-    throw notOnnx('it has no graph or names no operator set');
-  return model;
+  const { graph, opsetImport = [] } = model;
+  if (graph !== undefined && opsetImport.length > 0) return model;
+  // Exporters write the version first, then the graph, then the operator sets.
+  if (bytes[0] === 0x08 && model.irVersion !== undefined)
+    throw truncated(
+      name,
+      `it begins like an ONNX model, but its ${graph === undefined ? 'graph' : 'operator sets'} are missing`,
+    );
+  throw notOnnx(name, 'it has no graph or names no operator set');
+}
+
+function notOnnx(name: string, why: string, hint?: string, cause?: unknown): PruneCompileError {
+  return new PruneCompileError('E-MODEL-NOT-ONNX', {
+    what: `${name} is not an ONNX model`,
+    facts: [
+      ['why', why],
+      ['try', hint ?? 'a file written by torch.onnx.export, tf2onnx or another ONNX exporter'],
+    ],
+    cause,
+  });
+}
+
+function truncated(name: string, why: string, cause?: unknown): PruneCompileError {
+  return new PruneCompileError('E-MODEL-TRUNCATED', {
+    what: `${name} is damaged or incomplete`,
+    facts: [
+      ['why', why],
+      ['try', 'copy or download the file again and compare its size'],
+    ],
+    cause,
+  });
 }
 
 function checkOpset(proto: ModelProto, name: string): number {
   const entry = proto.opsetImport?.find(({ domain }) => domain === undefined || domain === '' || domain === 'ai.onnx');
-  const opset = Number(entry?.version ?? 0);
-  if (opset < OPSETS.oldest || opset > OPSETS.newest) {
+  if (entry === undefined) {
+    const domains = proto.opsetImport?.map(({ domain = '' }) => domain).join(', ') ?? '';
     throw new PruneCompileError('E-MODEL-OPSET', {
-      what: entry === undefined ? `${name} uses no operators of the ai.onnx domain` : `${name} uses opset ${opset}`,
+      what: `${name} uses no operators of the ai.onnx domain`,
       facts: [
-        ['why', `the operators of opsets ${OPSETS.oldest} to ${OPSETS.newest} are known; others may mean something else`],
-        ['try', 'export again with opset_version=17, or convert with onnx.version_converter'],
+        ['why', `only those can be pruned; its operator sets are ${domains}`],
+        ['try', 'the model as the training framework exported it, before a converter replaced its operators'],
       ],
     });
   }
-  return opset;
+  const opset = Number(entry.version ?? 0);
+  if (opset >= OPSETS.oldest && opset <= OPSETS.newest) return opset;
+  throw new PruneCompileError('E-MODEL-OPSET', {
+    what: `${name} uses opset ${opset}`,
+    facts: [
+      [
+        'why',
+        `the operators of opsets ${OPSETS.oldest} to ${OPSETS.newest} are known; in others they may mean something else`,
+      ],
+      ['try', 'export again with opset_version=17, or convert with onnx.version_converter'],
+    ],
+  });
+}
+
+/** What the file says must hold together before anybody edits it: later, a broken graph would look like our own bug. */
+function checkGraph(graph: Graph, name: string): void {
+  const problems = verifyGraph(graph);
+  if (problems.length === 0) return;
+  throw new PruneCompileError('E-MODEL-INVALID', {
+    what: `${name} is not a valid ONNX graph`,
+    facts: [
+      ...problems.slice(0, 3).map((problem) => ['why', problem] as const),
+      ...(problems.length > 3 ? [['and', `${problems.length - 3} more like these`] as const] : []),
+      ['try', 'python -c "import onnx; onnx.checker.check_model(\'model.onnx\')" and export the model again'],
+    ],
+  });
 }
 
 function buildGraph(graph: Graph, proto: GraphProto, external: ExternalData, counted: { bytes: number }): void {
@@ -208,4 +264,3 @@ function capturedNames(graph: GraphProto, reserved: Set<string>): Set<string> {
   for (const name of defined) reserved.add(name);
   return new Set([...read].filter((name) => name !== '' && !defined.has(name)));
 }
-

@@ -71,6 +71,7 @@ const MESSAGES: Readonly<Record<string, MessageSpec>> & Checked = {
     docString: '6 string',
     graph: '7 GraphProto',
     metadataProps: '14* StringStringEntryProto',
+    trainingInfo: '20* bytes',
     functions: '25* FunctionProto',
   },
   StringStringEntryProto: { key: '1 string', value: '2 string' },
@@ -90,6 +91,7 @@ const MESSAGES: Readonly<Record<string, MessageSpec>> & Checked = {
   TensorProto: {
     dims: '1* int64',
     dataType: '2 int32',
+    segment: '3 bytes',
     floatData: '4* bytes',
     int32Data: '5* bytes',
     stringData: '6* bytes',
@@ -106,7 +108,16 @@ const MESSAGES: Readonly<Record<string, MessageSpec>> & Checked = {
   SparseTensorProto: { values: '1 TensorProto', indices: '2 TensorProto', dims: '3* int64' },
   TensorShapeProto: { dim: '1* Dimension' },
   Dimension: { dimValue: '1 int64', dimParam: '2 string', denotation: '3 string' },
-  TypeProto: { tensorType: '1 TensorTypeProto', denotation: '6 string' },
+  // Types of values the compiler does not look into, as bytes.
+  TypeProto: {
+    tensorType: '1 TensorTypeProto',
+    sequenceType: '4 bytes',
+    mapType: '5 bytes',
+    denotation: '6 string',
+    opaqueType: '7 bytes',
+    sparseTensorType: '8 bytes',
+    optionalType: '9 bytes',
+  },
   TensorTypeProto: { elemType: '1 int32', shape: '2 TensorShapeProto' },
   OperatorSetIdProto: { domain: '1 string', version: '2 int64' },
   FunctionProto: {
@@ -140,7 +151,10 @@ const root = protobuf.Root.fromJSON({
     Object.entries(MESSAGES).map(([message, fields]) => [
       message,
       // proto2: fields know whether they were set (an attribute i = 0 is written), repeated numbers are unpacked.
-      { edition: 'proto2', fields: Object.fromEntries(Object.entries(fields).map(([name, spec]) => [name, field(spec)])) },
+      {
+        edition: 'proto2',
+        fields: Object.fromEntries(Object.entries(fields).map(([name, spec]) => [name, field(spec)])),
+      },
     ]),
   ),
 });

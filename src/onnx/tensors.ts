@@ -3,10 +3,10 @@ import protobuf from 'protobufjs';
 import { PruneCompileError } from '../errors.js';
 import { elementBytes, product, Tensor } from '../ir/tensor.js';
 import type { ExternalData } from './external-data.js';
-import { DataType, type TensorProto, toNumber } from './proto.js';
+import { DataType, type TensorProto } from './proto.js';
 
 /** TensorProto.DataLocation.EXTERNAL */
-const EXTERNAL = 1;
+export const EXTERNAL = 1;
 
 export function isExternal(proto: TensorProto): boolean {
   return proto.dataLocation === EXTERNAL;
@@ -17,20 +17,30 @@ export function readTensor(proto: TensorProto, external: ExternalData): Tensor |
   const dataType = proto.dataType ?? 0;
   const size = elementBytes(dataType);
   if (size === undefined) return undefined;
-  const dims = (proto.dims ?? []).map(toNumber);
+  const dims = readDims(proto);
   const length = product(dims) * size;
   if (isExternal(proto)) {
     const where = external.locate(proto, length);
     return new Tensor(dataType, dims, () => external.read(where));
   }
-  const load = proto.rawData === undefined ? () => typedBytes(proto, dataType, length) : constantly(plainView(proto.rawData));
-  if (proto.rawData !== undefined && proto.rawData.length !== length) throw wrongLength(proto, length, proto.rawData.length);
+  const load =
+    proto.rawData === undefined ? () => typedBytes(proto, dataType, length) : constantly(plainView(proto.rawData));
+  if (proto.rawData !== undefined && proto.rawData.length !== length)
+    throw wrongLength(proto, length, proto.rawData.length);
   return new Tensor(dataType, dims, load);
 }
 
 /** The same bytes without Buffer's ways: its subarray is slow and its slice does not copy. */
 function plainView({ buffer, byteOffset, byteLength }: Uint8Array): Uint8Array {
   return new Uint8Array(buffer, byteOffset, byteLength);
+}
+
+/** Extents as numbers; impossible ones are the model's fault. */
+export function readDims(proto: TensorProto): number[] {
+  const dims = (proto.dims ?? []).map(Number);
+  if (dims.every((dim) => Number.isSafeInteger(dim) && dim >= 0) && Number.isSafeInteger(product(dims) * 16))
+    return dims;
+  throw invalidTensor(proto, 'has impossible dims');
 }
 
 function constantly(bytes: Uint8Array): () => Uint8Array {
@@ -44,7 +54,12 @@ export function writeTensor(name: string, tensor: Tensor): TensorProto {
 
 /** The bytes of float_data, int32_data, int64_data, double_data or uint64_data as raw_data would have them. */
 function typedBytes(proto: TensorProto, dataType: number, length: number): Uint8Array {
-  const bytes = fixedWidthBytes(proto, dataType) ?? varintBytes(proto, dataType);
+  let bytes: Uint8Array;
+  try {
+    bytes = fixedWidthBytes(proto, dataType) ?? varintBytes(proto, dataType);
+  } catch (error) {
+    throw invalidTensor(proto, 'has damaged data', error);
+  }
   if (bytes.length !== length) throw wrongLength(proto, length, bytes.length);
   return bytes;
 }
@@ -67,7 +82,9 @@ function varintBytes(proto: TensorProto, dataType: number): Uint8Array {
       : new Uint8Array(BigInt64Array.from(values).buffer);
   }
   // int32_data also holds the narrower types, float16 and bfloat16 as bit patterns.
-  const values = [...varints(proto.int32Data ?? []), ...unpackedVarints(proto, 5)].map((value) => Number(value & 0xffffffffn));
+  const values = [...varints(proto.int32Data ?? []), ...unpackedVarints(proto, 5)].map((value) =>
+    Number(value & 0xffffffffn),
+  );
   const width = elementBytes(dataType);
   if (width === 4) return new Uint8Array(Uint32Array.from(values).buffer);
   if (width === 2) return new Uint8Array(Uint16Array.from(values).buffer);
@@ -98,11 +115,16 @@ function concat(chunks: readonly Uint8Array[]): Uint8Array {
 }
 
 function wrongLength(proto: TensorProto, expected: number, found: number): PruneCompileError {
+  return invalidTensor(proto, `has ${found} bytes of data where its shape needs ${expected}`);
+}
+
+function invalidTensor(proto: TensorProto, fault: string, cause?: unknown): PruneCompileError {
   return new PruneCompileError('E-MODEL-INVALID', {
-    what: `tensor ${proto.name ?? '(without a name)'} has ${found} bytes of data where its shape needs ${expected}`,
+    what: `tensor ${proto.name ?? '(without a name)'} ${fault}`,
     facts: [
-      ['where', `dims [${(proto.dims ?? []).map(String).join(', ')}], data type ${proto.dataType}`],
+      ['where', `dims [${(proto.dims ?? []).map(String).join(', ')}], data type ${proto.dataType ?? 'missing'}`],
       ['try', 'export the model again: the file is damaged or was cut'],
     ],
+    cause,
   });
 }

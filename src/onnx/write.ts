@@ -1,16 +1,25 @@
 /** Model -> ONNX bytes and files. What was not edited is written from what was read, field for field. */
-import { closeSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, openSync, realpathSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { messageOf, PruneCompileError } from '../errors.js';
 import type { Attribute, Dim, Graph, Node, Value } from '../ir/graph.js';
 import type { Tensor } from '../ir/tensor.js';
-import { type AttributeProto, AttributeType, type DimensionProto, type GraphProto, type ModelProto, type NodeProto, type TensorProto, type ValueInfoProto } from './proto.js';
+import {
+  type AttributeProto,
+  AttributeType,
+  type DimensionProto,
+  type GraphProto,
+  type ModelProto,
+  type NodeProto,
+  type TensorProto,
+  type ValueInfoProto,
+} from './proto.js';
 import { encodeChunks, encodeProto } from './encode.js';
 import type { Model } from './read.js';
-import { writeTensor } from './tensors.js';
+import { EXTERNAL, isExternal, writeTensor } from './tensors.js';
 
-/** A protobuf message cannot be larger than 2 GiB; leave room for the graph itself. */
-const LARGEST_MESSAGE = 2 ** 31 - 2 ** 26;
+/** No protobuf reader takes a message of 2 GiB or more. */
+const LARGEST_MESSAGE = 2 ** 31 - 1;
 /** Smaller tensors stay in the model file: they carry shapes, and ONNX Runtime wants those inline. */
 const SMALLEST_EXTERNAL = 1024;
 
@@ -21,11 +30,27 @@ export interface WriteOptions {
   shapes?: Shapes;
   /** Keys added to (or replaced in) the model's metadata. */
   metadata?: Readonly<Record<string, string>>;
+  /** Bytes above which weights go into a file of their own. Default: what protobuf can hold, 2 GiB. */
+  largestMessage?: number;
 }
 
-/** The bytes of the model as one message. Throws when it would pass 2 GiB. */
+/** The bytes of the model as one message, weights inside. Throws E-MODEL-TOO-LARGE when it would pass 2 GiB. */
 export function encodeModel(model: Model, options: WriteOptions = {}): Uint8Array {
-  return encodeProto(modelProto(model, options, writeTensor));
+  const { largestMessage = LARGEST_MESSAGE } = options;
+  const weights = weightBytes(model.graph);
+  const bytes = weights > largestMessage ? undefined : encodeProto(modelProto(model, options, INSIDE));
+  if (bytes !== undefined && bytes.length <= largestMessage) return bytes;
+  throw new PruneCompileError('E-MODEL-TOO-LARGE', {
+    what: `the model is too large for one piece: ${bytes?.length ?? weights} bytes`,
+    facts: [
+      ['why', `an ONNX message holds at most ${largestMessage} bytes`],
+      ['try', '--output FILE: weights then go into FILE.data beside it'],
+    ],
+  });
+}
+
+function weightBytes(graph: Graph): number {
+  return [...graph.initializers()].reduce((total, { initializer }) => total + initializer.sizeBytes, 0);
 }
 
 /**
@@ -34,23 +59,44 @@ export function encodeModel(model: Model, options: WriteOptions = {}): Uint8Arra
  * Returns the total size in bytes.
  */
 export function writeModel(model: Model, path: string, options: WriteOptions = {}): number {
-  const weightBytes = [...model.graph.initializers()].reduce((total, { initializer }) => total + initializer.sizeBytes, 0);
-  if (!model.hasExternalData && weightBytes < LARGEST_MESSAGE)
-    return writeFiles([{ path, chunks: encodeChunks(modelProto(model, options, writeTensor)) }]);
-
+  const { largestMessage = LARGEST_MESSAGE } = options;
+  if (!model.hasExternalData && weightBytes(model.graph) <= largestMessage) {
+    const chunks = encodeChunks(modelProto(model, options, INSIDE));
+    // The graph counts too, and is seldom known to be small.
+    if (chunks.reduce((total, chunk) => total + chunk.length, 0) <= largestMessage)
+      return writeFiles([{ path, chunks }]);
+  }
   const dataPath = `${path}.data`;
   const tensors: Tensor[] = [];
   let offset = 0;
-  const proto = modelProto(model, options, (name, tensor) => {
-    if (tensor.sizeBytes < SMALLEST_EXTERNAL) return writeTensor(name, tensor);
-    const entry = externalTensor(name, tensor, basename(dataPath), offset);
-    tensors.push(tensor);
-    offset += tensor.sizeBytes;
-    return entry;
+  const proto = modelProto(model, options, {
+    mayKeep: () => false,
+    write: (name, tensor) => {
+      if (tensor.sizeBytes < SMALLEST_EXTERNAL) return writeTensor(name, tensor);
+      const entry = externalTensor(name, tensor, basename(dataPath), offset);
+      tensors.push(tensor);
+      offset += tensor.sizeBytes;
+      return entry;
+    },
   });
   const main = { path, chunks: encodeChunks(proto) };
   if (tensors.length === 0) return writeFiles([main]);
+  checkNotRead(dataPath, model);
   return writeFiles([{ path: dataPath, chunks: lazyBytes(tensors) }, main]);
+}
+
+/** Weights that were not edited are still to be read from the input's data file. */
+function checkNotRead(dataPath: string, { externalFiles }: Model): void {
+  if (!existsSync(dataPath)) return;
+  const target = realpathSync(dataPath);
+  if (!externalFiles.some((file) => existsSync(file) && realpathSync(file) === target)) return;
+  throw new PruneCompileError('E-OUTPUT-IS-INPUT', {
+    what: `${dataPath} holds weights of the input`,
+    facts: [
+      ['why', 'the input is never overwritten: the result is proven equal to it'],
+      ['try', '--output with another name or folder'],
+    ],
+  });
 }
 
 function* lazyBytes(tensors: readonly Tensor[]): Generator<Uint8Array> {
@@ -67,7 +113,7 @@ function externalTensor(name: string, tensor: Tensor, location: string, offset: 
       { key: 'offset', value: String(offset) },
       { key: 'length', value: String(tensor.sizeBytes) },
     ],
-    dataLocation: 1,
+    dataLocation: EXTERNAL,
   };
 }
 
@@ -82,7 +128,7 @@ export function writeFiles(files: readonly { path: string; chunks: Iterable<Uint
       const file = openSync(from, 'w');
       try {
         for (const chunk of chunks) {
-          for (let at = 0; at < chunk.length; ) at += writeSync(file, chunk, at, Math.min(chunk.length - at, 2 ** 30));
+          for (let at = 0; at < chunk.length;) at += writeSync(file, chunk, at, Math.min(chunk.length - at, 2 ** 30));
           total += chunk.length;
         }
       } finally {
@@ -105,19 +151,23 @@ export function writeFiles(files: readonly { path: string; chunks: Iterable<Uint
   return total;
 }
 
-function modelProto(
-  model: Model,
-  options: WriteOptions,
-  write: (name: string, tensor: Tensor) => TensorProto,
-): ModelProto {
+/** Where weights go: into the message, or into a file beside it. */
+interface Place {
+  /** Whether an unchanged tensor may be written as it was read. */
+  mayKeep(original: TensorProto): boolean;
+  write(name: string, tensor: Tensor): TensorProto;
+}
+
+/** An external tensor is written anew even when unchanged: its file is the input's. */
+const INSIDE: Place = { mayKeep: (original) => !isExternal(original), write: writeTensor };
+
+function modelProto(model: Model, options: WriteOptions, place: Place): ModelProto {
   const source = model.proto;
   const metadata = Object.entries(options.metadata ?? {});
   const others = (source.metadataProps ?? []).filter(({ key }) => !metadata.some(([name]) => name === key));
   return withFields(source, {
-    graph: graphProto(model.graph, source.graph ?? {}, options.shapes, model.hasExternalData, write),
-    ...(metadata.length > 0
-      ? { metadataProps: [...others, ...metadata.map(([key, value]) => ({ key, value }))] }
-      : {}),
+    graph: graphProto(model.graph, source.graph ?? {}, options.shapes, place),
+    ...(metadata.length > 0 ? { metadataProps: [...others, ...metadata.map(([key, value]) => ({ key, value }))] } : {}),
   });
 }
 
@@ -125,8 +175,7 @@ function graphProto(
   graph: Graph,
   source: GraphProto,
   shapes: Shapes | undefined,
-  rewriteExternal: boolean,
-  write: (name: string, tensor: Tensor) => TensorProto,
+  { mayKeep, write }: Place,
 ): GraphProto {
   const known = new Set<string>();
   const initializer: TensorProto[] = [];
@@ -134,9 +183,10 @@ function graphProto(
     const tensor = value.initializer;
     if (tensor === undefined) return;
     known.add(value.name);
-    const original = value.initializerSource?.tensor === tensor ? (value.initializerSource.source as TensorProto) : undefined;
-    // An external tensor is written anew even when unchanged: its file is the input's.
-    initializer.push(original !== undefined && !(rewriteExternal && original.dataLocation === 1) ? original : write(value.name, tensor));
+    const original =
+      value.initializerSource?.tensor === tensor ? (value.initializerSource.source as TensorProto) : undefined;
+    const unchanged = original !== undefined && mayKeep(original) ? original : undefined;
+    initializer.push(unchanged ?? describedAs(original, write(value.name, tensor)));
   };
   for (const proto of source.initializer ?? []) {
     const value = graph.values.get(proto.name ?? '');
@@ -150,10 +200,35 @@ function graphProto(
     node: graph.nodes.map(nodeProto),
     initializer,
     input: graph.inputs.map((value) => inputProto(inputProtos.get(value.name) ?? { name: value.name }, value)),
-    ...(source.valueInfo === undefined
-      ? {}
-      : { valueInfo: source.valueInfo.flatMap((proto) => valueInfo(proto, graph, shapes)) }),
+    valueInfo: [
+      ...(source.valueInfo ?? []).flatMap((proto) => valueInfo(proto, graph, shapes)),
+      ...declaredTypes(graph),
+    ],
   });
+}
+
+/** Types of values that the compiler added. */
+function declaredTypes(graph: Graph): ValueInfoProto[] {
+  return [...graph.values.values()].flatMap(({ name, declared }) => {
+    if (declared === undefined) return [];
+    const dim = declared.dims.map((extent) =>
+      typeof extent === 'number' ? { dimValue: extent } : { dimParam: extent },
+    );
+    return [{ name, type: { tensorType: { elemType: declared.dataType, shape: { dim } } } }];
+  });
+}
+
+/** Fields of TensorProto that hold numbers; unpacked ones come as unknown fields. */
+const NUMBER_FIELDS = [4, 5, 7, 10, 11];
+
+/** What was said of the tensor besides its data comes along. */
+function describedAs(original: TensorProto | undefined, tensor: TensorProto): TensorProto {
+  const { docString, metadataProps, $unknowns } = original ?? {};
+  if (docString !== undefined) tensor.docString = docString;
+  if (metadataProps !== undefined) tensor.metadataProps = metadataProps;
+  const value = $unknowns?.filter((raw) => !NUMBER_FIELDS.includes((raw[0] ?? 0) >> 3));
+  if (value !== undefined) Object.defineProperty(tensor, '$unknowns', { value, enumerable: false });
+  return tensor;
 }
 
 /** A graph input that is also an initializer follows the initializer's shape. */
@@ -171,8 +246,12 @@ function valueInfo(proto: ValueInfoProto, graph: Graph, shapes: Shapes | undefin
 function withDims(proto: ValueInfoProto, dims: readonly Dim[]): ValueInfoProto {
   const tensorType = proto.type?.tensorType;
   const before = tensorType?.shape?.dim;
-  if (proto.type === undefined || tensorType === undefined || before === undefined || before.length !== dims.length) return proto;
-  const changed = dims.some((dim, index) => typeof dim === 'number' && before[index]?.dimValue !== undefined && Number(before[index].dimValue) !== dim);
+  if (proto.type === undefined || tensorType === undefined || before === undefined || before.length !== dims.length)
+    return proto;
+  const changed = dims.some(
+    (dim, index) =>
+      typeof dim === 'number' && before[index]?.dimValue !== undefined && Number(before[index].dimValue) !== dim,
+  );
   if (!changed) return proto;
   const dim: DimensionProto[] = before.map((entry, index) => {
     const now = dims[index];
