@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import type { Target } from './analysis/cost.js';
 import { compareLayers, countModel } from './analysis/figures.js';
+import { atSizes, concreteSizes } from './analysis/sizes.js';
 import { encodeModel, writeFiles, writeModel, type WriteOptions } from './onnx/write.js';
 import { type Model, readModel } from './onnx/read.js';
 import { choosePasses, passContext, runPasses } from './pipeline.js';
@@ -40,6 +41,7 @@ export interface Compiled {
 
 /** Compiles a model given as path or bytes. Throws PruneCompileError for input that cannot be compiled. */
 export async function compileModel(source: string | Uint8Array, options: CompileOptions = {}): Promise<Compiled> {
+  const list = choosePasses('structured', options.passes, options.skip);
   const steps: StepTime[] = [];
   const timed = async <Result>(step: string, work: () => Result | Promise<Result>, detail?: (result: Result) => string) => {
     options.signal?.throwIfAborted();
@@ -54,11 +56,15 @@ export async function compileModel(source: string | Uint8Array, options: Compile
   const model = await timed('load', () => readModel(source), ({ graph }) => `${graph.nodes.length} nodes, opset ${graph.opset}`);
   const context = passContext(model, options);
   const { editor, knowledge } = context;
-  const before = await timed('analyse', async () => countModel(await knowledge()));
+  const count = async () => {
+    const known = await knowledge();
+    return countModel(known, await atSizes(known, model.proto, concreteSizes(model.graph, known.shapes, options.shapes)));
+  };
+  const before = await timed('analyse', count);
 
-  const remarks = await timed('passes', () => runPasses(choosePasses('structured', options.passes, options.skip), context, options.signal));
+  const remarks = await timed('passes', () => runPasses(list, context, options.signal));
   const isUseful = remarks.some(isImprovement);
-  const after = isUseful ? await timed('count', async () => countModel(await knowledge())) : before;
+  const after = isUseful ? await timed('count', count) : before;
   const written: WriteOptions = {
     shapes: (await knowledge()).shapes.byName,
     metadata: { 'prune-compile.version': TOOL.version, 'prune-compile.options': JSON.stringify(plainOptions(options)) },
@@ -76,7 +82,7 @@ export async function compileModel(source: string | Uint8Array, options: Compile
     changed: isUseful,
     before: { ...before.figures, sizeBytes: model.sizeBytes },
     after: { ...after.figures, channels: keptChannels(layers), sizeBytes: model.sizeBytes },
-    macsShape: {},
+    macsShape: concreteSizes(model.graph, (await knowledge()).shapes, options.shapes),
     layers,
     remarks: isUseful ? remarks : remarks.filter(({ kind }) => kind === 'missed'),
     edits: isUseful ? editor.history : [],

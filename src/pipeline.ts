@@ -1,4 +1,5 @@
 /** Running passes: the context they share, the order they run in, and the loop to a fixpoint. */
+import { setImmediate } from 'node:timers/promises';
 import { passes, pipelines } from '../passes/index.js';
 import type { Pass, PassContext } from '../passes/pass.js';
 import { findConstants } from './analysis/constants.js';
@@ -49,6 +50,8 @@ export async function runPasses(list: readonly Pass[], context: PassContext, sig
     let changed = false;
     missed = [];
     for (const pass of list) {
+      // Signals such as Ctrl-C arrive between turns of the event loop only.
+      await setImmediate();
       signal?.throwIfAborted();
       const result = await pass.run(context);
       changed ||= result.changed;

@@ -27,7 +27,7 @@ function known(value: number): number | undefined {
 }
 
 /** Only axes that share a class with a layer's channels are followed: nobody asks about rows and columns of an image. */
-function relevantAxes(sites: readonly NodeSite[], positions: Positions): (axis: Axis) => boolean {
+export function relevantAxes(sites: readonly NodeSite[], positions: Positions): (axis: Axis) => boolean {
   const classes = new Uint8Array(positions.count);
   for (const at of sites) {
     if (at.relation?.kind !== 'linear' && at.relation?.kind !== 'grouped') continue;

@@ -8,7 +8,7 @@
 import type { Node, Value } from '../ir/graph.js';
 import type { Linear, Relation, Site } from '../ops/relation.js';
 import { rowOf } from '../ops/table.js';
-import { propagateConstants } from './constant-facts.js';
+import { propagateConstants, relevantAxes } from './constant-facts.js';
 import { propagateNeed } from './need-facts.js';
 import { type Axis, type Operand, Positions, type Slot } from './positions.js';
 import { relateAxes } from './relate.js';
@@ -72,7 +72,6 @@ export function analyze(knowledge: Knowledge): Facts {
   const { graph, constants } = knowledge;
   const positions = new Positions();
   const sites: NodeSite[] = [];
-  const unknownOps = new Map<string, number>();
   const addValue = (value: Value) => {
     const dims = knowledge.shapes.of(value);
     if (dims !== undefined) positions.addSlot(value, dims);
@@ -83,7 +82,6 @@ export function analyze(knowledge: Knowledge): Facts {
     for (const value of node.outputs) if (value !== undefined) addValue(value);
     const site = siteOf(node, knowledge);
     const row = rowOf(node);
-    if (row === undefined) unknownOps.set(node.qualifiedOp, (unknownOps.get(node.qualifiedOp) ?? 0) + 1);
     const inSlots = node.inputs.map((value, index) => slotOf(node, index, value, knowledge, positions));
     sites.push({ node, site, relation: row?.relate(site), inSlots });
   }
@@ -91,6 +89,7 @@ export function analyze(knowledge: Knowledge): Facts {
 
   const board = new PinBoard();
   relateAxes(graph, sites, positions, board);
+  const unknownOps = countUnknownOps(sites, positions);
   const constant = propagateConstants(sites, positions);
   const { needed, linearReads } = propagateNeed(graph, sites, positions, constant, board);
 
@@ -101,6 +100,20 @@ export function analyze(knowledge: Knowledge): Facts {
   }
   const bySite = new Map(sites.map((site) => [site.node, site]));
   return { knowledge, positions, sites, siteOf: bySite, constant, needed, pins, linearReads, unknownOps };
+}
+
+/** Operators without a row that touch channels of a layer; what only computes shapes stands in nobody's way. */
+function countUnknownOps(sites: readonly NodeSite[], positions: Positions): Map<string, number> {
+  const isRelevant = relevantAxes(sites, positions);
+  const counts = new Map<string, number>();
+  for (const { node, inSlots } of sites) {
+    if (rowOf(node) !== undefined) continue;
+    const touches = [...inSlots, ...node.outputs].some(
+      (slot) => slot !== undefined && positions.axesOf(slot).some((axis) => axis !== undefined && axis.extent > 1 && isRelevant(axis)),
+    );
+    if (touches) counts.set(node.qualifiedOp, (counts.get(node.qualifiedOp) ?? 0) + 1);
+  }
+  return counts;
 }
 
 function slotOf(

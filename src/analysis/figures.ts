@@ -2,15 +2,10 @@
 import { PruneCompileError } from '../errors.js';
 import type { Node, Value } from '../ir/graph.js';
 import { scanTensor } from '../ir/scan.js';
-import { isFloating, product, type Tensor } from '../ir/tensor.js';
-import type { Dim } from '../ir/graph.js';
+import { isFloating, type Tensor } from '../ir/tensor.js';
 import { rowOf } from '../ops/table.js';
 import type { LayerFigures, ModelFigures } from '../report/types.js';
 import { type Knowledge, siteOf } from './site.js';
-
-/** Where symbolic dims have no size given, MACs are counted for one image of this size. */
-const DEFAULT_BATCH = 1;
-const DEFAULT_SIZE = 224;
 
 export interface Layer {
   readonly node: Node;
@@ -24,8 +19,11 @@ export interface Counts {
   readonly layers: readonly Layer[];
 }
 
-/** Throws E-MODEL-NAN when a weight is not a number: nothing could be proved about such a model. */
-export function countModel(knowledge: Knowledge): Counts {
+/**
+ * `sized` knows the same graph at concrete input sizes, for MACs (see sizes.ts).
+ * Throws E-MODEL-NAN when a weight is not a number: nothing could be proved about such a model.
+ */
+export function countModel(knowledge: Knowledge, sized: Knowledge = knowledge): Counts {
   const { graph, constants } = knowledge;
   const tensors = new Map<Tensor, { zeros: number; stored: number }>();
   for (const node of graph.nodes) {
@@ -45,7 +43,7 @@ export function countModel(knowledge: Knowledge): Counts {
   }
   const layers = graph.nodes.flatMap((node) => layerOf(node, knowledge, tensors) ?? []);
   const channels = layers.reduce((total, { outputChannels }) => total + outputChannels, 0);
-  return { figures: { parameters, zeros, macs: countMacs(knowledge), channels, nodes: graph.nodes.length }, layers };
+  return { figures: { parameters, zeros, macs: countMacs(sized), channels, nodes: graph.nodes.length }, layers };
 }
 
 /** Elements of all stored constants that the value is computed from. */
@@ -97,23 +95,15 @@ export function compareLayers(before: readonly Layer[], after: readonly Layer[])
   }));
 }
 
-/** MACs of all nodes whose row counts them. Symbolic dims count as one image of the default size. */
+/** Multiply-accumulates of all nodes whose row counts them; undefined where an extent stays unknown. */
 function countMacs(knowledge: Knowledge): number | undefined {
   let total = 0;
   for (const node of knowledge.graph.nodes) {
     const row = rowOf(node);
-    if (row?.macs === undefined) continue;
+    if (row?.macs === undefined || knowledge.constants.has(node.outputs[0])) continue;
     const macs = row.macs(siteOf(node, knowledge));
     if (macs === undefined) return undefined;
     total += macs;
   }
   return total;
-}
-
-export function concreteDims(dims: readonly Dim[]): number[] {
-  return dims.map((dim, axis) => (typeof dim === 'number' ? dim : axis === 0 ? DEFAULT_BATCH : DEFAULT_SIZE));
-}
-
-export function elementCount(dims: readonly Dim[]): number {
-  return product(concreteDims(dims));
 }

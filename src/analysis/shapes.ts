@@ -23,21 +23,25 @@ export interface Shapes {
   readonly byName: ReadonlyMap<string, readonly Dim[]>;
 }
 
-export async function inferShapes(graph: Graph, proto: ModelProto): Promise<Shapes> {
+/** `sizes` puts numbers in the place of the symbolic extents of graph inputs, by input name. */
+export async function inferShapes(
+  graph: Graph,
+  proto: ModelProto,
+  sizes: Readonly<Record<string, readonly number[]>> = {},
+): Promise<Shapes> {
   const known = new Map<string, readonly Dim[]>();
   const initializer: TensorProto[] = [];
   const inputs = new Map<string, ValueInfoProto>();
   for (const { name } of graph.inputs) {
     const source = proto.graph?.input?.find((entry) => entry.name === name);
-    inputs.set(name, source ?? { name });
+    const dims = sizes[name];
+    inputs.set(name, dims === undefined ? (source ?? { name }) : typedInput(name, source?.type?.tensorType?.elemType, dims));
   }
   for (const value of graph.initializers()) {
     const { initializer: tensor, name } = value;
     known.set(name, tensor.dims);
     if (tensor.size <= LARGEST_SHAPE_CONSTANT) initializer.push(writeTensor(name, tensor));
-    const shape = { dim: tensor.dims.map((dimValue) => ({ dimValue })) };
-    if (tensor.size > LARGEST_SHAPE_CONSTANT || inputs.has(name))
-      inputs.set(name, { name, type: { tensorType: { elemType: tensor.dataType, shape } } });
+    if (tensor.size > LARGEST_SHAPE_CONSTANT || inputs.has(name)) inputs.set(name, typedInput(name, tensor.dataType, tensor.dims));
   }
   for (const tensor of proto.graph?.initializer ?? []) {
     if (graph.values.get(tensor.name ?? '')?.isOpaqueConstant === true) initializer.push(tensor);
@@ -72,6 +76,11 @@ export async function inferShapes(graph: Graph, proto: ModelProto): Promise<Shap
     dataTypeOf: ({ name }) => dataTypes.get(name),
     byName: known,
   };
+}
+
+function typedInput(name: string, elemType: number | undefined, dims: readonly number[]): ValueInfoProto {
+  const shape = { dim: dims.map((dimValue) => ({ dimValue })) };
+  return { name, type: { tensorType: { ...(elemType !== undefined && { elemType }), shape } } };
 }
 
 /** ONNX Runtime gives unknown extents as negative numbers or empty names. */

@@ -1,0 +1,41 @@
+/** Concrete sizes for counting: what a model with symbolic extents costs for one input. */
+import type { Dim, Graph } from '../ir/graph.js';
+import type { ModelProto } from '../onnx/proto.js';
+import { inferShapes } from './shapes.js';
+import type { Knowledge } from './site.js';
+
+export type Sizes = Readonly<Record<string, readonly number[]>>;
+
+/** Height and width of a symbolic image: what most vision models are trained and compared at. */
+const IMAGE = 224;
+/** Length of a symbolic sequence; so many tokens are a paragraph. */
+const SEQUENCE = 128;
+
+/** Sizes of all graph inputs: those given, else one image or sequence where extents are symbolic. */
+export function concreteSizes({ inputs }: Graph, shapes: Knowledge['shapes'], given: Sizes = {}): Sizes {
+  const sizes: Record<string, readonly number[]> = {};
+  for (const input of inputs) {
+    const dims = input.initializer === undefined ? shapes.of(input) : undefined;
+    if (dims !== undefined) sizes[input.name] = given[input.name] ?? dims.map((dim, axis) => extent(dim, axis, dims.length));
+  }
+  return sizes;
+}
+
+function extent(dim: Dim, axis: number, rank: number): number {
+  if (typeof dim === 'number') return dim;
+  return axis === 0 ? 1 : rank === 4 ? IMAGE : SEQUENCE;
+}
+
+/** The same graph with shapes at those sizes; as it is when nothing is symbolic, or when the sizes do not fit the model. */
+export async function atSizes(knowledge: Knowledge, proto: ModelProto, sizes: Sizes): Promise<Knowledge> {
+  const isSymbolic = Object.entries(sizes).some(([name, dims]) =>
+    knowledge.shapes.byName.get(name)?.some((dim, axis) => dim !== dims[axis]),
+  );
+  if (!isSymbolic) return knowledge;
+  try {
+    return { ...knowledge, shapes: await inferShapes(knowledge.graph, proto, sizes) };
+  } catch {
+    // Only the count of MACs is lost; the report then says that they are unknown.
+    return knowledge;
+  }
+}
