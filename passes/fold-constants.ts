@@ -36,7 +36,7 @@ export const foldConstants: Pass = {
     });
     const masked = folds.filter(({ isMasked }) => isMasked).length;
     const message = masked > 0 ? `multiplied ${masked} masks into their weights` : `folded ${folds.length} computed constants`;
-    return { changed, remarks: [{ kind: 'applied', message }] };
+    return { changed, gains: changed && masked > 0, remarks: [{ kind: 'applied', message }] };
   },
 };
 

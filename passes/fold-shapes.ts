@@ -28,7 +28,7 @@ export const foldShapes: Pass = {
         editor.setInput(node, 1, editor.addInitializer(name, Tensor.fromNumbers(INT64, [target.length], target)));
       }
     });
-    return { changed, remarks: [{ kind: 'applied', message: `wrote ${targets.length} computed Reshape targets down` }] };
+    return { changed, gains: false, remarks: [{ kind: 'applied', message: `wrote ${targets.length} computed Reshape targets down` }] };
   },
 };
 

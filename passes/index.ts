@@ -5,8 +5,9 @@ import type { Pass } from './pass.js';
 import { removeChannels } from './remove-channels.js';
 import { removeConstantBranches } from './remove-constant-branches.js';
 import { removeDeadNodes } from './remove-dead-nodes.js';
+import { replaceConstantInputs } from './replace-constant-inputs.js';
 
-export const passes: readonly Pass[] = [foldConstants, foldShapes, removeConstantBranches, removeChannels, removeDeadNodes];
+export const passes: readonly Pass[] = [foldConstants, foldShapes, removeConstantBranches, removeChannels, removeDeadNodes, replaceConstantInputs];
 
 /** Names in the order they run; the whole list is repeated until nothing changes. */
 export const pipelines = {
@@ -15,6 +16,7 @@ export const pipelines = {
     'fold-shapes',
     'remove-dead-nodes',
     'remove-constant-branches',
+    'replace-constant-inputs',
     'remove-dead-nodes',
     'remove-channels',
     'remove-dead-nodes',

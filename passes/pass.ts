@@ -19,6 +19,8 @@ export interface PassContext {
 export interface PassResult {
   /** Whether the graph was edited. */
   readonly changed: boolean;
+  /** Whether the edit is worth a new file by itself: something pruned went. Preparations alone are not written. */
+  readonly gains: boolean;
   readonly remarks: readonly Omit<Remark, 'pass'>[];
 }
 
@@ -31,4 +33,4 @@ export interface Pass {
   run(context: PassContext): Promise<PassResult>;
 }
 
-export const UNCHANGED: PassResult = { changed: false, remarks: [] };
+export const UNCHANGED: PassResult = { changed: false, gains: false, remarks: [] };

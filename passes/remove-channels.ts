@@ -30,9 +30,9 @@ export const removeChannels: Pass = {
     const facts = await analyzed();
     const plan = planRemoval(facts, cost);
     const missed = missedRemarks(facts, plan);
-    if (plan.isEmpty) return { changed: false, remarks: missed };
+    if (plan.isEmpty) return { changed: false, gains: false, remarks: missed };
     const changed = editor.transaction('remove channels', () => applyPlan(editor, facts, plan));
-    return { changed, remarks: [...appliedRemarks(facts, plan), ...missed] };
+    return { changed, gains: changed, remarks: [...appliedRemarks(facts, plan), ...missed] };
   },
 };
 

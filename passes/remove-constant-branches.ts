@@ -40,7 +40,7 @@ export const removeConstantBranches: Pass = {
       node: at.node.label,
       message: `one operand holds a constant per channel (${constants.length} channels): its branch is gone`,
     }));
-    return { changed, remarks };
+    return { changed, gains: changed, remarks };
   },
 };
 

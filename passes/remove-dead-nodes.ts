@@ -24,7 +24,7 @@ export const removeDeadNodes: Pass = {
         if (editor.graph.values.has(value.name)) editor.removeValue(value);
       }
     });
-    return Promise.resolve({ changed, remarks: [] });
+    return Promise.resolve({ changed, gains: false, remarks: [] });
   },
 };
 

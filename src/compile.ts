@@ -10,7 +10,7 @@ import { atSizes, concreteSizes } from './analysis/sizes.js';
 import { encodeModel, writeFiles, writeModel, type WriteOptions } from './onnx/write.js';
 import { type Model, readModel } from './onnx/read.js';
 import { choosePasses, passContext, runPasses } from './pipeline.js';
-import { type CompileReport, type Remark, REPORT_SCHEMA, type StepTime } from './report/types.js';
+import { type CompileReport, REPORT_SCHEMA, type StepTime } from './report/types.js';
 import { TOOL } from './version.js';
 
 export interface CompileOptions {
@@ -62,16 +62,15 @@ export async function compileModel(source: string | Uint8Array, options: Compile
   };
   const before = await timed('analyse', count);
 
-  const remarks = await timed('passes', () => runPasses(list, context, options.signal));
-  const isUseful = remarks.some(isImprovement);
-  const after = isUseful ? await timed('count', count) : before;
+  const { remarks, gains } = await timed('passes', () => runPasses(list, context, options.signal));
+  const after = gains ? await timed('count', count) : before;
   const written: WriteOptions = {
     shapes: (await knowledge()).shapes.byName,
     metadata: { 'prune-compile.version': TOOL.version, 'prune-compile.options': JSON.stringify(plainOptions(options)) },
   };
 
   const original = () => (typeof source === 'string' ? readFileSync(source) : source);
-  const encode = () => (isUseful ? encodeModel(model, written) : original());
+  const encode = () => (gains ? encodeModel(model, written) : original());
   const layers = compareLayers(before.layers, after.layers);
   const report: CompileReport = {
     schema: REPORT_SCHEMA,
@@ -79,13 +78,13 @@ export async function compileModel(source: string | Uint8Array, options: Compile
     input: typeof source === 'string' ? source : '(bytes)',
     output: undefined,
     options: plainOptions(options),
-    changed: isUseful,
+    changed: gains,
     before: { ...before.figures, sizeBytes: model.sizeBytes },
     after: { ...after.figures, channels: keptChannels(layers), sizeBytes: model.sizeBytes },
     macsShape: concreteSizes(model.graph, (await knowledge()).shapes, options.shapes),
     layers,
-    remarks: isUseful ? remarks : remarks.filter(({ kind }) => kind === 'missed'),
-    edits: isUseful ? editor.history : [],
+    remarks: gains ? remarks : remarks.filter(({ kind }) => kind === 'missed'),
+    edits: gains ? editor.history : [],
     steps,
   };
   return {
@@ -93,17 +92,11 @@ export async function compileModel(source: string | Uint8Array, options: Compile
     report,
     encode,
     write: (path) => {
-      if (isUseful) return writeModel(model, path, written);
+      if (gains) return writeModel(model, path, written);
       if (model.hasExternalData) return writeModel(readModel(source), path);
       return writeFiles([{ path, chunks: [original()] }]);
     },
   };
-}
-
-/** Folding alone helps nobody, unless a mask was multiplied in. */
-function isImprovement({ kind, pass, message }: Remark): boolean {
-  if (kind !== 'applied') return false;
-  return pass === 'remove-channels' || pass === 'remove-constant-branches' || message.startsWith('multiplied');
 }
 
 /** Channels of the input's layers; convolutions that the compiler added are not counted. */

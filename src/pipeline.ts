@@ -1,13 +1,13 @@
 /** Running passes: the context they share, the order they run in, and the loop to a fixpoint. */
 import { setImmediate } from 'node:timers/promises';
 import { passes, pipelines } from '../passes/index.js';
-import type { Pass, PassContext } from '../passes/pass.js';
+import type { Pass, PassContext, PassResult } from '../passes/pass.js';
 import { findConstants } from './analysis/constants.js';
 import { CostModel, type Target } from './analysis/cost.js';
 import { analyze } from './analysis/facts.js';
 import { inferShapes } from './analysis/shapes.js';
 import type { Knowledge } from './analysis/site.js';
-import { PruneCompileError } from './errors.js';
+import { messageOf, PruneCompileError } from './errors.js';
 import { Editor } from './ir/editor.js';
 import type { Model } from './onnx/read.js';
 import type { Remark } from './report/types.js';
@@ -42,10 +42,17 @@ function untilEdited<Result>(editor: Editor, compute: () => Promise<Result>): ()
   };
 }
 
+export interface PipelineResult {
+  readonly remarks: readonly Remark[];
+  /** Whether anything pruned went; without it the edits are preparations that nobody asked for. */
+  readonly gains: boolean;
+}
+
 /** Runs the list until a whole round changes nothing. What was missed is said once, by the last round. */
-export async function runPasses(list: readonly Pass[], context: PassContext, signal?: AbortSignal): Promise<Remark[]> {
+export async function runPasses(list: readonly Pass[], context: PassContext, signal?: AbortSignal): Promise<PipelineResult> {
   const applied: Remark[] = [];
   let missed: Remark[] = [];
+  let gains = false;
   for (let round = 0; round < MOST_ROUNDS; round++) {
     let changed = false;
     missed = [];
@@ -53,14 +60,32 @@ export async function runPasses(list: readonly Pass[], context: PassContext, sig
       // Signals such as Ctrl-C arrive between turns of the event loop only.
       await setImmediate();
       signal?.throwIfAborted();
-      const result = await pass.run(context);
+      const result = await runPass(pass, context);
       changed ||= result.changed;
+      gains ||= result.gains;
       for (const remark of result.remarks) (remark.kind === 'applied' ? applied : missed).push({ pass: pass.name, ...remark });
     }
-    if (!changed) return [...applied, ...missed];
+    if (!changed) return { remarks: [...applied, ...missed], gains };
   }
   const message = `stopped after ${MOST_ROUNDS} rounds that each changed something`;
-  return [...applied, ...missed, { pass: 'pipeline', kind: 'missed', message }];
+  return { remarks: [...applied, ...missed, { pass: 'pipeline', kind: 'missed', message }], gains };
+}
+
+/** A pass does not throw for a model it cannot improve; when it does, that is a bug, and says where. */
+async function runPass(pass: Pass, context: PassContext): Promise<PassResult> {
+  try {
+    return await pass.run(context);
+  } catch (error) {
+    if (error instanceof PruneCompileError) throw error;
+    throw new PruneCompileError('E-INTERNAL', {
+      what: `the pass ${pass.name} failed: ${messageOf(error)}`,
+      facts: [
+        ['last edit', context.editor.history.at(-1) ?? 'none'],
+        ['try', `--skip ${pass.name}`],
+      ],
+      cause: error,
+    });
+  }
 }
 
 /** The passes of a preset, or those named, in order and without those skipped. Throws E-USAGE for unknown names. */

@@ -1,0 +1,69 @@
+/**
+ * replace-constant-inputs: a convolution that reads nothing but constants needs nobody to compute them.
+ *
+ *   x -> conv1 (every filter zero, shift k) -> conv2      =>      ones [N, 1, H, W] -> conv2 [Cout, 1, 3, 3]
+ *
+ * The output is a map that depends on the place (zero padding), not on the input, so it is no constant per channel; but all
+ * of the branch before it goes. Exact? To rounding: the kernel is the sum over c of k_c * W[:, c]. Declines when the size is
+ * symbolic (the ones would have to be measured on the very branch that should go) and where a channel varies. Cost: one
+ * input channel instead of all.
+ */
+import type { Facts, LinearRead } from '../src/analysis/facts.js';
+import { isOperand } from '../src/analysis/positions.js';
+import { spatialDims } from '../src/analysis/removal.js';
+import { WeightMatrix } from '../src/analysis/weights.js';
+import type { Editor } from '../src/ir/editor.js';
+import { Tensor } from '../src/ir/tensor.js';
+import { onesLike } from './channels/ones.js';
+import { type Pass, UNCHANGED } from './pass.js';
+
+export const replaceConstantInputs: Pass = {
+  name: 'replace-constant-inputs',
+  summary: 'feed convolutions that read only constants from a map of ones',
+  exactness: 'rounding',
+  async run({ editor, facts: analyzed }) {
+    const facts = await analyzed();
+    const reads = facts.linearReads.filter((read) => readsOnlyConstants(read, facts));
+    if (reads.length === 0) return UNCHANGED;
+    const changed = editor.transaction('replace constant inputs', () => {
+      for (const read of reads) replaceInput(editor, read, facts);
+    });
+    const remarks = reads.map(({ at, axis }) => ({
+      kind: 'applied' as const,
+      node: at.node.label,
+      message: `all of its ${axis.extent} input channels are constants: what computed them is gone`,
+    }));
+    return { changed, gains: changed, remarks };
+  },
+};
+
+function readsOnlyConstants(read: LinearRead, { constant }: Facts): boolean {
+  const { axis, relation, at } = read;
+  const values = constant.subarray(axis.base, axis.base + axis.extent);
+  const isStatic = spatialDims(read, 'in') !== undefined && at.site.inDims(0)?.[0] !== '';
+  // All zero, or without padding: then every output is one constant, and other passes take the branch away.
+  return relation.padded && isStatic && !values.some(Number.isNaN) && values.some((value) => value !== 0);
+}
+
+function replaceInput(editor: Editor, read: LinearRead, { constant }: Facts): void {
+  const { at, axis, relation } = read;
+  const { index } = relation.weights;
+  const operand = at.inSlots[index];
+  if (operand === undefined || !isOperand(operand)) return;
+  const { tensor, value } = operand;
+  const matrix = new WeightMatrix(tensor, relation.weights);
+  const kernel = new Float64Array(matrix.outputs * matrix.taps);
+  for (let output = 0; output < matrix.outputs; output++) {
+    for (let input = 0; input < matrix.inputs; input++) {
+      const scalar = constant[axis.base + input] ?? 0;
+      if (scalar === 0 || !matrix.connects(output, input)) continue;
+      for (let tap = 0; tap < matrix.taps; tap++) {
+        const to = output * matrix.taps + tap;
+        kernel[to] = (kernel[to] ?? 0) + scalar * matrix.at(output, input, tap);
+      }
+    }
+  }
+  const dims = tensor.dims.with(1, 1);
+  editor.setInput(at.node, 0, onesLike(editor, at, spatialDims(read, 'in'), tensor.dataType));
+  editor.setInput(at.node, index, editor.addInitializer(value.name, Tensor.fromNumbers(tensor.dataType, dims, kernel)));
+}
