@@ -61,13 +61,15 @@ function sourceOf(node: Node, result: Tensor): { source: string | undefined; isM
   const names: string[] = [];
   if (!isFloating(result.dataType)) return { source: undefined, isMasked: false };
   let isMasked = false;
-  const pending: Node[] = [node];
-  for (let at = pending.pop(); at !== undefined; at = pending.pop()) {
+  const seen = new Set([node]);
+  for (const at of seen) {
+    // An extent that is read is no data: a bias that is blown up to the weights' width is not made from them.
+    if (at.opType === 'Shape') continue;
     isMasked ||= at.opType === 'Mul' && at.outputs[0] !== undefined && !isScalarFactor(at);
     for (const input of at.inputs) {
       const tensor = input?.initializer ?? input?.producer?.tensor('value');
       if (tensor?.size === result.size && input !== undefined) names.push(input.name);
-      if (input?.producer !== undefined) pending.push(input.producer);
+      if (input?.producer !== undefined) seen.add(input.producer);
     }
   }
   return { source: names.find((name) => name.endsWith('_orig')) ?? names[0], isMasked };

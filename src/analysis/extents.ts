@@ -72,6 +72,7 @@ const FOLLOWED: Readonly<Record<string, Follow>> = {
   },
   Unsqueeze: pass,
   Squeeze: pass,
+  Reshape: pass,
   Cast: pass,
   Identity: pass,
   Add: arithmetic((a, b) => a + b),

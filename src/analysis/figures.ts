@@ -48,9 +48,14 @@ export function countModel(knowledge: Knowledge, sized: Knowledge = knowledge): 
 
 /** Elements of all stored constants that the value is computed from. */
 function storedSize(value: Value, constants: Knowledge['constants']): number {
-  const { producer, initializer } = value;
-  if (initializer !== undefined || producer === undefined || producer.opType === 'Constant') return constants.tensor(value)?.size ?? 0;
-  return producer.inputs.reduce((total, input) => total + (input === undefined ? 0 : storedSize(input, constants)), 0);
+  const seen = new Set([value]);
+  let total = 0;
+  for (const at of seen) {
+    const { producer, initializer } = at;
+    if (initializer !== undefined || producer === undefined || producer.opType === 'Constant') total += constants.tensor(at)?.size ?? 0;
+    else for (const input of producer.inputs) if (input !== undefined) seen.add(input);
+  }
+  return total;
 }
 
 function countZeros(tensor: Tensor, name: string, node: Node): number {
