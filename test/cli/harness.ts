@@ -55,6 +55,7 @@ export function fakeEngine(parts: Partial<Engine> = {}): Engine {
           graph: new Graph(17),
           hasExternalData: false,
           externalBytes: 0,
+          externalFiles: [],
         },
         report: { ...REPORT, input: String(source), output: undefined },
         encode: () => COMPILED_BYTES,
