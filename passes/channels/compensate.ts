@@ -70,15 +70,17 @@ function addToBias(editor: Editor, at: NodeSite, { read }: Compensation, offsets
   const { node } = at;
   const { bias, weights } = read.relation;
   const dataType = at.site.constant(weights.index)?.dataType ?? 1;
-  if (bias === undefined || bias.beta === 0) {
+  const before = bias === undefined ? undefined : node.inputs[bias.index];
+  const present = bias === undefined ? undefined : (before?.initializer ?? at.site.constant(bias.index));
+  // Gemm allows a bias per row as well: what is added per output then goes behind it.
+  const fits = present === undefined || present.size === 1 || present.size === offsets.length;
+  if (bias === undefined || bias.beta === 0 || !fits) {
     const [output] = node.outputs;
     if (output === undefined) return;
     const operand = editor.addInitializer(`${output.name}_offset`, Tensor.fromNumbers(dataType, [offsets.length], offsets));
     editor.interpose(output, { opType: 'Add', name: editor.graph.freshName(`${node.label}_offset`), inputs: (inner) => [inner, operand] });
     return;
   }
-  const before = node.inputs[bias.index];
-  const present = before?.initializer ?? at.site.constant(bias.index);
   const values = present?.numbers();
   const total = offsets.map((offset, index) => offset / bias.beta + (values?.[values.length === 1 ? 0 : index] ?? 0));
   const tensor = Tensor.fromNumbers(dataType, [total.length], total);

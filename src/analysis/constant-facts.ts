@@ -22,6 +22,12 @@ export function propagateConstants(sites: readonly NodeSite[], positions: Positi
   return constant;
 }
 
+/** As the runtime stores it; infinities are left alone, because absorbing one would make NaN of sums. */
+function toScalar(value: number): number {
+  const rounded = Math.fround(value);
+  return Number.isFinite(rounded) ? rounded : Number.NaN;
+}
+
 function known(value: number): number | undefined {
   return Number.isNaN(value) ? undefined : value;
 }
@@ -61,7 +67,7 @@ function pointwise(
         const values = operands.map((column) => (typeof column === 'object' ? column[index] : column));
         const reached = values.some((value) => value !== null);
         const result = reached ? relation.constant(values, axis.axis) : relation.fill;
-        if (result !== undefined) constant[axis.base + index] = Math.fround(result);
+        if (result !== undefined) constant[axis.base + index] = toScalar(result);
       }
     }
   }
@@ -166,7 +172,7 @@ function linear(at: NodeSite, relation: Linear, positions: Positions, constant: 
     if (relation.padded && view.weights.readsAny(output, fixed)) continue;
     let total = 0;
     for (const input of fixed) total += (constant[x.base + input] ?? 0) * view.weights.sum(output, input);
-    constant[y.base + output] = Math.fround(relation.alpha * total + view.bias(output));
+    constant[y.base + output] = toScalar(relation.alpha * total + view.bias(output));
   }
 }
 
@@ -185,6 +191,6 @@ function grouped(at: NodeSite, relation: Grouped, positions: Positions, constant
       if (value === 0 || !view.weights.connects(output, input)) continue;
       total += relation.padded ? Number.NaN : value * view.weights.sum(output, input);
     }
-    if (!Number.isNaN(total)) constant[y.base + output] = Math.fround(total + view.bias(output));
+    if (!Number.isNaN(total)) constant[y.base + output] = toScalar(total + view.bias(output));
   }
 }

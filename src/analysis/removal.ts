@@ -167,7 +167,8 @@ class Planner {
       const constant = this.#constantAt(axis, index);
       if (Number.isNaN(constant) || constant === 0) continue;
       if (!this.#isGone(axis, index)) candidates.push({ index, constant });
-      else if (needed[index] === 1) absorbed.push({ index, constant });
+      // Without padding also what only constant outputs read: those that stay must keep their value.
+      else if (needed[index] === 1 || !read.relation.padded) absorbed.push({ index, constant });
     }
     if (absorbed.length === 0) return undefined;
     if (!read.relation.padded) return { read, absorbed, form: 'bias' };
