@@ -8,6 +8,7 @@
  * when x has not the full shape of y, and when y is all constant. Cost: none; a whole branch stops running.
  */
 import type { Facts, NodeSite } from '../src/analysis/facts.js';
+import { ExtentKeys } from '../src/analysis/extent-keys.js';
 import { type Axis, isOperand } from '../src/analysis/positions.js';
 import type { Editor } from '../src/ir/editor.js';
 import type { Value } from '../src/ir/graph.js';
@@ -30,7 +31,8 @@ export const removeConstantBranches: Pass = {
   exactness: 'rounding',
   async run({ editor, facts: analyzed }) {
     const facts = await analyzed();
-    const branches = facts.sites.flatMap((at) => findBranch(at, facts) ?? []);
+    const keys = new ExtentKeys(facts.knowledge);
+    const branches = facts.sites.flatMap((at) => findBranch(at, facts, keys) ?? []);
     if (branches.length === 0) return UNCHANGED;
     const changed = editor.transaction('remove constant branches', () => {
       for (const branch of branches) removeBranch(editor, branch);
@@ -44,7 +46,7 @@ export const removeConstantBranches: Pass = {
   },
 };
 
-function findBranch(at: NodeSite, facts: Facts): ConstantBranch | undefined {
+function findBranch(at: NodeSite, facts: Facts, keys: ExtentKeys): ConstantBranch | undefined {
   const { node } = at;
   if (!['Add', 'Sum'].includes(node.opType) || node.domain !== '' || node.inputs.length !== 2) return undefined;
   for (const [constantIndex, liveIndex] of [[0, 1], [1, 0]] as const) {
@@ -55,7 +57,7 @@ function findBranch(at: NodeSite, facts: Facts): ConstantBranch | undefined {
     const axis = channelAxis(slot, facts);
     const constants = axis === undefined ? undefined : constantsAlong(axis, at, facts);
     const out = at.site.outDims(0);
-    if (axis === undefined || constants === undefined || out === undefined || !coversOutput(at, liveIndex)) continue;
+    if (axis === undefined || constants === undefined || out === undefined || !hasFullShape(live, slot, at, keys)) continue;
     if (allConstant(live, axis.axis, facts)) continue;
     const dataType = floatTypeNear(at);
     if (dataType === undefined) continue;
@@ -83,11 +85,12 @@ function constantsAlong(axis: Axis, at: NodeSite, { constant, needed, positions 
   return values;
 }
 
-/** Whether the operand alone has the output's whole shape, so that nothing changes by broadcasting without the other. */
-function coversOutput({ site }: NodeSite, index: number): boolean {
-  const dims = site.inDims(index);
+/** Whether `live` alone has the output's whole shape, so that nothing changes by broadcasting without `other`. */
+function hasFullShape(live: Value, other: Value, { site, node }: NodeSite, keys: ExtentKeys): boolean {
+  const dims = site.inDims(node.inputs.indexOf(live));
   const out = site.outDims(0);
-  return dims !== undefined && out !== undefined && dims.length === out.length && dims.every((dim, axis) => dim === out[axis] && dim !== '');
+  if (dims === undefined || out === undefined || dims.length !== out.length) return false;
+  return dims.every((dim, axis) => dim === out[axis] && dim !== '') || keys.sameExtents(live, other);
 }
 
 function allConstant(value: Value, axis: number, { positions, constant }: Facts): boolean {

@@ -35,7 +35,7 @@ export function broadcast(
     if (dims === undefined || dims.length > out.length) return undefined;
     for (const [axis, dim] of dims.entries()) {
       const outAxis = out.length - dims.length + axis;
-      if (sameExtent(dim, out[outAxis])) links.push({ from: input(index, axis), to: output(0, outAxis) });
+      if (operands === 1 || sameExtent(dim, out[outAxis])) links.push({ from: input(index, axis), to: output(0, outAxis) });
     }
   }
   return constant === undefined ? { kind: 'pointwise', links } : { kind: 'pointwise', links, constant };

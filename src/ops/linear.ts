@@ -1,6 +1,7 @@
-/** Operators that are linear in one input with constant weights: Conv, ConvTranspose is left out, Gemm, MatMul. */
+/** Operators that are linear in one input with constant weights: Conv, Gemm, MatMul. */
 import type { Dim } from '../ir/graph.js';
 import { type Adjustment, input, isStatic, type KeptOf, type Link, type OpRow, output, type Relation, type Site } from './relation.js';
+import { windowOf } from './window.js';
 
 /** Conv-1, -11, -22: X [N, C, spatial…], W [M, C / group, kernel…], B [M], Y [N, M, spatial…]. */
 function conv(site: Site): Relation | undefined {
@@ -94,7 +95,7 @@ function matrixMacs(site: Site): number | undefined {
 }
 
 export const linearRows: readonly OpRow[] = [
-  { op: 'Conv', relate: conv, adjust: adjustConv, macs: convMacs },
+  { op: 'Conv', relate: conv, adjust: adjustConv, window: windowOf, macs: convMacs },
   { op: 'Gemm', relate: gemm, macs: matrixMacs },
   { op: 'MatMul', relate: matMul, macs: matrixMacs },
 ];

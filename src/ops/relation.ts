@@ -118,6 +118,8 @@ export interface OpRow {
   relate(site: Site): Relation | undefined;
   /** Attributes and shape constants that repeat an extent. Slicing of weights is not the row's business. */
   adjust?(site: Site, kept: KeptOf): readonly Adjustment[];
+  /** How the extent of a spatial axis follows from the input's, for symbolic sizes; undefined: not in a way that is known. */
+  window?(site: Site, axis: number): ((key: string) => string) | undefined;
   /** Multiply-accumulates of one run, from static shapes; undefined when unknown. */
   macs?(site: Site): number | undefined;
 }

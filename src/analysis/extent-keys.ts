@@ -1,0 +1,68 @@
+/**
+ * Names for extents that only the run knows: equal keys are equal extents, whatever the input's size. ONNX Runtime names the
+ * extents of graph inputs and forgets the names behind the first convolution with a stride; the two ways through a
+ * residual block are then unknown to be of one size, although windows of the same kind give the same size.
+ */
+import type { Value } from '../ir/graph.js';
+import { rowOf } from '../ops/table.js';
+import { type Knowledge, siteOf } from './site.js';
+
+export class ExtentKeys {
+  readonly #knowledge: Knowledge;
+  readonly #known = new Map<Value, Map<number, string>>();
+
+  constructor(knowledge: Knowledge) {
+    this.#knowledge = knowledge;
+  }
+
+  /** Whether both values have the same rank and surely the same extents on every axis. */
+  sameExtents(a: Value, b: Value): boolean {
+    const rank = this.#knowledge.shapes.of(a)?.length;
+    if (rank === undefined || rank !== this.#knowledge.shapes.of(b)?.length) return false;
+    return Array.from({ length: rank }, (_, axis) => axis).every((axis) => this.key(a, axis) === this.key(b, axis));
+  }
+
+  key(value: Value, axis: number): string {
+    const known = this.#known.get(value) ?? new Map<number, string>();
+    this.#known.set(value, known);
+    let key = known.get(axis);
+    if (key === undefined) {
+      // Set first: a graph has no cycles, but a key that is asked for while it is made must not recurse for ever.
+      known.set(axis, `${value.name}#${axis}`);
+      key = this.#make(value, axis);
+      known.set(axis, key);
+    }
+    return key;
+  }
+
+  #make(value: Value, axis: number): string {
+    const own = `${value.name}#${axis}`;
+    const dim = this.#knowledge.shapes.of(value)?.[axis];
+    if (dim !== undefined && dim !== '') return String(dim);
+    const { producer } = value;
+    if (producer === undefined) return own;
+    const row = rowOf(producer);
+    const site = siteOf(producer, this.#knowledge);
+    const windowed = row?.window?.(site, axis);
+    const [data] = producer.inputs;
+    if (windowed !== undefined && data !== undefined) return windowed(this.key(data, axis));
+    const relation = row?.relate(site);
+    if (relation === undefined || relation.kind === 'extents') return own;
+    const from = relation.links.find(
+      ({ from: source, to, blocks }) => blocks === undefined && source.side === 'in' && to.side === 'out' && to.axis === axis,
+    )?.from;
+    const linked = from === undefined ? undefined : producer.inputs[from.index];
+    if (from !== undefined && linked !== undefined) return this.key(linked, from.axis);
+    return this.#agreed(producer.inputs, value, axis) ?? own;
+  }
+
+  /** What all operands of the value's rank agree on; broadcasting cannot change an extent that they share. */
+  #agreed(inputs: readonly (Value | undefined)[], value: Value, axis: number): string | undefined {
+    const { constants, shapes } = this.#knowledge;
+    const rank = shapes.of(value)?.length;
+    const operands = inputs.filter((input) => input !== undefined && !constants.has(input)).filter((input) => input !== undefined);
+    if (operands.length < 2 || operands.some((input) => shapes.of(input)?.length !== rank)) return undefined;
+    const keys = new Set(operands.map((input) => this.key(input, axis)));
+    return keys.size === 1 ? [...keys][0] : undefined;
+  }
+}
