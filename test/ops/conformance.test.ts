@@ -56,7 +56,8 @@ async function checkConstants(bytes: Uint8Array): Promise<number> {
         const claimed = facts.constant[axis.base + index] ?? Number.NaN;
         if (Number.isNaN(claimed)) continue;
         checked++;
-        for (const value of values) expect(Math.abs(value - claimed)).toBeLessThanOrEqual(CLOSE * Math.max(1, Math.abs(claimed)));
+        for (const value of values)
+          expect(Math.abs(value - claimed)).toBeLessThanOrEqual(CLOSE * Math.max(1, Math.abs(claimed)));
       }
     }
   }
@@ -65,18 +66,25 @@ async function checkConstants(bytes: Uint8Array): Promise<number> {
 }
 
 /** The node that reads the mixed channels, with the link between its channels and the output's, if the row has one. */
-function channelLink(facts: Facts): { at: NodeSite; linked: (channel: number) => Set<number>; axis: number } | undefined {
+function channelLink(
+  facts: Facts,
+): { at: NodeSite; linked: (channel: number) => Set<number>; axis: number } | undefined {
   const mixed = facts.sites.find(({ node }) => node.name === 'mix')?.node.outputs[0];
   const use = mixed?.uses[0];
   const at = use === undefined ? undefined : facts.siteOf.get(use.node);
   if (use === undefined || at?.relation?.kind !== 'pointwise' || mixed?.uses.length !== 1) return undefined;
   for (const link of at.relation.links) {
     const [inRef, outRef] = link.from.side === 'in' ? [link.from, link.to] : [link.to, link.from];
-    if (inRef.index !== use.index || inRef.axis !== 1 || at.node.outputs[outRef.index]?.isGraphOutput !== true) continue;
+    if (inRef.index !== use.index || inRef.axis !== 1 || at.node.outputs[outRef.index]?.isGraphOutput !== true)
+      continue;
     const from = axisOf(at, link.from, facts.positions);
     const pairs: [number, number][] = [];
     forEachPair(link, from?.extent ?? 0, (i, j) => pairs.push(link.from.side === 'in' ? [i, j] : [j, i]));
-    return { at, axis: outRef.axis, linked: (channel) => new Set(pairs.filter(([i]) => i === channel).map(([, j]) => j)) };
+    return {
+      at,
+      axis: outRef.axis,
+      linked: (channel) => new Set(pairs.filter(([i]) => i === channel).map(([, j]) => j)),
+    };
   }
   return undefined;
 }

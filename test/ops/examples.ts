@@ -9,14 +9,27 @@ export const DEAD = 1;
 type Apply = (g: GraphBuilder, x: string) => string;
 
 const op =
-  (opType: string, ...others: Parameters<GraphBuilder['op']>[1] extends readonly (infer One)[] ? One[] : never): Apply =>
+  (
+    opType: string,
+    ...others: Parameters<GraphBuilder['op']>[1] extends readonly (infer One)[] ? One[] : never
+  ): Apply =>
   (g, x) =>
     g.op(opType, [x, ...others]);
 
 const perChannel = (name: string) => ({ data: normals(7, name, CHANNELS), dims: [CHANNELS, 1, 1] });
 const vector = (name: string) => ({ data: normals(7, name, CHANNELS).map(Math.abs), dims: [CHANNELS] });
-const matrix = (name: string, rows: number, columns: number) => ({ data: normals(7, name, rows * columns), dims: [rows, columns] });
-const kernel = (name: string, dims: readonly number[]) => ({ data: normals(7, name, dims.reduce((a, b) => a * b, 1)), dims });
+const matrix = (name: string, rows: number, columns: number) => ({
+  data: normals(7, name, rows * columns),
+  dims: [rows, columns],
+});
+const kernel = (name: string, dims: readonly number[]) => ({
+  data: normals(
+    7,
+    name,
+    dims.reduce((a, b) => a * b, 1),
+  ),
+  dims,
+});
 const flat: Apply = (g, x) => g.reshape(x, [2, CHANNELS * SIZE * SIZE]);
 
 /** By operator; several where the operator has forms that differ. The opset is 17 unless the key says another: `Pad@10`. */
@@ -71,8 +84,20 @@ export const EXAMPLES: Readonly<Record<string, readonly Apply[]>> = {
   ReduceMean: [(g, x) => g.reduceMean(x, [2, 3]), (g, x) => g.reduceMean(x, [-1, -2], { keepDims: false })],
   'ReduceMean@18': [(g, x) => g.reduceMean(x, [2, 3], { keepDims: false })],
   BatchNormalization: [
-    (g, x) => g.batchNorm(x, { scale: vector('scale'), shift: vector('shift'), mean: vector('mean'), variance: vector('variance') }),
-    (g, x) => g.batchNorm(x, { scale: { data: [1, 1, 0, 1] }, shift: vector('shift'), mean: vector('mean'), variance: vector('variance') }),
+    (g, x) =>
+      g.batchNorm(x, {
+        scale: vector('scale'),
+        shift: vector('shift'),
+        mean: vector('mean'),
+        variance: vector('variance'),
+      }),
+    (g, x) =>
+      g.batchNorm(x, {
+        scale: { data: [1, 1, 0, 1] },
+        shift: vector('shift'),
+        mean: vector('mean'),
+        variance: vector('variance'),
+      }),
   ],
   Softmax: [(g, x) => g.op('Softmax', [x], { axis: 2 }), (g, x) => g.op('Softmax', [x], { axis: 1 })],
   'Softmax@11': [(g, x) => g.op('Softmax', [x], { axis: 2 })],
@@ -83,7 +108,10 @@ export const EXAMPLES: Readonly<Record<string, readonly Apply[]>> = {
   Unsqueeze: [(g, x) => g.unsqueeze(x, [1])],
   Transpose: [(g, x) => g.transpose(x, [2, 1, 0, 3])],
   Shape: [(g, x) => g.op('Cast', [g.op('Shape', [x])], { to: 1 })],
-  Gather: [(g, x) => g.op('Gather', [x, int64([2, 0])], { axis: 1 }), (g, x) => g.op('Gather', [x, int64([-1])], { axis: 2 })],
+  Gather: [
+    (g, x) => g.op('Gather', [x, int64([2, 0])], { axis: 1 }),
+    (g, x) => g.op('Gather', [x, int64([-1])], { axis: 2 }),
+  ],
   Slice: [
     (g, x) => g.slice(x, { axes: [1], starts: [1], ends: [3] }),
     (g, x) => g.slice(x, { axes: [2, 3], starts: [0, -5], ends: [Number.POSITIVE_INFINITY, 5], steps: [2, 1] }),
