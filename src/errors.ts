@@ -23,7 +23,6 @@ const CATALOGUE = {
   'E-PROVIDER': EXIT.usage,
   'E-SHAPE': EXIT.usage,
   'E-NODE-UNKNOWN': EXIT.usage,
-  'E-NOT-YET': EXIT.usage,
   'E-OUTPUTS-DIFFER': EXIT.checkFailed,
   'E-GATE': EXIT.checkFailed,
   'E-INTERNAL': EXIT.internal,

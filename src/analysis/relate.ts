@@ -139,7 +139,7 @@ function takeChoice(at: NodeSite, { candidates }: Choice, positions: Positions, 
   const open = candidates
     .map((link) => ({ link, from: axisOf(at, link.from, positions) }))
     .filter(({ from }) => from !== undefined && hasFreePosition(from, positions, pinned))
-    .sort((a, b) => (b.from?.extent ?? 0) - (a.from?.extent ?? 0));
+    .toSorted((a, b) => (b.from?.extent ?? 0) - (a.from?.extent ?? 0));
   const taken = open[0]?.link;
   const pin = pinBy(at, 'the reshape mixes this axis with another one');
   for (const link of candidates) if (link !== taken) board.pinAxis(axisOf(at, link.from, positions), pin);

@@ -173,7 +173,7 @@ class Planner {
     if (absorbed.length === 0) return undefined;
     if (!read.relation.padded) return { read, absorbed, form: 'bias' };
     const size = (entry: Absorbed) => Math.abs(entry.constant);
-    const carrier = candidates.sort((a, b) => size(b) - size(a))[0];
+    const carrier = candidates.toSorted((a, b) => size(b) - size(a))[0];
     const largest = Math.max(...absorbed.map(size));
     if (carrier !== undefined && size(carrier) * LARGEST_CARRIER_RATIO >= largest) return { read, absorbed, form: 'carrier', carrier };
     return { read, absorbed, form: mapIsSmaller(read) ? 'map' : 'ones' };

@@ -217,7 +217,7 @@ export class Editor {
 
   /** Makes every node that reads `from` read `to`. Graph outputs and subgraphs keep reading `from`. */
   replaceUses(from: Value, to: Value, except?: Node): void {
-    for (const { node, index } of [...from.uses]) {
+    for (const { node, index } of from.uses.slice()) {
       if (node !== except) this.setInput(node, index, to);
     }
   }
@@ -229,7 +229,7 @@ export class Editor {
   }
 
   #rollBack(): void {
-    for (const undo of (this.#undo ?? []).reverse()) undo();
+    for (const undo of (this.#undo ?? []).toReversed()) undo();
   }
 }
 

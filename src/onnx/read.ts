@@ -80,7 +80,7 @@ export function decodeModel(bytes: Uint8Array, name: string): ModelProto {
   try {
     const reader = protobuf.Reader.create(bytes);
     reader.discardUnknown = false;
-    model = ModelType.decode(reader) as unknown as ModelProto;
+    model = ModelType.decode(reader);
   } catch (error) {
     // ir_version comes first in what every exporter writes: bytes 08 NN (field 1, varint).
     if (bytes[0] !== 0x08)

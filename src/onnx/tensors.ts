@@ -95,7 +95,7 @@ function varints(chunks: readonly Uint8Array[]): bigint[] {
   const values: bigint[] = [];
   for (const chunk of chunks) {
     const reader = protobuf.Reader.create(chunk);
-    while (reader.pos < reader.len) values.push(BigInt(String(reader.int64())));
+    while (reader.pos < reader.len) values.push(BigInt(reader.int64().toString()));
   }
   return values;
 }

@@ -220,7 +220,7 @@ function conclude(
     bound,
     noise,
   }));
-  const [closest] = [...outputs].sort((a, b) => nearness(b) - nearness(a));
+  const [closest] = outputs.toSorted((a, b) => nearness(b) - nearness(a));
   const culprit = outputs.find(({ name }) => name === mismatch?.output) ?? closest;
   const isEqual = mismatch === undefined && outputs.every(({ difference, bound }) => difference <= bound);
   const { name = '', difference = INCOMPARABLE, bound = 0, noise = 0 } = culprit ?? {};

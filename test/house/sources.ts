@@ -66,7 +66,7 @@ function importsOf(path: string, text: string): Import[] {
 /** `src/analysis/need.ts` -> analysis, `src/compile.ts` -> compile, `passes/pass.ts` -> passes. */
 export function unitOf(path: string): string {
   const [top = '', second = '', third] = path.split('/');
-  if (top !== 'src') return top === 'bench' ? 'measurements' : top;
+  if (top !== 'src') return top;
   return third === undefined ? second.replace(/\.ts$/, '') : second;
 }
 

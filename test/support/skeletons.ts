@@ -4,7 +4,6 @@
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import type { DimensionProto } from '../../src/onnx/proto.js';
 import { encodeProto } from '../../src/onnx/encode.js';
 import { decodeModel } from '../../src/onnx/read.js';
 
@@ -64,7 +63,7 @@ export function freeImageSize(bytes: Uint8Array): Uint8Array {
   for (const input of model.graph?.input ?? []) {
     const dims = input.type?.tensorType?.shape?.dim;
     if (dims?.length !== 4) continue;
-    for (const [axis, name] of [[2, 'height'], [3, 'width']] as const) dims[axis] = { dimParam: name } as DimensionProto;
+    for (const [axis, name] of [[2, 'height'], [3, 'width']] as const) dims[axis] = { dimParam: name };
   }
   if (model.graph) model.graph.valueInfo = [];
   return encodeProto(model);

@@ -43,7 +43,7 @@ describe.skipIf(isAbsent)('a trained ResNet-20', () => {
   it('equals itself with the channels of one layer in another order', async () => {
     const reordered = editedModel((editor, first, second) => {
       const outputs = weights(first, 1);
-      const order = Array.from({ length: outputs.dims[0] ?? 0 }, (_, index) => index).reverse();
+      const order = Array.from({ length: outputs.dims[0] ?? 0 }, (_, index) => index).toReversed();
       const reorder = (node: Node, index: number, axis: number) => {
         const { value, dims, numbers } = weights(node, index);
         editor.setInitializer(value, Tensor.fromNumbers(FLOAT, dims, taken(numbers, dims, axis, order)));

@@ -1,0 +1,34 @@
+/** Every error code has its line in docs/errors.md, under the right exit code, and is used. */
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { type ErrorCode, PruneCompileError } from '../../src/errors.js';
+import { sourceFiles } from './sources.js';
+
+const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
+const codes = [...read('src/errors.ts').matchAll(/^ {2}'(E-[A-Z-]+)':/gm)].map(([, code = '']) => code as ErrorCode);
+
+/** Code -> exit code of the section that documents it. */
+const documented = new Map<string, number>();
+for (const section of read('docs/errors.md').split(/^## /m).slice(1)) {
+  const exitCode = Number(/exit code (\d+)/.exec(section)?.[1]);
+  for (const [, code = ''] of section.matchAll(/^\| `(E-[A-Z-]+)`/gm)) documented.set(code, exitCode);
+}
+
+describe('error codes', () => {
+  test('the catalogue is read', () => expect(codes.length).toBeGreaterThan(15));
+
+  test('docs/errors.md has exactly these', () => {
+    expect([...documented.keys()].toSorted()).toEqual(codes.toSorted());
+  });
+
+  test.each(codes)('%s exits with the code that is documented', (code) => {
+    expect(new PruneCompileError(code, { what: '' }).exitCode).toBe(documented.get(code));
+  });
+
+  test.each(codes)('%s is thrown somewhere', (code) => {
+    const users = sourceFiles(['src', 'passes']).filter(
+      ({ path, text }) => path !== 'src/errors.ts' && text.includes(`'${code}'`),
+    );
+    expect(users.length).toBeGreaterThan(0);
+  });
+});
