@@ -35,7 +35,8 @@ export const foldConstants: Pass = {
       for (const { value, tensor, name } of folds) editor.replaceUses(value, editor.addInitializer(name, tensor));
     });
     const masked = folds.filter(({ isMasked }) => isMasked).length;
-    const message = masked > 0 ? `multiplied ${masked} masks into their weights` : `folded ${folds.length} computed constants`;
+    const message =
+      masked > 0 ? `multiplied ${masked} masks into their weights` : `folded ${folds.length} computed constants`;
     return { changed, gains: changed && masked > 0, remarks: [{ kind: 'applied', message }] };
   },
 };

@@ -28,7 +28,11 @@ export const foldShapes: Pass = {
         editor.setInput(node, 1, editor.addInitializer(name, Tensor.fromNumbers(INT64, [target.length], target)));
       }
     });
-    return { changed, gains: false, remarks: [{ kind: 'applied', message: `wrote ${targets.length} computed Reshape targets down` }] };
+    return {
+      changed,
+      gains: false,
+      remarks: [{ kind: 'applied', message: `wrote ${targets.length} computed Reshape targets down` }],
+    };
   },
 };
 
@@ -60,7 +64,10 @@ function extentOf(dim: Dim, name: string, axis: number): Extent {
 }
 
 /** Replaces -1 by what is left of the element count, where symbols cancel. */
-function resolveRest(wanted: readonly (Extent | undefined)[], own: readonly Extent[]): (Extent | undefined)[] | undefined {
+function resolveRest(
+  wanted: readonly (Extent | undefined)[],
+  own: readonly Extent[],
+): (Extent | undefined)[] | undefined {
   if (wanted.includes(undefined)) return undefined;
   const at = wanted.indexOf(-1);
   if (at < 0) return [...wanted];

@@ -7,7 +7,14 @@ import { removeConstantBranches } from './remove-constant-branches.js';
 import { removeDeadNodes } from './remove-dead-nodes.js';
 import { replaceConstantInputs } from './replace-constant-inputs.js';
 
-export const passes: readonly Pass[] = [foldConstants, foldShapes, removeConstantBranches, removeChannels, removeDeadNodes, replaceConstantInputs];
+export const passes: readonly Pass[] = [
+  foldConstants,
+  foldShapes,
+  removeConstantBranches,
+  removeChannels,
+  removeDeadNodes,
+  replaceConstantInputs,
+];
 
 /** Names in the order they run; the whole list is repeated until nothing changes. */
 export const pipelines = {

@@ -49,7 +49,10 @@ export const removeConstantBranches: Pass = {
 function findBranch(at: NodeSite, facts: Facts, keys: ExtentKeys): ConstantBranch | undefined {
   const { node } = at;
   if (!['Add', 'Sum'].includes(node.opType) || node.domain !== '' || node.inputs.length !== 2) return undefined;
-  for (const [constantIndex, liveIndex] of [[0, 1], [1, 0]] as const) {
+  for (const [constantIndex, liveIndex] of [
+    [0, 1],
+    [1, 0],
+  ] as const) {
     const slot = at.inSlots[constantIndex];
     const live = at.inSlots[liveIndex];
     if (slot === undefined || live === undefined || isOperand(slot) || isOperand(live) || slot === live) continue;
@@ -57,7 +60,8 @@ function findBranch(at: NodeSite, facts: Facts, keys: ExtentKeys): ConstantBranc
     const axis = channelAxis(slot, facts);
     const constants = axis === undefined ? undefined : constantsAlong(axis, at, facts);
     const out = at.site.outDims(0);
-    if (axis === undefined || constants === undefined || out === undefined || !hasFullShape(live, slot, at, keys)) continue;
+    if (axis === undefined || constants === undefined || out === undefined || !hasFullShape(live, slot, at, keys))
+      continue;
     if (allConstant(live, axis.axis, facts)) continue;
     const dataType = floatTypeNear(at);
     if (dataType === undefined) continue;
@@ -125,7 +129,12 @@ function removeBranch(editor: Editor, { at, live, liveIndex, constants, trailing
   }
   const dims = [constants.length, ...Array.from({ length: trailing }, () => 1)];
   const operand = editor.addInitializer(`${output.name}_constants`, Tensor.fromNumbers(dataType, dims, constants));
-  if (!isZero && addToProducerBias(editor, live, constants) && !output.isGraphOutput && output.capturedBy.length === 0) {
+  if (
+    !isZero &&
+    addToProducerBias(editor, live, constants) &&
+    !output.isGraphOutput &&
+    output.capturedBy.length === 0
+  ) {
     editor.replaceUses(output, live);
     editor.removeNode(node);
     return;
@@ -137,10 +146,15 @@ function removeBranch(editor: Editor, { at, live, liveIndex, constants, trailing
 function addToProducerBias(editor: Editor, live: Value, constants: Float64Array): boolean {
   const { producer } = live;
   const isOnlyReader = live.uses.length === 1 && !live.isGraphOutput && live.capturedBy.length === 0;
-  if (producer === undefined || !isOnlyReader || !['Conv', 'BatchNormalization'].includes(producer.opType)) return false;
+  if (producer === undefined || !isOnlyReader || !['Conv', 'BatchNormalization'].includes(producer.opType))
+    return false;
   const bias = producer.inputs[2]?.initializer;
   if (bias === undefined || bias.size !== constants.length) return false;
   const sums = Float64Array.from(bias.numbers(), (value, index) => value + (constants[index] ?? 0));
-  editor.setInput(producer, 2, editor.addInitializer(producer.inputs[2]?.name ?? 'bias', Tensor.fromNumbers(bias.dataType, bias.dims, sums)));
+  editor.setInput(
+    producer,
+    2,
+    editor.addInitializer(producer.inputs[2]?.name ?? 'bias', Tensor.fromNumbers(bias.dataType, bias.dims, sums)),
+  );
   return true;
 }

@@ -43,7 +43,11 @@ export interface Compiled {
 export async function compileModel(source: string | Uint8Array, options: CompileOptions = {}): Promise<Compiled> {
   const list = choosePasses('structured', options.passes, options.skip);
   const steps: StepTime[] = [];
-  const timed = async <Result>(step: string, work: () => Result | Promise<Result>, detail?: (result: Result) => string) => {
+  const timed = async <Result>(
+    step: string,
+    work: () => Result | Promise<Result>,
+    detail?: (result: Result) => string,
+  ) => {
     options.signal?.throwIfAborted();
     const start = performance.now();
     const result = await work();
@@ -53,12 +57,19 @@ export async function compileModel(source: string | Uint8Array, options: Compile
     return result;
   };
 
-  const model = await timed('load', () => readModel(source), ({ graph }) => `${graph.nodes.length} nodes, opset ${graph.opset}`);
+  const model = await timed(
+    'load',
+    () => readModel(source),
+    ({ graph }) => `${graph.nodes.length} nodes, opset ${graph.opset}`,
+  );
   const context = passContext(model, options);
   const { editor, knowledge } = context;
   const count = async () => {
     const known = await knowledge();
-    return countModel(known, await atSizes(known, model.proto, concreteSizes(model.graph, known.shapes, options.shapes)));
+    return countModel(
+      known,
+      await atSizes(known, model.proto, concreteSizes(model.graph, known.shapes, options.shapes)),
+    );
   };
   const before = await timed('analyse', count);
 
@@ -106,5 +117,12 @@ function keptChannels(layers: CompileReport['layers']): number {
 
 function plainOptions(options: CompileOptions): Record<string, unknown> {
   const { structured = true, align = 'auto', target = 'cpu', passes: names, skip, stopAfter } = options;
-  return { structured, align, target, ...(names && { passes: names }), ...(skip && { skip }), ...(stopAfter !== undefined && { stopAfter }) };
+  return {
+    structured,
+    align,
+    target,
+    ...(names && { passes: names }),
+    ...(skip && { skip }),
+    ...(stopAfter !== undefined && { stopAfter }),
+  };
 }

@@ -57,7 +57,10 @@ export async function inspectModel(source: string | Uint8Array, options: Inspect
     layers: found,
     removableChannels: found.reduce((total, { removableChannels }) => total + removableChannels, 0),
     unknownOps: [...facts.unknownOps].map(([op, count]) => ({ op, count })),
-    remarks: missedRemarks(facts, planRemoval(facts, context.cost)).map((remark) => ({ pass: 'remove-channels', ...remark })),
+    remarks: missedRemarks(facts, planRemoval(facts, context.cost)).map((remark) => ({
+      pass: 'remove-channels',
+      ...remark,
+    })),
   };
 }
 
@@ -84,7 +87,10 @@ function countZeroFilters(site: Facts['sites'][number]['site'], extent: number):
   if (relation?.kind !== 'linear' && relation?.kind !== 'grouped') return 0;
   const tensor = site.constant(relation.weights.index);
   if (tensor === undefined) return 0;
-  const matrix = new WeightMatrix(tensor, relation.kind === 'linear' ? relation.weights : { ...relation.weights, inAxis: 1 });
+  const matrix = new WeightMatrix(
+    tensor,
+    relation.kind === 'linear' ? relation.weights : { ...relation.weights, inAxis: 1 },
+  );
   let zeroFilters = 0;
   for (let output = 0; output < extent; output++) {
     let live = false;

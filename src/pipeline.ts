@@ -21,7 +21,10 @@ export interface ContextOptions {
   readonly stopAfter?: number;
 }
 
-export function passContext(model: Model, { align = 'auto', target = 'cpu', stopAfter }: ContextOptions = {}): PassContext {
+export function passContext(
+  model: Model,
+  { align = 'auto', target = 'cpu', stopAfter }: ContextOptions = {},
+): PassContext {
   const editor = new Editor(model.graph, stopAfter === undefined ? {} : { stopAfter });
   const knowledge = untilEdited(editor, () => findKnowledge(model));
   const facts = untilEdited(editor, async () => analyze(await knowledge()));
@@ -49,7 +52,11 @@ export interface PipelineResult {
 }
 
 /** Runs the list until a whole round changes nothing. What was missed is said once, by the last round. */
-export async function runPasses(list: readonly Pass[], context: PassContext, signal?: AbortSignal): Promise<PipelineResult> {
+export async function runPasses(
+  list: readonly Pass[],
+  context: PassContext,
+  signal?: AbortSignal,
+): Promise<PipelineResult> {
   const applied: Remark[] = [];
   let missed: Remark[] = [];
   let gains = false;
@@ -63,7 +70,8 @@ export async function runPasses(list: readonly Pass[], context: PassContext, sig
       const result = await runPass(pass, context);
       changed ||= result.changed;
       gains ||= result.gains;
-      for (const remark of result.remarks) (remark.kind === 'applied' ? applied : missed).push({ pass: pass.name, ...remark });
+      for (const remark of result.remarks)
+        (remark.kind === 'applied' ? applied : missed).push({ pass: pass.name, ...remark });
     }
     if (!changed) return { remarks: [...applied, ...missed], gains };
   }
@@ -89,7 +97,11 @@ async function runPass(pass: Pass, context: PassContext): Promise<PassResult> {
 }
 
 /** The passes of a preset, or those named, in order and without those skipped. Throws E-USAGE for unknown names. */
-export function choosePasses(preset: keyof typeof pipelines, names?: readonly string[], skip: readonly string[] = []): Pass[] {
+export function choosePasses(
+  preset: keyof typeof pipelines,
+  names?: readonly string[],
+  skip: readonly string[] = [],
+): Pass[] {
   const wanted = names ?? pipelines[preset];
   for (const name of [...wanted, ...skip]) {
     if (!passes.some((pass) => pass.name === name)) {

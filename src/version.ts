@@ -20,7 +20,13 @@ function readPackage(): PackageFile {
 }
 
 function isPackage(content: unknown): content is PackageFile {
-  return typeof content === 'object' && content !== null && 'name' in content && content.name === 'prune-compile' && 'version' in content;
+  return (
+    typeof content === 'object' &&
+    content !== null &&
+    'name' in content &&
+    content.name === 'prune-compile' &&
+    'version' in content
+  );
 }
 
 export const TOOL: PackageFile = (({ name, version }) => ({ name, version }))(readPackage());

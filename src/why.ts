@@ -28,7 +28,11 @@ export interface Explanation {
 }
 
 /** `nodeName` is a node's name or that of a value it computes. Throws E-NODE-UNKNOWN. */
-export async function explainNode(source: string | Uint8Array, nodeName: string, options: { signal?: AbortSignal } = {}): Promise<Explanation> {
+export async function explainNode(
+  source: string | Uint8Array,
+  nodeName: string,
+  options: { signal?: AbortSignal } = {},
+): Promise<Explanation> {
   const model = readModel(source);
   const context = passContext(model);
   await runPasses(choosePasses('inspection'), context, options.signal);
@@ -37,7 +41,11 @@ export async function explainNode(source: string | Uint8Array, nodeName: string,
   const axis = channelAxis(facts, node);
   if (axis === undefined) {
     const reason = 'its output has no channel axis of a fixed extent, so nothing of it can be removed';
-    return { node: node.label, channels: 0, groups: [{ channels: [], state: 'kept', chain: [{ node: node.label, op: node.qualifiedOp, reason }] }] };
+    return {
+      node: node.label,
+      channels: 0,
+      groups: [{ channels: [], state: 'kept', chain: [{ node: node.label, op: node.qualifiedOp, reason }] }],
+    };
   }
   return { node: node.label, channels: axis.extent, groups: explainChannels(facts, node, axis) };
 }
@@ -54,7 +62,10 @@ function findNode(graph: Graph, name: string): Node {
 
 /** Names that share the most with the wish: the same tail or a part of it. */
 function nearest(wish: string, names: readonly string[]): string[] {
-  const parts = wish.toLowerCase().split(/[/._:]+/).filter((part) => part !== '');
+  const parts = wish
+    .toLowerCase()
+    .split(/[/._:]+/)
+    .filter((part) => part !== '');
   const score = (name: string) => parts.filter((part) => name.toLowerCase().includes(part)).length;
   return names.toSorted((a, b) => score(b) - score(a)).slice(0, 5);
 }
@@ -95,7 +106,8 @@ function kept(facts: Facts, node: Node, position: number, root: number, blocker:
   const start = isDead ? 'dead here, but tied to channels of other layers that are not' : 'they depend on the input';
   const chain: WhyStep[] = [{ node: node.label, op: node.qualifiedOp, reason: start }];
   const end = blocker.kind === 'read' ? blocker.read.at.node : blocker.pin.node;
-  for (const step of path(facts, node, root, end)) chain.push({ node: step.label, op: step.qualifiedOp, reason: 'carries them along' });
+  for (const step of path(facts, node, root, end))
+    chain.push({ node: step.label, op: step.qualifiedOp, reason: 'carries them along' });
   if (blocker.kind === 'read') {
     const { node: reader } = blocker.read.at;
     chain.push({ node: reader.label, op: reader.qualifiedOp, reason: 'needs them: its weights on them are not zero' });
@@ -132,9 +144,13 @@ function neighbours(facts: Facts, node: Node, root: number): Node[] {
   const tied = values.filter((value) =>
     facts.positions.axesOf(value).some((axis) => {
       if (axis === undefined || isOperand(axis.slot)) return false;
-      for (let index = 0; index < axis.extent; index++) if (facts.positions.classOf(axis.base + index) === root) return true;
+      for (let index = 0; index < axis.extent; index++)
+        if (facts.positions.classOf(axis.base + index) === root) return true;
       return false;
     }),
   );
-  return tied.flatMap(({ producer, uses }) => [...(producer === undefined ? [] : [producer]), ...uses.map((use) => use.node)]);
+  return tied.flatMap(({ producer, uses }) => [
+    ...(producer === undefined ? [] : [producer]),
+    ...uses.map((use) => use.node),
+  ]);
 }

@@ -47,7 +47,8 @@ export function prepareCompensation(compensation: Compensation, keptOutputs: rea
     const values = Float64Array.from(tensor.numbers());
     for (let output = 0; output < matrix.outputs; output++) {
       const start = (output * matrix.inputs + carrier.index) * matrix.taps;
-      for (let tap = 0; tap < matrix.taps; tap++) values[start + tap] = (values[start + tap] ?? 0) + columns(output, tap) / carrier.constant;
+      for (let tap = 0; tap < matrix.taps; tap++)
+        values[start + tap] = (values[start + tap] ?? 0) + columns(output, tap) / carrier.constant;
     }
     return { compensation, weights: { operand, tensor: Tensor.fromNumbers(tensor.dataType, tensor.dims, values) } };
   }
@@ -55,7 +56,10 @@ export function prepareCompensation(compensation: Compensation, keptOutputs: rea
   for (const [at, output] of outputs.entries()) {
     for (let tap = 0; tap < matrix.taps; tap++) kernel[at * matrix.taps + tap] = columns(output, tap);
   }
-  return { compensation, kernel: Tensor.fromNumbers(tensor.dataType, [outputs.length, 1, ...tensor.dims.slice(2)], kernel) };
+  return {
+    compensation,
+    kernel: Tensor.fromNumbers(tensor.dataType, [outputs.length, 1, ...tensor.dims.slice(2)], kernel),
+  };
 }
 
 export function compensate(editor: Editor, facts: Facts, prepared: readonly Prepared[]): void {
@@ -77,8 +81,15 @@ function addToBias(editor: Editor, at: NodeSite, { read }: Compensation, offsets
   if (bias === undefined || bias.beta === 0 || !fits) {
     const [output] = node.outputs;
     if (output === undefined) return;
-    const operand = editor.addInitializer(`${output.name}_offset`, Tensor.fromNumbers(dataType, [offsets.length], offsets));
-    editor.interpose(output, { opType: 'Add', name: editor.graph.freshName(`${node.label}_offset`), inputs: (inner) => [inner, operand] });
+    const operand = editor.addInitializer(
+      `${output.name}_offset`,
+      Tensor.fromNumbers(dataType, [offsets.length], offsets),
+    );
+    editor.interpose(output, {
+      opType: 'Add',
+      name: editor.graph.freshName(`${node.label}_offset`),
+      inputs: (inner) => [inner, operand],
+    });
     return;
   }
   const values = present?.numbers();
@@ -99,10 +110,15 @@ function addMap(editor: Editor, facts: Facts, compensation: Compensation, kernel
   const normalization = soleNormalization(direct);
   const target = normalization?.outputs[0] ?? direct;
   const scaled = normalization === undefined ? kernel : scaleLike(normalization, facts, kernel);
-  const map = spatialDims(compensation.read, 'in') !== undefined && compensation.form === 'map'
-    ? editor.addInitializer(`${direct.name}_constants`, staticMap(compensation, scaled))
-    : onesConvolution(editor, at, compensation, scaled, direct.name);
-  editor.interpose(target, { opType: 'Add', name: editor.graph.freshName(`${at.node.label}_add_constants`), inputs: (inner) => [inner, map] });
+  const map =
+    spatialDims(compensation.read, 'in') !== undefined && compensation.form === 'map'
+      ? editor.addInitializer(`${direct.name}_constants`, staticMap(compensation, scaled))
+      : onesConvolution(editor, at, compensation, scaled, direct.name);
+  editor.interpose(target, {
+    opType: 'Add',
+    name: editor.graph.freshName(`${at.node.label}_add_constants`),
+    inputs: (inner) => [inner, map],
+  });
 }
 
 function soleNormalization(value: Value): Node | undefined {
@@ -136,7 +152,13 @@ function onesConvolution(editor: Editor, at: NodeSite, { read }: Compensation, k
     const attribute = at.node.attributes.get(key);
     if (attribute !== undefined) attributes[key] = attribute;
   }
-  const spec = { opType: 'Conv', name: editor.graph.freshName(`${at.node.label}_constants`), inputs: [ones, weights], outputs: [`${name}_constants`], attributes };
+  const spec = {
+    opType: 'Conv',
+    name: editor.graph.freshName(`${at.node.label}_constants`),
+    inputs: [ones, weights],
+    outputs: [`${name}_constants`],
+    attributes,
+  };
   const [output] = editor.addNode(spec, at.node).outputs;
   if (output === undefined) throw new Error('a Conv has one output');
   return output;
@@ -159,7 +181,10 @@ function staticMap({ read }: Compensation, kernel: Tensor): Tensor {
     for (let tap = 0; tap < product(taps); tap++) {
       const offset = unravel(tap, taps);
       const isInside = Array.from({ length: rank }, (_, axis) => {
-        const source = (place[axis] ?? 0) * (strides[axis] ?? 1) - (begins[axis] ?? 0) + (offset[axis] ?? 0) * (dilations[axis] ?? 1);
+        const source =
+          (place[axis] ?? 0) * (strides[axis] ?? 1) -
+          (begins[axis] ?? 0) +
+          (offset[axis] ?? 0) * (dilations[axis] ?? 1);
         return source >= 0 && source < (inside[axis] ?? 0);
       }).every(Boolean);
       if (!isInside) continue;
@@ -202,4 +227,3 @@ function beginPads(
     return mode === 'SAME_LOWER' ? Math.ceil(total / 2) : Math.floor(total / 2);
   });
 }
-

@@ -31,7 +31,8 @@ export function onesLike(editor: Editor, at: NodeSite, dims: readonly number[] |
   }
   const make = atStart(editor);
   const one = runtimeOne(editor, source, batch, dataType, make);
-  const target = typeof batch === 'number' ? integers(editor, [batch, 1, ...dims]) : shapeWithBatch(editor, source, dims, make);
+  const target =
+    typeof batch === 'number' ? integers(editor, [batch, 1, ...dims]) : shapeWithBatch(editor, source, dims, make);
   return make({ opType: 'Expand', inputs: [one, target], name, declared: { dataType, dims: shape } });
 }
 
@@ -42,7 +43,9 @@ export function onesLike(editor: Editor, at: NodeSite, dims: readonly number[] |
 function modelInput({ graph }: Editor, batch: Dim): Value | undefined {
   if (graph.opset < 9 || batch === '') return undefined;
   // Only what a convolution reads is surely of a floating-point type and not empty.
-  return graph.inputs.find((value) => value.initializer === undefined && value.uses.some(({ node }) => node.opType === 'Conv'));
+  return graph.inputs.find(
+    (value) => value.initializer === undefined && value.uses.some(({ node }) => node.opType === 'Conv'),
+  );
 }
 
 type Make = (spec: Pick<NodeSpec, 'opType' | 'inputs' | 'attributes' | 'declared'> & { name: string }) => Value;
@@ -73,7 +76,12 @@ function runtimeOne(editor: Editor, source: Value, batch: Dim, dataType: number,
     return make({ opType: 'Cast', inputs: [always], name, attributes: cast });
   }
   const flat = make({ opType: 'Reshape', inputs: [source, integers(editor, [-1])], name: `${PREFIX}/flat` });
-  const element = make({ opType: 'Gather', inputs: [flat, integers(editor, [0])], name: `${PREFIX}/element`, attributes: AXIS_0 });
+  const element = make({
+    opType: 'Gather',
+    inputs: [flat, integers(editor, [0])],
+    name: `${PREFIX}/element`,
+    attributes: AXIS_0,
+  });
   const never = make({ opType: 'Greater', inputs: [element, element], name: `${PREFIX}/never` });
   const always = make({ opType: 'Not', inputs: [never], name: `${PREFIX}/always` });
   return make({ opType: 'Cast', inputs: [always], name, attributes: cast });
@@ -101,10 +109,16 @@ function sizedAtRunTime(editor: Editor, { node, site }: NodeSite, dataType: numb
   if (data === undefined) throw new Error(`${node.label} has no input`);
   const name = `${PREFIX}/ones_${dataType}_like_${data.name}`;
   const present = graph.values.get(name);
-  if (present?.producer !== undefined && graph.nodes.indexOf(present.producer) < graph.nodes.indexOf(node)) return present;
+  if (present?.producer !== undefined && graph.nodes.indexOf(present.producer) < graph.nodes.indexOf(node))
+    return present;
   const make: Make = (spec) => addNode(editor, spec, node);
   const spatial = spatialShape(editor, data, site.inDims(0)?.length ?? 4, make);
-  const shape = make({ opType: 'Concat', inputs: [integers(editor, [1, 1]), spatial], name: `${name}_shape`, attributes: AXIS_0 });
+  const shape = make({
+    opType: 'Concat',
+    inputs: [integers(editor, [1, 1]), spatial],
+    name: `${name}_shape`,
+    attributes: AXIS_0,
+  });
   const value = { kind: 'tensor', value: Tensor.fromNumbers(dataType, [1], [1]) } as const;
   return make({ opType: 'ConstantOfShape', inputs: [shape], name, attributes: { value } });
 }
@@ -114,14 +128,18 @@ function spatialShape(editor: Editor, data: Value, rank: number, make: Make): Va
   const { opset } = editor.graph;
   const name = `${PREFIX}/size_of_${data.name}`;
   // Shape has a start from opset 15 on; Slice takes its bounds as inputs from opset 10 on.
-  if (opset >= 15) return make({ opType: 'Shape', inputs: [data], name, attributes: { start: { kind: 'int', value: 2 } } });
+  if (opset >= 15)
+    return make({ opType: 'Shape', inputs: [data], name, attributes: { start: { kind: 'int', value: 2 } } });
   const whole = make({ opType: 'Shape', inputs: [data], name: `${name}_whole` });
-  if (opset >= 10) return make({ opType: 'Slice', inputs: [whole, integers(editor, [2]), integers(editor, [rank])], name });
+  if (opset >= 10)
+    return make({ opType: 'Slice', inputs: [whole, integers(editor, [2]), integers(editor, [rank])], name });
   const attributes = { starts: { kind: 'ints', value: [2] }, ends: { kind: 'ints', value: [rank] } } as const;
   return make({ opType: 'Slice', inputs: [whole], name, attributes });
 }
 
 function integers(editor: Editor, values: readonly number[]): Value {
   const name = `${PREFIX}/${values.join('x')}`;
-  return editor.graph.values.get(name) ?? editor.addInitializer(name, Tensor.fromNumbers(INT64, [values.length], values));
+  return (
+    editor.graph.values.get(name) ?? editor.addInitializer(name, Tensor.fromNumbers(INT64, [values.length], values))
+  );
 }

@@ -30,7 +30,12 @@ export function appliedRemarks(facts: Facts, plan: RemovalPlan): Said[] {
     const kept = plan.keptOf(axis);
     if (kept === undefined) continue;
     const channels = axis.extent - kept.length;
-    remarks.push({ kind: 'applied', node: at.node.label, channels, message: `removed ${channels} of ${axis.extent} output channels` });
+    remarks.push({
+      kind: 'applied',
+      node: at.node.label,
+      channels,
+      message: `removed ${channels} of ${axis.extent} output channels`,
+    });
   }
   for (const { read, absorbed, form } of plan.compensations) {
     const message = `${absorbed.length} input channels held a constant other than 0; ${FORMS[form]}`;
@@ -51,11 +56,19 @@ export function missedRemarks(facts: Facts, plan: RemovalPlan): Said[] {
       const isDead = !Number.isNaN(facts.constant[position] ?? Number.NaN) || facts.needed[position] === 0;
       if (!isDead || stays?.has(index) === false) continue;
       const blocker = blockers.get(facts.positions.classOf(position));
-      const why = blocker === undefined ? 'kept for speed: the width would be odd, or its constant would cost more than it saves' : describe(blocker);
+      const why =
+        blocker === undefined
+          ? 'kept for speed: the width would be odd, or its constant would cost more than it saves'
+          : describe(blocker);
       held.set(why, (held.get(why) ?? 0) + 1);
     }
     for (const [why, channels] of held) {
-      remarks.push({ kind: 'missed', node: at.node.label, channels, message: `${channels} dead output channels stay: ${why}` });
+      remarks.push({
+        kind: 'missed',
+        node: at.node.label,
+        channels,
+        message: `${channels} dead output channels stay: ${why}`,
+      });
     }
   }
   for (const [op, count] of facts.unknownOps) {
@@ -65,7 +78,8 @@ export function missedRemarks(facts: Facts, plan: RemovalPlan): Said[] {
 }
 
 export function describe(blocker: Blocker): string {
-  if (blocker.kind === 'read') return `${blocker.read.at.node.label} needs the same place in another layer that is added to it or tied to it`;
+  if (blocker.kind === 'read')
+    return `${blocker.read.at.node.label} needs the same place in another layer that is added to it or tied to it`;
   const { node, reason } = blocker.pin;
   return node === undefined ? reason : `${node.label}: ${reason}`;
 }

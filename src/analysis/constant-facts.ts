@@ -39,11 +39,13 @@ export function relevantAxes(sites: readonly NodeSite[], positions: Positions): 
     if (at.relation?.kind !== 'linear' && at.relation?.kind !== 'grouped') continue;
     for (const ref of [at.relation.x, at.relation.y]) {
       const axis = axisOf(at, ref, positions);
-      for (let index = 0; index < (axis?.extent ?? 0); index++) classes[positions.classOf((axis?.base ?? 0) + index)] = 1;
+      for (let index = 0; index < (axis?.extent ?? 0); index++)
+        classes[positions.classOf((axis?.base ?? 0) + index)] = 1;
     }
   }
   return (axis) => {
-    for (let index = 0; index < axis.extent; index++) if (classes[positions.classOf(axis.base + index)] === 1) return true;
+    for (let index = 0; index < axis.extent; index++)
+      if (classes[positions.classOf(axis.base + index)] === 1) return true;
     return false;
   };
 }
@@ -56,7 +58,8 @@ function pointwise(
   isRelevant: (axis: Axis) => boolean,
 ): void {
   if (relation.constant === undefined) return;
-  for (const slot of at.inSlots) if (slot !== undefined && isOperand(slot)) operandScalars(slot.tensor, positions.axesOf(slot), constant);
+  for (const slot of at.inSlots)
+    if (slot !== undefined && isOperand(slot)) operandScalars(slot.tensor, positions.axesOf(slot), constant);
   const links = [...relation.links, ...(relation.choices ?? []).flatMap(({ candidates }) => candidates)];
   for (const output of at.node.outputs) {
     if (output === undefined) continue;

@@ -7,7 +7,18 @@ import { evaluateNodes } from '../runtime/evaluate.js';
 import type { Shapes } from './shapes.js';
 
 /** Nodes whose result may differ between runs, or whose folding would undo what the user wants (quantised weights). */
-const NOT_FOLDED = new Set(['RandomNormal', 'RandomUniform', 'RandomNormalLike', 'RandomUniformLike', 'Multinomial', 'Bernoulli', 'Dropout', 'QuantizeLinear', 'DequantizeLinear', 'DynamicQuantizeLinear']);
+const NOT_FOLDED = new Set([
+  'RandomNormal',
+  'RandomUniform',
+  'RandomNormalLike',
+  'RandomUniformLike',
+  'Multinomial',
+  'Bernoulli',
+  'Dropout',
+  'QuantizeLinear',
+  'DequantizeLinear',
+  'DynamicQuantizeLinear',
+]);
 
 export interface Constants {
   /** The tensor of a constant value; undefined for values that depend on an input (or could not be evaluated). */
@@ -52,7 +63,8 @@ function isKnown(value: Value, tensors: ReadonlyMap<Value, Tensor>, computed: Re
 
 function isFoldable(node: Node, known: (value: Value) => boolean, shapes: Shapes): boolean {
   if (node.domain !== '' || node.hasSubgraph || node.opType === 'Constant' || NOT_FOLDED.has(node.opType)) return false;
-  if (node.opType === 'CastLike') return node.inputs[0] !== undefined && known(node.inputs[0]) && likeType(node, shapes) !== undefined;
+  if (node.opType === 'CastLike')
+    return node.inputs[0] !== undefined && known(node.inputs[0]) && likeType(node, shapes) !== undefined;
   const inputs = node.inputs.filter((value) => value !== undefined);
   return inputs.length > 0 && inputs.every(known);
 }
@@ -67,7 +79,13 @@ function protoForEvaluation(node: Node, shapes: Shapes): NodeProto {
   const to = node.opType === 'CastLike' ? likeType(node, shapes) : undefined;
   if (to === undefined) return nodeProto(node);
   const { name, input = [], output = [] } = nodeProto(node);
-  return { name: name ?? '', opType: 'Cast', input: input.slice(0, 1), output, attribute: [{ name: 'to', type: AttributeType.INT, i: to }] };
+  return {
+    name: name ?? '',
+    opType: 'Cast',
+    input: input.slice(0, 1),
+    output,
+    attribute: [{ name: 'to', type: AttributeType.INT, i: to }],
+  };
 }
 
 /** The value of a Constant node (ai.onnx, any opset); undefined for sparse and string values. */

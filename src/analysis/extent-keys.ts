@@ -49,7 +49,8 @@ export class ExtentKeys {
     const relation = row?.relate(site);
     if (relation === undefined || relation.kind === 'extents') return own;
     const from = relation.links.find(
-      ({ from: source, to, blocks }) => blocks === undefined && source.side === 'in' && to.side === 'out' && to.axis === axis,
+      ({ from: source, to, blocks }) =>
+        blocks === undefined && source.side === 'in' && to.side === 'out' && to.axis === axis,
     )?.from;
     const linked = from === undefined ? undefined : producer.inputs[from.index];
     if (from !== undefined && linked !== undefined) return this.key(linked, from.axis);
@@ -60,7 +61,9 @@ export class ExtentKeys {
   #agreed(inputs: readonly (Value | undefined)[], value: Value, axis: number): string | undefined {
     const { constants, shapes } = this.#knowledge;
     const rank = shapes.of(value)?.length;
-    const operands = inputs.filter((input) => input !== undefined && !constants.has(input)).filter((input) => input !== undefined);
+    const operands = inputs
+      .filter((input) => input !== undefined && !constants.has(input))
+      .filter((input) => input !== undefined);
     if (operands.length < 2 || operands.some((input) => shapes.of(input)?.length !== rank)) return undefined;
     const keys = new Set(operands.map((input) => this.key(input, axis)));
     return keys.size === 1 ? [...keys][0] : undefined;

@@ -35,7 +35,8 @@ const arithmetic =
   (node, knowledge) => {
     const a = operand(node, 0, knowledge);
     const b = operand(node, 1, knowledge);
-    if (a === undefined || b === undefined || (a.length !== b.length && a.length !== 1 && b.length !== 1)) return undefined;
+    if (a === undefined || b === undefined || (a.length !== b.length && a.length !== 1 && b.length !== 1))
+      return undefined;
     return Array.from({ length: Math.max(a.length, b.length) }, (_, index) => {
       const [x, y] = [a[a.length === 1 ? 0 : index], b[b.length === 1 ? 0 : index]];
       return typeof x === 'number' && typeof y === 'number' ? compute(x, y) : undefined;

@@ -109,7 +109,9 @@ function countUnknownOps(sites: readonly NodeSite[], positions: Positions): Map<
   for (const { node, inSlots } of sites) {
     if (rowOf(node) !== undefined) continue;
     const touches = [...inSlots, ...node.outputs].some(
-      (slot) => slot !== undefined && positions.axesOf(slot).some((axis) => axis !== undefined && axis.extent > 1 && isRelevant(axis)),
+      (slot) =>
+        slot !== undefined &&
+        positions.axesOf(slot).some((axis) => axis !== undefined && axis.extent > 1 && isRelevant(axis)),
     );
     if (touches) counts.set(node.qualifiedOp, (counts.get(node.qualifiedOp) ?? 0) + 1);
   }

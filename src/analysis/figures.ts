@@ -52,7 +52,8 @@ function storedSize(value: Value, constants: Knowledge['constants']): number {
   let total = 0;
   for (const at of seen) {
     const { producer, initializer } = at;
-    if (initializer !== undefined || producer === undefined || producer.opType === 'Constant') total += constants.tensor(at)?.size ?? 0;
+    if (initializer !== undefined || producer === undefined || producer.opType === 'Constant')
+      total += constants.tensor(at)?.size ?? 0;
     else for (const input of producer.inputs) if (input !== undefined) seen.add(input);
   }
   return total;

@@ -144,8 +144,9 @@ function pinReadExtents(at: NodeSite, start: number, positions: Positions, need:
   for (const axis of positions.axesOf(slot)) {
     if (axis === undefined) continue;
     const element = axis.axis - start;
-    const isRead = elements === undefined || (element >= 0 && element < elements.extent && need.needed[elements.base + element] === 1);
-    if (isRead)
-      board.pinAxis(axis, { node: at.node, reason: `${at.node.label} reads its extent` });
+    const isRead =
+      elements === undefined ||
+      (element >= 0 && element < elements.extent && need.needed[elements.base + element] === 1);
+    if (isRead) board.pinAxis(axis, { node: at.node, reason: `${at.node.label} reads its extent` });
   }
 }

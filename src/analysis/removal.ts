@@ -10,7 +10,9 @@ import type { Axis } from './positions.js';
 import { axisOf } from './relate.js';
 
 /** Why a class stays. */
-export type Blocker = { readonly kind: 'pin'; readonly pin: Pin } | { readonly kind: 'read'; readonly read: LinearRead; readonly index: number };
+export type Blocker =
+  | { readonly kind: 'pin'; readonly pin: Pin }
+  | { readonly kind: 'read'; readonly read: LinearRead; readonly index: number };
 
 /** A removed input channel of a reader that held a constant other than 0. */
 export interface Absorbed {
@@ -175,7 +177,8 @@ class Planner {
     const size = (entry: Absorbed) => Math.abs(entry.constant);
     const carrier = candidates.toSorted((a, b) => size(b) - size(a))[0];
     const largest = Math.max(...absorbed.map(size));
-    if (carrier !== undefined && size(carrier) * LARGEST_CARRIER_RATIO >= largest) return { read, absorbed, form: 'carrier', carrier };
+    if (carrier !== undefined && size(carrier) * LARGEST_CARRIER_RATIO >= largest)
+      return { read, absorbed, form: 'carrier', carrier };
     return { read, absorbed, form: mapIsSmaller(read) ? 'map' : 'ones' };
   }
 

@@ -35,13 +35,17 @@ export async function inferShapes(
   for (const { name } of graph.inputs) {
     const source = proto.graph?.input?.find((entry) => entry.name === name);
     const dims = sizes[name];
-    inputs.set(name, dims === undefined ? (source ?? { name }) : typedInput(name, source?.type?.tensorType?.elemType, dims));
+    inputs.set(
+      name,
+      dims === undefined ? (source ?? { name }) : typedInput(name, source?.type?.tensorType?.elemType, dims),
+    );
   }
   for (const value of graph.initializers()) {
     const { initializer: tensor, name } = value;
     known.set(name, tensor.dims);
     if (tensor.size <= LARGEST_SHAPE_CONSTANT) initializer.push(writeTensor(name, tensor));
-    if (tensor.size > LARGEST_SHAPE_CONSTANT || inputs.has(name)) inputs.set(name, typedInput(name, tensor.dataType, tensor.dims));
+    if (tensor.size > LARGEST_SHAPE_CONSTANT || inputs.has(name))
+      inputs.set(name, typedInput(name, tensor.dataType, tensor.dims));
   }
   for (const tensor of proto.graph?.initializer ?? []) {
     if (graph.values.get(tensor.name ?? '')?.isOpaqueConstant === true) initializer.push(tensor);
@@ -68,7 +72,8 @@ export async function inferShapes(
     const dataType = meta.isTensor ? dataTypeNamed(meta.type) : undefined;
     if (dataType !== undefined) dataTypes.set(meta.name, dataType);
     // An empty shape means a scalar or an unknown rank: both stay unknown, which pins whatever reads them.
-    if (meta.isTensor && meta.shape.length > 0 && !known.has(meta.name)) known.set(meta.name, meta.shape.map(normalDim));
+    if (meta.isTensor && meta.shape.length > 0 && !known.has(meta.name))
+      known.set(meta.name, meta.shape.map(normalDim));
   }
   await session.release();
   return {

@@ -12,7 +12,8 @@ export interface Knowledge {
 }
 
 export function siteOf(node: Node, { graph, shapes, constants }: Knowledge): Site {
-  const dims = (value: Value | undefined): readonly Dim[] | undefined => constants.tensor(value)?.dims ?? shapes.of(value);
+  const dims = (value: Value | undefined): readonly Dim[] | undefined =>
+    constants.tensor(value)?.dims ?? shapes.of(value);
   return {
     node,
     opset: graph.opset,

@@ -16,7 +16,8 @@ export function concreteSizes({ inputs }: Graph, shapes: Knowledge['shapes'], gi
   const sizes: Record<string, readonly number[]> = {};
   for (const input of inputs) {
     const dims = input.initializer === undefined ? shapes.of(input) : undefined;
-    if (dims !== undefined) sizes[input.name] = given[input.name] ?? dims.map((dim, axis) => extent(dim, axis, dims.length));
+    if (dims !== undefined)
+      sizes[input.name] = given[input.name] ?? dims.map((dim, axis) => extent(dim, axis, dims.length));
   }
   return sizes;
 }

@@ -51,7 +51,10 @@ export class Editor {
       if (problems.length > 0) {
         throw new PruneCompileError('E-INTERNAL', {
           what: `the edit "${label}" would break the graph and was rolled back`,
-          facts: [...problems.slice(0, 5).map((problem) => ['why', problem] as const), ['try', `--stop-after ${this.history.length}`]],
+          facts: [
+            ...problems.slice(0, 5).map((problem) => ['why', problem] as const),
+            ['try', `--stop-after ${this.history.length}`],
+          ],
         });
       }
       this.history.push(label);
@@ -163,7 +166,10 @@ export class Editor {
    * Puts a node between a value and all that reads it (nodes, subgraphs, the graph's outputs): the producer writes to a new
    * value, which `inputs` receives, and the new node writes the old one, so that names seen from outside survive.
    */
-  interpose(value: Value, spec: Omit<NodeSpec, 'inputs' | 'outputs'> & { inputs: (inner: Value) => readonly Value[] }): Node {
+  interpose(
+    value: Value,
+    spec: Omit<NodeSpec, 'inputs' | 'outputs'> & { inputs: (inner: Value) => readonly Value[] },
+  ): Node {
     const { producer } = value;
     if (producer === undefined) throw new Error(`${value.name} has no producer to interpose after`);
     const { nodes, values } = this.graph;

@@ -19,7 +19,7 @@ export type AttributeValue =
 export type Attribute = AttributeValue & {
   /** What the codec read, written again as it is when the attribute was not edited. */
   readonly source?: object;
-}
+};
 
 /** Input `index` of `node` reads the value. */
 export interface Use {

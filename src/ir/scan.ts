@@ -28,7 +28,9 @@ function valuesOf(tensor: Tensor): Float32Array | Float64Array {
   const size = tensor.dataType === FLOAT ? 4 : tensor.dataType === DOUBLE ? 8 : 0;
   if (size === 0) return tensor.numbers();
   const { buffer, byteOffset, byteLength } = alignedScratch(tensor.bytes(), size);
-  return size === 4 ? new Float32Array(buffer, byteOffset, byteLength / 4) : new Float64Array(buffer, byteOffset, byteLength / 8);
+  return size === 4
+    ? new Float32Array(buffer, byteOffset, byteLength / 4)
+    : new Float64Array(buffer, byteOffset, byteLength / 8);
 }
 
 /** Sums of zero tests cannot cancel: every element is compared on its own. */

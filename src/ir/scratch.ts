@@ -6,7 +6,10 @@ let scratch = new Uint8Array(0);
  * The bytes themselves where they are aligned, else a copy in scratch memory that the next call overwrites. For reading
  * at once and forgetting: a fresh copy of every weight would double the memory of a large model.
  */
-export function alignedScratch(bytes: Uint8Array, elementSize: number): { buffer: ArrayBufferLike; byteOffset: number; byteLength: number } {
+export function alignedScratch(
+  bytes: Uint8Array,
+  elementSize: number,
+): { buffer: ArrayBufferLike; byteOffset: number; byteLength: number } {
   if (bytes.byteOffset % elementSize === 0) return bytes;
   if (scratch.length < bytes.length) scratch = new Uint8Array(bytes.length);
   scratch.set(bytes);

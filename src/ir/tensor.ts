@@ -17,7 +17,26 @@ export const BFLOAT16 = 16;
 
 /** Bytes of one element; undefined for strings and for types that pack several elements into a byte. */
 const ELEMENT_BYTES: Readonly<Record<number, number>> = {
-  1: 4, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8, 12: 4, 13: 8, 14: 8, 15: 16, 16: 2, 17: 1, 18: 1, 19: 1, 20: 1, 24: 1,
+  1: 4,
+  2: 1,
+  3: 1,
+  4: 2,
+  5: 2,
+  6: 4,
+  7: 8,
+  9: 1,
+  10: 2,
+  11: 8,
+  12: 4,
+  13: 8,
+  14: 8,
+  15: 16,
+  16: 2,
+  17: 1,
+  18: 1,
+  19: 1,
+  20: 1,
+  24: 1,
 };
 
 export function elementBytes(dataType: number): number | undefined {
@@ -119,7 +138,9 @@ function encodeNumbers(dataType: number, values: ArrayLike<number>): Uint8Array 
     case FLOAT16:
       return new Uint8Array(HalfArray.from(values).buffer);
     case BFLOAT16:
-      return new Uint8Array(Uint16Array.from(new Uint32Array(Float32Array.from(values).buffer), roundToBfloat16).buffer);
+      return new Uint8Array(
+        Uint16Array.from(new Uint32Array(Float32Array.from(values).buffer), roundToBfloat16).buffer,
+      );
     case INT64:
       return new Uint8Array(BigInt64Array.from(Array.from(values), BigInt).buffer);
     case INT32:

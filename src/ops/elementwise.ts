@@ -35,7 +35,8 @@ export function broadcast(
     if (dims === undefined || dims.length > out.length) return undefined;
     for (const [axis, dim] of dims.entries()) {
       const outAxis = out.length - dims.length + axis;
-      if (operands === 1 || sameExtent(dim, out[outAxis])) links.push({ from: input(index, axis), to: output(0, outAxis) });
+      if (operands === 1 || sameExtent(dim, out[outAxis]))
+        links.push({ from: input(index, axis), to: output(0, outAxis) });
     }
   }
   return constant === undefined ? { kind: 'pointwise', links } : { kind: 'pointwise', links, constant };
@@ -100,7 +101,9 @@ export const elementwiseRows: readonly OpRow[] = [
   unary('Relu', (x) => Math.max(0, x)),
   unary('LeakyRelu', (x, { node }) => (x < 0 ? node.float('alpha', 0.01) * x : x)),
   unary('Sigmoid', sigmoid),
-  unary('HardSigmoid', (x, { node }) => Math.max(0, Math.min(1, node.float('alpha', 0.2) * x + node.float('beta', 0.5)))),
+  unary('HardSigmoid', (x, { node }) =>
+    Math.max(0, Math.min(1, node.float('alpha', 0.2) * x + node.float('beta', 0.5))),
+  ),
   unary('HardSwish', (x) => x * Math.max(0, Math.min(1, x / 6 + 0.5))),
   unary('Tanh', Math.tanh),
   unary('Elu', (x, { node }) => (x < 0 ? node.float('alpha', 1) * Math.expm1(x) : x)),

@@ -1,7 +1,19 @@
 /** Operators that move data without computing: Reshape and its kin, Transpose, and the readers of extents. */
 import { type Dim } from '../ir/graph.js';
 import { INT64, Tensor } from '../ir/tensor.js';
-import { type Adjustment, type AxisRef, type Choice, input, type KeptOf, type Link, normalAxis, type OpRow, output, type Relation, type Site } from './relation.js';
+import {
+  type Adjustment,
+  type AxisRef,
+  type Choice,
+  input,
+  type KeptOf,
+  type Link,
+  normalAxis,
+  type OpRow,
+  output,
+  type Relation,
+  type Site,
+} from './relation.js';
 
 /** Axes of both sides whose extents have the same product. */
 interface Group {
@@ -78,8 +90,10 @@ function regroup(site: Site): Relation | undefined {
     const [target] = to;
     if (single === undefined || target === undefined) continue;
     if (from.length === 1 && to.length === 1) links.push({ from: input(0, single), to: output(0, target) });
-    else if (to.length === 1) choices.push({ candidates: merged(before, from, (axis) => input(0, axis), output(0, target)) });
-    else if (from.length === 1) choices.push({ candidates: merged(after, to, (axis) => output(0, axis), input(0, single)) });
+    else if (to.length === 1)
+      choices.push({ candidates: merged(before, from, (axis) => input(0, axis), output(0, target)) });
+    else if (from.length === 1)
+      choices.push({ candidates: merged(after, to, (axis) => output(0, axis), input(0, single)) });
   }
   return { kind: 'pointwise', links, choices, constant: ([x]) => x ?? undefined };
 }
@@ -91,7 +105,11 @@ function merged(dims: readonly Dim[], axes: readonly number[], ref: (axis: numbe
     const count = extents[at] ?? 1;
     const inner = extents.slice(at + 1).reduce((total, extent) => total * extent, 1);
     const outer = extents.slice(0, at).reduce((total, extent) => total * extent, 1);
-    return { from: ref(axis), to: whole, blocks: { fromStart: 0, toStart: 0, count, inner, outer, period: count * inner } };
+    return {
+      from: ref(axis),
+      to: whole,
+      blocks: { fromStart: 0, toStart: 0, count, inner, outer, period: count * inner },
+    };
   });
 }
 

@@ -1,6 +1,16 @@
 /** Operators that are linear in one input with constant weights: Conv, Gemm, MatMul. */
 import type { Dim } from '../ir/graph.js';
-import { type Adjustment, input, isStatic, type KeptOf, type Link, type OpRow, output, type Relation, type Site } from './relation.js';
+import {
+  type Adjustment,
+  input,
+  isStatic,
+  type KeptOf,
+  type Link,
+  type OpRow,
+  output,
+  type Relation,
+  type Site,
+} from './relation.js';
 import { windowOf } from './window.js';
 
 /** Conv-1, -11, -22: X [N, C, spatial…], W [M, C / group, kernel…], B [M], Y [N, M, spatial…]. */
@@ -16,10 +26,28 @@ function conv(site: Site): Relation | undefined {
   const padded = isPadded(site);
   if (groups === 1) {
     const bias = { index: 2, beta: 1 };
-    return { kind: 'linear', links, x: input(0, 1), y: output(0, 1), weights: { index: 1, inAxis: 1, outAxis: 0 }, bias, alpha: 1, padded };
+    return {
+      kind: 'linear',
+      links,
+      x: input(0, 1),
+      y: output(0, 1),
+      weights: { index: 1, inAxis: 1, outAxis: 0 },
+      bias,
+      alpha: 1,
+      padded,
+    };
   }
   const bias = hasBias ? { index: 2 } : undefined;
-  return { kind: 'grouped', links, x: input(0, 1), y: output(0, 1), weights: { index: 1, outAxis: 0 }, bias, groups, padded };
+  return {
+    kind: 'grouped',
+    links,
+    x: input(0, 1),
+    y: output(0, 1),
+    weights: { index: 1, outAxis: 0 },
+    bias,
+    groups,
+    padded,
+  };
 }
 
 /** Whether zeros around the input enter any sum. SAME_* may pad or not, depending on the size: counted as padded. */
@@ -51,7 +79,12 @@ function convMacs(site: Site): number | undefined {
 function gemm(site: Site): Relation | undefined {
   const { node } = site;
   const weights = site.constant(1);
-  if (weights === undefined || node.int('transA', 0) !== 0 || site.inDims(0)?.length !== 2 || site.outDims(0)?.length !== 2)
+  if (
+    weights === undefined ||
+    node.int('transA', 0) !== 0 ||
+    site.inDims(0)?.length !== 2 ||
+    site.outDims(0)?.length !== 2
+  )
     return undefined;
   if (node.inputs[2] !== undefined && site.constant(2) === undefined) return undefined;
   const transposed = node.int('transB', 0) !== 0;
@@ -72,7 +105,14 @@ function gemm(site: Site): Relation | undefined {
 function matMul(site: Site): Relation | undefined {
   const x = site.inDims(0);
   const y = site.outDims(0);
-  if (x === undefined || y === undefined || x.length < 2 || x.length !== y.length || site.constant(1)?.dims.length !== 2) return undefined;
+  if (
+    x === undefined ||
+    y === undefined ||
+    x.length < 2 ||
+    x.length !== y.length ||
+    site.constant(1)?.dims.length !== 2
+  )
+    return undefined;
   const last = x.length - 1;
   return {
     kind: 'linear',

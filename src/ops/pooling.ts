@@ -22,7 +22,9 @@ function averagePool(site: Site): Relation | undefined {
 /** ReduceMean-1…-18 (axes as attribute, later as input): the reduced axes are pinned, the others pass through. */
 function reduceMean(site: Site): Relation | undefined {
   const rank = site.inDims(0)?.length;
-  const listed = site.node.ints('axes') ?? (site.node.inputs[1] === undefined ? undefined : [...(site.constant(1)?.numbers() ?? [])]);
+  const listed =
+    site.node.ints('axes') ??
+    (site.node.inputs[1] === undefined ? undefined : [...(site.constant(1)?.numbers() ?? [])]);
   if (rank === undefined || site.outDims(0) === undefined) return undefined;
   if (site.node.inputs[1] !== undefined && site.constant(1) === undefined) return undefined;
   if (listed === undefined || listed.length === 0) return undefined;
@@ -44,15 +46,18 @@ function reduceMean(site: Site): Relation | undefined {
 /** BatchNormalization-7, -9, -14, -15 in inference: an affine function per channel, with constant parameters. */
 function batchNormalization(site: Site): Relation | undefined {
   const { node } = site;
-  if (node.int('training_mode', 0) !== 0 || node.outputs.slice(1).some((value) => value !== undefined)) return undefined;
-  if (node.int('spatial', 1) !== 1 || [1, 2, 3, 4].some((index) => site.constant(index) === undefined)) return undefined;
+  if (node.int('training_mode', 0) !== 0 || node.outputs.slice(1).some((value) => value !== undefined))
+    return undefined;
+  if (node.int('spatial', 1) !== 1 || [1, 2, 3, 4].some((index) => site.constant(index) === undefined))
+    return undefined;
   const epsilon = node.float('epsilon', 1e-5);
   return {
     kind: 'pointwise',
     links: [...sameAxes(site, 0), ...[1, 2, 3, 4].map((index) => ({ from: input(index, 0), to: output(0, 1) }))],
     constant: ([x, scale, shift, mean, variance]) => {
       if (scale === 0) return shift ?? undefined;
-      if (!isNumber(x) || !isNumber(scale) || !isNumber(shift) || !isNumber(mean) || !isNumber(variance)) return undefined;
+      if (!isNumber(x) || !isNumber(scale) || !isNumber(shift) || !isNumber(mean) || !isNumber(variance))
+        return undefined;
       return (scale * (x - mean)) / Math.sqrt(variance + epsilon) + shift;
     },
   };

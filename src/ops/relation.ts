@@ -107,8 +107,7 @@ export type KeptOf = (ref: AxisRef) => readonly number[] | undefined;
 
 /** A change that goes with removed channels: an attribute, or a constant input that repeats an extent. */
 export type Adjustment =
-  | { readonly attribute: string; readonly value: AttributeValue }
-  | { readonly input: number; readonly tensor: Tensor };
+  { readonly attribute: string; readonly value: AttributeValue } | { readonly input: number; readonly tensor: Tensor };
 
 export interface OpRow {
   readonly op: string;
@@ -124,7 +123,14 @@ export interface OpRow {
   macs?(site: Site): number | undefined;
 }
 
-export const SAME: Blocks = { fromStart: 0, toStart: 0, count: Number.POSITIVE_INFINITY, inner: 1, outer: 1, period: 0 };
+export const SAME: Blocks = {
+  fromStart: 0,
+  toStart: 0,
+  count: Number.POSITIVE_INFINITY,
+  inner: 1,
+  outer: 1,
+  period: 0,
+};
 
 export const input = (index: number, axis: number): AxisRef => ({ side: 'in', index, axis });
 export const output = (index: number, axis: number): AxisRef => ({ side: 'out', index, axis });

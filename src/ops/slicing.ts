@@ -1,8 +1,28 @@
 /** Operators that cut, pad and join along axes: Slice, Pad, Concat. */
 import { INT64, Tensor } from '../ir/tensor.js';
-import { type Adjustment, type Blocks, input, type KeptOf, type Known, type Link, normalAxis, type OpRow, output, type Relation, sameAxes, type Site } from './relation.js';
+import {
+  type Adjustment,
+  type Blocks,
+  input,
+  type KeptOf,
+  type Known,
+  type Link,
+  normalAxis,
+  type OpRow,
+  output,
+  type Relation,
+  sameAxes,
+  type Site,
+} from './relation.js';
 
-const shifted = (fromStart: number, toStart: number, count: number): Blocks => ({ fromStart, toStart, count, inner: 1, outer: 1, period: 0 });
+const shifted = (fromStart: number, toStart: number, count: number): Blocks => ({
+  fromStart,
+  toStart,
+  count,
+  inner: 1,
+  outer: 1,
+  period: 0,
+});
 
 interface Cut {
   readonly axis: number;
@@ -41,9 +61,14 @@ function cuts(site: Site): Cut[] | undefined {
 function slice(site: Site): Relation | undefined {
   const list = cuts(site);
   if (list === undefined) return undefined;
-  const links = sameAxes(site, 0, list.map(({ axis }) => axis));
+  const links = sameAxes(
+    site,
+    0,
+    list.map(({ axis }) => axis),
+  );
   for (const { axis, start, end, step } of list) {
-    if (step === 1 && end > start) links.push({ from: input(0, axis), to: output(0, axis), blocks: shifted(start, 0, end - start) });
+    if (step === 1 && end > start)
+      links.push({ from: input(0, axis), to: output(0, axis), blocks: shifted(start, 0, end - start) });
   }
   return { kind: 'pointwise', links, constant: ([x]) => x ?? undefined };
 }
@@ -52,7 +77,8 @@ function adjustSlice(site: Site, kept: KeptOf): readonly Adjustment[] {
   const list = cuts(site);
   if (list === undefined || list.every(({ axis }) => kept(input(0, axis)) === undefined)) return [];
   const before = (axis: number, bound: number) => kept(input(0, axis))?.filter((index) => index < bound).length;
-  const original = (index: number, attribute: string) => site.node.ints(attribute) ?? [...(site.constant(index)?.numbers() ?? [])];
+  const original = (index: number, attribute: string) =>
+    site.node.ints(attribute) ?? [...(site.constant(index)?.numbers() ?? [])];
   const starts = original(1, 'starts').map((bound, at) => before(list[at]?.axis ?? -1, list[at]?.start ?? 0) ?? bound);
   const ends = original(2, 'ends').map((bound, at) => before(list[at]?.axis ?? -1, list[at]?.end ?? 0) ?? bound);
   if (site.opset < 10) {
@@ -77,8 +103,16 @@ function padding(site: Site): { before: number[]; after: number[]; value: number
   if (given === undefined || (site.node.inputs[3] !== undefined && site.constant(3) === undefined)) return undefined;
   const pads = [...given];
   const listed = site.constant(3)?.numbers();
-  const axes = listed === undefined ? Array.from({ length: rank }, (_, axis) => axis) : [...listed].map((axis) => normalAxis(axis, rank));
-  const value = site.opset < 11 ? site.node.float('value', 0) : site.node.inputs[2] === undefined ? 0 : site.constant(2)?.numbers()[0];
+  const axes =
+    listed === undefined
+      ? Array.from({ length: rank }, (_, axis) => axis)
+      : [...listed].map((axis) => normalAxis(axis, rank));
+  const value =
+    site.opset < 11
+      ? site.node.float('value', 0)
+      : site.node.inputs[2] === undefined
+        ? 0
+        : site.constant(2)?.numbers()[0];
   const before = Array.from({ length: rank }, () => 0);
   const after = [...before];
   for (const [at, axis] of axes.entries()) {
@@ -130,7 +164,8 @@ function adjustPad(site: Site, kept: KeptOf): readonly Adjustment[] {
   if (!changed) return [];
   if (site.opset < 11) return [{ attribute: 'pads', value: { kind: 'ints', value: [...low, ...high] } }];
   const listed = site.constant(3)?.numbers();
-  const axes = listed === undefined ? low.map((_, axis) => axis) : [...listed].map((axis) => normalAxis(axis, dims.length));
+  const axes =
+    listed === undefined ? low.map((_, axis) => axis) : [...listed].map((axis) => normalAxis(axis, dims.length));
   const values = [...axes.map((axis) => low[axis] ?? 0), ...axes.map((axis) => high[axis] ?? 0)];
   return [{ input: 1, tensor: Tensor.fromNumbers(INT64, [values.length], values) }];
 }

@@ -7,7 +7,13 @@ import { poolingRows } from './pooling.js';
 import type { OpRow } from './relation.js';
 import { slicingRows } from './slicing.js';
 
-export const opRows: readonly OpRow[] = [...elementwiseRows, ...linearRows, ...poolingRows, ...layoutRows, ...slicingRows];
+export const opRows: readonly OpRow[] = [
+  ...elementwiseRows,
+  ...linearRows,
+  ...poolingRows,
+  ...layoutRows,
+  ...slicingRows,
+];
 
 const byName = new Map(opRows.map((row) => [`${row.domain ?? ''}::${row.op}`, row]));
 

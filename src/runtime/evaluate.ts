@@ -56,7 +56,10 @@ export async function evaluateNodes(
       name: 'constants',
       node: nodes.map(protoOf),
       initializer: inline.map(([{ name }, tensor]) => writeTensor(name, tensor)),
-      input: [...inline.map(([value, tensor]) => typed(value, tensor)), ...fed.map(([value, tensor]) => typed(value, tensor))],
+      input: [
+        ...inline.map(([value, tensor]) => typed(value, tensor)),
+        ...fed.map(([value, tensor]) => typed(value, tensor)),
+      ],
       output: wanted.map(({ name }) => ({ name })),
     },
   };

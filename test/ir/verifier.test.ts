@@ -6,7 +6,10 @@ import type { Model } from '../../src/onnx/read.js';
 import { nodeOf, sample, valueOf } from './graphs.js';
 
 const BREAKS: Record<string, { readonly by: (model: Model) => void; readonly says: string }> = {
-  'nodes out of order': { by: ({ graph }) => void graph.nodes.push(...graph.nodes.splice(0).toReversed()), says: 'add reads b before it is computed' },
+  'nodes out of order': {
+    by: ({ graph }) => void graph.nodes.push(...graph.nodes.splice(0).toReversed()),
+    says: 'add reads b before it is computed',
+  },
   'a node gone from the list': {
     by: (model) => void model.graph.nodes.splice(model.graph.nodes.indexOf(nodeOf(model, 'relu')), 1),
     says: 'second reads captured before it is computed',

@@ -23,7 +23,12 @@ export interface MaskedModel {
  * Zeroes half of the filters of every convolution (`all`) or of those whose output reaches exactly one ungrouped convolution
  * through Relu, Clip and BatchNormalization (`inner`).
  */
-export async function maskFilters(bytes: Uint8Array, which: Which, meaning: Meaning, fraction = 0.5): Promise<MaskedModel> {
+export async function maskFilters(
+  bytes: Uint8Array,
+  which: Which,
+  meaning: Meaning,
+  fraction = 0.5,
+): Promise<MaskedModel> {
   const { mask } = await inflater();
   const model = readModel(bytes);
   const editor = new Editor(model.graph);

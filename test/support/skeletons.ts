@@ -63,7 +63,11 @@ export function freeImageSize(bytes: Uint8Array): Uint8Array {
   for (const input of model.graph?.input ?? []) {
     const dims = input.type?.tensorType?.shape?.dim;
     if (dims?.length !== 4) continue;
-    for (const [axis, name] of [[2, 'height'], [3, 'width']] as const) dims[axis] = { dimParam: name };
+    for (const [axis, name] of [
+      [2, 'height'],
+      [3, 'width'],
+    ] as const)
+      dims[axis] = { dimParam: name };
   }
   if (model.graph) model.graph.valueInfo = [];
   return encodeProto(model);
