@@ -13,10 +13,10 @@ import { isOperand, type Operand } from '../src/analysis/positions.js';
 import { axisOf } from '../src/analysis/relate.js';
 import { planRemoval, type RemovalPlan } from '../src/analysis/removal.js';
 import type { Editor } from '../src/ir/editor.js';
-import type { Value } from '../src/ir/graph.js';
+import type { Node, Value } from '../src/ir/graph.js';
 import { sliceTensor } from '../src/ir/slice.js';
 import type { Tensor } from '../src/ir/tensor.js';
-import type { KeptOf } from '../src/ops/relation.js';
+import type { Adjustment, KeptOf } from '../src/ops/relation.js';
 import { rowOf } from '../src/ops/table.js';
 import { compensate, prepareCompensation } from './channels/compensate.js';
 import { appliedRemarks, missedRemarks } from './channels/remarks.js';
@@ -61,8 +61,10 @@ function applyPlan(editor: Editor, facts: Facts, plan: RemovalPlan): void {
       replacements.push({ operand: slot, tensor: sliceTensor(whole ?? slot.tensor, kept), key });
     }
   }
+  // Rows look at the weights: they are asked before those are cut.
+  const adjustments = facts.sites.map((at) => ({ node: at.node, list: rowOf(at.node)?.adjust?.(at.site, keptFor(at)) ?? [] }));
   replaceOperands(editor, replacements);
-  for (const at of facts.sites) adjust(editor, at, keptFor(at));
+  for (const { node, list } of adjustments) adjust(editor, node, list);
   compensate(editor, facts, prepared);
 }
 
@@ -90,8 +92,8 @@ function replaceOperands(editor: Editor, replacements: readonly Replacement[]): 
 }
 
 /** Attributes and shape constants that repeat an extent which shrank. */
-function adjust(editor: Editor, { node, site }: NodeSite, kept: KeptOf): void {
-  for (const adjustment of rowOf(node)?.adjust?.(site, kept) ?? []) {
+function adjust(editor: Editor, node: Node, adjustments: readonly Adjustment[]): void {
+  for (const adjustment of adjustments) {
     if ('attribute' in adjustment) editor.setAttribute(node, adjustment.attribute, adjustment.value);
     else {
       const name = `${node.inputs[adjustment.input]?.name ?? node.label}_kept`;

@@ -19,10 +19,9 @@ export const removeDeadNodes: Pass = {
     const { nodes, initializers } = findDead(editor);
     if (nodes.length + initializers.length === 0) return Promise.resolve(UNCHANGED);
     const changed = editor.transaction('remove dead nodes', () => {
-      for (const node of nodes) editor.removeNode(node);
-      for (const value of [...initializers, ...findDead(editor).initializers]) {
-        if (editor.graph.values.has(value.name)) editor.removeValue(value);
-      }
+      // A dead subgraph holds what it captures until it is gone: what is dead then shows in the next round.
+      for (let dead = nodes; dead.length > 0; dead = findDead(editor).nodes) for (const node of dead) editor.removeNode(node);
+      for (const value of findDead(editor).initializers) editor.removeValue(value);
     });
     return Promise.resolve({ changed, gains: false, remarks: [] });
   },
