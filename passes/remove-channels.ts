@@ -45,11 +45,19 @@ interface Replacement {
 }
 
 function applyPlan(editor: Editor, facts: Facts, plan: RemovalPlan): void {
-  const keptFor = (at: NodeSite): KeptOf => (ref) => plan.keptOf(axisOf(at, ref, facts.positions));
+  const keptFor =
+    (at: NodeSite): KeptOf =>
+    (ref) =>
+      plan.keptOf(axisOf(at, ref, facts.positions));
   const prepared = plan.compensations.map((compensation) =>
-    prepareCompensation(compensation, plan.keptOf(axisOf(compensation.read.at, compensation.read.relation.y, facts.positions))),
+    prepareCompensation(
+      compensation,
+      plan.keptOf(axisOf(compensation.read.at, compensation.read.relation.y, facts.positions)),
+    ),
   );
-  const rewritten = new Map(prepared.flatMap(({ weights }) => (weights === undefined ? [] : [[weights.operand, weights.tensor]])));
+  const rewritten = new Map(
+    prepared.flatMap(({ weights }) => (weights === undefined ? [] : [[weights.operand, weights.tensor]])),
+  );
   const replacements: Replacement[] = [];
   for (const at of facts.sites) {
     for (const slot of at.inSlots) {
@@ -62,7 +70,10 @@ function applyPlan(editor: Editor, facts: Facts, plan: RemovalPlan): void {
     }
   }
   // Rows look at the weights: they are asked before those are cut.
-  const adjustments = facts.sites.map((at) => ({ node: at.node, list: rowOf(at.node)?.adjust?.(at.site, keptFor(at)) ?? [] }));
+  const adjustments = facts.sites.map((at) => ({
+    node: at.node,
+    list: rowOf(at.node)?.adjust?.(at.site, keptFor(at)) ?? [],
+  }));
   replaceOperands(editor, replacements);
   for (const { node, list } of adjustments) adjust(editor, node, list);
   compensate(editor, facts, prepared);
@@ -78,7 +89,12 @@ function replaceOperands(editor: Editor, replacements: readonly Replacement[]): 
   for (const [value, list] of byValue) {
     const [first] = list;
     const isWholeStory = value.capturedBy.length === 0 && !value.isGraphOutput && value.uses.length === list.length;
-    if (first !== undefined && value.initializer !== undefined && isWholeStory && list.every(({ key }) => key === first.key)) {
+    if (
+      first !== undefined &&
+      value.initializer !== undefined &&
+      isWholeStory &&
+      list.every(({ key }) => key === first.key)
+    ) {
       editor.setInitializer(value, first.tensor);
       continue;
     }

@@ -17,7 +17,6 @@ import { type Pass, UNCHANGED } from './pass.js';
 
 interface ConstantBranch {
   readonly at: NodeSite;
-  readonly live: Value;
   readonly liveIndex: number;
   readonly constants: Float64Array;
   /** Behind the channel axis, for broadcasting. */
@@ -65,7 +64,7 @@ function findBranch(at: NodeSite, facts: Facts, keys: ExtentKeys): ConstantBranc
     if (allConstant(live, axis.axis, facts)) continue;
     const dataType = floatTypeNear(at);
     if (dataType === undefined) continue;
-    return { at, live, liveIndex, constants, trailing: out.length - axis.axis - 1, dataType };
+    return { at, liveIndex, constants, trailing: out.length - axis.axis - 1, dataType };
   }
   return undefined;
 }
@@ -117,28 +116,22 @@ function floatTypeNear({ node }: NodeSite): number | undefined {
   return undefined;
 }
 
-function removeBranch(editor: Editor, { at, live, liveIndex, constants, trailing, dataType }: ConstantBranch): void {
+function removeBranch(editor: Editor, { at, liveIndex, constants, trailing, dataType }: ConstantBranch): void {
   const { node } = at;
   const [output] = node.outputs;
-  if (output === undefined) return;
+  // Read now: an earlier branch of this run may have replaced it.
+  const live = node.inputs[liveIndex];
+  if (output === undefined || live === undefined) return;
   const isZero = constants.every((value) => value === 0);
-  if (isZero && !output.isGraphOutput && output.capturedBy.length === 0) {
+  const isReplaceable = !output.isGraphOutput && output.capturedBy.length === 0;
+  // The bias is changed only where the Add goes: else the constants would count twice.
+  if (isReplaceable && (isZero || addToProducerBias(editor, live, constants))) {
     editor.replaceUses(output, live);
     editor.removeNode(node);
     return;
   }
   const dims = [constants.length, ...Array.from({ length: trailing }, () => 1)];
   const operand = editor.addInitializer(`${output.name}_constants`, Tensor.fromNumbers(dataType, dims, constants));
-  if (
-    !isZero &&
-    addToProducerBias(editor, live, constants) &&
-    !output.isGraphOutput &&
-    output.capturedBy.length === 0
-  ) {
-    editor.replaceUses(output, live);
-    editor.removeNode(node);
-    return;
-  }
   editor.setInput(node, 1 - liveIndex, operand);
 }
 

@@ -20,7 +20,8 @@ export const removeDeadNodes: Pass = {
     if (nodes.length + initializers.length === 0) return Promise.resolve(UNCHANGED);
     const changed = editor.transaction('remove dead nodes', () => {
       // A dead subgraph holds what it captures until it is gone: what is dead then shows in the next round.
-      for (let dead = nodes; dead.length > 0; dead = findDead(editor).nodes) for (const node of dead) editor.removeNode(node);
+      for (let dead = nodes; dead.length > 0; dead = findDead(editor).nodes)
+        for (const node of dead) editor.removeNode(node);
       for (const value of findDead(editor).initializers) editor.removeValue(value);
     });
     return Promise.resolve({ changed, gains: false, remarks: [] });

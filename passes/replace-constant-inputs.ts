@@ -1,12 +1,12 @@
 /**
  * replace-constant-inputs: a convolution that reads nothing but constants needs nobody to compute them.
  *
- *   x -> conv1 (every filter zero, shift k) -> conv2      =>      ones [N, 1, H, W] -> conv2 [Cout, 1, 3, 3]
+ *   x -> conv1 (every filter zero, shift k) -> conv2      =>      ones [1, 1, H, W] -> conv2 [Cout, 1, 3, 3]
  *
  * The output is a map that depends on the place (zero padding), not on the input, so it is no constant per channel; but all
  * of the branch before it goes. Exact? To rounding: the kernel is the sum over c of k_c * W[:, c]. Declines when the size is
- * symbolic (the ones would have to be measured on the very branch that should go) and where a channel varies. Cost: one
- * input channel instead of all.
+ * symbolic or the batch not one (the ones would have to be measured on the very branch that should go) and where a channel
+ * varies. Cost: one input channel instead of all.
  */
 import type { Facts, LinearRead } from '../src/analysis/facts.js';
 import { isOperand } from '../src/analysis/positions.js';
@@ -40,7 +40,8 @@ export const replaceConstantInputs: Pass = {
 function readsOnlyConstants(read: LinearRead, { constant }: Facts): boolean {
   const { axis, relation, at } = read;
   const values = constant.subarray(axis.base, axis.base + axis.extent);
-  const isStatic = spatialDims(read, 'in') !== undefined && at.site.inDims(0)?.[0] !== '';
+  // The ones have a batch of one; with any other the output's own batch would be lost.
+  const isStatic = spatialDims(read, 'in') !== undefined && at.site.inDims(0)?.[0] === 1;
   // All zero, or without padding: then every output is one constant, and other passes take the branch away.
   return relation.padded && isStatic && !values.some(Number.isNaN) && values.some((value) => value !== 0);
 }
