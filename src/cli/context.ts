@@ -1,6 +1,6 @@
 /** What a command gets to work with. */
 import type { Engine, Source } from './engine.js';
-import { type Io, readAll, writeTo } from './io.js';
+import { type Io, readAll } from './io.js';
 import type { Options } from './options.js';
 import type { Steps } from './steps.js';
 
@@ -36,8 +36,4 @@ export function present<T extends object>(fields: T): { [Key in keyof T]?: Exclu
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
     [Key in keyof T]?: Exclude<T[Key], undefined>;
   };
-}
-
-export async function print(io: Io, text: string): Promise<void> {
-  await writeTo(io.stdout, text);
 }

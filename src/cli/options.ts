@@ -58,7 +58,7 @@ function option<T>(
   return { group, commands, help, ...spec };
 }
 
-export const OPTIONS = {
+const OPTIONS = {
   output: option(
     'Output',
     COMPILE,
