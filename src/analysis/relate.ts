@@ -99,7 +99,12 @@ function lastAxis(at: NodeSite, index: number, positions: Positions): Axis | und
 
 /** Every axis of the node's inputs and outputs that no link covers keeps its extent. Reading extents pins later. */
 function pinTheRest(at: NodeSite, positions: Positions, board: PinBoard, covered: ReadonlySet<Axis>): void {
-  if (at.relation?.kind === 'extents') return;
+  if (at.relation?.kind === 'extents') {
+    for (const value of at.node.outputs)
+      for (const axis of value === undefined ? [] : positions.axesOf(value))
+        board.pinAxis(axis, pinBy(at, 'it lists every extent'));
+    return;
+  }
   const why = at.relation === undefined ? unknownReason(at) : 'its result depends on the whole axis';
   for (const slot of [...at.inSlots, ...at.node.outputs]) {
     if (slot === undefined) continue;
