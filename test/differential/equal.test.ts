@@ -1,0 +1,37 @@
+/**
+ * Masked and compiled models are equal, for every operator rule at once: random graphs with random masks, run without graph
+ * optimisations at two sizes. DIFFERENTIAL_SEED and DIFFERENTIAL_RUNS explore other cases than the fixed ones.
+ */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { check } from './check.js';
+import { problems } from './random-graphs.js';
+
+const SEED = Number(process.env.DIFFERENTIAL_SEED ?? 1);
+const RUNS = Number(process.env.DIFFERENTIAL_RUNS ?? 1050);
+const MOST_MS = 600_000;
+
+describe.each([
+  { align: 1, seed: SEED },
+  { align: 'auto', seed: SEED + 1 },
+] as const)('random graphs, align $align', ({ align, seed }) => {
+  it(
+    `${RUNS} cases are equal, and a second compile changes nothing`,
+    async () => {
+      const counts = { skipped: 0, cancelling: 0, shrunk: 0 };
+      const property = fc.asyncProperty(problems(), async (problem) => {
+        const { skipped, cancels, removed, failure } = await check(problem, align);
+        if (skipped) counts.skipped++;
+        if (cancels) counts.cancelling++;
+        if (removed > 0) counts.shrunk++;
+        if (failure !== undefined) throw new Error(failure);
+      });
+      await fc.assert(property, { seed, numRuns: RUNS });
+      // Problems that do not load, or whose rounding hides errors, or that nothing is removed from, prove nothing.
+      expect(counts.skipped).toBeLessThan(RUNS / 25);
+      expect(counts.cancelling).toBeLessThan(RUNS / 100);
+      expect(counts.shrunk).toBeGreaterThan(RUNS / 4);
+    },
+    MOST_MS,
+  );
+});
