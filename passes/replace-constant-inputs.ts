@@ -1,11 +1,11 @@
 /**
  * replace-constant-inputs: a convolution that reads nothing but constants needs nobody to compute them.
  *
- *   x -> conv1 (every filter zero, shift k) -> conv2      =>      ones [1, 1, H, W] -> conv2 [Cout, 1, 3, 3]
+ *   x -> conv1 (every filter zero, shift k) -> conv2      =>      ones [N, 1, H, W] -> conv2 [Cout, 1, 3, 3]
  *
  * The output is a map that depends on the place (zero padding), not on the input, so it is no constant per channel; but all
  * of the branch before it goes. Exact? To rounding: the kernel is the sum over c of k_c * W[:, c]. Declines when the size is
- * symbolic or the batch not one (the ones would have to be measured on the very branch that should go) and where a channel
+ * symbolic (the ones would have to be measured on the very branch that should go) and where a channel
  * varies. Cost: one input channel instead of all.
  */
 import type { Facts, LinearRead } from '../src/analysis/facts.js';
@@ -14,7 +14,7 @@ import { spatialDims } from '../src/analysis/removal.js';
 import { WeightMatrix } from '../src/analysis/weights.js';
 import type { Editor } from '../src/ir/editor.js';
 import { Tensor } from '../src/ir/tensor.js';
-import { onesLike } from './channels/ones.js';
+import { onesHaveBatch, onesLike } from './channels/ones.js';
 import { type Pass, UNCHANGED } from './pass.js';
 
 export const replaceConstantInputs: Pass = {
@@ -37,16 +37,16 @@ export const replaceConstantInputs: Pass = {
   },
 };
 
-function readsOnlyConstants(read: LinearRead, { constant }: Facts): boolean {
+function readsOnlyConstants(read: LinearRead, { constant, knowledge }: Facts): boolean {
   const { axis, relation, at } = read;
   const values = constant.subarray(axis.base, axis.base + axis.extent);
-  // The ones have a batch of one; with any other the output's own batch would be lost.
-  const isStatic = spatialDims(read, 'in') !== undefined && at.site.inDims(0)?.[0] === 1;
+  // With another batch than the reader's own the output's would be lost.
+  const isStatic = spatialDims(read, 'in') !== undefined && onesHaveBatch(knowledge, at);
   // All zero, or without padding: then every output is one constant, and other passes take the branch away.
   return relation.padded && isStatic && !values.some(Number.isNaN) && values.some((value) => value !== 0);
 }
 
-function replaceInput(editor: Editor, read: LinearRead, { constant }: Facts): void {
+function replaceInput(editor: Editor, read: LinearRead, { constant, knowledge }: Facts): void {
   const { at, axis, relation } = read;
   const { index } = relation.weights;
   const operand = at.inSlots[index];
@@ -65,6 +65,6 @@ function replaceInput(editor: Editor, read: LinearRead, { constant }: Facts): vo
     }
   }
   const dims = tensor.dims.with(1, 1);
-  editor.setInput(at.node, 0, onesLike(editor, at, spatialDims(read, 'in'), tensor.dataType));
+  editor.setInput(at.node, 0, onesLike(editor, knowledge, at, spatialDims(read, 'in'), tensor.dataType));
   editor.setInput(at.node, index, editor.addInitializer(value.name, Tensor.fromNumbers(tensor.dataType, dims, kernel)));
 }

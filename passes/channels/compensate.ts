@@ -113,7 +113,7 @@ function addMap(editor: Editor, facts: Facts, compensation: Compensation, kernel
   const map =
     spatialDims(compensation.read, 'in') !== undefined && compensation.form === 'map'
       ? editor.addInitializer(`${direct.name}_constants`, staticMap(compensation, scaled))
-      : onesConvolution(editor, at, compensation, scaled, direct.name);
+      : onesConvolution(editor, facts, compensation, scaled, direct.name);
   editor.interpose(target, {
     opType: 'Add',
     name: editor.graph.freshName(`${at.node.label}_add_constants`),
@@ -144,8 +144,15 @@ function scaleLike(node: Node, facts: Facts, kernel: Tensor): Tensor {
 }
 
 /** A convolution with the reader's geometry over one channel of ones. */
-function onesConvolution(editor: Editor, at: NodeSite, { read }: Compensation, kernel: Tensor, name: string): Value {
-  const ones = onesLike(editor, at, spatialDims(read, 'in'), kernel.dataType);
+function onesConvolution(
+  editor: Editor,
+  { knowledge }: Facts,
+  { read }: Compensation,
+  kernel: Tensor,
+  name: string,
+): Value {
+  const { at } = read;
+  const ones = onesLike(editor, knowledge, at, spatialDims(read, 'in'), kernel.dataType);
   const weights = editor.addInitializer(`${name}_constants_weight`, kernel);
   const attributes: Record<string, AttributeValue> = {};
   for (const key of ['kernel_shape', 'strides', 'pads', 'dilations', 'auto_pad']) {

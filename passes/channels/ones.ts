@@ -8,7 +8,8 @@
  */
 import type { NodeSite } from '../../src/analysis/facts.js';
 import type { Editor, NodeSpec } from '../../src/ir/editor.js';
-import type { Dim, Node, Value } from '../../src/ir/graph.js';
+import type { Knowledge } from '../../src/analysis/site.js';
+import type { Dim, Graph, Node, Value } from '../../src/ir/graph.js';
 import { INT64, product, Tensor } from '../../src/ir/tensor.js';
 
 /** Names of everything made here begin so; the ones are shared by all readers of the same size. */
@@ -17,10 +18,16 @@ const PREFIX = 'prune_compile';
 const AXIS_0 = { axis: { kind: 'int', value: 0 } } as const;
 
 /** [1 or the batch, 1, spatial…] of ones for the reader `at`. `dims`: its spatial extents where they are static. */
-export function onesLike(editor: Editor, at: NodeSite, dims: readonly number[] | undefined, dataType: number): Value {
+export function onesLike(
+  editor: Editor,
+  { shapes }: Knowledge,
+  at: NodeSite,
+  dims: readonly number[] | undefined,
+  dataType: number,
+): Value {
   const batch = at.site.inDims(0)?.[0] ?? '';
   if (dims === undefined) return sizedAtRunTime(editor, at, dataType);
-  const source = modelInput(editor, batch);
+  const source = modelInput(editor.graph, shapes, batch);
   const shape: Dim[] = [source === undefined ? 1 : batch, 1, ...dims];
   const name = `${PREFIX}/ones_${dataType}_${shape.join('x')}`;
   const present = editor.graph.values.get(name);
@@ -36,15 +43,24 @@ export function onesLike(editor: Editor, at: NodeSite, dims: readonly number[] |
   return make({ opType: 'Expand', inputs: [one, target], name, declared: { dataType, dims: shape } });
 }
 
+/** Whether onesLike gives the reader's own batch, and not a batch of 1 that is only good for adding. */
+export function onesHaveBatch({ graph, shapes }: Knowledge, at: NodeSite): boolean {
+  const batch = at.site.inDims(0)?.[0] ?? '';
+  return batch === 1 || modelInput(graph, shapes, batch) !== undefined;
+}
+
 /**
  * The model input whose leading extent is the batch, so that the ones can be given the very shape of the data. None
  * where the batch has no name, or where the opset (Expand-8, Greater-9 for all floats) cannot make ones at run time.
  */
-function modelInput({ graph }: Editor, batch: Dim): Value | undefined {
+function modelInput(graph: Graph, shapes: Knowledge['shapes'], batch: Dim): Value | undefined {
   if (graph.opset < 9 || batch === '') return undefined;
   // Only what a convolution reads is surely of a floating-point type and not empty.
   return graph.inputs.find(
-    (value) => value.initializer === undefined && value.uses.some(({ node }) => node.opType === 'Conv'),
+    (value) =>
+      value.initializer === undefined &&
+      (typeof batch === 'number' || shapes.of(value)?.[0] === batch) &&
+      value.uses.some(({ node }) => node.opType === 'Conv'),
   );
 }
 
@@ -89,10 +105,10 @@ function runtimeOne(editor: Editor, source: Value, batch: Dim, dataType: number,
 
 /** [batch] as INT64, read from the model input. */
 function batchOf(editor: Editor, source: Value, make: Make): Value {
-  const name = `${PREFIX}/batch`;
+  const name = `${PREFIX}/batch_of_${source.name}`;
   const present = editor.graph.values.get(name);
   if (present !== undefined) return present;
-  const whole = make({ opType: 'Shape', inputs: [source], name: `${PREFIX}/input_shape` });
+  const whole = make({ opType: 'Shape', inputs: [source], name: `${PREFIX}/shape_of_${source.name}` });
   return make({ opType: 'Gather', inputs: [whole, integers(editor, [0])], name, attributes: AXIS_0 });
 }
 
