@@ -64,7 +64,9 @@ export async function check(problem: Problem, align: CompileOptions['align']): P
   }
   const again = await compileModel(bytes, options);
   if (!again.report.changed) return { skipped: false, cancels, removed };
-  const what = again.report.remarks.filter(({ kind }) => kind === 'applied').map(({ node, message }) => `${node ?? ''} ${message}`);
+  const what = again.report.remarks
+    .filter(({ kind }) => kind === 'applied')
+    .map(({ node, message }) => `${node ?? ''} ${message}`);
   return { skipped: false, cancels, removed, failure: `a second compile changes more: ${what.join('; ')}` };
 }
 
@@ -73,7 +75,9 @@ async function runAll(bytes: Uint8Array, { sizes }: Built): Promise<Outputs[]> {
   const results: Outputs[] = [];
   try {
     for (const [at, dims] of sizes.entries()) {
-      const feeds = Object.entries(dims).map(([name, extents]) => [name, new ort.Tensor(normals(at + 1, name, product(extents)), [...extents])] as const);
+      const feeds = Object.entries(dims).map(
+        ([name, extents]) => [name, new ort.Tensor(normals(at + 1, name, product(extents)), [...extents])] as const,
+      );
       results.push(await session.run(Object.fromEntries(feeds)));
     }
     return results;
@@ -98,7 +102,8 @@ function compareAll(expected: readonly Outputs[], found: readonly Outputs[]): Di
       if (other === undefined || was !== is) return { kind: 'shape', what: `${name} ${was ?? ''} became ${is ?? ''}` };
       const { error, scale } = distance(tensor.data as Float32Array, other.data as Float32Array);
       const excess = error / (TOLERANCE * Math.max(SMALLEST_SCALE, scale));
-      if (excess > worst.excess) worst = { kind: 'value', what: `${name} at size ${at} (scale ${scale.toExponential(1)})`, error, excess };
+      if (excess > worst.excess)
+        worst = { kind: 'value', what: `${name} at size ${at} (scale ${scale.toExponential(1)})`, error, excess };
     }
   }
   return worst;
@@ -135,7 +140,10 @@ function nudged(bytes: Uint8Array, seed: number): Uint8Array {
       const tensor = value.initializer;
       if (!isFloating(tensor.dataType)) continue;
       const word = words(seed, value.name);
-      const numbers = Float64Array.from(tensor.numbers(), (number, index) => number * (1 + ((word(index) % 3) - 1) * 2 ** -23));
+      const numbers = Float64Array.from(
+        tensor.numbers(),
+        (number, index) => number * (1 + ((word(index) % 3) - 1) * 2 ** -23),
+      );
       editor.setInitializer(value, Tensor.fromNumbers(tensor.dataType, tensor.dims, numbers));
     }
   });

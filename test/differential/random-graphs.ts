@@ -15,11 +15,40 @@ export interface LayerMask {
   readonly holder: Holder;
 }
 
-export const KERNELS = [[1, 1], [3, 3], [5, 3], [1, 3], [2, 2]] as const;
+export const KERNELS = [
+  [1, 1],
+  [3, 3],
+  [5, 3],
+  [1, 3],
+  [2, 2],
+] as const;
 export const ACTIVATIONS = [
-  'Relu', 'LeakyRelu', 'Clip0to6', 'ClipAbove', 'ClipBelow', 'Sigmoid', 'HardSigmoid', 'Tanh', 'HardSwish', 'Elu', 'Softplus',
-  'Exp', 'Abs', 'Neg', 'PRelu', 'Identity', 'Dropout', 'Erf', 'CastToDouble', 'Softmax', 'SoftmaxChannels', 'Celu', 'LRN',
-  'InstanceNormalization', 'Where', 'Split',
+  'Relu',
+  'LeakyRelu',
+  'Clip0to6',
+  'ClipAbove',
+  'ClipBelow',
+  'Sigmoid',
+  'HardSigmoid',
+  'Tanh',
+  'HardSwish',
+  'Elu',
+  'Softplus',
+  'Exp',
+  'Abs',
+  'Neg',
+  'PRelu',
+  'Identity',
+  'Dropout',
+  'Erf',
+  'CastToDouble',
+  'Softmax',
+  'SoftmaxChannels',
+  'Celu',
+  'LRN',
+  'InstanceNormalization',
+  'Where',
+  'Split',
 ] as const;
 
 export type Step =
@@ -36,7 +65,11 @@ export type Step =
     }
   | { readonly kind: 'norm'; readonly x: number; readonly dead: Bits; readonly shift: 'quiet' | 'loud' }
   | { readonly kind: 'activation'; readonly x: number; readonly op: (typeof ACTIVATIONS)[number] }
-  | { readonly kind: 'combine'; readonly xs: readonly number[]; readonly op: 'Add' | 'Sum' | 'Mul' | 'Sub' | 'Div' | 'Max' | 'Min' }
+  | {
+      readonly kind: 'combine';
+      readonly xs: readonly number[];
+      readonly op: 'Add' | 'Sum' | 'Mul' | 'Sub' | 'Div' | 'Max' | 'Min';
+    }
   | {
       readonly kind: 'scale';
       readonly x: number;
@@ -45,8 +78,20 @@ export type Step =
       readonly zero: Bits;
       readonly first: boolean;
     }
-  | { readonly kind: 'gate'; readonly x: number; readonly out: number; readonly hard: boolean; readonly masks: readonly [LayerMask, LayerMask] }
-  | { readonly kind: 'residual'; readonly x: number; readonly inner: number; readonly preActivated: boolean; readonly masks: readonly [LayerMask, LayerMask] }
+  | {
+      readonly kind: 'gate';
+      readonly x: number;
+      readonly out: number;
+      readonly hard: boolean;
+      readonly masks: readonly [LayerMask, LayerMask];
+    }
+  | {
+      readonly kind: 'residual';
+      readonly x: number;
+      readonly inner: number;
+      readonly preActivated: boolean;
+      readonly masks: readonly [LayerMask, LayerMask];
+    }
   | {
       readonly kind: 'pool';
       readonly x: number;
@@ -57,7 +102,11 @@ export type Step =
       readonly ceil: boolean;
       readonly countPad: boolean;
     }
-  | { readonly kind: 'global'; readonly x: number; readonly op: 'GlobalAveragePool' | 'GlobalMaxPool' | 'ReduceMean' | 'ReduceMeanFlat' }
+  | {
+      readonly kind: 'global';
+      readonly x: number;
+      readonly op: 'GlobalAveragePool' | 'GlobalMaxPool' | 'ReduceMean' | 'ReduceMeanFlat';
+    }
   | { readonly kind: 'flatten'; readonly x: number; readonly form: 'Flatten' | 'Reshape' | 'computed' | 'Squeeze' }
   | {
       readonly kind: 'gemm';
@@ -70,8 +119,21 @@ export type Step =
       readonly mask: LayerMask;
     }
   | { readonly kind: 'matmul'; readonly x: number; readonly out: number; readonly mask: LayerMask }
-  | { readonly kind: 'pad'; readonly x: number; readonly channels: readonly [number, number]; readonly space: readonly [number, number]; readonly value: number }
-  | { readonly kind: 'slice'; readonly x: number; readonly axes: 'channels' | 'space' | 'both'; readonly start: number; readonly length: number; readonly step: number }
+  | {
+      readonly kind: 'pad';
+      readonly x: number;
+      readonly channels: readonly [number, number];
+      readonly space: readonly [number, number];
+      readonly value: number;
+    }
+  | {
+      readonly kind: 'slice';
+      readonly x: number;
+      readonly axes: 'channels' | 'space' | 'both';
+      readonly start: number;
+      readonly length: number;
+      readonly step: number;
+    }
   | { readonly kind: 'concat'; readonly xs: readonly number[] }
   | { readonly kind: 'transpose'; readonly x: number; readonly perm: 'toLast' | 'toFirst' | 'swapSpace' }
   | { readonly kind: 'shuffle'; readonly x: number; readonly computed: boolean }
@@ -91,8 +153,16 @@ export interface Problem {
   readonly weightsAre: 'initializers' | 'inputs' | 'constants';
 }
 
-const bits = fc.oneof({ weight: 2, arbitrary: fc.constant(0) }, { weight: 5, arbitrary: fc.nat(255) }, { weight: 1, arbitrary: fc.constant(255) });
-const age = fc.oneof({ weight: 5, arbitrary: fc.constant(0) }, { weight: 2, arbitrary: fc.nat(2) }, { weight: 1, arbitrary: fc.nat(9) });
+const bits = fc.oneof(
+  { weight: 2, arbitrary: fc.constant(0) },
+  { weight: 5, arbitrary: fc.nat(255) },
+  { weight: 1, arbitrary: fc.constant(255) },
+);
+const age = fc.oneof(
+  { weight: 5, arbitrary: fc.constant(0) },
+  { weight: 2, arbitrary: fc.nat(2) },
+  { weight: 1, arbitrary: fc.nat(9) },
+);
 const width = fc.integer({ min: 1, max: 6 });
 const one = <Kind extends string>(kind: Kind) => fc.constant(kind);
 
@@ -119,36 +189,128 @@ const conv = fc.record({
 
 const steps: fc.Arbitrary<Step> = fc.oneof(
   { weight: 9, arbitrary: conv },
-  { weight: 3, arbitrary: fc.record({ kind: one('norm'), x: age, dead: bits, shift: fc.constantFrom('loud', 'quiet') }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ kind: one('norm'), x: age, dead: bits, shift: fc.constantFrom('loud', 'quiet') }),
+  },
   { weight: 6, arbitrary: fc.record({ kind: one('activation'), x: age, op: fc.constantFrom(...ACTIVATIONS) }) },
-  { weight: 3, arbitrary: fc.record({ kind: one('combine'), xs: fc.array(age, { minLength: 1, maxLength: 4 }), op: fc.constantFrom('Add', 'Add', 'Sum', 'Mul', 'Sub', 'Div', 'Max', 'Min') }) },
-  { weight: 2, arbitrary: fc.record({ kind: one('scale'), x: age, op: fc.constantFrom('Add', 'Mul', 'Sub', 'Div'), form: fc.constantFrom('channels', 'channels', 'batched', 'scalar', 'whole'), zero: bits, first: fc.boolean() }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: one('combine'),
+      xs: fc.array(age, { minLength: 1, maxLength: 4 }),
+      op: fc.constantFrom('Add', 'Add', 'Sum', 'Mul', 'Sub', 'Div', 'Max', 'Min'),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: one('scale'),
+      x: age,
+      op: fc.constantFrom('Add', 'Mul', 'Sub', 'Div'),
+      form: fc.constantFrom('channels', 'channels', 'batched', 'scalar', 'whole'),
+      zero: bits,
+      first: fc.boolean(),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ kind: one('gate'), x: age, out: width, hard: fc.boolean(), masks: twoMasks }) },
-  { weight: 2, arbitrary: fc.record({ kind: one('residual'), x: age, inner: width, preActivated: fc.boolean(), masks: twoMasks }) },
-  { weight: 2, arbitrary: fc.record({ kind: one('pool'), x: age, op: fc.constantFrom('MaxPool', 'AveragePool'), size: fc.integer({ min: 2, max: 3 }), stride: fc.integer({ min: 1, max: 2 }), pads: fc.constantFrom('none', 'same', 'uneven'), ceil: fc.boolean(), countPad: fc.boolean() }) },
-  { weight: 1, arbitrary: fc.record({ kind: one('global'), x: age, op: fc.constantFrom('GlobalAveragePool', 'GlobalMaxPool', 'ReduceMean', 'ReduceMeanFlat') }) },
-  { weight: 1, arbitrary: fc.record({ kind: one('flatten'), x: age, form: fc.constantFrom('Flatten', 'Reshape', 'computed', 'Squeeze') }) },
-  { weight: 2, arbitrary: fc.record({ kind: one('gemm'), x: age, out: width, transposed: fc.boolean(), alpha: fc.constantFrom(1, 0.5, -2), beta: fc.constantFrom(1, 0.5, 0, -2), biasForm: fc.constantFrom('row', 'wide', 'scalar', 'none', 'column', 'full'), mask: layerMasks }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ kind: one('residual'), x: age, inner: width, preActivated: fc.boolean(), masks: twoMasks }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: one('pool'),
+      x: age,
+      op: fc.constantFrom('MaxPool', 'AveragePool'),
+      size: fc.integer({ min: 2, max: 3 }),
+      stride: fc.integer({ min: 1, max: 2 }),
+      pads: fc.constantFrom('none', 'same', 'uneven'),
+      ceil: fc.boolean(),
+      countPad: fc.boolean(),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: one('global'),
+      x: age,
+      op: fc.constantFrom('GlobalAveragePool', 'GlobalMaxPool', 'ReduceMean', 'ReduceMeanFlat'),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: one('flatten'),
+      x: age,
+      form: fc.constantFrom('Flatten', 'Reshape', 'computed', 'Squeeze'),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: one('gemm'),
+      x: age,
+      out: width,
+      transposed: fc.boolean(),
+      alpha: fc.constantFrom(1, 0.5, -2),
+      beta: fc.constantFrom(1, 0.5, 0, -2),
+      biasForm: fc.constantFrom('row', 'wide', 'scalar', 'none', 'column', 'full'),
+      mask: layerMasks,
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ kind: one('matmul'), x: age, out: width, mask: layerMasks }) },
-  { weight: 1, arbitrary: fc.record({ kind: one('pad'), x: age, channels: fc.tuple(fc.nat(2), fc.nat(2)), space: fc.tuple(fc.nat(1), fc.nat(1)), value: fc.constantFrom(0, 0.75, -1.5) }) },
-  { weight: 1, arbitrary: fc.record({ kind: one('slice'), x: age, axes: fc.constantFrom('channels', 'space', 'both'), start: fc.integer({ min: -4, max: 3 }), length: fc.integer({ min: 1, max: 9 }), step: fc.constantFrom(1, 1, 1, 2) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: one('pad'),
+      x: age,
+      channels: fc.tuple(fc.nat(2), fc.nat(2)),
+      space: fc.tuple(fc.nat(1), fc.nat(1)),
+      value: fc.constantFrom(0, 0.75, -1.5),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: one('slice'),
+      x: age,
+      axes: fc.constantFrom('channels', 'space', 'both'),
+      start: fc.integer({ min: -4, max: 3 }),
+      length: fc.integer({ min: 1, max: 9 }),
+      step: fc.constantFrom(1, 1, 1, 2),
+    }),
+  },
   { weight: 2, arbitrary: fc.record({ kind: one('concat'), xs: fc.array(age, { minLength: 1, maxLength: 3 }) }) },
-  { weight: 1, arbitrary: fc.record({ kind: one('transpose'), x: age, perm: fc.constantFrom('toLast', 'toFirst', 'swapSpace') }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ kind: one('transpose'), x: age, perm: fc.constantFrom('toLast', 'toFirst', 'swapSpace') }),
+  },
   { weight: 1, arbitrary: fc.record({ kind: one('shuffle'), x: age, computed: fc.boolean() }) },
   { weight: 1, arbitrary: fc.record({ kind: one('if'), x: age }) },
-  { weight: 1, arbitrary: fc.record({ kind: one('gather'), x: age, indices: fc.array(fc.nat(5), { minLength: 1, maxLength: 4 }) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ kind: one('gather'), x: age, indices: fc.array(fc.nat(5), { minLength: 1, maxLength: 4 }) }),
+  },
 );
 
 export function problems(mostSteps = 9): fc.Arbitrary<Problem> {
   return fc.record({
-    opset: fc.oneof({ weight: 1, arbitrary: fc.constant(17) }, { weight: 2, arbitrary: fc.integer({ min: 7, max: 23 }) }),
+    opset: fc.oneof(
+      { weight: 1, arbitrary: fc.constant(17) },
+      { weight: 2, arbitrary: fc.integer({ min: 7, max: 23 }) },
+    ),
     seed: fc.nat(9999),
     symbolic: fc.constantFrom('none', 'batch', 'space', 'both'),
     inputs: fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 1, maxLength: 3 }),
     // Deep enough for masks to meet: without a fixed size most random lists would be too short to say anything.
     steps: fc.array(steps, { minLength: 1, maxLength: mostSteps, size: 'max' }),
     head: fc.constantFrom('conv', 'conv', 'gemm', 'none'),
-    extraOutputs: fc.oneof({ weight: 3, arbitrary: fc.constant([]) }, { weight: 1, arbitrary: fc.array(fc.nat(9), { minLength: 1, maxLength: 2 }) }),
+    extraOutputs: fc.oneof(
+      { weight: 3, arbitrary: fc.constant([]) },
+      { weight: 1, arbitrary: fc.array(fc.nat(9), { minLength: 1, maxLength: 2 }) },
+    ),
     weightsAre: fc.constantFrom('initializers', 'initializers', 'initializers', 'inputs', 'constants'),
   });
 }

@@ -12,7 +12,7 @@ export interface Value {
 export type Bits = number;
 
 export function has(bits: Bits, index: number): boolean {
-  return ((bits >> index % 16) & 1) === 1;
+  return ((bits >> (index % 16)) & 1) === 1;
 }
 
 export const range = (count: number): number[] => Array.from({ length: count }, (_, index) => index);

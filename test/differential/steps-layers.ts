@@ -6,7 +6,12 @@ import { type Bits, channelsOf, has, isRunnable, isStatic, product, range, type 
 type StepOf<Kind extends Step['kind']> = Extract<Step, { kind: Kind }>;
 
 /** Weights [out, inputs per filter, taps] under the mask; deviation 1 / sqrt(fan-in) keeps activations near 1. */
-export function layerWeights(s: Sketch, mask: LayerMask, dims: readonly number[], axes: { out: number; in: number }): Input {
+export function layerWeights(
+  s: Sketch,
+  mask: LayerMask,
+  dims: readonly number[],
+  axes: { out: number; in: number },
+): Input {
   const taps = product(dims.slice(2));
   const data = s.numbers(product(dims), 1.5 / Math.sqrt((dims[axes.in] ?? 1) * taps));
   const place = (index: number) => {
@@ -19,15 +24,23 @@ export function layerWeights(s: Sketch, mask: LayerMask, dims: readonly number[]
   const own = range(data.length).filter((index) => place(index).out === odd && !isDead(index));
   for (const [at, index] of own.entries()) {
     // Sixteenths sum exactly: ±1/4 in turn, and a last one without partner is zero.
-    if (mask.odd === 'sumsToZero') data[index] = at === own.length - 1 && at % 2 === 0 ? 0 : at % 2 === 0 ? 0.25 : -0.25;
+    if (mask.odd === 'sumsToZero')
+      data[index] = at === own.length - 1 && at % 2 === 0 ? 0 : at % 2 === 0 ? 0.25 : -0.25;
     if (mask.odd === 'singleTap' && at > 0) data[index] = 0;
   }
   return s.weight(mask.holder, dims, data, isDead);
 }
 
-export function layerBias(s: Sketch, mask: LayerMask, channels: number, dims: readonly number[] = [channels]): Input | undefined {
+export function layerBias(
+  s: Sketch,
+  mask: LayerMask,
+  channels: number,
+  dims: readonly number[] = [channels],
+): Input | undefined {
   if (mask.bias === 'none') return undefined;
-  const data = s.numbers(channels, 0.8).map((value, index) => (mask.bias === 'quiet' && has(mask.dead, index) ? 0 : value));
+  const data = s
+    .numbers(channels, 0.8)
+    .map((value, index) => (mask.bias === 'quiet' && has(mask.dead, index) ? 0 : value));
   return { data, dims };
 }
 
@@ -42,12 +55,18 @@ const PLAIN: Geometry = { strides: [1, 1], pads: 'same', dilation: 1 };
 /** Begins, then ends. */
 function padsOf(pads: Geometry['pads'], kernel: readonly number[], dilation: number): number[] {
   const reach = kernel.map((taps) => (taps - 1) * dilation);
-  if (pads === 'same') return [...reach.map((extent) => Math.floor(extent / 2)), ...reach.map((extent) => Math.ceil(extent / 2))];
+  if (pads === 'same')
+    return [...reach.map((extent) => Math.floor(extent / 2)), ...reach.map((extent) => Math.ceil(extent / 2))];
   if (pads === 'uneven') return [1, 0, 0, 2];
   return [0, 0, 0, 0];
 }
 
-export function windowDims(extent: number, axis: number, kernel: readonly number[], { strides, pads, dilation }: Geometry): number {
+export function windowDims(
+  extent: number,
+  axis: number,
+  kernel: readonly number[],
+  { strides, pads, dilation }: Geometry,
+): number {
   const stride = strides[axis] ?? 1;
   if (pads.startsWith('SAME')) return Math.ceil(extent / stride);
   const padding = padsOf(pads, kernel, dilation);
@@ -64,7 +83,12 @@ export function convolve(
   geometry: Geometry = PLAIN,
   group = 1,
 ): Value | undefined {
-  const dims = x.dims.map(([n = 1, , h = 1, w = 1]) => [n, out, windowDims(h, 0, kernel, geometry), windowDims(w, 1, kernel, geometry)]);
+  const dims = x.dims.map(([n = 1, , h = 1, w = 1]) => [
+    n,
+    out,
+    windowDims(h, 0, kernel, geometry),
+    windowDims(w, 1, kernel, geometry),
+  ]);
   const [first, second] = dims;
   if (first === undefined || second === undefined || !isRunnable([first, second])) return undefined;
   const weights = layerWeights(s, mask, [out, channelsOf(x) / group, ...kernel], { out: 0, in: 1 });
@@ -85,7 +109,9 @@ export function conv(s: Sketch, step: StepOf<'conv'>): Value | undefined {
   if (x === undefined) return undefined;
   const inputs = channelsOf(x);
   const group = step.group === 'one' ? 1 : step.group === 'grouped' ? (inputs % 2 === 0 ? 2 : 1) : inputs;
-  const out = { one: step.out, grouped: group * Math.ceil(step.out / 2), depthwise: inputs, multiplied: 2 * inputs }[step.group];
+  const out = { one: step.out, grouped: group * Math.ceil(step.out / 2), depthwise: inputs, multiplied: 2 * inputs }[
+    step.group
+  ];
   // SAME_* with dilation is refused by ONNX Runtime.
   const dilation = step.pads.startsWith('SAME') ? 1 : step.dilation;
   return convolve(s, x, out, KERNELS[step.kernel] ?? [1, 1], step.mask, { ...step, dilation }, group);
@@ -96,7 +122,12 @@ export function normalize(s: Sketch, x: Value, dead: Bits, shift: 'quiet' | 'lou
   const scale = s.numbers(channels).map((value, index) => (has(dead, index) ? 0 : value));
   const bias = s.numbers(channels, 0.8).map((value, index) => (shift === 'quiet' && has(dead, index) ? 0 : value));
   const variance = s.numbers(channels).map((value) => 0.5 + Math.abs(value));
-  const name = s.g.batchNorm(x.name, { scale: { data: scale }, shift: { data: bias }, mean: { data: s.numbers(channels, 0.5) }, variance: { data: variance } });
+  const name = s.g.batchNorm(x.name, {
+    scale: { data: scale },
+    shift: { data: bias },
+    mean: { data: s.numbers(channels, 0.5) },
+    variance: { data: variance },
+  });
   return s.keep({ name, dims: x.dims });
 }
 
@@ -141,12 +172,19 @@ export function project(s: Sketch, x: Value, step: Omit<StepOf<'gemm'>, 'kind' |
     : layerWeights(s, step.mask, [inputs, out], { out: 1, in: 0 });
   const rows = x.dims[0][0] ?? 1;
   const form = isStatic(x) || !['column', 'full'].includes(step.biasForm) ? step.biasForm : 'row';
-  const biasDims = { none: undefined, row: [out], wide: [1, out], scalar: [], column: [rows, 1], full: [rows, out] }[form];
+  const biasDims = { none: undefined, row: [out], wide: [1, out], scalar: [], column: [rows, 1], full: [rows, out] }[
+    form
+  ];
   // The bias became optional with opset 11.
   const bias: Input | undefined =
     biasDims === undefined
-      ? s.g.opset < 11 ? { data: [0], dims: [1] } : undefined
-      : (form === 'row' || form === 'wide' ? layerBias(s, step.mask, out, biasDims) : undefined) ?? { data: s.numbers(product(biasDims)), dims: biasDims };
+      ? s.g.opset < 11
+        ? { data: [0], dims: [1] }
+        : undefined
+      : ((form === 'row' || form === 'wide' ? layerBias(s, step.mask, out, biasDims) : undefined) ?? {
+          data: s.numbers(product(biasDims)),
+          dims: biasDims,
+        });
   const attributes = { alpha: step.alpha, beta: step.beta, transB: step.transposed ? 1 : 0 };
   const name = s.g.op('Gemm', [x.name, weights, ...(bias === undefined ? [] : [bias])], attributes);
   return s.push(name, ([n = 1]) => [n, out], x);
@@ -157,8 +195,9 @@ export function matmul(s: Sketch, step: StepOf<'matmul'>): Value | undefined {
   if (x === undefined) return undefined;
   const last = x.dims[0].length - 1;
   const weights = layerWeights(s, step.mask, [channelsOf(x, last), step.out], { out: 1, in: 0 });
-  const product = s.push(s.g.op('MatMul', [x.name, weights]), (dims) => dims.with(last, step.out), x);
+  const multiplied = s.push(s.g.op('MatMul', [x.name, weights]), (dims) => dims.with(last, step.out), x);
   const bias = layerBias(s, step.mask, step.out);
-  return product === undefined || bias === undefined ? product : s.keep({ name: s.g.add(product.name, bias), dims: product.dims });
+  return multiplied === undefined || bias === undefined
+    ? multiplied
+    : s.keep({ name: s.g.add(multiplied.name, bias), dims: multiplied.dims });
 }
-

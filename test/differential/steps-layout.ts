@@ -24,14 +24,16 @@ export function pool(s: Sketch, step: StepOf<'pool'>): Value | undefined {
   const after = ([n = 1, c = 1, h = 1, w = 1]: readonly number[]) => [n, c, extent(h, 0), extent(w, 1)];
   if (!isRunnable([after(x.dims[0]), after(x.dims[1])])) return undefined;
   const options = { pads, strides: stride, ceilMode: ceil, countIncludePad: step.countPad };
-  const name = step.op === 'MaxPool' ? s.g.maxPool(x.name, [size, size], options) : s.g.averagePool(x.name, [size, size], options);
+  const name =
+    step.op === 'MaxPool' ? s.g.maxPool(x.name, [size, size], options) : s.g.averagePool(x.name, [size, size], options);
   return s.push(name, after, x);
 }
 
 export function globally(s: Sketch, { x: age, op }: StepOf<'global'>): Value | undefined {
   const x = s.image(age);
   if (x === undefined) return undefined;
-  if (op === 'ReduceMeanFlat') return s.push(s.g.reduceMean(x.name, [-2, -1], { keepDims: false }), ([n = 1, c = 1]) => [n, c], x);
+  if (op === 'ReduceMeanFlat')
+    return s.push(s.g.reduceMean(x.name, [-2, -1], { keepDims: false }), ([n = 1, c = 1]) => [n, c], x);
   const name = op === 'ReduceMean' ? s.g.reduceMean(x.name, [2, 3]) : s.g.op(op, [x.name]);
   return s.push(name, ([n = 1, c = 1]) => [n, c, 1, 1], x);
 }
@@ -72,14 +74,22 @@ export function slice(s: Sketch, step: StepOf<'slice'>): Value | undefined {
   const stride = s.g.opset < 10 ? 1 : step.step;
   const cut = (extent: number) => {
     const start = Math.max(0, Math.min(extent, step.start < 0 ? step.start + extent : step.start));
-    return Math.max(0, Math.ceil((Math.min(extent, step.start < 0 ? extent : step.start + step.length) - start) / stride));
+    return Math.max(
+      0,
+      Math.ceil((Math.min(extent, step.start < 0 ? extent : step.start + step.length) - start) / stride),
+    );
   };
   const axes = { channels: [1], space: [2], both: [3, 1] }[step.axes];
-  const dims = (before: readonly number[]) => before.map((extent, axis) => (axes.includes(axis) ? cut(extent) : extent));
+  const dims = (before: readonly number[]) =>
+    before.map((extent, axis) => (axes.includes(axis) ? cut(extent) : extent));
   if (!isRunnable([dims(x.dims[0]), dims(x.dims[1])])) return undefined;
   const end = step.start < 0 ? Infinity : step.start + step.length;
   const steps = s.g.opset < 10 || stride === 1 ? {} : { steps: axes.map(() => stride) };
-  return s.push(s.g.slice(x.name, { axes, starts: axes.map(() => step.start), ends: axes.map(() => end), ...steps }), dims, x);
+  return s.push(
+    s.g.slice(x.name, { axes, starts: axes.map(() => step.start), ends: axes.map(() => end), ...steps }),
+    dims,
+    x,
+  );
 }
 
 export function concat(s: Sketch, { xs }: StepOf<'concat'>): Value | undefined {
@@ -97,13 +107,17 @@ export function transpose(s: Sketch, step: StepOf<'transpose'>): Value | undefin
   const x = s.image(step.x);
   const perm = { toLast: [0, 2, 3, 1], toFirst: [0, 3, 1, 2], swapSpace: [0, 1, 3, 2] }[step.perm];
   // Layers want static channels on axis 1.
-  if (x === undefined || !isStatic({ ...x, dims: [[channelsOf(x, perm[1])], [x.dims[1][perm[1] ?? 1] ?? 1]] })) return undefined;
+  if (x === undefined || !isStatic({ ...x, dims: [[channelsOf(x, perm[1])], [x.dims[1][perm[1] ?? 1] ?? 1]] }))
+    return undefined;
   return s.push(s.g.transpose(x.name, perm), (dims) => perm.map((axis) => dims[axis] ?? 1), x);
 }
 
 /** Channel shuffle: [N, C, H, W] -> [N, 2, C / 2, H, W] -> swap -> [N, C, H, W]. */
 export function shuffle(s: Sketch, step: StepOf<'shuffle'>): Value | undefined {
-  const x = s.pick(step.x, (value) => isImage(value) && channelsOf(value) % 2 === 0 && (step.computed || isStatic(value, 1)));
+  const x = s.pick(
+    step.x,
+    (value) => isImage(value) && channelsOf(value) % 2 === 0 && (step.computed || isStatic(value, 1)),
+  );
   if (x === undefined) return undefined;
   const { g } = s;
   const half = channelsOf(x) / 2;
@@ -129,7 +143,10 @@ export function branch(s: Sketch, { x: age }: StepOf<'if'>): Value | undefined {
     return { graph: inner.graph() };
   };
   const condition = s.g.constant({ data: [s.values.length % 2 === 0], dims: [], dataType: BOOL });
-  return s.keep({ name: s.g.op('If', [condition], { then_branch: sub('Abs'), else_branch: sub('Neg') }), dims: x.dims });
+  return s.keep({
+    name: s.g.op('If', [condition], { then_branch: sub('Abs'), else_branch: sub('Neg') }),
+    dims: x.dims,
+  });
 }
 
 export function gather(s: Sketch, step: StepOf<'gather'>): Value | undefined {
@@ -138,4 +155,3 @@ export function gather(s: Sketch, step: StepOf<'gather'>): Value | undefined {
   const indices = step.indices.map((index) => index % channelsOf(x));
   return s.push(s.g.op('Gather', [x.name, int64(indices)], { axis: 1 }), (dims) => dims.with(1, indices.length), x);
 }
-

@@ -18,7 +18,8 @@ const plain =
 
 const forImages =
   (make: Make): Make =>
-  (s, x) => (isImage(x) ? make(s, x) : undefined);
+  (s, x) =>
+    isImage(x) ? make(s, x) : undefined;
 
 const parameter = (s: Sketch, x: Value): Input => ({ data: s.numbers(channelsOf(x)), dims: [channelsOf(x), 1, 1] });
 
@@ -49,7 +50,9 @@ const MAKERS: Readonly<Record<ActivationOp, Make>> = {
   LRN: forImages(({ g }, { name }) => g.op('LRN', [name], { size: 3, alpha: 0.5, beta: 0.75, bias: 1 })),
   InstanceNormalization: forImages((s, x) => {
     const channels = channelsOf(x);
-    return s.g.op('InstanceNormalization', [x.name, { data: s.numbers(channels) }, { data: s.numbers(channels) }], { epsilon: 0.5 });
+    return s.g.op('InstanceNormalization', [x.name, { data: s.numbers(channels) }, { data: s.numbers(channels) }], {
+      epsilon: 0.5,
+    });
   }),
   Where: forImages((s, x) => {
     if (s.g.opset < 9) return undefined;
@@ -59,7 +62,7 @@ const MAKERS: Readonly<Record<ActivationOp, Make>> = {
   Split: forImages(({ g }, x) => {
     const channels = channelsOf(x);
     const parts = channels < 2 ? undefined : g.split(x.name, [1, channels - 1]);
-    return parts && g.concat([...parts].reverse());
+    return parts && g.concat(parts.toReversed());
   }),
 };
 
@@ -77,7 +80,14 @@ export function combine(s: Sketch, { xs, op }: StepOf<'combine'>): Value | undef
   const fits = (value: Value) => sameDims(base, value);
   const partners = (others.length === 0 ? [1] : others).map((age) => s.pick(age + 1, fits) ?? base);
   const [partner = base] = partners;
-  if (op === 'Sum') return s.keep({ name: s.g.op('Sum', [base, ...(xs.length === 1 ? [] : partners)].map(({ name }) => name)), dims: base.dims });
+  if (op === 'Sum')
+    return s.keep({
+      name: s.g.op(
+        'Sum',
+        [base, ...(xs.length === 1 ? [] : partners)].map(({ name }) => name),
+      ),
+      dims: base.dims,
+    });
   // Divisors between 1/2 and 3/2.
   const second = op === 'Div' ? s.g.add(s.g.op('Sigmoid', [partner.name]), scalar(0.5)) : partner.name;
   return s.keep({ name: s.g.op(op, [base.name, second]), dims: base.dims });
