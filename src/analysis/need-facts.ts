@@ -29,8 +29,11 @@ export function propagateNeed(
   for (const value of graph.values.values()) if (value.capturedBy.length > 0) all(value);
 
   for (const at of sites.toReversed()) {
-    if (!at.node.outputs.some((value) => value !== undefined && need.touched.has(value))) continue;
     const { relation } = at;
+    if (!at.node.outputs.some((value) => value !== undefined && need.touched.has(value))) {
+      if (relation?.kind === 'linear') addIdleRead(at, relation, positions, need);
+      continue;
+    }
     if (relation === undefined) for (const slot of at.inSlots) all(slot);
     else if (relation.kind === 'extents') pinReadExtents(at, relation.start, positions, need, board);
     else if (relation.kind === 'pointwise') pointwise(at, relation, positions, constant, need);
@@ -105,6 +108,13 @@ function linear(at: NodeSite, relation: Linear, positions: Positions, constant: 
   }
   need.linearReads.push({ at, relation, axis: x, needed: neededHere });
   if (read.length > 0) needOtherAxes(slot, x, positions, need);
+}
+
+/** All it makes is constant; where some of that stays, it still has to make up for the constants it no longer reads. */
+function addIdleRead(at: NodeSite, relation: Linear, positions: Positions, need: Need): void {
+  const axis = axisOf(at, relation.x, positions);
+  if (axis !== undefined && at.site.constant(relation.weights.index) !== undefined)
+    need.linearReads.push({ at, relation, axis, needed: new Uint8Array(axis.extent) });
 }
 
 function grouped(at: NodeSite, relation: Grouped, positions: Positions, constant: Float64Array, need: Need): void {
