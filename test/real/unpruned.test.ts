@@ -1,0 +1,29 @@
+/** A model that nobody pruned comes out as it went in, byte for byte, and is told that there was nothing to do. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { DATA, hasData, loadSkeleton, skeletonNames } from '../support/skeletons.js';
+import { compileChecked } from './checks.js';
+
+/** Weights of more than 110 MB take too long to make up. */
+const skeletons = skeletonNames(/./).filter((name) => !/^(vgg|wide|alexnet|vit_b|swin)|\.(ln0|ln1|rand)_/.test(name));
+const files = hasData
+  ? ['cifar', 'faces', 'misc'].flatMap((folder) =>
+      readdirSync(`${DATA}/models/${folder}`).map((file) => `${DATA}/models/${folder}/${file}`),
+    )
+  : [];
+
+async function expectUntouched(bytes: Uint8Array): Promise<void> {
+  const { compiled } = await compileChecked(bytes, {});
+  const { report } = compiled;
+  expect(report.changed).toBe(false);
+  expect(report.edits).toEqual([]);
+  expect(report.remarks.filter(({ kind }) => kind === 'applied')).toEqual([]);
+  expect(report.after).toEqual(report.before);
+}
+
+describe.skipIf(!hasData)('unpruned models (../shared/data)', () => {
+  test.each(skeletons)('%s', async (name) => expectUntouched(await loadSkeleton(name)));
+  test.each(files.map((path) => ({ path, name: path.slice(DATA.length) })))('$name', ({ path }) =>
+    expectUntouched(readFileSync(path)),
+  );
+});
