@@ -94,8 +94,11 @@ function addToBias(editor: Editor, at: NodeSite, { read }: Compensation, offsets
   }
   const values = present?.numbers();
   const total = offsets.map((offset, index) => offset / bias.beta + (values?.[values.length === 1 ? 0 : index] ?? 0));
-  const tensor = Tensor.fromNumbers(dataType, [total.length], total);
-  if (before?.initializer !== undefined && before.uses.length === 1) editor.setInitializer(before, tensor);
+  // A bias [1, N] keeps its rank: it may be listed among the graph inputs.
+  const leading = values?.length === total.length ? (present?.dims.slice(0, -1) ?? []) : [];
+  const tensor = Tensor.fromNumbers(dataType, [...leading, total.length], total);
+  const canReplace = before?.initializer?.dims.length === tensor.dims.length && before.uses.length === 1;
+  if (before !== undefined && canReplace) editor.setInitializer(before, tensor);
   else editor.setInput(node, bias.index, editor.addInitializer(before?.name ?? `${node.label}_bias`, tensor));
 }
 

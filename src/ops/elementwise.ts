@@ -18,8 +18,8 @@ function binary(op: string, scalar: (a: number, b: number) => number): OpRow {
 }
 
 /**
- * Links each operand axis with the output axis it is aligned to, when their extents agree. An operand axis of extent 1
- * that is stretched is not linked, and extents that cannot be compared (unknown) are left out, which pins them.
+ * Links each operand axis with the output axis it is aligned to. An operand axis of extent 1 that is stretched is not
+ * linked. One of unknown extent is: it has no positions, which pins the other side, whatever else is linked to that.
  */
 export function broadcast(
   site: Site,
@@ -35,7 +35,7 @@ export function broadcast(
     if (dims === undefined || dims.length > out.length) return undefined;
     for (const [axis, dim] of dims.entries()) {
       const outAxis = out.length - dims.length + axis;
-      if (operands === 1 || sameExtent(dim, out[outAxis]))
+      if (operands === 1 || typeof dim !== 'number' || sameExtent(dim, out[outAxis]))
         links.push({ from: input(index, axis), to: output(0, outAxis) });
     }
   }

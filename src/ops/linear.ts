@@ -37,6 +37,8 @@ function conv(site: Site): Relation | undefined {
       padded,
     };
   }
+  // A group's inputs go with its outputs: both sides must have positions.
+  if (typeof x[1] !== 'number' || typeof y[1] !== 'number') return undefined;
   const bias = hasBias ? { index: 2 } : undefined;
   return {
     kind: 'grouped',
