@@ -60,12 +60,17 @@ function pointwise(
   if (relation.constant === undefined) return;
   for (const slot of at.inSlots)
     if (slot !== undefined && isOperand(slot)) operandScalars(slot.tensor, positions.axesOf(slot), constant);
-  const links = [...relation.links, ...(relation.choices ?? []).flatMap(({ candidates }) => candidates)];
+  // The links that always hold say together what reaches a place; of the axes of a choice each says it alone.
+  const alone = (relation.choices ?? []).flatMap(({ candidates }) => candidates.map((link) => [link]));
+  const linkSets = [relation.links, ...alone];
   for (const output of at.node.outputs) {
     if (output === undefined) continue;
     for (const axis of positions.axesOf(output)) {
       if (axis === undefined || !isRelevant(axis)) continue;
-      const operands = at.inSlots.map((slot, index) => operandAlong(at, slot, index, links, axis, positions, constant));
+      const operands = at.inSlots.map((slot, index) => {
+        const columns = linkSets.map((links) => operandAlong(at, slot, index, links, axis, positions, constant));
+        return columns.reduce((all, column) => surer(all, column));
+      });
       for (let index = 0; index < axis.extent; index++) {
         const values = operands.map((column) => (typeof column === 'object' ? column[index] : column));
         const reached = values.some((value) => value !== null);
@@ -75,6 +80,9 @@ function pointwise(
     }
   }
 }
+
+/** One entry per index of an axis, or one scalar for all of them; undefined where it varies. */
+type Contribution = readonly Known[] | number | undefined;
 
 /**
  * What operand `slot` contributes along output axis `axis`: one entry per index where the operand is linked to the axis
@@ -88,7 +96,7 @@ function operandAlong(
   axis: Axis,
   positions: Positions,
   constant: Float64Array,
-): Known[] | number | undefined {
+): Contribution {
   if (slot === undefined) return undefined;
   let column: Known[] | undefined;
   for (const link of links) {
@@ -107,6 +115,15 @@ function operandAlong(
   }
   if (column !== undefined) return column;
   return isOperand(slot) ? uniformScalar(slot.tensor) : undefined;
+}
+
+/** Of two true statements about the same operand the one that knows more, place by place. */
+function surer(a: Contribution, b: Contribution): Contribution {
+  if (typeof a !== 'object' || typeof b !== 'object') return typeof b === 'object' ? b : a;
+  return a.map((value, index) => {
+    const other = b[index];
+    return value === null || (value === undefined && typeof other === 'number') ? other : value;
+  });
 }
 
 function uniformScalar(tensor: Tensor): number | undefined {
