@@ -1,0 +1,34 @@
+/**
+ * Networks that are no ResNets, and ResNets behind other tools: whatever goes or stays, the outputs are equal. Those of the
+ * answer key must reach it; for the others nothing is promised here about what goes.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { DATA, hasData, loadSkeleton, skeletonNames } from '../support/skeletons.js';
+import { compileChecked, expectEqual, masked, type Mask, shortOfKey } from './checks.js';
+
+const SECONDS = 1000;
+const HALF: readonly Mask[] = ['all drop', 'inner zero'];
+
+async function check(name: string, plain: Uint8Array): Promise<void> {
+  for (const mask of HALF) {
+    const input = await masked(plain, mask);
+    const { compiled, bytes } = await compileChecked(input, { align: 1 });
+    expect(shortOfKey(name, mask, input, compiled)).toEqual([]);
+    await expectEqual(input, bytes, { seeds: [1] });
+  }
+}
+
+describe.skipIf(!hasData)('skeletons (../shared/data)', () => {
+  const names = skeletonNames(
+    /^(s_mobilenet|s_resnet10\.(fp16|qdq|ort)|mobilenet_v2|mnasnet|squeezenet|shufflenet|ghostnet|efficientnet|densenet121\.legacy|keras_resnet50|resnest14d\.dynamo|unet)/,
+  );
+  test.each(names)('%s', async (name) => check(name, await loadSkeleton(name)), 120 * SECONDS);
+});
+
+describe.skipIf(!hasData)('models (../shared/data)', () => {
+  const files = hasData
+    ? ['faces', 'misc'].flatMap((folder) => readdirSync(`${DATA}/models/${folder}`).map((file) => `${folder}/${file}`))
+    : [];
+  test.each(files)('%s', async (name) => check(name, readFileSync(`${DATA}/models/${name}`)), 120 * SECONDS);
+});
