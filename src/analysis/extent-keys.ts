@@ -48,13 +48,15 @@ export class ExtentKeys {
     if (windowed !== undefined && data !== undefined) return windowed(this.key(data, axis));
     const relation = row?.relate(site);
     if (relation === undefined || relation.kind === 'extents') return own;
+    // With several operands any of them may be the one that is stretched.
+    if (producer.inputs.filter((input) => input !== undefined && !this.#knowledge.constants.has(input)).length > 1)
+      return this.#agreed(producer.inputs, value, axis) ?? own;
     const from = relation.links.find(
       ({ from: source, to, blocks }) =>
         blocks === undefined && source.side === 'in' && to.side === 'out' && to.axis === axis,
     )?.from;
     const linked = from === undefined ? undefined : producer.inputs[from.index];
-    if (from !== undefined && linked !== undefined) return this.key(linked, from.axis);
-    return this.#agreed(producer.inputs, value, axis) ?? own;
+    return from === undefined || linked === undefined ? own : this.key(linked, from.axis);
   }
 
   /** What all operands of the value's rank agree on; broadcasting cannot change an extent that they share. */
