@@ -87,7 +87,7 @@ function addToBias(editor: Editor, at: NodeSite, { read }: Compensation, offsets
     );
     editor.interpose(output, {
       opType: 'Add',
-      name: editor.graph.freshName(`${node.label}_offset`),
+      name: editor.graph.freshNodeName(`${node.label}_offset`),
       inputs: (inner) => [inner, operand],
     });
     return;
@@ -119,7 +119,7 @@ function addMap(editor: Editor, facts: Facts, compensation: Compensation, kernel
       : onesConvolution(editor, facts, compensation, scaled, direct.name);
   editor.interpose(target, {
     opType: 'Add',
-    name: editor.graph.freshName(`${at.node.label}_add_constants`),
+    name: editor.graph.freshNodeName(`${at.node.label}_add_constants`),
     inputs: (inner) => [inner, map],
   });
 }
@@ -164,7 +164,7 @@ function onesConvolution(
   }
   const spec = {
     opType: 'Conv',
-    name: editor.graph.freshName(`${at.node.label}_constants`),
+    name: editor.graph.freshNodeName(`${at.node.label}_constants`),
     inputs: [ones, weights],
     outputs: [`${name}_constants`],
     attributes,

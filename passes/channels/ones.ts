@@ -9,11 +9,8 @@
 import type { NodeSite } from '../../src/analysis/facts.js';
 import type { Editor, NodeSpec } from '../../src/ir/editor.js';
 import type { Knowledge } from '../../src/analysis/site.js';
-import type { Dim, Graph, Node, Value } from '../../src/ir/graph.js';
+import { COMPILER_PREFIX, type Dim, type Graph, type Node, type Value } from '../../src/ir/graph.js';
 import { INT64, product, Tensor } from '../../src/ir/tensor.js';
-
-/** Names of everything made here begin so; the ones are shared by all readers of the same size. */
-const PREFIX = 'prune_compile';
 
 const AXIS_0 = { axis: { kind: 'int', value: 0 } } as const;
 
@@ -29,7 +26,7 @@ export function onesLike(
   if (dims === undefined) return sizedAtRunTime(editor, at, dataType);
   const source = modelInput(editor.graph, shapes, batch);
   const shape: Dim[] = [source === undefined ? 1 : batch, 1, ...dims];
-  const name = `${PREFIX}/ones_${dataType}_${shape.join('x')}`;
+  const name = `${COMPILER_PREFIX}ones_${dataType}_${shape.join('x')}`;
   const present = editor.graph.values.get(name);
   if (present !== undefined) return present;
   if (source === undefined) {
@@ -68,13 +65,12 @@ type Make = (spec: Pick<NodeSpec, 'opType' | 'inputs' | 'attributes' | 'declared
 
 /** Adds nodes one behind the other at the start of the graph: they depend on model inputs and constants alone. */
 function atStart(editor: Editor): Make {
-  const { nodes, inputs } = editor.graph;
-  const anchor = nodes.find((node) => !node.name.startsWith(PREFIX) && inputs.length > 0);
+  const anchor = editor.graph.nodes.find((node) => !node.name.startsWith(COMPILER_PREFIX));
   return (spec) => addNode(editor, spec, anchor);
 }
 
 function addNode(editor: Editor, { name, ...spec }: Parameters<Make>[0], anchor: Node | undefined): Value {
-  const node = editor.addNode({ ...spec, name: editor.graph.freshName(name), outputs: [name] }, anchor);
+  const node = editor.addNode({ ...spec, name: editor.graph.freshNodeName(name), outputs: [name] }, anchor);
   const [value] = node.outputs;
   if (value === undefined) throw new Error(`${spec.opType} has one output`);
   return value;
@@ -82,40 +78,40 @@ function addNode(editor: Editor, { name, ...spec }: Parameters<Make>[0], anchor:
 
 /** [1] holding 1: from the batch where it is symbolic (an empty one too), else from an element of the input. */
 function runtimeOne(editor: Editor, source: Value, batch: Dim, dataType: number, make: Make): Value {
-  const name = `${PREFIX}/one_${dataType}`;
+  const name = `${COMPILER_PREFIX}one_${dataType}`;
   const present = editor.graph.values.get(name);
   if (present !== undefined) return present;
   const cast = { to: { kind: 'int', value: dataType } } as const;
   if (typeof batch === 'string') {
     const size = batchOf(editor, source, make);
-    const always = make({ opType: 'Equal', inputs: [size, size], name: `${PREFIX}/always` });
+    const always = make({ opType: 'Equal', inputs: [size, size], name: `${COMPILER_PREFIX}always` });
     return make({ opType: 'Cast', inputs: [always], name, attributes: cast });
   }
-  const flat = make({ opType: 'Reshape', inputs: [source, integers(editor, [-1])], name: `${PREFIX}/flat` });
+  const flat = make({ opType: 'Reshape', inputs: [source, integers(editor, [-1])], name: `${COMPILER_PREFIX}flat` });
   const element = make({
     opType: 'Gather',
     inputs: [flat, integers(editor, [0])],
-    name: `${PREFIX}/element`,
+    name: `${COMPILER_PREFIX}element`,
     attributes: AXIS_0,
   });
-  const never = make({ opType: 'Greater', inputs: [element, element], name: `${PREFIX}/never` });
-  const always = make({ opType: 'Not', inputs: [never], name: `${PREFIX}/always` });
+  const never = make({ opType: 'Greater', inputs: [element, element], name: `${COMPILER_PREFIX}never` });
+  const always = make({ opType: 'Not', inputs: [never], name: `${COMPILER_PREFIX}always` });
   return make({ opType: 'Cast', inputs: [always], name, attributes: cast });
 }
 
 /** [batch] as INT64, read from the model input. */
 function batchOf(editor: Editor, source: Value, make: Make): Value {
-  const name = `${PREFIX}/batch_of_${source.name}`;
+  const name = `${COMPILER_PREFIX}batch_of_${source.name}`;
   const present = editor.graph.values.get(name);
   if (present !== undefined) return present;
-  const whole = make({ opType: 'Shape', inputs: [source], name: `${PREFIX}/shape_of_${source.name}` });
+  const whole = make({ opType: 'Shape', inputs: [source], name: `${COMPILER_PREFIX}shape_of_${source.name}` });
   return make({ opType: 'Gather', inputs: [whole, integers(editor, [0])], name, attributes: AXIS_0 });
 }
 
 /** [batch, 1, spatial…] as INT64. */
 function shapeWithBatch(editor: Editor, source: Value, dims: readonly number[], make: Make): Value {
   const inputs = [batchOf(editor, source, make), integers(editor, [1, ...dims])];
-  return make({ opType: 'Concat', inputs, name: `${PREFIX}/shape_${dims.join('x')}`, attributes: AXIS_0 });
+  return make({ opType: 'Concat', inputs, name: `${COMPILER_PREFIX}shape_${dims.join('x')}`, attributes: AXIS_0 });
 }
 
 /** [1, 1, spatial…] for sizes that only the run knows, from the shape of the reader's own input. */
@@ -123,7 +119,7 @@ function sizedAtRunTime(editor: Editor, { node, site }: NodeSite, dataType: numb
   const { graph } = editor;
   const [data] = node.inputs;
   if (data === undefined) throw new Error(`${node.label} has no input`);
-  const name = `${PREFIX}/ones_${dataType}_like_${data.name}`;
+  const name = `${COMPILER_PREFIX}ones_${dataType}_like_${data.name}`;
   const present = graph.values.get(name);
   if (present?.producer !== undefined && graph.nodes.indexOf(present.producer) < graph.nodes.indexOf(node))
     return present;
@@ -142,7 +138,7 @@ function sizedAtRunTime(editor: Editor, { node, site }: NodeSite, dataType: numb
 /** The spatial part of the shape of `data`, as INT64. */
 function spatialShape(editor: Editor, data: Value, rank: number, make: Make): Value {
   const { opset } = editor.graph;
-  const name = `${PREFIX}/size_of_${data.name}`;
+  const name = `${COMPILER_PREFIX}size_of_${data.name}`;
   // Shape has a start from opset 15 on; Slice takes its bounds as inputs from opset 10 on.
   if (opset >= 15)
     return make({ opType: 'Shape', inputs: [data], name, attributes: { start: { kind: 'int', value: 2 } } });
@@ -154,7 +150,7 @@ function spatialShape(editor: Editor, data: Value, rank: number, make: Make): Va
 }
 
 function integers(editor: Editor, values: readonly number[]): Value {
-  const name = `${PREFIX}/${values.join('x')}`;
+  const name = `${COMPILER_PREFIX}${values.join('x')}`;
   return (
     editor.graph.values.get(name) ?? editor.addInitializer(name, Tensor.fromNumbers(INT64, [values.length], values))
   );

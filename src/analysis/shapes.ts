@@ -7,7 +7,7 @@ import type { Dim, Graph, Value } from '../ir/graph.js';
 import type { ModelProto, TensorProto, ValueInfoProto } from '../onnx/proto.js';
 import { writeTensor } from '../onnx/tensors.js';
 import { encodeProto } from '../onnx/encode.js';
-import { nodeProto } from '../onnx/write.js';
+import { nodeProto, typeOf } from '../onnx/write.js';
 import { dataTypeNamed } from '../runtime/evaluate.js';
 import { createSession } from '../runtime/session.js';
 
@@ -37,7 +37,7 @@ export async function inferShapes(
     const dims = sizes[name];
     inputs.set(
       name,
-      dims === undefined ? (source ?? { name }) : typedInput(name, source?.type?.tensorType?.elemType, dims),
+      dims === undefined ? (source ?? { name }) : typeOf(name, source?.type?.tensorType?.elemType, dims),
     );
   }
   for (const value of graph.initializers()) {
@@ -45,13 +45,14 @@ export async function inferShapes(
     known.set(name, tensor.dims);
     if (tensor.size <= LARGEST_SHAPE_CONSTANT) initializer.push(writeTensor(name, tensor));
     if (tensor.size > LARGEST_SHAPE_CONSTANT || inputs.has(name))
-      inputs.set(name, typedInput(name, tensor.dataType, tensor.dims));
+      inputs.set(name, typeOf(name, tensor.dataType, tensor.dims));
   }
   for (const tensor of proto.graph?.initializer ?? []) {
     if (graph.values.get(tensor.name ?? '')?.isOpaqueConstant === true) initializer.push(tensor);
   }
   const computed = graph.nodes.flatMap(({ outputs }) => outputs).filter((value) => value !== undefined);
-  const declared = new Set(graph.outputs.map(({ name }) => name));
+  const outputs = new Set(graph.outputs.map(({ name }) => name));
+  const symbols = symbolsOf(proto, sizes);
   const probe: ModelProto = Object.assign(Object.create(Object.getPrototypeOf(proto) as object) as ModelProto, proto, {
     metadataProps: [],
     graph: {
@@ -61,7 +62,7 @@ export async function inferShapes(
       input: [...inputs.values()],
       output: [
         ...(proto.graph?.output ?? []),
-        ...computed.filter(({ name }) => !declared.has(name)).map(({ name }) => ({ name })),
+        ...computed.filter(({ name }) => !outputs.has(name)).map((value) => probed(value, symbols)),
       ],
       valueInfo: [],
     },
@@ -83,9 +84,26 @@ export async function inferShapes(
   };
 }
 
-function typedInput(name: string, elemType: number | undefined, dims: readonly number[]): ValueInfoProto {
-  const shape = { dim: dims.map((dimValue) => ({ dimValue })) };
-  return { name, type: { tensorType: { ...(elemType !== undefined && { elemType }), shape } } };
+/** A value asked for: without a type, but for what the compiler itself declared because it cannot be inferred. */
+function probed({ name, declared }: Value, symbols: ReadonlyMap<string, number>): ValueInfoProto {
+  if (declared === undefined) return { name };
+  return typeOf(
+    name,
+    declared.dataType,
+    declared.dims.map((dim) => symbols.get(String(dim)) ?? dim),
+  );
+}
+
+/** What the sizes given put in the place of each symbolic extent. */
+function symbolsOf(proto: ModelProto, sizes: Readonly<Record<string, readonly number[]>>): Map<string, number> {
+  const symbols = new Map<string, number>();
+  for (const { name, type } of proto.graph?.input ?? []) {
+    for (const [axis, { dimParam }] of (type?.tensorType?.shape?.dim ?? []).entries()) {
+      const size = sizes[name ?? '']?.[axis];
+      if (dimParam !== undefined && size !== undefined) symbols.set(dimParam, size);
+    }
+  }
+  return symbols;
 }
 
 /** ONNX Runtime gives unknown extents as negative numbers or empty names. */

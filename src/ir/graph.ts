@@ -7,6 +7,9 @@ import type { Tensor } from './tensor.js';
 /** A static extent, a symbolic one by name, or '' for an unknown one. */
 export type Dim = number | string;
 
+/** Names of values and nodes that the compiler adds to every reader of a size begin so. */
+export const COMPILER_PREFIX = 'prune_compile/';
+
 export type AttributeValue =
   | { readonly kind: 'int'; readonly value: number }
   | { readonly kind: 'ints'; readonly value: readonly number[] }
@@ -147,6 +150,14 @@ export class Graph {
     let count = 2;
     while (taken(`${wish}_${count}`)) count++;
     return `${wish}_${count}`;
+  }
+
+  /** ONNX Runtime refuses two nodes of one name. */
+  freshNodeName(wish: string): string {
+    const taken = new Set(this.nodes.map(({ name }) => name));
+    let name = wish;
+    for (let count = 2; taken.has(name); count++) name = `${wish}_${count}`;
+    return name;
   }
 }
 

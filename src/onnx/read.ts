@@ -2,7 +2,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import protobuf from 'protobufjs';
 import { messageOf, PruneCompileError } from '../errors.js';
-import { type Attribute, Graph, Node } from '../ir/graph.js';
+import { type Attribute, COMPILER_PREFIX, Graph, Node } from '../ir/graph.js';
 import { verifyGraph } from '../ir/verifier.js';
 import { embedOddTensors } from './embed.js';
 import { ExternalData } from './external-data.js';
@@ -14,6 +14,7 @@ import {
   type ModelProto,
   type NodeProto,
   toClampedNumber,
+  type ValueInfoProto,
 } from './proto.js';
 import { ModelType } from './schema.js';
 import { isExternal, readTensor } from './tensors.js';
@@ -178,11 +179,21 @@ function buildGraph(graph: Graph, proto: GraphProto, external: ExternalData, cou
     graph.inputs.push(value);
   }
   for (const node of proto.node ?? []) addNode(graph, node, external);
+  for (const info of proto.valueInfo ?? []) readDeclared(graph, info);
   for (const output of proto.output ?? []) {
     const value = graph.value(output.name ?? '');
     value.isGraphOutput = true;
     graph.outputs.push(value);
   }
+}
+
+/** What an earlier compilation declared is known again; what exporters wrote is inferred anew, for it may be stale. */
+function readDeclared(graph: Graph, { name = '', type }: ValueInfoProto): void {
+  const value = graph.values.get(name);
+  const dataType = type?.tensorType?.elemType;
+  const dims = type?.tensorType?.shape?.dim?.map(({ dimValue, dimParam }) => dimParam ?? Number(dimValue ?? 0));
+  if (!name.startsWith(COMPILER_PREFIX) || value === undefined || dataType === undefined || dims === undefined) return;
+  value.declared = { dataType, dims };
 }
 
 function addNode(graph: Graph, proto: NodeProto, external: ExternalData): void {

@@ -202,20 +202,21 @@ function graphProto(
     input: graph.inputs.map((value) => inputProto(inputProtos.get(value.name) ?? { name: value.name }, value)),
     valueInfo: [
       ...(source.valueInfo ?? []).flatMap((proto) => valueInfo(proto, graph, shapes)),
-      ...declaredTypes(graph),
+      ...declaredTypes(graph, new Set((source.valueInfo ?? []).map(({ name }) => name))),
     ],
   });
 }
 
-/** Types of values that the compiler added. */
-function declaredTypes(graph: Graph): ValueInfoProto[] {
-  return [...graph.values.values()].flatMap(({ name, declared }) => {
-    if (declared === undefined) return [];
-    const dim = declared.dims.map((extent) =>
-      typeof extent === 'number' ? { dimValue: extent } : { dimParam: extent },
-    );
-    return [{ name, type: { tensorType: { elemType: declared.dataType, shape: { dim } } } }];
-  });
+/** Types of values that the compiler added, but for those that are written down already. */
+function declaredTypes(graph: Graph, written: ReadonlySet<string | undefined>): ValueInfoProto[] {
+  return [...graph.values.values()].flatMap(({ name, declared }) =>
+    declared === undefined || written.has(name) ? [] : [typeOf(name, declared.dataType, declared.dims)],
+  );
+}
+
+export function typeOf(name: string, elemType: number | undefined, dims: readonly Dim[]): ValueInfoProto {
+  const dim = dims.map((extent) => (typeof extent === 'number' ? { dimValue: extent } : { dimParam: extent }));
+  return { name, type: { tensorType: { ...(elemType !== undefined && { elemType }), shape: { dim } } } };
 }
 
 /** Fields of TensorProto that hold numbers; unpacked ones come as unknown fields. */
