@@ -24,10 +24,14 @@ export async function compileChecked(bytes: Uint8Array, options: CompileOptions)
   const compiled = await compileModel(bytes, options);
   const output = compiled.encode();
   expectSameInterface(bytes, output, compiled.report.changed);
+  if (!compiled.report.changed) {
+    // The same bytes: a second compile could only say the same.
+    expect(Buffer.compare(output, bytes)).toBe(0);
+    return { compiled, bytes: output };
+  }
   const again = await compileModel(output, options);
   expect(again.report.changed, 'a second compile has something to do').toBe(false);
   expect(Buffer.compare(again.encode(), output)).toBe(0);
-  if (!compiled.report.changed) expect(Buffer.compare(output, bytes)).toBe(0);
   return { compiled, bytes: output };
 }
 

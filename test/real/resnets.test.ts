@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { DATA, freeImageSize, hasData, loadSkeleton, skeletonNames } from '../support/skeletons.js';
+import { answerKey, DATA, freeImageSize, hasData, loadSkeleton, skeletonNames } from '../support/skeletons.js';
 import { compileChecked, expectEqual, masked, MASKS, removedChannels, shortOfKey } from './checks.js';
 
 const small = skeletonNames(/^(s_resnet(18|20|10\.plain)|cifar_resnet(18|20|56)|resnet18)/);
@@ -24,6 +24,17 @@ async function checkMasks(name: string, plain: Uint8Array): Promise<void> {
 }
 
 describe.skipIf(!hasData)('skeletons (../shared/data)', () => {
+  test('the answer key is found', () => {
+    const keyed = small.filter((name) => answerKey(name, 'all') !== undefined);
+    expect(keyed).toEqual([
+      'cifar_resnet20b.legacy',
+      'resnet18.dynamo',
+      'resnet18.legacy',
+      'resnet18.legacy_bn',
+      's_resnet18.plain.legacy',
+    ]);
+  });
+
   test.each(small)('%s', async (name) => checkMasks(name, await loadSkeleton(name)), 120_000);
 });
 
