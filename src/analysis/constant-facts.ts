@@ -71,9 +71,10 @@ function pointwise(
         const columns = linkSets.map((links) => operandAlong(at, slot, index, links, axis, positions, constant));
         return columns.reduce((all, column) => surer(all, column));
       });
+      const linked = operands.filter((column) => typeof column === 'object');
       for (let index = 0; index < axis.extent; index++) {
         const values = operands.map((column) => (typeof column === 'object' ? column[index] : column));
-        const reached = values.some((value) => value !== null);
+        const reached = linked.length === 0 || linked.some((column) => column[index] !== null);
         const result = reached ? relation.constant(values, axis.axis) : relation.fill;
         if (result !== undefined) constant[axis.base + index] = toScalar(result);
       }

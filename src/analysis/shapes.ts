@@ -8,6 +8,7 @@ import type { ModelProto, TensorProto, ValueInfoProto } from '../onnx/proto.js';
 import { writeTensor } from '../onnx/tensors.js';
 import { encodeProto } from '../onnx/encode.js';
 import { nodeProto, typeOf } from '../onnx/write.js';
+import { rowOf } from '../ops/table.js';
 import { dataTypeNamed } from '../runtime/evaluate.js';
 import { createSession } from '../runtime/session.js';
 
@@ -77,11 +78,32 @@ export async function inferShapes(
       known.set(meta.name, meta.shape.map(normalDim));
   }
   await session.release();
+  forgetInexact(graph, known);
   return {
     of: (value) => (value === undefined ? undefined : known.get(value.name)),
     dataTypeOf: ({ name }) => dataTypes.get(name),
     byName: known,
   };
+}
+
+/** Spatial extents behind a window whose inferred extent may not be that of a run count as unknown. */
+function forgetInexact(graph: Graph, known: Map<string, readonly Dim[]>): void {
+  const doubtful = new Set<Value>();
+  for (const node of graph.nodes) {
+    const isDoubtful =
+      rowOf(node)?.isInexact?.(node) === true ||
+      node.inputs.some((value) => value !== undefined && doubtful.has(value));
+    if (!isDoubtful) continue;
+    for (const value of node.outputs) {
+      const dims = value === undefined ? undefined : known.get(value.name);
+      if (value === undefined || dims === undefined || dims.length < 3) continue;
+      doubtful.add(value);
+      known.set(
+        value.name,
+        dims.map((dim, axis) => (axis < 2 || dim === 1 ? dim : '')),
+      );
+    }
+  }
 }
 
 /** A value asked for: without a type, but for what the compiler itself declared because it cannot be inferred. */

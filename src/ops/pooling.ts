@@ -1,6 +1,6 @@
 /** Operators that combine places of one channel: pooling, means over space, normalisation with stored statistics. */
 import { input, isNumber, normalAxis, type OpRow, output, type Relation, sameAxes, type Site } from './relation.js';
-import { windowOf } from './window.js';
+import { isCeiledOverPadding, windowOf } from './window.js';
 
 /** Batch and channel pass through; the spatial axes are pinned. */
 function perChannel(site: Site, constant: (x: number) => number | undefined): Relation | undefined {
@@ -73,8 +73,8 @@ function softmax(site: Site): Relation | undefined {
 }
 
 export const poolingRows: readonly OpRow[] = [
-  { op: 'MaxPool', relate: (site) => perChannel(site, (x) => x), window: windowOf },
-  { op: 'AveragePool', relate: averagePool, window: windowOf },
+  { op: 'MaxPool', relate: (site) => perChannel(site, (x) => x), window: windowOf, isInexact: isCeiledOverPadding },
+  { op: 'AveragePool', relate: averagePool, window: windowOf, isInexact: isCeiledOverPadding },
   { op: 'GlobalAveragePool', relate: (site) => perChannel(site, (x) => x) },
   { op: 'GlobalMaxPool', relate: (site) => perChannel(site, (x) => x) },
   { op: 'ReduceMean', relate: reduceMean },

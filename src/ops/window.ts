@@ -1,5 +1,14 @@
 /** How a sliding window changes a spatial extent, for extents that are not known as numbers. */
+import type { Node } from '../ir/graph.js';
 import type { Site } from './relation.js';
+
+/**
+ * ceil_mode with padding: where the last window would begin in the padding, shape inference counts it and the kernels do not
+ * (ONNX Runtime 1.30), so that the two extents differ by one.
+ */
+export function isCeiledOverPadding(node: Node): boolean {
+  return node.int('ceil_mode', 0) !== 0 && (node.ints('pads') ?? []).some((pad) => pad !== 0);
+}
 
 /** Maps the key of an input extent to that of the output extent: equal keys stay equal. */
 export type ExtentMap = (key: string) => string;
