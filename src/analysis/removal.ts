@@ -36,8 +36,6 @@ export interface RemovalPlan {
   /** Kept indices, ascending; undefined when the whole axis stays. */
   keptOf(axis: Axis | undefined): readonly number[] | undefined;
   readonly compensations: readonly Compensation[];
-  /** Channels that could go but stay as fillers or carriers, per width axis. */
-  readonly fillers: readonly { readonly axis: Axis; readonly count: number }[];
   readonly isEmpty: boolean;
 }
 
@@ -72,7 +70,6 @@ class Planner {
   readonly #widths: readonly Axis[];
   /** Per class: the largest constant it brings to a padded reader; classes worth keeping as carriers come first. */
   readonly #carrierWorth = new Map<number, number>();
-  readonly #fillers = new Map<Axis, number>();
 
   constructor(facts: Facts, cost: CostModel) {
     this.#facts = facts;
@@ -101,7 +98,6 @@ class Planner {
     return {
       keptOf: (axis) => (axis === undefined ? undefined : kept.get(axis)),
       compensations,
-      fillers: [...this.#fillers].map(([axis, count]) => ({ axis, count })),
       isEmpty: kept.size === 0,
     };
   }
@@ -118,6 +114,11 @@ class Planner {
     const live: number[] = [];
     for (let index = 0; index < axis.extent; index++) if (!this.#isGone(axis, index)) live.push(index);
     return live;
+  }
+
+  #hasLive(axis: Axis): boolean {
+    for (let index = 0; index < axis.extent; index++) if (!this.#isGone(axis, index)) return true;
+    return false;
   }
 
   #constantAt(axis: Axis, index: number): number {
@@ -147,7 +148,12 @@ class Planner {
         const missing = this.#cost.width(live, axis.extent) - live;
         if (missing <= 0) continue;
         this.#keepBest(axis, missing);
-        this.#fillers.set(axis, (this.#fillers.get(axis) ?? 0) + missing);
+        changed = true;
+      }
+      // Between layers an axis may be a part of a width (a Slice, a branch of a Concat): no operator takes nothing.
+      for (const axis of this.#facts.positions.all) {
+        if (axis.extent === 0 || this.#hasLive(axis)) continue;
+        this.#keepBest(axis, 1);
         changed = true;
       }
     }
