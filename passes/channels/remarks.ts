@@ -2,7 +2,7 @@
 import type { Facts, NodeSite } from '../../src/analysis/facts.js';
 import type { Axis } from '../../src/analysis/positions.js';
 import { axisOf } from '../../src/analysis/relate.js';
-import { type Blocker, type Compensation, findBlockers, type RemovalPlan } from '../../src/analysis/removal.js';
+import type { Blocker, Compensation, RemovalPlan } from '../../src/analysis/removal.js';
 import type { Remark } from '../../src/report/types.js';
 
 type Said = Omit<Remark, 'pass'>;
@@ -45,7 +45,7 @@ export function appliedRemarks(facts: Facts, plan: RemovalPlan): Said[] {
 }
 
 export function missedRemarks(facts: Facts, plan: RemovalPlan): Said[] {
-  const blockers = findBlockers(facts);
+  const { blockers } = plan;
   const remarks: Said[] = [];
   for (const { at, axis } of layers(facts)) {
     const held = new Map<string, number>();

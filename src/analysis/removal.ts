@@ -36,6 +36,8 @@ export interface RemovalPlan {
   /** Kept indices, ascending; undefined when the whole axis stays. */
   keptOf(axis: Axis | undefined): readonly number[] | undefined;
   readonly compensations: readonly Compensation[];
+  /** Why the classes that cannot go stay, by representative. */
+  readonly blockers: ReadonlyMap<number, Blocker>;
   readonly isEmpty: boolean;
 }
 
@@ -64,6 +66,7 @@ export function planRemoval(facts: Facts, cost: CostModel): RemovalPlan {
 class Planner {
   readonly #facts: Facts;
   readonly #cost: CostModel;
+  readonly #blockers: ReadonlyMap<number, Blocker>;
   /** Per position that is its class's representative: 1 when the class goes. */
   readonly #goes: Uint8Array;
   /** Axes whose extent is a layer's width. */
@@ -75,9 +78,9 @@ class Planner {
     this.#facts = facts;
     this.#cost = cost;
     this.#goes = new Uint8Array(facts.positions.count);
-    const blockers = findBlockers(facts);
+    this.#blockers = findBlockers(facts);
     for (let position = 0; position < facts.positions.count; position++) {
-      if (facts.positions.classOf(position) === position && !blockers.has(position)) this.#goes[position] = 1;
+      if (facts.positions.classOf(position) === position && !this.#blockers.has(position)) this.#goes[position] = 1;
     }
     this.#widths = widthAxes(facts);
   }
@@ -98,6 +101,7 @@ class Planner {
     return {
       keptOf: (axis) => (axis === undefined ? undefined : kept.get(axis)),
       compensations,
+      blockers: this.#blockers,
       isEmpty: kept.size === 0,
     };
   }
