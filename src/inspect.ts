@@ -1,7 +1,7 @@
 /** What is zero, constant or unneeded in a model, and what could go. Nothing is written. */
 import { countModel } from './analysis/figures.js';
 import type { Facts } from './analysis/facts.js';
-import { findBlockers, planRemoval } from './analysis/removal.js';
+import { Blockers, planRemoval } from './analysis/removal.js';
 import type { Target } from './analysis/cost.js';
 import { WeightMatrix } from './analysis/weights.js';
 import { rowOf } from './ops/table.js';
@@ -65,7 +65,7 @@ export async function inspectModel(source: string | Uint8Array, options: Inspect
 }
 
 function inspectLayers(facts: Facts, sparsityOf: (node: Facts['sites'][number]['node']) => number): LayerInspection[] {
-  const blockers = findBlockers(facts);
+  const blockers = new Blockers(facts);
   return [...layers(facts)].map(({ at, axis }) => {
     const positions = Array.from({ length: axis.extent }, (_, index) => axis.base + index);
     const count = (holds: (position: number) => boolean) => positions.filter(holds).length;

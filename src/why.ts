@@ -2,7 +2,7 @@
 import type { Facts } from './analysis/facts.js';
 import type { Axis } from './analysis/positions.js';
 import { isOperand } from './analysis/positions.js';
-import { type Blocker, findBlockers } from './analysis/removal.js';
+import { type Blocker, Blockers } from './analysis/removal.js';
 import { PruneCompileError } from './errors.js';
 import type { Graph, Node } from './ir/graph.js';
 import { readModel } from './onnx/read.js';
@@ -79,7 +79,7 @@ function channelAxis({ positions }: Facts, node: Node): Axis | undefined {
 
 /** Channels with the same chain are said once. */
 function explainChannels(facts: Facts, node: Node, axis: Axis): WhyGroup[] {
-  const blockers = findBlockers(facts);
+  const blockers = new Blockers(facts);
   const groups = new Map<string, { channels: number[]; group: Omit<WhyGroup, 'channels'> }>();
   for (let index = 0; index < axis.extent; index++) {
     const position = axis.base + index;

@@ -47,24 +47,37 @@ export interface Facts {
   readonly constant: Float64Array;
   /** Per position: 1 when it is needed. */
   readonly needed: Uint8Array;
-  /** Per class representative: the first thing that pins it. */
-  readonly pins: ReadonlyMap<number, Pin>;
+  /** By class representative: the first thing that pins it. */
+  readonly pinOf: (root: number) => Pin | undefined;
   readonly linearReads: readonly LinearRead[];
   /** Operators without a row, by qualified name, with how often they occur. */
   readonly unknownOps: ReadonlyMap<string, number>;
 }
 
-/** Collects pins by position; resolved to classes when all classes are known. */
+/** The first pin of each position. Numbers, not objects: a network has as many positions as rows, columns and channels. */
 export class PinBoard {
-  readonly byPosition = new Map<number, Pin>();
+  readonly #pins: Pin[] = [];
+  /** Per position: 1 + the number of its pin; 0 where it is free. */
+  readonly #pinAt: Int32Array;
+
+  constructor(positions: Positions) {
+    this.#pinAt = new Int32Array(positions.count);
+  }
 
   pinAxis(axis: Axis | undefined, pin: Pin): void {
     if (axis === undefined) return;
-    for (let index = 0; index < axis.extent; index++) this.pin(axis.base + index, pin);
+    const number = this.#pins.push(pin);
+    for (let position = axis.base; position < axis.base + axis.extent; position++) this.#pinAt[position] ||= number;
   }
 
-  pin(position: number, pin: Pin): void {
-    if (!this.byPosition.has(position)) this.byPosition.set(position, pin);
+  /** Per class representative the first pin of any of its positions. */
+  byClass(positions: Positions): (root: number) => Pin | undefined {
+    const ofClass = new Int32Array(this.#pinAt.length);
+    for (let position = 0; position < ofClass.length; position++) {
+      const number = this.#pinAt[position] ?? 0;
+      if (number !== 0) ofClass[positions.classOf(position)] ||= number;
+    }
+    return (root) => this.#pins[(ofClass[root] ?? 0) - 1];
   }
 }
 
@@ -87,19 +100,24 @@ export function analyze(knowledge: Knowledge): Facts {
   }
   positions.freeze();
 
-  const board = new PinBoard();
+  const board = new PinBoard(positions);
   relateAxes(graph, sites, positions, board);
   const unknownOps = countUnknownOps(sites, positions);
   const constant = propagateConstants(sites, positions);
   const { needed, linearReads } = propagateNeed(graph, sites, positions, constant, board);
 
-  const pins = new Map<number, Pin>();
-  for (const [position, pin] of board.byPosition) {
-    const root = positions.classOf(position);
-    if (!pins.has(root)) pins.set(root, pin);
-  }
   const bySite = new Map(sites.map((site) => [site.node, site]));
-  return { knowledge, positions, sites, siteOf: bySite, constant, needed, pins, linearReads, unknownOps };
+  return {
+    knowledge,
+    positions,
+    sites,
+    siteOf: bySite,
+    constant,
+    needed,
+    pinOf: board.byClass(positions),
+    linearReads,
+    unknownOps,
+  };
 }
 
 /** Operators without a row that touch channels of a layer; what only computes shapes stands in nobody's way. */

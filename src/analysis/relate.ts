@@ -134,16 +134,16 @@ function pinBoundary(graph: Graph, positions: Positions, board: PinBoard): void 
     if (reader !== undefined) pinSlot(value, `a subgraph of ${reader.label} reads ${value.name}`);
   }
   for (const axis of positions.all) {
-    if (axis.extent === 1) board.pin(axis.base, { node: undefined, reason: 'it is the only channel' });
+    if (axis.extent === 1) board.pinAxis(axis, { node: undefined, reason: 'it is the only channel' });
   }
 }
 
 /** Of the axes that a Reshape merges one may shrink: the widest that nothing else pins. The others are pinned. */
 function takeChoice(at: NodeSite, { candidates }: Choice, positions: Positions, board: PinBoard): void {
-  const pinned = new Set([...board.byPosition.keys()].map((position) => positions.classOf(position)));
+  const pinOf = board.byClass(positions);
   const open = candidates
     .map((link) => ({ link, from: axisOf(at, link.from, positions) }))
-    .filter(({ from }) => from !== undefined && hasFreePosition(from, positions, pinned))
+    .filter(({ from }) => from !== undefined && hasFreePosition(from, positions, pinOf))
     .toSorted((a, b) => (b.from?.extent ?? 0) - (a.from?.extent ?? 0));
   const taken = open[0]?.link;
   const pin = pinBy(at, 'the reshape mixes this axis with another one');
@@ -153,7 +153,8 @@ function takeChoice(at: NodeSite, { candidates }: Choice, positions: Positions, 
   else if (first !== undefined) board.pinAxis(axisOf(at, first.to, positions), pin);
 }
 
-function hasFreePosition(axis: Axis, positions: Positions, pinned: ReadonlySet<number>): boolean {
-  for (let index = 0; index < axis.extent; index++) if (!pinned.has(positions.classOf(axis.base + index))) return true;
+function hasFreePosition(axis: Axis, positions: Positions, pinOf: (root: number) => Pin | undefined): boolean {
+  for (let index = 0; index < axis.extent; index++)
+    if (pinOf(positions.classOf(axis.base + index)) === undefined) return true;
   return false;
 }

@@ -37,26 +37,46 @@ export interface RemovalPlan {
   keptOf(axis: Axis | undefined): readonly number[] | undefined;
   readonly compensations: readonly Compensation[];
   /** Why the classes that cannot go stay, by representative. */
-  readonly blockers: ReadonlyMap<number, Blocker>;
+  readonly blockers: Blockers;
   readonly isEmpty: boolean;
 }
 
 /** A carrier's constant may be this much smaller than the largest it stands for; beyond, rounding would grow. */
 const LARGEST_CARRIER_RATIO = 8;
 
-/** The classes that stay, by representative, with the first reason found. All others may go. */
-export function findBlockers(facts: Facts): Map<number, Blocker> {
-  const { positions, constant } = facts;
-  const blockers = new Map<number, Blocker>();
-  for (const [root, pin] of facts.pins) blockers.set(root, { kind: 'pin', pin });
-  for (const read of facts.linearReads) {
-    for (let index = 0; index < read.axis.extent; index++) {
-      if (read.needed[index] !== 1 || !Number.isNaN(constant[read.axis.base + index] ?? Number.NaN)) continue;
-      const root = positions.classOf(read.axis.base + index);
-      if (!blockers.has(root)) blockers.set(root, { kind: 'read', read, index });
+/** Why classes stay, by representative, with the first reason found. Classes without one may go. */
+export class Blockers {
+  readonly #facts: Facts;
+  /** Per class: 1 + the number of the read that needs it, and at which index. */
+  readonly #readAt: Int32Array;
+  readonly #indexAt: Int32Array;
+
+  constructor(facts: Facts) {
+    const { positions, constant, linearReads } = facts;
+    this.#facts = facts;
+    this.#readAt = new Int32Array(positions.count);
+    this.#indexAt = new Int32Array(positions.count);
+    for (const [number, { axis, needed }] of linearReads.entries()) {
+      for (let index = 0; index < axis.extent; index++) {
+        if (needed[index] !== 1 || !Number.isNaN(constant[axis.base + index] ?? Number.NaN)) continue;
+        const root = positions.classOf(axis.base + index);
+        if (this.#readAt[root] !== 0) continue;
+        this.#readAt[root] = number + 1;
+        this.#indexAt[root] = index;
+      }
     }
   }
-  return blockers;
+
+  has(root: number): boolean {
+    return this.#facts.pinOf(root) !== undefined || this.#readAt[root] !== 0;
+  }
+
+  get(root: number): Blocker | undefined {
+    const pin = this.#facts.pinOf(root);
+    if (pin !== undefined) return { kind: 'pin', pin };
+    const read = this.#facts.linearReads[(this.#readAt[root] ?? 0) - 1];
+    return read === undefined ? undefined : { kind: 'read', read, index: this.#indexAt[root] ?? 0 };
+  }
 }
 
 export function planRemoval(facts: Facts, cost: CostModel): RemovalPlan {
@@ -66,7 +86,7 @@ export function planRemoval(facts: Facts, cost: CostModel): RemovalPlan {
 class Planner {
   readonly #facts: Facts;
   readonly #cost: CostModel;
-  readonly #blockers: ReadonlyMap<number, Blocker>;
+  readonly #blockers: Blockers;
   /** Per position that is its class's representative: 1 when the class goes. */
   readonly #goes: Uint8Array;
   /** Axes whose extent is a layer's width. */
@@ -78,7 +98,7 @@ class Planner {
     this.#facts = facts;
     this.#cost = cost;
     this.#goes = new Uint8Array(facts.positions.count);
-    this.#blockers = findBlockers(facts);
+    this.#blockers = new Blockers(facts);
     for (let position = 0; position < facts.positions.count; position++) {
       if (facts.positions.classOf(position) === position && !this.#blockers.has(position)) this.#goes[position] = 1;
     }
