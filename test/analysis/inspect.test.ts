@@ -1,0 +1,73 @@
+/** inspect and why on a residual network: what could go, and what holds the rest. */
+import { describe, expect, test } from 'vitest';
+import { graphBuilder } from '../../fixtures/graph-builder.js';
+import { normals } from '../../fixtures/random.js';
+import { compileModel } from '../../src/compile.js';
+import { inspectModel } from '../../src/inspect.js';
+import { explainNode } from '../../src/why.js';
+
+/** x -> stem (4) -> [a (4, filter 1 zero) -> b (4, filter 2 zero)] + stem -> head; Celu has no row. */
+function residual(unknown = false): Uint8Array {
+  const g = graphBuilder();
+  const weights = (name: string, rows: number, columns: number, zeroFilter?: number) => {
+    const data = normals(11, name, rows * columns);
+    if (zeroFilter !== undefined) data.fill(0, zeroFilter * columns, (zeroFilter + 1) * columns);
+    return { data, dims: [rows, columns, 1, 1] };
+  };
+  const x = g.input('x', [1, 3, 6, 6]);
+  const stem = g.conv(x, weights('stem', 4, 3), { name: 'stem' });
+  const inner = g.conv(stem, weights('a', 4, 4, 1), { name: 'a' });
+  const branch = g.conv(unknown ? g.op('Celu', [inner], {}, { name: 'celu' }) : g.relu(inner), weights('b', 4, 4, 2), {
+    name: 'b',
+  });
+  g.output(g.conv(g.add(stem, branch, { name: 'sum' }), weights('head', 2, 4), { name: 'head' }), [1, 2, 6, 6]);
+  return g.bytes();
+}
+
+describe('inspect', () => {
+  test('counts zero filters, constants and what can go', async () => {
+    const { layers, removableChannels } = await inspectModel(residual());
+    const of = (name: string) => layers.find(({ node }) => node === name);
+    expect(of('a')).toMatchObject({ outputChannels: 4, zeroFilters: 1, constantChannels: 1, removableChannels: 1 });
+    expect(of('b')).toMatchObject({ outputChannels: 4, zeroFilters: 1, constantChannels: 1, removableChannels: 0 });
+    expect(removableChannels).toBe(1);
+  });
+
+  test('names operators without a row that stand in the way', async () => {
+    const { unknownOps, remarks } = await inspectModel(residual(true));
+    expect(unknownOps).toEqual([{ op: 'Celu', count: 1 }]);
+    expect(remarks.some(({ message }) => message.includes('Celu'))).toBe(true);
+  });
+});
+
+describe('why', () => {
+  test('a dead channel of a branch is held by the layer that reads the sum', async () => {
+    const { groups } = await explainNode(residual(), 'b');
+    const held = groups.find(({ channels }) => channels.includes(2));
+    expect(held?.state).toBe('kept');
+    expect(held?.chain[0]?.reason).toContain('dead here');
+    expect(held?.chain.at(-1)?.reason).toContain('needs them');
+  });
+
+  test('a removable channel is said to be one', async () => {
+    const { groups } = await explainNode(residual(), 'a');
+    expect(groups.find(({ channels }) => channels.includes(1))?.state).toBe('removable');
+  });
+
+  test('a name that nobody has is answered with the nearest ones', async () => {
+    await expect(explainNode(residual(), 'stemm')).rejects.toMatchObject({ code: 'E-NODE-UNKNOWN' });
+  });
+});
+
+describe('compile options', () => {
+  test('--stop-after 0 changes nothing, and passes must exist', async () => {
+    expect((await compileModel(residual(), { align: 1, stopAfter: 0 })).report.changed).toBe(false);
+    await expect(compileModel(residual(), { skip: ['remove-everything'] })).rejects.toMatchObject({ code: 'E-USAGE' });
+  });
+
+  test('a cancelled compile throws', async () => {
+    const controller = new AbortController();
+    controller.abort();
+    await expect(compileModel(residual(), { signal: controller.signal })).rejects.toThrow();
+  });
+});
