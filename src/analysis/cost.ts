@@ -13,7 +13,10 @@ interface TargetCosts {
   readonly step: number;
   /** Relative cost of a channel where the width is no multiple of `align`. */
   readonly oddPenalty: number;
-  /** What a ones convolution costs at run time, in channels of the reader's input; 0 when shapes are static (it is folded). */
+  /**
+   * What a ones convolution costs at run time, in channels of the reader's input, where the size is symbolic: there its sum is
+   * not fused. Measured on the CPU: 5 % of ResNet-50 with readers of 32 to 256 channels. With static sizes about 1 %, counted as 0.
+   */
   readonly onesConvolution: number;
 }
 
