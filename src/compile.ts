@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import type { Target } from './analysis/cost.js';
-import { compareLayers, countModel } from './analysis/figures.js';
+import { compareLayers, countModel, macsAfter } from './analysis/figures.js';
 import { atSizes, concreteSizes } from './analysis/sizes.js';
 import { encodeModel, writeFiles, writeModel, type WriteOptions } from './onnx/write.js';
 import { type Model, readModel } from './onnx/read.js';
@@ -91,7 +91,12 @@ export async function compileModel(source: string | Uint8Array, options: Compile
     options: plainOptions(options),
     changed: gains,
     before: { ...before.figures, sizeBytes: model.sizeBytes },
-    after: { ...after.figures, channels: keptChannels(layers), sizeBytes: model.sizeBytes },
+    after: {
+      ...after.figures,
+      macs: macsAfter(before, after),
+      channels: keptChannels(layers),
+      sizeBytes: model.sizeBytes,
+    },
     macsShape: concreteSizes(model.graph, (await knowledge()).shapes, options.shapes),
     layers,
     remarks: gains ? remarks : remarks.filter(({ kind }) => kind === 'missed'),

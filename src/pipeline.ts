@@ -26,9 +26,20 @@ export function passContext(
   { align = 'auto', target = 'cpu', stopAfter }: ContextOptions = {},
 ): PassContext {
   const editor = new Editor(model.graph, stopAfter === undefined ? {} : { stopAfter });
-  const knowledge = untilEdited(editor, () => findKnowledge(model));
+  const knowledge = untilEdited(editor, () => findKnowledge(model).catch((error: unknown) => blame(error, editor)));
   const facts = untilEdited(editor, async () => analyze(await knowledge()));
   return { model, editor, cost: new CostModel(target, align), knowledge, facts };
+}
+
+/** A model that loaded and does not after an edit: the edit is wrong, not the model. */
+function blame(error: unknown, { history }: Editor): never {
+  const lastEdit = history.at(-1);
+  if (lastEdit === undefined) throw error;
+  throw new PruneCompileError('E-INTERNAL', {
+    what: `after the edit "${lastEdit}" ONNX Runtime cannot load the model any more`,
+    facts: [['try', `--stop-after ${history.length - 1}`]],
+    cause: error,
+  });
 }
 
 async function findKnowledge({ graph, proto }: Model): Promise<Knowledge> {

@@ -6,7 +6,7 @@
 import type { Facts, NodeSite } from '../../src/analysis/facts.js';
 import { isOperand, type Operand } from '../../src/analysis/positions.js';
 import { type Compensation, spatialDims } from '../../src/analysis/removal.js';
-import { WeightMatrix } from '../../src/analysis/weights.js';
+import { isRow, WeightMatrix } from '../../src/analysis/weights.js';
 import type { Editor } from '../../src/ir/editor.js';
 import type { AttributeValue, Node, Value } from '../../src/ir/graph.js';
 import { product, Tensor } from '../../src/ir/tensor.js';
@@ -77,7 +77,7 @@ function addToBias(editor: Editor, at: NodeSite, { read }: Compensation, offsets
   const before = bias === undefined ? undefined : node.inputs[bias.index];
   const present = bias === undefined ? undefined : (before?.initializer ?? at.site.constant(bias.index));
   // Gemm allows a bias per row as well: what is added per output then goes behind it.
-  const fits = present === undefined || present.size === 1 || present.size === offsets.length;
+  const fits = present === undefined || present.size === 1 || isRow(present, offsets.length);
   if (bias === undefined || bias.beta === 0 || !fits) {
     const [output] = node.outputs;
     if (output === undefined) return;
@@ -97,7 +97,7 @@ function addToBias(editor: Editor, at: NodeSite, { read }: Compensation, offsets
   // A bias [1, N] keeps its rank: it may be listed among the graph inputs.
   const leading = values?.length === total.length ? (present?.dims.slice(0, -1) ?? []) : [];
   const tensor = Tensor.fromNumbers(dataType, [...leading, total.length], total);
-  const canReplace = before?.initializer?.dims.length === tensor.dims.length && before.uses.length === 1;
+  const canReplace = before?.initializer?.dims.length === tensor.dims.length && isOnlyRead(before);
   if (before !== undefined && canReplace) editor.setInitializer(before, tensor);
   else editor.setInput(node, bias.index, editor.addInitializer(before?.name ?? `${node.label}_bias`, tensor));
 }
@@ -110,7 +110,7 @@ function addMap(editor: Editor, facts: Facts, compensation: Compensation, kernel
   const { at } = compensation.read;
   const [direct] = at.node.outputs;
   if (direct === undefined) return;
-  const normalization = soleNormalization(direct);
+  const normalization = soleNormalization(direct, facts);
   const target = normalization?.outputs[0] ?? direct;
   const scaled = normalization === undefined ? kernel : scaleLike(normalization, facts, kernel);
   const map =
@@ -124,10 +124,17 @@ function addMap(editor: Editor, facts: Facts, compensation: Compensation, kernel
   });
 }
 
-function soleNormalization(value: Value): Node | undefined {
-  const [use, ...others] = value.uses;
-  const isOnly = use !== undefined && others.length === 0 && !value.isGraphOutput && value.capturedBy.length === 0;
-  return isOnly && use.node.opType === 'BatchNormalization' && use.index === 0 ? use.node : undefined;
+function soleNormalization(value: Value, facts: Facts): Node | undefined {
+  const [use] = value.uses;
+  if (use === undefined || !isOnlyRead(value) || use.node.opType !== 'BatchNormalization' || use.index !== 0)
+    return undefined;
+  // Only in inference and with constant parameters is it the scale and shift that the row describes.
+  return facts.siteOf.get(use.node)?.relation?.kind === 'pointwise' ? use.node : undefined;
+}
+
+/** One node reads it, and nobody else sees it. */
+function isOnlyRead({ uses, isGraphOutput, capturedBy }: Value): boolean {
+  return uses.length === 1 && !isGraphOutput && capturedBy.length === 0;
 }
 
 /** The kernel times scale / sqrt(variance + epsilon) per output; the parameters are cut already. */

@@ -1,31 +1,40 @@
 /** Forward pass: which positions hold one known scalar for every input of the model. */
-import { isFloating, type Tensor } from '../ir/tensor.js';
+import { f16round } from '@petamoriken/float16';
+import { DOUBLE, FLOAT16, isFloating, type Tensor } from '../ir/tensor.js';
 import type { Grouped, Known, Linear, Pointwise } from '../ops/relation.js';
 import type { NodeSite } from './facts.js';
 import { type Axis, isOperand, type Positions, type Slot } from './positions.js';
 import { axisOf, forEachPair } from './relate.js';
-import { WeightMatrix } from './weights.js';
+import type { Shapes } from './shapes.js';
+import { isRow, WeightMatrix } from './weights.js';
 
 /** Operands above this many elements are weights of linear readers or lookup tables: nobody asks for their scalars. */
 const LARGEST_SCALAR_OPERAND = 1 << 20;
 
-/** Per position the scalar, or NaN where it varies. Values are rounded to float32 after each operator. */
-export function propagateConstants(sites: readonly NodeSite[], positions: Positions): Float64Array {
+/** Per position the scalar, or NaN where it varies. Values are rounded to the output's dtype after each operator. */
+export function propagateConstants(sites: readonly NodeSite[], positions: Positions, shapes: Shapes): Float64Array {
   const constant = new Float64Array(positions.count).fill(Number.NaN);
   const isRelevant = relevantAxes(sites, positions);
   for (const at of sites) {
     const { relation } = at;
-    if (relation?.kind === 'pointwise') pointwise(at, relation, positions, constant, isRelevant);
-    else if (relation?.kind === 'linear') linear(at, relation, positions, constant);
-    else if (relation?.kind === 'grouped') grouped(at, relation, positions, constant);
+    const [output] = at.node.outputs;
+    const toScalar = scalarOf(output === undefined ? undefined : shapes.dataTypeOf(output));
+    if (relation?.kind === 'pointwise') pointwise(at, relation, positions, constant, isRelevant, toScalar);
+    else if (relation?.kind === 'linear') linear(at, relation, positions, constant, toScalar);
+    else if (relation?.kind === 'grouped') grouped(at, relation, positions, constant, toScalar);
   }
   return constant;
 }
 
-/** As the runtime stores it; infinities are left alone, because absorbing one would make NaN of sums. */
-function toScalar(value: number): number {
-  const rounded = Math.fround(value);
-  return Number.isFinite(rounded) ? rounded : Number.NaN;
+/** Rounded as a tensor of the dtype stores it; infinities are left alone: absorbing one would make NaN of sums. */
+type ToScalar = (value: number) => number;
+
+function scalarOf(dataType: number | undefined): ToScalar {
+  const round = dataType === DOUBLE ? (value: number) => value : dataType === FLOAT16 ? f16round : Math.fround;
+  return (value) => {
+    const rounded = round(value);
+    return Number.isFinite(rounded) ? rounded : Number.NaN;
+  };
 }
 
 function known(value: number): number | undefined {
@@ -56,6 +65,7 @@ function pointwise(
   positions: Positions,
   constant: Float64Array,
   isRelevant: (axis: Axis) => boolean,
+  toScalar: ToScalar,
 ): void {
   if (relation.constant === undefined) return;
   for (const slot of at.inSlots)
@@ -169,14 +179,20 @@ function viewOf(at: NodeSite, weights: Linear['weights'], bias: Linear['bias']):
   const matrix = new WeightMatrix(tensor, weights);
   if (biasTensor !== undefined && biasValues !== undefined && bias !== undefined) {
     // Gemm allows any bias that broadcasts to [M, N]; one row of N (or a scalar) is a bias per output.
-    if (biasTensor.size !== 1 && biasTensor.size !== matrix.outputs) return { weights: matrix, bias: () => Number.NaN };
+    if (biasTensor.size !== 1 && !isRow(biasTensor, matrix.outputs)) return { weights: matrix, bias: () => Number.NaN };
     return { weights: matrix, bias: (output) => bias.beta * (biasValues[biasTensor.size === 1 ? 0 : output] ?? 0) };
   }
   return { weights: matrix, bias: () => 0 };
 }
 
 /** An output is constant when no varying input (and, at padded borders, no constant other than 0) reaches it. */
-function linear(at: NodeSite, relation: Linear, positions: Positions, constant: Float64Array): void {
+function linear(
+  at: NodeSite,
+  relation: Linear,
+  positions: Positions,
+  constant: Float64Array,
+  toScalar: ToScalar,
+): void {
   const x = axisOf(at, relation.x, positions);
   const y = axisOf(at, relation.y, positions);
   const view = viewOf(at, relation.weights, relation.bias);
@@ -197,7 +213,13 @@ function linear(at: NodeSite, relation: Linear, positions: Positions, constant: 
   }
 }
 
-function grouped(at: NodeSite, relation: Grouped, positions: Positions, constant: Float64Array): void {
+function grouped(
+  at: NodeSite,
+  relation: Grouped,
+  positions: Positions,
+  constant: Float64Array,
+  toScalar: ToScalar,
+): void {
   const x = axisOf(at, relation.x, positions);
   const y = axisOf(at, relation.y, positions);
   const view = viewOf(at, { ...relation.weights, inAxis: 1 }, relation.bias && { ...relation.bias, beta: 1 });

@@ -3,6 +3,7 @@
  * symbols are equal numbers), or undefined. Only what exporters use to compute Reshape targets is followed.
  */
 import type { Node, Value } from '../ir/graph.js';
+import { INT32, INT64 } from '../ir/tensor.js';
 import { normalAxis } from '../ops/relation.js';
 import type { Knowledge } from './site.js';
 
@@ -15,10 +16,16 @@ const LONGEST_SHAPE = 16;
 /** The elements of a scalar or 1-D integer value; undefined when it is something else. */
 export function elementsOf(value: Value, knowledge: Knowledge): Elements | undefined {
   const tensor = knowledge.constants.tensor(value);
-  if (tensor !== undefined) return tensor.size <= LONGEST_SHAPE ? [...tensor.numbers()] : undefined;
+  // Integers only: what is computed in floating point (a scale, a quotient) rounds differently.
+  if (tensor !== undefined)
+    return isInteger(tensor.dataType) && tensor.size <= LONGEST_SHAPE ? [...tensor.numbers()] : undefined;
   const { producer } = value;
   if (producer?.domain !== '') return undefined;
   return FOLLOWED[producer.opType]?.(producer, knowledge);
+}
+
+function isInteger(dataType: number): boolean {
+  return dataType === INT64 || dataType === INT32;
 }
 
 type Follow = (node: Node, knowledge: Knowledge) => Elements | undefined;
@@ -74,7 +81,7 @@ const FOLLOWED: Readonly<Record<string, Follow>> = {
   Unsqueeze: pass,
   Squeeze: pass,
   Reshape: pass,
-  Cast: pass,
+  Cast: (node, knowledge) => (isInteger(node.int('to', INT64)) ? pass(node, knowledge) : undefined),
   Identity: pass,
   Add: arithmetic((a, b) => a + b),
   Sub: arithmetic((a, b) => a - b),

@@ -103,7 +103,7 @@ export function analyze(knowledge: Knowledge): Facts {
   const board = new PinBoard(positions);
   relateAxes(graph, sites, positions, board);
   const unknownOps = countUnknownOps(sites, positions);
-  const constant = propagateConstants(sites, positions);
+  const constant = propagateConstants(sites, positions, knowledge.shapes);
   const { needed, linearReads } = propagateNeed(graph, sites, positions, constant, board);
 
   const bySite = new Map(sites.map((site) => [site.node, site]));

@@ -1,6 +1,6 @@
 /** Counts of a model for the report: parameters, zeros, MACs, channels; and the check for NaN in weights. */
 import { PruneCompileError } from '../errors.js';
-import type { Node, Value } from '../ir/graph.js';
+import { COMPILER_PREFIX, type Node, type Value } from '../ir/graph.js';
 import { scanTensor } from '../ir/scan.js';
 import { isFloating, type Tensor } from '../ir/tensor.js';
 import { rowOf } from '../ops/table.js';
@@ -12,6 +12,10 @@ export interface Layer {
   readonly inputChannels: number;
   readonly outputChannels: number;
   readonly sparsity: number;
+  /** Elements of the weights. */
+  readonly size: number;
+  /** Multiply-accumulates at the sizes counted at; undefined where they are unknown. */
+  readonly macs: number | undefined;
 }
 
 export interface Counts {
@@ -41,7 +45,7 @@ export function countModel(knowledge: Knowledge, sized: Knowledge = knowledge): 
     parameters += Math.min(tensor.size, counted.stored);
     zeros += Math.min(counted.zeros, counted.stored);
   }
-  const layers = graph.nodes.flatMap((node) => layerOf(node, knowledge, tensors) ?? []);
+  const layers = graph.nodes.flatMap((node) => layerOf(node, knowledge, sized, tensors) ?? []);
   const channels = layers.reduce((total, { outputChannels }) => total + outputChannels, 0);
   return { figures: { parameters, zeros, macs: countMacs(sized), channels, nodes: graph.nodes.length }, layers };
 }
@@ -72,7 +76,18 @@ function countZeros(tensor: Tensor, name: string, node: Node): number {
   });
 }
 
-function layerOf(node: Node, knowledge: Knowledge, tensors: ReadonlyMap<Tensor, { zeros: number }>): Layer | undefined {
+/** Convolutions that an earlier compilation added (see passes/channels/ones.ts) are no layers of the network. */
+function isCompensation(node: Node): boolean {
+  return node.name.endsWith('_constants') && node.inputs[0]?.name.startsWith(COMPILER_PREFIX) === true;
+}
+
+function layerOf(
+  node: Node,
+  knowledge: Knowledge,
+  sized: Knowledge,
+  tensors: ReadonlyMap<Tensor, { zeros: number }>,
+): Layer | undefined {
+  if (isCompensation(node)) return undefined;
   const relation = rowOf(node)?.relate(siteOf(node, knowledge));
   if (relation?.kind !== 'linear' && relation?.kind !== 'grouped') return undefined;
   const tensor = knowledge.constants.tensor(node.inputs[relation.weights.index]);
@@ -84,6 +99,8 @@ function layerOf(node: Node, knowledge: Knowledge, tensors: ReadonlyMap<Tensor, 
     inputChannels: (tensor.dims[inAxis] ?? 0) * groups,
     outputChannels: tensor.dims[relation.weights.outAxis] ?? 0,
     sparsity: tensor.size === 0 ? 0 : (tensors.get(tensor)?.zeros ?? 0) / tensor.size,
+    size: tensor.size,
+    macs: rowOf(node)?.macs?.(siteOf(node, sized)),
   };
 }
 
@@ -99,6 +116,21 @@ export function compareLayers(before: readonly Layer[], after: readonly Layer[])
     keptOutputChannels: now.get(node)?.outputChannels,
     sparsity,
   }));
+}
+
+/**
+ * MACs of the compiled model. Behind ones of symbolic size extents are unknown to shape inference; there each layer costs
+ * what it cost, in proportion to its weights, for places do not change. The convolutions of ones (under 1 %) are left out then.
+ */
+export function macsAfter(before: Counts, after: Counts): number | undefined {
+  if (after.figures.macs !== undefined || before.figures.macs === undefined) return after.figures.macs;
+  const now = new Map(after.layers.map(({ node, size }) => [node, size]));
+  let total = before.figures.macs;
+  for (const { node, size, macs } of before.layers) {
+    if (macs === undefined || size === 0) return undefined;
+    total += macs * ((now.get(node) ?? 0) / size - 1);
+  }
+  return Math.round(total);
 }
 
 /** Multiply-accumulates of all nodes whose row counts them; undefined where an extent stays unknown. */

@@ -62,7 +62,7 @@ export async function inferShapes(
       initializer,
       input: [...inputs.values()],
       output: [
-        ...(proto.graph?.output ?? []),
+        ...(proto.graph?.output ?? []).map(withoutShape),
         ...computed.filter(({ name }) => !outputs.has(name)).map((value) => probed(value, symbols)),
       ],
       valueInfo: [],
@@ -84,6 +84,12 @@ export async function inferShapes(
     dataTypeOf: ({ name }) => dataTypes.get(name),
     byName: known,
   };
+}
+
+/** What a model says of its own outputs may be stale (a batch made dynamic by hand): only the dtype is taken. */
+function withoutShape(output: ValueInfoProto): ValueInfoProto {
+  const elemType = output.type?.tensorType?.elemType;
+  return elemType === undefined ? output : { name: output.name ?? '', type: { tensorType: { elemType } } };
 }
 
 /** Spatial extents behind a window whose inferred extent may not be that of a run count as unknown. */

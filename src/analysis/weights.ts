@@ -63,3 +63,8 @@ export class WeightMatrix {
     return read;
   }
 }
+
+/** Whether a bias is one number per output: [N] or [1, N], and not [N, 1], which Gemm allows as well. */
+export function isRow({ dims, size }: Tensor, outputs: number): boolean {
+  return size === outputs && dims.at(-1) === outputs;
+}

@@ -127,7 +127,7 @@ export const elementwiseRows: readonly OpRow[] = [
   { op: 'Mul', relate: (site) => broadcast(site, 2, multiply) },
   { op: 'PRelu', relate: (site) => broadcast(site, 2, prelu) },
   { op: 'Where', relate: (site) => broadcast(site, 3, where) },
-  variadic('Sum', (values) => values.reduce((total, value) => Math.fround(total + value), 0)),
+  variadic('Sum', (values) => values.reduce((total, value) => total + value, 0)),
   variadic('Max', (values) => Math.max(...values)),
   variadic('Min', (values) => Math.min(...values)),
 ];

@@ -9,14 +9,19 @@ function perChannel(site: Site, constant: (x: number) => number | undefined): Re
   return { kind: 'pointwise', links, constant: ([x]) => (typeof x === 'number' ? constant(x) : undefined) };
 }
 
-/** AveragePool-7, -10, -11, -19: a constant survives unless zeros of the padding are counted. */
-function averagePool(site: Site): Relation | undefined {
+/**
+ * MaxPool-1…-22 and AveragePool-7…-22. A window never lies wholly in the padding (pads are smaller than the kernel), unless
+ * dilation spreads its taps around a small image: what it gives then is no constant of the channel.
+ */
+function pool(site: Site, countsPadding: boolean): Relation | undefined {
   const { node } = site;
-  const pads = node.ints('pads') ?? [];
   const reachesOut =
-    pads.some((pad) => pad !== 0) || node.int('ceil_mode', 0) !== 0 || node.string('auto_pad', 'NOTSET') !== 'NOTSET';
-  const countsZeros = node.int('count_include_pad', 0) !== 0 && reachesOut;
-  return perChannel(site, (x) => (!countsZeros || x === 0 ? x : undefined));
+    (node.ints('pads') ?? []).some((pad) => pad !== 0) ||
+    node.int('ceil_mode', 0) !== 0 ||
+    node.string('auto_pad', 'NOTSET') !== 'NOTSET';
+  const isDilated = (node.ints('dilations') ?? []).some((dilation) => dilation !== 1);
+  if (reachesOut && isDilated) return perChannel(site, () => undefined);
+  return perChannel(site, (x) => (reachesOut && countsPadding && x !== 0 ? undefined : x));
 }
 
 /** ReduceMean-1…-18 (axes as attribute, later as input): the reduced axes are pinned, the others pass through. */
@@ -73,8 +78,13 @@ function softmax(site: Site): Relation | undefined {
 }
 
 export const poolingRows: readonly OpRow[] = [
-  { op: 'MaxPool', relate: (site) => perChannel(site, (x) => x), window: windowOf, isInexact: isCeiledOverPadding },
-  { op: 'AveragePool', relate: averagePool, window: windowOf, isInexact: isCeiledOverPadding },
+  { op: 'MaxPool', relate: (site) => pool(site, false), window: windowOf, isInexact: isCeiledOverPadding },
+  {
+    op: 'AveragePool',
+    relate: (site) => pool(site, site.node.int('count_include_pad', 0) !== 0),
+    window: windowOf,
+    isInexact: isCeiledOverPadding,
+  },
   { op: 'GlobalAveragePool', relate: (site) => perChannel(site, (x) => x) },
   { op: 'GlobalMaxPool', relate: (site) => perChannel(site, (x) => x) },
   { op: 'ReduceMean', relate: reduceMean },
