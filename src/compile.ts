@@ -5,12 +5,14 @@
 import { readFileSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import type { Target } from './analysis/cost.js';
-import { compareLayers, countModel, macsAfter } from './analysis/figures.js';
+import { countModel } from './analysis/figures.js';
 import { atSizes, concreteSizes } from './analysis/sizes.js';
-import { encodeModel, writeFiles, writeModel, type WriteOptions } from './onnx/write.js';
+import { compileReport } from './compile-report.js';
+import { PruneCompileError } from './errors.js';
+import { encodedSize, encodeModel, writeFiles, writeModel, type WriteOptions } from './onnx/write.js';
 import { type Model, readModel } from './onnx/read.js';
 import { choosePasses, passContext, runPasses } from './pipeline.js';
-import { type CompileReport, REPORT_SCHEMA, type StepTime } from './report/types.js';
+import type { CompileReport, StepTime } from './report/types.js';
 import { TOOL } from './version.js';
 
 export interface CompileOptions {
@@ -41,6 +43,7 @@ export interface Compiled {
 
 /** Compiles a model given as path or bytes. Throws PruneCompileError for input that cannot be compiled. */
 export async function compileModel(source: string | Uint8Array, options: CompileOptions = {}): Promise<Compiled> {
+  checkAlign(options.align);
   const list = choosePasses('structured', options.passes, options.skip);
   const steps: StepTime[] = [];
   const timed = async <Result>(
@@ -74,7 +77,7 @@ export async function compileModel(source: string | Uint8Array, options: Compile
   const before = await timed('analyse', count);
 
   const { remarks, gains } = await timed('passes', () => runPasses(list, context, options.signal));
-  const after = gains ? await timed('count', count) : before;
+  const after = await timed('count', count);
   const written: WriteOptions = {
     shapes: (await knowledge()).shapes.byName,
     metadata: { 'prune-compile.version': TOOL.version, 'prune-compile.options': JSON.stringify(plainOptions(options)) },
@@ -82,27 +85,19 @@ export async function compileModel(source: string | Uint8Array, options: Compile
 
   const original = () => (typeof source === 'string' ? readFileSync(source) : source);
   const encode = () => (gains ? encodeModel(model, written) : original());
-  const layers = compareLayers(before.layers, after.layers);
-  const report: CompileReport = {
-    schema: REPORT_SCHEMA,
-    tool: TOOL,
-    input: typeof source === 'string' ? source : '(bytes)',
-    output: undefined,
+  const report = compileReport({
+    model,
+    source,
     options: plainOptions(options),
-    changed: gains,
-    before: { ...before.figures, sizeBytes: model.sizeBytes },
-    after: {
-      ...after.figures,
-      macs: macsAfter(before, after),
-      channels: keptChannels(layers),
-      sizeBytes: model.sizeBytes,
-    },
+    gains,
+    before,
+    after,
+    sizeBytes: gains ? encodedSize(model, written) : model.sizeBytes,
     macsShape: concreteSizes(model.graph, (await knowledge()).shapes, options.shapes),
-    layers,
-    remarks: gains ? remarks : remarks.filter(({ kind }) => kind === 'missed'),
-    edits: gains ? editor.history : [],
+    remarks,
+    edits: editor.history,
     steps,
-  };
+  });
   return {
     input: model,
     report,
@@ -115,9 +110,12 @@ export async function compileModel(source: string | Uint8Array, options: Compile
   };
 }
 
-/** Channels of the input's layers; convolutions that the compiler added are not counted. */
-function keptChannels(layers: CompileReport['layers']): number {
-  return layers.reduce((total, { keptOutputChannels }) => total + (keptOutputChannels ?? 0), 0);
+function checkAlign(align: CompileOptions['align']): void {
+  if (align === undefined || align === 'auto' || (Number.isSafeInteger(align) && align >= 1)) return;
+  throw new PruneCompileError('E-USAGE', {
+    what: `align cannot be ${align}`,
+    facts: [['try', "'auto', 1 for the smallest model, or the width multiple that the processor likes: 4, 8, 16"]],
+  });
 }
 
 function plainOptions(options: CompileOptions): Record<string, unknown> {

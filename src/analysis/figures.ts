@@ -119,16 +119,25 @@ export function compareLayers(before: readonly Layer[], after: readonly Layer[])
 }
 
 /**
- * MACs of the compiled model. Behind ones of symbolic size extents are unknown to shape inference; there each layer costs
- * what it cost, in proportion to its weights, for places do not change. The convolutions of ones (under 1 %) are left out then.
+ * MACs of both models. Where shape inference knows one of them only (targets computed before folding, ones of symbolic size after
+ * it), the other follows layer by layer: a layer costs in proportion to its weights, because places do not change. Convolutions
+ * of ones (under 1 %) are left out then.
  */
-export function macsAfter(before: Counts, after: Counts): number | undefined {
-  if (after.figures.macs !== undefined || before.figures.macs === undefined) return after.figures.macs;
-  const now = new Map(after.layers.map(({ node, size }) => [node, size]));
-  let total = before.figures.macs;
-  for (const { node, size, macs } of before.layers) {
+export function macsOfBoth(before: Counts, after: Counts): { before: number | undefined; after: number | undefined } {
+  return {
+    before: before.figures.macs ?? inProportion(after, before),
+    after: after.figures.macs ?? inProportion(before, after),
+  };
+}
+
+function inProportion(known: Counts, wanted: Counts): number | undefined {
+  const sizes = new Map(wanted.layers.map(({ node, size }) => [node, size]));
+  const isCovered = wanted.layers.every(({ node }) => known.layers.some((layer) => layer.node === node));
+  if (known.figures.macs === undefined || !isCovered) return undefined;
+  let total = known.figures.macs;
+  for (const { node, size, macs } of known.layers) {
     if (macs === undefined || size === 0) return undefined;
-    total += macs * ((now.get(node) ?? 0) / size - 1);
+    total += macs * ((sizes.get(node) ?? 0) / size - 1);
   }
   return Math.round(total);
 }

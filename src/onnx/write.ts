@@ -53,6 +53,14 @@ function weightBytes(graph: Graph): number {
   return [...graph.initializers()].reduce((total, { initializer }) => total + initializer.sizeBytes, 0);
 }
 
+/** Size of the model as it would be written, external data included; then to some bytes per tensor. */
+export function encodedSize(model: Model, options: WriteOptions = {}): number {
+  const weights = weightBytes(model.graph);
+  const isInside = !model.hasExternalData && weights <= (options.largestMessage ?? LARGEST_MESSAGE);
+  const chunks = encodeChunks(modelProto(model, options, isInside ? INSIDE : NOWHERE));
+  return chunks.reduce((total, { length }) => total + length, isInside ? 0 : weights);
+}
+
 /**
  * Writes the model to `path` (and `path`.data where the input had external data or the message would pass 2 GiB).
  * Files are written beside their destination and renamed, so that a crash leaves nothing half-written.
@@ -160,6 +168,12 @@ interface Place {
 
 /** An external tensor is written anew even when unchanged: its file is the input's. */
 const INSIDE: Place = { mayKeep: (original) => !isExternal(original), write: writeTensor };
+
+/** For measuring: the weights of a large model need not be read for that. */
+const NOWHERE: Place = {
+  mayKeep: () => false,
+  write: (name, { dims, dataType }) => ({ name, dims: [...dims], dataType }),
+};
 
 function modelProto(model: Model, options: WriteOptions, place: Place): ModelProto {
   const source = model.proto;

@@ -1,0 +1,58 @@
+/** What compile found and did, as the one report object. */
+import { compareLayers, type Counts, macsOfBoth } from './analysis/figures.js';
+import type { Sizes } from './analysis/sizes.js';
+import type { Model } from './onnx/read.js';
+import { type CompileReport, type LayerFigures, type Remark, REPORT_SCHEMA, type StepTime } from './report/types.js';
+import { TOOL } from './version.js';
+
+export interface CompileFindings {
+  readonly model: Model;
+  readonly source: string | Uint8Array;
+  readonly options: Readonly<Record<string, unknown>>;
+  /** Without gains the output is the input, and what was only prepared is not told. */
+  readonly gains: boolean;
+  readonly before: Counts;
+  readonly after: Counts;
+  /** Size of the compiled model. */
+  readonly sizeBytes: number;
+  readonly macsShape: Sizes;
+  readonly remarks: readonly Remark[];
+  readonly edits: readonly string[];
+  /** Filled further while the report is in use. */
+  readonly steps: readonly StepTime[];
+}
+
+export function compileReport(findings: CompileFindings): CompileReport {
+  const { model, source, options, gains, before, after, sizeBytes, macsShape, remarks, edits, steps } = findings;
+  const macs = macsOfBoth(before, after);
+  const layers = compareLayers(before.layers, gains ? after.layers : before.layers);
+  const input = { ...before.figures, macs: macs.before, sizeBytes: model.sizeBytes };
+  return {
+    schema: REPORT_SCHEMA,
+    tool: TOOL,
+    input: typeof source === 'string' ? source : '(bytes)',
+    output: undefined,
+    options,
+    changed: gains,
+    before: input,
+    after: gains ? { ...after.figures, macs: macs.after, channels: keptChannels(layers), sizeBytes } : input,
+    macsShape,
+    layers,
+    remarks: gains ? [...remarks, ...overridable(model)] : remarks.filter(({ kind }) => kind === 'missed'),
+    edits: gains ? edits : [],
+    steps,
+  };
+}
+
+/** Channels of the input's layers; convolutions that the compiler added are not counted. */
+function keptChannels(layers: readonly LayerFigures[]): number {
+  return layers.reduce((total, { keptOutputChannels }) => total + (keptOutputChannels ?? 0), 0);
+}
+
+/** From IR 4 on a caller may feed other values for initializers that are listed as inputs; nothing was proved about those. */
+function overridable({ graph }: Model): Remark[] {
+  const count = graph.inputs.filter(({ initializer }) => initializer !== undefined).length;
+  if (count === 0) return [];
+  const message = `${count} initializers that are also inputs of the model were taken as constants: they can no longer be fed`;
+  return [{ pass: 'pipeline', kind: 'applied', message }];
+}
