@@ -21,6 +21,8 @@ export interface Layer {
 export interface Counts {
   readonly figures: Omit<ModelFigures, 'sizeBytes'>;
   readonly layers: readonly Layer[];
+  /** MACs of convolutions that a compilation added. */
+  readonly addedMacs: number;
 }
 
 /**
@@ -47,7 +49,12 @@ export function countModel(knowledge: Knowledge, sized: Knowledge = knowledge): 
   }
   const layers = graph.nodes.flatMap((node) => layerOf(node, knowledge, sized, tensors) ?? []);
   const channels = layers.reduce((total, { outputChannels }) => total + outputChannels, 0);
-  return { figures: { parameters, zeros, macs: countMacs(sized), channels, nodes: graph.nodes.length }, layers };
+  const added = graph.nodes.filter(isCompensation).map((node) => rowOf(node)?.macs?.(siteOf(node, sized)) ?? 0);
+  return {
+    figures: { parameters, zeros, macs: countMacs(sized), channels, nodes: graph.nodes.length },
+    layers,
+    addedMacs: added.reduce((total, macs) => total + macs, 0),
+  };
 }
 
 /** Elements of all stored constants that the value is computed from. */
@@ -134,7 +141,7 @@ function inProportion(known: Counts, wanted: Counts): number | undefined {
   const sizes = new Map(wanted.layers.map(({ node, size }) => [node, size]));
   const isCovered = wanted.layers.every(({ node }) => known.layers.some((layer) => layer.node === node));
   if (known.figures.macs === undefined || !isCovered) return undefined;
-  let total = known.figures.macs;
+  let total = known.figures.macs - known.addedMacs;
   for (const { node, size, macs } of known.layers) {
     if (macs === undefined || size === 0) return undefined;
     total += macs * ((sizes.get(node) ?? 0) / size - 1);
