@@ -43,7 +43,7 @@ export async function findShapes(
       ['why', found.failure],
       ['tried', found.tried.map(formatShapes).join('; ')],
       ['the model has', plan.inputs.map(describeInput).join(', ')],
-      ['try', '--shape NAME=… with a shape that the model accepts; the API verifies on real inputs, too: `inputs`'],
+      ['try', '--shape NAME=… with a shape that the model accepts; verify() of the API also takes real `inputs`'],
     ],
     cause: found.cause,
   });
@@ -149,7 +149,7 @@ function randomTensor({ name, type }: TensorInput, dims: readonly number[], seed
     default:
       throw new PruneCompileError('E-MODEL-RUNTIME', {
         what: `the model's input ${name} holds values of type ${type}, which cannot be made up`,
-        facts: [['try', '--no-verify, and no --bench; the API verifies on real inputs: `inputs` of verifyModels']],
+        facts: [['try', '--no-verify, and no --bench; verify() of the API takes real `inputs`']],
       });
   }
 }

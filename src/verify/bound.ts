@@ -15,7 +15,7 @@ import type { Tensor } from 'onnxruntime-node';
  * maxima closer together.
  *
  * What this cannot see: an edit whose effect on the output stays below the bound, a few millionths of the output's scale
- * in float32. A dropped bias, column or swapped channel of a usual layer is 1e-4 and up, but not everything is: of a
+ * in float32. A dropped bias, column or swapped channel is mostly 1e-4 and up, but not every wrong edit is: of a
  * trained ResNet-20 (bound 3.3e-6) single taps of the last convolution can be zeroed unseen, at 2.2e-6. So equality here
  * means that the outputs agree to that size on the inputs that were run; that edits are exact is for their rules to show.
  */
