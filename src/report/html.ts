@@ -1,16 +1,16 @@
 /** The report as one HTML file: no scripts, nothing loaded from anywhere, light and dark, fit for printing. */
+import { describeComparison } from '../bench/describe.js';
 import { STYLE } from './html-style.js';
 import {
   formatDifference,
   formatInteger,
   formatKept,
   formatMs,
-  formatP,
   formatShapes,
   formatShare,
   formatSpeedup,
 } from './numbers.js';
-import { benchmarkPlace, nothingToDoReason, summaryRows, verificationText } from './summary.js';
+import { benchmarkPlace, inputColumn, nothingToDoReason, summaryRows, verificationText } from './summary.js';
 import { missedRemarks } from './text.js';
 import type { Benchmark, CompileReport, LayerFigures, Remark, Verification } from './types.js';
 
@@ -99,7 +99,7 @@ function summary(report: CompileReport): Html {
         </tr> `
       : row([entry.label, entry.masked, entry.compiled, entry.change]),
   );
-  return table(['', 'masked', 'compiled', 'change'], rows);
+  return table(['', inputColumn(report), 'compiled', 'change'], rows);
 }
 
 function verificationSection(verification: Verification): Html {
@@ -129,10 +129,10 @@ function benchmarkSection(benchmark: Benchmark): Html {
     ]),
   );
   const verdicts = comparisons.map(
-    ({ contender, baseline, speedup, interval, verdict, p }) =>
+    (comparison) =>
       html`<li>
-        ${contender} against ${baseline}: <strong>${formatSpeedup(speedup, interval)}</strong>, ${verdict}
-        (${formatP(p)})
+        ${comparison.contender} against ${comparison.baseline}:
+        <strong>${formatSpeedup(comparison.speedup, comparison.interval)}</strong>, ${describeComparison(comparison)}
       </li> `,
   );
   return html`<h2>Latency, ${benchmarkPlace(benchmark)}</h2>

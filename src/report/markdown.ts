@@ -1,16 +1,16 @@
 /** The report as Markdown: for pull requests and job summaries. */
+import { describeComparison } from '../bench/describe.js';
 import {
   formatBytes,
   formatDifference,
   formatInteger,
   formatKept,
   formatMs,
-  formatP,
   formatShapes,
   formatShare,
   formatSpeedup,
 } from './numbers.js';
-import { benchmarkPlace, nothingToDoReason, summaryRows, verificationText } from './summary.js';
+import { benchmarkPlace, inputColumn, nothingToDoReason, summaryRows, verificationText } from './summary.js';
 import { missedRemarks, remarkText } from './text.js';
 import type { Benchmark, CompileReport, Verification } from './types.js';
 
@@ -56,7 +56,7 @@ function summarySection(report: CompileReport): string[] {
   const texts = rows.flatMap((row) =>
     'text' in row ? [`- ${escapeMarkdown(row.label === '' ? row.text : `${row.label.trim()}: ${row.text}`)}`] : [],
   );
-  return [...table(['', 'masked', 'compiled', 'change'], figures), '', ...texts];
+  return [...table(['', inputColumn(report), 'compiled', 'change'], figures), '', ...texts];
 }
 
 function verificationSection(verification: Verification): string[] {
@@ -97,8 +97,8 @@ export function benchmarkSection(benchmark: Benchmark): string[] {
     ),
     ...(comparisons.length === 0 ? [] : ['']),
     ...comparisons.map(
-      ({ contender, baseline, speedup, interval, verdict, p }) =>
-        `- ${escapeMarkdown(`${contender} against ${baseline}: ${formatSpeedup(speedup, interval)}, ${verdict} (${formatP(p)})`)}`,
+      (comparison) =>
+        `- ${escapeMarkdown(`${comparison.contender} against ${comparison.baseline}: ${formatSpeedup(comparison.speedup, comparison.interval)}, ${describeComparison(comparison)}`)}`,
     ),
     ...notes.flatMap((note) => ['', escapeMarkdown(note)]),
   ];

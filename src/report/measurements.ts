@@ -1,13 +1,6 @@
 /** What `verify` and `bench` print. */
-import {
-  formatDifference,
-  formatInteger,
-  formatMs,
-  formatP,
-  formatPlural,
-  formatShapes,
-  formatSpeedup,
-} from './numbers.js';
+import { describeComparison } from '../bench/describe.js';
+import { formatDifference, formatInteger, formatMs, formatPlural, formatShapes, formatSpeedup } from './numbers.js';
 import { benchmarkPlace, verificationText } from './summary.js';
 import { textTable } from './text-table.js';
 import { wrapText } from './text.js';
@@ -54,13 +47,11 @@ function benchmarkLines(benchmark: Benchmark): string[] {
   return [
     ...wrapText(place, WIDTH, '  '),
     ...textTable([right, right, right, right, {}], [['median', '95 % CI', 'mean', 'sd', 'model'], ...rows]),
-    ...comparisons.flatMap(({ contender, baseline, speedup, interval, verdict, p }) =>
-      wrapText(
-        `${contender} against ${baseline}: ${formatSpeedup(speedup, interval)}, ${verdict} (${formatP(p)})`,
-        WIDTH,
-        '  ',
-      ),
-    ),
+    ...comparisons.flatMap((comparison) => {
+      const { contender, baseline, speedup, interval } = comparison;
+      const text = `${contender} against ${baseline}: ${formatSpeedup(speedup, interval)}, ${describeComparison(comparison)}`;
+      return wrapText(text, WIDTH, '  ');
+    }),
     ...notes.flatMap((note) => wrapText(`note: ${note}`, WIDTH, '  ')),
   ];
 }

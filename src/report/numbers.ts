@@ -66,11 +66,6 @@ export function formatSpeedup(speedup: number, interval: readonly [number, numbe
   return `${speedup.toFixed(2)}x [${interval[0].toFixed(2)}, ${interval[1].toFixed(2)}]`;
 }
 
-/** Probabilities of a test: 0.41, < 0.001. */
-export function formatP(p: number): string {
-  return p < 0.001 ? 'p < 0.001' : `p = ${p.toFixed(3)}`;
-}
-
 /** 1x3x224x224; several inputs by name. */
 export function formatShapes(shapes: Readonly<Record<string, readonly number[]>>): string {
   const entries = Object.entries(shapes);

@@ -1,4 +1,5 @@
 /** The figures of a report as rows of text: what the final table of every output format shows. */
+import { describeComparison } from '../bench/describe.js';
 import type { Provider } from '../runtime/session.js';
 import {
   formatBytes,
@@ -8,7 +9,6 @@ import {
   formatDifference,
   formatInteger,
   formatMs,
-  formatP,
   formatPlural,
   formatShapes,
   formatShare,
@@ -44,13 +44,16 @@ const PROVIDER_NAMES: Readonly<Record<Provider, string>> = {
 /** Labels longer than this would push the figures of an 80-column table aside. */
 const LONGEST_LABEL = 37;
 
+/** Heads the figures of the input: where nothing could be removed it may hold no masks at all. */
+export function inputColumn({ changed }: CompileReport): string {
+  return changed ? CONTENDER.masked : 'input';
+}
+
 export function summaryRows(report: CompileReport): SummaryRow[] {
   const { before, after } = report;
   return [
     changedRow('parameters', formatCount, before.parameters, after.parameters),
-    before.macs === undefined || after.macs === undefined
-      ? { label: 'MACs', text: 'unknown: the shapes are not fixed (--shape fixes them)' }
-      : changedRow(macsLabel(report), formatCount, before.macs, after.macs),
+    macsRow(report),
     changedRow('file size', formatBytes, before.sizeBytes, after.sizeBytes),
     {
       label: 'channels',
@@ -68,6 +71,17 @@ export function summaryRows(report: CompileReport): SummaryRow[] {
 
 function changedRow(label: string, format: (value: number) => string, from: number, to: number): FiguresRow {
   return { label, masked: format(from), compiled: format(to), change: formatChange(from, to) };
+}
+
+/** What could not be inferred at fixed shapes either is computed from data, which only a run has. */
+function macsRow(report: CompileReport): SummaryRow {
+  const { before, after } = report;
+  if (before.macs === undefined && after.macs === undefined)
+    return { label: 'MACs', text: 'unknown: some shapes are known to the run only' };
+  if (before.macs !== undefined && after.macs !== undefined)
+    return changedRow(macsLabel(report), formatCount, before.macs, after.macs);
+  const text = (macs: number | undefined) => (macs === undefined ? 'unknown' : formatCount(macs));
+  return { label: macsLabel(report), masked: text(before.macs), compiled: text(after.macs), change: '' };
 }
 
 function macsLabel({ macsShape }: CompileReport): string {
@@ -91,8 +105,7 @@ function benchmarkRows(benchmark: Benchmark, report: CompileReport): SummaryRow[
       change: comparison === undefined ? '' : formatSpeedup(comparison.speedup, comparison.interval),
     },
   ];
-  if (comparison !== undefined && comparison.verdict !== 'faster')
-    rows.push({ label: '', text: `${comparison.verdict} (${formatP(comparison.p)})` });
+  if (comparison !== undefined) rows.push({ label: '  significance', text: describeComparison(comparison) });
   if (dense !== undefined) rows.push({ label: '  the same without zeros (dense)', text: formatMs(dense) });
   const shapes = formatShapes(benchmark.shapes);
   if (shapes !== '' && shapes !== formatShapes(report.macsShape)) rows.push({ label: '  measured at', text: shapes });

@@ -1,12 +1,14 @@
 /** The final table of `compile` for a terminal: 80 columns, then the biggest things that could not be done. */
 import { formatInteger } from './numbers.js';
-import { nothingToDoReason, summaryRows } from './summary.js';
+import { inputColumn, nothingToDoReason, summaryRows } from './summary.js';
 import { textTable } from './text-table.js';
 import type { CompileReport, Remark } from './types.js';
 
 const WIDTH = 80;
 const COLUMNS = [{ width: 38 }, { width: 12 }, { width: 12 }, { width: 18 }] as const;
-const MISSED_LINES = 5;
+/** Of a text that goes across all columns but the first. */
+const TEXT_WIDTH = 42;
+const MISSED_REMARKS = 5;
 
 /** Shell words of product text: quoted only where a shell would take them apart. */
 export function shellWord(word: string): string {
@@ -14,7 +16,7 @@ export function shellWord(word: string): string {
 }
 
 export function renderText(report: CompileReport): string {
-  return [...headLines(report), ...missedLines(report), ''].join('\n');
+  return [...headLines(report), ...noteLines(report), ...missedLines(report), ''].join('\n');
 }
 
 function headLines(report: CompileReport): string[] {
@@ -22,13 +24,26 @@ function headLines(report: CompileReport): string[] {
   const ownLine = names.length >= COLUMNS[0].width;
   const change = (report.benchmarks ?? []).length > 0 ? 'change [95 % CI]' : '';
   const rows = summaryRows(report).map((row) =>
-    'text' in row ? [row.label, { content: row.text, colSpan: 3 }] : [row.label, row.masked, row.compiled, row.change],
+    'text' in row
+      ? [row.label, { content: brokenText(row.text), colSpan: 3 }]
+      : [row.label, row.masked, row.compiled, row.change],
   );
   return [
     ...(report.changed ? [] : nothingLines(report)),
     ...(ownLine ? [names] : []),
-    ...textTable(COLUMNS, [[ownLine ? '' : names, 'masked', 'compiled', change], ...rows]),
+    ...textTable(COLUMNS, [[ownLine ? '' : names, inputColumn(report), 'compiled', change], ...rows]),
   ];
+}
+
+/** A test that is too long for its line breaks before its numbers, not inside `p = .69`. */
+function brokenText(text: string): string {
+  return text.length > TEXT_WIDTH ? text.replace(': t(', ':\nt(') : text;
+}
+
+/** What the verification left open: a reader of the last row must not take it for more than it is. */
+function noteLines({ verification }: CompileReport): string[] {
+  const notes = verification?.notes ?? [];
+  return notes.length === 0 ? [] : ['', ...notes.flatMap((note) => wrapText(`note: ${note}`, WIDTH, '  '))];
 }
 
 function nothingLines(report: CompileReport): string[] {
@@ -47,12 +62,13 @@ export function missedRemarks(remarks: readonly Remark[]): Remark[] {
     .toSorted((one, other) => (other.channels ?? 0) - (one.channels ?? 0));
 }
 
-/** The biggest five, a line each, and the command that shows all in full. */
+/** The biggest five with their reasons, and the command that shows all. */
 function missedLines(report: CompileReport): string[] {
   const missed = missedRemarks(report.remarks);
   if (missed.length === 0) return [];
-  const lines = missed.slice(0, MISSED_LINES).map((remark) => cut(`missed: ${remarkText(remark)}`));
-  const more = missed.length > lines.length ? `${formatInteger(missed.length - lines.length)} more` : 'in full';
+  const shown = missed.slice(0, MISSED_REMARKS);
+  const lines = shown.flatMap((remark) => wrapText(`missed: ${remarkText(remark)}`, WIDTH, '  '));
+  const more = missed.length > shown.length ? `${formatInteger(missed.length - shown.length)} more` : 'by layer';
   return ['', ...lines, `${more}: prune-compile inspect ${shellWord(report.input)}`];
 }
 
@@ -61,10 +77,6 @@ export function remarkText({ node, message, channels }: Remark): string {
   const isSaid = channels === undefined || channels === 0 || new RegExp(`\\b${channels}\\b`).test(message);
   const count = isSaid ? '' : ` (${formatInteger(channels)} ch.)`;
   return node === undefined ? `${message}${count}` : `${node}${count}: ${message}`;
-}
-
-function cut(line: string): string {
-  return line.length <= WIDTH ? line : `${line.slice(0, WIDTH - 1)}…`;
 }
 
 /** Breaks text at spaces; a word longer than the width stays whole, so that names can be copied. */

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { describeComparison } from '../../src/bench/describe.js';
+import { describeComparison, describeTest } from '../../src/bench/describe.js';
 import type { Comparison } from '../../src/report/types.js';
 
 const comparison: Comparison = {
@@ -14,19 +14,21 @@ const comparison: Comparison = {
 };
 
 it.each([
-  [{}, '2.09x faster [2.05, 2.12], t(30) = 41.3, p < .001'],
-  [
-    { speedup: 0.5, interval: [0.4, 0.8], t: -3.21, p: 0.0031, verdict: 'slower' },
-    '2.00x slower [1.25, 2.50], t(30) = -3.2, p = .003',
-  ],
-  [
-    { speedup: 1.01, interval: [0.98, 1.03], t: 0.84, p: 0.41, verdict: 'no significant difference' },
-    'no significant difference: 1.01x [0.98, 1.03], t(30) = 0.8, p = .41',
-  ],
-  [
-    { speedup: 1.01, interval: [0.98, 1.03], t: 1.97, p: 0.0581, verdict: 'no significant difference' },
-    'no significant difference: 1.01x [0.98, 1.03], t(30) = 2.0, p = .058',
-  ],
+  [{}, 'faster: t(30) = 41.3, p < .001'],
+  [{ t: 181.7 }, 'faster: t(30) = 182, p < .001'],
+  [{ t: -3.21, p: 0.0031, verdict: 'slower' }, 'slower: t(30) = -3.2, p = .003'],
+  [{ t: 0.4, p: 0.692, verdict: 'no significant difference' }, 'no significant difference: t(30) = 0.4, p = .69'],
+  [{ t: 1.97, p: 0.0581, verdict: 'no significant difference' }, 'no significant difference: t(30) = 2.0, p = .058'],
 ] satisfies [Partial<Comparison>, string][])('says it in one sentence: %o', (changes, sentence) => {
   expect(describeComparison({ ...comparison, ...changes })).toBe(sentence);
+});
+
+it.each([
+  [99.94, 't(9) = 99.9, p = 1.00'],
+  [99.96, 't(9) = 100, p = 1.00'],
+  [-0.04, 't(9) = 0.0, p = 1.00'],
+  [12_345, 't(9) = 12345, p = 1.00'],
+  [Number.MAX_VALUE, 't(9) = 1.8e+308, p = 1.00'],
+])('writes t = %d', (t, text) => {
+  expect(describeTest({ t, degreesOfFreedom: 9, p: 1 })).toBe(text);
 });

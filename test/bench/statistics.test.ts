@@ -3,6 +3,7 @@ import { normals } from '../../fixtures/random.js';
 import {
   compareContenders,
   medianInterval,
+  pairedRatioTest,
   pairedTTest,
   ratioInterval,
   summarise,
@@ -42,6 +43,32 @@ describe('pairedTTest', () => {
   it('needs two pairs', () => {
     expect(() => pairedTTest([1], [2])).toThrow(RangeError);
     expect(() => pairedTTest([1, 2], [2])).toThrow(RangeError);
+  });
+});
+
+describe('pairedRatioTest', () => {
+  it("is the t-test of the logarithms: Student's data as exponents gives its published values", () => {
+    const { t, degreesOfFreedom, p } = pairedRatioTest(FIRST_DRUG.map(Math.exp), SECOND_DRUG.map(Math.exp));
+    expect(t).toBeCloseTo(-4.0621, 4);
+    expect(degreesOfFreedom).toBe(9);
+    expect(p).toBeCloseTo(0.002833, 6);
+  });
+
+  it('does not depend on the unit', () => {
+    const [slow, fast] = [
+      [5, 7, 6, 9],
+      [4, 5, 6, 5],
+    ];
+    const inSeconds = (ms: number) => ms / 1000;
+    expect(pairedRatioTest(slow.map(inSeconds), fast.map(inSeconds)).t).toBeCloseTo(pairedRatioTest(slow, fast).t, 10);
+  });
+
+  it('sees a difference that an interrupted round hides from a test of milliseconds', () => {
+    const fast = [...normals(1, 'fast', 31)].map((value) => 10 + 0.1 * value);
+    const slow = fast.map((ms, round) => 1.2 * ms + (round % 3) / 10);
+    const interrupted = fast.map((ms, round) => (round === 4 ? 40 : ms));
+    expect(pairedTTest(slow, interrupted).p).toBeGreaterThan(0.05);
+    expect(compareContenders(summarise('slow', slow), summarise('interrupted', interrupted)).verdict).toBe('faster');
   });
 });
 

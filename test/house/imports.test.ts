@@ -33,8 +33,8 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
   // The judges know nothing of how a model was compiled: only so can they be believed.
   verify: { uses: ['runtime', 'onnx', 'ir', 'version', 'errors'], types: ['report'] },
   bench: { uses: ['runtime', 'onnx', 'ir', 'version', 'errors'], types: ['report'] },
-  // Renderers are pure functions of report objects.
-  report: { uses: ['version'], types: ['inspect', 'why', 'runtime', 'verify', 'bench', 'analysis'] },
+  // Renderers are pure functions of report objects; of bench they use how it words its tests.
+  report: { uses: ['bench', 'version'], types: ['inspect', 'why', 'runtime', 'verify', 'analysis'] },
   cli: {
     uses: ['compile', 'inspect', 'why', 'verify', 'bench', 'report', 'masks', 'runtime', 'onnx', 'version', 'errors'],
     types: ['analysis'],

@@ -36,7 +36,14 @@ test('html: one file that loads nothing and runs nothing', () => {
   expect(page).toContain("default-src 'none'");
   expect(page).toContain('prefers-color-scheme: dark');
   expect(page).toContain('@media print');
-  for (const text of ['25.56 M', '2.09x [2.05, 2.12]', '/layer1/conv1/Conv', '64 → 32', 'Outputs equal: yes'])
+  for (const text of [
+    '25.56 M',
+    '2.09x [2.05, 2.12]',
+    'faster: t(30) = 98.0, p &#60; .001',
+    '/layer1/conv1/Conv',
+    '64 → 32',
+    'Outputs equal: yes',
+  ])
     expect(page).toContain(text);
 });
 
@@ -95,6 +102,14 @@ test('markdown: tables with as many cells in every row', () => {
       expect(new Set(cells).size).toBe(1);
     }
   }
+});
+
+test('markdown: t and p of every comparison', () => {
+  expect(renderMarkdown(FULL)).toContain(
+    '- compiled against masked: 2.09x \\[2.05, 2.12\\], faster: t(30) = 98.0, p &lt; .001\n',
+  );
+  expect(renderMarkdown(FULL)).toContain('| masked | compiled | change |');
+  expect(renderMarkdown({ ...FULL, changed: false })).toContain('| input | compiled | change |');
 });
 
 test('markdown escapes what would be markup', () => {

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { renderExplanation, renderInspection, formatRanges } from '../../src/report/inspection.js';
 import { renderBenchmarks, renderVerification } from '../../src/report/measurements.js';
 import { renderText, shellWord, wrapText } from '../../src/report/text.js';
+import type { ModelFigures } from '../../src/report/types.js';
 import { BENCHMARK, DIFFERENT, REPORT, VERIFICATION } from './sample.js';
 
 const lines = (text: string) => text.split('\n');
@@ -16,6 +17,7 @@ test('the final table, whole', () => {
     'file size                             102.5 MB    45.0 MB     -56.1 %',
     'channels                              26 560      17 344      -9 216',
     'latency, CPU, 1 thread (median of 31) 36.1 ms     17.3 ms     2.09x [2.05, 2.12]',
+    '  significance                        faster: t(30) = 98.0, p < .001',
     '  the same without zeros (dense)      36.0 ms',
     "outputs equal                         yes: max difference 3.1e-7 of the output's",
     '                                      scale, 4 inputs x 2 shapes',
@@ -47,7 +49,7 @@ test('long names get a line of their own, nothing passes 80 columns', () => {
   expect(text).toContain('outputs equal                         not checked');
 });
 
-test('what could not be done: the biggest five, cut to a line, and where all are', () => {
+test('what could not be done: the biggest five, with their reasons, and where all are', () => {
   const remarks = [1, 2, 3, 4, 5, 6, 7].map((channels) => ({
     pass: 'remove-channels',
     kind: 'missed' as const,
@@ -56,11 +58,15 @@ test('what could not be done: the biggest five, cut to a line, and where all are
     channels,
   }));
   const text = renderText({ ...REPORT, input: 'my model.onnx', remarks });
-  const missed = lines(text).filter((line) => line.startsWith('missed: '));
-  expect(missed.map((line) => line.slice(0, 23))).toEqual(
-    [7, 6, 5, 4, 3].map((channels) => `missed: /layer${channels}/Conv (${channels}`),
-  );
-  expect(text).toContain("2 more: prune-compile inspect 'my model.onnx'\n");
+  expect(lines(text).slice(-13)).toEqual([
+    '',
+    ...[7, 6, 5, 4, 3].flatMap((channels) => [
+      `missed: /layer${channels}/Conv (${channels} ch.): kept, because something needs them something needs`,
+      '  them something needs them something needs them',
+    ]),
+    "2 more: prune-compile inspect 'my model.onnx'",
+    '',
+  ]);
   fits(text);
 });
 
@@ -72,6 +78,7 @@ test('nothing to do is said first, with the reason', () => {
     'model.pruned.onnx is a copy of model.onnx',
   ]);
   const dense = { ...unchanged, before: { ...REPORT.before, zeros: 0 } };
+  expect(lines(renderText(unchanged))[4]).toBe('model.onnx -> model.pruned.onnx       input       compiled');
   expect(renderText(dense)).toMatch(/^nothing to remove: no weight is zero: the model is not pruned/);
 });
 
@@ -87,7 +94,45 @@ test('a speed that is none says so', () => {
     ...BENCHMARK,
     comparisons: comparison === undefined ? [] : [{ ...comparison, verdict: 'slower' as const }],
   };
-  expect(renderText({ ...REPORT, benchmarks: [slower] })).toContain('slower (p < 0.001)');
+  expect(renderText({ ...REPORT, benchmarks: [slower] })).toContain(
+    '  significance                        slower: t(30) = 98.0, p < .001',
+  );
+});
+
+test('a difference that is none, within 80 columns', () => {
+  const [comparison] = BENCHMARK.comparisons;
+  const same = { t: 0.4, p: 0.69, verdict: 'no significant difference' as const };
+  const equal = { ...BENCHMARK, comparisons: comparison === undefined ? [] : [{ ...comparison, ...same }] };
+  const text = renderText({ ...REPORT, benchmarks: [equal] });
+  fits(text);
+  expect(text).toContain(
+    [
+      '  significance                        no significant difference:',
+      '                                      t(30) = 0.4, p = .69',
+    ].join('\n'),
+  );
+});
+
+test('MACs that are not known, of one model or both', () => {
+  const unknown = { ...REPORT.before, macs: undefined };
+  const row = (before: ModelFigures, after: ModelFigures) =>
+    lines(renderText({ ...REPORT, before, after })).filter((line) => /MACs|^ +run only/.test(line));
+  expect(row(unknown, unknown)).toEqual([
+    'MACs                                  unknown: some shapes are known to the run',
+  ]);
+  expect(row(unknown, REPORT.after)).toEqual(['MACs (1x3x224x224)                    unknown     1.71 G']);
+  expect(row(REPORT.before, unknown)).toEqual(['MACs (1x3x224x224)                    4.09 G      unknown']);
+});
+
+test('notes of the verification are part of the table', () => {
+  const note = 'compared at the given shapes only: x=1,3,8,8; leave --shape out to compare at other sizes too';
+  const text = renderText({ ...REPORT, verification: { ...VERIFICATION, notes: [note] } });
+  expect(lines(text).slice(-4)).toEqual([
+    '',
+    'note: compared at the given shapes only: x=1,3,8,8; leave --shape out to compare',
+    '  at other sizes too',
+    '',
+  ]);
 });
 
 test('verification', () => {
@@ -112,7 +157,7 @@ test('benchmark', () => {
     '36.0 ms  [35.8 ms, 36.3 ms]  36.2 ms  0.400 ms  dense',
     '36.1 ms  [35.9 ms, 36.4 ms]  36.3 ms  0.400 ms  masked',
     '17.3 ms  [17.2 ms, 17.5 ms]  17.4 ms  0.200 ms  compiled',
-    'compiled against masked: 2.09x [2.05, 2.12], faster (p < 0.001)',
+    'compiled against masked: 2.09x [2.05, 2.12], faster: t(30) = 98.0, p < .001',
     '',
   ]);
 });
