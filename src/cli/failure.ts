@@ -1,10 +1,13 @@
 /** Errors as the user sees them: one sentence and its code, then aligned facts; or, with --json, one JSON object. */
 import type { Colors } from './colors.js';
 import { EXIT, messageOf, PruneCompileError } from '../errors.js';
-import { shellWord } from '../report/text.js';
+import { shellWord, wrapText } from '../report/text.js';
 import { TOOL } from '../version.js';
 
 type Facts = readonly (readonly [label: string, text: string])[];
+
+const WIDTH = 80;
+const NARROWEST = 40;
 
 export interface Failure {
   readonly code: string;
@@ -47,11 +50,19 @@ function stackOf(error: Error): string {
   return `${error.stack ?? error.message}${cause}`;
 }
 
+/** Lines that fit keep their spaces; a label that is very long itself does not press its text into a few letters. */
+function wrapFact(line: string, width: number): string[] {
+  return line.length <= width ? [line] : wrapText(line, Math.max(width, NARROWEST));
+}
+
 export function renderFailure(failure: Failure, colors: Colors): string {
   const { code, what, facts, stack } = failure;
   const width = Math.max(0, ...facts.map(([label]) => label.length)) + 3;
   const lines = facts.map(([label, text]) => {
-    const aligned = text.split('\n').join(`\n${' '.repeat(width + 2)}`);
+    // A command that is to be copied stays on its line.
+    const wrapped =
+      label === 'command' ? [text] : text.split('\n').flatMap((line) => wrapFact(line, WIDTH - width - 2));
+    const aligned = wrapped.join(`\n${' '.repeat(width + 2)}`);
     return `  ${colors.dim(label)}${' '.repeat(width - label.length)}${aligned}`;
   });
   const head = `${colors.red('prune-compile:')} ${what}    ${colors.dim(`[${code}]`)}`;

@@ -36,6 +36,7 @@ const OTHER_IMAGE_SIZES = [
   [256, 256],
   [320, 320],
 ] as const;
+const SMALL_IMAGE_SIZES = [1, 2, 3, 5, 7, 9, 17, 33];
 const CHANNELS = [3, 1];
 /** 512 is a usual window of audio models. */
 const SEQUENCE_LENGTHS = [8, 13, 16, 32, 64, 128, 512];
@@ -158,6 +159,12 @@ export function secondSizes(plan: ShapePlan, first: Sizes): Sizes[] {
     .filter(
       ({ height, width, sequence }) => height !== first.height || width !== first.width || sequence !== first.sequence,
     );
+}
+
+/** Windows that lie wholly in padding show at tiny images only: smallest first. Empty when height and width are fixed. */
+export function smallSizes(plan: ShapePlan, first: Sizes): Sizes[] {
+  if (!plan.free.has('height') && !plan.free.has('width')) return [];
+  return SMALL_IMAGE_SIZES.map((size) => ({ ...first, height: size, width: size }));
 }
 
 /** The dims of every input for the given sizes of what is free. */

@@ -1,7 +1,14 @@
 /** Which inputs a verification runs: shape combinations times seeds, found by running the reference. */
-import type { InferenceSession } from 'onnxruntime-node';
+import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import { PruneCompileError } from '../errors.js';
-import { concreteShapes, planShapes, secondSizes, type ShapePlan, type Sizes } from '../runtime/input-shapes.js';
+import {
+  concreteShapes,
+  planShapes,
+  secondSizes,
+  type ShapePlan,
+  type Sizes,
+  smallSizes,
+} from '../runtime/input-shapes.js';
 import {
   type Feeds,
   findShapes,
@@ -11,6 +18,7 @@ import {
   type Runnable,
   type Shapes,
 } from '../runtime/inputs.js';
+import { floatValues } from './compare.js';
 
 export interface Case {
   readonly shapes: Shapes;
@@ -25,11 +33,16 @@ export interface CaseOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** All seeds at the first shapes; one seed each at a second batch size and a second spatial size or sequence length. */
+/** All seeds at the first shapes; one seed each at a second batch size, a second image size or length, and a tiny image. */
 export async function makeCases(session: InferenceSession, options: CaseOptions, notes: string[]): Promise<Case[]> {
   if (options.inputs !== undefined)
     return givenCases(planShapes(session.inputMetadata, options.shapes), options.inputs, notes);
   const first = await findShapes(session, { overrides: options.shapes, signal: options.signal });
+  // Only what the model leaves open can be narrowed.
+  if (first.plan.fixed.size > 0)
+    notes.push(
+      `compared at the given shapes only: ${formatShapes(first.plan.overrides)}; leave --shape out to compare at other sizes too`,
+    );
   const cases = options.seeds.map((seed) => randomCase(first.plan, first.shapes, seed));
   const [seed = 1] = options.seeds;
   for (const shapes of await furtherShapes(session, first, notes, options.signal))
@@ -60,7 +73,35 @@ async function furtherShapes(
   };
   await attempt('batch size', plan.free.has('batch') ? [{ ...sizes, batch: sizes.batch + 1 }] : []);
   await attempt(plan.free.has('sequence') ? 'length' : 'image size', secondSizes(plan, sizes));
-  return found;
+  const small = await smallestThatRuns(session, plan, smallSizes(plan, sizes), signal);
+  return small === undefined ? found : [...found, small];
+}
+
+/**
+ * The first of the candidates whose outputs hold something to compare: at sizes that leave a window nothing ONNX Runtime
+ * fails, or gives tensors without elements, or means of nothing. That none does is usual, and not worth a note.
+ */
+async function smallestThatRuns(
+  session: InferenceSession,
+  plan: ShapePlan,
+  candidates: readonly Sizes[],
+  signal: AbortSignal | undefined,
+): Promise<Shapes | undefined> {
+  for (const candidate of candidates) {
+    signal?.throwIfAborted();
+    const shapes = concreteShapes(plan, candidate);
+    try {
+      const outputs = await session.run(randomFeeds(plan.inputs, shapes, 1));
+      if (Object.values(outputs).every(isComparable)) return shapes;
+    } catch {
+      continue;
+    }
+  }
+  return undefined;
+}
+
+function isComparable(tensor: Tensor): boolean {
+  return tensor.data.length > 0 && floatValues(tensor)?.some((value) => !Number.isFinite(value)) !== true;
 }
 
 function givenCases(plan: ShapePlan, inputs: readonly Feeds[], notes: string[]): Case[] {

@@ -48,8 +48,8 @@ const DEFAULT_SEEDS = [1, 2, 3, 4];
 const THREADS = 2;
 
 /**
- * Whether two models, each a path or bytes, compute the same: at two batch sizes, two image sizes or sequence lengths where
- * those are free, on seeded random inputs. Throws when the reference cannot be loaded or run (E-MODEL-RUNTIME), for shapes
+ * Whether two models, each a path or bytes, compute the same: at two batch sizes, three image sizes (one tiny) or two
+ * sequence lengths where those are free, on seeded random inputs. Throws when the reference cannot be loaded or run (E-MODEL-RUNTIME), for shapes
  * or inputs that do not fit it (E-SHAPE), and the signal's reason; a candidate that fails is not equal, never an error.
  */
 export async function verifyModels(
@@ -200,10 +200,10 @@ function compareCase(
 ): Mismatch | undefined {
   for (const [name, tensor] of Object.entries(expected)) {
     const other = found[name];
-    if (other === undefined) return { output: name, reason: `output ${name} is missing` };
+    if (other === undefined) return { output: name, reason: `output "${name}" is missing` };
     const { difference, reason } = compareTensors(tensor, other);
     record(name, difference);
-    if (reason !== undefined) return { output: name, reason: `output ${name} differs: ${reason}` };
+    if (reason !== undefined) return { output: name, reason: `output "${name}" differs: ${reason}` };
   }
   return undefined;
 }
@@ -226,7 +226,7 @@ function conclude(
   const { name = '', difference = INCOMPARABLE, bound = 0, noise = 0 } = culprit ?? {};
   const reason =
     mismatch?.reason ??
-    `output ${name} differs by ${formatDifference(difference)} of its scale, ${formatDifference(bound)} was allowed`;
+    `output "${name}" differs by ${formatDifference(difference)} of its scale, ${formatDifference(bound)} was allowed`;
   return {
     equal: isEqual,
     difference: mismatch !== undefined && mismatch.output === undefined ? INCOMPARABLE : difference,
@@ -262,18 +262,18 @@ function outputNotes(
     const [first, ...others] = tensors;
     if (first === undefined) continue;
     if (others.length > 0 && others.every((tensor) => isIdentical(first, tensor)))
-      notes.push(`output ${name} is the same for every input: its equality proves little`);
+      notes.push(`output "${name}" is the same for every input: its equality proves little`);
     else if (first.data.length > 1 && tensors.every(isUniform))
-      notes.push(`all values of output ${name} are the same number: its equality proves little`);
+      notes.push(`all values of output "${name}" are the same number: its equality proves little`);
     if (floatValues(first)?.some((value) => !Number.isFinite(value)) === true)
-      notes.push(`output ${name} of the reference has NaN or infinite values, compared by their places only`);
+      notes.push(`output "${name}" of the reference has NaN or infinite values, compared by their places only`);
     if (bound === 0 && noise > 0)
       notes.push(
-        `output ${name} of the reference changes under rounding alone: a difference there need not be an error`,
+        `output "${name}" of the reference changes under rounding alone: a difference there need not be an error`,
       );
     else if (noise > LOUD_NOISE)
       notes.push(
-        `output ${name} of the reference moves by ${formatDifference(noise)} of its scale under rounding alone: errors below ${formatDifference(bound)} cannot be seen`,
+        `output "${name}" of the reference moves by ${formatDifference(noise)} of its scale under rounding alone: errors below ${formatDifference(bound)} cannot be seen`,
       );
   }
   return notes;

@@ -50,15 +50,7 @@ test('verify: 0 when equal, 1 when not', async () => {
   });
   expect(differ.code).toBe(1);
   expect(differ.stdout).toContain('OUTPUTS DIFFER');
-  expect(differ.stderr).toBe(
-    [
-      'prune-compile: b.onnx does not compute what a.onnx computes    [E-OUTPUTS-DIFFER]',
-      '  output       logits',
-      "  difference   0.31 of the output's scale",
-      "  allowed      3.6e-6 (8 x the reference's own rounding noise)",
-      '',
-    ].join('\n'),
-  );
+  expect(differ.stderr).toBe('prune-compile: b.onnx does not compute what a.onnx computes    [E-OUTPUTS-DIFFER]\n');
   const json = await run(['verify', 'a.onnx', 'b.onnx', '--json']);
   expect(JSON.parse(json.stdout)).toEqual({
     schema: 1,

@@ -1,6 +1,6 @@
 import * as ort from 'onnxruntime-node';
 import { describe, expect, it } from 'vitest';
-import { graphBuilder } from '../../fixtures/graph-builder.js';
+import { type GraphBuilder, graphBuilder } from '../../fixtures/graph-builder.js';
 import { normals } from '../../fixtures/random.js';
 import { resnet } from '../../fixtures/resnet.js';
 import { FLOAT16, INT64 } from '../../src/ir/tensor.js';
@@ -67,7 +67,7 @@ describe('negative controls: planted wrong edits', () => {
     const result = await verifyModels(reference, smallNet({ ...net, ...edit }));
     expect(result.equal).toBe(false);
     expect(result.difference).toBeGreaterThan(4 * result.bound);
-    expect(result.reason).toMatch(/^output \S+ differs by \S+ of its scale, \S+ was allowed$/);
+    expect(result.reason).toMatch(/^output "\S+" differs by \S+ of its scale, \S+ was allowed$/);
   });
 
   // Channel 0 is the constant 0.5 everywhere; absorbed into the next bias it forgets that padding reads zeros beside it.
@@ -144,7 +144,7 @@ describe('what is never equal', () => {
     expect(result).toMatchObject({
       equal: false,
       difference: 1,
-      reason: 'output y differs: its shape is [4, 1] instead of [1, 4]',
+      reason: 'output "y" differs: its shape is [4, 1] instead of [1, 4]',
     });
   });
 
@@ -176,7 +176,7 @@ describe('inputs and notes', () => {
     g.output(g.add(g.mul(x, { data: [0] }), { data: [1, 2, 3, 4] }, { outputs: ['y'] }));
     const { equal, notes } = await verifyModels(g.bytes(), g.bytes());
     expect(equal).toBe(true);
-    expect(notes).toEqual(['output y is the same for every input: its equality proves little']);
+    expect(notes).toEqual(['output "y" is the same for every input: its equality proves little']);
   });
 
   it('notes a second batch size at which the reference itself does not run', async () => {
@@ -226,8 +226,47 @@ describe('inputs and notes', () => {
   });
 
   it('fixes symbolic dimensions as told', async () => {
-    const { cases } = await verifyModels(reference, reference, { shapes: { x: [3, 3, 8, 8] }, seeds: [5] });
-    expect(cases).toEqual([{ shapes: { x: [3, 3, 8, 8] }, seed: 5, difference: 0 }]);
+    const shapes = { x: [3, 3, 8, 8] };
+    const { cases, notes } = await verifyModels(reference, reference, { shapes, seeds: [5] });
+    expect(cases).toEqual([{ shapes, seed: 5, difference: 0 }]);
+    expect(notes).toEqual([
+      'compared at the given shapes only: x=3,3,8,8; leave --shape out to compare at other sizes too',
+    ]);
+  });
+
+  it('has no note for given shapes that are those of the model', async () => {
+    const fixed = smallNet(net, { dims: [1, 3, 8, 8] });
+    expect((await verifyModels(fixed, fixed, { shapes: { x: [1, 3, 8, 8] } })).notes).toEqual([]);
+  });
+
+  it('runs the smallest image that the reference runs, quietly none where there is none', async () => {
+    const sizes = async (build: (g: GraphBuilder, x: string) => string) => {
+      const g = graphBuilder();
+      g.output(build(g, g.input('x', [1, 3, 'height', 'width'])));
+      const { cases, notes } = await verifyModels(g.bytes(), g.bytes());
+      return [...cases.slice(4).map(({ shapes }) => shapes['x']?.slice(2)), notes];
+    };
+    const kernel = (size: number) => ({ data: normals(1, 'w', 3 * size * size), dims: [1, 3, size, size] });
+    expect(await sizes((g, x) => g.relu(x))).toEqual([[192, 160], [1, 1], []]);
+    // 4 by 4 without padding: 5 is the first of the sizes that leaves a window.
+    expect(await sizes((g, x) => g.conv(x, kernel(4)))).toEqual([[192, 160], [5, 5], []]);
+    expect(await sizes((g, x) => g.conv(x, kernel(40)))).toEqual([[192, 160], []]);
+  });
+
+  it('catches an edit that is wrong only where every window reaches into the padding', async () => {
+    // The largest sum over 3 by 3 ones, padded, is 9 of every image but the tiny: 1 of a single pixel.
+    const build = (absorbed: boolean) => {
+      const g = graphBuilder();
+      const x = g.input('x', [1, 1, 'height', 'width']);
+      const ones = g.add(g.mul(x, { data: [0] }), { data: [1] });
+      const sums = g.conv(ones, { data: new Float32Array(9).fill(1), dims: [1, 1, 3, 3] }, { pads: 1 });
+      const largest = g.op('GlobalMaxPool', [sums]);
+      g.output(g.add(g.op('GlobalMaxPool', [x]), absorbed ? { data: [9] } : largest));
+      return g.bytes();
+    };
+    const { equal, cases } = await verifyModels(build(false), build(true));
+    expect(equal).toBe(false);
+    expect(cases.map(({ difference }) => difference > 0.5)).toEqual([false, false, false, false, false, true]);
   });
 
   it('stops when told to', async () => {

@@ -1,8 +1,8 @@
 /** `prune-compile MODEL`: compile, write, verify, publish, measure, report. */
 import type { CompileOptions } from '../../compile.js';
-import type { PruneCompileError } from '../../errors.js';
+import { PruneCompileError } from '../../errors.js';
 import { renderJson } from '../../report/json.js';
-import { formatBytes } from '../../report/numbers.js';
+import { formatBytes, formatDifference } from '../../report/numbers.js';
 import { casesText } from '../../report/summary.js';
 import { renderText } from '../../report/text.js';
 import type { CompileReport, Verification } from '../../report/types.js';
@@ -14,7 +14,6 @@ import { gateError, missedSizeGates, missedSpeedGates } from '../gates.js';
 import { writeDiagnostic, writeTo } from '../io.js';
 import type { Options } from '../options.js';
 import { benchCompiled } from './bench.js';
-import { differError } from './verify.js';
 import { writeReports } from '../report-files.js';
 
 export async function compileCommand(context: Context): Promise<void> {
@@ -90,10 +89,17 @@ function failureOf(
   const fate =
     keepFailed === true ? 'is there all the same (--keep-failed)' : 'was not written (--keep-failed keeps it)';
   if (verification?.equal === false) {
-    return differError(verification, `${name} does not compute what ${model} computes`, [
-      [name, fate],
-      ['try', '--stop-after N finds the edit that does harm; this is a bug, please send the model if you may'],
-    ]);
+    const { worstOutput, reason, difference, bound, boundReason } = verification;
+    return new PruneCompileError('E-OUTPUTS-DIFFER', {
+      what: `${name} does not compute what ${model} computes`,
+      facts: [
+        ...(worstOutput === undefined ? [] : [['output', worstOutput] as const]),
+        ['why', reason ?? `it differs by ${formatDifference(difference)} of its scale`],
+        ['allowed', `${formatDifference(bound)} (${boundReason})`],
+        ['the output', fate],
+        ['try', '--stop-after N finds the edit that does harm; this is a bug, please send the model if you may'],
+      ],
+    });
   }
   return missed.length === 0 ? undefined : gateError(missed, name, fate);
 }
