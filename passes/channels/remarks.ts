@@ -1,5 +1,6 @@
 /** What remove-channels says: channels that went, and dead channels that had to stay, with what holds them. */
 import type { Facts, NodeSite } from '../../src/analysis/facts.js';
+import { isCompensation } from '../../src/analysis/figures.js';
 import type { Axis } from '../../src/analysis/positions.js';
 import { axisOf } from '../../src/analysis/relate.js';
 import type { Blocker, Compensation, RemovalPlan } from '../../src/analysis/removal.js';
@@ -11,7 +12,7 @@ type Said = Omit<Remark, 'pass'>;
 export function* layers({ sites, positions }: Facts): Generator<{ at: NodeSite; axis: Axis }> {
   for (const at of sites) {
     const { relation } = at;
-    if (relation?.kind !== 'linear' && relation?.kind !== 'grouped') continue;
+    if ((relation?.kind !== 'linear' && relation?.kind !== 'grouped') || isCompensation(at.node)) continue;
     const axis = axisOf(at, relation.y, positions);
     if (axis !== undefined) yield { at, axis };
   }

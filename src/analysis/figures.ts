@@ -84,7 +84,7 @@ function countZeros(tensor: Tensor, name: string, node: Node): number {
 }
 
 /** Convolutions that an earlier compilation added (see passes/channels/ones.ts) are no layers of the network. */
-function isCompensation(node: Node): boolean {
+export function isCompensation(node: Node): boolean {
   return node.name.endsWith('_constants') && node.inputs[0]?.name.startsWith(COMPILER_PREFIX) === true;
 }
 
