@@ -88,7 +88,7 @@ function replaceOperands(editor: Editor, replacements: readonly Replacement[]): 
   }
   for (const [value, list] of byValue) {
     const [first] = list;
-    const isWholeStory = value.capturedBy.length === 0 && !value.isGraphOutput && value.uses.length === list.length;
+    const isWholeStory = !value.isSeenOutside && value.uses.length === list.length;
     if (
       first !== undefined &&
       value.initializer !== undefined &&

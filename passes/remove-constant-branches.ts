@@ -123,7 +123,7 @@ function removeBranch(editor: Editor, { at, liveIndex, constants, trailing, data
   const live = node.inputs[liveIndex];
   if (output === undefined || live === undefined) return;
   const isZero = constants.every((value) => value === 0);
-  const isReplaceable = !output.isGraphOutput && output.capturedBy.length === 0;
+  const isReplaceable = !output.isSeenOutside;
   // The bias is changed only where the Add goes: else the constants would count twice.
   if (isReplaceable && (isZero || addToProducerBias(editor, live, constants))) {
     editor.replaceUses(output, live);
@@ -138,8 +138,7 @@ function removeBranch(editor: Editor, { at, liveIndex, constants, trailing, data
 /** Into the bias of the convolution or normalisation that makes x, when only this Add reads x. */
 function addToProducerBias(editor: Editor, live: Value, constants: Float64Array): boolean {
   const { producer } = live;
-  const isOnlyReader = live.uses.length === 1 && !live.isGraphOutput && live.capturedBy.length === 0;
-  if (producer === undefined || !isOnlyReader || !['Conv', 'BatchNormalization'].includes(producer.opType))
+  if (producer === undefined || !live.hasSoleReader || !['Conv', 'BatchNormalization'].includes(producer.opType))
     return false;
   const bias = producer.inputs[2]?.initializer;
   if (bias === undefined || bias.size !== constants.length) return false;

@@ -32,8 +32,7 @@ export const removeDeadNodes: Pass = {
 function findDead({ graph }: Editor): { nodes: Node[]; initializers: Value[] } {
   const dead = new Set<Node>();
   const isRead = (value: Value | undefined): boolean =>
-    value !== undefined &&
-    (value.isGraphOutput || value.capturedBy.length > 0 || value.uses.some(({ node }) => !dead.has(node)));
+    value !== undefined && (value.isSeenOutside || value.uses.some(({ node }) => !dead.has(node)));
   for (const node of graph.nodes.toReversed()) if (!node.outputs.some(isRead)) dead.add(node);
   const initializers = [...graph.initializers()].filter((value) => !isRead(value));
   return { nodes: [...dead], initializers };

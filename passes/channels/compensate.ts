@@ -97,7 +97,7 @@ function addToBias(editor: Editor, at: NodeSite, { read }: Compensation, offsets
   // A bias [1, N] keeps its rank: it may be listed among the graph inputs.
   const leading = values?.length === total.length ? (present?.dims.slice(0, -1) ?? []) : [];
   const tensor = Tensor.fromNumbers(dataType, [...leading, total.length], total);
-  const canReplace = before?.initializer?.dims.length === tensor.dims.length && isOnlyRead(before);
+  const canReplace = before?.initializer?.dims.length === tensor.dims.length && before.hasSoleReader;
   if (before !== undefined && canReplace) editor.setInitializer(before, tensor);
   else editor.setInput(node, bias.index, editor.addInitializer(before?.name ?? `${node.label}_bias`, tensor));
 }
@@ -114,7 +114,7 @@ function addMap(editor: Editor, facts: Facts, compensation: Compensation, kernel
   const target = normalization?.outputs[0] ?? direct;
   const scaled = normalization === undefined ? kernel : scaleLike(normalization, facts, kernel);
   const map =
-    spatialDims(compensation.read, 'in') !== undefined && compensation.form === 'map'
+    compensation.form === 'map'
       ? editor.addInitializer(`${direct.name}_constants`, staticMap(compensation, scaled))
       : onesConvolution(editor, facts, compensation, scaled, direct.name);
   editor.interpose(target, {
@@ -126,15 +126,10 @@ function addMap(editor: Editor, facts: Facts, compensation: Compensation, kernel
 
 function soleNormalization(value: Value, facts: Facts): Node | undefined {
   const [use] = value.uses;
-  if (use === undefined || !isOnlyRead(value) || use.node.opType !== 'BatchNormalization' || use.index !== 0)
+  if (use === undefined || !value.hasSoleReader || use.node.opType !== 'BatchNormalization' || use.index !== 0)
     return undefined;
   // Only in inference and with constant parameters is it the scale and shift that the row describes.
   return facts.siteOf.get(use.node)?.relation?.kind === 'pointwise' ? use.node : undefined;
-}
-
-/** One node reads it, and nobody else sees it. */
-function isOnlyRead({ uses, isGraphOutput, capturedBy }: Value): boolean {
-  return uses.length === 1 && !isGraphOutput && capturedBy.length === 0;
 }
 
 /** The kernel times scale / sqrt(variance + epsilon) per output; the parameters are cut already. */

@@ -59,8 +59,7 @@ function bypassMasks(editor: Editor): number {
   for (const node of editor.graph.nodes) {
     const weight = maskedWeight(node);
     const product = node.outputs[0];
-    if (weight === undefined || product === undefined || product.isGraphOutput || product.capturedBy.length > 0)
-      continue;
+    if (weight === undefined || product === undefined || product.isSeenOutside) continue;
     editor.replaceUses(product, weight);
     count++;
   }

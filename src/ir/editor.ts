@@ -118,7 +118,7 @@ export class Editor {
 
   /** Removes a value that nobody reads: an initializer (with its graph input entry, if any) or a left-over. */
   removeValue(value: Value): void {
-    if (value.uses.length > 0 || value.capturedBy.length > 0 || value.isGraphOutput || value.producer !== undefined)
+    if (value.uses.length > 0 || value.isSeenOutside || value.producer !== undefined)
       throw new Error(`value ${value.name} is still in use`);
     const { values, inputs } = this.graph;
     const inputAt = inputs.indexOf(value);
@@ -200,7 +200,7 @@ export class Editor {
   /** Removes a node whose outputs nobody reads, and those outputs. */
   removeNode(node: Node): void {
     for (const output of node.outputs) {
-      if (output !== undefined && (output.uses.length > 0 || output.isGraphOutput || output.capturedBy.length > 0))
+      if (output !== undefined && (output.uses.length > 0 || output.isSeenOutside))
         throw new Error(`node ${node.label} is still in use`);
     }
     for (const index of node.inputs.keys()) this.setInput(node, index, undefined);

@@ -51,6 +51,16 @@ export class Value {
   constructor(name: string) {
     this.name = name;
   }
+
+  /** Whether somebody besides the graph's own nodes sees it: it may then be neither dropped nor overwritten. */
+  get isSeenOutside(): boolean {
+    return this.isGraphOutput || this.capturedBy.length > 0;
+  }
+
+  /** Whether one input of one node is all that sees it. */
+  get hasSoleReader(): boolean {
+    return this.uses.length === 1 && !this.isSeenOutside;
+  }
 }
 
 export class Node {
