@@ -8,11 +8,15 @@ import { Float16Array as HalfArray } from '@petamoriken/float16';
 export const FLOAT = 1;
 export const UINT8 = 2;
 export const INT8 = 3;
+export const UINT16 = 4;
+export const INT16 = 5;
 export const INT32 = 6;
 export const INT64 = 7;
 export const BOOL = 9;
 export const FLOAT16 = 10;
 export const DOUBLE = 11;
+export const UINT32 = 12;
+export const UINT64 = 13;
 export const BFLOAT16 = 16;
 
 /** Bytes of one element; undefined for strings and for types that pack several elements into a byte. */
@@ -39,8 +43,15 @@ const ELEMENT_BYTES: Readonly<Record<number, number>> = {
   24: 1,
 };
 
+const INTEGERS: ReadonlySet<number> = new Set([UINT8, INT8, UINT16, INT16, INT32, INT64, BOOL, UINT32, UINT64]);
+
 export function elementBytes(dataType: number): number | undefined {
   return ELEMENT_BYTES[dataType];
+}
+
+/** Whether numbers() reads it: all but strings, complex numbers and the floats of eight bits and fewer. */
+export function isNumeric(dataType: number): boolean {
+  return isFloating(dataType) || INTEGERS.has(dataType);
 }
 
 export function isFloating(dataType: number): boolean {
@@ -117,8 +128,18 @@ function decodeNumbers(dataType: number, raw: Uint8Array): Float32Array | Float6
       const limit = Number.MAX_SAFE_INTEGER;
       return Float64Array.from(big, (value) => Math.max(-limit, Math.min(limit, Number(value))));
     }
+    case UINT64: {
+      const big = new BigUint64Array(buffer, byteOffset, byteLength / 8);
+      return Float64Array.from(big, (value) => Math.min(Number.MAX_SAFE_INTEGER, Number(value)));
+    }
     case INT32:
       return Float64Array.from(new Int32Array(buffer, byteOffset, byteLength / 4));
+    case UINT32:
+      return Float64Array.from(new Uint32Array(buffer, byteOffset, byteLength / 4));
+    case INT16:
+      return Float64Array.from(new Int16Array(buffer, byteOffset, byteLength / 2));
+    case UINT16:
+      return Float64Array.from(new Uint16Array(buffer, byteOffset, byteLength / 2));
     case INT8:
       return Float64Array.from(new Int8Array(buffer, byteOffset, byteLength));
     case UINT8:

@@ -9,12 +9,17 @@ import {
   elementBytes,
   FLOAT,
   FLOAT16,
+  INT16,
   INT32,
   INT64,
   INT8,
   isFloating,
+  isNumeric,
   product,
   Tensor,
+  UINT16,
+  UINT32,
+  UINT64,
   UINT8,
 } from '../../src/ir/tensor.js';
 
@@ -39,6 +44,23 @@ describe('numbers', () => {
     expect([...Tensor.of(INT8, [2], Uint8Array.of(0x80, 0x7f)).numbers()]).toEqual([-128, 127]);
     const ends = new Uint8Array(BigInt64Array.of(-(2n ** 63n), 2n ** 63n - 1n).buffer);
     expect([...Tensor.of(INT64, [2], ends).numbers()]).toEqual([Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER]);
+  });
+
+  test.each([
+    ['INT16', INT16, Int16Array.of(-32768, 7), [-32768, 7]],
+    ['UINT16', UINT16, Uint16Array.of(65535, 7), [65535, 7]],
+    ['UINT32', UINT32, Uint32Array.of(2 ** 32 - 1, 7), [2 ** 32 - 1, 7]],
+    ['UINT64', UINT64, BigUint64Array.of(2n ** 64n - 1n, 7n), [Number.MAX_SAFE_INTEGER, 7]],
+  ])('%s is read, as in files of masks', (_, dataType, values, expected) => {
+    expect([...Tensor.of(dataType, [2], new Uint8Array(values.buffer)).numbers()]).toEqual(expected);
+  });
+
+  test('a type is numeric exactly when its numbers can be had', () => {
+    for (let dataType = 0; dataType < 30; dataType++) {
+      const read = () => Tensor.of(dataType, [0], new Uint8Array(0)).numbers();
+      if (isNumeric(dataType)) expect(read(), String(dataType)).toHaveLength(0);
+      else expect(read, String(dataType)).toThrow(TypeError);
+    }
   });
 
   test('NaN survives', () => {

@@ -1,7 +1,146 @@
-/** npy (being written; the signatures stand). */
+/**
+ * npy: one NumPy array. Format: numpy.lib.format (NEP 1): magic, version, length of a header that is a Python dict of descr,
+ * fortran_order and shape, then the elements. Object arrays hold a pickle there, which is never looked at.
+ */
 import { PruneCompileError } from '../../errors.js';
-import type { Entry } from '../contents.js';
+import {
+  BFLOAT16,
+  BOOL,
+  DOUBLE,
+  elementBytes,
+  FLOAT,
+  FLOAT16,
+  INT16,
+  INT32,
+  INT64,
+  INT8,
+  product,
+  UINT16,
+  UINT32,
+  UINT64,
+  UINT8,
+} from '../../ir/tensor.js';
+import { type Entry, FileTensor, rowMajor } from '../contents.js';
+import { type Literal, parseLiteral } from './python-literal.js';
+import { beyondLimit, damaged, notMasks } from './refusals.js';
+import { shapeOf } from './shape.js';
 
-export function readNpy(_bytes: Uint8Array, path: string): Entry {
-  throw new PruneCompileError('E-INTERNAL', { what: `cannot read ${path} yet` });
+const MAGIC = '\x93NUMPY';
+const MAGIC_BYTES = 8;
+
+/** NumPy itself reads no longer ones where it has not been told to trust the file (max_header_size). */
+const MOST_HEADER_BYTES = 10_000;
+
+/** The most that the header of an array can need from the start of its file. */
+export const NPY_HEAD_BYTES = MAGIC_BYTES + 4 + MOST_HEADER_BYTES;
+
+/** Kind and width of a descr. V2 is how ml_dtypes, hence JAX, saves bfloat16: NumPy has no name for it. */
+const DTYPES: ReadonlyMap<string, number> = new Map([
+  ['f8', DOUBLE],
+  ['f4', FLOAT],
+  ['f2', FLOAT16],
+  ['V2', BFLOAT16],
+  ['i8', INT64],
+  ['i4', INT32],
+  ['i2', INT16],
+  ['i1', INT8],
+  ['u8', UINT64],
+  ['u4', UINT32],
+  ['u2', UINT16],
+  ['u1', UINT8],
+  ['b1', BOOL],
+]);
+
+const OTHERS_SAVE = "numpy.savez('masks.npz', **masks), where each mask is an array of bool";
+
+/** An array as its header describes it. */
+export interface NpyArray {
+  readonly dataType: number;
+  readonly dims: readonly number[];
+  readonly isFortran: boolean;
+  readonly isBigEndian: boolean;
+  /** Where its elements begin, in bytes from the start. */
+  readonly start: number;
+}
+
+export function isNpy(bytes: Uint8Array): boolean {
+  return Buffer.from(bytes.subarray(0, MAGIC.length)).toString('latin1') === MAGIC;
+}
+
+export function readNpy(bytes: Uint8Array, path: string): Entry {
+  const array = readNpyHeader(bytes, bytes.length, path);
+  return npyTensor(array, () => bytes);
+}
+
+/** `head` is the beginning of a file of `sizeBytes`, at least NPY_HEAD_BYTES of it if it has so many. */
+export function readNpyHeader(head: Uint8Array, sizeBytes: number, path: string): NpyArray {
+  if (!isNpy(head)) throw damaged(path, 'it does not begin as an npy file does');
+  const { text, start } = readHeaderText(head, path);
+  const header = parseLiteral(text);
+  if (!(header instanceof Map)) throw damaged(path, 'its header is not a Python dict');
+  const fields = header as ReadonlyMap<Literal, Literal>;
+  const isFortran = fields.get('fortran_order');
+  const { dataType, isBigEndian } = readDescr(fields.get('descr'), path);
+  const shape = fields.get('shape');
+  const dims = typeof shape === 'object' && shape !== null && 'tuple' in shape ? shapeOf(shape.tuple) : undefined;
+  if (dims === undefined) throw damaged(path, 'the shape in its header is no tuple of extents');
+  if (typeof isFortran !== 'boolean') throw damaged(path, 'fortran_order in its header is neither True nor False');
+  const needed = start + product(dims) * (elementBytes(dataType) ?? 0);
+  if (needed > sizeBytes) throw damaged(path, `its header asks for ${needed} bytes, and it has ${sizeBytes}`);
+  if (needed < sizeBytes)
+    throw notMasks(path, `${sizeBytes - needed} bytes follow the array: several were saved into one file`, OTHERS_SAVE);
+  return { dataType, dims, isFortran, isBigEndian, start };
+}
+
+function readHeaderText(head: Uint8Array, path: string): { text: string; start: number } {
+  const major = head[MAGIC.length] ?? 0;
+  if (major < 1 || major > 3) throw damaged(path, `it is of npy version ${major}; there are 1, 2 and 3`);
+  const bytes = Buffer.from(head.buffer, head.byteOffset, head.length);
+  const lengthBytes = major === 1 ? 2 : 4;
+  if (head.length < MAGIC_BYTES + lengthBytes) throw damaged(path, 'it ends within its header');
+  const length = bytes.readUIntLE(MAGIC_BYTES, lengthBytes);
+  const begin = MAGIC_BYTES + lengthBytes;
+  if (length > MOST_HEADER_BYTES)
+    throw beyondLimit(path, `its header has ${length} bytes; that of a mask has some hundred`, OTHERS_SAVE);
+  if (begin + length > head.length) throw damaged(path, 'it ends within its header');
+  const text = bytes.subarray(begin, begin + length).toString(major === 3 ? 'utf8' : 'latin1');
+  return { text, start: begin + length };
+}
+
+function readDescr(descr: Literal | undefined, path: string): { dataType: number; isBigEndian: boolean } {
+  if (descr === undefined) throw damaged(path, 'its header has no descr');
+  if (typeof descr !== 'string') throw notMasks(path, 'its elements are records of several fields', OTHERS_SAVE);
+  if (/^[|<>=]?O/.test(descr)) {
+    throw new PruneCompileError('E-MASK-UNSAFE', {
+      what: `${path} holds Python objects`,
+      facts: [
+        ['why', 'an object array is a pickle, which calls functions when it is loaded; nothing was called'],
+        ['try', OTHERS_SAVE],
+      ],
+    });
+  }
+  if (descr === 'bfloat16') return { dataType: BFLOAT16, isBigEndian: false };
+  const dataType = DTYPES.get(descr.replace(/^[|<>=]/, ''));
+  if (dataType !== undefined) return { dataType, isBigEndian: descr.startsWith('>') };
+  throw notMasks(path, `its elements are of type ${descr}: text, complex numbers, dates or the like`, OTHERS_SAVE);
+}
+
+/** `file` gives the whole npy file. It is asked for when the elements are. */
+export function npyTensor(
+  { dataType, dims, isFortran, isBigEndian, start }: NpyArray,
+  file: () => Uint8Array,
+): FileTensor {
+  const strides = isFortran ? rowMajor(dims.toReversed()).toReversed() : rowMajor(dims);
+  return new FileTensor({ dataType, dims, strides, offset: 0 }, () => {
+    const elements = file().subarray(start);
+    return isBigEndian ? swapped(elements, elementBytes(dataType) ?? 1) : elements;
+  });
+}
+
+function swapped(elements: Uint8Array, width: number): Uint8Array {
+  const copy = Buffer.from(elements);
+  if (width === 2) copy.swap16();
+  if (width === 4) copy.swap32();
+  if (width === 8) copy.swap64();
+  return copy;
 }
