@@ -21,15 +21,16 @@ import {
   UINT8,
 } from '../../ir/tensor.js';
 import { type Entry, FileTensor, rowMajor } from '../contents.js';
+import type { NamedMask } from './named-mask.js';
 import { type Literal, parseLiteral } from './python-literal.js';
-import { beyondLimit, damaged, notMasks } from './refusals.js';
+import { damaged, notMasks, overLimit } from './refuse.js';
 import { shapeOf } from './shape.js';
 
 const MAGIC = '\x93NUMPY';
 const MAGIC_BYTES = 8;
 
-/** NumPy itself reads no longer ones where it has not been told to trust the file (max_header_size). */
-const MOST_HEADER_BYTES = 10_000;
+/** As many axes as there may be (64), of as many digits as there may be (16), are less than a third of it. */
+const MOST_HEADER_BYTES = 4096;
 
 /** The most that the header of an array can need from the start of its file. */
 export const NPY_HEAD_BYTES = MAGIC_BYTES + 4 + MOST_HEADER_BYTES;
@@ -101,7 +102,7 @@ function readHeaderText(head: Uint8Array, path: string): { text: string; start: 
   const length = bytes.readUIntLE(MAGIC_BYTES, lengthBytes);
   const begin = MAGIC_BYTES + lengthBytes;
   if (length > MOST_HEADER_BYTES)
-    throw beyondLimit(path, `its header has ${length} bytes; that of a mask has some hundred`, OTHERS_SAVE);
+    throw overLimit(path, `its header has ${length} bytes; that of a mask has some hundred`);
   if (begin + length > head.length) throw damaged(path, 'it ends within its header');
   const text = bytes.subarray(begin, begin + length).toString(major === 3 ? 'utf8' : 'latin1');
   return { text, start: begin + length };
@@ -143,4 +144,20 @@ function swapped(elements: Uint8Array, width: number): Uint8Array {
   if (width === 4) copy.swap32();
   if (width === 8) copy.swap64();
   return copy;
+}
+
+/** NumPy starts the elements at a multiple of this, for arrays that are mapped into memory. */
+const ALIGNMENT = 64;
+
+/** Version 1.0, of bool. */
+export function writeNpyMask({ dims, keep }: NamedMask): Uint8Array {
+  // A tuple of one element needs its comma.
+  const shape = dims.length === 1 ? `(${dims.join()},)` : `(${dims.join(', ')})`;
+  const dict = `{'descr': '|b1', 'fortran_order': False, 'shape': ${shape}, }`;
+  const begin = MAGIC_BYTES + 2;
+  const start = Math.ceil((begin + dict.length + 1) / ALIGNMENT) * ALIGNMENT;
+  const length = Buffer.alloc(2);
+  length.writeUInt16LE(start - begin);
+  const header = `${dict.padEnd(start - begin - 1)}\n`;
+  return Buffer.concat([Buffer.from(`${MAGIC}\x01\x00`, 'latin1'), length, Buffer.from(header, 'latin1'), keep]);
 }

@@ -1,12 +1,37 @@
-/** npz, read and written (being written; the signatures stand). */
-import { PruneCompileError } from '../../errors.js';
+/**
+ * npz, read and written: a zip archive of npy files, each named as its array with .npy behind. Format: numpy.savez. Arrays are
+ * unpacked when their elements are asked for, so that whoever knows the size it expects can look at the declared one first.
+ */
 import type { Entry } from '../contents.js';
-import type { NamedMask } from './named-mask.js';
+import { checkMasks, type NamedMask } from './named-mask.js';
+import { isNpy, NPY_HEAD_BYTES, npyTensor, readNpyHeader, writeNpyMask } from './npy.js';
+import { damaged, notMasks } from './refuse.js';
+import { openZip } from './zip.js';
+import { writeZip } from './zip-writer.js';
 
-export function readNpz(_bytes: Uint8Array, path: string): Entry {
-  throw new PruneCompileError('E-INTERNAL', { what: `cannot read ${path} yet` });
+const EXTENSION = '.npy';
+
+export function readNpz(bytes: Uint8Array, path: string): Entry {
+  const arrays = new Map<string, Entry>();
+  for (const entry of openZip(bytes, path)) {
+    // Folders, which some archivers list.
+    if (entry.name.endsWith('/') && entry.sizeBytes === 0) continue;
+    const head = entry.head(NPY_HEAD_BYTES);
+    if (!isNpy(head))
+      throw notMasks(path, `${entry.name} in it is no NumPy array`, "numpy.savez('masks.npz', **masks)");
+    const name = entry.name.endsWith(EXTENSION) ? entry.name.slice(0, -EXTENSION.length) : entry.name;
+    if (arrays.has(name)) throw damaged(path, `two of its arrays are named ${name}`);
+    const array = readNpyHeader(head, entry.sizeBytes, `${path}, array ${name}`);
+    arrays.set(
+      name,
+      npyTensor(array, () => entry.bytes()),
+    );
+  }
+  return arrays;
 }
 
-export function writeNpz(_masks: readonly NamedMask[]): Uint8Array {
-  throw new PruneCompileError('E-INTERNAL', { what: 'cannot write npz yet' });
+/** Arrays of bool, packed. */
+export function writeNpz(masks: readonly NamedMask[]): Uint8Array {
+  checkMasks(masks);
+  return writeZip(masks.map((mask) => ({ name: `${mask.name}${EXTENSION}`, data: writeNpyMask(mask) })));
 }

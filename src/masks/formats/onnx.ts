@@ -1,7 +1,26 @@
-/** Initializers of an ONNX file (being written; the signature stands). */
-import { PruneCompileError } from '../../errors.js';
-import type { Entry } from '../contents.js';
+/** Masks saved as the initializers of an ONNX file: read by the codec of the models, with its limits and its errors. */
+import { isNumeric } from '../../ir/tensor.js';
+import { ExternalData } from '../../onnx/external-data.js';
+import { decodeModel } from '../../onnx/read.js';
+import { readTensor } from '../../onnx/tensors.js';
+import { type Entry, FileTensor } from '../contents.js';
+import { damaged } from './refuse.js';
 
-export function readOnnxMasks(_bytes: Uint8Array, path: string): Entry {
-  throw new PruneCompileError('E-INTERNAL', { what: `cannot read ${path} yet` });
+/** `path` is where the file is: data files are looked for beside it. */
+export function readOnnxMasks(bytes: Uint8Array, path: string): Entry {
+  const model = decodeModel(bytes, path);
+  const external = new ExternalData(path);
+  const tensors = new Map<string, Entry>();
+  for (const proto of model.graph?.initializer ?? []) {
+    const tensor = readTensor(proto, external);
+    // Strings, complex numbers and floats of eight bits: a network may have some, and none is a mask.
+    if (tensor === undefined || !isNumeric(tensor.dataType)) continue;
+    const name = proto.name ?? '';
+    if (tensors.has(name)) throw damaged(path, `two of its initializers are named ${name}`);
+    tensors.set(
+      name,
+      FileTensor.contiguous(tensor.dataType, tensor.dims, () => tensor.bytes()),
+    );
+  }
+  return tensors;
 }

@@ -24,7 +24,7 @@ import {
 import { type Entry, FileTensor } from '../contents.js';
 import { parseJson } from './json-text.js';
 import { checkMasks, type NamedMask } from './named-mask.js';
-import { beyondLimit, damaged, notMasks } from './refusals.js';
+import { damaged, notMasks, overLimit } from './refuse.js';
 import { shapeOf } from './shape.js';
 
 const DTYPES: ReadonlyMap<string, number> = new Map([
@@ -83,17 +83,13 @@ function readHeader(bytes: Uint8Array, path: string): { length: number; entries:
     throw damaged(path, `a safetensors file begins with 8 bytes of length, and this one has ${bytes.length} bytes`);
   const length = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
   if (length > MOST_HEADER_BYTES)
-    throw beyondLimit(
-      path,
-      `it says its header has ${length} bytes; safetensors allows ${MOST_HEADER_BYTES}`,
-      'save it again: it is damaged, or not a safetensors file',
-    );
+    throw overLimit(path, `it says its header has ${length} bytes; safetensors allows ${MOST_HEADER_BYTES}`);
   if (LENGTH_BYTES + length > bytes.length)
     throw damaged(path, `its header has ${length} bytes, and ${bytes.length - LENGTH_BYTES} are there`);
   const text = plainView(bytes, LENGTH_BYTES).subarray(0, length);
   const parsed = parseJson(text, { depth: HEADER_DEPTH, parts: MOST_HEADER_PARTS });
   if ('kind' in parsed) {
-    if (parsed.kind === 'limit') throw beyondLimit(path, `of its header: ${parsed.why}`, 'save the masks alone');
+    if (parsed.kind === 'limit') throw overLimit(path, `of its header: ${parsed.why}`);
     throw damaged(path, `its header cannot be read: ${parsed.why}`);
   }
   if (!(parsed.value instanceof Map)) throw damaged(path, 'its header is not a JSON object');
