@@ -3,6 +3,7 @@ import type { CostModel } from '../src/analysis/cost.js';
 import type { Facts } from '../src/analysis/facts.js';
 import type { Knowledge } from '../src/analysis/site.js';
 import type { Editor } from '../src/ir/editor.js';
+import type { KeptLog } from '../src/ir/kept-log.js';
 import type { Model } from '../src/onnx/read.js';
 import type { Remark } from '../src/report/types.js';
 
@@ -10,6 +11,8 @@ export interface PassContext {
   readonly model: Model;
   readonly editor: Editor;
   readonly cost: CostModel;
+  /** To be told of every constant operand that an edit cuts or rewrites, once the edit is made. */
+  readonly kept: KeptLog;
   /** Shapes and constants of the graph as it is now; kept until the next edit. */
   knowledge(): Promise<Knowledge>;
   /** What the analysis says of it; kept as long. */

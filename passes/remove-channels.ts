@@ -13,7 +13,8 @@ import { isOperand, type Operand } from '../src/analysis/positions.js';
 import { axisOf } from '../src/analysis/relate.js';
 import { planRemoval, type RemovalPlan } from '../src/analysis/removal.js';
 import type { Editor } from '../src/ir/editor.js';
-import type { Node, Value } from '../src/ir/graph.js';
+import type { Node, Use, Value } from '../src/ir/graph.js';
+import type { KeptAxes, KeptLog } from '../src/ir/kept-log.js';
 import { sliceTensor } from '../src/ir/slice.js';
 import type { Tensor } from '../src/ir/tensor.js';
 import type { Adjustment, KeptOf } from '../src/ops/relation.js';
@@ -26,12 +27,16 @@ export const removeChannels: Pass = {
   name: 'remove-channels',
   summary: 'take dead channels out of every layer they run through',
   exactness: 'rounding',
-  async run({ editor, facts: analyzed, cost }) {
+  async run({ editor, facts: analyzed, cost, kept }) {
     const facts = await analyzed();
     const plan = planRemoval(facts, cost);
     const missed = missedRemarks(facts, plan);
     if (plan.isEmpty) return { changed: false, gains: false, remarks: missed };
-    const changed = editor.transaction('remove channels', () => applyPlan(editor, facts, plan));
+    let applied: Applied | undefined;
+    const changed = editor.transaction('remove channels', () => {
+      applied = applyPlan(editor, facts, plan);
+    });
+    if (changed && applied !== undefined) tell(kept, applied);
     return { changed, gains: changed, remarks: [...appliedRemarks(facts, plan), ...missed] };
   },
 };
@@ -40,11 +45,23 @@ export const removeChannels: Pass = {
 interface Replacement {
   readonly operand: Operand;
   readonly tensor: Tensor;
+  readonly kept: KeptAxes;
   /** Equal keys of one value mean equal contents; such readers keep sharing one initializer. */
   readonly key: string;
 }
 
-function applyPlan(editor: Editor, facts: Facts, plan: RemovalPlan): void {
+interface Applied {
+  readonly replacements: readonly Replacement[];
+  /** Operands that constants went into. */
+  readonly rewritten: readonly Use[];
+}
+
+function tell(log: KeptLog, { replacements, rewritten }: Applied): void {
+  for (const { operand, kept } of replacements) log.cut(operand.node, operand.index, kept);
+  for (const { node, index } of rewritten) log.rewrite(node, index);
+}
+
+function applyPlan(editor: Editor, facts: Facts, plan: RemovalPlan): Applied {
   const keptFor =
     (at: NodeSite): KeptOf =>
     (ref) =>
@@ -66,7 +83,7 @@ function applyPlan(editor: Editor, facts: Facts, plan: RemovalPlan): void {
       const whole = rewritten.get(slot);
       if (whole === undefined && kept.every((indices) => indices === undefined)) continue;
       const key = whole === undefined ? JSON.stringify(kept) : `${at.node.label}#${slot.index}`;
-      replacements.push({ operand: slot, tensor: sliceTensor(whole ?? slot.tensor, kept), key });
+      replacements.push({ operand: slot, tensor: sliceTensor(whole ?? slot.tensor, kept), kept, key });
     }
   }
   // Rows look at the weights: they are asked before those are cut.
@@ -76,7 +93,8 @@ function applyPlan(editor: Editor, facts: Facts, plan: RemovalPlan): void {
   }));
   replaceOperands(editor, replacements);
   for (const { node, list } of adjustments) adjust(editor, node, list);
-  compensate(editor, facts, prepared);
+  const biases = compensate(editor, facts, prepared);
+  return { replacements, rewritten: [...rewritten.keys(), ...biases] };
 }
 
 /** Shared initializers are written once per distinct result; a name survives where all its readers agree. */

@@ -7,6 +7,9 @@ import { performance } from 'node:perf_hooks';
 import type { Target } from './analysis/cost.js';
 import { countModel } from './analysis/figures.js';
 import { atSizes, concreteSizes } from './analysis/sizes.js';
+import { type Channels, KeptChannels } from './channels/channels.js';
+import { encodeStateDict, stateDictOf } from './channels/state-dict.js';
+import { traceWeights } from './channels/trace.js';
 import { compileReport } from './compile-report.js';
 import { PruneCompileError } from './errors.js';
 import { encodedSize, encodeModel, writeFiles, writeModel, type WriteOptions } from './onnx/write.js';
@@ -39,6 +42,10 @@ export interface Compiled {
   encode(): Uint8Array;
   /** Writes the compiled model (see writeModel) and returns its size in bytes. */
   write(path: string): number;
+  /** Which channels of the original weights are still there; plain data (see docs/retrain.md). */
+  channels(): Channels;
+  /** The small weights under their PyTorch names and in PyTorch's layouts, as a safetensors file. */
+  stateDict(): Uint8Array;
 }
 
 /** Compiles a model given as path or bytes. Throws PruneCompileError for input that cannot be compiled. */
@@ -75,6 +82,7 @@ export async function compileModel(source: string | Uint8Array, options: Compile
     );
   };
   const before = await timed('analyse', count);
+  const kept = new KeptChannels(model.graph, traceWeights(await knowledge()), context.kept);
 
   const { remarks, gains } = await timed('passes', () => runPasses(list, context, options.signal));
   const after = await timed('count', count);
@@ -107,6 +115,8 @@ export async function compileModel(source: string | Uint8Array, options: Compile
       if (model.hasExternalData) return writeModel(readModel(source), path);
       return writeFiles([{ path, chunks: [original()] }]);
     },
+    channels: () => kept.channels(),
+    stateDict: () => encodeStateDict(stateDictOf(kept.smallWeights()), kept.channels()),
   };
 }
 

@@ -3,6 +3,8 @@
  * PruneCompileError for whatever a user can do something about.
  */
 export { type Compiled, type CompileOptions, compileModel as compile } from './compile.js';
+export type { Channels, Unheld, WeightChannels } from './channels/channels.js';
+export { CHANNELS_SCHEMA, renderChannels } from './channels/channels.js';
 export { type Inspection, type InspectOptions, inspectModel as inspect, type LayerInspection } from './inspect.js';
 export { type Explanation, explainNode as explain, type WhyGroup, type WhyStep } from './why.js';
 export { verifyModels as verify, type VerifyOptions } from './verify/verify.js';

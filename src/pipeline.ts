@@ -9,6 +9,7 @@ import { inferShapes } from './analysis/shapes.js';
 import type { Knowledge } from './analysis/site.js';
 import { messageOf, PruneCompileError } from './errors.js';
 import { Editor } from './ir/editor.js';
+import { KeptLog } from './ir/kept-log.js';
 import type { Model } from './onnx/read.js';
 import type { Remark } from './report/types.js';
 
@@ -28,7 +29,7 @@ export function passContext(
   const editor = new Editor(model.graph, stopAfter === undefined ? {} : { stopAfter });
   const knowledge = untilEdited(editor, () => findKnowledge(model).catch((error: unknown) => blame(error, editor)));
   const facts = untilEdited(editor, async () => analyze(await knowledge()));
-  return { model, editor, cost: new CostModel(target, align), knowledge, facts };
+  return { model, editor, cost: new CostModel(target, align), kept: new KeptLog(), knowledge, facts };
 }
 
 /** A model that loaded and does not after an edit: the edit is wrong, not the model. */

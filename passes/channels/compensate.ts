@@ -8,7 +8,7 @@ import { isOperand, type Operand } from '../../src/analysis/positions.js';
 import { type Compensation, spatialDims } from '../../src/analysis/removal.js';
 import { isRow, WeightMatrix } from '../../src/analysis/weights.js';
 import type { Editor } from '../../src/ir/editor.js';
-import type { AttributeValue, Node, Value } from '../../src/ir/graph.js';
+import type { AttributeValue, Node, Use, Value } from '../../src/ir/graph.js';
 import { product, Tensor } from '../../src/ir/tensor.js';
 import { onesLike } from './ones.js';
 
@@ -62,15 +62,18 @@ export function prepareCompensation(compensation: Compensation, keptOutputs: rea
   };
 }
 
-export function compensate(editor: Editor, facts: Facts, prepared: readonly Prepared[]): void {
-  for (const entry of prepared) {
-    if (entry.offsets !== undefined) addToBias(editor, entry.compensation.read.at, entry.compensation, entry.offsets);
-    else if (entry.kernel !== undefined) addMap(editor, facts, entry.compensation, entry.kernel);
+/** Gives the constants back, except those that rewritten weights carry; returns the biases that they went into. */
+export function compensate(editor: Editor, facts: Facts, prepared: readonly Prepared[]): readonly Use[] {
+  const biases: Use[] = [];
+  for (const { compensation, offsets, kernel } of prepared) {
+    if (offsets !== undefined) biases.push(...addToBias(editor, compensation.read.at, compensation, offsets));
+    else if (kernel !== undefined) addMap(editor, facts, compensation, kernel);
   }
+  return biases;
 }
 
 /** Into the operator's own bias where it has one to give, else as an Add behind it. */
-function addToBias(editor: Editor, at: NodeSite, { read }: Compensation, offsets: Float64Array): void {
+function addToBias(editor: Editor, at: NodeSite, { read }: Compensation, offsets: Float64Array): readonly Use[] {
   const { node } = at;
   const { bias, weights } = read.relation;
   const dataType = at.site.constant(weights.index)?.dataType ?? 1;
@@ -80,7 +83,7 @@ function addToBias(editor: Editor, at: NodeSite, { read }: Compensation, offsets
   const fits = present === undefined || present.size === 1 || isRow(present, offsets.length);
   if (bias === undefined || bias.beta === 0 || !fits) {
     const [output] = node.outputs;
-    if (output === undefined) return;
+    if (output === undefined) return [];
     const operand = editor.addInitializer(
       `${output.name}_offset`,
       Tensor.fromNumbers(dataType, [offsets.length], offsets),
@@ -90,7 +93,7 @@ function addToBias(editor: Editor, at: NodeSite, { read }: Compensation, offsets
       name: editor.graph.freshNodeName(`${node.label}_offset`),
       inputs: (inner) => [inner, operand],
     });
-    return;
+    return [];
   }
   const values = present?.numbers();
   const total = offsets.map((offset, index) => offset / bias.beta + (values?.[values.length === 1 ? 0 : index] ?? 0));
@@ -100,6 +103,7 @@ function addToBias(editor: Editor, at: NodeSite, { read }: Compensation, offsets
   const canReplace = before?.initializer?.dims.length === tensor.dims.length && before.hasSoleReader;
   if (before !== undefined && canReplace) editor.setInitializer(before, tensor);
   else editor.setInput(node, bias.index, editor.addInitializer(before?.name ?? `${node.label}_bias`, tensor));
+  return [{ node, index: bias.index }];
 }
 
 /**

@@ -1,6 +1,6 @@
 /** The compiled model on its way out: staged beside its destination, or held as bytes for standard output. */
 import { existsSync } from 'node:fs';
-import { join, dirname } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import type { Compiled } from '../compile.js';
 import { PruneCompileError } from '../errors.js';
 import { type Context, STDIN } from './context.js';
@@ -21,23 +21,37 @@ export function checkPlaces(model: string, to: string, options: Options): void {
   if (model !== STDIN && !existsSync(model)) return;
   const inputs = model === STDIN ? [] : [model];
   if (to !== STDOUT) checkOutput(to, inputs, '--output');
-  for (const path of options.report ?? []) {
-    checkOutput(path, inputs, '--report');
-    if (path === to) throw new PruneCompileError('E-USAGE', { what: `${path} cannot be both the model and a report` });
+  const taken = new Map([[resolve(to), 'the model']]);
+  for (const { path, option, what } of sideFiles(options)) {
+    checkOutput(path, inputs, option);
+    const other = taken.get(resolve(path));
+    // Two reports of one name are one report.
+    if (other !== undefined && other !== what)
+      throw new PruneCompileError('E-USAGE', { what: `${path} cannot be both ${other} and ${what}` });
+    taken.set(resolve(path), what);
   }
+}
+
+function sideFiles({ report = [], channels, stateDict }: Options) {
+  return [
+    ...report.map((path) => ({ path, option: '--report', what: 'a report' })),
+    ...(channels === undefined ? [] : [{ path: channels, option: '--channels', what: 'the kept channels' }]),
+    ...(stateDict === undefined ? [] : [{ path: stateDict, option: '--state-dict', what: 'the small weights' }]),
+  ];
 }
 
 export class CompiledOutput {
   readonly sizeBytes: number;
   readonly #io: Io;
   readonly #held: StagedOutput | Uint8Array;
-  readonly #inputs: readonly string[];
+  /** The files that were read: none of them may be replaced. */
+  readonly inputs: readonly string[];
   #published = false;
 
   private constructor(held: StagedOutput | Uint8Array, sizeBytes: number, inputs: readonly string[], io: Io) {
     this.#held = held;
     this.sizeBytes = sizeBytes;
-    this.#inputs = inputs;
+    this.inputs = inputs;
     this.#io = io;
   }
 
@@ -57,11 +71,16 @@ export class CompiledOutput {
     return this.#held instanceof StagedOutput ? this.#held.path : this.#held;
   }
 
+  /** Whether the model is where it was asked for: what goes with it may then be written. */
+  get isPublished(): boolean {
+    return this.#published;
+  }
+
   /** Puts the model where it was asked for; once. */
   async publish(): Promise<void> {
     if (this.#published) return;
     this.#published = true;
-    if (this.#held instanceof StagedOutput) this.#held.publish(this.#inputs);
+    if (this.#held instanceof StagedOutput) this.#held.publish(this.inputs);
     else await send(this.#held, this.#io);
   }
 }

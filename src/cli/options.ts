@@ -75,6 +75,14 @@ const OPTIONS = {
     separator: ',',
     read: values.reportFiles,
   }),
+  channels: option('Output', COMPILE, 'write which channels of each weight are kept, as JSON', {
+    value: 'FILE',
+    read: values.text('a file', '--channels kept.json'),
+  }),
+  stateDict: option('Output', COMPILE, 'write the small weights under their PyTorch names (safetensors), to train on', {
+    value: 'FILE',
+    read: values.text('a file', '--state-dict small.safetensors'),
+  }),
   json: option('Output', EVERY, 'print the result as JSON, and errors too (to standard error)', { read: onOff }),
   quiet: option('Output', EVERY, 'no lines about the steps', { alias: 'q', read: onOff }),
   structured: option('Compiling', COMPILE, 'remove channels whose weights are zero; the default', { read: onOff }),

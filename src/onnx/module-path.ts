@@ -20,6 +20,12 @@ export function modulePathsOf(node: Node): readonly string[] {
   return [...new Set(paths)];
 }
 
+/** Only what the file states: a convolution that a normalisation was folded into is not called after that by guessing. */
+export function statedModulePathsOf(node: Node): readonly string[] {
+  const paths = [...fromInitializers(node), ...(isFolded(node) ? [] : fromMetadata(node)), ...fromNodeName(node.name)];
+  return [...new Set(paths)];
+}
+
 /** The module that a parameter's name belongs to; undefined where the name is not one of a parameter. */
 export function moduleOfParameter(name: string): string | undefined {
   if (PARAMETER.test(name)) return name.replace(PARAMETER, '');
@@ -53,14 +59,20 @@ interface Scope {
 }
 
 function* fromMetadata(node: Node): Generator<string> {
-  const { metadataProps = [] } = (node.source ?? {}) as NodeProto;
-  const text = (key: string) => metadataProps.find((entry) => entry.key === key)?.value;
-  const module = innermostModule(text('namespace'), text('pkg.torch.onnx.name_scopes'));
+  const module = innermostModule(metadata(node, 'namespace'), metadata(node, 'pkg.torch.onnx.name_scopes'));
   if (module === undefined) return;
-  const isFolded = /FuseBatchNorm/.test(text('pkg.onnxscript.rewriter.rule_name') ?? '');
   // The node that is left tells of the normalisation; its convolution is called alike or comes right before.
-  if (isFolded) yield* beforeNorm(module.path);
+  if (isFolded(node)) yield* beforeNorm(module.path);
   yield module.path;
+}
+
+function metadata(node: Node, key: string): string | undefined {
+  const { metadataProps = [] } = (node.source ?? {}) as NodeProto;
+  return metadataProps.find((entry) => entry.key === key)?.value;
+}
+
+function isFolded(node: Node): boolean {
+  return /FuseBatchNorm/.test(metadata(node, 'pkg.onnxscript.rewriter.rule_name') ?? '');
 }
 
 /** The last scope is the operator itself, those before it are modules, outermost first. */
@@ -86,7 +98,10 @@ function* beforeNorm(path: string): Generator<string> {
 
 function* fromNodeName(name: string): Generator<string> {
   if (!name.includes('/')) return;
-  if (!name.startsWith('/')) return yield* fromTensorFlow(name);
+  if (!name.startsWith('/')) {
+    yield* fromTensorFlow(name);
+    return;
+  }
   const scopes = name.split('/').slice(1, -1);
   yield joinScopes(scopes);
   // The second call of a module has a number behind its name; a module's own name may end so as well.

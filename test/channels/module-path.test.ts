@@ -78,20 +78,21 @@ describe('module path of a node', () => {
   });
 });
 
-/** Paths of the convolutions and matrix products in order. */
-const layerPaths = (bytes: Uint8Array): (string | undefined)[] =>
+/** Paths of the convolutions and matrix products, sorted. */
+const layerPaths = (bytes: Uint8Array): string[] =>
   readModel(bytes)
     .graph.nodes.filter(({ opType }) => ['Conv', 'Gemm'].includes(opType))
-    .map((node) => modulePathsOf(node)[0]);
+    .map((node) => modulePathsOf(node)[0] ?? 'unknown')
+    .toSorted((a, b) => a.localeCompare(b));
 
 describe.skipIf(!hasData)(`real exports${hasData ? '' : ' (skipped: no ../shared/data)'}`, () => {
   const families = skeletonNames(/\.legacy_bn$/).map((name) => name.replace('.legacy_bn', ''));
 
   test.each(families)('%s: the folded exports name the same modules', async (family) => {
-    const expected = layerPaths(await loadSkeleton(`${family}.legacy_bn`)).toSorted();
-    expect(expected).not.toContain(undefined);
+    const expected = layerPaths(await loadSkeleton(`${family}.legacy_bn`));
+    expect(expected).not.toContain('unknown');
     for (const other of skeletonNames(/./).filter((name) => name === `${family}.legacy` || name === `${family}.dynamo`))
-      expect(layerPaths(await loadSkeleton(other)).toSorted()).toEqual(expected);
+      expect(layerPaths(await loadSkeleton(other))).toEqual(expected);
   });
 
   test('CIFAR ResNet-20 of torch 1.13', () => {

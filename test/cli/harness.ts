@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
+import type { Channels } from '../../src/channels/channels.js';
 import type { Engine } from '../../src/cli/engine.js';
 import type { Io, Output } from '../../src/cli/io.js';
 import { main } from '../../src/cli/main.js';
@@ -10,6 +11,26 @@ import { Graph } from '../../src/ir/graph.js';
 import { BENCHMARK, REPORT, VERIFICATION } from '../report/sample.js';
 
 export const COMPILED_BYTES = Buffer.from('the compiled model');
+export const STATE_DICT = Buffer.from('the small weights');
+export const CHANNELS: Channels = {
+  schema: 1,
+  weights: [
+    {
+      parameter: 'conv.weight',
+      initializer: 'onnx::Conv_1',
+      node: '/conv/Conv',
+      input: 1,
+      shape: [4, 3, 3, 3],
+      transposed: false,
+      removed: false,
+      kept: [[0, 2], null, null, null],
+      rewritten: false,
+      groups: 1,
+    },
+  ],
+  addedBiases: [],
+  unheld: [{ node: '/conv/Conv', what: 'adds the constants of removed channels' }],
+};
 
 export interface Result {
   readonly code: number;
@@ -63,6 +84,8 @@ export function fakeEngine(parts: Partial<Engine> = {}): Engine {
           writeFileSync(path, COMPILED_BYTES);
           return COMPILED_BYTES.length;
         },
+        channels: () => CHANNELS,
+        stateDict: () => STATE_DICT,
       });
     },
     inspectModel: () => Promise.reject(new Error('inspect is not part of this test')),

@@ -13,19 +13,35 @@ interface Direction {
 const DIRECTION: Readonly<Record<string, Direction>> = {
   errors: { uses: [] },
   version: { uses: [] },
+  // "Did you mean": for whoever words an error.
+  nearest: { uses: [] },
   ir: { uses: ['errors'] },
   onnx: { uses: ['ir', 'errors'] },
   ops: { uses: ['ir'] },
-  masks: { uses: ['onnx', 'ir', 'errors'] },
+  masks: { uses: ['onnx', 'ir', 'nearest', 'errors'] },
   // Sessions, input generation and evaluation of constant subgraphs: below analysis, which folds and infers with it.
   runtime: { uses: ['onnx', 'ir', 'errors'] },
   analysis: { uses: ['ops', 'masks', 'runtime', 'onnx', 'ir', 'errors'], types: ['report'] },
   passes: { uses: ['analysis', 'ops', 'ir', 'errors'], types: ['onnx', 'report'] },
   // Which passes, in which order, until when.
   pipeline: { uses: ['passes', 'analysis', 'onnx', 'ir', 'errors'], types: ['report'] },
+  // What is left of the original weights, for whoever goes on training.
+  channels: { uses: ['analysis', 'ops', 'masks', 'onnx', 'ir', 'version'] },
   'compile-report': { uses: ['analysis', 'onnx', 'ir', 'report', 'version'] },
   compile: {
-    uses: ['compile-report', 'pipeline', 'passes', 'analysis', 'masks', 'onnx', 'ir', 'report', 'version', 'errors'],
+    uses: [
+      'compile-report',
+      'channels',
+      'pipeline',
+      'passes',
+      'analysis',
+      'masks',
+      'onnx',
+      'ir',
+      'report',
+      'version',
+      'errors',
+    ],
   },
   // Two questions about a model that compile nothing.
   inspect: { uses: ['pipeline', 'passes', 'analysis', 'ops', 'masks', 'onnx', 'ir', 'report', 'version', 'errors'] },
@@ -36,11 +52,25 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
   // Renderers are pure functions of report objects; of bench they use how it words its tests.
   report: { uses: ['bench', 'version'], types: ['inspect', 'why', 'runtime', 'verify', 'analysis'] },
   cli: {
-    uses: ['compile', 'inspect', 'why', 'verify', 'bench', 'report', 'masks', 'runtime', 'onnx', 'version', 'errors'],
+    uses: [
+      'compile',
+      'channels',
+      'nearest',
+      'inspect',
+      'why',
+      'verify',
+      'bench',
+      'report',
+      'masks',
+      'runtime',
+      'onnx',
+      'version',
+      'errors',
+    ],
     types: ['analysis'],
   },
   index: {
-    uses: ['compile', 'inspect', 'why', 'verify', 'bench', 'report', 'masks', 'version', 'errors'],
+    uses: ['compile', 'channels', 'inspect', 'why', 'verify', 'bench', 'report', 'masks', 'version', 'errors'],
     types: ['runtime', 'onnx', 'analysis'],
   },
   // Builders of models: no compiler inside, or they would share its mistakes.

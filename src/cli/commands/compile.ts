@@ -15,6 +15,7 @@ import { writeDiagnostic, writeTo } from '../io.js';
 import type { Options } from '../options.js';
 import { benchCompiled } from './bench.js';
 import { writeReports } from '../report-files.js';
+import { trainingRemarks, writeTrainingFiles } from '../training-files.js';
 
 export async function compileCommand(context: Context): Promise<void> {
   const { engine, io, options, steps } = context;
@@ -44,11 +45,13 @@ export async function compileCommand(context: Context): Promise<void> {
   const benchmarks = measures && isEqual ? await benchCompiled(source, output, context) : undefined;
   if (benchmarks !== undefined) missed.push(...missedSpeedGates(benchmarks, options));
   if ((isEqual && missed.length === 0) || options.keepFailed === true) await output.publish();
+  if (output.isPublished) await writeTrainingFiles(compiled, options, output.inputs, steps);
 
   const failure = failureOf(verification, missed, nameOf(model), to, options);
   await show(
     {
       ...report,
+      remarks: [...report.remarks, ...trainingRemarks(compiled, options)],
       input: nameOf(model),
       output: to === STDOUT ? undefined : to,
       ...present({ verification, benchmarks }),

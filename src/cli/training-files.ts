@@ -1,0 +1,52 @@
+/** What training goes on with: the kept channels and the small weights (docs/retrain.md). */
+import { type Channels, renderChannels } from '../channels/channels.js';
+import type { Compiled } from '../compile.js';
+import type { Remark } from '../report/types.js';
+import { checkOutput } from './destination.js';
+import type { Options } from './options.js';
+import { writeSideFile } from './side-file.js';
+import type { Steps } from './steps.js';
+
+/** Writes the files that were asked for; `inputs` are never replaced. */
+export async function writeTrainingFiles(
+  compiled: Compiled,
+  { channels, stateDict }: Options,
+  inputs: readonly string[],
+  steps: Steps,
+): Promise<void> {
+  const paths = [channels, stateDict].filter((path) => path !== undefined);
+  if (paths.length === 0) return;
+  await steps.run(
+    'weights',
+    () => {
+      if (channels !== undefined) checkOutput(channels, inputs, '--channels');
+      if (stateDict !== undefined) {
+        checkOutput(stateDict, inputs, '--state-dict');
+        writeSideFile(stateDict, compiled.stateDict(), 'the small weights', '--state-dict');
+      }
+      if (channels !== undefined)
+        writeSideFile(channels, renderChannels(compiled.channels()), 'the kept channels', '--channels');
+    },
+    () => paths.join(', '),
+  );
+}
+
+/** What the narrow network will not compute although the compiled model does: told only to those who want to train it. */
+export function trainingRemarks(compiled: Compiled, { channels, stateDict }: Options): readonly Remark[] {
+  if (channels === undefined && stateDict === undefined) return [];
+  const { weights, unheld }: Channels = compiled.channels();
+  const unnamed = weights.filter(({ parameter, removed }) => parameter === null && !removed);
+  const remark = (message: string): Remark => ({ pass: 'state-dict', kind: 'missed', message });
+  return [
+    ...(unheld.length === 0 ? [] : [remark(unheldMessage(unheld))]),
+    ...(unnamed.length === 0
+      ? []
+      : [remark(`${unnamed.length} weights have no PyTorch name in the model: they are not in the state dict`)]),
+  ];
+}
+
+function unheldMessage(unheld: Channels['unheld']): string {
+  const layers = [...new Set(unheld.map(({ node }) => node))];
+  const some = layers.slice(0, 3).join(', ') + (layers.length > 3 ? ', …' : '');
+  return `${layers.length} layers compute with constants of removed channels that no module of the original network holds: ${some}`;
+}
