@@ -27,13 +27,11 @@ import { damaged, notMasks, overLimit } from './refuse.js';
 import { shapeOf } from './shape.js';
 
 const MAGIC = '\x93NUMPY';
-const MAGIC_BYTES = 8;
+/** With the two bytes of the version. */
+export const NPY_MAGIC_BYTES = 8;
 
 /** As many axes as there may be (64), of as many digits as there may be (16), are less than a third of it. */
 const MOST_HEADER_BYTES = 4096;
-
-/** The most that the header of an array can need from the start of its file. */
-export const NPY_HEAD_BYTES = MAGIC_BYTES + 4 + MOST_HEADER_BYTES;
 
 /** Kind and width of a descr. V2 is how ml_dtypes, hence JAX, saves bfloat16: NumPy has no name for it. */
 const DTYPES: ReadonlyMap<string, number> = new Map([
@@ -69,13 +67,13 @@ export function isNpy(bytes: Uint8Array): boolean {
 }
 
 export function readNpy(bytes: Uint8Array, path: string): Entry {
-  const array = readNpyHeader(bytes, bytes.length, path);
+  const array = readNpyHeader((count) => bytes.subarray(0, count), bytes.length, path);
   return npyTensor(array, () => bytes);
 }
 
-/** `head` is the beginning of a file of `sizeBytes`, at least NPY_HEAD_BYTES of it if it has so many. */
-export function readNpyHeader(head: Uint8Array, sizeBytes: number, path: string): NpyArray {
-  if (!isNpy(head)) throw damaged(path, 'it does not begin as an npy file does');
+/** `head` gives the first bytes of a file of `sizeBytes`: so many, or all. It is asked for what is needed, in two steps. */
+export function readNpyHeader(head: (count: number) => Uint8Array, sizeBytes: number, path: string): NpyArray {
+  if (!isNpy(head(NPY_MAGIC_BYTES))) throw damaged(path, 'it does not begin as an npy file does');
   const { text, start } = readHeaderText(head, path);
   const header = parseLiteral(text);
   if (!(header instanceof Map)) throw damaged(path, 'its header is not a Python dict');
@@ -93,18 +91,19 @@ export function readNpyHeader(head: Uint8Array, sizeBytes: number, path: string)
   return { dataType, dims, isFortran, isBigEndian, start };
 }
 
-function readHeaderText(head: Uint8Array, path: string): { text: string; start: number } {
-  const major = head[MAGIC.length] ?? 0;
+function readHeaderText(head: (count: number) => Uint8Array, path: string): { text: string; start: number } {
+  const beginning = head(NPY_MAGIC_BYTES + 4);
+  const major = beginning[MAGIC.length] ?? 0;
   if (major < 1 || major > 3) throw damaged(path, `it is of npy version ${major}; there are 1, 2 and 3`);
-  const bytes = Buffer.from(head.buffer, head.byteOffset, head.length);
   const lengthBytes = major === 1 ? 2 : 4;
-  if (head.length < MAGIC_BYTES + lengthBytes) throw damaged(path, 'it ends within its header');
-  const length = bytes.readUIntLE(MAGIC_BYTES, lengthBytes);
-  const begin = MAGIC_BYTES + lengthBytes;
+  const begin = NPY_MAGIC_BYTES + lengthBytes;
+  if (beginning.length < begin) throw damaged(path, 'it ends within its header');
+  const length = Buffer.from(beginning).readUIntLE(NPY_MAGIC_BYTES, lengthBytes);
   if (length > MOST_HEADER_BYTES)
     throw overLimit(path, `its header has ${length} bytes; that of a mask has some hundred`);
-  if (begin + length > head.length) throw damaged(path, 'it ends within its header');
-  const text = bytes.subarray(begin, begin + length).toString(major === 3 ? 'utf8' : 'latin1');
+  const bytes = head(begin + length);
+  if (bytes.length < begin + length) throw damaged(path, 'it ends within its header');
+  const text = Buffer.from(bytes.subarray(begin)).toString(major === 3 ? 'utf8' : 'latin1');
   return { text, start: begin + length };
 }
 
@@ -154,7 +153,7 @@ export function writeNpyMask({ dims, keep }: NamedMask): Uint8Array {
   // A tuple of one element needs its comma.
   const shape = dims.length === 1 ? `(${dims.join()},)` : `(${dims.join(', ')})`;
   const dict = `{'descr': '|b1', 'fortran_order': False, 'shape': ${shape}, }`;
-  const begin = MAGIC_BYTES + 2;
+  const begin = NPY_MAGIC_BYTES + 2;
   const start = Math.ceil((begin + dict.length + 1) / ALIGNMENT) * ALIGNMENT;
   const length = Buffer.alloc(2);
   length.writeUInt16LE(start - begin);

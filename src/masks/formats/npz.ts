@@ -4,7 +4,7 @@
  */
 import type { Entry } from '../contents.js';
 import { checkMasks, type NamedMask } from './named-mask.js';
-import { isNpy, NPY_HEAD_BYTES, npyTensor, readNpyHeader, writeNpyMask } from './npy.js';
+import { isNpy, NPY_MAGIC_BYTES, npyTensor, readNpyHeader, writeNpyMask } from './npy.js';
 import { damaged, notMasks } from './refuse.js';
 import { openZip } from './zip.js';
 import { writeZip } from './zip-writer.js';
@@ -16,8 +16,8 @@ export function readNpz(bytes: Uint8Array, path: string): Entry {
   for (const entry of openZip(bytes, path)) {
     // Folders, which some archivers list.
     if (entry.name.endsWith('/') && entry.sizeBytes === 0) continue;
-    const head = entry.head(NPY_HEAD_BYTES);
-    if (!isNpy(head))
+    const head = (count: number) => entry.head(count);
+    if (!isNpy(head(NPY_MAGIC_BYTES)))
       throw notMasks(path, `${entry.name} in it is no NumPy array`, "numpy.savez('masks.npz', **masks)");
     const name = entry.name.endsWith(EXTENSION) ? entry.name.slice(0, -EXTENSION.length) : entry.name;
     if (arrays.has(name)) throw damaged(path, `two of its arrays are named ${name}`);

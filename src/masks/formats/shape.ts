@@ -15,6 +15,6 @@ export function shapeOf(declared: unknown): number[] | undefined {
     if (typeof extent !== 'number' || !Number.isSafeInteger(extent) || extent < 0) return undefined;
     dims.push(extent);
   }
-  // Written as a bound that must hold, because huge extents beside a zero make NaN.
-  return product(dims) <= MOST_ELEMENTS ? dims : undefined;
+  // A zero makes a tensor empty, not its other extents sane.
+  return product(dims.filter((extent) => extent > 0)) <= MOST_ELEMENTS ? dims : undefined;
 }
