@@ -1,7 +1,7 @@
 /** Where option values come from besides flags: PRUNE_COMPILE_… variables and a config file. Flags beat variables beat the file. */
 import { readFileSync } from 'node:fs';
 import { messageOf, PruneCompileError } from '../errors.js';
-import { nearestNames } from './nearest.js';
+import { nearestNames } from '../nearest.js';
 import { flagName, isOptionKey, keyName, OPTION_KEYS, type OptionKey, SPECS } from './options.js';
 
 /** What one place says: texts for options with values, true or false for switches. */

@@ -4,7 +4,7 @@ import yargs from 'yargs';
 import { PruneCompileError } from '../errors.js';
 import { shellWord } from '../report/text.js';
 import { fromConfig, fromEnvironment, type Given, unknownOption } from './layers.js';
-import { nearestNames } from './nearest.js';
+import { nearestNames } from '../nearest.js';
 import {
   type CommandName,
   COMMANDS,

@@ -49,6 +49,24 @@ export class FileTensor {
     return product(this.dims);
   }
 
+  /** The same elements seen with other axes: `axes[i]` is the axis that becomes axis i; undefined adds an axis of extent 1. */
+  permuted(axes: readonly (number | undefined)[]): FileTensor {
+    const pick = (from: readonly number[], added: number) =>
+      axes.map((axis) => (axis === undefined ? added : (from[axis] ?? added)));
+    const view = { dataType: this.dataType, dims: pick(this.dims, 1), strides: pick(this.strides, 0) };
+    return new FileTensor({ ...view, offset: this.offset }, this.#storage);
+  }
+
+  /** Repeated along axes of extent 1 to the extents of `dims`; undefined where an extent does not fit. */
+  broadcast(dims: readonly number[]): FileTensor | undefined {
+    const isFit =
+      dims.length === this.dims.length &&
+      dims.every((extent, axis) => this.dims[axis] === extent || this.dims[axis] === 1);
+    if (!isFit) return undefined;
+    const strides = this.strides.map((stride, axis) => (this.dims[axis] === dims[axis] ? stride : 0));
+    return new FileTensor({ dataType: this.dataType, dims, strides, offset: this.offset }, this.#storage);
+  }
+
   /** The elements in row-major order: a view of the file where they lie so already, else a copy. Ask `size` first. */
   toTensor(): Tensor {
     const { dataType, dims, strides, offset, size } = this;

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { contenderNames } from '../../src/cli/commands/bench.js';
-import { nearestNames } from '../../src/cli/nearest.js';
+import { nearestNames } from '../../src/nearest.js';
 import { BENCHMARK, DIFFERENT, REPORT, VERIFICATION } from '../report/sample.js';
 import { run } from './harness.js';
 

@@ -1,0 +1,62 @@
+/** The operands of a graph that masks can be bound to: weights and biases of layers, and all other initializers by name. */
+import { hasInitializer, type Node, type Value } from '../ir/graph.js';
+import { isFloating, type Tensor } from '../ir/tensor.js';
+import { parseKey } from '../masks/names.js';
+import type { WeightSlot } from '../masks/slots.js';
+import { statedModulePathsOf } from '../onnx/module-path.js';
+import { rowOf } from '../ops/table.js';
+import { type Knowledge, siteOf } from './site.js';
+
+export function weightSlots(knowledge: Knowledge): WeightSlot[] {
+  const { graph, constants } = knowledge;
+  const slots: WeightSlot[] = [];
+  for (const node of graph.nodes) {
+    if (node.outputs.every((value) => constants.has(value))) continue;
+    slots.push(...slotsOf(node, knowledge));
+  }
+  const known = new Set(slots.map(({ value }) => value));
+  for (const value of graph.initializers()) {
+    const slot = known.has(value) ? undefined : storedSlot(value, value.initializer);
+    if (slot !== undefined) slots.push(slot);
+  }
+  return slots;
+}
+
+/** Parameters of operators without weights of their own: normalisations, a bias that is added by a node behind. */
+function storedSlot(value: Value, tensor: Tensor): WeightSlot | undefined {
+  const [use] = value.uses;
+  const name = parseKey(value.name);
+  if (use === undefined || name?.part !== 'bare' || !isFloating(tensor.dataType)) return undefined;
+  const inAxis = tensor.dims.length > 1 ? 1 : undefined;
+  const { node, index } = use;
+  const { parameter } = name;
+  return { isLayer: false, node, index, parameter, value, tensor, names: [value.name], modulePaths: [], outAxis: 0, inAxis };
+}
+
+function slotsOf(node: Node, knowledge: Knowledge): WeightSlot[] {
+  const relation = rowOf(node)?.relate(siteOf(node, knowledge));
+  if (relation?.kind !== 'linear' && relation?.kind !== 'grouped') return [];
+  const { weights, bias } = relation;
+  const inAxis = relation.kind === 'linear' ? relation.weights.inAxis : 1;
+  const modulePaths = statedModulePathsOf(node);
+  const slot = (index: number, rest: Pick<WeightSlot, 'parameter' | 'outAxis' | 'inAxis'>): WeightSlot[] => {
+    const value = node.inputs[index];
+    const tensor = knowledge.constants.tensor(value);
+    if (value === undefined || tensor === undefined || !isFloating(tensor.dataType)) return [];
+    return [{ isLayer: true, node, index, value, tensor, names: storedNames(value), modulePaths, ...rest }];
+  };
+  return [
+    ...slot(weights.index, { parameter: 'weight', outAxis: weights.outAxis, inAxis }),
+    ...(bias === undefined ? [] : slot(bias.index, { parameter: 'bias', outAxis: 0, inAxis: undefined })),
+  ];
+}
+
+/** Breadth first: what is multiplied last (the mask, the Cast) stands nearest. */
+function storedNames(value: Value): string[] {
+  const seen = new Set([value]);
+  for (const at of seen) {
+    if (hasInitializer(at)) continue;
+    for (const input of at.producer?.inputs ?? []) if (input !== undefined) seen.add(input);
+  }
+  return [...seen].filter((at) => at.initializer !== undefined || at.producer?.opType === 'Constant').map(({ name }) => name);
+}

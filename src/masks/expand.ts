@@ -1,0 +1,169 @@
+/**
+ * A mask as its weight needs it: one factor per element, in the operand's own layout. Masks come per element, per filter, per
+ * input channel or per kernel, as indices or patterns, and in PyTorch's layout [out, in, …], Keras' or ONNX's.
+ */
+import { BOOL, product, UINT8 } from '../ir/tensor.js';
+import type { Claim, MaskSource } from './claims.js';
+import { FileTensor } from './contents.js';
+import { type WeightSlot, fromTorchLayout } from './slots.js';
+
+/** Whose axes a mask has: those of the tensor it is named after, or of the framework's parameter. */
+export type Layout = 'stored' | 'torch';
+
+export type Granularity = 'element' | 'kernel' | 'filter' | 'channel' | 'pattern';
+
+export interface Expanded {
+  /** Row-major over the operand's dims. 0 prunes; 1 keeps; other values only where `isSoft`. */
+  readonly factors: Uint8Array | Float32Array | Float64Array;
+  readonly granularity: Granularity;
+  readonly zeros: number;
+  /** A value that is neither 0 nor 1, if there is one. */
+  readonly odd: number | undefined;
+}
+
+/** What a mask has to fit: a layer's operand, or any stored tensor (then axes have no meaning). */
+export type Target = Pick<WeightSlot, 'tensor' | 'parameter' | 'outAxis' | 'inAxis'>;
+
+/** Undefined when the shapes do not fit. */
+export function expandMask(claim: Claim, target: Target, layout: Layout): Expanded | undefined {
+  const { source } = claim;
+  switch (source.kind) {
+    case 'tensor': {
+      const view = alignedView(source.tensor, claim, target, layout);
+      return view === undefined ? undefined : fromTensor(view, source.tensor, target);
+    }
+    case 'indices':
+      return fromIndices(source, target);
+    case 'runs':
+      return fromRuns(source, claim, target, layout);
+    case 'pattern':
+      return fromPattern(source, target);
+  }
+}
+
+/** The tensor with the operand's axes and extents; undefined when it does not fit. */
+export function alignedView(
+  tensor: FileTensor,
+  { name }: Pick<Claim, 'name'>,
+  target: Target,
+  layout: Layout,
+): FileTensor | undefined {
+  const { dims } = target.tensor;
+  if (tensor.dims.length === 0) return undefined;
+  if (target.parameter === 'bias')
+    return tensor.dims.length === 1 && tensor.size === target.tensor.size
+      ? tensor.permuted(dims.map((_, axis) => (axis === dims.length - 1 ? 0 : undefined)))
+      : undefined;
+  if (tensor.dims.length === 1)
+    return tensor.dims[0] === dims[target.outAxis]
+      ? tensor.permuted(dims.map((_, axis) => (axis === target.outAxis ? 0 : undefined))).broadcast(dims)
+      : undefined;
+  if (tensor.dims.length !== dims.length) return undefined;
+  const parameter = name.isKernel ? tensor.permuted(fromKeras(tensor.dims.length)) : tensor;
+  const torch = parameter.permuted(fromTorchLayout(target));
+  const [first, second] = layout === 'stored' && !name.isKernel ? [parameter, torch] : [torch, parameter];
+  return first.broadcast(dims) ?? (sameDims(second.dims, dims) ? second : undefined);
+}
+
+/** Kernels of Keras: [kh, kw, in, out] and [in, out] as PyTorch has them: [out, in, kh, kw], [out, in]. */
+function fromKeras(rank: number): number[] {
+  const spatial = Array.from({ length: rank - 2 }, (_, axis) => axis);
+  return [rank - 1, rank - 2, ...spatial];
+}
+
+function sameDims(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((extent, axis) => extent === b[axis]);
+}
+
+function fromTensor(view: FileTensor, given: FileTensor, target: Target): Expanded {
+  const elements = view.toTensor();
+  // Bytes are compared as they are: as numbers they would take eight times the memory.
+  const values = elements.dataType === BOOL || elements.dataType === UINT8 ? elements.bytes() : elements.numbers();
+  let zeros = 0;
+  let odd: number | undefined;
+  for (const value of values) {
+    if (value === 0) zeros++;
+    else if (value !== 1) odd ??= value;
+  }
+  const factors = odd === undefined ? Uint8Array.from(values) : values;
+  return { factors, granularity: granularityOf(given, target), zeros, odd };
+}
+
+function granularityOf({ dims }: FileTensor, { parameter }: Target): Granularity {
+  if (parameter === 'bias') return 'element';
+  const wide = dims.flatMap((extent, axis) => (extent > 1 ? [axis] : []));
+  if (dims.length === 1 || wide.every((axis) => axis === 0)) return 'filter';
+  if (wide.every((axis) => axis === 1)) return 'channel';
+  return wide.every((axis) => axis < 2) && dims.length > 2 ? 'kernel' : 'element';
+}
+
+function ones({ tensor }: Target): Uint8Array {
+  return new Uint8Array(tensor.size).fill(1);
+}
+
+function fromIndices(source: MaskSource & { kind: 'indices' }, target: Target): Expanded | undefined {
+  const { dims } = target.tensor;
+  const axis = source.axis === 0 ? target.outAxis : target.inAxis;
+  const extent = axis === undefined ? undefined : dims[axis];
+  if (axis === undefined || extent === undefined) return undefined;
+  if (source.indices.some((index) => index >= extent)) return undefined;
+  if (source.shape !== undefined && product(source.shape) !== target.tensor.size) return undefined;
+  const listed = new Set(source.indices);
+  const inner = product(dims.slice(axis + 1));
+  const factors = ones(target);
+  for (let at = 0; at < factors.length; at++) {
+    const isListed = listed.has(Math.floor(at / inner) % extent);
+    if (isListed === (source.action === 'remove')) factors[at] = 0;
+  }
+  const granularity = source.axis === 0 ? 'filter' : 'channel';
+  return { factors, granularity, zeros: countZeros(factors), odd: undefined };
+}
+
+function fromRuns(
+  { shape, runs }: MaskSource & { kind: 'runs' },
+  claim: Claim,
+  target: Target,
+  layout: Layout,
+): Expanded | undefined {
+  const size = product(shape);
+  // Before anything is allocated: a few digits may claim any size.
+  if (size !== target.tensor.size || runs.reduce((total, run) => total + run, 0) !== size) return undefined;
+  const bytes = new Uint8Array(size);
+  let at = 0;
+  for (const [index, run] of runs.entries()) {
+    if (index % 2 === 0) bytes.fill(1, at, at + run);
+    at += run;
+  }
+  const tensor = FileTensor.contiguous(UINT8, shape, () => bytes);
+  const view = alignedView(tensor, claim, target, layout);
+  return view === undefined ? undefined : fromTensor(view, tensor, target);
+}
+
+/** Groups of `of` neighbours along the input channels; the largest `keep` of each stay, ties go to the first. A rest stays. */
+function fromPattern({ keep, of }: MaskSource & { kind: 'pattern' }, target: Target): Expanded | undefined {
+  const { inAxis, tensor } = target;
+  if (target.parameter === 'bias' || inAxis === undefined) return undefined;
+  const { dims } = tensor;
+  const extent = dims[inAxis] ?? 0;
+  const stride = product(dims.slice(inAxis + 1));
+  const values = tensor.numbers();
+  const factors = ones(target);
+  for (let outer = 0; outer < product(dims.slice(0, inAxis)); outer++) {
+    for (let inner = 0; inner < stride; inner++) {
+      const place = (index: number) => (outer * extent + index) * stride + inner;
+      for (let start = 0; start + of <= extent; start += of) {
+        const group = Array.from({ length: of }, (_, index) => place(start + index));
+        const size = (at: number) => Math.abs(values[at] ?? 0);
+        group.sort((a, b) => size(b) - size(a) || a - b);
+        for (const at of group.slice(keep)) factors[at] = 0;
+      }
+    }
+  }
+  return { factors, granularity: 'pattern', zeros: countZeros(factors), odd: undefined };
+}
+
+function countZeros(factors: Uint8Array): number {
+  let zeros = 0;
+  for (const factor of factors) if (factor === 0) zeros++;
+  return zeros;
+}

@@ -1,0 +1,155 @@
+/** What went wrong between masks and weights, with the names of both sides and what would settle it. */
+import { type ErrorCode, PruneCompileError } from '../errors.js';
+import { nearestNames } from '../nearest.js';
+import type { Binding } from './bind.js';
+import type { Claim } from './claims.js';
+import type { WeightSlot } from './slots.js';
+
+/** Entries of a list before it ends in "and 17 more". */
+const LISTED = 5;
+
+type Facts = (readonly [string, string])[];
+
+function maskError(code: ErrorCode, what: string, facts: Facts): PruneCompileError {
+  return new PruneCompileError(code, { what, facts });
+}
+
+export function slotName({ node, value }: WeightSlot): string {
+  return value.initializer === undefined ? node.label : value.name;
+}
+
+function slotText(slot: WeightSlot): string {
+  const { node, tensor } = slot;
+  return `${slotName(slot)} [${tensor.dims.join(', ')}] of ${node.label} (${node.opType})`;
+}
+
+function claimText({ key, source }: Claim): string {
+  const dims = source.kind === 'tensor' ? source.tensor.dims : source.kind === 'runs' ? source.shape : undefined;
+  return dims === undefined ? key : `${key} [${dims.join(', ')}]`;
+}
+
+function listed(names: readonly string[]): string {
+  const shown = names.slice(0, LISTED).join(', ');
+  return names.length > LISTED ? `${shown} and ${names.length - LISTED} more` : shown;
+}
+
+export function ambiguous(claim: Claim, slots: readonly WeightSlot[]): PruneCompileError {
+  return maskError('E-MASK-AMBIGUOUS', `the mask ${claim.key} of ${claim.file} could belong to ${slots.length} weights`, [
+    ...slots.slice(0, LISTED).map((slot) => ['weight', slotText(slot)] as const),
+    ['try', mapHint(claim, slots[0])],
+  ]);
+}
+
+export function twice(one: Binding, other: Binding): PruneCompileError {
+  return maskError('E-MASK-AMBIGUOUS', `two masks of ${one.claim.file} are for the same weight`, [
+    ['weight', slotText(one.slot)],
+    ['masks', `${other.claim.key} (by ${other.evidence}) and ${one.claim.key} (by ${one.evidence})`],
+    ['try', `--mask-map FILE with { "${one.claim.key}": null } leaves one of them out`],
+  ]);
+}
+
+export function contradiction(claim: Claim, named: WeightSlot, valued: WeightSlot): PruneCompileError {
+  return maskError('E-MASK-AMBIGUOUS', `the name and the values of ${claim.key} in ${claim.file} belong to two weights`, [
+    ['by name', slotText(named)],
+    ['by values', slotText(valued)],
+    ['try', mapHint(claim, valued)],
+  ]);
+}
+
+export function misfit(claim: Claim, slot: WeightSlot, slots: readonly WeightSlot[]): PruneCompileError {
+  const [out, perGroup] = [slot.tensor.dims[slot.outAxis], slot.inAxis === undefined ? undefined : slot.tensor.dims[slot.inAxis]];
+  const wanted =
+    slot.parameter === 'bias'
+      ? `[${out}]`
+      : `one number per weight, [${out}] per filter${perGroup === undefined ? '' : ` or [1, ${perGroup}, …] per input channel`}`;
+  const { source } = claim;
+  const given =
+    source.kind === 'indices'
+      ? `the ${source.axis === 0 ? 'filters' : 'input channels'} ${listed(source.indices.map(String))}`
+      : claimText(claim);
+  const dims = source.kind === 'tensor' ? source.tensor.dims.join() : undefined;
+  const fitting = slots.filter(({ tensor }) => tensor.dims.join() === dims).map(slotName);
+  return maskError('E-MASK-SHAPE', `the mask ${claim.key} of ${claim.file} does not fit its weight`, [
+    ['mask', given],
+    ['weight', slotText(slot)],
+    ['wanted', wanted],
+    ...(fitting.length === 0 ? [] : [['fits', listed(fitting)] as const]),
+    ['try', 'check that the masks and the model are of the same network; --mask-map names another weight'],
+  ]);
+}
+
+export function softMask(claim: Claim, slot: WeightSlot, odd: number, isCheckpoint: boolean): PruneCompileError {
+  return maskError('E-MASK-SOFT', `the mask ${claim.key} of ${claim.file} has values other than 0 and 1`, [
+    ['value', String(odd)],
+    ['weight', slotText(slot)],
+    ...(isCheckpoint ? [['why', 'nor is it the weight of the model with zeros in it: their values differ'] as const] : []),
+    ['try', 'round the masks where they are made, or --mask-soft multiply'],
+  ]);
+}
+
+export function unknownTarget(claim: Claim, wanted: string, slots: readonly WeightSlot[]): PruneCompileError {
+  const near = nearestNames(wanted, namesOf(slots));
+  return maskError('E-MASK-MAP', `--mask-map sends ${claim.key} to "${wanted}", which is no weight of the model`, [
+    ['near', listed(near.length > 0 ? near : namesOf(slots))],
+    ['try', 'the name of an initializer or of a layer; prune-compile inspect lists them'],
+  ]);
+}
+
+export function noMatch(
+  left: readonly Claim[],
+  bindings: readonly Binding[],
+  slots: readonly WeightSlot[],
+): PruneCompileError {
+  const [first] = left;
+  const file = first?.file ?? 'the mask file';
+  const layers = slots.filter(({ isLayer, parameter }) => isLayer && parameter === 'weight');
+  const bound = new Set(bindings.map(({ slot }) => slot));
+  const free = layers.filter((slot) => !bound.has(slot));
+  const names = free.map(({ modulePaths: [path], ...slot }) => path ?? slot.value.name);
+  const near = first === undefined ? [] : nearestNames(first.name.module, names);
+  const keys = listed(left.map(claimText));
+  if (bindings.length > 0)
+    return maskError('E-MASK-NO-MATCH', `${left.length} of ${left.length + countClaims(bindings)} masks of ${file} have no weight in the model`, [
+      ['masks', keys],
+      ['free', free.length === 0 ? 'no layer is left without a mask' : listed(free.map(slotText))],
+      ...(near.length === 0 ? [] : [['near', listed(near)] as const]),
+      ['try', `--mask-map FILE with { "${first?.key}": "NAME" } or null, or --allow-unmatched`],
+    ]);
+  return maskError('E-MASK-NO-MATCH', `${file} has no mask for any weight of the model`, [
+    ['its keys', `${keys}`],
+    ['the model', listed(layers.map((slot) => `${slotName(slot)} of ${slot.node.label}`))],
+    ['try', prefixHint(left, slots) ?? `--mask-map FILE with { "${first?.key}": "NAME" }`],
+  ]);
+}
+
+function countClaims(bindings: readonly Binding[]): number {
+  return new Set(bindings.map(({ claim }) => claim)).size;
+}
+
+function namesOf(slots: readonly WeightSlot[]): string[] {
+  return slots.filter(({ isLayer }) => isLayer).flatMap((slot) => [slotName(slot), slot.node.label]);
+}
+
+function mapHint(claim: Claim, slot: WeightSlot | undefined): string {
+  return `--mask-map FILE with { "${claim.key}": "${slot === undefined ? 'NAME' : slotName(slot)}" }`;
+}
+
+/** The prefix without which most keys would be known, if there is one. */
+function prefixHint(claims: readonly Claim[], slots: readonly WeightSlot[]): string | undefined {
+  const known = new Set(slots.flatMap(({ modulePaths, names }) => [...modulePaths, ...names.map(withoutParameter)]));
+  const votes = new Map<string, number>();
+  for (const { key, name } of claims) {
+    const segments = name.module.split('.');
+    for (let cut = 1; cut < segments.length; cut++) {
+      const module = segments.slice(cut).join('.');
+      const at = key.indexOf(module);
+      if (known.has(module) && at > 0) votes.set(key.slice(0, at), (votes.get(key.slice(0, at)) ?? 0) + 1);
+    }
+  }
+  const [best] = [...votes].toSorted(([, a], [, b]) => b - a);
+  return best === undefined ? undefined : `--mask-prefix ${best[0]}`;
+}
+
+function withoutParameter(name: string): string {
+  return name.replace(/\.(weight|bias)(_orig|_mask)?$/, '');
+}

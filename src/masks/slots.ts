@@ -1,0 +1,33 @@
+/**
+ * Where masks can go: constant operands of a graph that are weights or biases. Who finds them knows shapes and constants
+ * (src/analysis/weight-slots.ts); here is what binding needs to know of each.
+ */
+import type { Node, Value } from '../ir/graph.js';
+import type { Tensor } from '../ir/tensor.js';
+
+export interface WeightSlot {
+  /** Whether a layer's rule says so; any other stored tensor can be masked by its own name. */
+  readonly isLayer: boolean;
+  /** The layer, or the tensor's first reader. */
+  readonly node: Node;
+  /** Which of its inputs. */
+  readonly index: number;
+  /** weight, bias; of stored tensors what their name says. */
+  readonly parameter: string;
+  readonly value: Value;
+  /** What it holds, computed where the file only says how. */
+  readonly tensor: Tensor;
+  /** Stored tensors that it is computed from, nearest first; one name when it is an initializer itself. */
+  readonly names: readonly string[];
+  /** Modules that the file says it belongs to, most likely first. */
+  readonly modulePaths: readonly string[];
+  /** Axes of filters and of input channels; a bias has the first alone, a grouped convolution's second counts per group. */
+  readonly outAxis: number;
+  readonly inAxis: number | undefined;
+}
+
+/** The axis permutation from PyTorch's [out, in, …] to the operand's layout. */
+export function fromTorchLayout({ outAxis, tensor }: Pick<WeightSlot, 'outAxis' | 'tensor'>): readonly number[] {
+  const axes = tensor.dims.map((_, axis) => axis);
+  return outAxis === 1 && axes.length === 2 ? [1, 0] : axes;
+}
