@@ -5,7 +5,7 @@
  * Every offset and size is compared with the file before it is believed, and entries may not overlap.
  */
 import { crc32, constants, inflateRawSync } from 'node:zlib';
-import { damaged, notMasks, overLimit } from './refuse.js';
+import { overLimit, damaged, notMasks } from './refuse.js';
 
 export interface ZipEntry {
   readonly name: string;
