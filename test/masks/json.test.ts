@@ -22,6 +22,15 @@ function plain(entry: Entry): unknown {
   return entry;
 }
 
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 test('lists, objects, numbers and words; __proto__ is a name', () => {
   expect(read(' {"a": [[1, 0], [true]], "__proto__": {"b": null}, "c:\\"": "x"}\n')).toEqual(
     new Map<string, Entry>([
@@ -85,13 +94,20 @@ describe('mistakes', () => {
   });
 
   test('any mistake is found where JSON.parse refuses, and without one there is a value', () => {
-    const sign = fc.constantFrom(...'[]{},:"01-.eE+ \n\\utrn', 'true', 'null', '"a":', '"\\u00e9"', '[1,0]');
+    const sign = fc.constantFrom(
+      ...Array.from('[]{},:"01-.eE+ \n\\utrn'),
+      'true',
+      'null',
+      '"a":',
+      '"\\u00e9"',
+      '[1,0]',
+    );
     fc.assert(
       fc.property(fc.array(sign, { maxLength: 12 }), (signs) => {
         const text = signs.join('');
         const found = parseJson(encode(text), { depth: 50, parts: 50 });
-        if ('kind' in found && found.kind !== 'repeated') expect(() => JSON.parse(text)).toThrow(SyntaxError);
-        else expect(() => JSON.parse(text)).not.toThrow();
+        const isRefused = 'kind' in found && found.kind !== 'repeated';
+        expect(isRefused, text).toBe(!isJson(text));
       }),
       { numRuns: 1000 },
     );

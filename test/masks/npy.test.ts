@@ -43,7 +43,7 @@ describe('the format', () => {
     ['>f4', FLOAT, Uint8Array.of(0x3f, 0x80, 0, 0, 0xc0, 0x20, 0, 0), [1, -2.5]],
     ['>i2', INT16, Uint8Array.of(0xff, 0xfe, 0, 1), [-2, 1]],
     ['<u4', UINT32, Uint32Array.of(2 ** 32 - 1, 1), [2 ** 32 - 1, 1]],
-    ['>u8', UINT64, Uint8Array.of(...[0, 0, 0, 0, 0, 0, 1, 0], ...[0, 0, 0, 0, 0, 0, 0, 7]), [256, 7]],
+    ['>u8', UINT64, Buffer.from('00000000000001000000000000000007', 'hex'), [256, 7]],
     ['<V2', BFLOAT16, Uint8Array.of(0x80, 0x3f, 0x20, 0xc0), [1, -2.5]],
     ['bfloat16', BFLOAT16, Uint8Array.of(0x80, 0x3f, 0x20, 0xc0), [1, -2.5]],
   ])('%s', (descr, dataType, data, numbers) => {

@@ -89,8 +89,19 @@ export function tensorOf(entry: Entry | undefined): FileTensor {
 
 /** Data types that files of masks and of narrow weights hold. */
 export const NUMERIC = [
-  ...[FLOAT, DOUBLE, FLOAT16, BFLOAT16, BOOL],
-  ...[INT8, INT16, INT32, INT64, UINT8, UINT16, UINT32, UINT64],
+  FLOAT,
+  DOUBLE,
+  FLOAT16,
+  BFLOAT16,
+  BOOL,
+  INT8,
+  INT16,
+  INT32,
+  INT64,
+  UINT8,
+  UINT16,
+  UINT32,
+  UINT64,
 ] as const;
 
 export const byText = (a: string, b: string): number => (a < b ? -1 : Number(a > b));

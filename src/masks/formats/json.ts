@@ -37,11 +37,6 @@ export function readJsonMasks(bytes: Uint8Array, path: string): Entry {
   }
 }
 
-type Shortest =
-  | { readonly shape: readonly number[]; readonly remove: readonly number[] }
-  | { readonly shape: readonly number[]; readonly axis: number; readonly remove: readonly number[] }
-  | { readonly shape: readonly number[]; readonly runs: readonly number[] };
-
 /** One line per mask, so that two files can be compared by eye. */
 export function writeJsonMasks(masks: readonly NamedMask[]): Uint8Array {
   checkMasks(masks);
@@ -51,15 +46,16 @@ export function writeJsonMasks(masks: readonly NamedMask[]): Uint8Array {
   return new TextEncoder().encode(`{\n  "format": "prune-compile masks",\n  "version": 1,\n  "masks": ${body}\n}\n`);
 }
 
-/** The first of the shortest forms that say exactly this mask. */
+/** Of the forms that say exactly this mask, the one of the fewest numbers; filters, where others are as short. */
 function shortest({ dims, keep }: NamedMask): string {
   const [filters, channels] = [removedOn(0, dims, keep), removedOn(1, dims, keep)];
-  const forms: Shortest[] = [];
-  if (filters !== undefined) forms.push({ shape: dims, remove: filters });
-  if (channels !== undefined) forms.push({ shape: dims, axis: 1, remove: channels });
-  forms.push({ shape: dims, runs: runs(keep) });
-  const [best = ''] = forms.map((form) => JSON.stringify(form)).toSorted((a, b) => a.length - b.length);
-  return best;
+  const forms = [
+    ...(filters === undefined ? [] : [{ shape: dims, remove: filters }]),
+    ...(channels === undefined ? [] : [{ shape: dims, axis: 1, remove: channels }]),
+    { shape: dims, runs: runs(keep) },
+  ];
+  const numbers = (form: { remove?: number[]; runs?: number[] }) => (form.remove ?? form.runs ?? []).length;
+  return JSON.stringify(forms.toSorted((a, b) => numbers(a) - numbers(b))[0]);
 }
 
 /** Indices on `axis` of which nothing is kept; undefined when there is no such axis or an index is kept in part. */
