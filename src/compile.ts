@@ -12,13 +12,14 @@ import { encodeStateDict, stateDictOf } from './channels/state-dict.js';
 import { traceWeights } from './channels/trace.js';
 import { compileReport } from './compile-report.js';
 import { PruneCompileError } from './errors.js';
+import { maskModel, type MaskOptions, maskingText } from './masked-model.js';
 import { encodedSize, encodeModel, writeFiles, writeModel, type WriteOptions } from './onnx/write.js';
 import { type Model, readModel } from './onnx/read.js';
 import { choosePasses, passContext, runPasses } from './pipeline.js';
 import type { CompileReport, StepTime } from './report/types.js';
 import { TOOL } from './version.js';
 
-export interface CompileOptions {
+export interface CompileOptions extends MaskOptions {
   /** Remove dead channels. The default, and so far the only thing to do. */
   structured?: boolean;
   /** Width multiple; 1 makes the smallest model, 'auto' the fastest for the target. */
@@ -42,6 +43,10 @@ export interface Compiled {
   encode(): Uint8Array;
   /** Writes the compiled model (see writeModel) and returns its size in bytes. */
   write(path: string): number;
+  /** What the compiled model must compute: the input, with its masks multiplied in the graph (see src/verify/masked-reference.ts). */
+  reference(): Promise<string | Uint8Array>;
+  /** The input with its masks in its weights, nothing removed: a contender for benchmarks. */
+  masked(): string | Uint8Array;
   /** Which channels of the original weights are still there; plain data (see docs/retrain.md). */
   channels(): Channels;
   /** The small weights under their PyTorch names and in PyTorch's layouts, as a safetensors file. */
@@ -72,6 +77,7 @@ export async function compileModel(source: string | Uint8Array, options: Compile
     () => readModel(source),
     ({ graph }) => `${graph.nodes.length} nodes, opset ${graph.opset}`,
   );
+  const masking = await timed('masks', () => maskModel(model, options), maskingText);
   const context = passContext(model, options);
   const { editor, knowledge } = context;
   const count = async () => {
@@ -86,8 +92,9 @@ export async function compileModel(source: string | Uint8Array, options: Compile
 
   const { remarks, gains } = await timed('passes', () => runPasses(list, context, options.signal));
   const after = await timed('count', count);
+  const known = await knowledge();
   const written: WriteOptions = {
-    shapes: (await knowledge()).shapes.byName,
+    shapes: known.shapes.byName,
     metadata: { 'prune-compile.version': TOOL.version, 'prune-compile.options': JSON.stringify(plainOptions(options)) },
   };
 
@@ -101,7 +108,7 @@ export async function compileModel(source: string | Uint8Array, options: Compile
     before,
     after,
     sizeBytes: gains ? encodedSize(model, written) : model.sizeBytes,
-    macsShape: concreteSizes(model.graph, (await knowledge()).shapes, options.shapes),
+    macsShape: concreteSizes(model.graph, known.shapes, options.shapes),
     remarks,
     edits: editor.history,
     steps,
@@ -116,7 +123,7 @@ export async function compileModel(source: string | Uint8Array, options: Compile
       return writeFiles([{ path, chunks: [original()] }]);
     },
     channels: () => kept.channels(),
-    stateDict: () => encodeStateDict(stateDictOf(kept.smallWeights()), kept.channels()),
+    stateDict: () => encodeStateDict(stateDictOf(kept.smallWeights(known.constants)), kept.channels()),
   };
 }
 

@@ -2,6 +2,7 @@
  * Which channels of the original weights a compiled model still has, as data: for every parameter the kept indices per axis,
  * and what the compiled model computes that the modules of the original network have no place for.
  */
+import type { Constants } from '../analysis/constants.js';
 import { COMPILER_PREFIX, type Graph, type Node, type Value } from '../ir/graph.js';
 import type { KeptLog } from '../ir/kept-log.js';
 import { isFloating, type Tensor } from '../ir/tensor.js';
@@ -58,35 +59,35 @@ export class KeptChannels {
   readonly #graph: Graph;
   readonly #trace: Trace;
   readonly #log: KeptLog;
-  readonly #live: ReadonlySet<Node>;
 
   constructor(graph: Graph, trace: Trace, log: KeptLog) {
     this.#graph = graph;
     this.#trace = trace;
     this.#log = log;
-    this.#live = new Set(graph.nodes);
   }
 
   channels(): Channels {
+    const live = new Set(this.#graph.nodes);
     return {
       schema: CHANNELS_SCHEMA,
-      weights: this.#trace.weights.map((weight) => this.#describe(weight)),
-      addedBiases: this.#addedBiases().map(({ name }) => name),
+      weights: this.#trace.weights.map((weight) => this.#describe(weight, !live.has(weight.node))),
+      addedBiases: this.#addedBiases(live).map(({ name }) => name),
       unheld: this.#unheld(),
     };
   }
 
-  /** The named parameters of the layers that are left; a name may occur twice where a weight was shared. */
-  smallWeights(): readonly SmallWeight[] {
+  /** The named parameters of the layers that are left; a name occurs twice where a weight was shared. `constants`: now. */
+  smallWeights(constants: Constants): readonly SmallWeight[] {
+    const live = new Set(this.#graph.nodes);
     const small = this.#trace.weights.flatMap(({ node, input, parameter, isReversed }): SmallWeight[] => {
-      const tensor = this.#live.has(node) ? node.inputs[input]?.initializer : undefined;
+      const tensor = live.has(node) ? constants.tensor(node.inputs[input]) : undefined;
       return parameter === undefined || tensor === undefined ? [] : [{ name: parameter, tensor, isReversed, node }];
     });
-    return [...small, ...this.#addedBiases()];
+    return [...small, ...this.#addedBiases(live)];
   }
 
-  #describe({ node, input, initializer, parameter, isReversed, dims }: TracedWeight): WeightChannels {
-    const removed = !this.#live.has(node);
+  #describe(weight: TracedWeight, removed: boolean): WeightChannels {
+    const { node, input, initializer, parameter, isReversed, dims } = weight;
     const log = this.#log.keptOf(node, input);
     const kept = dims.map((_, axis) => log[axis] ?? null);
     return {
@@ -103,12 +104,12 @@ export class KeptChannels {
     };
   }
 
-  #addedBiases(): SmallWeight[] {
+  #addedBiases(live: ReadonlySet<Node>): SmallWeight[] {
     const parameters = new Set(this.#trace.weights.flatMap(({ parameter }) => parameter ?? []));
     const had = (node: Node, index: number) =>
       this.#trace.weights.some((weight) => weight.node === node && weight.input === index);
     return this.#trace.weights.flatMap(({ node, input, parameter }): SmallWeight[] => {
-      if (!this.#live.has(node) || parameterRole(node, input)?.name !== 'weight') return [];
+      if (!live.has(node) || parameterRole(node, input)?.name !== 'weight') return [];
       const at = node.inputs.findIndex((_, index) => parameterRole(node, index)?.name === 'bias');
       const tensor = node.inputs[at]?.initializer;
       if (tensor === undefined || had(node, at)) return [];
