@@ -2,7 +2,14 @@
 import { compareLayers, type Counts, macsOfBoth } from './analysis/figures.js';
 import type { Sizes } from './analysis/sizes.js';
 import type { Model } from './onnx/read.js';
-import { type CompileReport, type LayerFigures, type Remark, REPORT_SCHEMA, type StepTime } from './report/types.js';
+import {
+  type CompileReport,
+  type LayerFigures,
+  type MaskReport,
+  type Remark,
+  REPORT_SCHEMA,
+  type StepTime,
+} from './report/types.js';
 import { TOOL } from './version.js';
 
 export interface CompileFindings {
@@ -11,6 +18,7 @@ export interface CompileFindings {
   readonly options: Readonly<Record<string, unknown>>;
   /** Without gains the output is the input, and what was only prepared is not told. */
   readonly gains: boolean;
+  readonly masks: MaskReport | undefined;
   readonly before: Counts;
   readonly after: Counts;
   /** Size of the compiled model. */
@@ -23,7 +31,7 @@ export interface CompileFindings {
 }
 
 export function compileReport(findings: CompileFindings): CompileReport {
-  const { model, source, options, gains, before, after, sizeBytes, macsShape, remarks, edits, steps } = findings;
+  const { model, source, options, gains, masks, before, after, sizeBytes, macsShape, remarks, edits, steps } = findings;
   const macs = macsOfBoth(before, after);
   const layers = compareLayers(before.layers, gains ? after.layers : before.layers);
   const input = { ...before.figures, macs: macs.before, sizeBytes: model.sizeBytes };
@@ -34,6 +42,7 @@ export function compileReport(findings: CompileFindings): CompileReport {
     output: undefined,
     options,
     changed: gains,
+    ...(masks !== undefined && { masks }),
     before: input,
     after: gains ? { ...after.figures, macs: macs.after, channels: keptChannels(layers), sizeBytes } : input,
     macsShape,

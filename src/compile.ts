@@ -3,6 +3,7 @@
  * written until `write` is called; verification and benchmark are the caller's next steps (src/verify, src/bench).
  */
 import { readFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import type { Target } from './analysis/cost.js';
 import { countModel } from './analysis/figures.js';
@@ -12,11 +13,12 @@ import { encodeStateDict, stateDictOf } from './channels/state-dict.js';
 import { traceWeights } from './channels/trace.js';
 import { compileReport } from './compile-report.js';
 import { PruneCompileError } from './errors.js';
-import { maskModel, type MaskOptions, maskingText } from './masked-model.js';
+import { asksForMasks, maskingText, type Masking, maskModel, type MaskOptions, UNMASKED } from './masked-model.js';
 import { encodedSize, encodeModel, writeFiles, writeModel, type WriteOptions } from './onnx/write.js';
 import { type Model, readModel } from './onnx/read.js';
 import { choosePasses, passContext, runPasses } from './pipeline.js';
 import type { CompileReport, StepTime } from './report/types.js';
+import type { MaskPlan } from './verify/masked-reference.js';
 import { TOOL } from './version.js';
 
 export interface CompileOptions extends MaskOptions {
@@ -43,8 +45,8 @@ export interface Compiled {
   encode(): Uint8Array;
   /** Writes the compiled model (see writeModel) and returns its size in bytes. */
   write(path: string): number;
-  /** What the compiled model must compute: the input, with its masks multiplied in the graph (see src/verify/masked-reference.ts). */
-  reference(): Promise<string | Uint8Array>;
+  /** What the compiled model must compute besides the input: undefined without masks. For src/verify/masked-reference.ts. */
+  readonly maskPlan: MaskPlan | undefined;
   /** The input with its masks in its weights, nothing removed: a contender for benchmarks. */
   masked(): string | Uint8Array;
   /** Which channels of the original weights are still there; plain data (see docs/retrain.md). */
@@ -77,7 +79,7 @@ export async function compileModel(source: string | Uint8Array, options: Compile
     () => readModel(source),
     ({ graph }) => `${graph.nodes.length} nodes, opset ${graph.opset}`,
   );
-  const masking = await timed('masks', () => maskModel(model, options), maskingText);
+  const masking = asksForMasks(options) ? await timed('masks', () => maskModel(model, options), maskingText) : UNMASKED;
   const context = passContext(model, options);
   const { editor, knowledge } = context;
   const count = async () => {
@@ -93,17 +95,21 @@ export async function compileModel(source: string | Uint8Array, options: Compile
   const { remarks, gains } = await timed('passes', () => runPasses(list, context, options.signal));
   const after = await timed('count', count);
   const known = await knowledge();
-  const written: WriteOptions = {
-    shapes: known.shapes.byName,
-    metadata: { 'prune-compile.version': TOOL.version, 'prune-compile.options': JSON.stringify(plainOptions(options)) },
-  };
+  const written: WriteOptions = { shapes: known.shapes.byName, metadata: metadataOf(options, masking) };
 
   const original = () => (typeof source === 'string' ? readFileSync(source) : source);
-  const encode = () => (gains ? encodeModel(model, written) : original());
+  const maskedAgain = () => {
+    const again = readModel(source);
+    masking.apply(again);
+    return again;
+  };
+  /** Without gains the passes only prepared things: then nothing but the masks is written, or nothing at all. */
+  const result = () => (gains ? model : masking.changed ? maskedAgain() : undefined);
   const report = compileReport({
     model,
     source,
     options: plainOptions(options),
+    masks: masking.report,
     gains,
     before,
     after,
@@ -116,14 +122,30 @@ export async function compileModel(source: string | Uint8Array, options: Compile
   return {
     input: model,
     report,
-    encode,
+    encode: () => {
+      const made = result();
+      return made === undefined ? original() : encodeModel(made, written);
+    },
     write: (path) => {
-      if (gains) return writeModel(model, path, written);
+      const made = result();
+      if (made !== undefined) return writeModel(made, path, written);
       if (model.hasExternalData) return writeModel(readModel(source), path);
       return writeFiles([{ path, chunks: [original()] }]);
     },
+    maskPlan: masking.plan,
+    masked: () => (masking.changed ? encodeModel(maskedAgain()) : source),
     channels: () => kept.channels(),
     stateDict: () => encodeStateDict(stateDictOf(kept.smallWeights(known.constants)), kept.channels()),
+  };
+}
+
+/** What the file says of its own making: the masks by name and hash, so that it can be made again. */
+function metadataOf(options: CompileOptions, { report }: Masking): Record<string, string> {
+  const files = report?.files.map(({ path, sha256 }) => ({ file: basename(path), sha256 }));
+  return {
+    'prune-compile.version': TOOL.version,
+    'prune-compile.options': JSON.stringify(plainOptions(options)),
+    ...(files !== undefined && files.length > 0 && { 'prune-compile.masks': JSON.stringify(files) }),
   };
 }
 
@@ -137,10 +159,15 @@ function checkAlign(align: CompileOptions['align']): void {
 
 function plainOptions(options: CompileOptions): Record<string, unknown> {
   const { structured = true, align = 'auto', target = 'cpu', passes: names, skip, stopAfter } = options;
+  const { meaning = 'zero', maskPrefix, maskSoft, allowUnmatched } = options;
   return {
     structured,
     align,
     target,
+    meaning,
+    ...(maskPrefix !== undefined && { maskPrefix }),
+    ...(maskSoft !== undefined && { maskSoft }),
+    ...(allowUnmatched !== undefined && { allowUnmatched }),
     ...(names && { passes: names }),
     ...(skip && { skip }),
     ...(stopAfter !== undefined && { stopAfter }),

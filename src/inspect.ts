@@ -6,6 +6,7 @@ import type { Target } from './analysis/cost.js';
 import { WeightMatrix } from './analysis/weights.js';
 import { rowOf } from './ops/table.js';
 import { layers, missedRemarks } from '../passes/channels/remarks.js';
+import { maskModel, type MaskOptions } from './masked-model.js';
 import { readModel } from './onnx/read.js';
 import { choosePasses, passContext, runPasses } from './pipeline.js';
 import type { ModelFigures, Remark } from './report/types.js';
@@ -35,7 +36,7 @@ export interface Inspection {
   readonly remarks: readonly Remark[];
 }
 
-export interface InspectOptions {
+export interface InspectOptions extends MaskOptions {
   readonly align?: number | 'auto';
   readonly target?: Target;
   readonly signal?: AbortSignal;
@@ -43,6 +44,7 @@ export interface InspectOptions {
 
 export async function inspectModel(source: string | Uint8Array, options: InspectOptions = {}): Promise<Inspection> {
   const model = readModel(source);
+  await maskModel(model, options);
   const context = passContext(model, options);
   await runPasses(choosePasses('inspection'), context, options.signal);
   const knowledge = await context.knowledge();

@@ -5,6 +5,7 @@ import { isOperand } from './analysis/positions.js';
 import { type Blocker, Blockers } from './analysis/removal.js';
 import { PruneCompileError } from './errors.js';
 import type { Graph, Node } from './ir/graph.js';
+import { maskModel, type MaskOptions } from './masked-model.js';
 import { readModel } from './onnx/read.js';
 import { choosePasses, passContext, runPasses } from './pipeline.js';
 
@@ -31,9 +32,10 @@ export interface Explanation {
 export async function explainNode(
   source: string | Uint8Array,
   nodeName: string,
-  options: { signal?: AbortSignal } = {},
+  options: MaskOptions & { signal?: AbortSignal } = {},
 ): Promise<Explanation> {
   const model = readModel(source);
+  await maskModel(model, options);
   const context = passContext(model);
   await runPasses(choosePasses('inspection'), context, options.signal);
   const node = findNode(model.graph, nodeName);

@@ -30,7 +30,18 @@ function storedSlot(value: Value, tensor: Tensor): WeightSlot | undefined {
   const inAxis = tensor.dims.length > 1 ? 1 : undefined;
   const { node, index } = use;
   const { parameter } = name;
-  return { isLayer: false, node, index, parameter, value, tensor, names: [value.name], modulePaths: [], outAxis: 0, inAxis };
+  return {
+    isLayer: false,
+    node,
+    index,
+    parameter,
+    value,
+    tensor,
+    names: [value.name],
+    modulePaths: [],
+    outAxis: 0,
+    inAxis,
+  };
 }
 
 function slotsOf(node: Node, knowledge: Knowledge): WeightSlot[] {
@@ -58,5 +69,7 @@ function storedNames(value: Value): string[] {
     if (hasInitializer(at)) continue;
     for (const input of at.producer?.inputs ?? []) if (input !== undefined) seen.add(input);
   }
-  return [...seen].filter((at) => at.initializer !== undefined || at.producer?.opType === 'Constant').map(({ name }) => name);
+  return [...seen]
+    .filter((at) => at.initializer !== undefined || at.producer?.opType === 'Constant')
+    .map(({ name }) => name);
 }

@@ -19,7 +19,8 @@ export function checkPlaces(model: string, to: string, options: Options): void {
   }
   // That the input is missing is said by whoever reads it; its folder is the output's, and may be missing too.
   if (model !== STDIN && !existsSync(model)) return;
-  const inputs = model === STDIN ? [] : [model];
+  const { masks = [], maskMap } = options;
+  const inputs = [...(model === STDIN ? [] : [model]), ...masks, ...(maskMap === undefined ? [] : [maskMap])];
   if (to !== STDOUT) checkOutput(to, inputs, '--output');
   const taken = new Map([[resolve(to), 'the model']]);
   for (const { path, option, what } of sideFiles(options)) {

@@ -4,6 +4,7 @@ import type { compileModel } from '../compile.js';
 import type { inspectModel } from '../inspect.js';
 import type { Benchmark } from '../report/types.js';
 import type { Provider } from '../runtime/session.js';
+import type { maskedReference } from '../verify/masked-reference.js';
 import type { verifyModels } from '../verify/verify.js';
 import type { explainNode } from '../why.js';
 
@@ -14,6 +15,8 @@ export interface Engine {
   inspectModel: typeof inspectModel;
   explainNode: typeof explainNode;
   verifyModels: typeof verifyModels;
+  /** What a model compiled with masks must compute. */
+  maskedReference(...args: Parameters<typeof maskedReference>): Promise<Uint8Array>;
   benchModels(contenders: readonly { name: string; model: Source }[], options: BenchOptions): Promise<Benchmark>;
   /** The model with its zeros refilled: what pruning started from, for timing only. */
   denseModel(source: Source): Promise<Uint8Array>;
@@ -26,6 +29,7 @@ export const ENGINE: Engine = {
   inspectModel: async (...args) => (await import('../inspect.js')).inspectModel(...args),
   explainNode: async (...args) => (await import('../why.js')).explainNode(...args),
   verifyModels: async (...args) => (await import('../verify/verify.js')).verifyModels(...args),
+  maskedReference: async (...args) => (await import('../verify/masked-reference.js')).maskedReference(...args),
   benchModels: async (...args) => (await import('../bench/benchmark.js')).benchModels(...args),
   denseModel: async (source) => {
     const [{ denseVariant }, { readModel }] = await Promise.all([

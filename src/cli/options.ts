@@ -24,7 +24,15 @@ export const COMMANDS = {
 
 export type CommandName = keyof typeof COMMANDS;
 
-export const GROUPS = ['Output', 'Compiling', 'Checks', 'Benchmark', 'For those who debug', 'General'] as const;
+export const GROUPS = [
+  'Output',
+  'Masks',
+  'Compiling',
+  'Checks',
+  'Benchmark',
+  'For those who debug',
+  'General',
+] as const;
 
 interface OptionSpec<T> {
   readonly group: (typeof GROUPS)[number];
@@ -42,6 +50,7 @@ interface OptionSpec<T> {
 
 const EVERY: readonly CommandName[] = ['compile', 'inspect', 'why', 'verify', 'bench'];
 const JUDGING: readonly CommandName[] = ['compile', 'inspect'];
+const MASKING: readonly CommandName[] = ['compile', 'inspect', 'why'];
 const RUNNING: readonly CommandName[] = ['compile', 'verify', 'bench'];
 const MEASURING: readonly CommandName[] = ['compile', 'bench'];
 const COMPILE: readonly CommandName[] = ['compile'];
@@ -85,6 +94,34 @@ const OPTIONS = {
   }),
   json: option('Output', EVERY, 'print the result as JSON, and errors too (to standard error)', { read: onOff }),
   quiet: option('Output', EVERY, 'no lines about the steps', { alias: 'q', read: onOff }),
+  masks: option('Masks', MASKING, 'masks of the weights, in any format of docs/masks.md; several files multiply', {
+    alias: 'm',
+    value: 'FILE',
+    repeatable: true,
+    separator: ',',
+    read: values.files('a mask file', '--masks checkpoint.pth'),
+  }),
+  meaning: option(
+    'Masks',
+    MASKING,
+    'zero: masked weights are zeros, bias and BN shift stay; drop: a filter masked altogether goes with both; default: zero',
+    { value: 'zero|drop', read: values.oneOf(['zero', 'drop'] as const) },
+  ),
+  maskPrefix: option('Masks', MASKING, 'take TEXT off the beginning of the keys of masks', {
+    value: 'TEXT',
+    read: values.text('a prefix', '--mask-prefix backbone.'),
+  }),
+  maskMap: option('Masks', MASKING, 'a JSON file that says which mask is for which weight: { "key": "initializer" }', {
+    value: 'FILE',
+    read: values.text('a JSON file', '--mask-map map.json'),
+  }),
+  maskSoft: option('Masks', MASKING, 'values other than 0 and 1: error (default), or multiply the weights with them', {
+    value: 'error|multiply',
+    read: values.oneOf(['error', 'multiply'] as const),
+  }),
+  allowUnmatched: option('Masks', MASKING, 'leave out masks that belong to no weight, instead of failing', {
+    read: onOff,
+  }),
   structured: option('Compiling', COMPILE, 'remove channels whose weights are zero; the default', { read: onOff }),
   target: option(
     'Compiling',

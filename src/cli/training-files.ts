@@ -48,5 +48,6 @@ export function trainingRemarks(compiled: Compiled, { channels, stateDict }: Opt
 function unheldMessage(unheld: Channels['unheld']): string {
   const layers = [...new Set(unheld.map(({ node }) => node))];
   const some = layers.slice(0, 3).join(', ') + (layers.length > 3 ? ', …' : '');
-  return `${layers.length} layers compute with constants of removed channels that no module of the original network holds: ${some}`;
+  const count = layers.length === 1 ? '1 layer computes' : `${layers.length} layers compute`;
+  return `the state dict is not the whole model: ${count} with constants of removed channels, which no module of the original network holds (${some})`;
 }

@@ -48,6 +48,14 @@ export function text(wanted: string, example: string): Reader<string> {
   };
 }
 
+/** One path per text; empty ones are mistakes. */
+export function files(wanted: string, example: string): Reader<readonly string[]> {
+  return (texts, source) => {
+    for (const value of texts) if (value === '') throw wants(source, wanted, value, example);
+    return texts;
+  };
+}
+
 export function wholeNumber(least: number, example: string): Reader<number> {
   return (texts, source) => {
     const value = /^\d+$/.test(last(texts)) ? Number(last(texts)) : Number.NaN;

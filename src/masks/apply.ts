@@ -1,6 +1,6 @@
 /** Masks into a graph: pruned weights become zeros. What a fully masked filter adds besides goes with `drop`. */
 import type { Editor } from '../ir/editor.js';
-import type { Node, Value } from '../ir/graph.js';
+import type { Graph, Value } from '../ir/graph.js';
 import { elementBytes, Tensor } from '../ir/tensor.js';
 import type { Binding } from './bind.js';
 
@@ -20,7 +20,10 @@ export function combineMasks(bindings: readonly Binding[]): MaskedWeight[] {
     if (list === undefined) byPlace.set(place, [binding]);
     else list.push(binding);
   }
-  return [...byPlace.values()].map((list) => ({ bindings: list, factors: multiplyAll(list.map(({ mask }) => mask.factors)) }));
+  return [...byPlace.values()].map((list) => ({
+    bindings: list,
+    factors: multiplyAll(list.map(({ mask }) => mask.factors)),
+  }));
 }
 
 type Factors = MaskedWeight['factors'];
@@ -30,24 +33,46 @@ function multiplyAll(all: readonly Factors[]): Factors {
   if (others.length === 0) return first;
   const isSoft = all.some((factors) => !(factors instanceof Uint8Array));
   const product = isSoft ? Float64Array.from(first) : Uint8Array.from(first);
-  for (const factors of others) for (let at = 0; at < product.length; at++) product[at] = (product[at] ?? 0) * (factors[at] ?? 0);
+  for (const factors of others)
+    for (let at = 0; at < product.length; at++) product[at] = (product[at] ?? 0) * (factors[at] ?? 0);
   return product;
 }
 
-/** One transaction. A stored weight is changed in place for all its readers when its mask is for it by name. */
-export function applyMasks(editor: Editor, weights: readonly MaskedWeight[]): void {
-  editor.transaction('apply masks', () => {
-    const done = new Set<Value>();
-    for (const { bindings, factors } of weights) {
-      const [{ slot, evidence }] = bindings;
-      const { value, node, index, tensor } = slot;
-      if (done.has(value)) continue;
-      const isForAll = value.hasSoleReader || evidence === 'name' || evidence === 'map';
-      const masked = maskTensor(tensor, factors);
-      if (value.initializer !== undefined && isForAll) {
-        done.add(value);
-        editor.setInitializer(value, masked);
-      } else editor.setInput(node, index, editor.addInitializer(`${value.name}_masked`, masked));
+/** New contents of one constant operand. Plain data: the same edit fits every reading of the same model. */
+export interface OperandEdit {
+  /** Place of the node in the graph's list. */
+  readonly node: number;
+  readonly input: number;
+  readonly tensor: Tensor;
+  /** Whether the stored tensor changes for all its readers, or this reader gets its own. */
+  readonly isForAll: boolean;
+}
+
+/** A stored weight changes for all its readers when its mask is for it by name. */
+export function maskEdits({ nodes }: Graph, weights: readonly MaskedWeight[]): OperandEdit[] {
+  const edits: OperandEdit[] = [];
+  const done = new Set<Value>();
+  for (const { bindings, factors } of weights) {
+    const [{ slot, evidence }] = bindings;
+    const { value, node, index, tensor } = slot;
+    if (done.has(value)) continue;
+    const isStored = value.initializer !== undefined && !value.isSeenOutside;
+    const isForAll = isStored && (value.hasSoleReader || evidence === 'name' || evidence === 'map');
+    if (isForAll) done.add(value);
+    edits.push({ node: nodes.indexOf(node), input: index, tensor: maskTensor(tensor, factors), isForAll });
+  }
+  return edits;
+}
+
+/** One transaction. */
+export function applyEdits(editor: Editor, label: string, edits: readonly OperandEdit[]): void {
+  editor.transaction(label, () => {
+    for (const { node: place, input, tensor, isForAll } of edits) {
+      const node = editor.graph.nodes[place];
+      const value = node?.inputs[input];
+      if (node === undefined || value === undefined) throw new Error(`the model has no operand ${place}#${input}`);
+      if (isForAll) editor.setInitializer(value, tensor);
+      else editor.setInput(node, input, editor.addInitializer(`${value.name}_masked`, tensor));
     }
   });
 }
@@ -67,27 +92,4 @@ function multiply(tensor: Tensor, factors: Factors): Uint8Array {
   const bytes = new Uint8Array(tensor.bytes());
   for (let at = 0; at < factors.length; at++) if (factors[at] === 0) bytes.fill(0, at * size, (at + 1) * size);
   return bytes;
-}
-
-/** A constant operand that becomes zero at some channels, for this reader alone. */
-export interface Silenced {
-  readonly node: Node;
-  readonly index: number;
-  readonly tensor: Tensor;
-  readonly channels: readonly number[];
-}
-
-/** One transaction: biases, normalisations' scales and shifts of filters that are gone altogether. */
-export function silence(editor: Editor, operands: readonly Silenced[]): void {
-  editor.transaction('drop biases and shifts of masked filters', () => {
-    for (const { node, index, tensor, channels } of operands) {
-      const factors = new Uint8Array(tensor.size).fill(1);
-      for (const channel of channels) factors[channel] = 0;
-      const name = `${node.inputs[index]?.name ?? node.label}_dropped`;
-      const value = node.inputs[index];
-      const silenced = maskTensor(tensor, factors);
-      if (value?.initializer !== undefined && value.hasSoleReader) editor.setInitializer(value, silenced);
-      else editor.setInput(node, index, editor.addInitializer(name, silenced));
-    }
-  });
 }

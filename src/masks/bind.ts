@@ -95,7 +95,8 @@ class Binder {
     }
     this.#leftOver(open, bindings, isCheckpoint);
     const pruned = bindings.filter(({ mask, isFromZeros }) => !isFromZeros || mask.zeros > 0);
-    onePerSlot(pruned);
+    // Steps of a history may come back to a layer.
+    onePerSlot(pruned.filter(({ claim }) => claim.isCoupled !== true));
     return { bindings: pruned, unmatched: this.#unmatched };
   }
 
@@ -191,7 +192,8 @@ class Binder {
     if (mask === undefined) throw misfit(claim, slot, this.#slots);
     if (isCheckpoint && mask.odd !== undefined && values !== 'different' && values !== undefined)
       return { claim, slot, evidence, values, isFromZeros: true, mask: patternOf(mask) };
-    if (mask.odd !== undefined && this.#options.soft !== 'multiply') throw softMask(claim, slot, mask.odd, isCheckpoint);
+    if (mask.odd !== undefined && this.#options.soft !== 'multiply')
+      throw softMask(claim, slot, mask.odd, isCheckpoint);
     return { claim, slot, evidence, values, isFromZeros: false, mask };
   }
 

@@ -167,3 +167,19 @@ function countZeros(factors: Uint8Array): number {
   for (const factor of factors) if (factor === 0) zeros++;
   return zeros;
 }
+
+/** The mask that takes whole indices of some axes. */
+export function maskFactors(
+  dims: readonly number[],
+  removed: readonly { readonly axis: number; readonly indices: readonly number[] }[],
+): Expanded {
+  const factors = new Uint8Array(product(dims)).fill(1);
+  for (const { axis, indices } of removed) {
+    const listed = new Set(indices);
+    const extent = dims[axis] ?? 1;
+    const inner = product(dims.slice(axis + 1));
+    for (let at = 0; at < factors.length; at++) if (listed.has(Math.floor(at / inner) % extent)) factors[at] = 0;
+  }
+  const isFilters = removed.every(({ axis, indices }) => axis === 0 || indices.length === 0);
+  return { factors, granularity: isFilters ? 'filter' : 'channel', zeros: countZeros(factors), odd: undefined };
+}

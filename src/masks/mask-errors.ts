@@ -34,10 +34,11 @@ function listed(names: readonly string[]): string {
 }
 
 export function ambiguous(claim: Claim, slots: readonly WeightSlot[]): PruneCompileError {
-  return maskError('E-MASK-AMBIGUOUS', `the mask ${claim.key} of ${claim.file} could belong to ${slots.length} weights`, [
-    ...slots.slice(0, LISTED).map((slot) => ['weight', slotText(slot)] as const),
-    ['try', mapHint(claim, slots[0])],
-  ]);
+  return maskError(
+    'E-MASK-AMBIGUOUS',
+    `the mask ${claim.key} of ${claim.file} could belong to ${slots.length} weights`,
+    [...slots.slice(0, LISTED).map((slot) => ['weight', slotText(slot)] as const), ['try', mapHint(claim, slots[0])]],
+  );
 }
 
 export function twice(one: Binding, other: Binding): PruneCompileError {
@@ -49,15 +50,22 @@ export function twice(one: Binding, other: Binding): PruneCompileError {
 }
 
 export function contradiction(claim: Claim, named: WeightSlot, valued: WeightSlot): PruneCompileError {
-  return maskError('E-MASK-AMBIGUOUS', `the name and the values of ${claim.key} in ${claim.file} belong to two weights`, [
-    ['by name', slotText(named)],
-    ['by values', slotText(valued)],
-    ['try', mapHint(claim, valued)],
-  ]);
+  return maskError(
+    'E-MASK-AMBIGUOUS',
+    `the name and the values of ${claim.key} in ${claim.file} belong to two weights`,
+    [
+      ['by name', slotText(named)],
+      ['by values', slotText(valued)],
+      ['try', mapHint(claim, valued)],
+    ],
+  );
 }
 
 export function misfit(claim: Claim, slot: WeightSlot, slots: readonly WeightSlot[]): PruneCompileError {
-  const [out, perGroup] = [slot.tensor.dims[slot.outAxis], slot.inAxis === undefined ? undefined : slot.tensor.dims[slot.inAxis]];
+  const [out, perGroup] = [
+    slot.tensor.dims[slot.outAxis],
+    slot.inAxis === undefined ? undefined : slot.tensor.dims[slot.inAxis],
+  ];
   const wanted =
     slot.parameter === 'bias'
       ? `[${out}]`
@@ -82,7 +90,9 @@ export function softMask(claim: Claim, slot: WeightSlot, odd: number, isCheckpoi
   return maskError('E-MASK-SOFT', `the mask ${claim.key} of ${claim.file} has values other than 0 and 1`, [
     ['value', String(odd)],
     ['weight', slotText(slot)],
-    ...(isCheckpoint ? [['why', 'nor is it the weight of the model with zeros in it: their values differ'] as const] : []),
+    ...(isCheckpoint
+      ? [['why', 'nor is it the weight of the model with zeros in it: their values differ'] as const]
+      : []),
     ['try', 'round the masks where they are made, or --mask-soft multiply'],
   ]);
 }
@@ -109,12 +119,16 @@ export function noMatch(
   const near = first === undefined ? [] : nearestNames(first.name.module, names);
   const keys = listed(left.map(claimText));
   if (bindings.length > 0)
-    return maskError('E-MASK-NO-MATCH', `${left.length} of ${left.length + countClaims(bindings)} masks of ${file} have no weight in the model`, [
-      ['masks', keys],
-      ['free', free.length === 0 ? 'no layer is left without a mask' : listed(free.map(slotText))],
-      ...(near.length === 0 ? [] : [['near', listed(near)] as const]),
-      ['try', `--mask-map FILE with { "${first?.key}": "NAME" } or null, or --allow-unmatched`],
-    ]);
+    return maskError(
+      'E-MASK-NO-MATCH',
+      `${left.length} of ${left.length + countClaims(bindings)} masks of ${file} have no weight in the model`,
+      [
+        ['masks', keys],
+        ['free', free.length === 0 ? 'no layer is left without a mask' : listed(free.map(slotText))],
+        ...(near.length === 0 ? [] : [['near', listed(near)] as const]),
+        ['try', `--mask-map FILE with { "${first?.key}": "NAME" } or null, or --allow-unmatched`],
+      ],
+    );
   return maskError('E-MASK-NO-MATCH', `${file} has no mask for any weight of the model`, [
     ['its keys', `${keys}`],
     ['the model', listed(layers.map((slot) => `${slotName(slot)} of ${slot.node.label}`))],

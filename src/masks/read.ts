@@ -37,7 +37,11 @@ const FORMATS: readonly Format[] = [
 ];
 
 export function readMaskFile(path: string): MaskFile {
-  const bytes = readWhole(path);
+  return readMaskBytes(readWhole(path), path);
+}
+
+/** `path` is for messages. */
+export function readMaskBytes(bytes: Uint8Array, path: string): MaskFile {
   // The second begins an archive without entries.
   if (startsWith(bytes, 'PK\x03\x04') || startsWith(bytes, 'PK\x05\x06')) return readZip(bytes, path);
   const found = FORMATS.find(({ fits }) => fits(bytes));

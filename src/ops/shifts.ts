@@ -6,20 +6,35 @@
  */
 import type { Node, Value } from '../ir/graph.js';
 
-/** Operand `index` of `node`, one number per channel: at 0 it adds nothing (a scale: whatever is normalised becomes 0). */
+/** Operand `index` of `node`, one number per channel: with zeros there (in a scale, too) the channel is zero. */
 export interface ShiftOperand {
   readonly node: Node;
   readonly index: number;
 }
 
-/** `isPerChannel` tells whether a value is constant with one number per channel of the layer's output. */
+export interface ShiftedLayer {
+  readonly node: Node;
+  readonly biasIndex: number | undefined;
+  readonly channels: number;
+  /** Axes of the output behind that of the channels. */
+  readonly spatialRank: number;
+}
+
+/** `dimsOf` gives the dims of values that are constant. */
 export function shiftsBehind(
-  layer: Node,
-  biasIndex: number | undefined,
-  isPerChannel: (value: Value | undefined) => boolean,
+  { node: layer, biasIndex, channels, spatialRank }: ShiftedLayer,
+  dimsOf: (value: Value | undefined) => readonly number[] | undefined,
 ): ShiftOperand[] {
+  const isPerChannel = (value: Value | undefined, behind: number) => {
+    const dims = dimsOf(value);
+    return (
+      dims?.at(-1 - behind) === channels &&
+      dims.every((extent, axis) => extent === 1 || axis === dims.length - 1 - behind)
+    );
+  };
   const shifts: ShiftOperand[] = [];
-  if (biasIndex !== undefined && layer.inputs[biasIndex] !== undefined) shifts.push({ node: layer, index: biasIndex });
+  if (biasIndex !== undefined && isPerChannel(layer.inputs[biasIndex], 0))
+    shifts.push({ node: layer, index: biasIndex });
   let [output] = layer.outputs;
   let isScaled = false;
   for (;;) {
@@ -27,17 +42,23 @@ export function shiftsBehind(
     if (use === undefined || use.node.domain !== '') return shifts;
     const { node, index } = use;
     if (node.opType === 'BatchNormalization' && index === 0 && !isScaled) {
-      if ([1, 2, 3, 4].every((at) => isPerChannel(node.inputs[at]))) shifts.push({ node, index: 1 }, { node, index: 2 });
+      const [, scale, shift] = node.inputs;
+      if (isPerChannel(scale, 0) && isPerChannel(shift, 0)) shifts.push({ node, index: 1 }, { node, index: 2 });
       return shifts;
     }
-    const other = 1 - index;
-    if (!isPerChannel(node.inputs[other])) return shifts;
+    const other = node.inputs[1 - index];
+    if (!isStored(other) || !isPerChannel(other, spatialRank)) return shifts;
     if (node.opType === 'Mul' && !isScaled) isScaled = true;
     else if (node.opType === 'Add') {
-      shifts.push({ node, index: other });
+      shifts.push({ node, index: 1 - index });
       // Behind Mul and Add there is no further normalisation of this layer.
       if (isScaled) return shifts;
     } else return shifts;
     [output] = node.outputs;
   }
+}
+
+/** Written down as it is: what is computed in between may be something else than a bias. */
+function isStored(value: Value | undefined): boolean {
+  return value?.initializer !== undefined || value?.producer?.opType === 'Constant';
 }

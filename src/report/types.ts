@@ -114,6 +114,39 @@ export interface Benchmark {
   readonly notes: readonly string[];
 }
 
+/** One mask and the weight it is for. */
+export interface BoundMask {
+  readonly file: string;
+  /** As the file says it. */
+  readonly key: string;
+  /** Initializer, or layer where the weight is computed. */
+  readonly weight: string;
+  readonly node: string;
+  /** Of the weight, in the model's layout. */
+  readonly shape: readonly number[];
+  /** By what it was bound: the user's map, the name, the module in the node's name, the weight's values, the shape alone. */
+  readonly evidence: 'map' | 'name' | 'module' | 'values' | 'shape';
+  readonly granularity: 'element' | 'kernel' | 'filter' | 'channel' | 'pattern';
+  /** Elements of the weight that it prunes. */
+  readonly zeros: number;
+  /** Whether it is made of the zeros in a checkpoint's weights. */
+  readonly isFromZeros: boolean;
+  /** Whether the file's own copy of the weight is the model's, up to a scale per filter; absent when it has none. */
+  readonly values?: 'same' | 'different' | 'unknown';
+}
+
+export interface MaskReport {
+  readonly meaning: 'zero' | 'drop';
+  readonly files: readonly { readonly path: string; readonly format: string; readonly sha256: string }[];
+  readonly masks: readonly BoundMask[];
+  /** Keys that were left out: no weight, and --allow-unmatched or the map said so. */
+  readonly unmatched: readonly string[];
+  /** Layers without a mask. */
+  readonly unmaskedLayers: readonly string[];
+  /** With `drop`: filters without a weight, whose bias and shift went too. */
+  readonly droppedFilters: number;
+}
+
 export interface CompileReport {
   readonly schema: typeof REPORT_SCHEMA;
   readonly tool: { readonly name: string; readonly version: string };
@@ -122,6 +155,8 @@ export interface CompileReport {
   readonly options: Readonly<Record<string, unknown>>;
   /** False when there was nothing to do: the output is then the input. */
   readonly changed: boolean;
+  /** Absent without mask files and with the meaning `zero`. */
+  readonly masks?: MaskReport;
   readonly before: ModelFigures;
   readonly after: ModelFigures;
   /** Shapes of the inputs that MACs are counted at. */

@@ -84,6 +84,8 @@ export function fakeEngine(parts: Partial<Engine> = {}): Engine {
           writeFileSync(path, COMPILED_BYTES);
           return COMPILED_BYTES.length;
         },
+        maskPlan: undefined,
+        masked: () => source,
         channels: () => CHANNELS,
         stateDict: () => STATE_DICT,
       });
@@ -91,6 +93,7 @@ export function fakeEngine(parts: Partial<Engine> = {}): Engine {
     inspectModel: () => Promise.reject(new Error('inspect is not part of this test')),
     explainNode: () => Promise.reject(new Error('why is not part of this test')),
     verifyModels: () => Promise.resolve(VERIFICATION),
+    maskedReference: () => Promise.resolve(Buffer.from('reference')),
     benchModels: () => Promise.resolve(BENCHMARK),
     denseModel: () => Promise.resolve(Buffer.from('dense')),
     checkProviders: () => Promise.resolve(),

@@ -27,11 +27,14 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
   pipeline: { uses: ['passes', 'analysis', 'onnx', 'ir', 'errors'], types: ['report'] },
   // What is left of the original weights, for whoever goes on training.
   channels: { uses: ['analysis', 'ops', 'masks', 'onnx', 'ir', 'version'] },
+  // Masks bound and applied, before anything is compiled.
+  'masked-model': { uses: ['pipeline', 'analysis', 'masks', 'onnx', 'ir', 'errors'], types: ['report', 'verify'] },
   'compile-report': { uses: ['analysis', 'onnx', 'ir', 'report', 'version'] },
   compile: {
     uses: [
       'compile-report',
       'channels',
+      'masked-model',
       'pipeline',
       'passes',
       'analysis',
@@ -42,10 +45,28 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
       'version',
       'errors',
     ],
+    types: ['verify'],
   },
   // Two questions about a model that compile nothing.
-  inspect: { uses: ['pipeline', 'passes', 'analysis', 'ops', 'masks', 'onnx', 'ir', 'report', 'version', 'errors'] },
-  why: { uses: ['pipeline', 'passes', 'analysis', 'ops', 'masks', 'onnx', 'ir', 'errors'], types: ['report'] },
+  inspect: {
+    uses: [
+      'masked-model',
+      'pipeline',
+      'passes',
+      'analysis',
+      'ops',
+      'masks',
+      'onnx',
+      'ir',
+      'report',
+      'version',
+      'errors',
+    ],
+  },
+  why: {
+    uses: ['masked-model', 'pipeline', 'passes', 'analysis', 'ops', 'masks', 'onnx', 'ir', 'errors'],
+    types: ['report'],
+  },
   // The judges know nothing of how a model was compiled: only so can they be believed.
   verify: { uses: ['runtime', 'onnx', 'ir', 'version', 'errors'], types: ['report'] },
   bench: { uses: ['runtime', 'onnx', 'ir', 'version', 'errors'], types: ['report'] },
@@ -67,7 +88,7 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
       'version',
       'errors',
     ],
-    types: ['analysis'],
+    types: ['analysis', 'masked-model'],
   },
   index: {
     uses: ['compile', 'channels', 'inspect', 'why', 'verify', 'bench', 'report', 'masks', 'version', 'errors'],
@@ -78,7 +99,14 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
 };
 
 /** Programs, not builders: they use what the package exports. */
-const PROGRAMS = ['fixtures/demo.ts', 'fixtures/bench-compile.ts', 'fixtures/bench-speed.ts'];
+const PROGRAMS = [
+  'fixtures/demo.ts',
+  'fixtures/bench-compile.ts',
+  'fixtures/bench-speed.ts',
+  'fixtures/bench-masks.ts',
+  'fixtures/fuzz-masks.ts',
+  'fixtures/mask-probe.ts',
+];
 
 const MOST_LINES = 400;
 

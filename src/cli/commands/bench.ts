@@ -4,6 +4,7 @@ import { renderJson } from '../../report/json.js';
 import { renderBenchmarks } from '../../report/measurements.js';
 import { benchmarkPlace, CONTENDER } from '../../report/summary.js';
 import { type Benchmark, REPORT_SCHEMA } from '../../report/types.js';
+import type { Compiled } from '../../compile.js';
 import { breathe, type Context, nameOf, present, sourceOf } from '../context.js';
 import type { CompiledOutput } from '../compiled-output.js';
 import type { Source } from '../engine.js';
@@ -41,12 +42,17 @@ function areDistinct(names: readonly string[]): boolean {
 }
 
 /** Dense, masked and compiled: whether zeros alone, or their removal, made the difference. */
-export async function benchCompiled(source: Source, output: CompiledOutput, context: Context): Promise<Benchmark[]> {
+export async function benchCompiled(
+  compiled: Compiled,
+  source: Source,
+  output: CompiledOutput,
+  context: Context,
+): Promise<Benchmark[]> {
   const dense = await context.engine.denseModel(source);
   return benchAll(
     [
       { name: CONTENDER.dense, model: dense },
-      { name: CONTENDER.masked, model: source },
+      { name: CONTENDER.masked, model: compiled.masked() },
       { name: CONTENDER.compiled, model: output.source },
     ],
     context,

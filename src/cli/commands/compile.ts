@@ -12,6 +12,7 @@ import { defaultOutput, STDOUT } from '../destination.js';
 import type { Source } from '../engine.js';
 import { gateError, missedSizeGates, missedSpeedGates } from '../gates.js';
 import { writeDiagnostic, writeTo } from '../io.js';
+import { maskOptions } from '../mask-options.js';
 import type { Options } from '../options.js';
 import { benchCompiled } from './bench.js';
 import { writeReports } from '../report-files.js';
@@ -35,14 +36,16 @@ export async function compileCommand(context: Context): Promise<void> {
     ({ sizeBytes }) => formatBytes(sizeBytes),
   );
   await breathe(io.signal);
-  const verification = options.verify === false ? undefined : await verifyOutput(source, output, context);
+  const { maskPlan } = compiled;
+  const reference = maskPlan === undefined ? source : await engine.maskedReference(source, maskPlan);
+  const verification = options.verify === false ? undefined : await verifyOutput(reference, output, context);
 
   const report = { ...compiled.report, after: { ...compiled.report.after, sizeBytes: output.sizeBytes } };
   const isEqual = verification?.equal !== false;
   const missed = isEqual ? missedSizeGates(report, options) : [];
   // With a gate on speed, what is at the destination now stays until that gate is passed too.
   if (isEqual && missed.length === 0 && options.minSpeedup === undefined) await output.publish();
-  const benchmarks = measures && isEqual ? await benchCompiled(source, output, context) : undefined;
+  const benchmarks = measures && isEqual ? await benchCompiled(compiled, source, output, context) : undefined;
   if (benchmarks !== undefined) missed.push(...missedSpeedGates(benchmarks, options));
   if ((isEqual && missed.length === 0) || options.keepFailed === true) await output.publish();
   if (output.isPublished) await writeTrainingFiles(compiled, options, output.inputs, steps);
@@ -66,6 +69,7 @@ function compileOptions({ options, io, steps }: Context): CompileOptions {
   const { align, target, shape, passes, skip, stopAfter } = options;
   return {
     structured: options.structured ?? true,
+    ...maskOptions(options),
     ...present({ align, target, shapes: shape, passes, skip, stopAfter }),
     signal: io.signal,
     onStep: (step) => steps.done(step),

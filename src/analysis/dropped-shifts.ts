@@ -1,0 +1,58 @@
+/** The meaning `drop`: a filter without a single weight is gone with its bias and the shift of its normalisation. */
+import type { WeightSlot } from '../masks/slots.js';
+import { maskTensor, type OperandEdit } from '../masks/apply.js';
+import { product, type Tensor } from '../ir/tensor.js';
+import { shiftsBehind } from '../ops/shifts.js';
+import { rowOf } from '../ops/table.js';
+import { type Knowledge, siteOf } from './site.js';
+
+export interface DroppedShifts {
+  readonly edits: readonly OperandEdit[];
+  /** Filters without a weight. */
+  readonly filters: number;
+}
+
+/** `knowledge` is that of the masked graph; slots name the layers. */
+export function droppedShifts(knowledge: Knowledge, slots: readonly WeightSlot[]): DroppedShifts {
+  const { graph, constants } = knowledge;
+  const edits: OperandEdit[] = [];
+  let filters = 0;
+  for (const { node, index, outAxis } of slots) {
+    const weights = constants.tensor(node.inputs[index]);
+    const relation = rowOf(node)?.relate(siteOf(node, knowledge));
+    if (weights === undefined || (relation?.kind !== 'linear' && relation?.kind !== 'grouped')) continue;
+    const channels = emptyFilters(weights, outAxis);
+    if (channels.length === 0) continue;
+    filters += channels.length;
+    const layer = {
+      node,
+      biasIndex: relation.bias?.index,
+      channels: weights.dims[outAxis] ?? 0,
+      spatialRank: weights.dims.length - 2,
+    };
+    for (const shift of shiftsBehind(layer, (value) => constants.tensor(value)?.dims)) {
+      const value = shift.node.inputs[shift.index];
+      const tensor = constants.tensor(value);
+      if (value === undefined || tensor === undefined) continue;
+      const factors = new Uint8Array(tensor.size).fill(1);
+      for (const channel of channels) factors[channel] = 0;
+      const isForAll = value.initializer !== undefined && value.hasSoleReader;
+      edits.push({
+        node: graph.nodes.indexOf(shift.node),
+        input: shift.index,
+        tensor: maskTensor(tensor, factors),
+        isForAll,
+      });
+    }
+  }
+  return { edits, filters };
+}
+
+function emptyFilters(weights: Tensor, outAxis: number): number[] {
+  const values = weights.numbers();
+  const extent = weights.dims[outAxis] ?? 0;
+  const inner = product(weights.dims.slice(outAxis + 1));
+  const live = new Uint8Array(extent);
+  for (let at = 0; at < values.length; at++) if (values[at] !== 0) live[Math.floor(at / inner) % extent] = 1;
+  return [...live.keys()].filter((filter) => live[filter] === 0);
+}

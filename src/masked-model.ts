@@ -1,0 +1,197 @@
+/**
+ * Masks onto a model, before anything is compiled: files read, masks bound to weights, zeros put in; and with `drop` what a
+ * fully masked filter adds besides. Which masks there are is evidence, so all of it is reported.
+ */
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { coupledMasks } from './analysis/coupled-masks.js';
+import { analyze } from './analysis/facts.js';
+import { droppedShifts } from './analysis/dropped-shifts.js';
+import { weightSlots } from './analysis/weight-slots.js';
+import { PruneCompileError } from './errors.js';
+import { Editor } from './ir/editor.js';
+import { applyEdits, combineMasks, maskEdits, type MaskedWeight, type OperandEdit } from './masks/apply.js';
+import { type Binding, bindMasks } from './masks/bind.js';
+import { claimsOf } from './masks/claims.js';
+import { slotName } from './masks/mask-errors.js';
+import { readMaskFile } from './masks/read.js';
+import type { WeightSlot } from './masks/slots.js';
+import type { Model } from './onnx/read.js';
+import { passContext } from './pipeline.js';
+import type { MaskReport } from './report/types.js';
+import type { MaskPlan } from './verify/masked-reference.js';
+
+export interface MaskOptions {
+  /** Mask files of any format in docs/masks.md; several multiply. */
+  masks?: readonly string[];
+  /** Mask key -> initializer or node name, for masks that do not bind by themselves; null leaves the mask out. */
+  maskMap?: Readonly<Record<string, string | null>>;
+  /** Taken off the beginning of every key. */
+  maskPrefix?: string;
+  /** What values other than 0 and 1 mean. */
+  maskSoft?: 'error' | 'multiply';
+  /** Masks without a weight are left out instead of an error. */
+  allowUnmatched?: boolean;
+  /** zero: masked weights are zeros, exact for the model as exported. drop: a filter masked altogether is gone with bias and shift. */
+  meaning?: 'zero' | 'drop';
+}
+
+export interface Masking {
+  readonly report: MaskReport | undefined;
+  /** Masks the same model again, read anew. */
+  apply(model: Model): void;
+  /** Whether any operand has other contents now. */
+  readonly changed: boolean;
+  /** What the masks mean, for whoever builds the reference in another way. */
+  readonly plan: MaskPlan | undefined;
+}
+
+/** Without mask files and with the meaning `zero` the model is what it is. */
+export function asksForMasks({ masks = [], meaning = 'zero' }: MaskOptions): boolean {
+  return masks.length > 0 || meaning !== 'zero';
+}
+
+export const UNMASKED: Masking = { report: undefined, apply: () => undefined, changed: false, plan: undefined };
+
+/** For the line about the step. */
+export function maskingText({ report }: Masking): string {
+  if (report === undefined) return '';
+  const { masks, meaning, droppedFilters, files } = report;
+  const zeros = masks.reduce((total, mask) => total + mask.zeros, 0);
+  const bound = `${masks.length} masks bound, ${zeros} zeros`;
+  const dropped = `${droppedFilters} filters dropped`;
+  return `${files.length === 0 ? '' : `${bound}; `}meaning ${meaning}${meaning === 'drop' ? `: ${dropped}` : ''}`;
+}
+
+/** Edits the model's graph. Throws E-MASK-… and E-INPUT-… errors before anything is changed. */
+export async function maskModel(model: Model, options: MaskOptions): Promise<Masking> {
+  const { masks: paths = [], meaning = 'zero' } = options;
+  if (!asksForMasks(options)) return UNMASKED;
+  const before = passContext(model);
+  const knowledge = await before.knowledge();
+  const slots = weightSlots(knowledge);
+  const files = paths.map((path) => bindFile(path, slots, options, () => analyze(knowledge)));
+  const weights = combineMasks(files.flatMap(({ bindings }) => bindings));
+  const edits = maskEdits(model.graph, weights);
+  const applyTo = ({ graph }: Model) => applyEdits(new Editor(graph), 'apply masks', edits);
+  applyTo(model);
+
+  const layers = meaning === 'drop' ? layersOf(weights, slots, paths.length > 0) : [];
+  const dropped = meaning === 'drop' ? droppedShifts(await passContext(model).knowledge(), layers) : NOTHING_DROPPED;
+  const dropFrom = ({ graph }: Model) => applyEdits(new Editor(graph), 'drop masked filters', dropped.edits);
+  dropFrom(model);
+  return {
+    report: maskReport({ meaning, files, weights, slots, droppedFilters: dropped.filters }),
+    changed: edits.length + dropped.edits.length > 0,
+    apply: (again) => {
+      applyTo(again);
+      dropFrom(again);
+    },
+    plan: maskPlan(model, weights, edits, layers),
+  };
+}
+
+const NOTHING_DROPPED = { edits: [], filters: 0 } as const;
+
+interface BoundFile {
+  readonly path: string;
+  readonly format: string;
+  readonly sha256: string;
+  readonly bindings: readonly Binding[];
+  readonly unmatched: readonly string[];
+}
+
+function bindFile(
+  path: string,
+  slots: readonly WeightSlot[],
+  { maskMap, maskPrefix, maskSoft, allowUnmatched }: MaskOptions,
+  facts: () => ReturnType<typeof analyze>,
+): BoundFile {
+  const file = readMaskFile(path);
+  const { claims } = claimsOf(file, maskPrefix);
+  const settings = {
+    ...(maskMap && { map: maskMap }),
+    ...(maskSoft && { soft: maskSoft }),
+    ...(allowUnmatched !== undefined && { allowUnmatched }),
+  };
+  const bound = bindMasks(claims, slots, settings);
+  const isCoupled = claims.some((claim) => claim.isCoupled === true);
+  const bindings = isCoupled ? coupledMasks(bound.bindings, slots, facts()) : bound.bindings;
+  if (bindings.length === 0 && bound.unmatched.length === 0) throw nothingPruned(path, claims.length);
+  const sha256 = createHash('sha256').update(readFileSync(path)).digest('hex');
+  return { path, format: file.format, sha256, bindings, unmatched: bound.unmatched };
+}
+
+function nothingPruned(path: string, count: number): PruneCompileError {
+  return new PruneCompileError('E-MASK-EMPTY', {
+    what: `${path} holds no mask`,
+    facts: [
+      ['holds', `${count} tensors that are weights of the model, without zeros where pruning would have left them`],
+      ['try', 'save the masks: keys that end in weight_mask, or { module: mask }'],
+    ],
+  });
+}
+
+/** Filters are dropped where masks were given; without mask files the zeros in all weights are the masks. */
+function layersOf(weights: readonly MaskedWeight[], slots: readonly WeightSlot[], hasFiles: boolean): WeightSlot[] {
+  const masked = hasFiles ? weights.flatMap(({ bindings }) => bindings.map(({ slot }) => slot)) : slots;
+  return masked.filter(({ isLayer, parameter }) => isLayer && parameter === 'weight');
+}
+
+function maskPlan(
+  model: Model,
+  weights: readonly MaskedWeight[],
+  edits: readonly OperandEdit[],
+  layers: readonly WeightSlot[],
+): MaskPlan {
+  const { nodes } = model.graph;
+  const placeOf = (slot: WeightSlot) => nodes.indexOf(slot.node);
+  const byPlace = new Map(edits.map((edit) => [`${edit.node}#${edit.input}`, edit]));
+  return {
+    masks: weights.flatMap(({ bindings: [{ slot }], factors }) => {
+      const edit = byPlace.get(`${placeOf(slot)}#${slot.index}`);
+      // A tensor that several readers share was masked with the first of them.
+      if (edit === undefined) return [];
+      return [{ node: edit.node, input: edit.input, ...typeOf(slot), factors, isForAll: edit.isForAll }];
+    }),
+    droppedIn: [...new Set(layers)].map((slot) => ({ node: placeOf(slot), dataType: slot.tensor.dataType })),
+  };
+}
+
+function typeOf({ tensor: { dataType, dims } }: WeightSlot): { dataType: number; dims: readonly number[] } {
+  return { dataType, dims };
+}
+
+interface Findings {
+  readonly meaning: 'zero' | 'drop';
+  readonly files: readonly BoundFile[];
+  readonly weights: readonly MaskedWeight[];
+  readonly slots: readonly WeightSlot[];
+  readonly droppedFilters: number;
+}
+
+function maskReport({ meaning, files, weights, slots, droppedFilters }: Findings): MaskReport {
+  const masked = new Set(weights.map(({ bindings: [{ slot }] }) => slot));
+  const layers = slots.filter(({ isLayer, parameter }) => isLayer && parameter === 'weight');
+  return {
+    meaning,
+    files: files.map(({ path, format, sha256 }) => ({ path, format, sha256 })),
+    masks: files.flatMap(({ path, bindings }) =>
+      bindings.map(({ claim, slot, evidence, mask, values, isFromZeros }) => ({
+        file: path,
+        key: claim.key,
+        weight: slotName(slot),
+        node: slot.node.label,
+        shape: slot.tensor.dims,
+        evidence,
+        granularity: mask.granularity,
+        zeros: mask.zeros,
+        isFromZeros,
+        ...(values !== undefined && { values }),
+      })),
+    ),
+    unmatched: files.flatMap(({ unmatched }) => unmatched),
+    unmaskedLayers: files.length === 0 ? [] : layers.filter((slot) => !masked.has(slot)).map(({ node }) => node.label),
+    droppedFilters,
+  };
+}

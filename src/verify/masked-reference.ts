@@ -1,0 +1,160 @@
+/**
+ * What a compiled model with masks is compared with, made by another path than the one that compiles: nothing is folded into
+ * weights, the masks are multiplied in the graph as training frameworks do, and `drop` switches channels off where they are seen.
+ *
+ *   W -> Conv -> BatchNormalization      W -> Mul(mask) -> Conv -> BatchNormalization -> Mul(keep)
+ *                                             keep = any(|W * mask| > 0) per filter, computed when the model runs
+ */
+import { Editor } from '../ir/editor.js';
+import type { Node, Value } from '../ir/graph.js';
+import { FLOAT, INT64, product, Tensor } from '../ir/tensor.js';
+import { readModel } from '../onnx/read.js';
+import { encodeModel } from '../onnx/write.js';
+
+export interface PlannedMask {
+  /** Place of the layer in the graph's list of nodes, and which of its inputs. */
+  readonly node: number;
+  readonly input: number;
+  readonly dataType: number;
+  readonly dims: readonly number[];
+  /** Row-major. */
+  readonly factors: ArrayLike<number>;
+  /** Whether all readers of the stored tensor get the mask. */
+  readonly isForAll: boolean;
+}
+
+export interface MaskPlan {
+  readonly masks: readonly PlannedMask[];
+  /** Layers whose filters without weights are dropped with bias and shift, and the type they compute in. */
+  readonly droppedIn: readonly { readonly node: number; readonly dataType: number }[];
+}
+
+/** `source` must be the model that the plan was made for. */
+export function maskedReference(source: string | Uint8Array, { masks, droppedIn }: MaskPlan): Uint8Array {
+  const model = readModel(source);
+  const editor = new Editor(model.graph);
+  const nodes = [...model.graph.nodes];
+  editor.transaction('masked reference', () => {
+    for (const mask of masks) multiplyMask(editor, nodeAt(nodes, mask.node), mask);
+    for (const { node, dataType } of droppedIn) switchOff(editor, nodeAt(nodes, node), dataType);
+  });
+  return encodeModel(model);
+}
+
+function nodeAt(nodes: readonly Node[], place: number): Node {
+  const node = nodes[place];
+  if (node === undefined) throw new Error(`the plan names node ${place} of ${nodes.length}`);
+  return node;
+}
+
+function multiplyMask(editor: Editor, node: Node, { input, dataType, dims, factors, isForAll }: PlannedMask): void {
+  const weight = node.inputs[input];
+  if (weight === undefined) throw new Error(`${node.label} has no input ${input}`);
+  const { graph } = editor;
+  const uses = [...weight.uses];
+  const mask = editor.addInitializer(`${weight.name}_reference_mask`, Tensor.fromNumbers(dataType, dims, factors));
+  const first = graph.nodes.find((candidate) => uses.some((use) => use.node === candidate));
+  const masked = addNode(editor, 'Mul', [weight, mask], first ?? node);
+  for (const use of isForAll ? uses : [{ node, index: input }]) editor.setInput(use.node, use.index, masked);
+}
+
+/** Which input holds the weights and which of its axes the filters. */
+function weightsOf(node: Node): { input: number; outAxis: number } {
+  if (node.opType === 'Conv') return { input: 1, outAxis: 0 };
+  return { input: 1, outAxis: node.opType === 'Gemm' && node.int('transB', 0) !== 0 ? 0 : 1 };
+}
+
+/** Behind the layer's normalisation every channel is multiplied with 1 where its filter has a weight, else with 0. */
+function switchOff(editor: Editor, layer: Node, dataType: number): void {
+  const { input, outAxis } = weightsOf(layer);
+  const weight = layer.inputs[input];
+  const end = endOfShift(layer);
+  if (weight === undefined || end?.producer === undefined) return;
+  const isConvolution = layer.opType === 'Conv';
+  const rank = isConvolution ? (layer.ints('kernel_shape')?.length ?? 2) + 2 : 2;
+  const axes = Array.from({ length: rank }, (_, axis) => axis).filter((axis) => axis !== outAxis);
+  const size = addNode(editor, 'Abs', [weight], layer);
+  const largest = reduceMax(editor, size, axes, layer);
+  const zero = editor.addInitializer('reference_zero', Tensor.fromNumbers(FLOAT, [], [0]));
+  const wide = addNode(editor, 'Cast', [largest], layer, FLOAT);
+  const isLive = addNode(editor, 'Greater', [wide, zero], layer);
+  const keep = addNode(editor, 'Cast', [isLive], layer, dataType);
+  const shape = isConvolution ? [1, -1, ...axes.slice(1).map(() => 1)] : [-1];
+  const target = editor.addInitializer('reference_shape', Tensor.fromNumbers(INT64, [shape.length], shape));
+  const perChannel = addNode(editor, 'Reshape', [keep, target], layer);
+  const name = editor.graph.freshNodeName(`${layer.label}_reference_drop`);
+  editor.interpose(end, { opType: 'Mul', name, inputs: (inner) => [inner, perChannel] });
+}
+
+/** From opset 18 on the axes are an input. */
+function reduceMax(editor: Editor, value: Value, axes: readonly number[], before: Node): Value {
+  const { graph } = editor;
+  const isInput = graph.opset >= 18;
+  const inputs = isInput
+    ? [value, editor.addInitializer('reference_axes', Tensor.fromNumbers(INT64, [axes.length], axes))]
+    : [value];
+  const node = editor.addNode(
+    {
+      opType: 'ReduceMax',
+      name: graph.freshNodeName('reference_ReduceMax'),
+      inputs,
+      outputs: ['reference_largest'],
+      attributes: {
+        keepdims: { kind: 'int', value: 0 },
+        ...(isInput ? {} : { axes: { kind: 'ints', value: axes } }),
+      },
+    },
+    before,
+  );
+  return outputOf(node);
+}
+
+function addNode(editor: Editor, opType: string, inputs: readonly Value[], before: Node, castTo?: number): Value {
+  const name = editor.graph.freshNodeName(`reference_${opType}`);
+  const attributes = castTo === undefined ? {} : { to: { kind: 'int', value: castTo } as const };
+  return outputOf(editor.addNode({ opType, name, inputs, outputs: [name], attributes }, before));
+}
+
+function outputOf(node: Node): Value {
+  const [output] = node.outputs;
+  if (output === undefined) throw new Error(`${node.label} has no output`);
+  return output;
+}
+
+/** The value behind bias and normalisation: each of them the only reader of what comes before. */
+function endOfShift(layer: Node): Value | undefined {
+  let [end] = layer.outputs;
+  const next = (opType: string): Node | undefined => {
+    const use = end?.hasSoleReader === true ? end.uses[0] : undefined;
+    return use?.node.opType === opType && use.node.domain === '' ? use.node : undefined;
+  };
+  const rank = layer.opType === 'Conv' ? (layer.ints('kernel_shape')?.length ?? 2) : 0;
+  const step = (opType: string): boolean => {
+    const node = next(opType);
+    const operand = node?.inputs.find((value) => value !== end);
+    if (node === undefined || !isChannelVector(operand, channelsOf(layer), rank)) return false;
+    [end] = node.outputs;
+    return true;
+  };
+  step('Add');
+  if (step('Mul')) step('Add');
+  else {
+    const norm = next('BatchNormalization');
+    if (norm !== undefined) [end] = norm.outputs;
+  }
+  return end;
+}
+
+function channelsOf(layer: Node): number | undefined {
+  const { input, outAxis } = weightsOf(layer);
+  const weight = layer.inputs[input];
+  // Behind a mask the weights themselves are the first operand that is stored.
+  const stored = weight?.initializer ?? weight?.producer?.inputs.find((value) => value?.initializer)?.initializer;
+  return stored?.dims[outAxis];
+}
+
+/** [C, 1, 1], [1, C, 1, 1], or [C] behind a matrix product. */
+function isChannelVector(value: Value | undefined, channels: number | undefined, rank: number): boolean {
+  const dims = value?.initializer?.dims ?? value?.producer?.tensor('value')?.dims;
+  return dims !== undefined && dims.at(-1 - rank) === channels && product(dims) === channels;
+}
