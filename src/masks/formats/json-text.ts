@@ -119,7 +119,7 @@ function shown(text: string): string {
 
 const SPACE = /[ \t\n\r]*/y;
 const SCALAR = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.+-])|(?:true|false|null)(?!\w)/y;
-// eslint-disable-next-line no-control-regex -- RFC 8259 bars them from strings
+// oxlint-disable-next-line no-control-regex -- RFC 8259 bars them from strings
 const PLAIN = /[^"\\\u0000-\u001f]*/y;
 const ESCAPE = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y;
 

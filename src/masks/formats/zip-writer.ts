@@ -1,5 +1,5 @@
 /**
- * A zip archive in memory, from the format's own specification (PKWARE APPNOTE.TXT 6.3.10; section numbers below). Sixty lines
+ * A zip archive in memory, from the format's own specification (PKWARE APPNOTE.TXT 6.3.10; section numbers below). Ninety lines
  * instead of a library, because Node already has what is difficult (deflate, CRC-32), the rest is two records per entry, and the
  * libraries stamp the time of day into them: here the same entries give the same bytes. No zip64: masks are small.
  */
