@@ -1,7 +1,7 @@
 /**
  * A zip archive in memory, from the format's own specification (PKWARE APPNOTE.TXT 6.3.10; section numbers below). Ninety lines
  * instead of a library, because Node already has what is difficult (deflate, CRC-32), the rest is two records per entry, and the
- * libraries stamp the time of day into them: here the same entries give the same bytes. No zip64: masks are small.
+ * libraries, unless told otherwise, write the time of day: here the same entries give the same bytes. No zip64: masks are small.
  */
 import { crc32, deflateRawSync } from 'node:zlib';
 import { PruneCompileError } from '../../errors.js';
