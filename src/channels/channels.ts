@@ -68,11 +68,12 @@ export class KeptChannels {
 
   channels(): Channels {
     const live = new Set(this.#graph.nodes);
+    const weights = this.#trace.weights.map((weight) => this.#describe(weight, !live.has(weight.node)));
     return {
       schema: CHANNELS_SCHEMA,
-      weights: this.#trace.weights.map((weight) => this.#describe(weight, !live.has(weight.node))),
+      weights,
       addedBiases: this.#addedBiases(live).map(({ name }) => name),
-      unheld: this.#unheld(),
+      unheld: [...this.#unheld(), ...torn(weights)],
     };
   }
 
@@ -147,6 +148,20 @@ export class KeptChannels {
     if (producer.name.startsWith(COMPILER_PREFIX)) return undefined;
     return producer.inputs.map((input) => this.#originalProducer(input)).find((at) => at !== undefined);
   }
+}
+
+/** Weights that layers shared, where they now keep different channels: the original network has room for one of them. */
+function torn(weights: readonly WeightChannels[]): Unheld[] {
+  const first = new Map<string, string>();
+  return weights.flatMap(({ parameter, node, removed, kept, rewritten }): Unheld[] => {
+    if (parameter === null || removed) return [];
+    const now = JSON.stringify([kept, rewritten]);
+    const other = first.get(parameter);
+    first.set(parameter, other ?? now);
+    return other === undefined || (other === now && !rewritten)
+      ? []
+      : [{ node, what: `shared ${parameter} with another layer, which keeps it otherwise` }];
+  });
 }
 
 /** As a file: one weight per line, so that two of them can be compared. */

@@ -4,29 +4,20 @@ import { writeSafetensorsTensors } from '../masks/formats/safetensors.js';
 import { TOOL } from '../version.js';
 import type { Channels, SmallWeight } from './channels.js';
 
-export interface StateDict {
-  readonly tensors: ReadonlyMap<string, Tensor>;
-  /** Parameters that two layers shared and that were cut differently: the first layer's are in the file. */
-  readonly conflicts: readonly string[];
-}
-
-export function stateDictOf(weights: readonly SmallWeight[]): StateDict {
+/** Of a shared weight the first layer's is taken; where others keep other channels the channels say so. */
+export function stateDictOf(weights: readonly SmallWeight[]): ReadonlyMap<string, Tensor> {
   const tensors = new Map<string, Tensor>();
-  const conflicts = new Set<string>();
   for (const { name, tensor, isReversed } of weights) {
-    const entry = isReversed ? transposed(tensor) : tensor;
-    const present = tensors.get(name);
-    if (present === undefined) tensors.set(name, entry);
-    else if (present.dims.join() !== entry.dims.join() || !Buffer.from(present.bytes()).equals(entry.bytes()))
-      conflicts.add(name);
+    if (tensors.has(name)) continue;
+    tensors.set(name, isReversed ? transposed(tensor) : tensor);
     // A counter that no inference needs; load_state_dict is strict about it.
     if (name.endsWith('.running_var') || name === 'running_var')
       tensors.set(name.replace(/running_var$/, 'num_batches_tracked'), Tensor.fromNumbers(INT64, [], [0]));
   }
-  return { tensors, conflicts: [...conflicts] };
+  return tensors;
 }
 
-export function encodeStateDict({ tensors }: StateDict, { unheld, addedBiases }: Channels): Uint8Array {
+export function encodeStateDict(tensors: ReadonlyMap<string, Tensor>, { unheld, addedBiases }: Channels): Uint8Array {
   return writeSafetensorsTensors(tensors, {
     format: 'pt',
     'prune-compile.version': TOOL.version,

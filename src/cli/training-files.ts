@@ -49,5 +49,5 @@ function unheldMessage(unheld: Channels['unheld']): string {
   const layers = [...new Set(unheld.map(({ node }) => node))];
   const some = layers.slice(0, 3).join(', ') + (layers.length > 3 ? ', …' : '');
   const count = layers.length === 1 ? '1 layer computes' : `${layers.length} layers compute`;
-  return `the state dict is not the whole model: ${count} with constants of removed channels, which no module of the original network holds (${some})`;
+  return `the state dict is not the whole model: ${count} what no module of the original network holds (${some})`;
 }

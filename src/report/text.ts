@@ -55,11 +55,10 @@ function nothingLines(report: CompileReport): string[] {
   ];
 }
 
-/** What could not be done, most channels first. */
+/** What could not be done: what is true of the whole model, then layers, most channels first. */
 export function missedRemarks(remarks: readonly Remark[]): Remark[] {
-  return remarks
-    .filter(({ kind }) => kind === 'missed')
-    .toSorted((one, other) => (other.channels ?? 0) - (one.channels ?? 0));
+  const rank = ({ node, channels = 0 }: Remark) => (node === undefined ? Number.MAX_SAFE_INTEGER : channels);
+  return remarks.filter(({ kind }) => kind === 'missed').toSorted((one, other) => rank(other) - rank(one));
 }
 
 /** The biggest five with their reasons, and the command that shows all. */

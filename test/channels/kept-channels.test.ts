@@ -148,6 +148,27 @@ describe('what a module cannot hold', () => {
     expect(JSON.parse(metadata['prune-compile.unheld'] ?? '')).toEqual(unheld);
   });
 
+  test('a weight that two layers share and that only one of them may cut', async () => {
+    const g = graphBuilder();
+    const x = g.input('x', [1, 4, 5, 5]);
+    const first = weights('a.weight', [4, 4, 1, 1], [1, 3]);
+    const shared = weights('b.weight', [3, 4, 1, 1]);
+    const w2 = g.initializer(shared.name, shared.dims, shared.data);
+    const hidden = g.relu(g.conv(x, g.initializer(first.name, first.dims, first.data), { name: '/a/Conv' }));
+    g.output(g.conv(hidden, w2, { name: '/b/Conv' }));
+    g.output(g.conv(x, w2, { name: '/b_1/Conv' }));
+    const { channels, state } = await rebuild(g.bytes(), { align: 1 }, ['/b_1/Conv']);
+    expect(channels.weights.map(({ parameter, kept }) => [parameter, kept?.[1]])).toEqual([
+      ['a.weight', null],
+      ['b.weight', [0, 2]],
+      ['b.weight', null],
+    ]);
+    expect(state.get('b.weight')?.dims).toEqual([3, 2, 1, 1]);
+    expect(channels.unheld).toEqual([
+      { node: '/b_1/Conv', what: 'shared b.weight with another layer, which keeps it otherwise' },
+    ]);
+  });
+
   test('a carrier is only another column', async () => {
     const g = graphBuilder();
     const x = g.input('x', [1, 2, 7, 7]);

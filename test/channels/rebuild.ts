@@ -17,14 +17,19 @@ export interface Rebuilt {
   readonly small: Graph;
 }
 
-/** Compiles and compares every weight that is said to hold the original values. */
-export async function rebuild(bytes: Uint8Array, options: CompileOptions = {}): Promise<Rebuilt> {
+/** Compiles and compares every weight that is said to hold the original values; nodes `notInState` with the model alone. */
+export async function rebuild(
+  bytes: Uint8Array,
+  options: CompileOptions = {},
+  notInState: readonly string[] = [],
+): Promise<Rebuilt> {
   const compiled = await compileModel(bytes, options);
   const channels = compiled.channels();
   const { graph } = readModel(bytes);
   const small = readModel(compiled.encode()).graph;
   const { state, metadata } = readSafetensors(compiled.stateDict());
-  for (const weight of channels.weights) compare(weight, graph, small, state);
+  for (const weight of channels.weights)
+    compare(weight, graph, small, notInState.includes(weight.node) ? new Map() : state);
   return { channels, state, metadata, small };
 }
 
