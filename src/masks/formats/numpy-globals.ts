@@ -57,8 +57,8 @@ class NumpyType {
   }
 }
 
-/** An array before it has a state. */
-class EmptyArray {}
+/** What an array is before it has a state: nothing that could be taken for one. */
+const EMPTY_ARRAY = {};
 
 export function numpyGlobals(path: string): [string, Value][] {
   const calls: Readonly<Record<string, (args: readonly Value[]) => Value>> = {
@@ -84,7 +84,7 @@ function dtype(name: Value | undefined, path: string): Opaque {
   if (dataType === undefined)
     throw notMasks(
       path,
-      `a NumPy array of dtype ${String(name).slice(0, 20)} is in it`,
+      `a NumPy array of dtype ${typeof name === 'string' ? name.slice(0, 20) : 'unknown'} is in it`,
       'save tensors only, or plain numbers',
     );
   // Its state is (version, byte order, …).
@@ -97,7 +97,7 @@ function dtype(name: Value | undefined, path: string): Opaque {
 }
 
 function emptyArray(path: string): Opaque {
-  return new Opaque(new EmptyArray(), (state) => {
+  return new Opaque(EMPTY_ARRAY, (state) => {
     const [, shape, type, isFortran, bytes] = state instanceof Tuple ? state.items : [];
     return array(shape, type, isFortran === true, bytes, path);
   });
@@ -116,7 +116,7 @@ function array(
     throw damaged(path, 'a NumPy array in it lacks its shape, dtype or bytes');
   if (bytes.length !== product(dims) * numpyType.width)
     throw damaged(path, `a NumPy array in it has ${bytes.length} bytes, which is not what its shape needs`);
-  const strides = isFortran ? rowMajor(dims.toReversed()).reverse() : rowMajor(dims);
+  const strides = isFortran ? rowMajor(dims.toReversed()).toReversed() : rowMajor(dims);
   return new FileTensor({ dataType: numpyType.dataType, dims, strides, offset: 0 }, () =>
     numpyType.littleEndian(bytes),
   );

@@ -61,7 +61,7 @@ export class PickleInput {
   /** Two's complement, little-endian; a number while it is exact. */
   integer(count: number): number | bigint {
     if (count > MOST_INTEGER_BYTES) throw overLimit(this.#path, `its pickle has an integer of ${count} bytes`);
-    const hex = Buffer.from(this.take(count)).reverse().toString('hex');
+    const hex = Buffer.from(this.take(count).toReversed()).toString('hex');
     return narrowed(hex === '' ? 0n : BigInt.asIntN(8 * count, BigInt(`0x${hex}`)));
   }
 

@@ -13,7 +13,7 @@ export interface PickleTable {
  * What a pickle may make, in estimated bytes of heap (COST): a checkpoint of 10^4 tensors with its optimizer makes some
  * 3 * 10^5 values of 100 bytes. Storages are not among them, they lie outside the pickle.
  */
-const MOST_HEAP = 2 ** 28;
+const MOST_HEAP = 2 ** 27;
 /** Estimates of what V8 spends: a slot and a boxed number, an object with its array, a Map, one entry of a Map. */
 export const COST = { value: 24, sequence: 120, dict: 240, item: 64, call: 640 } as const;
 /** Highest protocol that is written down: PEP 574. */
@@ -51,7 +51,7 @@ export class Machine {
   }
 
   pushTuple(count: number): void {
-    const items = Array.from({ length: count }, () => this.pop()).reverse();
+    const items = Array.from({ length: count }, () => this.pop()).toReversed();
     this.push(new Tuple(items), COST.sequence);
   }
 

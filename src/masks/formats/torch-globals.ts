@@ -8,7 +8,15 @@ import { numpyGlobals } from './numpy-globals.js';
 import type { PickleTable } from './pickle-machine.js';
 import { Callable, Dict, List, Opaque, setItem, Tuple, type Value } from './pickle-values.js';
 import { damaged, notMasks } from './refuse.js';
-import { DTYPES, rebuildTensor, STORAGE_TYPES, type Storage, StorageRef, StorageType } from './torch-tensors.js';
+import {
+  DTYPES,
+  isCount,
+  rebuildTensor,
+  STORAGE_TYPES,
+  type Storage,
+  StorageRef,
+  StorageType,
+} from './torch-tensors.js';
 
 /** What a persistent id names: ('storage', class, key, device, count, and in old files a view). */
 export interface StorageId {
@@ -144,15 +152,15 @@ function numberText(value: Value | undefined, path: string): string {
 }
 
 function storageId(id: Value, path: string): StorageId {
+  if (typeof id === 'string')
+    throw notMasks(
+      path,
+      'pickle protocol 0 cannot say which storage a tensor has',
+      'save it without pickle_protocol=0',
+    );
   const [kind, type, key, , count, view = null] = id instanceof Tuple ? id.items : [];
   const storageType = kind === 'storage' && type instanceof Opaque ? type.content : undefined;
-  if (
-    !(storageType instanceof StorageType) ||
-    typeof key !== 'string' ||
-    typeof count !== 'number' ||
-    !Number.isSafeInteger(count) ||
-    count < 0
-  )
+  if (!(storageType instanceof StorageType) || typeof key !== 'string' || !isCount(count))
     throw damaged(path, 'a storage in it has no class, name or size');
   return { type: storageType, key, sizeBytes: storageType.bytesOf(count), view };
 }

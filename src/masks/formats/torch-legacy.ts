@@ -8,7 +8,7 @@ import { readPickle } from './pickle.js';
 import { List, toEntry, Tuple, type Value } from './pickle-values.js';
 import { damaged, notMasks } from './refuse.js';
 import { type StorageId, torchTable } from './torch-globals.js';
-import type { Storage, StorageType } from './torch-tensors.js';
+import { isCount, type Storage, type StorageType } from './torch-tensors.js';
 
 const MAGIC = 0x1950a86a20f9469cfc6cn;
 const VERSION = 1001;
@@ -101,8 +101,4 @@ class Storages {
     const isMissing = [...this.#placed.values()].some((placed) => placed.start === undefined);
     if (isMissing) throw damaged(this.#path, 'a tensor in it has a storage that is not listed');
   }
-}
-
-function isCount(value: Value | undefined): value is number {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 }

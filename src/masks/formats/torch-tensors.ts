@@ -16,8 +16,8 @@ import {
   UINT8,
 } from '../../ir/tensor.js';
 import { extentOf, FileTensor } from '../contents.js';
-import { Opaque, Tuple, type Value } from './pickle-values.js';
-import { damaged } from './refuse.js';
+import { Dict, Opaque, Tuple, type Value } from './pickle-values.js';
+import { damaged, notMasks } from './refuse.js';
 import { shapeOf } from './shape.js';
 
 /** Names of classes and dtypes, with the data type; undefined: bytes, the dtype stands with the tensor. */
@@ -87,20 +87,36 @@ export function rebuildTensor(args: readonly Value[], path: string, dtype?: numb
   const [source, offset, size, stride] = args;
   if (!(source instanceof Opaque) || !(source.content instanceof StorageRef))
     throw damaged(path, 'a tensor in it has no storage');
+  refuseLazy(args, path);
   const { storage } = source.content;
   const dataType = dtype ?? storage.type.dataType;
   const dims = size instanceof Tuple ? shapeOf(size.items) : undefined;
-  const strides = stride instanceof Tuple ? shapeOf(stride.items.map((step) => step)) : undefined;
+  const strides = stride instanceof Tuple && stride.items.every(isCount) ? stride.items : undefined;
   if (dataType === undefined || dims === undefined || strides === undefined || strides.length !== dims.length)
     throw damaged(path, 'a tensor in it has no shape, or strides that do not fit it');
-  if (typeof offset !== 'number' || !Number.isSafeInteger(offset) || offset < 0)
-    throw damaged(path, 'a tensor in it begins nowhere');
+  if (!isCount(offset)) throw damaged(path, 'a tensor in it begins nowhere');
   const width = elementBytes(dataType) ?? 1;
   const end = (offset + extentOf({ dims, strides })) * width;
   if (!dims.includes(0) && end > storage.sizeBytes)
     throw damaged(path, `a tensor in it ends at byte ${end} of a storage of ${storage.sizeBytes} bytes`);
   const view = { dataType, dims, strides, offset: dims.includes(0) ? 0 : offset };
   return new Opaque(new FileTensor(view, () => storage.load(width)));
+}
+
+export function isCount(value: Value | undefined): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+}
+
+/** PyTorch keeps some negations undone, marked by {'neg': True} in the last argument (torch._utils, set_tensor_metadata). */
+function refuseLazy(args: readonly Value[], path: string): void {
+  const metadata = args.at(-1);
+  const marks = metadata instanceof Dict ? [...metadata.entries] : [];
+  if (marks.some(([, isSet]) => isSet === true))
+    throw notMasks(
+      path,
+      'a tensor in it is a conjugate or a negative, not yet computed',
+      'call resolve_neg() before saving',
+    );
 }
 
 /** The bytes with each element's bytes in reverse: numbers of the other byte order. */
