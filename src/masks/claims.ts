@@ -2,6 +2,7 @@
  * From what a file holds to what it claims: "this is the mask of that parameter". State dicts of torch.nn.utils.prune, bare mask
  * dictionaries, NNI's { module: { weight, bias } }, JSON with indices, Torch-Pruning's history; wrapped or not.
  */
+import { parse } from 'node:path';
 import { PruneCompileError } from '../errors.js';
 import { type Entry, FileTensor, type MaskFile } from './contents.js';
 import { jsonSource, numbersOf, pruningHistory } from './json-claims.js';
@@ -51,7 +52,8 @@ export function claimsOf(file: MaskFile, prefix?: string): Claims {
   const history = pruningHistory(file);
   if (history.length > 0) return { claims: history, others: 0 };
   const found: Found[] = [];
-  collect(unwrap(file.root), '', found, file);
+  // A file of one array says nothing but its own name: layer1.0.conv1.npy.
+  collect(unwrap(file.root), file.root instanceof FileTensor ? parse(file.path).name : '', found, file);
   const isOnnx = file.format === 'ONNX';
   const parsed = found.flatMap(({ key, source }) => {
     const name = parseKey(key, prefix);

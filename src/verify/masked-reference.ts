@@ -58,28 +58,43 @@ function multiplyMask(editor: Editor, node: Node, { input, dataType, dims, facto
   for (const use of isForAll ? uses : [{ node, index: input }]) editor.setInput(use.node, use.index, masked);
 }
 
-/** Which input holds the weights and which of its axes the filters. */
-function weightsOf(node: Node): { input: number; outAxis: number } {
-  if (node.opType === 'Conv') return { input: 1, outAxis: 0 };
-  return { input: 1, outAxis: node.opType === 'Gemm' && node.int('transB', 0) !== 0 ? 0 : 1 };
+interface LayerLayout {
+  /** Axis of the weights (input 1) that counts filters. */
+  readonly outAxis: number;
+  /** Axes behind that of the channels, in weights and output. */
+  readonly spatialRank: number;
+}
+
+/** Said here again, on purpose: a reference that asked the compiler's own operator rules would share their mistakes. */
+const LAYOUTS: ReadonlyMap<string, (node: Node) => LayerLayout> = new Map([
+  ['Conv', (node: Node) => ({ outAxis: 0, spatialRank: node.ints('kernel_shape')?.length ?? 2 })],
+  ['Gemm', (node: Node) => ({ outAxis: node.int('transB', 0) === 0 ? 1 : 0, spatialRank: 0 })],
+  ['MatMul', () => ({ outAxis: 1, spatialRank: 0 })],
+]);
+
+const WEIGHTS = 1;
+
+function layoutOf(layer: Node): LayerLayout {
+  const layout = LAYOUTS.get(layer.opType)?.(layer);
+  if (layout === undefined) throw new Error(`${layer.label} is no layer that filters can be dropped from`);
+  return layout;
 }
 
 /** Behind the layer's normalisation every channel is multiplied with 1 where its filter has a weight, else with 0. */
 function switchOff(editor: Editor, layer: Node, dataType: number): void {
-  const { input, outAxis } = weightsOf(layer);
-  const weight = layer.inputs[input];
+  const { outAxis, spatialRank } = layoutOf(layer);
+  const weight = layer.inputs[WEIGHTS];
   const end = endOfShift(layer);
   if (weight === undefined || end?.producer === undefined) return;
-  const isConvolution = layer.opType === 'Conv';
-  const rank = isConvolution ? (layer.ints('kernel_shape')?.length ?? 2) + 2 : 2;
-  const axes = Array.from({ length: rank }, (_, axis) => axis).filter((axis) => axis !== outAxis);
+  const axes = Array.from({ length: spatialRank + 2 }, (_, axis) => axis).filter((axis) => axis !== outAxis);
   const size = addNode(editor, 'Abs', [weight], layer);
   const largest = reduceMax(editor, size, axes, layer);
   const zero = editor.addInitializer('reference_zero', Tensor.fromNumbers(FLOAT, [], [0]));
   const wide = addNode(editor, 'Cast', [largest], layer, FLOAT);
   const isLive = addNode(editor, 'Greater', [wide, zero], layer);
   const keep = addNode(editor, 'Cast', [isLive], layer, dataType);
-  const shape = isConvolution ? [1, -1, ...axes.slice(1).map(() => 1)] : [-1];
+  // Broadcasting aligns the last axes: [C] behind a matrix product, [C, 1, 1] behind a convolution.
+  const shape = [-1, ...Array.from({ length: spatialRank }, () => 1)];
   const target = editor.addInitializer('reference_shape', Tensor.fromNumbers(INT64, [shape.length], shape));
   const perChannel = addNode(editor, 'Reshape', [keep, target], layer);
   const name = editor.graph.freshNodeName(`${layer.label}_reference_drop`);
@@ -128,11 +143,11 @@ function endOfShift(layer: Node): Value | undefined {
     const use = end?.hasSoleReader === true ? end.uses[0] : undefined;
     return use?.node.opType === opType && use.node.domain === '' ? use.node : undefined;
   };
-  const rank = layer.opType === 'Conv' ? (layer.ints('kernel_shape')?.length ?? 2) : 0;
+  const { spatialRank } = layoutOf(layer);
   const step = (opType: string): boolean => {
     const node = next(opType);
     const operand = node?.inputs.find((value) => value !== end);
-    if (node === undefined || !isChannelVector(operand, channelsOf(layer), rank)) return false;
+    if (node === undefined || !isChannelVector(operand, channelsOf(layer), spatialRank)) return false;
     [end] = node.outputs;
     return true;
   };
@@ -146,8 +161,8 @@ function endOfShift(layer: Node): Value | undefined {
 }
 
 function channelsOf(layer: Node): number | undefined {
-  const { input, outAxis } = weightsOf(layer);
-  const weight = layer.inputs[input];
+  const { outAxis } = layoutOf(layer);
+  const weight = layer.inputs[WEIGHTS];
   // Behind a mask the weights themselves are the first operand that is stored.
   const stored = weight?.initializer ?? weight?.producer?.inputs.find((value) => value?.initializer)?.initializer;
   return stored?.dims[outAxis];
