@@ -31,14 +31,16 @@ export async function writeTrainingFiles(
   );
 }
 
+const DROP_HINT = '; --meaning drop takes bias and shift of wholly masked filters away with them';
+
 /** What the narrow network will not compute although the compiled model does: told only to those who want to train it. */
-export function trainingRemarks(compiled: Compiled, { channels, stateDict }: Options): readonly Remark[] {
+export function trainingRemarks(compiled: Compiled, { channels, stateDict, meaning }: Options): readonly Remark[] {
   if (channels === undefined && stateDict === undefined) return [];
   const { weights, unheld }: Channels = compiled.channels();
   const unnamed = weights.filter(({ parameter, removed }) => parameter === null && !removed);
   const remark = (message: string): Remark => ({ pass: 'state-dict', kind: 'missed', message });
   return [
-    ...(unheld.length === 0 ? [] : [remark(unheldMessage(unheld))]),
+    ...(unheld.length === 0 ? [] : [remark(unheldMessage(unheld) + (meaning === 'drop' ? '' : DROP_HINT))]),
     ...(unnamed.length === 0
       ? []
       : [remark(`${unnamed.length} weights have no PyTorch name in the model: they are not in the state dict`)]),
