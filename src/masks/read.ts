@@ -20,6 +20,8 @@ import { describeOther } from './lookalikes.js';
 /** 2 GiB: what Node reads in one piece (node:fs, kIoMaxLength is 2^31 - 1), and masks of 2^29 float32 weights. */
 const MOST_BYTES = 2 ** 31 - 1;
 
+const OPENING_BRACE = 0x7b;
+
 interface Format {
   readonly name: string;
   readonly fits: (bytes: Uint8Array) => boolean;
@@ -34,6 +36,7 @@ const FORMATS: readonly Format[] = [
   { name: 'safetensors', fits: isSafetensors, read: readSafetensors },
   { name: 'Python pickle', fits: isPickle, read: refusePlainPickle },
   { name: 'ONNX', fits: isOnnx, read: readOnnxMasks },
+  { name: 'safetensors', fits: isLikeSafetensors, read: readSafetensors },
 ];
 
 export function readMaskFile(path: string): MaskFile {
@@ -91,9 +94,14 @@ function isJson(bytes: Uint8Array): boolean {
   return /^(\xef\xbb\xbf)?[\t\n\r ]*[[{]/.test(start) && /^[\t\n\r\x20-\xff]*$/.test(start.slice(0, 8));
 }
 
-/** A length in 8 bytes, then the header, which is JSON. */
+/** A length in 8 bytes, below 2^32, then the header, which is JSON. */
 function isSafetensors(bytes: Uint8Array): boolean {
-  return bytes[8] === 0x7b;
+  return isLikeSafetensors(bytes) && bytes.subarray(4, 8).every((byte) => byte === 0);
+}
+
+/** With a length that cannot be: damaged, if it is nothing else. */
+function isLikeSafetensors(bytes: Uint8Array): boolean {
+  return bytes[8] === OPENING_BRACE;
 }
 
 /** Field 1 of ModelProto, ir_version, a small number; then another field of ModelProto, all of which have numbers below 32. */

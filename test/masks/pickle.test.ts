@@ -24,7 +24,7 @@ describe('values', () => {
     ],
     ['a large integer', '\x8a\x09\0\0\0\0\0\0\0\0\x40.', 2n ** 70n],
     ['a large negative one', '\x8b\x09\0\0\0\0\0\0\0\0\0\0\0\xc0.', -(2n ** 70n)],
-    ['floats', '(G?\xe0\0\0\0\0\0\0F1.5e3\nl.', [0.5, 1500]],
+    ['floats', '(G?\xe0\0\0\0\0\0\0F1.5e3\nF-inf\nFnan\nl.', [0.5, 1500, -Infinity, NaN]],
     ['texts', "(X\x02\0\0\0\xc3\xa9\x8c\x01aU\x01bS'c'\nV\\u00e9\\U0001f600\nl.", ['é', 'a', 'b', 'c', 'é😀']],
     ['bytes', '(C\x02\x00\xffB\x01\0\0\0al.', ['\0ÿ', 'a']],
     ['tuples', '(K\x01\x85K\x01K\x02\x86K\x01K\x02K\x03\x87)(K\x04tl.', [[1], [1, 2], [1, 2, 3], [], [4]]],
@@ -124,6 +124,19 @@ describe('bombs', () => {
     ['a long integer', latin1(`\x8b\x00\x00\x10\x00${'\x7f'.repeat(0x100000)}.`), 'LIMIT'],
     ['a long decimal', latin1(`L${'9'.repeat(100_000)}L\n.`), 'LIMIT'],
     ['an integer longer than the file', '\x8b\x00\x02\x00\x00.', 'DAMAGED'],
+    [
+      'copies of one text',
+      latin1(
+        `X\x40\x42\x0f\0${'a'.repeat(1_000_000)}q\x00${'c_codecs\nencode\nh\x00\x8c\x06latin1\x86R'.repeat(200)}.`,
+      ),
+      'LIMIT',
+    ],
+    [
+      'keys of one text',
+      latin1(`X\x40\x42\x0f\0${'a'.repeat(1_000_000)}q\x000}${'(h\x00h\x00h\x00K\x01tNs'.repeat(60)}.`),
+      'DAMAGED',
+    ],
+    ['a float that is none', 'Fone\n.', 'DAMAGED'],
     ['a negative size of an integer', '\x8b\xff\xff\xff\xff.', 'DAMAGED'],
     ['a negative size of a text', 'T\xff\xff\xff\xff.', 'DAMAGED'],
     ['a text longer than the file', 'X\xff\xff\xff\xff.', 'DAMAGED'],

@@ -72,6 +72,29 @@ describe('a state dict', () => {
   });
 });
 
+describe('the format is told by content', () => {
+  test.each(maskSeeds())('$name', ({ format, bytes, wrap }) => {
+    expect(readMaskBytes(wrap(bytes), 'a.tar').format).toBe(format);
+  });
+
+  test('a header of 640 bytes begins like a pickle, JSON may have a brace where safetensors has one', () => {
+    const header = `{"a":{"dtype":"BOOL","shape":[1],"data_offsets":[0,1]}}`.padEnd(640);
+    const safetensors = Buffer.concat([latin1('\x80\x02\0\0\0\0\0\0'), latin1(header), Uint8Array.of(1)]);
+    expect(readMaskBytes(safetensors, 'a.pt').format).toBe('safetensors');
+    expect(readMaskBytes(latin1('{"mask":{"a":[1]}}'), 'a.pt').format).toBe('JSON');
+  });
+
+  test('NumPy arrays inside a checkpoint', () => {
+    const array =
+      'cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(K\x00tC\x01btR(K\x01K\x02K\x03\x86cnumpy\ndtype\n(\x8c\x02i2\x89\x88tR(K\x03\x8c\x01>NNNK\x00K\x00K\x00tb\x88C\x0c\0\x01\0\x02\0\x03\0\x04\0\x05\0\x06tb.';
+    const { root } = readMaskBytes(torchArchive(latin1(array), {}), 'a.pt');
+    const tensor = root instanceof FileTensor ? root : undefined;
+    // Fortran order, big-endian.
+    expect(tensor?.dims).toEqual([2, 3]);
+    expect([...new Int16Array(new Uint8Array(tensor?.toTensor().bytes() ?? []).buffer)]).toEqual([1, 3, 5, 2, 4, 6]);
+  });
+});
+
 describe('refusals', () => {
   const told = (bytes: Uint8Array): string => {
     const { code, what, facts } = failureOf(() => readMaskBytes(bytes, 'a.pth'));

@@ -16,6 +16,8 @@ export interface PickleTable {
 const MOST_HEAP = 2 ** 27;
 /** Estimates of what V8 spends: a slot and a boxed number, an object with its array, a Map, one entry of a Map. */
 export const COST = { value: 24, sequence: 120, dict: 240, item: 64, call: 640 } as const;
+/** A list of pairs, whose keys may be tuples: nothing deeper is copied by anybody. */
+const CHARGED_DEPTH = 3;
 /** Highest protocol that is written down: PEP 574. */
 const NEWEST_PROTOCOL = 5;
 
@@ -108,6 +110,7 @@ export class Machine {
     for (let at = 0; at < pairs.length; at += 2) {
       const [key = null, value = null] = [pairs[at], pairs[at + 1]];
       this.spend(COST.item);
+      this.#charge(key, CHARGED_DEPTH);
       setItem(dict, key, value, this.#path);
     }
   }
@@ -121,12 +124,8 @@ export class Machine {
 
   call(callee: Value, args: readonly Value[]): void {
     if (!(callee instanceof Callable)) throw this.#broken('calls what cannot be called');
-    // Some of the table's functions copy their arguments' items.
-    const items = args.reduce(
-      (sum: number, arg) => sum + (arg instanceof List || arg instanceof Tuple ? arg.items.length : 0),
-      0,
-    );
-    this.spend(COST.call + items * COST.item);
+    this.spend(COST.call);
+    for (const arg of args) this.#charge(arg, CHARGED_DEPTH);
     this.push(callee.call(args));
   }
 
@@ -177,6 +176,13 @@ export class Machine {
     throw notMasks(this.#path, 'parts of its pickle are kept outside it', 'save it with torch.save');
   }
 
+  float(): number {
+    const line = this.input.line().trim();
+    const value = line.endsWith('inf') ? Number(`${line}inity`.replace('inf', 'Inf')) : Number(line);
+    if (line === '' || (Number.isNaN(value) && line !== 'nan')) throw this.#broken('has no number where one belongs');
+    return value;
+  }
+
   quoted(): string {
     const line = this.input.line();
     const inner = /^(['"])([^\\]*)\1$/.exec(line.trimEnd())?.[2];
@@ -187,6 +193,21 @@ export class Machine {
   boolOrInt(line: string): Value {
     if (line === '00' || line === '01') return line === '01';
     return this.input.decimal(line.trim());
+  }
+
+  /**
+   * Functions of the table may copy their arguments, and a key is copied into one text: paid for as if they always did, or a few
+   * bytes that name the same long text again and again would fill the memory. Pays while it walks.
+   */
+  #charge(value: Value, depth: number): void {
+    if (typeof value === 'string') this.spend(2 * value.length);
+    else if (value instanceof Uint8Array) this.spend(value.length);
+    else if ((value instanceof List || value instanceof Tuple) && depth > 0) {
+      for (const item of value.items) {
+        this.spend(COST.item);
+        this.#charge(item, depth - 1);
+      }
+    }
   }
 
   #broken(does: string) {

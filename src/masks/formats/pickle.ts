@@ -42,7 +42,7 @@ const OPCODES: ReadonlyMap<number, (machine: Machine) => void> = new Map<number,
   [0x30, (m) => m.popAny()], // POP
   [0x31, (m) => void m.popMarked()], // POP_MARK
   [0x32, (m) => m.push(m.peek())], // DUP
-  [0x46, (m) => m.push(Number(m.input.line()))], // FLOAT
+  [0x46, (m) => m.push(m.float())], // FLOAT
   [0x49, (m) => m.push(m.boolOrInt(m.input.line()))], // INT
   [0x4a, (m) => m.push(m.input.i32())], // BININT
   [0x4b, (m) => m.push(m.input.u8())], // BININT1

@@ -5,12 +5,14 @@
 import type { Entry } from '../contents.js';
 import { readPickle } from './pickle.js';
 import { toEntry } from './pickle-values.js';
-import { damaged, notMasks } from './refuse.js';
+import { damaged, notMasks, overLimit } from './refuse.js';
 import { type StorageId, torchTable } from './torch-globals.js';
 import { type Storage, swapped } from './torch-tensors.js';
 import { openZip, type ZipEntry } from './zip.js';
 
 const PICKLE = 'data.pkl';
+/** 128 MiB, where a tensor takes some 300 bytes: a packed one could grow a thousandfold. */
+const MOST_PICKLE = 2 ** 27;
 
 export function isTorchZip(entries: readonly Pick<ZipEntry, 'name'>[]): boolean {
   return entries.some(({ name }) => name === PICKLE || name.endsWith(`/${PICKLE}`));
@@ -25,6 +27,7 @@ export function readTorchZip(bytes: Uint8Array, path: string): Entry {
   refuseScript(entries, folder, path);
   // Now, not when a tensor is asked for: what can be read at all is right, bit for bit. Packed entries wait for their time.
   for (const entry of entries.values()) if (!entry.isPacked) entry.bytes();
+  if (pickle.sizeBytes > MOST_PICKLE) throw overLimit(path, `its ${PICKLE} has ${pickle.sizeBytes} bytes`);
   const storages = new Storages(entries, folder, path);
   return toEntry(
     readPickle(
