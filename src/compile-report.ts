@@ -19,6 +19,8 @@ export interface CompileFindings {
   /** Without gains the output is the input, and what was only prepared is not told. */
   readonly gains: boolean;
   readonly masks: MaskReport | undefined;
+  /** Whether masks changed weights: then the output is not the input even without gains. */
+  readonly isMasked: boolean;
   readonly before: Counts;
   readonly after: Counts;
   /** Size of the compiled model. */
@@ -31,7 +33,8 @@ export interface CompileFindings {
 }
 
 export function compileReport(findings: CompileFindings): CompileReport {
-  const { model, source, options, gains, masks, before, after, sizeBytes, macsShape, remarks, edits, steps } = findings;
+  const { model, source, options, gains, masks, isMasked, before, after, sizeBytes, macsShape, remarks, edits, steps } =
+    findings;
   const macs = macsOfBoth(before, after);
   const layers = compareLayers(before.layers, gains ? after.layers : before.layers);
   const input = { ...before.figures, macs: macs.before, sizeBytes: model.sizeBytes };
@@ -41,7 +44,7 @@ export function compileReport(findings: CompileFindings): CompileReport {
     input: typeof source === 'string' ? source : '(bytes)',
     output: undefined,
     options,
-    changed: gains,
+    changed: gains || isMasked,
     ...(masks !== undefined && { masks }),
     before: input,
     after: gains ? { ...after.figures, macs: macs.after, channels: keptChannels(layers), sizeBytes } : input,

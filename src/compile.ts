@@ -110,6 +110,7 @@ export async function compileModel(source: string | Uint8Array, options: Compile
     source,
     options: plainOptions(options),
     masks: masking.report,
+    isMasked: masking.changed,
     gains,
     before,
     after,

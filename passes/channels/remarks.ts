@@ -68,7 +68,7 @@ export function missedRemarks(facts: Facts, plan: RemovalPlan): Said[] {
         kind: 'missed',
         node: at.node.label,
         channels,
-        message: `${channels} dead output channels stay: ${why}`,
+        message: `${channels} dead output ${channels === 1 ? 'channel stays' : 'channels stay'}: ${why}`,
       });
     }
   }

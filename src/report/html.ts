@@ -10,9 +10,17 @@ import {
   formatShare,
   formatSpeedup,
 } from './numbers.js';
-import { benchmarkPlace, inputColumn, nothingToDoReason, summaryRows, verificationText } from './summary.js';
+import {
+  benchmarkPlace,
+  inputColumn,
+  nothingToDoReason,
+  removedNothing,
+  summaryRows,
+  verificationText,
+} from './summary.js';
+import { evidenceText, maskNotes } from './masks.js';
 import { missedRemarks } from './text.js';
-import type { Benchmark, CompileReport, LayerFigures, Remark, Verification } from './types.js';
+import type { Benchmark, CompileReport, LayerFigures, MaskReport, Remark, Verification } from './types.js';
 
 /** Text from models and files must never become markup. */
 export function escapeHtml(text: string): string {
@@ -58,7 +66,8 @@ export function renderHtml(report: CompileReport): string {
       <body>
         <main>
           <h1>${title}</h1>
-          ${report.changed ? NOTHING : html`<p>Nothing to remove: ${nothingToDoReason(report)}.</p> `}${summary(report)}
+          ${removedNothing(report) ? html`<p>Nothing to remove: ${nothingToDoReason(report)}.</p> ` : NOTHING}${summary(report)}
+          ${report.masks === undefined ? NOTHING : masksSection(report.masks)}
           ${report.verification === undefined ? NOTHING : verificationSection(report.verification)}
           ${(report.benchmarks ?? []).map(benchmarkSection)}
           ${report.layers.length === 0 ? NOTHING : layersSection(report.layers)}
@@ -100,6 +109,33 @@ function summary(report: CompileReport): Html {
       : row([entry.label, entry.masked, entry.compiled, entry.change]),
   );
   return table(['', inputColumn(report), 'compiled', 'change'], rows);
+}
+
+function masksSection(report: MaskReport): Html {
+  const { masks, files } = report;
+  const rows = masks.map((mask) =>
+    row([
+      mask.key,
+      mask.weight,
+      evidenceText(mask),
+      `${mask.granularity}${mask.isFromZeros ? ' (zeros of the checkpoint)' : ''}`,
+      formatShare(
+        mask.zeros /
+          Math.max(
+            1,
+            mask.shape.reduce((size, extent) => size * extent, 1),
+          ),
+      ),
+    ]),
+  );
+  const sources = files.map(({ path, format, sha256 }) => html`<li>${path} (${format}, SHA-256 ${sha256})</li> `);
+  return html`<h2>Masks</h2>
+    <ul>
+      ${sources}
+    </ul>
+    ${maskNotes(report).map((note) => html`<p>${note}</p> `)}${
+      rows.length === 0 ? NOTHING : table(['mask', 'weight', 'bound by', 'granularity', 'pruned'], rows)
+    }`;
 }
 
 function verificationSection(verification: Verification): Html {

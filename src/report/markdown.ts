@@ -10,15 +10,24 @@ import {
   formatShare,
   formatSpeedup,
 } from './numbers.js';
-import { benchmarkPlace, inputColumn, nothingToDoReason, summaryRows, verificationText } from './summary.js';
+import { evidenceText, maskNotes } from './masks.js';
+import {
+  benchmarkPlace,
+  inputColumn,
+  nothingToDoReason,
+  removedNothing,
+  summaryRows,
+  verificationText,
+} from './summary.js';
 import { missedRemarks, remarkText } from './text.js';
-import type { Benchmark, CompileReport, Verification } from './types.js';
+import type { Benchmark, CompileReport, MaskReport, Verification } from './types.js';
 
 export function renderMarkdown(report: CompileReport): string {
   const sections = [
     [`# ${escapeMarkdown(report.input)} -> ${escapeMarkdown(report.output ?? 'standard output')}`],
-    ...(report.changed ? [] : [[`Nothing to remove: ${escapeMarkdown(nothingToDoReason(report))}.`]]),
+    ...(removedNothing(report) ? [[`Nothing to remove: ${escapeMarkdown(nothingToDoReason(report))}.`]] : []),
     summarySection(report),
+    ...(report.masks === undefined ? [] : [masksSection(report.masks)]),
     ...(report.verification === undefined ? [] : [verificationSection(report.verification)]),
     ...(report.benchmarks ?? []).map(benchmarkSection),
     layersSection(report),
@@ -57,6 +66,33 @@ function summarySection(report: CompileReport): string[] {
     'text' in row ? [`- ${escapeMarkdown(row.label === '' ? row.text : `${row.label.trim()}: ${row.text}`)}`] : [],
   );
   return [...table(['', inputColumn(report), 'compiled', 'change'], figures), '', ...texts];
+}
+
+function masksSection(report: MaskReport): string[] {
+  const { masks, files } = report;
+  return [
+    '## Masks',
+    '',
+    ...files.map(({ path, format, sha256 }) => `- ${escapeMarkdown(`${path} (${format}, SHA-256 ${sha256})`)}`),
+    ...maskNotes(report).map((note) => `- ${escapeMarkdown(note)}`),
+    '',
+    ...table(
+      ['mask', 'weight', 'bound by', 'granularity', 'pruned'],
+      masks.map((mask) => [
+        mask.key,
+        mask.weight,
+        evidenceText(mask),
+        mask.granularity,
+        formatShare(
+          mask.zeros /
+            Math.max(
+              1,
+              mask.shape.reduce((size, extent) => size * extent, 1),
+            ),
+        ),
+      ]),
+    ),
+  ];
 }
 
 function verificationSection(verification: Verification): string[] {

@@ -1,6 +1,7 @@
 /** The figures of a report as rows of text: what the final table of every output format shows. */
 import { describeComparison } from '../bench/describe.js';
 import type { Provider } from '../runtime/session.js';
+import { masksText, meaningText } from './masks.js';
 import {
   formatBytes,
   formatChange,
@@ -49,6 +50,18 @@ export function inputColumn({ changed }: CompileReport): string {
   return changed ? CONTENDER.masked : 'input';
 }
 
+/** Whether the passes found nothing to do. The output then is the input, with the masks in its weights where there are any. */
+export function removedNothing({ changed, edits }: CompileReport): boolean {
+  return !changed || edits.length === 0;
+}
+
+/** What the output is when nothing was removed. */
+export function nothingText(report: CompileReport, output: string): string {
+  return report.changed
+    ? `${output} is ${report.input} with the masks in its weights`
+    : `${output} is a copy of ${report.input}`;
+}
+
 export function summaryRows(report: CompileReport): SummaryRow[] {
   const { before, after } = report;
   return [
@@ -61,6 +74,10 @@ export function summaryRows(report: CompileReport): SummaryRow[] {
       compiled: formatInteger(after.channels),
       change: formatDelta(before.channels, after.channels),
     },
+    ...(report.masks === undefined || report.masks.files.length === 0
+      ? []
+      : [{ label: 'masks', text: masksText(report.masks) }]),
+    { label: 'meaning of masks', text: meaningText(report) },
     ...(report.benchmarks ?? []).flatMap((benchmark) => benchmarkRows(benchmark, report)),
     {
       label: 'outputs equal',

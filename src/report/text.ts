@@ -1,6 +1,7 @@
 /** The final table of `compile` for a terminal: 80 columns, then the biggest things that could not be done. */
 import { formatInteger } from './numbers.js';
-import { inputColumn, nothingToDoReason, summaryRows } from './summary.js';
+import { maskNotes } from './masks.js';
+import { inputColumn, nothingText, nothingToDoReason, removedNothing, summaryRows } from './summary.js';
 import { textTable } from './text-table.js';
 import type { CompileReport, Remark } from './types.js';
 
@@ -29,7 +30,7 @@ function headLines(report: CompileReport): string[] {
       : [row.label, row.masked, row.compiled, row.change],
   );
   return [
-    ...(report.changed ? [] : nothingLines(report)),
+    ...(removedNothing(report) ? nothingLines(report) : []),
     ...(ownLine ? [names] : []),
     ...textTable(COLUMNS, [[ownLine ? '' : names, inputColumn(report), 'compiled', change], ...rows]),
   ];
@@ -40,9 +41,9 @@ function brokenText(text: string): string {
   return text.length > TEXT_WIDTH ? text.replace(': t(', ':\nt(') : text;
 }
 
-/** What the verification left open: a reader of the last row must not take it for more than it is. */
-function noteLines({ verification }: CompileReport): string[] {
-  const notes = verification?.notes ?? [];
+/** What masks and verification left open: a reader of the last row must not take it for more than it is. */
+function noteLines({ verification, masks }: CompileReport): string[] {
+  const notes = [...(masks === undefined ? [] : maskNotes(masks)), ...(verification?.notes ?? [])];
   return notes.length === 0 ? [] : ['', ...notes.flatMap((note) => wrapText(`note: ${note}`, WIDTH, '  '))];
 }
 
@@ -50,7 +51,7 @@ function nothingLines(report: CompileReport): string[] {
   const what = report.output === undefined ? 'the output' : report.output;
   return [
     ...wrapText(`nothing to remove: ${nothingToDoReason(report)}`, WIDTH),
-    ...wrapText(`${what} is a copy of ${report.input}`, WIDTH),
+    ...wrapText(nothingText(report, what), WIDTH),
     '',
   ];
 }
@@ -68,7 +69,14 @@ function missedLines(report: CompileReport): string[] {
   const shown = missed.slice(0, MISSED_REMARKS);
   const lines = shown.flatMap((remark) => wrapText(`missed: ${remarkText(remark)}`, WIDTH, '  '));
   const more = missed.length > shown.length ? `${formatInteger(missed.length - shown.length)} more` : 'by layer';
-  return ['', ...lines, `${more}: prune-compile inspect ${shellWord(report.input)}`];
+  return ['', ...lines, `${more}: ${inspectCommand(report)}`];
+}
+
+/** With the masks of this compilation: without them the model is another one. */
+function inspectCommand({ input, masks }: CompileReport): string {
+  const files = (masks?.files ?? []).map(({ path }) => ` -m ${shellWord(path)}`).join('');
+  const meaning = masks?.meaning === 'drop' ? ' --meaning drop' : '';
+  return `prune-compile inspect ${shellWord(input)}${files}${meaning}`;
 }
 
 /** The number of channels, unless the message says it itself. */

@@ -65,7 +65,10 @@ const MISTAKES: readonly (readonly [argv: string, stderr: readonly string[]])[] 
   ['inspct a.onnx', ['there is no command inspct    [E-USAGE]', '  try   prune-compile inspect MODEL']],
   ['a.onnx --strutured', ['there is no option --strutured    [E-USAGE]', '  try   --structured']],
   ['a.onnx --no-verfy', ['there is no option --no-verfy    [E-USAGE]', '  try   --no-verify']],
-  ['a.onnx --masks m.pth', ['there is no option --masks    [E-USAGE]', '  try   prune-compile --help']],
+  [
+    'a.onnx --mask-prefix backbone.',
+    ['--mask-prefix says something about masks, and there are none    [E-USAGE]', '  try   --masks FILE'],
+  ],
   ['a.onnx --sparse', ['there is no option --sparse    [E-USAGE]', '  try   prune-compile --help']],
   ['a.onnx -z', ['there is no option -z    [E-USAGE]', '  try   prune-compile --help']],
   [

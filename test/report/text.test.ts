@@ -16,6 +16,7 @@ test('the final table, whole', () => {
     'MACs (1x3x224x224)                    4.09 G      1.71 G      -58.2 %',
     'file size                             102.5 MB    45.0 MB     -56.1 %',
     'channels                              26 560      17 344      -9 216',
+    'meaning of masks                      zero: bias and BN shift stay',
     'latency, CPU, 1 thread (median of 31) 36.1 ms     17.3 ms     2.09x [2.05, 2.12]',
     '  significance                        faster: t(30) = 98.0, p < .001',
     '  the same without zeros (dense)      36.0 ms',
@@ -80,6 +81,39 @@ test('nothing to do is said first, with the reason', () => {
   const dense = { ...unchanged, before: { ...REPORT.before, zeros: 0 } };
   expect(lines(renderText(unchanged))[4]).toBe('model.onnx -> model.pruned.onnx       input       compiled');
   expect(renderText(dense)).toMatch(/^nothing to remove: no weight is zero: the model is not pruned/);
+});
+
+test('masks: how many, by which evidence, what was left out', () => {
+  const mask = {
+    file: 'm.pth',
+    weight: 'w',
+    node: 'n',
+    shape: [4],
+    granularity: 'filter',
+    isFromZeros: false,
+  } as const;
+  const masks = {
+    meaning: 'drop',
+    files: [{ path: 'my masks.pth', format: 'PyTorch (zip)', sha256: 'abc' }],
+    masks: [
+      { ...mask, key: 'a', evidence: 'name', zeros: 1200 },
+      { ...mask, key: 'b', evidence: 'module', zeros: 3, values: 'different' },
+    ],
+    unmatched: ['c.weight_mask'],
+    unmaskedLayers: ['conv1', 'fc', 'head', 'tail'],
+    droppedFilters: 7,
+  } as const;
+  const missed = { pass: 'remove-channels', kind: 'missed', node: 'conv', message: 'pinned', channels: 3 } as const;
+  const text = renderText({ ...REPORT, masks, remarks: [missed] });
+  fits(text);
+  expect(text).toContain('masks                                 2 masks, 1 203 zeros, bound by name, layer');
+  expect(text).toContain('meaning of masks                      drop: bias and BN shift go (7 filters)');
+  expect(text).toContain('note: 1 mask left out: c.weight_mask');
+  expect(text).toContain('note: 4 layers without a mask: conv1, fc, head and 1 more');
+  expect(text).toContain("note: the weights beside 1 mask are not the model's");
+  expect(text).toContain("prune-compile inspect model.onnx -m 'my masks.pth' --meaning drop");
+  const nothing = renderText({ ...REPORT, masks, edits: [] });
+  expect(nothing).toContain('model.pruned.onnx is model.onnx with the masks in its weights');
 });
 
 test('outputs that differ are plain to see', () => {

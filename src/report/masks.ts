@@ -1,0 +1,55 @@
+/** Masks in words: how many, for what, by which evidence, and what a masked filter means. */
+import { formatInteger, formatPlural } from './numbers.js';
+import type { BoundMask, CompileReport, MaskReport } from './types.js';
+
+const EVIDENCE: Readonly<Record<BoundMask['evidence'], string>> = {
+  map: '--mask-map',
+  name: 'name',
+  module: 'layer',
+  values: 'values',
+  shape: 'shape alone',
+};
+
+const MEANING = {
+  zero: 'zero: bias and BN shift stay',
+  drop: 'drop: bias and BN shift go',
+} as const;
+
+export function evidenceText({ evidence }: BoundMask): string {
+  return EVIDENCE[evidence];
+}
+
+/** `19 masks, 21 792 zeros, bound by layer` */
+export function masksText({ masks }: MaskReport): string {
+  const zeros = masks.reduce((total, mask) => total + mask.zeros, 0);
+  const ways = [...new Set(masks.map(evidenceText))];
+  return `${formatPlural(masks.length, 'mask')}, ${formatInteger(zeros)} zeros, bound by ${ways.join(', ')}`;
+}
+
+export function meaningText({ masks }: CompileReport): string {
+  const meaning = masks?.meaning ?? 'zero';
+  const dropped = masks?.droppedFilters ?? 0;
+  return `${MEANING[meaning]}${meaning === 'drop' ? ` (${formatPlural(dropped, 'filter')})` : ''}`;
+}
+
+/** What a reader should know before trusting the figures: masks left out, layers without one, values that disagree. */
+export function maskNotes({ masks, unmatched, unmaskedLayers, files }: MaskReport): string[] {
+  const differing = masks.filter(({ values }) => values === 'different').map(({ key }) => key);
+  const notes: string[] = [];
+  if (unmatched.length > 0) notes.push(`${formatPlural(unmatched.length, 'mask')} left out: ${listed(unmatched)}`);
+  if (files.length > 0 && unmaskedLayers.length > 0)
+    notes.push(`${formatPlural(unmaskedLayers.length, 'layer')} without a mask: ${listed(unmaskedLayers)}`);
+  if (differing.length > 0)
+    notes.push(
+      `the weights beside ${formatPlural(differing.length, 'mask')} are not the model's: masks of another training run? (${listed(differing)})`,
+    );
+  return notes;
+}
+
+/** Names that fit a line or two; the JSON report has them all. */
+const LISTED = 3;
+
+function listed(names: readonly string[]): string {
+  const more = names.length - LISTED;
+  return `${names.slice(0, LISTED).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+}
