@@ -226,6 +226,23 @@ describe.skipIf(!hasData)(`real exports${hasData ? '' : ' (skipped: no ../shared
       expect(await layersOf(`s_resnet18.ln0_${other}`), other).toEqual(names);
   });
 
+  test.each(skeletonNames(/^(mobilenet_v2\.dynamo_noopt|swin_t\.dynamo|hf_vit_l4\.\w+|bert_l4\.\w+)$/))(
+    '%s: no two tensors under one name',
+    async (name) => {
+      const model = readModel(await loadSkeleton(name));
+      const { weights: traced } = traceWeights(await passContext(model).knowledge());
+      const initializers = new Map<string, string>();
+      for (const { parameter, initializer } of traced) {
+        if (parameter === undefined) continue;
+        expect(initializers.get(parameter) ?? initializer, parameter).toBe(initializer);
+        initializers.set(parameter, initializer);
+      }
+      expect([...initializers.keys()].filter((parameter) => !/\.\w+$|^\w+_(token|embed\w*)$/.test(parameter))).toEqual(
+        [],
+      );
+    },
+  );
+
   test('normalisations have all that load_state_dict asks for', async () => {
     const { state } = await rebuild(await loadSkeleton('s_resnet18.ln0_removed.legacy_bn'));
     for (const key of ['weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked'])
