@@ -14,6 +14,12 @@ export function defaultOutput(model: string): string {
   return `${extension === '' ? model : model.slice(0, -extension.length)}.pruned${extension === '' ? '.onnx' : extension}`;
 }
 
+/** `model.onnx` -> `model.masks.safetensors` */
+export function defaultMaskOutput(model: string): string {
+  const extension = extname(model);
+  return `${extension === '' ? model : model.slice(0, -extension.length)}.masks.safetensors`;
+}
+
 /** Throws unless `output` is a place that may be written, and none of `inputs` (compared as files, not as names). */
 export function checkOutput(output: string, inputs: readonly string[], option: string): void {
   const there = statOf(output);

@@ -2,6 +2,7 @@
 import type { BenchOptions } from '../bench/benchmark.js';
 import type { compileModel } from '../compile.js';
 import type { inspectModel } from '../inspect.js';
+import type { makeMasks } from '../mask-maker/make-masks.js';
 import type { Benchmark } from '../report/types.js';
 import type { Provider } from '../runtime/session.js';
 import type { maskedReference } from '../verify/masked-reference.js';
@@ -14,6 +15,7 @@ export interface Engine {
   compileModel: typeof compileModel;
   inspectModel: typeof inspectModel;
   explainNode: typeof explainNode;
+  makeMasks: typeof makeMasks;
   verifyModels: typeof verifyModels;
   /** What a model compiled with masks must compute. */
   maskedReference(...args: Parameters<typeof maskedReference>): Promise<Uint8Array>;
@@ -28,6 +30,7 @@ export const ENGINE: Engine = {
   compileModel: async (...args) => (await import('../compile.js')).compileModel(...args),
   inspectModel: async (...args) => (await import('../inspect.js')).inspectModel(...args),
   explainNode: async (...args) => (await import('../why.js')).explainNode(...args),
+  makeMasks: async (...args) => (await import('../mask-maker/make-masks.js')).makeMasks(...args),
   verifyModels: async (...args) => (await import('../verify/verify.js')).verifyModels(...args),
   maskedReference: async (...args) => (await import('../verify/masked-reference.js')).maskedReference(...args),
   benchModels: async (...args) => (await import('../bench/benchmark.js')).benchModels(...args),

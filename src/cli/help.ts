@@ -18,6 +18,10 @@ const EXAMPLES: Readonly<Record<CommandName, readonly (readonly [command: string
     ['prune-compile inspect model.onnx --json > layers.json', 'the same for a program'],
   ],
   why: [['prune-compile why model.onnx /layer1/conv2/Conv', 'what keeps the channels of this convolution']],
+  mask: [
+    ['prune-compile mask model.onnx --groups residual --width-multiple 16', 'half of the filters; next: --masks'],
+    ['prune-compile mask model.onnx --granularity 2:4 -o sparse.onnx', 'the model with zeros, instead of a mask file'],
+  ],
   verify: [['prune-compile verify model.onnx model.pruned.onnx', 'exit code 1 when their outputs differ']],
   bench: [
     ['prune-compile bench model.onnx model.pruned.onnx', 'one thread on the CPU'],

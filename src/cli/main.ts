@@ -18,6 +18,7 @@ const HANDLERS: Readonly<Record<CommandName, () => Promise<(context: Context) =>
   compile: async () => (await import('./commands/compile.js')).compileCommand,
   inspect: async () => (await import('./commands/inspect.js')).inspectCommand,
   why: async () => (await import('./commands/why.js')).whyCommand,
+  mask: async () => (await import('./commands/mask.js')).maskCommand,
   verify: async () => (await import('./commands/verify.js')).verifyCommand,
   bench: async () => (await import('./commands/bench.js')).benchCommand,
 };

@@ -2,6 +2,7 @@
  * All options of all commands, as one table: flags, variables (PRUNE_COMPILE_MIN_SPEEDUP), config keys (minSpeedup),
  * help and checks are drawn from it. An option means the same in every command that has it.
  */
+import { CRITERIA } from '../mask-maker/choice.js';
 import * as values from './values.js';
 
 export const COMMANDS = {
@@ -13,6 +14,7 @@ export const COMMANDS = {
   },
   inspect: { usage: 'MODEL', summary: 'what is zero, where, and what could go; writes nothing', least: 1, most: 1 },
   why: { usage: 'MODEL NODE', summary: "why a node's channels stay: the nodes that need them", least: 2, most: 2 },
+  mask: { usage: 'MODEL', summary: 'make masks, and say what the compiler will remove of them', least: 1, most: 1 },
   verify: { usage: 'A B', summary: 'run two models on the same inputs and compare their outputs', least: 2, most: 2 },
   bench: {
     usage: 'A [B...]',
@@ -27,6 +29,7 @@ export type CommandName = keyof typeof COMMANDS;
 export const GROUPS = [
   'Output',
   'Masks',
+  'Making masks',
   'Compiling',
   'Checks',
   'Benchmark',
@@ -48,11 +51,13 @@ interface OptionSpec<T> {
   readonly read: values.Reader<T>;
 }
 
-const EVERY: readonly CommandName[] = ['compile', 'inspect', 'why', 'verify', 'bench'];
+const EVERY: readonly CommandName[] = ['compile', 'inspect', 'why', 'mask', 'verify', 'bench'];
 const JUDGING: readonly CommandName[] = ['compile', 'inspect'];
 const MASKING: readonly CommandName[] = ['compile', 'inspect', 'why'];
 const RUNNING: readonly CommandName[] = ['compile', 'verify', 'bench'];
 const MEASURING: readonly CommandName[] = ['compile', 'bench'];
+const WRITING: readonly CommandName[] = ['compile', 'mask'];
+const MAKING: readonly CommandName[] = ['mask'];
 const COMPILE: readonly CommandName[] = ['compile'];
 
 /** Switches are read before: their reader only gives them a type. */
@@ -70,8 +75,8 @@ function option<T>(
 const OPTIONS = {
   output: option(
     'Output',
-    COMPILE,
-    'where the model goes; default: MODEL.pruned.onnx beside the input; - is standard output',
+    WRITING,
+    'where the result goes; default: MODEL.pruned.onnx beside the input; - is standard output. Of mask: .safetensors, .npz, .json, or .onnx for the model with zeros; default: MODEL.masks.safetensors',
     {
       alias: 'o',
       value: 'FILE',
@@ -103,7 +108,7 @@ const OPTIONS = {
   }),
   meaning: option(
     'Masks',
-    MASKING,
+    [...MASKING, 'mask'],
     'zero: masked weights are zeros, bias and BN shift stay; drop: a filter masked altogether goes with both; default: zero',
     { value: 'zero|drop', read: values.oneOf(['zero', 'drop'] as const) },
   ),
@@ -121,6 +126,43 @@ const OPTIONS = {
   }),
   allowUnmatched: option('Masks', MASKING, 'leave out masks that belong to no weight, instead of failing', {
     read: onOff,
+  }),
+  granularity: option(
+    'Making masks',
+    MAKING,
+    'filter (default), channel, kernel, unstructured, 4x1 (blocks of rows x columns) or 2:4 (N:M along input channels)',
+    { value: 'UNIT', read: values.text('a granularity', '--granularity filter') },
+  ),
+  criterion: option('Making masks', MAKING, `what goes first: ${CRITERIA.join(', ')}; default: l1`, {
+    value: 'NAME',
+    read: values.oneOf(CRITERIA),
+  }),
+  ratio: option('Making masks', MAKING, 'share of the units that goes; default: 0.5', {
+    value: 'R',
+    read: values.share('--ratio 0.5'),
+  }),
+  scope: option('Making masks', MAKING, 'the ratio holds for each layer (default) or for all together (global)', {
+    value: 'layer|global',
+    read: values.oneOf(['layer', 'global'] as const),
+  }),
+  groups: option(
+    'Making masks',
+    MAKING,
+    'residual: mask alike what can only go together (residual adds, depthwise); default: none',
+    { value: 'none|residual', read: values.oneOf(['none', 'residual'] as const) },
+  ),
+  widthMultiple: option('Making masks', MAKING, 'keep a multiple of N filters or channels', {
+    value: 'N',
+    read: values.wholeNumber(1, '--width-multiple 16'),
+  }),
+  exclude: option('Making masks', MAKING, "leave layers alone: node, initializer or module; 'layer1.*'", {
+    value: 'NAME,..',
+    repeatable: true,
+    read: values.list('names of layers', "--exclude 'layer1.*'"),
+  }),
+  seed: option('Making masks', MAKING, 'for the criterion random; default: 1', {
+    value: 'N',
+    read: values.wholeNumber(0, '--seed 7'),
   }),
   structured: option('Compiling', COMPILE, 'remove channels whose weights are zero; the default', { read: onOff }),
   target: option(

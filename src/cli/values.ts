@@ -81,6 +81,16 @@ export function percentage(example: string): Reader<number> {
   };
 }
 
+/** 0.5 or 50% */
+export function share(example: string): Reader<number> {
+  return (texts, source) => {
+    const [, number = '', percent] = /^(\d*\.?\d+)\s*(%?)$/.exec(last(texts)) ?? [];
+    const value = Number.parseFloat(number) / (percent === '%' ? 100 : 1);
+    if (!(value > 0 && value < 1)) throw wants(source, 'a number above 0 and below 1', last(texts), example);
+    return value;
+  };
+}
+
 /** 45000000, 45MB, 43 MiB */
 export function bytes(example: string): Reader<number> {
   return (texts, source) => {

@@ -92,6 +92,7 @@ export function fakeEngine(parts: Partial<Engine> = {}): Engine {
     },
     inspectModel: () => Promise.reject(new Error('inspect is not part of this test')),
     explainNode: () => Promise.reject(new Error('why is not part of this test')),
+    makeMasks: () => Promise.reject(new Error('mask is not part of this test')),
     verifyModels: () => Promise.resolve(VERIFICATION),
     maskedReference: () => Promise.resolve(Buffer.from('reference')),
     benchModels: () => Promise.resolve(BENCHMARK),

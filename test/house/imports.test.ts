@@ -67,11 +67,16 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
     uses: ['masked-model', 'pipeline', 'passes', 'analysis', 'ops', 'masks', 'onnx', 'ir', 'errors'],
     types: ['report'],
   },
+  // Makes masks, and asks the passes beforehand what could go with them.
+  'mask-maker': {
+    uses: ['pipeline', 'analysis', 'ops', 'masks', 'runtime', 'nearest', 'onnx', 'ir', 'version', 'errors'],
+    types: ['report'],
+  },
   // The judges know nothing of how a model was compiled: only so can they be believed.
   verify: { uses: ['runtime', 'onnx', 'ir', 'version', 'errors'], types: ['report'] },
   bench: { uses: ['runtime', 'onnx', 'ir', 'version', 'errors'], types: ['report'] },
   // Renderers are pure functions of report objects; of bench they use how it words its tests.
-  report: { uses: ['bench', 'version'], types: ['inspect', 'why', 'runtime', 'verify', 'analysis'] },
+  report: { uses: ['bench', 'version'], types: ['inspect', 'why', 'mask-maker', 'runtime', 'verify', 'analysis'] },
   cli: {
     uses: [
       'compile',
@@ -79,6 +84,7 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
       'nearest',
       'inspect',
       'why',
+      'mask-maker',
       'verify',
       'bench',
       'report',
@@ -91,7 +97,19 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
     types: ['analysis', 'masked-model'],
   },
   index: {
-    uses: ['compile', 'channels', 'inspect', 'why', 'verify', 'bench', 'report', 'masks', 'version', 'errors'],
+    uses: [
+      'compile',
+      'channels',
+      'inspect',
+      'why',
+      'mask-maker',
+      'verify',
+      'bench',
+      'report',
+      'masks',
+      'version',
+      'errors',
+    ],
     types: ['runtime', 'onnx', 'analysis'],
   },
   // Builders of models: no compiler inside, or they would share its mistakes.

@@ -1,0 +1,225 @@
+/**
+ * Masks for a model, and beforehand what they will bring: weights -> units -> scores -> the lowest go -> masks under the names
+ * that a mask file needs -> the compiler's own passes on a masked copy, which tell what can be removed.
+ */
+import { compareLayers, type Counts, countModel, macsOfBoth } from '../analysis/figures.js';
+import type { Facts } from '../analysis/facts.js';
+import type { Knowledge } from '../analysis/site.js';
+import { atSizes, concreteSizes } from '../analysis/sizes.js';
+import { droppedShifts } from '../analysis/dropped-shifts.js';
+import { weightSlots } from '../analysis/weight-slots.js';
+import { PruneCompileError } from '../errors.js';
+import { Editor } from '../ir/editor.js';
+import { applyEdits, combineMasks, maskEdits, type OperandEdit } from '../masks/apply.js';
+import type { NamedMask } from '../masks/formats/named-mask.js';
+import { writeNpz } from '../masks/formats/npz.js';
+import { writeSafetensors } from '../masks/formats/safetensors.js';
+import type { WeightSlot } from '../masks/slots.js';
+import { type Model, readModel } from '../onnx/read.js';
+import { encodeModel, writeFiles, writeModel } from '../onnx/write.js';
+import { choosePasses, passContext, runPasses } from '../pipeline.js';
+import type { Remark } from '../report/types.js';
+import { TOOL } from '../version.js';
+import { checkChoice, type Choice, type MakeMasksOptions } from './choice.js';
+import { excludedLayers, findLayers, type MaskLayer } from './layers.js';
+import { bindNamed, encodeJson, type LayerMask, namedMask } from './named.js';
+import type { Skipped } from './pools.js';
+import { type Chosen, poolsOf, prune } from './prune.js';
+import type { MaskMakingReport, PredictedFigures } from './report.js';
+import type { Scorer } from './scores.js';
+import { keepBytes } from './units.js';
+
+export type MaskFormat = 'safetensors' | 'npz' | 'json' | 'onnx';
+
+export interface MadeMasks {
+  readonly report: MaskMakingReport;
+  readonly masks: readonly NamedMask[];
+  /** Files that were read: none of them may be replaced. */
+  readonly inputs: readonly string[];
+  /** A mask file; as onnx the model itself with zeros in its weights. */
+  encode(format: MaskFormat): Uint8Array;
+  /** The same, as a file; returns its size in bytes. */
+  write(path: string, format: MaskFormat): number;
+}
+
+/** Throws PruneCompileError for options that do not fit the model, and for models that cannot be read. */
+export async function makeMasks(source: string | Uint8Array, options: MakeMasksOptions = {}): Promise<MadeMasks> {
+  const choice = checkChoice(options);
+  const { signal } = options;
+  const model = readModel(source);
+  const knowledge = await passContext(model).knowledge();
+  const before = await count(model, knowledge);
+  const facts = await foldedFacts(source, signal);
+  const slots = weightSlots(knowledge);
+  const layers = findLayers(slots, facts);
+  const excluded = excludedLayers(layers, choice.exclude);
+  const { pools, skipped } = poolsOf(layers, facts, choice, excluded);
+  if (pools.length === 0) throw nothingToMask(choice, skipped);
+  const scorer: Scorer = { criterion: choice.criterion, seed: choice.seed, knowledge };
+  const chosen = await prune(layers, pools, choice, scorer, signal);
+  const masks = chosen.map(({ layer, units, pruned }) => ({ layer, keep: keepBytes(layer, units, pruned) }));
+  const bindings = bindNamed(masks, slots);
+  const edits = maskEdits(model.graph, combineMasks(bindings));
+  applyEdits(new Editor(model.graph), 'apply masks', edits);
+  const masked = bindings.map(({ slot }) => slot);
+  const dropped = choice.meaning === 'drop' ? droppedShifts(await passContext(model).knowledge(), masked).edits : [];
+  applyEdits(new Editor(model.graph), 'drop masked filters', dropped);
+
+  const context = passContext(model);
+  const { remarks } = await runPasses(choosePasses('structured'), context, signal);
+  const after = await count(model, await context.knowledge());
+  return {
+    report: reportOf({ source, choice, chosen, masks, skipped, excluded, before, after, remarks }),
+    masks: masks.map((mask) => namedMask(mask)),
+    inputs: model.path === undefined ? [] : [model.path, ...model.externalFiles],
+    ...writers({ source, choice, masks, slots, edits: [edits, dropped] }),
+  };
+}
+
+async function count({ graph, proto }: Model, known: Knowledge): Promise<Counts> {
+  return countModel(known, await atSizes(known, proto, concreteSizes(graph, known.shapes)));
+}
+
+/** Of another reading, as the compiler looks at it: computed shapes would pin what it can remove. */
+async function foldedFacts(source: string | Uint8Array, signal: AbortSignal | undefined): Promise<Facts> {
+  const context = passContext(readModel(source));
+  await runPasses(choosePasses('inspection'), context, signal);
+  return context.facts();
+}
+
+/** How many reasons an error lists. */
+const SHOWN_REASONS = 3;
+
+function nothingToMask({ granularityName }: Choice, skipped: readonly Skipped[]): PruneCompileError {
+  return new PruneCompileError('E-USAGE', {
+    what: `no layer of the model can have masks of the granularity ${granularityName}`,
+    facts: [
+      ...skipped.slice(0, SHOWN_REASONS).map(({ layer, why }) => ['why', `${layer.label}: ${why}`] as const),
+      ['try', '--granularity unstructured, or a model with Conv, Gemm or MatMul layers whose weights are constant'],
+    ],
+  });
+}
+
+interface Made {
+  readonly source: string | Uint8Array;
+  readonly choice: Choice;
+  readonly masks: readonly LayerMask[];
+}
+
+function writers({
+  source,
+  choice,
+  masks,
+  slots,
+  edits,
+}: Made & { slots: readonly WeightSlot[]; edits: readonly (readonly OperandEdit[])[] }): Pick<
+  MadeMasks,
+  'encode' | 'write'
+> {
+  const described = {
+    'prune-compile.version': TOOL.version,
+    'prune-compile.mask': JSON.stringify(plainOptions(choice)),
+  };
+  const masked = () => {
+    const again = readModel(source);
+    for (const list of edits) applyEdits(new Editor(again.graph), 'apply masks', list);
+    return again;
+  };
+  const named = () => masks.map((mask) => namedMask(mask));
+  const encode = (format: MaskFormat): Uint8Array => {
+    switch (format) {
+      case 'safetensors':
+        return writeSafetensors(named(), described);
+      case 'npz':
+        return writeNpz(named());
+      case 'json':
+        return encodeJson(masks, slots);
+      case 'onnx':
+        return encodeModel(masked(), { metadata: described });
+    }
+  };
+  return {
+    encode,
+    write: (path, format) =>
+      format === 'onnx'
+        ? writeModel(masked(), path, { metadata: described })
+        : writeFiles([{ path, chunks: [encode(format)] }]),
+  };
+}
+
+function plainOptions({ granularityName, ...others }: Choice): MaskMakingReport['options'] {
+  return { ...others, granularity: granularityName };
+}
+
+interface Findings extends Made {
+  readonly chosen: readonly Chosen[];
+  readonly skipped: readonly Skipped[];
+  readonly excluded: ReadonlySet<MaskLayer>;
+  readonly before: Counts;
+  readonly after: Counts;
+  readonly remarks: readonly Remark[];
+}
+
+function reportOf({
+  source,
+  choice,
+  chosen,
+  masks,
+  skipped,
+  excluded,
+  before,
+  after,
+  remarks,
+}: Findings): MaskMakingReport {
+  const compared = new Map(
+    compareLayers(before.layers, after.layers).map((layer, at) => [before.layers[at]?.node, layer]),
+  );
+  const gone = ({ slots }: MaskLayer) =>
+    slots.reduce((total, { node }) => {
+      const layer = compared.get(node);
+      return total + (layer === undefined ? 0 : layer.outputChannels - (layer.keptOutputChannels ?? 0));
+    }, 0);
+  const layers = chosen.map(({ layer, units, pruned }, at) => ({
+    node: layer.label,
+    opType: layer.slots[0].node.opType,
+    mask: layer.key,
+    shape: layer.slots[0].tensor.dims,
+    units: units.count,
+    masked: countBytes(pruned, 1),
+    zeros: countBytes(masks[at]?.keep ?? new Uint8Array(0), 0),
+    outputChannels: layer.matrix.outputs,
+    removable: gone(layer),
+  }));
+  const macs = macsOfBoth(before, after);
+  const figures = (counts: Counts, ops: number | undefined): PredictedFigures => ({
+    parameters: counts.figures.parameters,
+    macs: ops,
+    channels: counts.figures.channels,
+  });
+  const { kind } = choice.granularity;
+  return {
+    model: typeof source === 'string' ? source : '(bytes)',
+    options: plainOptions(choice),
+    unit: kind === 'unstructured' || kind === 'pattern' ? 'weight' : kind,
+    layers,
+    skipped: [
+      ...[...excluded].map(({ label }) => ({ node: label, why: 'excluded' })),
+      ...skipped.map(({ layer, why }) => ({ node: layer.label, why })),
+    ],
+    weights: masks.reduce((total, { keep }) => total + keep.length, 0),
+    zeros: layers.reduce((total, { zeros }) => total + zeros, 0),
+    before: figures(before, macs.before),
+    after: figures(after, macs.after),
+    removableChannels: before.figures.channels - after.figures.channels,
+    stays: remarks
+      .filter(({ kind: said, channels = 0 }) => said === 'missed' && channels > 0)
+      .map(({ node, message, channels = 0 }) => ({ ...(node !== undefined && { node }), message, channels }))
+      .toSorted((a, b) => b.channels - a.channels),
+  };
+}
+
+function countBytes(bytes: Uint8Array, wanted: number): number {
+  let total = 0;
+  for (const byte of bytes) if (byte === wanted) total++;
+  return total;
+}

@@ -1,0 +1,80 @@
+/** Masks as mask files have them, and back as the compiler will read them: both by one rule, or a file would not bind. */
+import { PruneCompileError } from '../errors.js';
+import { UINT8 } from '../ir/tensor.js';
+import { type Binding, bindMasks } from '../masks/bind.js';
+import { claimsOf } from '../masks/claims.js';
+import { type Entry, FileTensor } from '../masks/contents.js';
+import { readJsonMasks, writeJsonMasks } from '../masks/formats/json.js';
+import type { NamedMask } from '../masks/formats/named-mask.js';
+import { parseKey } from '../masks/names.js';
+import { fromTorchLayout, type WeightSlot } from '../masks/slots.js';
+import type { Layout } from '../masks/expand.js';
+import type { MaskLayer } from './layers.js';
+
+export interface LayerMask {
+  readonly layer: MaskLayer;
+  /** In the operand's layout. */
+  readonly keep: Uint8Array;
+}
+
+export function namedMask({ layer, keep }: LayerMask, layout: Layout = layer.layout): NamedMask {
+  const [slot] = layer.slots;
+  const own = FileTensor.contiguous(UINT8, slot.tensor.dims, () => keep);
+  const torch = own.permuted(fromTorchLayout(slot));
+  // Under such a name readers expect Keras' axes: [kh, kw, in, out].
+  const isKernel = parseKey(layer.key)?.isKernel === true;
+  const [out = 0, input = 1, ...spatial] = torch.dims.map((_, axis) => axis);
+  const view = isKernel ? torch.permuted([...spatial, input, out]) : layout === 'torch' ? torch : own;
+  return { name: layer.key, dims: view.dims, keep: view.toTensor().bytes() };
+}
+
+/** What the compiler makes of a file with these masks. Throws E-INTERNAL when that is something else. */
+export function bindNamed(masks: readonly LayerMask[], slots: readonly WeightSlot[]): readonly Binding[] {
+  const root = new Map<string, Entry>(
+    masks.map((mask) => {
+      const { name, dims, keep } = namedMask(mask);
+      return [name, FileTensor.contiguous(UINT8, dims, () => keep)];
+    }),
+  );
+  const bindings = bindRoot(root, slots);
+  for (const { layer, keep } of masks) {
+    if (layer.slots.every((slot) => bindings.some((binding) => binding.slot === slot && isSame(binding, keep))))
+      continue;
+    throw new PruneCompileError('E-INTERNAL', {
+      what: `the mask ${layer.key} would not be found to be that of ${layer.label}`,
+      facts: [['try', `--exclude '${layer.label}'`]],
+    });
+  }
+  return bindings;
+}
+
+function bindRoot(root: Entry, slots: readonly WeightSlot[]): readonly Binding[] {
+  return bindMasks(claimsOf({ path: 'the masks', format: 'made', root }).claims, slots).bindings;
+}
+
+function isSame({ mask }: Binding, keep: Uint8Array): boolean {
+  return mask.factors.length === keep.length && mask.factors.every((factor, at) => factor === keep[at]);
+}
+
+/**
+ * JSON lists indices of filters and channels, whichever way the matrix is stored: a matrix [in, out] is written as [out, in] where
+ * that reads back as this mask, else as it is stored.
+ */
+export function encodeJson(masks: readonly LayerMask[], slots: readonly WeightSlot[]): Uint8Array {
+  return writeJsonMasks(
+    masks.map((mask): NamedMask => {
+      const layouts: readonly Layout[] = mask.layer.slots[0].outAxis === 0 ? [mask.layer.layout] : ['torch', 'stored'];
+      const written = layouts.map((layout) => namedMask(mask, layout));
+      const readable = written.find((named) => {
+        if (written.length === 1) return true;
+        const root = readJsonMasks(writeJsonMasks([named]), 'the masks');
+        return bindRoot(root, slots).every((binding) => isSame(binding, mask.keep));
+      });
+      if (readable !== undefined) return readable;
+      throw new PruneCompileError('E-USAGE', {
+        what: `the mask of ${mask.layer.label} cannot be said in JSON: its matrix is square and stored in reverse`,
+        facts: [['try', '--output masks.safetensors or masks.npz']],
+      });
+    }),
+  );
+}

@@ -1,0 +1,171 @@
+/**
+ * Units that compete with each other. Without groups a pool is a layer. With groups, filters (or channels) that can only go
+ * together, because a residual add, a depthwise convolution or a flattening ties their positions, are one unit; units that cut
+ * the same layers in the same way are one pool, so that a pool's width is a layer's width.
+ */
+import type { Facts, Pin } from '../analysis/facts.js';
+import type { Axis } from '../analysis/positions.js';
+import type { Choice } from './choice.js';
+import type { MaskLayer } from './layers.js';
+
+/** What a pool's units are in one layer: unit u is its units locals[u * perUnit] … locals[(u + 1) * perUnit - 1]. */
+export interface Part {
+  readonly layer: MaskLayer;
+  readonly perUnit: number;
+  /** Undefined: the pool's units are the layer's. */
+  readonly locals: Int32Array | undefined;
+}
+
+export interface Pool {
+  readonly parts: readonly Part[];
+  readonly count: number;
+  /** How many stay is rounded up to a multiple of it. */
+  readonly step: number;
+}
+
+export interface Skipped {
+  readonly layer: MaskLayer;
+  readonly why: string;
+}
+
+export interface Grouping {
+  readonly pools: readonly Pool[];
+  readonly skipped: readonly Skipped[];
+}
+
+interface Unit {
+  /** Per layer, in the layers' order: which of its units. */
+  readonly locals: Map<MaskLayer, number[]>;
+}
+
+/** Filters and channels. Those that can never go (the model's outputs, operators that need the whole axis) are in no pool. */
+export function groupUnits(
+  layers: readonly MaskLayer[],
+  facts: Facts,
+  choice: Choice,
+  excluded: ReadonlySet<MaskLayer>,
+): Grouping {
+  const isChannels = choice.granularity.kind === 'channel';
+  const skipped: Skipped[] = [];
+  const open: { layer: MaskLayer; axes: readonly Axis[] }[] = [];
+  for (const layer of layers) {
+    if (isChannels && layer.isGrouped) skipped.push({ layer, why: 'its input channels belong to groups' });
+    else open.push({ layer, axes: isChannels ? layer.inAxes : layer.outAxes });
+  }
+  const units = choice.groups === 'residual' ? unitsByClass(open, facts) : unitsByLayer(open);
+  const pools = new Map<string, Unit[]>();
+  const pinned = new Map<MaskLayer, Pin>();
+  const withExcluded = new Map<MaskLayer, string>();
+  const pooled = new Set<MaskLayer>();
+  const axesOf = new Map(open.map(({ layer, axes }) => [layer, axes]));
+  for (const unit of units) {
+    const members = [...unit.locals.keys()];
+    const pin = pinOf(unit, axesOf, facts);
+    const left = members.find((layer) => excluded.has(layer));
+    if (pin !== undefined) for (const layer of members) pinned.set(layer, pinned.get(layer) ?? pin);
+    else if (left !== undefined) for (const layer of members) withExcluded.set(layer, left.label);
+    else {
+      const signature = members.map((layer) => `${layers.indexOf(layer)}x${unit.locals.get(layer)?.length}`).join();
+      for (const layer of members) pooled.add(layer);
+      const list = pools.get(signature);
+      if (list === undefined) pools.set(signature, [unit]);
+      else list.push(unit);
+    }
+  }
+  for (const { layer } of open) {
+    if (pooled.has(layer) || excluded.has(layer)) continue;
+    const [pin, partner] = [pinned.get(layer), withExcluded.get(layer)];
+    const why = partner === undefined ? pinText(pin) : `it goes with ${partner}, which is excluded`;
+    skipped.push({ layer, why });
+  }
+  return { pools: [...pools.values()].map((list) => poolOf(list, choice.widthMultiple)), skipped };
+}
+
+/** One pool per layer, for units inside of layers. */
+export function poolPerLayer(layers: readonly MaskLayer[], countOf: (layer: MaskLayer) => number): Pool[] {
+  return layers.map((layer) => ({
+    parts: [{ layer, perUnit: 1, locals: undefined }],
+    count: countOf(layer),
+    step: 1,
+  }));
+}
+
+function pinText(pin: Pin | undefined): string {
+  if (pin === undefined) return 'its channels are not known';
+  return pin.node === undefined ? pin.reason : `${pin.node.label}: ${pin.reason}`;
+}
+
+function unitsByLayer(open: readonly { layer: MaskLayer; axes: readonly Axis[] }[]): Unit[] {
+  return open.flatMap(({ layer, axes: [axis] }) =>
+    Array.from({ length: axis?.extent ?? 0 }, (_, index) => ({ locals: new Map([[layer, [index]]]) })),
+  );
+}
+
+/** Indices of one class are one unit; a module that is called twice ties the classes of both calls. */
+function unitsByClass(open: readonly { layer: MaskLayer; axes: readonly Axis[] }[], { positions }: Facts): Unit[] {
+  const unitAt = new Map<number, Unit>();
+  const units = new Set<Unit>();
+  for (const { layer, axes } of open) {
+    const [first] = axes;
+    for (let index = 0; index < (first?.extent ?? 0); index++) {
+      const roots = axes.map((axis) => positions.classOf(axis.base + index));
+      const found = [...new Set(roots.flatMap((root) => unitAt.get(root) ?? []))];
+      const [unit = { locals: new Map<MaskLayer, number[]>() }, ...others] = found;
+      units.add(unit);
+      for (const other of others) {
+        units.delete(other);
+        for (const [member, locals] of other.locals) addLocals(unit, member, locals);
+        for (const [root, at] of unitAt) if (at === other) unitAt.set(root, unit);
+      }
+      addLocals(unit, layer, [index]);
+      for (const root of roots) unitAt.set(root, unit);
+    }
+  }
+  return [...units];
+}
+
+function addLocals({ locals }: Unit, layer: MaskLayer, added: readonly number[]): void {
+  const list = locals.get(layer);
+  if (list === undefined) locals.set(layer, [...added]);
+  else list.push(...added);
+}
+
+/** What keeps the unit in the model, whatever its weights are. */
+function pinOf(
+  unit: Unit,
+  axesOf: ReadonlyMap<MaskLayer, readonly Axis[]>,
+  { positions, pinOf: pinOfClass }: Facts,
+): Pin | undefined {
+  for (const [layer, locals] of unit.locals) {
+    for (const axis of axesOf.get(layer) ?? []) {
+      for (const index of locals) {
+        const pin = pinOfClass(positions.classOf(axis.base + index));
+        if (pin !== undefined) return pin;
+      }
+    }
+  }
+  return undefined;
+}
+
+function poolOf(units: readonly Unit[], widthMultiple: number): Pool {
+  const [first] = units;
+  const parts = [...(first?.locals ?? [])].map(([layer, { length: perUnit }]): Part => {
+    const locals = Int32Array.from(units.flatMap((unit) => unit.locals.get(layer) ?? []));
+    return { layer, perUnit, locals };
+  });
+  return {
+    parts,
+    count: units.length,
+    step: parts.reduce((step, { perUnit }) => leastStep(step, perUnit, widthMultiple), 1),
+  };
+}
+
+/** The least multiple of `step` at which `perUnit` channels per unit make a multiple of `widthMultiple`. */
+function leastStep(step: number, perUnit: number, widthMultiple: number): number {
+  const own = widthMultiple / commonDivisor(widthMultiple, perUnit);
+  return (step * own) / commonDivisor(step, own);
+}
+
+function commonDivisor(a: number, b: number): number {
+  return b === 0 ? a : commonDivisor(b, a % b);
+}
