@@ -155,7 +155,7 @@ class Binder {
     return same.map((slot) => ({ slot, evidence: 'values' }));
   }
 
-  /** Only when no name of the whole file means anything, and only where there is no choice. */
+  /** Only when no name of the whole file means anything, and only where there is no choice for any of its masks. */
   #byShape(candidates: Map<Claim, Candidate[]>): void {
     if ([...candidates.values()].some((found) => found.length > 0)) return;
     const weights = this.#slots.filter(({ parameter, isLayer }) => isLayer && parameter === 'weight');
@@ -165,11 +165,11 @@ class Binder {
         : [];
     const fitting = new Map([...candidates.keys()].map((claim) => [claim, fits(claim)]));
     const wishes = [...fitting.values()].flat();
-    for (const [claim, slots] of fitting) {
-      const [slot] = slots;
-      if (slot !== undefined && slots.length === 1 && wishes.filter((wish) => wish === slot).length === 1)
-        candidates.set(claim, [{ slot, evidence: 'shape' }]);
-    }
+    const isSole = (slots: readonly WeightSlot[]) =>
+      slots.length === 1 && wishes.filter((wish) => wish === slots[0]).length === 1;
+    // All or none: where one mask is lost, the others fit by chance as likely as by right.
+    if (![...fitting.values()].every(isSole)) return;
+    for (const [claim, [slot]] of fitting) if (slot !== undefined) candidates.set(claim, [{ slot, evidence: 'shape' }]);
   }
 
   #check(claim: Claim, { slot, evidence }: Candidate, isCheckpoint: boolean): Binding {

@@ -92,25 +92,41 @@ export function extentOf({ dims, strides }: Pick<TensorView, 'dims' | 'strides'>
   return dims.reduce((total, extent, axis) => total + (extent - 1) * Math.abs(strides[axis] ?? 0), 1);
 }
 
+/** Innermost runs that lie together are copied whole, repeated elements are filled in: masks are often expanded by millions. */
 function gather(source: Uint8Array, { dims, strides, offset, size }: FileTensor, bytesEach: number): Uint8Array {
   const result = new Uint8Array(size * bytesEach);
-  const at = dims.map(() => 0);
+  const last = dims.length - 1;
+  // Trailing axes that the view repeats, or that lie together, are one run.
+  let run = 1;
+  let axis = last;
+  const isRepeated = strides[last] === 0;
+  for (; axis >= 0 && strides[axis] === (isRepeated ? 0 : run); axis--) run *= dims[axis] ?? 1;
+  const outer = dims.slice(0, axis + 1);
+  const at = outer.map(() => 0);
   let from = offset;
-  for (let element = 0; element < size; element++) {
-    for (let byte = 0; byte < bytesEach; byte++) {
-      result[element * bytesEach + byte] = source[from * bytesEach + byte] ?? 0;
-    }
-    for (let axis = dims.length - 1; axis >= 0; axis--) {
-      const next = (at[axis] ?? 0) + 1;
-      const stride = strides[axis] ?? 0;
-      if (next < (dims[axis] ?? 0)) {
-        at[axis] = next;
+  for (let written = 0; written < size; written += run) {
+    const start = written * bytesEach;
+    result.set(source.subarray(from * bytesEach, (from + (isRepeated ? 1 : run)) * bytesEach), start);
+    if (isRepeated) repeat(result, start, bytesEach, run);
+    for (let digit = axis; digit >= 0; digit--) {
+      const next = (at[digit] ?? 0) + 1;
+      const stride = strides[digit] ?? 0;
+      if (next < (outer[digit] ?? 0)) {
+        at[digit] = next;
         from += stride;
         break;
       }
-      at[axis] = 0;
+      at[digit] = 0;
       from -= stride * (next - 1);
     }
   }
   return result;
+}
+
+/** Fills `count` elements with the first, by doubling. */
+function repeat(bytes: Uint8Array, start: number, bytesEach: number, count: number): void {
+  const total = count * bytesEach;
+  for (let done = bytesEach; done < total; done *= 2) {
+    bytes.copyWithin(start + done, start, start + Math.min(done, total - done));
+  }
 }

@@ -1,0 +1,71 @@
+/** Masks as files hold them, and the slots of a small model, without files. */
+import type { GraphBuilder } from '../../fixtures/graph-builder.js';
+import { weightSlots } from '../../src/analysis/weight-slots.js';
+import { DOUBLE, Tensor } from '../../src/ir/tensor.js';
+import { type BindOptions, type Binding, bindMasks, type Bound } from '../../src/masks/bind.js';
+import { claimsOf } from '../../src/masks/claims.js';
+import { type Entry, FileTensor } from '../../src/masks/contents.js';
+import type { WeightSlot } from '../../src/masks/slots.js';
+import { readModel } from '../../src/onnx/read.js';
+import { passContext } from '../../src/pipeline.js';
+
+export async function slotsOf(graph: GraphBuilder): Promise<WeightSlot[]> {
+  return weightSlots(await passContext(readModel(graph.bytes())).knowledge());
+}
+
+export function tensor(dims: readonly number[], values: ArrayLike<number>): FileTensor {
+  const bytes = Tensor.fromNumbers(DOUBLE, dims, values).bytes();
+  return FileTensor.contiguous(DOUBLE, dims, () => bytes);
+}
+
+/** 1 everywhere but at `pruned`. */
+export function mask(dims: readonly number[], pruned: readonly number[]): FileTensor {
+  const size = dims.reduce((total, extent) => total * extent, 1);
+  return tensor(
+    dims,
+    Array.from({ length: size }, (_, at) => (pruned.includes(at) ? 0 : 1)),
+  );
+}
+
+export interface FileOptions extends BindOptions {
+  readonly prefix?: string;
+  readonly format?: string;
+}
+
+/** JSON-like objects become maps, as readers give them. */
+export function entry(value: unknown): Entry {
+  if (value instanceof FileTensor || value === null || typeof value !== 'object') return value as Entry;
+  if (Array.isArray(value)) return value.map(entry);
+  return new Map(Object.entries(value).map(([key, inner]) => [key, entry(inner)]));
+}
+
+export function bind(slots: readonly WeightSlot[], contents: unknown, options: FileOptions = {}): Bound {
+  const { prefix, format = 'PyTorch (zip)', ...rest } = options;
+  const { claims } = claimsOf({ path: 'masks.pth', format, root: entry(contents) }, prefix);
+  return bindMasks(claims, slots, rest);
+}
+
+/** Places of the pruned elements, by weight. */
+export function pruned({ bindings }: Bound): Record<string, number[]> {
+  return Object.fromEntries(
+    bindings.map(({ slot, mask: { factors } }) => [
+      slot.value.name,
+      [...factors.keys()].filter((at) => factors[at] === 0),
+    ]),
+  );
+}
+
+export function only({ bindings }: Bound): Binding {
+  const [first] = bindings;
+  if (first === undefined || bindings.length !== 1) throw new Error(`${bindings.length} bindings instead of one`);
+  return first;
+}
+
+export function codeOf(work: () => unknown): string {
+  try {
+    work();
+  } catch (error) {
+    return error instanceof Error && 'code' in error ? String(error.code) : String(error);
+  }
+  return 'no error';
+}

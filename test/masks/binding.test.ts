@@ -1,0 +1,319 @@
+/** Which mask belongs to which weight: every kind of evidence, every form of a mask, and everything that must be refused. */
+import { describe, expect, test } from 'vitest';
+import { graphBuilder } from '../../fixtures/graph-builder.js';
+import { normals } from '../../fixtures/random.js';
+import { combineMasks } from '../../src/masks/apply.js';
+import { bind, codeOf, mask, only, pruned, slotsOf, tensor } from './binding-support.js';
+
+const OUT = 4;
+const IN = 3;
+const TAPS = 9;
+const DIMS = [OUT, IN, 3, 3] as const;
+const SIZE = OUT * IN * TAPS;
+const values = (name: string, count = SIZE) => normals(7, name, count);
+
+/** Two convolutions that keep their names, as exporters leave them when nothing is folded. */
+async function named(prefix = '') {
+  const g = graphBuilder();
+  const x = g.input('x', [1, IN, 8, 8]);
+  g.initializer(`${prefix}conv1.weight`, DIMS, values('conv1'));
+  g.initializer(`${prefix}conv1.bias`, [OUT], values('bias', OUT));
+  g.initializer(`${prefix}conv2.weight`, [6, OUT, 1, 1], values('conv2', 24));
+  const first = g.op('Conv', [x, `${prefix}conv1.weight`, `${prefix}conv1.bias`], { kernel_shape: [3, 3] });
+  g.output(g.op('Conv', [g.relu(first), `${prefix}conv2.weight`], { kernel_shape: [1, 1] }));
+  return slotsOf(g);
+}
+
+/** As the TorchScript exporter folds normalisations: only node names tell. */
+async function folded(names = ['/conv1/Conv', '/layer1/layer1.0/conv2/Conv']) {
+  const g = graphBuilder();
+  const x = g.input('x', [1, IN, 8, 8]);
+  g.initializer('onnx::Conv_11', DIMS, values('conv1'));
+  g.initializer('onnx::Conv_12', [OUT, OUT, 3, 3], values('conv2', OUT * OUT * TAPS));
+  const first = g.op('Conv', [x, 'onnx::Conv_11'], { kernel_shape: [3, 3] }, { name: names[0] ?? '' });
+  g.output(g.op('Conv', [g.relu(first), 'onnx::Conv_12'], { kernel_shape: [3, 3] }, { name: names[1] ?? '' }));
+  return slotsOf(g);
+}
+
+const filters = (size: number, ...which: number[]) =>
+  which.flatMap((filter) => Array.from({ length: size }, (_, at) => filter * size + at));
+
+describe('forms of a mask', () => {
+  test.each([
+    ['per filter', mask([OUT], [1]), filters(IN * TAPS, 1), 'filter'],
+    ['per filter, with axes', mask([OUT, 1, 1, 1], [1]), filters(IN * TAPS, 1), 'filter'],
+    [
+      'per input channel',
+      mask([1, IN, 1, 1], [2]),
+      [0, 1, 2, 3].flatMap((out) => filters(TAPS, out * IN + 2)),
+      'channel',
+    ],
+    ['per kernel', mask([OUT, IN, 1, 1], [4]), filters(TAPS, 4), 'kernel'],
+    ['per element', mask(DIMS, [0, 50]), [0, 50], 'element'],
+  ])('%s', async (_, given, places, granularity) => {
+    const bound = bind(await named(), { 'conv1.weight_mask': given });
+    expect(pruned(bound)).toEqual({ 'conv1.weight': places });
+    expect(only(bound)).toMatchObject({ evidence: 'name', mask: { granularity, zeros: places.length } });
+  });
+
+  test('a bias', async () => {
+    expect(pruned(bind(await named(), { 'conv1.bias_mask': mask([OUT], [3]) }))).toEqual({ 'conv1.bias': [3] });
+  });
+
+  test.each([
+    [{ conv1: { remove: [0, 2] } }, filters(IN * TAPS, 0, 2)],
+    [{ 'conv1.weight': { keep: [1, 3] } }, filters(IN * TAPS, 0, 2)],
+    [
+      { masks: { conv1: { keep: [1], axis: 'in' } } },
+      [0, 2, 3, 5, 6, 8, 9, 11].flatMap((kernel) => filters(TAPS, kernel)),
+    ],
+    [{ conv1: { shape: DIMS, runs: [10, 2, SIZE - 12] } }, [10, 11]],
+    [{ conv1: [true, false, true, true] }, filters(IN * TAPS, 1)],
+    [{ conv1: [[[[0]]], [[[1]]], [[[1]]], [[[0]]]] }, filters(IN * TAPS, 0, 3)],
+  ])('JSON: %j', async (contents, places) => {
+    expect(pruned(bind(await named(), contents, { format: 'JSON' }))).toEqual({ 'conv1.weight': places });
+  });
+
+  test('N:M keeps the largest of every group along the input channels', async () => {
+    const [slot] = (await named()).filter(({ value }) => value.name === 'conv2.weight');
+    const weights = slot?.tensor.numbers() ?? new Float32Array(0);
+    const bound = bind(await named(), { conv2: { pattern: '2:4' } }, { format: 'JSON' });
+    const { factors } = only(bound).mask;
+    for (let out = 0; out < 6; out++) {
+      const row = [0, 1, 2, 3].map((at) => Math.abs(weights[out * 4 + at] ?? 0));
+      const limit = row.toSorted((a, b) => b - a)[1] ?? 0;
+      expect(Array.from(factors.subarray(out * 4, out * 4 + 4))).toEqual(row.map((size) => (size >= limit ? 1 : 0)));
+    }
+  });
+
+  test('values other than 0 and 1 are an error, or factors when asked for', async () => {
+    const soft = { 'conv1.weight_mask': tensor([OUT], [1, 0, 0.5, 1]) };
+    const slots = await named();
+    expect(codeOf(() => bind(slots, soft))).toBe('E-MASK-SOFT');
+    expect(codeOf(() => bind(slots, { conv1: tensor([OUT], [1, 0, Number.NaN, 1]) }))).toBe('E-MASK-SOFT');
+    const { factors } = only(bind(slots, soft, { soft: 'multiply' })).mask;
+    expect([0, 27, 54, 81].map((at) => factors[at])).toEqual([1, 0, 0.5, 1]);
+  });
+
+  test('masks of several files multiply', async () => {
+    const slots = await named();
+    const one = bind(slots, { conv1: mask([OUT], [0]) });
+    const other = bind(slots, { 'conv1.weight_mask': mask(DIMS, [100]) });
+    const [combined, ...rest] = combineMasks([...one.bindings, ...other.bindings]);
+    expect(rest).toEqual([]);
+    expect([...(combined?.factors ?? []).entries()].filter(([, factor]) => factor === 0).map(([at]) => at)).toEqual([
+      ...filters(IN * TAPS, 0),
+      100,
+    ]);
+  });
+});
+
+describe('names', () => {
+  test.each([
+    { module: { 'conv1.weight_mask': mask([OUT], [0]) } },
+    { 'module._orig_mod.conv1.weight_mask': mask([OUT], [0]) },
+    {
+      epoch: 3,
+      state_dict: { 'model.conv1.weight_mask': mask([OUT], [0]), 'model.bn1.weight': tensor([OUT], [2, 3, 4, 5]) },
+    },
+    { conv1: { weight: mask([OUT], [0]), bias: null } },
+    { 'conv1/weight': mask([OUT], [0]) },
+    { 'conv1.mask': mask([OUT], [0]) },
+  ])('%#', async (contents) => {
+    expect(pruned(bind(await named(), contents))).toEqual({ 'conv1.weight': filters(IN * TAPS, 0) });
+  });
+
+  test("a wrapper in the model's names", async () => {
+    expect(pruned(bind(await named('model.'), { conv1: mask([OUT], [0]) }))).toHaveProperty(['model.conv1.weight']);
+  });
+
+  test('another prefix is told, and taken off on request', async () => {
+    const slots = await named();
+    const contents = { 'backbone.conv1.weight_mask': mask(DIMS, [0]), 'backbone.conv2.weight_mask': mask([6], [1]) };
+    expect(() => bind(slots, contents)).toThrow(/has no mask for any weight/);
+    try {
+      bind(slots, contents);
+    } catch (error) {
+      expect(error).toMatchObject({
+        code: 'E-MASK-NO-MATCH',
+        facts: expect.arrayContaining([['try', '--mask-prefix backbone.']]),
+      });
+    }
+    expect(bind(slots, contents, { prefix: 'backbone.' }).bindings).toHaveLength(2);
+  });
+
+  test('module names in the names of nodes', async () => {
+    const bound = bind(await folded(), { conv1: mask([OUT], [0]), 'layer1.0.conv2': mask([OUT], [1]) });
+    expect(bound.bindings.map(({ evidence, slot }) => [evidence, slot.value.name])).toEqual([
+      ['module', 'onnx::Conv_11'],
+      ['module', 'onnx::Conv_12'],
+    ]);
+  });
+
+  test('a module called twice is two nodes with equal weights; others with a number in the name are none of its calls', async () => {
+    const build = async (second: string) => {
+      const g = graphBuilder();
+      const x = g.input('x', [1, OUT, 8, 8]);
+      g.initializer('onnx::Conv_1', [OUT, OUT, 1, 1], values('a', 16));
+      g.initializer('onnx::Conv_2', [OUT, OUT, 1, 1], values(second, 16));
+      const first = g.op('Conv', [x, 'onnx::Conv_1'], { kernel_shape: [1, 1] }, { name: '/conv/Conv' });
+      g.output(g.op('Conv', [first, 'onnx::Conv_2'], { kernel_shape: [1, 1] }, { name: '/conv/Conv_1' }));
+      return slotsOf(g);
+    };
+    expect(bind(await build('a'), { conv: mask([OUT], [0]) }).bindings).toHaveLength(2);
+    const other = await build('b');
+    expect(codeOf(() => bind(other, { conv: mask([OUT], [0]) }))).toBe('E-MASK-AMBIGUOUS');
+  });
+
+  test('--mask-map has the last word', async () => {
+    const slots = await folded();
+    const contents = { a: mask([OUT], [0]), b: mask([OUT], [1]), c: mask([9], [1]) };
+    const map = { a: 'onnx::Conv_12', b: '/conv1/Conv', c: null };
+    const bound = bind(slots, contents, { map });
+    expect(bound.bindings.map(({ claim, slot, evidence }) => [claim.key, slot.value.name, evidence])).toEqual([
+      ['a', 'onnx::Conv_12', 'map'],
+      ['b', 'onnx::Conv_11', 'map'],
+    ]);
+    expect(bound.unmatched).toEqual(['c']);
+    expect(codeOf(() => bind(slots, contents, { map: { ...map, a: 'onnx::Conv_21' } }))).toBe('E-MASK-MAP');
+  });
+});
+
+describe('layouts', () => {
+  const square = async (opType: 'MatMul' | 'Gemm', name: string) => {
+    const g = graphBuilder();
+    const x = g.input('x', [2, 3]);
+    g.initializer(name, [3, 3], values('square', 9));
+    g.output(g.op(opType, [x, name], opType === 'Gemm' ? { transB: 1 } : {}, { name: `/fc/${opType}` }));
+    return slotsOf(g);
+  };
+
+  test('a Linear that the exporter transposed: rows of the mask are columns of the weight', async () => {
+    expect(
+      pruned(bind(await square('MatMul', 'onnx::MatMul_7'), { 'fc.weight_mask': mask([3, 3], [3, 4, 5]) })),
+    ).toEqual({
+      'onnx::MatMul_7': [1, 4, 7],
+    });
+    expect(pruned(bind(await square('MatMul', 'onnx::MatMul_7'), { fc: mask([3], [1]) }))).toEqual({
+      'onnx::MatMul_7': [1, 4, 7],
+    });
+  });
+
+  test('an initializer of the very name is in its own layout', async () => {
+    expect(pruned(bind(await square('Gemm', 'fc.weight'), { 'fc.weight_mask': mask([3, 3], [3]) }))).toEqual({
+      'fc.weight': [3],
+    });
+    expect(pruned(bind(await square('MatMul', 'fc.weight'), { 'fc.weight_mask': mask([3, 3], [3]) }))).toEqual({
+      'fc.weight': [3],
+    });
+  });
+
+  test('unless the values beside the mask say that it was transposed', async () => {
+    const slots = await square('MatMul', 'fc.weight');
+    const weights = slots[0]?.tensor.numbers() ?? new Float32Array(9);
+    const transposed = [0, 3, 6, 1, 4, 7, 2, 5, 8].map((at) => weights[at] ?? 0);
+    const contents = { 'fc.weight_mask': mask([3, 3], [3]), 'fc.weight_orig': tensor([3, 3], transposed) };
+    expect(pruned(bind(slots, contents))).toEqual({ 'fc.weight': [1] });
+  });
+
+  test('kernels of Keras have their filters last', async () => {
+    const bound = bind(
+      await named(),
+      { 'conv1/kernel:0': mask([3, 3, IN, OUT], [1]) },
+      { map: { 'conv1/kernel:0': 'conv1.weight' } },
+    );
+    // [0, 0, 0, 1] there is filter 1, channel 0, first tap here.
+    expect(pruned(bound)).toEqual({ 'conv1.weight': [IN * TAPS] });
+  });
+
+  test('ONNX masks are in the layout of ONNX', async () => {
+    const contents = { 'onnx::MatMul_7': mask([3, 3], [3]) };
+    expect(pruned(bind(await square('MatMul', 'onnx::MatMul_7'), contents, { format: 'ONNX' }))).toEqual({
+      'onnx::MatMul_7': [3],
+    });
+  });
+});
+
+describe('values', () => {
+  /** Folding a normalisation multiplies each filter by a number of its own, which may be negative. */
+  const unfolded = (name: string, count: number, per: number) =>
+    tensor(
+      count === SIZE ? DIMS : [OUT, OUT, 3, 3],
+      values(name, count).map((value, at) => value * ([2, -0.5, 3, 0.1][Math.floor(at / per)] ?? 1)),
+    );
+  const conv1 = () => unfolded('conv1', SIZE, IN * TAPS);
+  const conv2 = () => unfolded('conv2', OUT * OUT * TAPS, OUT * TAPS);
+
+  test('tell a weight whose name is lost', async () => {
+    const slots = await folded(['a', 'b']);
+    const contents = {
+      'x.weight_mask': mask([OUT], [1]),
+      'x.weight_orig': conv2(),
+      'y.weight_mask': mask([OUT], [2]),
+      'y.weight_orig': conv1(),
+    };
+    const bound = bind(slots, contents);
+    expect(bound.bindings.map(({ slot, evidence, values: sameness }) => [slot.value.name, evidence, sameness])).toEqual(
+      [
+        ['onnx::Conv_12', 'values', 'same'],
+        ['onnx::Conv_11', 'values', 'same'],
+      ],
+    );
+  });
+
+  test('that contradict the name stop everything', async () => {
+    const g = graphBuilder();
+    const x = g.input('x', [1, OUT, 8, 8]);
+    g.initializer('conv1.weight', [OUT, OUT, 1, 1], values('p', 16));
+    g.initializer('conv2.weight', [OUT, OUT, 1, 1], values('q', 16));
+    g.output(g.op('Conv', [g.op('Conv', [x, 'conv1.weight']), 'conv2.weight']));
+    const slots = await slotsOf(g);
+    const contents = {
+      'conv1.weight_mask': mask([OUT], [0]),
+      'conv1.weight_orig': tensor([OUT, OUT, 1, 1], values('q', 16)),
+    };
+    expect(codeOf(() => bind(slots, contents))).toBe('E-MASK-AMBIGUOUS');
+    expect(only(bind(slots, contents, { map: { 'conv1.weight_mask': 'conv1.weight' } })).values).toBe('different');
+    const elsewhere = { ...contents, 'conv1.weight_orig': tensor([OUT, OUT, 1, 1], values('r', 16)) };
+    expect(only(bind(slots, elsewhere))).toMatchObject({ evidence: 'name', values: 'different' });
+  });
+
+  test('zeros in the weights of a checkpoint are its masks', async () => {
+    const slots = await named();
+    const weights = values('conv1').map((value, at) => (at < IN * TAPS ? 0 : value));
+    const zeroBias = { 'conv1.bias': tensor([OUT], [0, 0, 0, 0]), 'bn1.running_mean': tensor([OUT], [0, 0, 0, 0]) };
+    const bound = bind(slots, { 'conv1.weight': tensor(DIMS, weights), ...zeroBias });
+    expect(only(bound)).toMatchObject({ isFromZeros: true, evidence: 'name', mask: { zeros: IN * TAPS } });
+    expect(bind(slots, { 'conv1.weight': tensor(DIMS, values('conv1')), ...zeroBias }).bindings).toEqual([]);
+    expect(codeOf(() => bind(slots, { 'conv1.weight': tensor(DIMS, values('other')) }))).toBe('E-MASK-SOFT');
+  });
+});
+
+describe('shapes', () => {
+  test('are evidence when names say nothing and there is no choice', async () => {
+    const slots = await folded(['a', 'b']);
+    const one = mask(DIMS, [3]);
+    expect(only(bind(slots, { first: one })).evidence).toBe('shape');
+    expect(codeOf(() => bind(slots, { first: one, second: one }))).toBe('E-MASK-NO-MATCH');
+    expect(codeOf(() => bind(slots, { first: mask([OUT], [3]) }))).toBe('E-MASK-NO-MATCH');
+  });
+
+  test.each([
+    ['of another width', { conv1: mask([OUT + 1], [0]) }, 'E-MASK-SHAPE'],
+    ['of a filter that is not there', { conv1: { remove: [OUT] } }, 'E-MASK-SHAPE'],
+    ['of another rank', { conv1: mask([OUT, IN], [0]) }, 'E-MASK-SHAPE'],
+    ['of no weight', { conv1: mask([OUT], [0]), conv9: mask([OUT], [0]) }, 'E-MASK-NO-MATCH'],
+    ['for a weight that has one', { conv1: mask([OUT], [0]), 'conv1.weight': mask([OUT], [1]) }, 'E-MASK-AMBIGUOUS'],
+    ['that is none', { epoch: 7, name: 'x' }, 'E-MASK-EMPTY'],
+  ])('a mask %s', async (_, contents, code) => {
+    const slots = await named();
+    expect(codeOf(() => bind(slots, contents))).toBe(code);
+  });
+
+  test('--allow-unmatched leaves out what fits nothing, but not everything', async () => {
+    const slots = await named();
+    const bound = bind(slots, { conv1: mask([OUT], [0]), conv9: mask([OUT], [0]) }, { allowUnmatched: true });
+    expect([only(bound).claim.key, bound.unmatched]).toEqual(['conv1', ['conv9']]);
+    expect(codeOf(() => bind(slots, { conv9: mask([OUT], [0]) }, { allowUnmatched: true }))).toBe('E-MASK-NO-MATCH');
+  });
+});
