@@ -135,8 +135,8 @@ export async function compileModel(source: string | Uint8Array, options: Compile
     },
     maskPlan: masking.plan,
     masked: () => (masking.changed ? encodeModel(maskedAgain()) : source),
-    channels: () => kept.channels(),
-    stateDict: () => encodeStateDict(stateDictOf(kept.smallWeights(known.constants)), kept.channels()),
+    channels: () => kept.channels(gains),
+    stateDict: () => encodeStateDict(stateDictOf(kept.smallWeights(known.constants)), kept.channels(gains)),
   };
 }
 

@@ -66,14 +66,15 @@ export class KeptChannels {
     this.#log = log;
   }
 
-  channels(): Channels {
-    const live = new Set(this.#graph.nodes);
+  /** Without gains the edits are not written: all nodes are still there, and nothing was added. */
+  channels(gains = true): Channels {
+    const live = gains ? new Set(this.#graph.nodes) : new Set(this.#trace.isData.keys());
     const weights = this.#trace.weights.map((weight) => this.#describe(weight, !live.has(weight.node)));
     return {
       schema: CHANNELS_SCHEMA,
       weights,
       addedBiases: this.#addedBiases(live).map(({ name }) => name),
-      unheld: [...this.#unheld(), ...torn(weights)],
+      unheld: gains ? [...this.#unheld(), ...torn(weights)] : [],
     };
   }
 

@@ -1,4 +1,5 @@
 /** Kept lists and state dicts: what they say is checked against the original weights and the compiled model. */
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { graphBuilder } from '../../fixtures/graph-builder.js';
 import { namedCases } from '../../fixtures/named-cases.js';
@@ -7,10 +8,13 @@ import { removeChannels } from '../../passes/remove-channels.js';
 import { CostModel } from '../../src/analysis/cost.js';
 import { KeptChannels, renderChannels } from '../../src/channels/channels.js';
 import { traceWeights } from '../../src/channels/trace.js';
+import { compileModel } from '../../src/compile.js';
 import { Node } from '../../src/ir/graph.js';
 import { KeptLog } from '../../src/ir/kept-log.js';
 import { readModel } from '../../src/onnx/read.js';
 import { passContext } from '../../src/pipeline.js';
+import { buildGraph } from '../differential/build-graph.js';
+import { problems } from '../differential/random-graphs.js';
 import { hasData, loadSkeleton, skeletonNames } from '../support/skeletons.js';
 import { rebuild } from './rebuild.js';
 
@@ -157,7 +161,7 @@ describe('what a module cannot hold', () => {
     const hidden = g.relu(g.conv(x, g.initializer(first.name, first.dims, first.data), { name: '/a/Conv' }));
     g.output(g.conv(hidden, w2, { name: '/b/Conv' }));
     g.output(g.conv(x, w2, { name: '/b_1/Conv' }));
-    const { channels, state } = await rebuild(g.bytes(), { align: 1 }, ['/b_1/Conv']);
+    const { channels, state } = await rebuild(g.bytes(), { align: 1 });
     expect(channels.weights.map(({ parameter, kept }) => [parameter, kept?.[1]])).toEqual([
       ['a.weight', null],
       ['b.weight', [0, 2]],
@@ -192,6 +196,20 @@ describe('whole networks', () => {
   test.each(namedCases().map((entry) => [entry.name, entry.bytes] as const))('%s', async (_, bytes) => {
     const { channels } = await rebuild(bytes, { align: 1 });
     expect(channels.weights.length).toBeGreaterThan(0);
+  });
+
+  test('random graphs', async () => {
+    let cut = 0;
+    const property = fc.asyncProperty(problems(), fc.constantFrom(1, 'auto' as const), async (problem, align) => {
+      const { bytes } = buildGraph(problem);
+      // Problems that do not load say nothing.
+      const loads = await compileModel(bytes).catch(() => undefined);
+      if (loads === undefined) return;
+      const { channels } = await rebuild(bytes, { align });
+      if (channels.weights.some(({ kept }) => kept?.some((axis) => axis !== null))) cut++;
+    });
+    await fc.assert(property, { seed: 7, numRuns: 60 });
+    expect(cut).toBeGreaterThan(15);
   });
 
   test('as a file: one weight per line, and JSON', async () => {

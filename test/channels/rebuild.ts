@@ -17,19 +17,19 @@ export interface Rebuilt {
   readonly small: Graph;
 }
 
-/** Compiles and compares every weight that is said to hold the original values; nodes `notInState` with the model alone. */
-export async function rebuild(
-  bytes: Uint8Array,
-  options: CompileOptions = {},
-  notInState: readonly string[] = [],
-): Promise<Rebuilt> {
+/** Compiles and compares every weight that is said to hold the original values. */
+export async function rebuild(bytes: Uint8Array, options: CompileOptions = {}): Promise<Rebuilt> {
   const compiled = await compileModel(bytes, options);
   const channels = compiled.channels();
   const { graph } = readModel(bytes);
   const small = readModel(compiled.encode()).graph;
   const { state, metadata } = readSafetensors(compiled.stateDict());
-  for (const weight of channels.weights)
-    compare(weight, graph, small, notInState.includes(weight.node) ? new Map() : state);
+  const seen = new Set<string | null>();
+  for (const weight of channels.weights) {
+    // Of a shared weight the state dict has what the first layer reads.
+    compare(weight, graph, small, seen.has(weight.parameter) ? new Map() : state);
+    if (!weight.removed) seen.add(weight.parameter);
+  }
   return { channels, state, metadata, small };
 }
 
