@@ -4,6 +4,7 @@ import { isFloating, type Tensor } from '../ir/tensor.js';
 import { parseKey } from '../masks/names.js';
 import type { WeightSlot } from '../masks/slots.js';
 import { statedModulePathsOf } from '../onnx/module-path.js';
+import { scaledOperands } from '../ops/scaling.js';
 import { rowOf } from '../ops/table.js';
 import { type Knowledge, siteOf } from './site.js';
 
@@ -27,7 +28,8 @@ function storedSlot(value: Value, tensor: Tensor): WeightSlot | undefined {
   const [use] = value.uses;
   const name = parseKey(value.name);
   if (use === undefined || name?.part !== 'bare' || !isFloating(tensor.dataType)) return undefined;
-  const inAxis = tensor.dims.length > 1 ? 1 : undefined;
+  // Which axis counts filters is for a rule to say: without one, only masks of the tensor's own shape fit.
+  const outAxis = tensor.dims.length > 1 ? -1 : 0;
   const { node, index } = use;
   const { parameter } = name;
   return {
@@ -39,8 +41,8 @@ function storedSlot(value: Value, tensor: Tensor): WeightSlot | undefined {
     tensor,
     names: [value.name],
     modulePaths: [],
-    outAxis: 0,
-    inAxis,
+    outAxis,
+    inAxis: undefined,
   };
 }
 
@@ -54,7 +56,18 @@ function slotsOf(node: Node, knowledge: Knowledge): WeightSlot[] {
     const value = node.inputs[index];
     const tensor = knowledge.constants.tensor(value);
     if (value === undefined || tensor === undefined || !isFloating(tensor.dataType)) return [];
-    return [{ isLayer: true, node, index, value, tensor, names: storedNames(value), modulePaths, ...rest }];
+    return [
+      {
+        isLayer: true,
+        node,
+        index,
+        value,
+        tensor,
+        names: storedNames(value, tensor.dims.length),
+        modulePaths,
+        ...rest,
+      },
+    ];
   };
   return [
     ...slot(weights.index, { parameter: 'weight', outAxis: weights.outAxis, inAxis }),
@@ -62,14 +75,13 @@ function slotsOf(node: Node, knowledge: Knowledge): WeightSlot[] {
   ];
 }
 
-/** Breadth first: what is multiplied last (the mask, the Cast) stands nearest. */
-function storedNames(value: Value): string[] {
+/** Through operators that only scale; what is added or gathered from several tensors has none of their names. */
+function storedNames(value: Value, rank: number): string[] {
   const seen = new Set([value]);
   for (const at of seen) {
-    if (hasInitializer(at)) continue;
-    for (const input of at.producer?.inputs ?? []) if (input !== undefined) seen.add(input);
+    if (hasInitializer(at) || at.producer === undefined) continue;
+    for (const input of scaledOperands(at.producer, rank)) if (input !== undefined) seen.add(input);
   }
-  return [...seen]
-    .filter((at) => at.initializer !== undefined || at.producer?.opType === 'Constant')
-    .map(({ name }) => name);
+  const isStored = (at: Value) => at.initializer !== undefined || at.producer?.opType === 'Constant';
+  return [...seen].filter(isStored).map(({ name }) => name);
 }

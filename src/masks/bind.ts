@@ -82,9 +82,9 @@ class Binder {
   }
 
   bind(claims: readonly Claim[]): Bound {
-    const isCheckpoint = claims.some((claim) => this.#isWholeWeight(claim));
-    const wanted = isCheckpoint ? claims.filter(holdsWeights) : claims;
-    const candidates = new Map(wanted.map((claim) => [claim, this.#byNames(claim)]));
+    const named = new Map(claims.map((claim) => [claim, this.#byNames(claim)]));
+    const isCheckpoint = claims.some((claim) => this.#isModelsOwn(claim, named.get(claim) ?? []));
+    const candidates = isCheckpoint ? new Map([...named].filter(([claim]) => holdsWeights(claim))) : named;
     if (!isCheckpoint) this.#byShape(candidates);
     const bindings: Binding[] = [];
     const open: Claim[] = [];
@@ -100,9 +100,17 @@ class Binder {
     return { bindings: pruned, unmatched: this.#unmatched };
   }
 
-  /** A parameter rather than a mask: as large as a weight of the model, many values, and no suffix that says mask. */
-  #isWholeWeight(claim: Claim): boolean {
-    return claim.name.part !== 'mask' && this.#originalOf(claim) !== undefined && holdsWeights(claim);
+  /** Not a mask but the parameter itself, zeros and all: its values are those of the weight that it names, or of some weight. */
+  #isModelsOwn(claim: Claim, named: readonly Candidate[]): boolean {
+    if (claim.name.part === 'mask' || !holdsWeights(claim)) return false;
+    const original = this.#originalOf(claim);
+    if (original === undefined) return false;
+    const slots = named.length > 0 ? named.map(({ slot }) => slot) : this.#slots;
+    return slots.some(
+      (slot) =>
+        compareWeights(original, claim, slot, 'torch') === 'same' ||
+        compareWeights(original, claim, slot, 'stored') === 'same',
+    );
   }
 
   /** The parameter before it was masked, if the file has it. */
@@ -115,15 +123,30 @@ class Binder {
   #byNames(claim: Claim): Candidate[] {
     const { map } = this.#options;
     if (map !== undefined && Object.hasOwn(map, claim.key)) return this.#byMap(claim, map[claim.key] ?? null);
-    const named = this.#byName.get(claim.isOnnx ? claim.key : parameterOf(claim.name)) ?? [];
-    if (named.length > 0) return unique(named).map((slot) => ({ slot, evidence: 'name' }));
+    const named = this.#exact(claim, this.#byName.get(claim.isOnnx ? claim.key : parameterOf(claim.name)) ?? []);
+    if (named.length > 0) return named.map((slot) => ({ slot, evidence: 'name' }));
+    // Where names are lost a normalisation was folded in, and what its bias became is no longer the parameter.
+    if (claim.name.parameter === 'bias') return [];
     const modules = this.#byModule.get(parameterOf(claim.name)) ?? [];
     const best = Math.min(...modules.map(({ rank }) => rank));
     const slots = unique(modules.filter(({ rank }) => rank === best).map(({ slot }) => slot));
     const [first, ...others] = slots;
     // A module that is called several times is several nodes with equal weights.
     if (first !== undefined && others.some((slot) => !holdSameValues(first, slot))) throw ambiguous(claim, slots);
-    return slots.map((slot) => ({ slot, evidence: 'module' }));
+    const calls = modules.filter(({ slot, rank }) => rank > best && first !== undefined && holdSameValues(first, slot));
+    return unique([...slots, ...calls.map(({ slot }) => slot)]).map((slot) => ({ slot, evidence: 'module' }));
+  }
+
+  /** Names that only differ by a wrapper's prefix may belong to two weights: the very name decides then. */
+  #exact(claim: Claim, named: readonly WeightSlot[]): WeightSlot[] {
+    const plain = claim.key.replace(/[._]mask$/, '');
+    const isExact = ({ names }: WeightSlot) =>
+      [plain, `${plain}.${claim.name.parameter}`, `${plain}_orig`].some((name) => names.includes(name));
+    const exact = named.filter(isExact);
+    const [first, ...others] = exact.length > 0 ? exact : named;
+    if (first === undefined) return [];
+    if (others.some((slot) => !holdSameValues(first, slot))) throw ambiguous(claim, [first, ...others]);
+    return [first, ...others];
   }
 
   #byMap(claim: Claim, wanted: string | null): Candidate[] {
@@ -175,7 +198,7 @@ class Binder {
   #check(claim: Claim, { slot, evidence }: Candidate, isCheckpoint: boolean): Binding {
     const isStoredAsNamed = evidence === 'name' && slot.value.initializer !== undefined;
     let layout: Layout = claim.isOnnx || isStoredAsNamed ? 'stored' : 'torch';
-    const original = isCheckpoint && claim.source.kind === 'tensor' ? claim.source.tensor : claim.original;
+    const original = this.#originalOf(claim);
     let values = original === undefined ? undefined : compareWeights(original, claim, slot, layout);
     if (original !== undefined && values === 'different' && layout === 'stored') {
       // Square and transposed by whoever wrote the model.

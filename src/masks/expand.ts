@@ -61,8 +61,8 @@ export function alignedView(
   if (tensor.dims.length !== dims.length) return undefined;
   const parameter = name.isKernel ? tensor.permuted(fromKeras(tensor.dims.length)) : tensor;
   const torch = parameter.permuted(fromTorchLayout(target));
-  const [first, second] = layout === 'stored' && !name.isKernel ? [parameter, torch] : [torch, parameter];
-  return first.broadcast(dims) ?? (sameDims(second.dims, dims) ? second : undefined);
+  const [first, ...others] = layout === 'stored' && !name.isKernel ? [parameter, torch] : [torch, parameter, tensor];
+  return first.broadcast(dims) ?? others.find((view) => sameDims(view.dims, dims));
 }
 
 /** Kernels of Keras: [kh, kw, in, out] and [in, out] as PyTorch has them: [out, in, kh, kw], [out, in]. */

@@ -86,11 +86,11 @@ export function misfit(claim: Claim, slot: WeightSlot, slots: readonly WeightSlo
   ]);
 }
 
-export function softMask(claim: Claim, slot: WeightSlot, odd: number, isCheckpoint: boolean): PruneCompileError {
+export function softMask(claim: Claim, slot: WeightSlot, odd: number, isOtherWeight: boolean): PruneCompileError {
   return maskError('E-MASK-SOFT', `the mask ${claim.key} of ${claim.file} has values other than 0 and 1`, [
     ['value', String(odd)],
     ['weight', slotText(slot)],
-    ...(isCheckpoint
+    ...(isOtherWeight
       ? [['why', 'nor is it the weight of the model with zeros in it: their values differ'] as const]
       : []),
     ['try', 'round the masks where they are made, or --mask-soft multiply'],

@@ -165,6 +165,68 @@ describe('names', () => {
     expect(codeOf(() => bind(other, { conv: mask([OUT], [0]) }))).toBe('E-MASK-AMBIGUOUS');
   });
 
+  test('a second call that was folded with another normalisation is masked with the first', async () => {
+    const g = graphBuilder();
+    const x = g.input('x', [1, OUT, 8, 8]);
+    g.initializer('onnx::Conv_1', [OUT, OUT, 1, 1], values('a', 16));
+    const scaled = values('a', 16).map((value, at) => value * (1 + Math.floor(at / OUT)));
+    g.initializer('onnx::Conv_2', [OUT, OUT, 1, 1], scaled);
+    g.initializer('onnx::Conv_3', [OUT, OUT, 1, 1], values('c', 16));
+    const conv = (data: string, weight: string, name: string) =>
+      g.op('Conv', [data, weight], { kernel_shape: [1, 1] }, { name });
+    const first = conv(x, 'onnx::Conv_1', '/conv/Conv');
+    g.output(conv(conv(first, 'onnx::Conv_2', '/conv_1/Conv'), 'onnx::Conv_3', '/conv_2/Conv'));
+    const slots = await slotsOf(g);
+    const bound = (contents: unknown) => bind(slots, contents).bindings.map(({ slot }) => slot.value.name);
+    expect(bound({ conv: mask([OUT], [0]) })).toEqual(['onnx::Conv_1', 'onnx::Conv_2']);
+    expect(bound({ conv_2: mask([OUT], [0]) })).toEqual(['onnx::Conv_3']);
+  });
+
+  test('wrappers on both sides do not make two weights one', async () => {
+    const g = graphBuilder();
+    const x = g.input('x', [1, OUT, 8, 8]);
+    g.initializer('conv.weight', [OUT, OUT, 1, 1], values('a', 16));
+    g.initializer('model.conv.weight', [OUT, OUT, 1, 1], values('b', 16));
+    g.output(g.op('Conv', [g.op('Conv', [x, 'conv.weight']), 'model.conv.weight']));
+    const slots = await slotsOf(g);
+    expect(Object.keys(pruned(bind(slots, { 'conv.weight_mask': mask([OUT], [0]) })))).toEqual(['conv.weight']);
+    expect(Object.keys(pruned(bind(slots, { 'model.conv': mask([OUT], [0]) })))).toEqual(['model.conv.weight']);
+    expect(codeOf(() => bind(slots, { 'module.conv': mask([OUT], [0]) }))).toBe('E-MASK-AMBIGUOUS');
+  });
+
+  test('a bias that a normalisation was folded into is not the bias of the module', async () => {
+    const g = graphBuilder();
+    const x = g.input('x', [1, IN, 8, 8]);
+    g.initializer('onnx::Conv_1', DIMS, values('a'));
+    g.initializer('onnx::Conv_2', [OUT], values('b', OUT));
+    g.output(g.op('Conv', [x, 'onnx::Conv_1', 'onnx::Conv_2'], { kernel_shape: [3, 3] }, { name: '/conv/Conv' }));
+    const contents = { conv: { weight: mask([OUT], [0]), bias: mask([OUT], [0]) } };
+    const slots = await slotsOf(g);
+    expect(codeOf(() => bind(slots, contents))).toBe('E-MASK-NO-MATCH');
+    expect(only(bind(slots, contents, { allowUnmatched: true })).slot.parameter).toBe('weight');
+  });
+
+  test('a weight that is a sum has the name of neither part', async () => {
+    const g = graphBuilder();
+    const x = g.input('x', [1, IN]);
+    g.initializer('fc.weight', [OUT, IN], values('a', 12));
+    g.initializer('fc.lora', [OUT, IN], values('b', 12));
+    g.output(g.gemm(x, g.add('fc.weight', 'fc.lora')));
+    const bound = bind(await slotsOf(g), { 'fc.weight_mask': mask([OUT, IN], [3]) });
+    // The stored part alone is masked, as in the framework.
+    expect(only(bound).slot).toMatchObject({ isLayer: false, node: { opType: 'Add' } });
+  });
+
+  test('filters are known where a rule says which axis they are: not of a transposed convolution', async () => {
+    const g = graphBuilder();
+    const x = g.input('x', [1, OUT, 8, 8]);
+    g.initializer('up.weight', [OUT, OUT, 2, 2], values('a', OUT * OUT * 4));
+    g.output(g.op('ConvTranspose', [x, 'up.weight'], { kernel_shape: [2, 2], strides: [2, 2] }));
+    const slots = await slotsOf(g);
+    expect(codeOf(() => bind(slots, { up: mask([OUT], [0]) }))).toBe('E-MASK-SHAPE');
+    expect(pruned(bind(slots, { up: mask([OUT, OUT, 2, 2], [5]) }))).toEqual({ 'up.weight': [5] });
+  });
+
   test('--mask-map has the last word', async () => {
     const slots = await folded();
     const contents = { a: mask([OUT], [0]), b: mask([OUT], [1]), c: mask([9], [1]) };
