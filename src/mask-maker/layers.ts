@@ -68,9 +68,10 @@ export function findLayers(slots: readonly WeightSlot[], facts: Facts): MaskLaye
 /** A stored weight by its own name, as it is stored; a computed one by its module, as the framework has it. */
 function nameOf({ value, names, modulePaths }: WeightSlot): { key: string; layout: Layout } {
   if (value.initializer !== undefined) return { key: value.name, layout: 'stored' };
+  const [nearest = value.name, ...others] = names;
   const [path] = modulePaths;
-  const [nearest = value.name] = names;
-  if (path === undefined) return { key: nearest, layout: 'torch' };
+  // Of one tensor that is written down as a node, cast or turned, the name says it; several are a weight and its mask.
+  if (path === undefined || others.length === 0) return { key: nearest, layout: 'torch' };
   return { key: path === '' ? 'weight' : `${path}.weight`, layout: 'torch' };
 }
 

@@ -69,7 +69,7 @@ export async function makeMasks(source: string | Uint8Array, options: MakeMasksO
   const { remarks } = await runPasses(choosePasses('structured'), context, signal);
   const after = await count(model, await context.knowledge());
   return {
-    report: reportOf({ source, choice, chosen, masks, skipped, excluded, before, after, remarks }),
+    report: reportOf({ source, all: layers, choice, chosen, masks, skipped, excluded, before, after, remarks }),
     masks: masks.map((mask) => namedMask(mask)),
     inputs: model.path === undefined ? [] : [model.path, ...model.externalFiles],
     ...writers({ source, choice, masks, slots, edits: [edits, dropped] }),
@@ -152,6 +152,7 @@ function plainOptions({ granularityName, ...others }: Choice): MaskMakingReport[
 }
 
 interface Findings extends Made {
+  readonly all: readonly MaskLayer[];
   readonly chosen: readonly Chosen[];
   readonly skipped: readonly Skipped[];
   readonly excluded: ReadonlySet<MaskLayer>;
@@ -163,6 +164,7 @@ interface Findings extends Made {
 function reportOf({
   source,
   choice,
+  all,
   chosen,
   masks,
   skipped,
@@ -202,10 +204,10 @@ function reportOf({
     options: plainOptions(choice),
     unit: kind === 'unstructured' || kind === 'pattern' ? 'weight' : kind,
     layers,
-    skipped: [
-      ...[...excluded].map(({ label }) => ({ node: label, why: 'excluded' })),
-      ...skipped.map(({ layer, why }) => ({ node: layer.label, why })),
-    ],
+    skipped: all.flatMap((layer) => {
+      const why = excluded.has(layer) ? 'excluded' : skipped.find((entry) => entry.layer === layer)?.why;
+      return why === undefined ? [] : [{ node: layer.label, why }];
+    }),
     weights: masks.reduce((total, { keep }) => total + keep.length, 0),
     zeros: layers.reduce((total, { zeros }) => total + zeros, 0),
     before: figures(before, macs.before),
