@@ -16,10 +16,11 @@ export function renderMaskMaking(made: MaskMaking): string {
   const { model, output, zeros, weights, layers } = made;
   const share = formatShare(zeros / Math.max(weights, 1));
   const head = [
-    `${model} -> ${output}: ${askedText(made)}`,
+    askedText(made),
     `${formatInteger(zeros)} of ${formatInteger(weights)} weights in ${formatPlural(layers.length, 'layer')} become zero (${share})`,
   ];
   return [
+    `${model} -> ${output}`,
     ...head.flatMap((line) => wrapText(line, WIDTH, '  ')),
     ...layerLines(made),
     ...skippedLines(made),
