@@ -8,6 +8,10 @@ import type { WeightSlot } from './slots.js';
 /** Entries of a list before it ends in "and 17 more". */
 const LISTED = 5;
 
+const NO_LAYERS = 'has no layer with constant floating-point weights that is known here';
+const FEWER = 'fewer layers are left than masks: others may be quantised or fused, or the model is another one';
+const EXPORTED = 'the model as its exporter wrote it: masks go in before it is quantised or optimised';
+
 type Facts = (readonly [string, string])[];
 
 function maskError(code: ErrorCode, what: string, facts: Facts): PruneCompileError {
@@ -126,13 +130,21 @@ export function noMatch(
         ['masks', keys],
         ['free', free.length === 0 ? 'no layer is left without a mask' : listed(free.map(slotText))],
         ...(near.length === 0 ? [] : [['near', listed(near)] as const]),
+        ...(free.length < left.length ? [['why', FEWER] as const] : []),
         ['try', `--mask-map FILE with { "${first?.key}": "NAME" } or null, or --allow-unmatched`],
       ],
     );
   return maskError('E-MASK-NO-MATCH', `${file} has no mask for any weight of the model`, [
     ['its keys', `${keys}`],
-    ['the model', listed(layers.map((slot) => `${slotName(slot)} of ${slot.node.label}`))],
-    ['try', prefixHint(left, slots) ?? `--mask-map FILE with { "${first?.key}": "NAME" }`],
+    [
+      'the model',
+      layers.length === 0 ? NO_LAYERS : listed(layers.map((slot) => `${slotName(slot)} of ${slot.node.label}`)),
+    ],
+    [
+      'try',
+      prefixHint(left, slots) ??
+        (layers.length < left.length ? EXPORTED : `--mask-map FILE with { "${first?.key}": "NAME" }`),
+    ],
   ]);
 }
 
