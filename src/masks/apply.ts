@@ -90,6 +90,11 @@ function multiply(tensor: Tensor, factors: Factors): Uint8Array {
   }
   const size = elementBytes(tensor.dataType) ?? 1;
   const bytes = new Uint8Array(tensor.bytes());
+  if (size === 4) {
+    const words = new Uint32Array(bytes.buffer);
+    for (let at = 0; at < factors.length; at++) if (factors[at] === 0) words[at] = 0;
+    return bytes;
+  }
   for (let at = 0; at < factors.length; at++) if (factors[at] === 0) bytes.fill(0, at * size, (at + 1) * size);
   return bytes;
 }

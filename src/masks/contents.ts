@@ -2,6 +2,7 @@
  * What a mask file holds, before anybody asks what it means: containers, scalars and tensors. Tensors are strided views of a
  * storage, so that an expanded mask (strides 0) or a compressed one costs nothing until its elements are asked for.
  */
+import { alignedScratch } from '../ir/scratch.js';
 import { elementBytes, product, Tensor } from '../ir/tensor.js';
 
 export type Entry =
@@ -92,41 +93,41 @@ export function extentOf({ dims, strides }: Pick<TensorView, 'dims' | 'strides'>
   return dims.reduce((total, extent, axis) => total + (extent - 1) * Math.abs(strides[axis] ?? 0), 1);
 }
 
-/** Innermost runs that lie together are copied whole, repeated elements are filled in: masks are often expanded by millions. */
-function gather(source: Uint8Array, { dims, strides, offset, size }: FileTensor, bytesEach: number): Uint8Array {
-  const result = new Uint8Array(size * bytesEach);
+/** Element by element in row-major order; masks may be expanded or transposed to millions of them. */
+function gather(storage: Uint8Array, { dims, strides, offset, size }: FileTensor, bytesEach: number): Uint8Array {
+  const bytes = new Uint8Array(size * bytesEach);
+  const source = wordsOf(storage, bytesEach);
+  const target = wordsOf(bytes, bytesEach);
+  const words = bytesEach / target.BYTES_PER_ELEMENT;
   const last = dims.length - 1;
-  // Trailing axes that the view repeats, or that lie together, are one run.
-  let run = 1;
-  let axis = last;
-  const isRepeated = strides[last] === 0;
-  for (; axis >= 0 && strides[axis] === (isRepeated ? 0 : run); axis--) run *= dims[axis] ?? 1;
-  const outer = dims.slice(0, axis + 1);
-  const at = outer.map(() => 0);
+  const [count, stride] = [dims[last] ?? 1, strides[last] ?? 0];
+  const at = dims.slice(0, -1).map(() => 0);
   let from = offset;
-  for (let written = 0; written < size; written += run) {
-    const start = written * bytesEach;
-    result.set(source.subarray(from * bytesEach, (from + (isRepeated ? 1 : run)) * bytesEach), start);
-    if (isRepeated) repeat(result, start, bytesEach, run);
-    for (let digit = axis; digit >= 0; digit--) {
-      const next = (at[digit] ?? 0) + 1;
-      const stride = strides[digit] ?? 0;
-      if (next < (outer[digit] ?? 0)) {
-        at[digit] = next;
-        from += stride;
+  let written = 0;
+  while (written < target.length) {
+    for (let index = 0, place = from * words; index < count; index++, place += stride * words) {
+      for (let word = 0; word < words; word++) target[written++] = source[place + word] ?? 0;
+    }
+    for (let axis = last - 1; axis >= 0; axis--) {
+      const next = (at[axis] ?? 0) + 1;
+      const step = strides[axis] ?? 0;
+      if (next < (dims[axis] ?? 0)) {
+        at[axis] = next;
+        from += step;
         break;
       }
-      at[digit] = 0;
-      from -= stride * (next - 1);
+      at[axis] = 0;
+      from -= step * (next - 1);
     }
   }
-  return result;
+  return bytes;
 }
 
-/** Fills `count` elements with the first, by doubling. */
-function repeat(bytes: Uint8Array, start: number, bytesEach: number, count: number): void {
-  const total = count * bytesEach;
-  for (let done = bytesEach; done < total; done *= 2) {
-    bytes.copyWithin(start + done, start, start + Math.min(done, total - done));
-  }
+/** The largest words that elements consist of: 8-byte elements are two, because doubles do not keep all bits of a NaN. */
+function wordsOf(bytes: Uint8Array, bytesEach: number): Uint8Array | Uint16Array | Uint32Array {
+  if (bytesEach === 1) return bytes;
+  const size = bytesEach === 2 ? 2 : 4;
+  const { buffer, byteOffset, byteLength } = alignedScratch(bytes, size);
+  const count = Math.floor(byteLength / size);
+  return size === 2 ? new Uint16Array(buffer, byteOffset, count) : new Uint32Array(buffer, byteOffset, count);
 }
