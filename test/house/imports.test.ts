@@ -124,6 +124,8 @@ const PROGRAMS = [
   'fixtures/bench-masks.ts',
   'fixtures/fuzz-masks.ts',
   'fixtures/mask-probe.ts',
+  'fixtures/accuracy.ts',
+  'fixtures/mask-table.ts',
 ];
 
 const MOST_LINES = 400;
