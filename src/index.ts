@@ -10,6 +10,8 @@ export { type Explanation, explainNode as explain, type WhyGroup, type WhyStep }
 export type { Criterion, MakeMasksOptions } from './mask-maker/choice.js';
 export { type MadeMasks, makeMasks, type MaskFormat } from './mask-maker/make-masks.js';
 export type { MadeLayer, MaskMakingReport, PredictedFigures } from './mask-maker/report.js';
+export type { MaskOptions } from './masked-model.js';
+export { maskedReference, type MaskPlan } from './verify/masked-reference.js';
 export { verifyModels as verify, type VerifyOptions } from './verify/verify.js';
 export { benchModels as bench, type BenchOptions, type ContenderModel } from './bench/benchmark.js';
 export { type ErrorCode, type ErrorDetails, EXIT, PruneCompileError } from './errors.js';
