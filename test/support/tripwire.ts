@@ -1,0 +1,23 @@
+/** A module for `node --import`: whatever starts a process or compiles text in that process is written down, to be found. */
+export function tripwire(log: string): string {
+  return `
+    import { appendFileSync } from 'node:fs';
+    import { syncBuiltinESMExports } from 'node:module';
+    import childProcess from 'node:child_process';
+    import vm from 'node:vm';
+    const log = ${JSON.stringify(log)};
+    for (const [module, names] of [
+      [childProcess, ['exec', 'execFile', 'execFileSync', 'execSync', 'fork', 'spawn', 'spawnSync']],
+      [vm, ['runInContext', 'runInNewContext', 'runInThisContext']],
+      [globalThis, ['eval']],
+    ])
+      for (const name of names) {
+        const original = module[name];
+        module[name] = (...args) => {
+          appendFileSync(log, name + ' ' + String(args[0]) + '\\n');
+          return original(...args);
+        };
+      }
+    syncBuiltinESMExports();
+  `;
+}
