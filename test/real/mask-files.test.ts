@@ -8,6 +8,7 @@ import { describe, expect, test } from 'vitest';
 import { normals } from '../../fixtures/random.js';
 import { type Listed, manifest, pathOf } from '../masks/manifest.js';
 import { compileByCommand, masksIn, removedPerConvolution, total } from '../support/command.js';
+import { smallestElements, smallestSlices } from '../support/criteria.js';
 import { applyMasks, dropMasked, type FileMask, masksOf, parameterName, zerosOf } from '../support/file-masks.js';
 import { type Images, outputsOf, RawNetwork, TOLERANCE, worstDifference } from '../support/raw-network.js';
 import { DATA, hasData, loadSkeleton } from '../support/skeletons.js';
@@ -126,6 +127,35 @@ function expectMaskedFiltersGone(net: string, masks: readonly FileMask[], remove
     expect(removed[place], weights).toBeGreaterThanOrEqual(dead);
   }
 }
+
+describe.skipIf(!hasData)('the masks are those that the weights ask for (../shared/data)', () => {
+  // Half of the filters, a quarter of the input channels: the generator's words are in skeletons/README.md.
+  test.each([
+    ['s_resnet10.ln0.state_dict.pt', 0, 0.5, 'l2', 11],
+    ['s_resnet20.ln0.state_dict.pt', 0, 0.5, 'l2', 20],
+    ['s_resnet10.ln1.state_dict.pt', 1, 0.25, 'l1', 11],
+  ] as const)('%s: ln_structured along axis %s', (file, axis, share, norm, count) => {
+    const listed = find(file);
+    const plain = network(listed.net);
+    const masks = masksOf(pathOf(listed));
+    expect(masks).toHaveLength(count);
+    for (const { parameter, kept } of masks) {
+      const slices = Math.round(share * (plain.dims(parameter)[axis] ?? 0));
+      expect(smallestSlices(plain, parameter, axis, slices, norm), parameter).toEqual(kept);
+    }
+  });
+
+  test('s_resnet10.global.state_dict.pt: global_unstructured, 70 %', () => {
+    const listed = find('s_resnet10.global.state_dict.pt');
+    const plain = network(listed.net);
+    const masks = masksOf(pathOf(listed));
+    const weights = plain.convolutionWeights();
+    expect(masks.map(({ parameter }) => parameter)).toEqual(weights);
+    const elements = total(weights.map((name) => plain.floats(name).length));
+    const opinion = smallestElements(plain, weights, Math.round(0.7 * elements));
+    for (const { parameter, kept } of masks) expect(opinion.get(parameter), parameter).toEqual(kept);
+  });
+});
 
 function emptyFilters(network_: RawNetwork, weights: string): number {
   const values = network_.floats(weights);
