@@ -11,10 +11,10 @@ import { weightSlots } from '../analysis/weight-slots.js';
 import { PruneCompileError } from '../errors.js';
 import { Editor } from '../ir/editor.js';
 import { applyEdits, combineMasks, maskEdits, type OperandEdit } from '../masks/apply.js';
+import { writeJsonMasks } from '../masks/formats/json.js';
 import type { NamedMask } from '../masks/formats/named-mask.js';
 import { writeNpz } from '../masks/formats/npz.js';
 import { writeSafetensors } from '../masks/formats/safetensors.js';
-import type { WeightSlot } from '../masks/slots.js';
 import { type Model, readModel } from '../onnx/read.js';
 import { encodeModel, writeFiles, writeModel } from '../onnx/write.js';
 import { choosePasses, passContext, runPasses } from '../pipeline.js';
@@ -22,7 +22,7 @@ import type { Remark } from '../report/types.js';
 import { TOOL } from '../version.js';
 import { checkChoice, type Choice, type MakeMasksOptions } from './choice.js';
 import { excludedLayers, findLayers, type MaskLayer } from './layers.js';
-import { bindNamed, encodeJson, type LayerMask, namedMask } from './named.js';
+import { bindNamed, type LayerMask, namedMask } from './named.js';
 import type { Skipped } from './pools.js';
 import { type Chosen, poolsOf, prune } from './prune.js';
 import type { MaskMakingReport, PredictedFigures } from './report.js';
@@ -72,7 +72,7 @@ export async function makeMasks(source: string | Uint8Array, options: MakeMasksO
     report: reportOf({ source, all: layers, choice, chosen, masks, skipped, excluded, before, after, remarks }),
     masks: masks.map((mask) => namedMask(mask)),
     inputs: model.path === undefined ? [] : [model.path, ...model.externalFiles],
-    ...writers({ source, choice, masks, slots, edits: [edits, dropped] }),
+    ...writers({ source, choice, masks, edits: [edits, dropped] }),
   };
 }
 
@@ -110,12 +110,8 @@ function writers({
   source,
   choice,
   masks,
-  slots,
   edits,
-}: Made & { slots: readonly WeightSlot[]; edits: readonly (readonly OperandEdit[])[] }): Pick<
-  MadeMasks,
-  'encode' | 'write'
-> {
+}: Made & { edits: readonly (readonly OperandEdit[])[] }): Pick<MadeMasks, 'encode' | 'write'> {
   const described = {
     'prune-compile.version': TOOL.version,
     'prune-compile.mask': JSON.stringify(plainOptions(choice)),
@@ -133,7 +129,7 @@ function writers({
       case 'npz':
         return writeNpz(named());
       case 'json':
-        return encodeJson(masks, slots);
+        return writeJsonMasks(named());
       case 'onnx':
         return encodeModel(masked(), { metadata: described });
     }

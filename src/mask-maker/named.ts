@@ -4,7 +4,6 @@ import { UINT8 } from '../ir/tensor.js';
 import { type Binding, bindMasks } from '../masks/bind.js';
 import { claimsOf } from '../masks/claims.js';
 import { type Entry, FileTensor } from '../masks/contents.js';
-import { readJsonMasks, writeJsonMasks } from '../masks/formats/json.js';
 import type { NamedMask } from '../masks/formats/named-mask.js';
 import { parseKey } from '../masks/names.js';
 import { fromTorchLayout, type WeightSlot } from '../masks/slots.js';
@@ -54,27 +53,4 @@ function bindRoot(root: Entry, slots: readonly WeightSlot[]): readonly Binding[]
 
 function isSame({ mask }: Binding, keep: Uint8Array): boolean {
   return mask.factors.length === keep.length && mask.factors.every((factor, at) => factor === keep[at]);
-}
-
-/**
- * JSON lists indices of filters and channels, whichever way the matrix is stored: a matrix [in, out] is written as [out, in] where
- * that reads back as this mask, else as it is stored.
- */
-export function encodeJson(masks: readonly LayerMask[], slots: readonly WeightSlot[]): Uint8Array {
-  return writeJsonMasks(
-    masks.map((mask): NamedMask => {
-      const layouts: readonly Layout[] = mask.layer.slots[0].outAxis === 0 ? [mask.layer.layout] : ['torch', 'stored'];
-      const written = layouts.map((layout) => namedMask(mask, layout));
-      const readable = written.find((named) => {
-        if (written.length === 1) return true;
-        const root = readJsonMasks(writeJsonMasks([named]), 'the masks');
-        return bindRoot(root, slots).every((binding) => isSame(binding, mask.keep));
-      });
-      if (readable !== undefined) return readable;
-      throw new PruneCompileError('E-USAGE', {
-        what: `the mask of ${mask.layer.label} cannot be said in JSON: its matrix is square and stored in reverse`,
-        facts: [['try', '--output masks.safetensors or masks.npz']],
-      });
-    }),
-  );
 }

@@ -4,7 +4,7 @@
  */
 import { parse } from 'node:path';
 import { PruneCompileError } from '../errors.js';
-import { type Entry, FileTensor, type MaskFile } from './contents.js';
+import { type Entry, FileTensor, isList, isMap, type MaskFile } from './contents.js';
 import { jsonSource, numbersOf, pruningHistory } from './json-claims.js';
 import { type ParsedKey, parseKey } from './names.js';
 
@@ -101,28 +101,28 @@ function nothingIn({ path, format }: MaskFile, found: readonly Found[]): PruneCo
 }
 
 function unwrap(root: Entry): Entry {
-  if (!(root instanceof Map)) return root;
+  if (!isMap(root)) return root;
   for (const key of WRAPPERS) {
     const inner = root.get(key);
-    if (inner instanceof Map && holdsClaims(inner)) return unwrap(inner);
+    if (isMap(inner) && holdsClaims(inner)) return unwrap(inner);
   }
   return root;
 }
 
 function holdsClaims(entry: Entry): boolean {
   if (entry instanceof FileTensor) return true;
-  if (Array.isArray(entry)) return entry.length > 0 && numbersOf(entry) !== undefined;
-  if (!(entry instanceof Map)) return false;
+  if (isList(entry)) return entry.length > 0 && numbersOf(entry) !== undefined;
+  if (!isMap(entry)) return false;
   return jsonSource(entry) !== undefined || [...entry.values()].some(holdsClaims);
 }
 
 function collect(entry: Entry, key: string, found: Found[], file: MaskFile): void {
   if (entry instanceof FileTensor) found.push({ key, source: { kind: 'tensor', tensor: entry } });
-  else if (entry instanceof Map) {
+  else if (isMap(entry)) {
     const source = jsonSource(entry);
     if (source !== undefined) found.push({ key, source });
     else for (const [name, inner] of entry) collect(inner, key === '' ? name : `${key}.${name}`, found, file);
-  } else if (Array.isArray(entry) && isMaskFormat(file)) {
+  } else if (isList(entry) && isMaskFormat(file)) {
     const tensor = numbersOf(entry);
     if (tensor !== undefined) found.push({ key, source: { kind: 'tensor', tensor } });
   }

@@ -8,6 +8,14 @@ import { elementBytes, product, Tensor } from '../ir/tensor.js';
 export type Entry =
   FileTensor | readonly Entry[] | ReadonlyMap<string, Entry> | number | bigint | boolean | string | null;
 
+export function isMap(entry: Entry | undefined): entry is ReadonlyMap<string, Entry> {
+  return entry instanceof Map;
+}
+
+export function isList(entry: Entry | undefined): entry is readonly Entry[] {
+  return Array.isArray(entry);
+}
+
 export interface MaskFile {
   readonly path: string;
   /** For people: 'PyTorch (zip)', 'safetensors', 'NumPy npz', … */

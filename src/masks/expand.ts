@@ -33,7 +33,7 @@ export function expandMask(claim: Claim, target: Target, layout: Layout): Expand
       return view === undefined ? undefined : fromTensor(view, source.tensor, target);
     }
     case 'indices':
-      return fromIndices(source, target);
+      return fromIndices(source, claim, target, layout);
     case 'runs':
       return fromRuns(source, claim, target, layout);
     case 'pattern':
@@ -101,22 +101,32 @@ function ones({ tensor }: Target): Uint8Array {
   return new Uint8Array(tensor.size).fill(1);
 }
 
-function fromIndices(source: MaskSource & { kind: 'indices' }, target: Target): Expanded | undefined {
-  const { dims } = target.tensor;
-  const axis = source.axis === 0 ? target.outAxis : target.inAxis;
-  const extent = axis === undefined ? undefined : dims[axis];
-  if (axis === undefined || extent === undefined) return undefined;
-  if (source.indices.some((index) => index >= extent)) return undefined;
-  if (source.shape !== undefined && product(source.shape) !== target.tensor.size) return undefined;
-  const listed = new Set(source.indices);
-  const inner = product(dims.slice(axis + 1));
-  const factors = ones(target);
-  for (let at = 0; at < factors.length; at++) {
-    const isListed = listed.has(Math.floor(at / inner) % extent);
-    if (isListed === (source.action === 'remove')) factors[at] = 0;
+/** Axis 0 lists filters and axis 1 input channels; beside a shape they are the axes of that shape, whatever its layout. */
+function fromIndices(
+  source: MaskSource & { kind: 'indices' },
+  claim: Claim,
+  target: Target,
+  layout: Layout,
+): Expanded | undefined {
+  const { axis, action, indices, shape } = source;
+  const extent = shape === undefined ? extentOn(axis, target) : shape[axis];
+  if (extent === undefined || extent > target.tensor.size || indices.some((index) => index >= extent)) return undefined;
+  const listed = new Set(indices);
+  const keep = Uint8Array.from({ length: extent }, (_, at) => (listed.has(at) === (action === 'keep') ? 1 : 0));
+  if (shape === undefined) {
+    const removed = [...keep.keys()].filter((at) => keep[at] === 0);
+    const operandAxis = axis === 0 ? target.outAxis : (target.inAxis ?? -1);
+    return maskFactors(target.tensor.dims, [{ axis: operandAxis, indices: removed }], target.outAxis);
   }
-  const granularity = source.axis === 0 ? 'filter' : 'channel';
-  return { factors, granularity, zeros: countZeros(factors), odd: undefined };
+  const vector = FileTensor.contiguous(UINT8, [extent], () => keep);
+  const lifted = vector.permuted(shape.map((_, at) => (at === axis ? 0 : undefined)));
+  const whole = lifted.broadcast(shape);
+  const view = whole && alignedView(whole, claim, target, layout);
+  return view === undefined ? undefined : fromTensor(view, lifted, target);
+}
+
+function extentOn(axis: number, { tensor, outAxis, inAxis }: Target): number | undefined {
+  return tensor.dims[axis === 0 ? outAxis : (inAxis ?? -1)];
 }
 
 function fromRuns(
@@ -172,6 +182,7 @@ function countZeros(factors: Uint8Array): number {
 export function maskFactors(
   dims: readonly number[],
   removed: readonly { readonly axis: number; readonly indices: readonly number[] }[],
+  outAxis = 0,
 ): Expanded {
   const factors = new Uint8Array(product(dims)).fill(1);
   for (const { axis, indices } of removed) {
@@ -180,6 +191,6 @@ export function maskFactors(
     const inner = product(dims.slice(axis + 1));
     for (let at = 0; at < factors.length; at++) if (listed.has(Math.floor(at / inner) % extent)) factors[at] = 0;
   }
-  const isFilters = removed.every(({ axis, indices }) => axis === 0 || indices.length === 0);
+  const isFilters = removed.every(({ axis, indices }) => axis === outAxis || indices.length === 0);
   return { factors, granularity: isFilters ? 'filter' : 'channel', zeros: countZeros(factors), odd: undefined };
 }

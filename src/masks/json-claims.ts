@@ -5,7 +5,7 @@
 import { PruneCompileError } from '../errors.js';
 import { UINT8, DOUBLE } from '../ir/tensor.js';
 import type { Claim, MaskSource } from './claims.js';
-import { type Entry, FileTensor, type MaskFile } from './contents.js';
+import { type Entry, FileTensor, isList, isMap, type MaskFile } from './contents.js';
 import { parseKey } from './names.js';
 
 /** { remove: [...] }, { keep: [...], axis: 1 }, { runs: [...], shape }, { pattern: '2:4' }; undefined for any other object. */
@@ -22,7 +22,7 @@ export function jsonSource(entry: ReadonlyMap<string, Entry>): MaskSource | unde
   }
   for (const action of ['remove', 'keep'] as const) {
     const given = entry.get(action);
-    if (given === undefined || given instanceof Map) continue;
+    if (given === undefined || isMap(given)) continue;
     const indices = wholeNumbers(given);
     if (indices === undefined) throw badJson(`"${action}" is not a list of indices`, `"${action}": [0, 3, 17]`);
     return { kind: 'indices', axis: axisOf(entry.get('axis')), action, indices, ...(shape && { shape }) };
@@ -33,7 +33,7 @@ export function jsonSource(entry: ReadonlyMap<string, Entry>): MaskSource | unde
 function axisOf(axis: Entry | undefined): number {
   if (axis === undefined || axis === 0 || axis === 'out') return 0;
   if (axis === 1 || axis === 'in') return 1;
-  throw badJson(`"axis" is ${String(axis)}`, '"axis": 0 for filters, 1 for input channels');
+  throw badJson(`"axis" is ${JSON.stringify(axis)}`, '"axis": 0 for filters, 1 for input channels');
 }
 
 function badJson(what: string, hint: string): PruneCompileError {
@@ -41,7 +41,7 @@ function badJson(what: string, hint: string): PruneCompileError {
 }
 
 function wholeNumbers(entry: Entry | undefined): number[] | undefined {
-  if (!Array.isArray(entry)) return undefined;
+  if (!isList(entry)) return undefined;
   const numbers = entry.filter((item): item is number => typeof item === 'number' && Number.isSafeInteger(item));
   return numbers.length === entry.length && numbers.every((item) => item >= 0) ? numbers : undefined;
 }
@@ -49,10 +49,10 @@ function wholeNumbers(entry: Entry | undefined): number[] | undefined {
 /** Nested lists of numbers or booleans, of equal lengths, as a tensor; undefined for anything else. */
 export function numbersOf(list: readonly Entry[]): FileTensor | undefined {
   const dims: number[] = [];
-  for (let level: Entry | undefined = list; Array.isArray(level); level = level[0]) dims.push(level.length);
+  for (let level: Entry | undefined = list; isList(level); level = level[0]) dims.push(level.length);
   const values: number[] = [];
   const walk = (entry: Entry, depth: number): boolean => {
-    if (Array.isArray(entry)) return entry.length === dims[depth] && entry.every((item) => walk(item, depth + 1));
+    if (isList(entry)) return entry.length === dims[depth] && entry.every((item) => walk(item, depth + 1));
     if (depth !== dims.length) return false;
     if (typeof entry === 'boolean') values.push(entry ? 1 : 0);
     else if (typeof entry === 'number') values.push(entry);
@@ -67,12 +67,12 @@ export function numbersOf(list: readonly Entry[]): FileTensor | undefined {
 
 /** Torch-Pruning, DependencyGraph.pruning_history(): a list of (module, prunes outputs?, indices). */
 export function pruningHistory(file: MaskFile): Claim[] {
-  const list = file.root instanceof Map ? (file.root.get('pruning') ?? file.root.get('pruning_history')) : file.root;
-  if (!Array.isArray(list) || list.length === 0) return [];
+  const list = isMap(file.root) ? (file.root.get('pruning') ?? file.root.get('pruning_history')) : file.root;
+  if (!isList(list) || list.length === 0) return [];
   const claims: Claim[] = [];
   for (const item of list) {
-    if (!Array.isArray(item) || item.length !== 3) return [];
-    const [module_, isOutput, listed] = item as readonly Entry[];
+    if (!isList(item) || item.length !== 3) return [];
+    const [module_, isOutput, listed] = item;
     const indices = wholeNumbers(listed);
     if (typeof module_ !== 'string' || typeof isOutput !== 'boolean' || indices === undefined) return [];
     const name = parseKey(module_);

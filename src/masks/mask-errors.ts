@@ -135,7 +135,7 @@ export function noMatch(
       ],
     );
   return maskError('E-MASK-NO-MATCH', `${file} has no mask for any weight of the model`, [
-    ['its keys', `${keys}`],
+    ['its keys', keys],
     [
       'the model',
       layers.length === 0 ? NO_LAYERS : listed(layers.map((slot) => `${slotName(slot)} of ${slot.node.label}`)),

@@ -1,5 +1,6 @@
 /** Operators that compute each element from the elements at the same place, with NumPy broadcasting. */
 import type { Dim } from '../ir/graph.js';
+import { erf } from './erf.js';
 import { input, isNumber, type Known, type Link, type OpRow, output, type Relation, type Site } from './relation.js';
 
 /** ONNX Relu-14, Sigmoid-13, …: the scalar function in double; the analysis rounds to the tensor's dtype. */
@@ -94,6 +95,12 @@ function prelu([x, slope]: readonly Known[]): number | undefined {
   return isNumber(slope) ? x * slope : undefined;
 }
 
+/** Gelu-20: by the error function, or by the hyperbolic tangent. */
+function gelu(x: number, { node }: Site): number {
+  if (node.string('approximate', 'none') !== 'tanh') return 0.5 * x * (1 + erf(x / Math.SQRT2));
+  return 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
+}
+
 const identity = (x: number) => x;
 const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
 
@@ -113,10 +120,10 @@ export const elementwiseRows: readonly OpRow[] = [
   unary('Exp', Math.exp),
   unary('Sqrt', Math.sqrt),
   unary('Reciprocal', (x) => 1 / x),
-  // Without a scalar function a constant channel is simply not followed any further.
-  unary('Erf'),
-  unary('Gelu'),
+  unary('Erf', erf),
+  unary('Gelu', gelu),
   unary('Identity', identity),
+  // Without a scalar function a constant channel is simply not followed any further.
   unary('Cast'),
   unary('CastLike'),
   { op: 'Clip', relate: clip },

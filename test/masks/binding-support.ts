@@ -18,12 +18,12 @@ export function tensor(dims: readonly number[], values: ArrayLike<number>): File
   return FileTensor.contiguous(DOUBLE, dims, () => bytes);
 }
 
-/** 1 everywhere but at `pruned`. */
-export function mask(dims: readonly number[], pruned: readonly number[]): FileTensor {
+/** 1 everywhere but at `zeros`. */
+export function mask(dims: readonly number[], zeros: readonly number[]): FileTensor {
   const size = dims.reduce((total, extent) => total * extent, 1);
   return tensor(
     dims,
-    Array.from({ length: size }, (_, at) => (pruned.includes(at) ? 0 : 1)),
+    Array.from({ length: size }, (_, at) => (zeros.includes(at) ? 0 : 1)),
   );
 }
 

@@ -379,3 +379,18 @@ describe('shapes', () => {
     expect(codeOf(() => bind(slots, { conv9: mask([OUT], [0]) }, { allowUnmatched: true }))).toBe('E-MASK-NO-MATCH');
   });
 });
+
+describe('indices beside a shape', () => {
+  test.each([
+    ['as it is stored', { fc: { shape: [3, 4], axis: 1, remove: [2] } }, 'fc', [2, 6, 10]],
+    ['as it is stored', { fc: { shape: [3, 4], remove: [2] } }, 'fc', [8, 9, 10, 11]],
+    ['as PyTorch has it', { fc: { shape: [4, 3], remove: [2] } }, 'onnx::MatMul_1', [2, 6, 10]],
+    ['without one', { fc: { remove: [2] } }, 'fc', [2, 6, 10]],
+  ])('count along its axes: %s, %j', async (_, contents, name, places) => {
+    const g = graphBuilder();
+    const x = g.input('x', [2, 3]);
+    g.initializer(name, [3, 4], values('m', 12));
+    g.output(g.op('MatMul', [x, name], {}, { name: '/fc/MatMul' }));
+    expect(pruned(bind(await slotsOf(g), contents, { format: 'JSON' }))).toEqual({ [name]: places });
+  });
+});
