@@ -17,6 +17,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { ENGINE } from '../../src/cli/engine.js';
+import { run } from '../cli/harness.js';
 import { manifest } from '../masks/manifest.js';
 import { DATA, hasData } from '../support/skeletons.js';
 import { tripwire } from '../support/tripwire.js';
@@ -136,6 +138,23 @@ describe.skipIf(!hasData)('mask files that are no good (../shared/data)', () => 
       expect(readdirSync(at.temporary)).toEqual([]);
       expect(existsSync(at.log), 'something was run').toBe(false);
       expect(traces.map(stampOf)).toEqual(before);
+    }),
+  );
+
+  test.each(['legacy', 'dynamo'])('all of them onto %s, in this process: the same errors', async (variant) =>
+    inPlace(async ({ folder }) => {
+      const output = join(folder, 'output.onnx');
+      // What is there already stays what it was.
+      writeFileSync(output, 'mine');
+      for (const [file, code] of REFUSED) {
+        const net = MODEL(file.startsWith('s_resnet10') ? 's_resnet10' : 's_resnet18').replace('legacy_bn', variant);
+        const argv = [net, '--masks', `${FILES}/${file}`, '-o', output, '--json', '-q', '--meaning', 'drop'];
+        const ended = await run(argv, { engine: ENGINE });
+        const { error } = JSON.parse(ended.stderr) as Failure;
+        expect([ended.code, error.code], file).toEqual([2, code]);
+      }
+      expect(readdirSync(folder)).toEqual(['output.onnx']);
+      expect(readFileSync(output, 'utf8')).toBe('mine');
     }),
   );
 
