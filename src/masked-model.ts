@@ -16,6 +16,7 @@ import { claimsOf } from './masks/claims.js';
 import { slotName } from './masks/mask-errors.js';
 import { readMaskFile } from './masks/read.js';
 import type { WeightSlot } from './masks/slots.js';
+import { nearestNames } from './nearest.js';
 import type { Model } from './onnx/read.js';
 import { passContext } from './pipeline.js';
 import type { MaskReport } from './report/types.js';
@@ -71,6 +72,7 @@ export async function maskModel(model: Model, options: MaskOptions): Promise<Mas
   const knowledge = await before.knowledge();
   const slots = weightSlots(knowledge);
   const files = paths.map((path) => bindFile(path, slots, options, () => analyze(knowledge)));
+  checkMap(options.maskMap, files);
   const weights = combineMasks(files.flatMap(({ bindings }) => bindings));
   const edits = maskEdits(model.graph, weights);
   const applyTo = ({ graph }: Model) => applyEdits(new Editor(graph), 'apply masks', edits);
@@ -95,6 +97,8 @@ const NOTHING_DROPPED = { edits: [], filters: 0 } as const;
 
 interface BoundFile {
   readonly path: string;
+  /** Of all its masks. */
+  readonly keys: readonly string[];
   readonly format: string;
   readonly sha256: string;
   readonly bindings: readonly Binding[];
@@ -119,7 +123,26 @@ function bindFile(
   const bindings = isCoupled ? coupledMasks(bound.bindings, slots, facts()) : bound.bindings;
   if (bindings.length === 0 && bound.unmatched.length === 0) throw nothingPruned(path, claims.length);
   const sha256 = createHash('sha256').update(readFileSync(path)).digest('hex');
-  return { path, format: file.format, sha256, bindings, unmatched: bound.unmatched };
+  return {
+    path,
+    keys: claims.map(({ key }) => key),
+    format: file.format,
+    sha256,
+    bindings,
+    unmatched: bound.unmatched,
+  };
+}
+
+/** A key that no file has is a mistake, and the mask that was meant is bound in another way. */
+function checkMap(map: MaskOptions['maskMap'], files: readonly BoundFile[]): void {
+  const keys = files.flatMap((file) => file.keys);
+  const unknown = Object.keys(map ?? {}).find((key) => !keys.includes(key));
+  if (unknown === undefined) return;
+  const near = nearestNames(unknown, keys);
+  throw new PruneCompileError('E-MASK-MAP', {
+    what: `--mask-map names the mask "${unknown}", which no file has`,
+    facts: [[near.length > 0 ? 'near' : 'the files have', (near.length > 0 ? near : keys.slice(0, 5)).join(', ')]],
+  });
 }
 
 function nothingPruned(path: string, count: number): PruneCompileError {

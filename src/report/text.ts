@@ -72,11 +72,14 @@ function missedLines(report: CompileReport): string[] {
   return ['', ...lines, `${more}: ${inspectCommand(report)}`];
 }
 
+/** As the command names a model that came through a pipe. */
+const STANDARD_INPUT = 'standard input';
+
 /** With the masks of this compilation: without them the model is another one. */
 function inspectCommand({ input, masks }: CompileReport): string {
   const files = (masks?.files ?? []).map(({ path }) => ` -m ${shellWord(path)}`).join('');
   const meaning = masks?.meaning === 'drop' ? ' --meaning drop' : '';
-  return `prune-compile inspect ${shellWord(input)}${files}${meaning}`;
+  return `prune-compile inspect ${input === STANDARD_INPUT ? '-' : shellWord(input)}${files}${meaning}`;
 }
 
 /** The number of channels, unless the message says it itself. */

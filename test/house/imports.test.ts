@@ -28,7 +28,10 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
   // What is left of the original weights, for whoever goes on training.
   channels: { uses: ['analysis', 'ops', 'masks', 'onnx', 'ir', 'version'] },
   // Masks bound and applied, before anything is compiled.
-  'masked-model': { uses: ['pipeline', 'analysis', 'masks', 'onnx', 'ir', 'errors'], types: ['report', 'verify'] },
+  'masked-model': {
+    uses: ['pipeline', 'analysis', 'masks', 'onnx', 'ir', 'errors', 'nearest'],
+    types: ['report', 'verify'],
+  },
   'compile-report': { uses: ['analysis', 'onnx', 'ir', 'report', 'version'] },
   compile: {
     uses: [

@@ -169,3 +169,12 @@ test('masks that remove nothing are in the weights of the output all the same', 
   expect(await differs(model, made, made)).toMatchObject({ equal: true });
   expect(Buffer.compare(Buffer.from(made.encode()), Buffer.from(model))).not.toBe(0);
 });
+
+test('a --mask-map that names a mask of no file is a mistake', async () => {
+  const model = FORMS['Conv with bias']?.(17) ?? new Uint8Array(0);
+  const masks = [maskFile({ first: { remove: [1] } })];
+  await expect(compiled(model, { masks, maskMap: { frist: 'first.weight' } })).rejects.toMatchObject({
+    code: 'E-MASK-MAP',
+    facts: [['near', 'first']],
+  });
+});
