@@ -113,7 +113,7 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
       'version',
       'errors',
     ],
-    types: ['runtime', 'onnx', 'analysis'],
+    types: ['masked-model', 'runtime', 'onnx', 'analysis'],
   },
   // Builders of models: no compiler inside, or they would share its mistakes.
   fixtures: { uses: ['onnx', 'ir'] },
