@@ -264,5 +264,5 @@ describe.skipIf(!hasData)('full size (../shared/data)', () => {
       expect(new Set(bound.map(({ evidence }) => evidence))).toEqual(new Set(['module']));
       expect(total(bound.map(({ zeros }) => zeros))).toBe(5_583_456);
     }
-  });
+  }, 120_000);
 });
