@@ -1,0 +1,90 @@
+// Builds the native library and puts it where the package looks for it:
+//   node kernels/build.mjs [--compiler g++]
+// With CMake where there is one, else with one command of the compiler. Exit codes: 0 built, 1 failed, 2 no compiler.
+import { spawnSync } from 'node:child_process';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const here = dirname(fileURLToPath(import.meta.url));
+const library = 'libprune_compile_kernels.so';
+
+/** The folder of this platform's library; process.report names the C library only where it is glibc. */
+function target() {
+  const header = /** @type {any} */ (process.report.getReport()).header;
+  const musl = process.platform === 'linux' && !header.glibcVersionRuntime;
+  return join(here, 'prebuilds', `${process.platform}-${process.arch}${musl ? '-musl' : ''}`);
+}
+
+function runs(command, args) {
+  return spawnSync(command, args, { stdio: 'ignore' }).status === 0;
+}
+
+function run(command, args) {
+  const { status } = spawnSync(command, args, { stdio: ['ignore', 'inherit', 'inherit'] });
+  if (status !== 0) {
+    console.error(`${command} failed.`);
+    process.exit(1);
+  }
+}
+
+function findCompiler() {
+  const at = process.argv.indexOf('--compiler');
+  const wanted = at > 0 ? process.argv[at + 1] : process.env.CXX;
+  return [wanted, 'g++', 'clang++', 'c++'].find((name) => name && runs(name, ['--version']));
+}
+
+function withCMake(compiler, folder) {
+  run('cmake', [
+    ...['-S', here, '-B', folder, '-DPC_TESTS=OFF', '-DCMAKE_BUILD_TYPE=Release', `-DCMAKE_CXX_COMPILER=${compiler}`],
+    ...(runs('ninja', ['--version']) ? ['-G', 'Ninja'] : []),
+  ]);
+  run('cmake', ['--build', folder, '--parallel', '2']);
+}
+
+/** The same flags as in CMakeLists.txt: every instruction set is an object of its own. */
+function withoutCMake(compiler, folder) {
+  const common = ['-std=c++20', '-O2', '-fPIC', '-fvisibility=hidden', '-fvisibility-inlines-hidden'];
+  const include = ['-I', join(here, 'include'), '-I', join(here, 'src')];
+  const x86 = process.arch === 'x64';
+  const sets = {
+    'isa_baseline.cc': [],
+    ...(x86 && {
+      'isa_avx2.cc': ['-mavx2', '-mfma'],
+      'isa_avx512.cc': ['-mavx512f', '-mfma', '-mprefer-vector-width=512'],
+    }),
+  };
+  const define = x86 ? ['-DPC_X86'] : [];
+  const objects = Object.entries(sets).map(([file, flags]) => {
+    const object = join(folder, `${file}.o`);
+    const fast = ['-O3', '-ffp-contract=fast', ...flags];
+    run(compiler, [...common, ...fast, ...define, ...include, '-c', join(here, 'src', file), '-o', object]);
+    return object;
+  });
+  const rest = readdirSync(join(here, 'src'))
+    .filter((file) => file.endsWith('.cc') && !/^isa_(avx2|avx512|baseline)\.cc$/.test(file))
+    .map((file) => join(here, 'src', file));
+  const link = ['-ffp-contract=off', '-shared', '-pthread', ...define, ...include];
+  run(compiler, [...common, ...link, ...rest, ...objects, '-o', join(folder, library)]);
+}
+
+const compiler = findCompiler();
+if (!compiler) {
+  console.error('No C++ compiler was found: install g++ or clang++ (C++20) and run `node kernels/build.mjs` again.');
+  process.exit(2);
+}
+const folder = mkdtempSync(join(tmpdir(), 'prune-compile-kernels-'));
+try {
+  if (runs('cmake', ['--version'])) withCMake(compiler, folder);
+  else withoutCMake(compiler, folder);
+  const name = existsSync(join(folder, library)) ? library : 'libprune_compile_kernels.dylib';
+  mkdirSync(target(), { recursive: true });
+  // Renamed into place: a process that has the old library mapped keeps it.
+  const staged = join(target(), `${library}.${process.pid}`);
+  copyFileSync(join(folder, name), staged);
+  renameSync(staged, join(target(), library));
+  console.log(join(target(), library));
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}

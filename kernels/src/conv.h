@@ -1,0 +1,73 @@
+// A sparse convolution over images of any size: checks what the model says, keeps a plan per image size, runs it.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "parallel.h"
+#include "program.h"
+
+namespace pc {
+
+struct ConvOptions {
+  int64_t channels = 0, filters = 0, groups = 1;
+  std::array<int64_t, 2> kernel{1, 1}, strides{1, 1}, dilations{1, 1};
+  std::array<int64_t, 4> pads{0, 0, 0, 0};  // top, left, bottom, right
+  Activation activation;
+  bool addend = false;
+  bool x_internal = false, y_internal = false;  // else NCHW
+  KernelChoice kernel_choice = KernelChoice::automatic;
+  const Isa* isa = nullptr;
+};
+
+struct ConvPlan;
+
+class Conv {
+ public:
+  // Throws on anything that does not fit together. Bias is one per filter, or empty.
+  Conv(const ConvOptions&, std::span<const float> values, std::span<const uint8_t> bits, std::span<const float> bias);
+  ~Conv();
+
+  const ConvOptions& options() const { return options_; }
+
+  // The plan for images of this size: made now, or one of the last few made. Throws where the size does not fit.
+  std::shared_ptr<const ConvPlan> plan(size_t height, size_t width);
+
+  // x, y and addend hold `images` images each, in their layouts; none is a header, where internal. y may be addend.
+  void run(const ConvPlan&, size_t images, const float* x, float* y, const float* addend, Parallel&) const;
+
+ private:
+  std::shared_ptr<const ConvPlan> make_plan(size_t height, size_t width) const;
+  std::vector<uint32_t> lay_taps(ConvPlan&) const;
+  void gather(const ConvPlan&, const float* x, float* to, size_t channel) const noexcept;
+
+  ConvOptions options_;
+  std::shared_ptr<const Weights> weights_;
+  std::vector<float> bias_;
+  std::mutex mutex_;
+  std::list<std::shared_ptr<const ConvPlan>> plans_;  // the latest first
+};
+
+// What depends on the size of the images.
+struct ConvPlan {
+  size_t height = 0, width = 0;          // of x
+  size_t out_height = 0, out_width = 0;  // of y
+  Planes x, y;                           // where those are internal
+  size_t x_image = 0, y_image = 0;       // floats per image as given
+  Planes work;                           // the planes that the program writes
+  bool direct_x = false, direct_y = false;
+
+  // Where x is gathered first: every channel as one plane per phase of the stride, with zeros around.
+  struct Phase {
+    size_t row, column;
+  };
+  std::vector<Phase> phases;
+  size_t phase_lead = 0, phase_stride = 0, phase_rows = 0, phase_columns = 0, source_image = 0;
+
+  std::unique_ptr<Program> program;
+};
+
+}  // namespace pc

@@ -1,0 +1,95 @@
+#include "matmul.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "scratch.h"
+
+namespace pc {
+namespace {
+
+constexpr size_t kBlock = 128;              // rows of X that are turned together
+constexpr size_t kStride = kBlock + kLane;  // between the turned columns: an odd number of cache lines
+constexpr size_t kLot = 8;                  // blocks worked on together
+constexpr size_t kShare = 64;               // columns turned by one piece of work
+
+size_t divided(size_t a, size_t b) { return (a + b - 1) / b; }
+
+}  // namespace
+
+MatMul::MatMul(const MatMulOptions& options, std::span<const float> values, std::span<const uint8_t> bits,
+               std::span<const float> bias)
+    : options_(options) {
+  constexpr int64_t kMost = 1 << 22;
+  const auto in = [](int64_t value) { return value >= 1 && value <= kMost; };
+  require(in(options.inputs) && in(options.outputs), "inputs and outputs must be at least 1");
+  require(bias.empty() || bias.size() == static_cast<size_t>(options.outputs), "bias must have one value per output");
+  const auto inputs = static_cast<size_t>(options.inputs), outputs = static_cast<size_t>(options.outputs);
+  require(times(std::max(inputs, outputs), kStride) < kMaxFloats, "the matrix is too large");
+  if (options_.isa == nullptr) options_.isa = &default_isa();
+
+  const Weights weights(values, bits, times(inputs, outputs));
+  const Matrix matrix =
+      options.transposed ? matrix_of_rows(weights, outputs, inputs, 1) : matrix_of_columns(weights, inputs, outputs);
+  std::vector<uint32_t> offsets;
+  for (size_t k = 0; k < inputs; k++) offsets.push_back(static_cast<uint32_t>(k * kStride));
+  std::vector<float> biases(bias.begin(), bias.end());
+  biases.resize(outputs);
+  ProgramSpec spec;
+  spec.matrix = &matrix;
+  spec.offsets = offsets;
+  spec.bias = biases;
+  spec.y_stride = kStride;
+  spec.tiles = kBlock / kLane;
+  program_ = make_program(spec, options_.kernel_choice, *options_.isa);
+}
+
+void MatMul::run(size_t rows, const float* x, float* y, const float* addend, Parallel& parallel) const {
+  const auto inputs = static_cast<size_t>(options_.inputs), outputs = static_cast<size_t>(options_.outputs);
+  const Isa& isa = *options_.isa;
+  const size_t blocks = divided(rows, kBlock), lot = std::min(blocks, kLot);
+  const size_t x_block = inputs * kStride, y_block = outputs * kStride;
+  const Scratch x_turned(x_block * lot), y_turned(y_block * lot);
+
+  for (size_t first = 0; first < blocks; first += lot) {
+    const size_t count = std::min(lot, blocks - first);
+    const auto height = [&](size_t block) { return std::min(kBlock, rows - (first + block) * kBlock); };
+
+    const size_t in_shares = divided(inputs, kShare);
+    parallel.each(count * in_shares, [&](size_t item) {
+      const size_t block = item / in_shares, begin = item % in_shares * kShare, end = std::min(inputs, begin + kShare);
+      float* to = x_turned.data() + block * x_block + begin * kStride;
+      const size_t there = height(block), padded = divided(there, kLane) * kLane;
+      isa.transpose(to, kStride, x + (first + block) * kBlock * inputs + begin, inputs, there, end - begin);
+      // What fills the last tile must not be slow or trap: scratch may hold denormals.
+      for (size_t k = begin; k < end && padded > there; k++, to += kStride) {
+        std::memset(to + there, 0, (padded - there) * sizeof(float));
+      }
+    });
+
+    parallel.each(count * program_->groups(), [&](size_t item) {
+      const size_t block = item / program_->groups();
+      program_->run(item % program_->groups(), x_turned.data() + block * x_block, y_turned.data() + block * y_block,
+                    nullptr, 0, divided(height(block), kLane));
+    });
+
+    const size_t out_shares = divided(outputs, kShare);
+    parallel.each(count * out_shares, [&](size_t item) {
+      const size_t block = item / out_shares, begin = item % out_shares * kShare;
+      const size_t width = std::min(outputs, begin + kShare) - begin;
+      const size_t at = (first + block) * kBlock * outputs + begin;
+      const float* from = y_turned.data() + block * y_block + begin * kStride;
+      isa.transpose(y + at, outputs, from, kStride, width, height(block));
+      if (addend == nullptr && options_.activation.kind == ActivationKind::none) return;
+      for (size_t m = 0; m < height(block); m++) {
+        float* row = y + at + m * outputs;
+        if (addend != nullptr) {
+          for (size_t n = 0; n < width; n++) row[n] += addend[at + m * outputs + n];
+        }
+        isa.activate(row, width, options_.activation);
+      }
+    });
+  }
+}
+
+}  // namespace pc

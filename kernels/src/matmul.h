@@ -1,0 +1,35 @@
+// A sparse MatMul: Y[m][n] = activation(sum over k of X[m][k] * W[k][n] + bias[n] (+ addend[m][n])).
+// Rows of X are taken in blocks of 128, turned so that they lie in the lanes; code is therefore the same for every size.
+#pragma once
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "parallel.h"
+#include "program.h"
+
+namespace pc {
+
+struct MatMulOptions {
+  int64_t inputs = 0, outputs = 0;  // K, N
+  bool transposed = false;          // W is [N, K] instead of [K, N]
+  Activation activation;
+  KernelChoice kernel_choice = KernelChoice::automatic;
+  const Isa* isa = nullptr;
+};
+
+class MatMul {
+ public:
+  MatMul(const MatMulOptions&, std::span<const float> values, std::span<const uint8_t> bits,
+         std::span<const float> bias);
+
+  const MatMulOptions& options() const { return options_; }
+  const Program& program() const { return *program_; }
+  void run(size_t rows, const float* x, float* y, const float* addend, Parallel&) const;
+
+ private:
+  MatMulOptions options_;
+  std::unique_ptr<Program> program_;
+};
+
+}  // namespace pc

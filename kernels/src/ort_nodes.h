@@ -1,0 +1,27 @@
+// The operators as ONNX Runtime sees them: reads attributes and shapes, calls the kernels.
+#pragma once
+#include <memory>
+#include <string>
+
+#include "ort_wrap.h"
+
+namespace pc {
+
+class Node {
+ public:
+  virtual ~Node() = default;
+  virtual void compute(const Call&) = 0;
+};
+
+// How an operator looks from outside.
+struct NodeKind {
+  const char* name;
+  size_t inputs, required;  // those after the required ones are optional
+  std::unique_ptr<Node> (*make)(const Info&);
+  int may_replace;  // input whose buffer the output may take, or -1
+};
+
+inline constexpr size_t kNodeKinds = 4;
+extern const NodeKind node_kinds[kNodeKinds];
+
+}  // namespace pc

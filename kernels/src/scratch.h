@@ -1,0 +1,20 @@
+// Buffers that live for one call. They are kept for the next one: fresh pages would cost more than the work done in them.
+#pragma once
+#include <cstddef>
+
+namespace pc {
+
+class Scratch {
+ public:
+  explicit Scratch(size_t floats);  // 64-byte aligned, contents unspecified
+  ~Scratch();
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  float* data() const { return data_; }
+
+ private:
+  float* data_ = nullptr;
+  size_t bytes_ = 0;
+};
+
+}  // namespace pc

@@ -1,0 +1,255 @@
+"""Sparse nodes against ONNX Runtime's own, inside ONNX Runtime:
+
+    python integration.py LIBRARY [cases]
+
+Needs numpy, onnx and onnxruntime; says so and exits with 77 where they are missing.
+"""
+
+import os
+import subprocess
+import sys
+
+try:
+    import numpy as np
+    import onnxruntime as ort
+
+    from models import DOMAIN, Graph, internal_size, prune, sparse
+except ImportError as missing:
+    print(f"skipped: {missing}")
+    sys.exit(77)
+
+LIBRARY = sys.argv[1]
+LIMIT = 2e-6
+ACTIVATIONS = {
+    "None": ({}, lambda g, x: x),
+    "Relu": ({}, lambda g, x: g.node("Relu", [x])),
+    "Clip": ({"alpha": 0.0, "beta": 6.0}, lambda g, x: g.node("Clip", [x, g.constant(np.float32(0)), g.constant(np.float32(6))])),
+    "LeakyRelu": ({"alpha": 0.1}, lambda g, x: g.node("LeakyRelu", [x], alpha=0.1)),
+    "Silu": ({}, lambda g, x: g.node("Mul", [x, g.node("Sigmoid", [x])])),
+    "Sigmoid": ({}, lambda g, x: g.node("Sigmoid", [x])),
+    "Tanh": ({}, lambda g, x: g.node("Tanh", [x])),
+    "HardSwish": ({}, lambda g, x: g.node("HardSwish", [x])),
+    "HardSigmoid": ({"alpha": 0.2, "beta": 0.5}, lambda g, x: g.node("HardSigmoid", [x], alpha=0.2, beta=0.5)),
+}
+
+
+def session(model, threads=1):
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4
+    options.register_custom_ops_library(LIBRARY)
+    return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def compare(what, dense, others, feeds):
+    """Runs `dense` once, each of `others` at one and two threads; these must agree to the bit."""
+    wanted = session(dense)
+    for feed in feeds:
+        expected = wanted.run(None, feed)[0]
+        for name, model in others.items():
+            results = [session(model, threads).run(None, feed)[0] for threads in (1, 2)]
+            assert results[0].shape == expected.shape, (what, name, results[0].shape, expected.shape)
+            assert np.array_equal(results[0], results[1], equal_nan=True), (what, name, "threads differ")
+            if expected.size == 0:
+                continue
+            error = np.abs(results[0] - expected).max() / max(np.abs(expected).max(), 1e-3)
+            assert error <= LIMIT, (what, name, error)
+            compare.worst = max(getattr(compare, "worst", 0), error)
+            compare.count = getattr(compare, "count", 0) + 1
+
+
+def pick(rng, *choices):
+    return choices[rng.integers(len(choices))]
+
+
+def random_conv(rng):
+    group = int(pick(rng, 1, 1, 1, 2, 4))
+    cin, cout = group * int(rng.integers(1, 20)), group * int(rng.integers(1, 40))
+    kernel = [3, 3] if rng.random() < 0.5 else [int(rng.integers(1, 6)), int(rng.integers(1, 6))]
+    strides = [int(pick(rng, 1, 2)), int(pick(rng, 1, 2, 3))]
+    dilations = [int(pick(rng, 1, 1, 2)), int(pick(rng, 1, 1, 2))]
+    pads = [int(rng.integers(0, 3)) for _ in range(4)]
+    name = str(pick(rng, *ACTIVATIONS))
+    parameters, build = ACTIVATIONS[name]
+    weights = prune(rng.normal(size=(cout, cin // group, *kernel)), pick(rng, 0, 0.5, 0.8, 0.95, 1), rng)
+    bias = rng.normal(size=cout).astype(np.float32)
+    residual = rng.random() < 0.4
+    geometry = {"strides": strides, "dilations": dilations, "pads": pads}
+    size = [int((k - 1) * d + 1 + rng.integers(0, 20)) for k, d in zip(kernel, dilations)]
+    out = [(s + pads[i] + pads[i + 2] - (kernel[i] - 1) * dilations[i] - 1) // strides[i] + 1 for i, s in enumerate(size)]
+    batch = int(pick(rng, 0, 1, 1, 3))
+
+    inputs = [("x", ["n", cin, "h", "w"])] + ([("r", ["n", cout, "ho", "wo"])] if residual else [])
+    dense = Graph()
+    y = dense.node("Conv", ["x", dense.constant(weights), dense.constant(bias)], group=group, kernel_shape=kernel, **geometry)
+    if residual:
+        y = dense.node("Add", [y, "r"])
+    y = build(dense, y)
+    dense_model = dense.model(inputs, [(dense.node("Identity", [y]), None)])
+
+    others = {}
+    for layout in ("NCHW", "internal"):
+        g = Graph()
+        inside = layout == "internal"
+        x = g.node("Enter", ["x"], DOMAIN) if inside else "x"
+        r = None if not residual else g.node("Enter", ["r"], DOMAIN) if inside else "r"
+        y = g.sparse_conv(x, weights, bias, r, group, activation=name, x_layout=layout, y_layout=layout, **geometry, **parameters)
+        y = g.node("Leave", [y], DOMAIN) if inside else y
+        others[layout] = g.model(inputs, [(y, None)])
+    feeds = []
+    for n, extra in ((batch, 0), (1, 3)):
+        h, w = size[0] + extra * strides[0], size[1] + extra * strides[1]
+        feed = {"x": rng.normal(size=(n, cin, h, w)).astype(np.float32)}
+        if residual:
+            feed["r"] = rng.normal(size=(n, cout, out[0] + extra, out[1] + extra)).astype(np.float32)
+        feeds.append(feed)
+    # ONNX Runtime's own convolution refuses an empty batch in some versions: nothing to compare with then.
+    feeds = [f for f in feeds if f["x"].shape[0] > 0] if batch == 0 and not empty_batch_works() else feeds
+    compare(("conv", name, kernel, geometry, group, cin, cout), dense_model, others, feeds)
+
+
+def empty_batch_works():
+    if not hasattr(empty_batch_works, "known"):
+        g = Graph()
+        y = g.node("Conv", ["x", g.constant(np.ones((1, 1, 1, 1), np.float32))], kernel_shape=[1, 1])
+        try:
+            session(g.model([("x", ["n", 1, 4, 4])], [(y, None)])).run(None, {"x": np.zeros((0, 1, 4, 4), np.float32)})
+            empty_batch_works.known = True
+        except Exception:
+            empty_batch_works.known = False
+    return empty_batch_works.known
+
+
+def random_matmul(rng):
+    k, n = int(rng.integers(1, 100)), int(rng.integers(1, 100))
+    weights = prune(rng.normal(size=(k, n)), pick(rng, 0, 0.5, 0.8, 0.95, 1), rng)
+    bias = rng.normal(size=n).astype(np.float32)
+    lead = [int(v) for v in pick(rng, (1,), (0,), (7,), (2, 33), (2, 3, 50), (300,))]
+    x = rng.normal(size=(*lead, k)).astype(np.float32)
+    residual = rng.random() < 0.4
+    inputs = [("x", [None] * x.ndim)] + ([("r", [None] * x.ndim)] if residual else [])
+    dense = Graph()
+    y = dense.node("Add", [dense.node("MatMul", ["x", dense.constant(weights)]), dense.constant(bias)])
+    if residual:
+        y = dense.node("Add", [y, "r"])
+    y = dense.node("Relu", [y])
+    others = {}
+    for transposed in (0, 1):
+        g = Graph()
+        values, bits = sparse(weights.T if transposed else weights)
+        y2 = g.node(
+            "SparseMatMul",
+            ["x", g.constant(values), g.constant(bits), g.constant(bias)] + (["r"] if residual else []),
+            DOMAIN,
+            inputs=k,
+            outputs=n,
+            transB=transposed,
+            activation="Relu",
+        )
+        others[f"transB={transposed}"] = g.model(inputs, [(y2, None)])
+    feed = {"x": x}
+    if residual:
+        feed["r"] = rng.normal(size=(*lead, n)).astype(np.float32)
+    compare(("matmul", k, n, lead), dense.model(inputs, [(y, None)]), others, [feed])
+
+
+def bottleneck(rng):
+    """Three convolutions and a residual inside the layout, with static shapes, so that buffers are shared."""
+    c, h, w = 24, 14, 14
+    ws = [prune(rng.normal(size=s) * 0.2, 0.7, rng) for s in ((8, c, 1, 1), (8, 8, 3, 3), (c, 8, 1, 1))] * 2
+    bs = [rng.normal(size=v.shape[0]).astype(np.float32) for v in ws]
+    x = rng.normal(size=(2, c, h, w)).astype(np.float32)
+    dense, inside = Graph(), Graph()
+    d = dense.node("Relu", ["x"])
+    s = inside.node("Enter", [inside.node("Relu", ["x"])], DOMAIN, [2, internal_size(c, h, w)])
+    for block in (0, 3):
+        first, kept = d, s
+        for i in range(block, block + 3):
+            k = ws[i].shape[2]
+            pads = [k // 2] * 4
+            d = dense.node("Conv", [d, dense.constant(ws[i]), dense.constant(bs[i])], kernel_shape=[k, k], pads=pads)
+            last = i == block + 2
+            d = dense.node("Relu", [dense.node("Add", [d, first]) if last else d])
+            shape = [2, internal_size(ws[i].shape[0], h, w)]
+            attributes = {"activation": "Relu", "x_layout": "internal", "y_layout": "internal", "input_size": [h, w]}
+            s = inside.sparse_conv(s, ws[i], bs[i], kept if last else None, pads=pads, shape=shape, **attributes)
+    s = inside.node("Leave", [s], DOMAIN)
+    io = [("x", [2, c, h, w])]
+    compare("bottleneck", dense.model(io, [(d, None)]), {"chain": inside.model(io, [(s, None)])}, [{"x": x}])
+
+
+def refuses(what, build, words, feed=None):
+    """A model that must be refused, with an error that names the node."""
+    g = Graph()
+    try:
+        out = build(g)
+        made = session(g.model([("x", [None] * (2 if feed is None else feed.ndim))], [(out, None)]))
+        if feed is not None:
+            made.run(None, {"x": feed})
+    except Exception as error:
+        assert words in str(error) and "node '" in str(error), (what, str(error))
+        return
+    raise AssertionError((what, "was accepted"))
+
+
+def errors(rng):
+    w = prune(rng.normal(size=(4, 3, 1, 1)), 0.5, rng)
+    values, bits = sparse(w)
+    image = np.zeros((1, 3, 5, 5), np.float32)
+
+    def conv(v=values, b=bits, **changes):
+        attributes = {"channels": 3, "filters": 4, "kernel_shape": [1, 1], **changes}
+        attributes = {k: a for k, a in attributes.items() if a is not None}
+        return lambda g: g.node("SparseConv", ["x", g.constant(v), g.constant(b)], DOMAIN, **attributes)
+
+    refuses("values", conv(v=values[1:]), "as many", image)
+    refuses("bits", conv(b=np.append(bits, bits)), "one per weight", image)
+    refuses("channels", conv(channels=0), "at least 1", image)
+    refuses("missing", conv(filters=None), "'filters' is missing", image)
+    refuses("group", conv(group=2), "group", image)
+    refuses("pads", conv(pads=[-1, 0, 0, 0]), "pads", image)
+    refuses("length", conv(strides=[1]), "wrong length", image)
+    refuses("activation", conv(activation="Softmax"), "Softmax", image)
+    refuses("layout", conv(x_layout="NHWC"), "x_layout", image)
+    refuses("channels of x", conv(), "channels", np.zeros((1, 2, 5, 5), np.float32))
+    refuses("rank", conv(), "four axes", np.zeros((3, 5, 5), np.float32))
+    refuses("not internal", conv(x_layout="internal"), "internal layout", np.zeros((1, 200), np.float32))
+    refuses("too small", conv(kernel_shape=[1, 1], dilations=[1, 1], input_size=[0, 1]), "input_size", image)
+    refuses("leave", lambda g: g.node("Leave", ["x"], DOMAIN), "internal layout", np.zeros((2, 99), np.float32))
+    computed = lambda g: g.node("SparseConv", ["x", g.node("Relu", ["x"]), g.constant(bits)], DOMAIN, channels=3, filters=4)
+    refuses("computed", computed, "constants", image)
+
+
+def special_values(rng):
+    """NaN and infinities go through as they do in ONNX Runtime, where no weight is removed."""
+    w = rng.normal(size=(5, 3, 1, 1)).astype(np.float32)
+    x = rng.normal(size=(1, 3, 4, 4)).astype(np.float32)
+    x[0, 0, 0, :3] = [np.nan, np.inf, -np.inf]
+    x[0, 1, 1, 1] = 1e-42
+    for name in ("None", "Relu", "Clip", "LeakyRelu"):
+        parameters, build = ACTIVATIONS[name]
+        dense, g = Graph(), Graph()
+        y = build(dense, dense.node("Conv", ["x", dense.constant(w)], kernel_shape=[1, 1]))
+        z = g.sparse_conv("x", w, None, activation=name, **parameters)
+        io = [("x", [1, 3, 4, 4])]
+        a = session(dense.model(io, [(y, None)])).run(None, {"x": x})[0]
+        b = session(g.model(io, [(z, None)])).run(None, {"x": x})[0]
+        assert np.array_equal(np.isnan(a), np.isnan(b)), (name, "NaN", a[0, :, 0], b[0, :, 0])
+        assert np.array_equal(a[np.isinf(a)], b[np.isinf(a)]), (name, "infinities")
+
+
+def main():
+    cases = int(sys.argv[2]) if len(sys.argv) > 2 else 60
+    rng = np.random.default_rng(7)
+    errors(rng)
+    special_values(rng)
+    bottleneck(rng)
+    for i in range(cases):
+        (random_matmul if i % 4 == 3 else random_conv)(rng)
+    forced = os.environ.get("PRUNE_COMPILE_KERNEL", "automatic")
+    print(f"onnxruntime {ort.__version__}, kernel {forced}: {compare.count} comparisons, largest difference {compare.worst:.1e} of the output's scale")
+    if forced == "automatic":
+        sys.exit(subprocess.run([sys.executable, *sys.argv], env={**os.environ, "PRUNE_COMPILE_KERNEL": "stream"}).returncode)
+
+
+main()

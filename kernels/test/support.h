@@ -1,0 +1,162 @@
+// What the test programs share: random numbers, random sparse weights, threads, and the naive reference.
+#pragma once
+#include <cmath>
+#include <cstdio>
+#include <random>
+#include <thread>
+#include <vector>
+
+#include "conv.h"
+#include "images.h"
+
+namespace test {
+
+struct Random {
+  std::mt19937_64 engine;
+  explicit Random(uint64_t seed) : engine(seed) {}
+  int64_t integer(int64_t least, int64_t most) {
+    return least + static_cast<int64_t>(engine() % static_cast<uint64_t>(most - least + 1));
+  }
+  bool chance(double p) { return std::uniform_real_distribution<double>(0, 1)(engine) < p; }
+  float normal() { return std::normal_distribution<float>()(engine); }
+  std::vector<float> normals(size_t count) {
+    std::vector<float> all(count);
+    for (float& one : all) one = normal();
+    return all;
+  }
+};
+
+struct SparseWeights {
+  std::vector<float> dense, values;
+  std::vector<uint8_t> bits;
+};
+
+// `zeros` of the weights are removed; whole rows and columns of a matrix with `columns` columns too, now and then.
+inline SparseWeights sparse_weights(Random& random, size_t rows, size_t columns, double zeros) {
+  SparseWeights w;
+  w.dense = random.normals(rows * columns);
+  w.bits.resize((w.dense.size() + 7) / 8);
+  std::vector<bool> empty_row(rows), empty_column(columns);
+  const bool holes = random.chance(0.3);
+  for (size_t r = 0; r < rows; r++) empty_row[r] = holes && random.chance(0.3);
+  for (size_t c = 0; c < columns; c++) empty_column[c] = holes && random.chance(0.3);
+  for (size_t i = 0; i < w.dense.size(); i++) {
+    const bool removed = empty_row[i / columns] || empty_column[i % columns] || random.chance(zeros);
+    if (removed) w.dense[i] = 0;
+    if (removed) continue;
+    w.values.push_back(w.dense[i]);
+    w.bits[i / 8] = static_cast<uint8_t>(w.bits[i / 8] | 1u << (i % 8));
+  }
+  return w;
+}
+
+// Runs the work on real threads, the last piece first.
+class Threads final : public pc::Parallel {
+  void run(void (*call)(void*, size_t), size_t count, void* work) override {
+    std::vector<std::thread> threads;
+    const size_t most = count < 3 ? count : 3;
+    for (size_t t = 0; t < most; t++) {
+      threads.emplace_back([=] {
+        for (size_t i = count - t; i-- > 0 && i < count;) {
+          if ((count - 1 - i) % most == t) call(work, i);
+        }
+      });
+    }
+    for (auto& thread : threads) thread.join();
+  }
+};
+
+inline double activated(double v, pc::Activation a) {
+  using Kind = pc::ActivationKind;
+  const auto sigmoid = [](double x) { return 1 / (1 + std::exp(-x)); };
+  const auto clamp = [](double x, double least, double most) { return x < least ? least : x > most ? most : x; };
+  switch (a.kind) {
+    case Kind::none:
+      return v;
+    case Kind::relu:
+      return v < 0 ? 0 : v;
+    case Kind::clip:
+      return clamp(v, static_cast<double>(a.alpha), static_cast<double>(a.beta));
+    case Kind::leaky_relu:
+      return v < 0 ? v * static_cast<double>(a.alpha) : v;
+    case Kind::sigmoid:
+      return sigmoid(v);
+    case Kind::silu:
+      return v * sigmoid(v);
+    case Kind::hard_sigmoid:
+      return clamp(v * static_cast<double>(a.alpha) + static_cast<double>(a.beta), 0, 1);
+    case Kind::hard_swish:
+      return v * clamp(v / 6 + 0.5, 0, 1);
+    case Kind::tanh:
+      return std::tanh(v);
+    case Kind::gelu:
+      return 0.5 * v * (1 + std::erf(v / std::sqrt(2.0)));
+  }
+  return v;
+}
+
+inline pc::Activation random_activation(Random& random) {
+  const auto kind = static_cast<pc::ActivationKind>(random.integer(0, 9));
+  if (kind == pc::ActivationKind::clip) return {kind, -0.3f, 1.5f};
+  return {kind, 0.2f, 0.4f};
+}
+
+struct Reference {
+  std::vector<double> value;
+  double scale = 0;  // the largest sum of magnitudes: what rounding is measured against
+};
+
+// NCHW in, NCHW out, in double precision.
+inline Reference convolve(const pc::ConvOptions& o, size_t images, size_t height, size_t width, size_t out_height,
+                          size_t out_width, const std::vector<float>& x, const std::vector<float>& weights,
+                          const std::vector<float>& bias, const std::vector<float>& addend) {
+  Reference result;
+  const auto channels = static_cast<size_t>(o.channels), filters = static_cast<size_t>(o.filters);
+  const size_t per_group = channels / static_cast<size_t>(o.groups), rows = filters / static_cast<size_t>(o.groups);
+  result.value.resize(images * filters * out_height * out_width);
+  size_t at = 0;
+  for (size_t n = 0; n < images; n++)
+    for (size_t f = 0; f < filters; f++)
+      for (size_t y = 0; y < out_height; y++)
+        for (size_t xx = 0; xx < out_width; xx++, at++) {
+          double sum = bias.empty() ? 0 : static_cast<double>(bias[f]), size = std::abs(sum);
+          for (size_t c = 0; c < per_group; c++)
+            for (int64_t ky = 0; ky < o.kernel[0]; ky++)
+              for (int64_t kx = 0; kx < o.kernel[1]; kx++) {
+                const int64_t iy = static_cast<int64_t>(y) * o.strides[0] + ky * o.dilations[0] - o.pads[0];
+                const int64_t ix = static_cast<int64_t>(xx) * o.strides[1] + kx * o.dilations[1] - o.pads[1];
+                if (iy < 0 || ix < 0 || iy >= static_cast<int64_t>(height) || ix >= static_cast<int64_t>(width)) continue;
+                const size_t channel = f / rows * per_group + c;
+                const size_t from =
+                    ((n * channels + channel) * height + static_cast<size_t>(iy)) * width + static_cast<size_t>(ix);
+                const size_t w = ((f * per_group + c) * static_cast<size_t>(o.kernel[0]) + static_cast<size_t>(ky)) *
+                                     static_cast<size_t>(o.kernel[1]) +
+                                 static_cast<size_t>(kx);
+                const double product = static_cast<double>(x[from]) * static_cast<double>(weights[w]);
+                sum += product;
+                size += std::abs(product);
+              }
+          if (!addend.empty()) sum += static_cast<double>(addend[at]);
+          if (!addend.empty()) size += std::abs(static_cast<double>(addend[at]));
+          result.value[at] = activated(sum, o.activation);
+          if (size > result.scale) result.scale = size;
+        }
+  return result;
+}
+
+// NCHW images into a buffer in the internal layout.
+inline std::vector<float> enter(const std::vector<float>& x, size_t images, size_t channels, size_t height, size_t width) {
+  const pc::Planes planes(height, width);
+  const size_t size = planes.image(channels);
+  std::vector<float> to(images == 0 ? pc::kHeader : images * size, NAN);
+  pc::write_headers(planes, images, channels, to.data());
+  for (size_t n = 0; n < images; n++) {
+    for (size_t c = 0; c < channels; c++) {
+      pc::move_plane(*pc::find_isa("baseline"), planes, pc::view(false, planes, x.data() + n * channels * height * width),
+                     c, pc::view(true, planes, to.data() + n * size), nullptr, {}, true);
+    }
+  }
+  return to;
+}
+
+}  // namespace test

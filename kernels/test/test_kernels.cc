@@ -1,0 +1,219 @@
+// Random layers against the naive reference: every kernel on every instruction set that this machine has.
+//   test_kernels [cases] [seed] [first case]
+#include <cstdlib>
+#include <cstring>
+
+#include "matmul.h"
+#include "support.h"
+
+namespace {
+
+using namespace test;
+
+struct Variant {
+  const char* isa;
+  pc::KernelChoice kernel;
+};
+constexpr Variant kVariants[] = {{"baseline", pc::KernelChoice::stream},
+                                 {"avx2", pc::KernelChoice::stream},
+                                 {"avx512", pc::KernelChoice::stream},
+                                 {"avx512", pc::KernelChoice::jit}};
+constexpr double kTolerance = 1e-6;  // of the largest sum of magnitudes
+constexpr size_t kGuard = 64;        // floats before and behind a result that must stay as they are
+
+size_t runs = 0, jit_runs = 0;
+
+struct Failed {
+  const char* what;
+};
+
+void expect(bool holds, const char* what) {
+  if (!holds) throw Failed{what};
+}
+
+struct Guarded {
+  std::vector<float> all;
+  explicit Guarded(size_t size) : all(size + 2 * kGuard, 12345.0f) {
+    for (size_t i = 0; i < size; i++) all[kGuard + i] = NAN;
+  }
+  float* data() { return all.data() + kGuard; }
+  void check() const {
+    for (size_t i = 0; i < kGuard; i++) expect(all[i] == 12345.0f && all[all.size() - 1 - i] == 12345.0f, "guard");
+  }
+};
+
+pc::ConvOptions random_options(Random& random) {
+  pc::ConvOptions o;
+  const auto few = [&](int64_t most) { return random.chance(0.5) ? 1 : random.integer(1, most); };
+  o.groups = random.chance(0.7) ? 1 : random.integer(1, 4);
+  const bool depthwise = random.chance(0.1);
+  o.channels = o.groups * random.integer(1, depthwise ? 1 : 12);
+  o.filters = o.groups * random.integer(1, random.chance(0.2) ? 70 : 12);
+  const bool usual = random.chance(0.5);
+  for (size_t i = 0; i < 2; i++) {
+    o.kernel[i] = usual ? 3 : few(5);
+    o.strides[i] = usual ? random.integer(1, 2) : few(4);
+    o.dilations[i] = usual ? 1 : few(3);
+    o.pads[i] = usual ? 1 : random.chance(0.5) ? 0 : random.integer(0, 6);
+    o.pads[i + 2] = usual ? 1 : random.chance(0.5) ? 0 : random.integer(0, 6);
+  }
+  o.activation = random_activation(random);
+  o.addend = random.chance(0.3);
+  o.x_internal = random.chance(0.5);
+  o.y_internal = random.chance(0.5);
+  return o;
+}
+
+void check_plane_zeros(const pc::ConvPlan& plan, size_t filters, const float* image) {
+  const pc::Planes& p = plan.y;
+  for (size_t i = 0; i < p.lead; i++) expect(image[pc::kHeader + i] == 0, "lead");
+  for (size_t f = 0; f < filters; f++)
+    for (size_t i = 0; i < p.stride; i++) {
+      const bool pixel = i % p.pitch < p.width && i / p.pitch < p.height;
+      if (!pixel) expect(image[p.origin() + f * p.stride + i] == 0, "what is no pixel is zero");
+    }
+}
+
+void convolution(Random& random) {
+  pc::ConvOptions o = random_options(random);
+  const auto channels = static_cast<size_t>(o.channels), filters = static_cast<size_t>(o.filters);
+  const size_t kernel = static_cast<size_t>(o.kernel[0] * o.kernel[1]);
+  const double sparsities[] = {0, 0.5, 0.8, 0.95, 1};
+  const SparseWeights w = sparse_weights(random, filters, channels / static_cast<size_t>(o.groups) * kernel,
+                                         sparsities[random.integer(0, 4)]);
+  const auto least = [&](size_t i) {
+    return std::max<int64_t>(1, (o.kernel[i] - 1) * o.dilations[i] + 1 - o.pads[i] - o.pads[i + 2]);
+  };
+  const int64_t spread = random.chance(0.2) ? 40 : 12;
+  const auto height = static_cast<size_t>(least(0) + random.integer(0, spread));
+  const auto width = static_cast<size_t>(least(1) + random.integer(0, spread));
+  const auto images = static_cast<size_t>(random.chance(0.1) ? 0 : random.chance(0.7) ? 1 : random.integer(2, 5));
+  const std::vector<float> bias = random.chance(0.8) ? random.normals(filters) : std::vector<float>{};
+  const std::vector<float> x = random.normals(images * channels * height * width);
+  const std::vector<float> given = o.x_internal ? enter(x, images, channels, height, width) : x;
+
+  std::vector<float> addend, given_addend, first_result;
+  Reference reference;
+  for (const Variant& variant : kVariants) {
+    o.isa = pc::find_isa(variant.isa);
+    o.kernel_choice = variant.kernel;
+    if (o.isa == nullptr) continue;
+    pc::Conv conv(o, w.values, w.bits, bias);
+    const auto plan = conv.plan(height, width);
+    if (variant.kernel == pc::KernelChoice::jit && std::strcmp(plan->program->name(), "jit") == 0) jit_runs++;
+    const size_t pixels = plan->out_height * plan->out_width;
+    if (reference.value.empty()) {
+      if (o.addend) addend = random.normals(images * filters * pixels);
+      given_addend = o.y_internal ? enter(addend, o.addend ? images : 0, filters, plan->out_height, plan->out_width) : addend;
+      reference = convolve(o, images, height, width, plan->out_height, plan->out_width, x, w.dense, bias, addend);
+    }
+    const size_t size = images == 0 && o.y_internal ? pc::kHeader : images * plan->y_image;
+    Guarded result(size), again(size);
+    pc::Serial serial;
+    Threads threads;
+    const float* add = o.addend ? given_addend.data() : nullptr;
+    conv.run(*plan, images, given.data(), result.data(), add, serial);
+    conv.run(*plan, images, given.data(), again.data(), add, threads);
+    result.check();
+    expect(std::memcmp(result.all.data(), again.all.data(), result.all.size() * sizeof(float)) == 0, "same with threads");
+    if (o.addend) {  // in place of the addend
+      std::vector<float> shared(given_addend);
+      conv.run(*plan, images, given.data(), shared.data(), shared.data(), serial);
+      expect(std::memcmp(result.data(), shared.data(), size * sizeof(float)) == 0, "same in place");
+    }
+    if (o.y_internal) {
+      const pc::Header header = pc::read_header(result.data(), images == 0 ? 1 : images, size / std::max<size_t>(images, 1), filters);
+      expect(header.images == images && header.height == plan->out_height && header.width == plan->out_width, "header");
+    }
+    size_t at = 0;
+    for (size_t n = 0; n < images; n++) {
+      const float* image = result.data() + n * plan->y_image;
+      const pc::View y = pc::view(o.y_internal, plan->y, image);
+      if (o.y_internal) check_plane_zeros(*plan, filters, image);
+      for (size_t f = 0; f < filters; f++)
+        for (size_t row = 0; row < plan->out_height; row++)
+          for (size_t column = 0; column < plan->out_width; column++, at++) {
+            const double value = static_cast<double>(y.at(f)[row * y.pitch + column]);
+            expect(std::abs(value - reference.value[at]) <= kTolerance * std::max(reference.scale, 1e-3), "result");
+          }
+    }
+    // Fused multiply-adds in one order: the sets that have them agree to the bit, emitted code included.
+    if (o.isa != pc::find_isa("baseline") && is_simple(o.activation.kind)) {
+      if (first_result.empty()) first_result.assign(result.data(), result.data() + size);
+      expect(size == 0 || std::memcmp(first_result.data(), result.data(), size * sizeof(float)) == 0, "same bits");
+    }
+    runs++;
+  }
+}
+
+void multiplication(Random& random) {
+  pc::MatMulOptions o;
+  o.inputs = random.integer(1, 90);
+  o.outputs = random.integer(1, 90);
+  o.transposed = random.chance(0.5);
+  o.activation = random_activation(random);
+  const auto inputs = static_cast<size_t>(o.inputs), outputs = static_cast<size_t>(o.outputs);
+  const double sparsities[] = {0, 0.5, 0.8, 0.95, 1};
+  const SparseWeights w = sparse_weights(random, o.transposed ? outputs : inputs, o.transposed ? inputs : outputs,
+                                         sparsities[random.integer(0, 4)]);
+  const auto rows = static_cast<size_t>(random.chance(0.1) ? 0 : random.integer(1, random.chance(0.1) ? 1500 : 200));
+  const std::vector<float> x = random.normals(rows * inputs);
+  const std::vector<float> bias = random.chance(0.8) ? random.normals(outputs) : std::vector<float>{};
+  const std::vector<float> addend = random.chance(0.3) ? random.normals(rows * outputs) : std::vector<float>{};
+  for (const Variant& variant : kVariants) {
+    o.isa = pc::find_isa(variant.isa);
+    o.kernel_choice = variant.kernel;
+    if (o.isa == nullptr) continue;
+    const pc::MatMul matmul(o, w.values, w.bits, bias);
+    Guarded result(rows * outputs), again(rows * outputs);
+    pc::Serial serial;
+    Threads threads;
+    const float* add = addend.empty() ? nullptr : addend.data();
+    matmul.run(rows, x.data(), result.data(), add, serial);
+    matmul.run(rows, x.data(), again.data(), add, threads);
+    result.check();
+    expect(std::memcmp(result.all.data(), again.all.data(), result.all.size() * sizeof(float)) == 0, "same with threads");
+    for (size_t m = 0; m < rows; m++)
+      for (size_t n = 0; n < outputs; n++) {
+        double sum = bias.empty() ? 0 : static_cast<double>(bias[n]), size = std::abs(sum);
+        for (size_t k = 0; k < inputs; k++) {
+          const float weight = w.dense[o.transposed ? n * inputs + k : k * outputs + n];
+          sum += static_cast<double>(weight) * static_cast<double>(x[m * inputs + k]);
+          size += std::abs(static_cast<double>(weight) * static_cast<double>(x[m * inputs + k]));
+        }
+        if (!addend.empty()) sum += static_cast<double>(addend[m * outputs + n]);
+        const double error = std::abs(static_cast<double>(result.data()[m * outputs + n]) - activated(sum, o.activation));
+        expect(error <= kTolerance * std::max(size + 1, std::abs(sum)), "result");
+      }
+    runs++;
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const uint64_t cases = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 5000;
+  const uint64_t seed = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 1;
+  const uint64_t start = argc > 3 ? std::strtoull(argv[3], nullptr, 10) : 0;
+  size_t failures = 0;
+  for (uint64_t i = start; i < cases; i++) {
+    Random random(seed * 1000003 + i);
+    try {
+      if (i % 5 == 4) {
+        multiplication(random);
+      } else {
+        convolution(random);
+      }
+    } catch (const Failed& failed) {
+      std::printf("case %llu, seed %llu: %s\n", static_cast<unsigned long long>(i),
+                  static_cast<unsigned long long>(seed), failed.what);
+      if (++failures == 10) break;
+    } catch (const std::exception& error) {
+      std::printf("case %llu: threw %s\n", static_cast<unsigned long long>(i), error.what());
+      if (++failures == 10) break;
+    }
+  }
+  std::printf("%llu cases, %zu runs, %zu by emitted code, %zu failures\n", static_cast<unsigned long long>(cases - start),
+              runs, jit_runs, failures);
+  return failures == 0 ? 0 : 1;
+}
