@@ -11,8 +11,6 @@ namespace {
 
 constexpr size_t kMostPlans = 4;
 constexpr size_t kScratchFloats = size_t{16} << 20;  // images are taken in lots whose scratch stays below this
-constexpr size_t kChunkFloats = size_t{128} << 10;   // of x that one piece of work reads again and again
-constexpr size_t kFewTiles = 40;                     // below, work is split by rows instead
 
 size_t divided(size_t a, size_t b) { return (a + b - 1) / b; }
 
@@ -113,14 +111,10 @@ void Conv::run(const ConvPlan& plan, size_t images, const float* x, float* y, co
     const size_t out_image = plan.direct_y ? plan.y_image : work_size;
     const float* added = plan.direct_y ? add : nullptr;
 
-    // Tiles of all images in one row. A piece of work takes a chunk of them that stays in the cache, and all groups of
-    // rows in turn; where there are few tiles it takes one group instead. Rows outside, images inside: a group's
-    // weights are used for all its tiles while they are hot.
-    const size_t all = tiles * count;
-    const size_t floats = channels * std::max<size_t>(1, plan.phases.size()) * kLane;
-    const bool by_rows = tiles < kFewTiles;
-    const size_t chunk = by_rows ? std::max<size_t>(64, tiles)
-                                 : std::clamp<size_t>(kChunkFloats / floats, 8, divided(all, std::min<size_t>(all, 4)));
+    // A piece of work takes a chunk of tiles and all groups of rows in turn; where an image has few tiles it takes one
+    // group instead. Groups outside, images inside: a group's weights are used for all its tiles while they are hot.
+    const size_t all = tiles * count, chunk = plan.chunk(count);
+    const bool by_rows = plan.by_rows();
     const size_t chunks = divided(all, chunk), split = by_rows ? program.groups() : 1;
     parallel.each(chunks * split, [&](size_t item) {
       const size_t begin = all * (item / split) / chunks, end = all * (item / split + 1) / chunks;

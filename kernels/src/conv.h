@@ -67,6 +67,11 @@ struct ConvPlan {
   std::vector<Phase> phases;
   size_t phase_lead = 0, phase_stride = 0, phase_rows = 0, phase_columns = 0, source_image = 0;
 
+  // How work is cut: chunks of this many tiles (of all images in one row), by groups of rows too where there are few.
+  size_t chunk(size_t images) const;
+  bool by_rows() const;
+  size_t source_channels = 0;  // planes of x, phases included
+
   std::unique_ptr<Program> program;
 };
 

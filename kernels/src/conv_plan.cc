@@ -47,6 +47,9 @@ size_t out_size(size_t in, int64_t kernel, int64_t stride, int64_t dilation, int
   return static_cast<size_t>(room / stride + 1);
 }
 
+constexpr size_t kChunkFloats = size_t{128} << 10;  // of x that one piece of work reads again and again
+constexpr size_t kFewTiles = 40;                    // below, work is split by rows instead
+
 // Rows or columns of a phase's plane that any output reads.
 size_t read_extent(size_t in, size_t stride, size_t out, int64_t most) {
   const int64_t there = static_cast<int64_t>((in + stride - 1) / stride);
@@ -112,6 +115,14 @@ std::vector<uint32_t> Conv::lay_taps(ConvPlan& plan) const {
   return offsets;
 }
 
+bool ConvPlan::by_rows() const { return work.tiles < kFewTiles; }
+
+size_t ConvPlan::chunk(size_t images) const {
+  if (by_rows()) return std::max<size_t>(64, work.tiles);
+  // Half of a usual second-level cache; at least four pieces, so that threads can share them.
+  return std::clamp<size_t>(kChunkFloats / (source_channels * kLane), 8, (work.tiles * images + 3) / 4);
+}
+
 std::shared_ptr<const ConvPlan> Conv::make_plan(size_t height, size_t width) const {
   const auto& o = options_;
   const auto channels = static_cast<size_t>(o.channels), filters = static_cast<size_t>(o.filters);
@@ -146,6 +157,8 @@ std::shared_ptr<const ConvPlan> Conv::make_plan(size_t height, size_t width) con
   spec.y_origin = plan->work.origin();
   spec.y_stride = plan->work.stride;
   spec.tiles = plan->work.tiles;
+  plan->source_channels = channels * std::max<size_t>(1, plan->phases.size());
+  spec.tiles_per_run = std::min(plan->chunk(1), plan->work.tiles);
   spec.clean = plan->direct_y ? &plan->work : nullptr;
   plan->program = make_program(spec, o.kernel_choice, *o.isa);
   return plan;

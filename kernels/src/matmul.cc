@@ -40,7 +40,7 @@ MatMul::MatMul(const MatMulOptions& options, std::span<const float> values, std:
   spec.offsets = offsets;
   spec.bias = biases;
   spec.y_stride = kStride;
-  spec.tiles = kBlock / kLane;
+  spec.tiles = spec.tiles_per_run = kBlock / kLane;
   program_ = make_program(spec, options_.kernel_choice, *options_.isa);
 }
 

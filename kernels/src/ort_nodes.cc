@@ -172,8 +172,8 @@ class SparseMatMul final : public Node {
  private:
   static std::unique_ptr<MatMul> make(const Info& info) {
     MatMulOptions o;
-    o.inputs = needed(info, "inputs");
-    o.outputs = needed(info, "outputs");
+    o.inputs = needed(info, "in_features");
+    o.outputs = needed(info, "out_features");
     const int64_t transposed = info.integer("transB").value_or(0);
     require(transposed == 0 || transposed == 1, "attribute 'transB' is neither 0 nor 1");
     o.transposed = transposed == 1;

@@ -25,6 +25,7 @@ struct ProgramSpec {
   // Where results go (the addend lies likewise): row r at origin + r * stride. With `clean`, whatever is no pixel there
   // is made zero, as the internal layout demands; else those lanes hold anything.
   size_t y_origin = 0, y_stride = 0, tiles = 0;
+  size_t tiles_per_run = 0;  // that a group usually works on at once
   const Planes* clean = nullptr;
 };
 

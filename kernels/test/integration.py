@@ -141,8 +141,8 @@ def random_matmul(rng):
             "SparseMatMul",
             ["x", g.constant(values), g.constant(bits), g.constant(bias)] + (["r"] if residual else []),
             DOMAIN,
-            inputs=k,
-            outputs=n,
+            in_features=k,
+            out_features=n,
             transB=transposed,
             activation="Relu",
         )

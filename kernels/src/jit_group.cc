@@ -1,0 +1,175 @@
+#include "jit_group.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace pc {
+namespace {
+
+constexpr size_t kLine = 64;
+constexpr int kRegisters = 32;
+constexpr int32_t kNear = 512;          // weights within +-512 bytes of rsi need one byte of displacement
+constexpr size_t kFarTiles = 40;        // images of that many tiles: results leave the cache before they are read
+constexpr int32_t kTilesAhead = 2;      // how far ahead results and residuals are fetched then
+constexpr int kMaskRegister = 1, kCompareRegister = 2;
+
+}  // namespace
+
+GroupEmitter::GroupEmitter(const ProgramSpec& spec) : spec_(spec), groups_(group_count(spec.matrix->rows)) {
+  starts_.resize(spec.matrix->columns + 1);
+  next_.resize(spec.matrix->columns);
+}
+
+size_t GroupEmitter::first_weight(size_t group) const {
+  const size_t row = first_row(group);
+  return row == 0 ? 0 : spec_.matrix->ends[row - 1];
+}
+
+// Per weight 7 bytes of code and 4 of weight, and its share of what moves rsi; per column a load; a prefetch for each
+// line of the next group, which at worst is this large again; per row the rest.
+size_t GroupEmitter::room(size_t group) const {
+  const auto own = [&](size_t g) {
+    const size_t weights = first_weight(g + 1) - first_weight(g);
+    return weights * 12 + std::min(weights, spec_.matrix->columns) * 16;
+  };
+  const size_t next = own(group + 1 < groups_ ? group + 1 : 0);
+  return own(group) + (own(group) + next) / 4 + 8192;
+}
+
+// Only columns that occur are visited by the code, but all are counted: a group has thousands of weights.
+void GroupEmitter::sort_by_column(size_t group) {
+  const Matrix& matrix = *spec_.matrix;
+  const size_t begin = first_weight(group), end = first_weight(group + 1);
+  std::fill(starts_.begin(), starts_.end(), 0);
+  for (size_t i = begin; i < end; i++) starts_[matrix.column[i] + 1]++;
+  for (size_t c = 0; c < matrix.columns; c++) {
+    starts_[c + 1] += starts_[c];
+    next_[c] = starts_[c];
+  }
+  entries_.resize(end - begin);
+  size_t i = begin;
+  const size_t first = first_row(group), last = first_row(group + 1);
+  for (size_t row = first; row < last; row++) {
+    for (; i < matrix.ends[row]; i++) {
+      entries_[next_[matrix.column[i]]++] = {static_cast<uint32_t>(row - first), matrix.value[i]};
+    }
+  }
+}
+
+// The next weight in the stream; moves rsi on where it would be out of reach.
+Memory GroupEmitter::weight(Assembler& code, float value) {
+  if (place_ == kNear) {
+    code.add_to_rsi(2 * kNear);
+    place_ = -kNear;
+  }
+  weights_.push_back(value);
+  const Memory at{kRsi, place_};
+  place_ += static_cast<int32_t>(sizeof(float));
+  return at;
+}
+
+int32_t GroupEmitter::y_disp(size_t row) const {
+  return static_cast<int32_t>((spec_.y_origin + row * spec_.y_stride) * sizeof(float));
+}
+
+void GroupEmitter::emit_sums(Assembler& code, size_t group, size_t rows, size_t lines) {
+  const size_t first = first_row(group), total = entries_.size();
+  for (size_t r = 0; r < rows; r++) code.broadcast(static_cast<int>(r), weight(code, spec_.bias[first + r]));
+
+  const int spare = kRegisters - static_cast<int>(rows);
+  const size_t far = spec_.tiles >= kFarTiles ? rows * (spec_.addend ? 2 : 1) : 0;
+  size_t done = 0, line = 0, fetched = 0;
+  int turn = 0;
+  // Fetches are spread evenly: after a share of the weights, the same share of the lines.
+  const auto fetch = [&] {
+    for (; line < lines && line * total <= done * lines; line++) {
+      code.prefetch_l2({kR8, static_cast<int32_t>(line * kLine)});
+    }
+    for (; fetched < far && fetched * total <= done * far; fetched++) {
+      const int32_t disp = y_disp(first + fetched % rows) + kTilesAhead * static_cast<int32_t>(kLine);
+      if (fetched < rows) {
+        code.prefetch_for_write({kRdx, disp});
+      } else {
+        code.prefetch_l1({kRcx, disp});
+      }
+    }
+  };
+  for (size_t c = 0; c < spec_.matrix->columns; c++) {
+    if (starts_[c] == starts_[c + 1]) continue;
+    const int x = static_cast<int>(rows) + turn;
+    turn = (turn + 1) % spare;
+    code.load(x, {kRdi, static_cast<int32_t>(spec_.offsets[c] * sizeof(float))});
+    for (uint32_t i = starts_[c]; i < starts_[c + 1]; i++, done++) {
+      code.fma_broadcast(static_cast<int>(entries_[i].row), x, weight(code, entries_[i].weight));
+    }
+    fetch();
+  }
+}
+
+// Masking is part of the activation's last instruction where it has one.
+void GroupEmitter::emit_activation(Assembler& code, size_t rows) {
+  const int a = static_cast<int>(rows), b = a + 1;
+  const bool clean = spec_.clean != nullptr;
+  const Mask pixels = clean ? Mask{kMaskRegister, true} : Mask{};
+  if (clean) code.mask_from_r9(kMaskRegister);
+  const Activation& activation = spec_.activation;
+  const auto each = [&](auto&& emit) {
+    for (int r = 0; r < a; r++) emit(r);
+  };
+  switch (activation.kind) {
+    case ActivationKind::relu:
+      code.zero(a);
+      return each([&](int r) { code.maximum(r, a, r, pixels); });
+    case ActivationKind::clip:
+      code.broadcast(a, weight(code, activation.alpha));
+      code.broadcast(b, weight(code, activation.beta));
+      return each([&](int r) {
+        code.maximum(r, a, r);
+        code.minimum(r, b, r, pixels);
+      });
+    case ActivationKind::leaky_relu:
+      code.zero(a);
+      code.broadcast(b, weight(code, activation.alpha));
+      each([&](int r) {
+        code.less_than(kCompareRegister, r, a);
+        code.multiply(r, r, b, {kCompareRegister, false});
+      });
+      break;
+    default:  // none, or one that is done afterwards
+      break;
+  }
+  if (clean && is_simple(activation.kind)) each([&](int r) { code.move(r, r, pixels); });
+}
+
+void GroupEmitter::emit_results(Assembler& code, size_t first, size_t rows) {
+  if (spec_.addend) {
+    for (size_t r = 0; r < rows; r++) {
+      code.add(static_cast<int>(r), static_cast<int>(r), {kRcx, y_disp(first + r)});
+    }
+  }
+  emit_activation(code, rows);
+  for (size_t r = 0; r < rows; r++) code.store({kRdx, y_disp(first + r)}, static_cast<int>(r));
+  code.end();
+}
+
+EmittedGroup GroupEmitter::emit(size_t group, uint8_t* begin, uint8_t* end) {
+  const size_t first = first_row(group), rows = first_row(group + 1) - first;
+  sort_by_column(group);
+  weights_.clear();
+  place_ = 0;
+  const size_t following = group + 1 < groups_ ? group + 1 : 0;
+  const size_t next_size = (first_weight(following + 1) - first_weight(following)) * 12;
+  const size_t tiles = std::max<size_t>(1, spec_.tiles_per_run);
+  const size_t lines = groups_ > 1 ? (next_size / kLine + tiles) / tiles : 0;
+
+  Assembler code(begin, end);
+  emit_sums(code, group, rows, lines);
+  emit_results(code, first, rows);
+  code.pad_to_line();
+  const size_t bytes = weights_.size() * sizeof(float), padded = round_up(bytes, kLine);
+  if (code.overflowed() || static_cast<size_t>(end - code.at()) < padded) return {};
+  std::memcpy(code.at(), weights_.data(), bytes);
+  return {reinterpret_cast<const float*>(code.at()), code.at() + padded, lines * kLine};
+}
+
+}  // namespace pc
