@@ -7,19 +7,25 @@
 #ifdef PC_X86
 namespace {
 
-using Vector = float __attribute__((vector_size(64)));
-
-__attribute__((target("avx512f"), noinline)) float work(long rounds) {
-  Vector sums[16], factor = Vector{} + 0.999f, term = Vector{} + 0.001f;
-  for (auto& sum : sums) sum = Vector{} + 1.0f;
-  asm volatile("" : "+v"(factor), "+v"(term));
+// Twelve independent sums hide the latency of every core there is. Written out: a compiler might keep sums in memory.
+__attribute__((target("avx512f"), noinline)) void work(long rounds) {
   for (long i = 0; i < rounds; i++) {
-#pragma GCC unroll 16
-    for (auto& sum : sums) asm volatile("vfmadd132ps %1, %2, %0" : "+v"(sum) : "v"(factor), "v"(term));
+    asm volatile(
+        "vfmadd231ps %%zmm30, %%zmm31, %%zmm16\n vfmadd231ps %%zmm30, %%zmm31, %%zmm17\n"
+        "vfmadd231ps %%zmm30, %%zmm31, %%zmm18\n vfmadd231ps %%zmm30, %%zmm31, %%zmm19\n"
+        "vfmadd231ps %%zmm30, %%zmm31, %%zmm20\n vfmadd231ps %%zmm30, %%zmm31, %%zmm21\n"
+        "vfmadd231ps %%zmm30, %%zmm31, %%zmm22\n vfmadd231ps %%zmm30, %%zmm31, %%zmm23\n"
+        "vfmadd231ps %%zmm30, %%zmm31, %%zmm24\n vfmadd231ps %%zmm30, %%zmm31, %%zmm25\n"
+        "vfmadd231ps %%zmm30, %%zmm31, %%zmm26\n vfmadd231ps %%zmm30, %%zmm31, %%zmm27\n"
+        :
+        :
+        : "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25", "xmm26", "xmm27");
   }
-  Vector total{};
-  for (const auto& sum : sums) total += sum;
-  return total[0];
+}
+
+// What the registers hold at first does not matter to speed, unless it is denormal: all are made zero.
+__attribute__((target("avx512f"))) void clear() {
+  asm volatile("vpxord %%zmm30, %%zmm30, %%zmm30\n vpxord %%zmm31, %%zmm31, %%zmm31" : : : "xmm30", "xmm31");
 }
 
 }  // namespace
@@ -30,10 +36,10 @@ int main() {
   for (int i = 0; i < 9; i++) {
     constexpr long kRounds = 200000;
     const auto start = std::chrono::steady_clock::now();
-    volatile float sink = work(kRounds);
-    static_cast<void>(sink);
+    clear();
+    work(kRounds);
     const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
-    const double rate = 2.0 * 16 * 16 * kRounds / time.count() / 1e9;
+    const double rate = 2.0 * 16 * 12 * kRounds / time.count() / 1e9;
     if (rate > best) best = rate;
   }
   std::printf("%.1f\n", best);
