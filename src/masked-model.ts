@@ -10,7 +10,7 @@ import { droppedShifts } from './analysis/dropped-shifts.js';
 import { weightSlots } from './analysis/weight-slots.js';
 import { PruneCompileError } from './errors.js';
 import { Editor } from './ir/editor.js';
-import { applyEdits, combineMasks, maskEdits, type MaskedWeight, type OperandEdit } from './masks/apply.js';
+import { applyEdits, combineMasks, countZeros, maskEdits, type MaskedWeight, type OperandEdit } from './masks/apply.js';
 import { type Binding, bindMasks } from './masks/bind.js';
 import { claimsOf } from './masks/claims.js';
 import { slotName } from './masks/mask-errors.js';
@@ -57,8 +57,7 @@ export const UNMASKED: Masking = { report: undefined, apply: () => undefined, ch
 /** For the line about the step. */
 export function maskingText({ report }: Masking): string {
   if (report === undefined) return '';
-  const { masks, meaning, droppedFilters, files } = report;
-  const zeros = masks.reduce((total, mask) => total + mask.zeros, 0);
+  const { masks, meaning, droppedFilters, files, zeros } = report;
   const bound = `${masks.length} masks bound, ${zeros} zeros`;
   const dropped = `${droppedFilters} filters dropped`;
   return `${files.length === 0 ? '' : `${bound}; `}meaning ${meaning}${meaning === 'drop' ? `: ${dropped}` : ''}`;
@@ -118,8 +117,9 @@ function bindFile(
     ...(maskSoft && { soft: maskSoft }),
     ...(allowUnmatched !== undefined && { allowUnmatched }),
   };
-  const bound = bindMasks(claims, slots, settings);
   const isCoupled = claims.some((claim) => claim.isCoupled === true);
+  // Indices of a history count what the steps before left: none of them may be left out.
+  const bound = bindMasks(claims, slots, isCoupled ? { ...settings, allowUnmatched: false } : settings);
   const bindings = isCoupled ? coupledMasks(bound.bindings, slots, facts()) : bound.bindings;
   if (bindings.length === 0 && bound.unmatched.length === 0) throw nothingPruned(path, claims.length);
   const sha256 = createHash('sha256').update(readFileSync(path)).digest('hex');
@@ -213,6 +213,7 @@ function maskReport({ meaning, files, weights, slots, droppedFilters }: Findings
         ...(values !== undefined && { values }),
       })),
     ),
+    zeros: weights.reduce((total, { factors }) => total + countZeros(factors), 0),
     unmatched: files.flatMap(({ unmatched }) => unmatched),
     unmaskedLayers: files.length === 0 ? [] : layers.filter((slot) => !masked.has(slot)).map(({ node }) => node.label),
     droppedFilters,

@@ -80,7 +80,7 @@ export function missedRemarks(facts: Facts, plan: RemovalPlan): Said[] {
 
 export function describe(blocker: Blocker): string {
   if (blocker.kind === 'read')
-    return `${blocker.read.at.node.label} needs the same place in another layer that is added to it or tied to it`;
+    return `what is added or tied to them is alive there, and ${blocker.read.at.node.label} reads it`;
   const { node, reason } = blocker.pin;
   return node === undefined ? reason : `${node.label}: ${reason}`;
 }

@@ -4,6 +4,7 @@
  */
 import type { Binding } from '../masks/bind.js';
 import { maskFactors } from '../masks/expand.js';
+import { historyMisfit, historyUnknown } from '../masks/mask-errors.js';
 import type { WeightSlot } from '../masks/slots.js';
 import type { Facts } from './facts.js';
 import { isOperand, type Axis } from './positions.js';
@@ -21,15 +22,17 @@ export function coupledMasks(steps: readonly Binding[], slots: readonly WeightSl
   for (const step of steps) {
     const { source } = step.claim;
     const own = axes.find(({ slot, axis }) => slot === step.slot && axis.axis === wantedAxis(step));
-    if (source.kind !== 'indices' || own === undefined) continue;
+    if (source.kind !== 'indices') continue;
+    if (own === undefined) throw historyUnknown(step.claim, step.slot);
     const left = indicesOf(own.axis).filter((index) => !gone.has(facts.positions.classOf(own.axis.base + index)));
     for (const index of source.indices) {
       const original = left[index];
-      if (original !== undefined) gone.add(facts.positions.classOf(own.axis.base + original));
+      if (original === undefined) throw historyMisfit(step.claim, step.slot, left.length);
+      gone.add(facts.positions.classOf(own.axis.base + original));
     }
     for (const { slot, axis } of axes) {
       const isReached = indicesOf(axis).some((index) => gone.has(facts.positions.classOf(axis.base + index)));
-      if (isReached && !reasons.has(slot)) reasons.set(slot, step);
+      if (isReached && slot.isLayer && !reasons.has(slot)) reasons.set(slot, step);
     }
   }
   return [...reasons].map(([slot, step]): Binding => {
@@ -47,8 +50,8 @@ function wantedAxis({ claim: { source }, slot }: Binding): number | undefined {
   return source.kind === 'indices' && source.axis === 1 ? slot.inAxis : slot.outAxis;
 }
 
-function axesOf({ node, index, isLayer }: WeightSlot, facts: Facts): Axis[] {
-  const slot = isLayer ? facts.siteOf.get(node)?.inSlots[index] : undefined;
+function axesOf({ node, index }: WeightSlot, facts: Facts): Axis[] {
+  const slot = facts.siteOf.get(node)?.inSlots[index];
   if (slot === undefined || !isOperand(slot)) return [];
   return facts.positions.axesOf(slot).flatMap((axis) => (axis === undefined ? [] : [axis]));
 }

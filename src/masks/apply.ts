@@ -38,6 +38,12 @@ function multiplyAll(all: readonly Factors[]): Factors {
   return product;
 }
 
+export function countZeros(factors: Factors): number {
+  let zeros = 0;
+  for (const factor of factors) if (factor === 0) zeros++;
+  return zeros;
+}
+
 /** New contents of one constant operand. Plain data: the same edit fits every reading of the same model. */
 export interface OperandEdit {
   /** Place of the node in the graph's list. */

@@ -5,7 +5,7 @@
 import { parse } from 'node:path';
 import { PruneCompileError } from '../errors.js';
 import { type Entry, FileTensor, isList, isMap, type MaskFile } from './contents.js';
-import { jsonSource, numbersOf, pruningHistory } from './json-claims.js';
+import { isJsonMask, jsonSource, misspeltWord, numbersOf, pruningHistory } from './json-claims.js';
 import { type ParsedKey, parseKey } from './names.js';
 
 /** The elements of a mask, or what they follow from. */
@@ -113,14 +113,16 @@ function holdsClaims(entry: Entry): boolean {
   if (entry instanceof FileTensor) return true;
   if (isList(entry)) return entry.length > 0 && numbersOf(entry) !== undefined;
   if (!isMap(entry)) return false;
-  return jsonSource(entry) !== undefined || [...entry.values()].some(holdsClaims);
+  return isJsonMask(entry) || [...entry.values()].some(holdsClaims);
 }
 
 function collect(entry: Entry, key: string, found: Found[], file: MaskFile): void {
   if (entry instanceof FileTensor) found.push({ key, source: { kind: 'tensor', tensor: entry } });
   else if (isMap(entry)) {
-    const source = jsonSource(entry);
-    if (source !== undefined) found.push({ key, source });
+    const where = `${file.path}, mask ${key}`;
+    const misspelt = isMaskFormat(file) ? misspeltWord(entry, where) : undefined;
+    if (isJsonMask(entry)) found.push({ key, source: jsonSource(entry, where) });
+    else if (misspelt !== undefined) throw misspelt;
     else for (const [name, inner] of entry) collect(inner, key === '' ? name : `${key}.${name}`, found, file);
   } else if (isList(entry) && isMaskFormat(file)) {
     const tensor = numbersOf(entry);

@@ -59,16 +59,20 @@ export function alignedView(
       ? tensor.permuted(dims.map((_, axis) => (axis === target.outAxis ? 0 : undefined))).broadcast(dims)
       : undefined;
   if (tensor.dims.length !== dims.length) return undefined;
-  const parameter = name.isKernel ? tensor.permuted(fromKeras(tensor.dims.length)) : tensor;
+  const isDepthwise = name.isKernel && name.module.endsWith('.depthwise');
+  const parameter = name.isKernel ? tensor.permuted(fromKeras(tensor.dims.length, isDepthwise)) : tensor;
   const torch = parameter.permuted(fromTorchLayout(target));
   const [first, ...others] = layout === 'stored' && !name.isKernel ? [parameter, torch] : [torch, parameter, tensor];
   return first.broadcast(dims) ?? others.find((view) => sameDims(view.dims, dims));
 }
 
-/** Kernels of Keras: [kh, kw, in, out] and [in, out] as PyTorch has them: [out, in, kh, kw], [out, in]. */
-function fromKeras(rank: number): number[] {
+/**
+ * Kernels of Keras: [kh, kw, in, out] and [in, out] as PyTorch has them: [out, in, kh, kw], [out, in]. A depthwise kernel is [kh, kw, in, multiplier],
+ * which is [in, 1, kh, kw] where the multiplier is 1; with another one it does not fit.
+ */
+function fromKeras(rank: number, isDepthwise: boolean): number[] {
   const spatial = Array.from({ length: rank - 2 }, (_, axis) => axis);
-  return [rank - 1, rank - 2, ...spatial];
+  return isDepthwise ? [rank - 2, rank - 1, ...spatial] : [rank - 1, rank - 2, ...spatial];
 }
 
 function sameDims(a: readonly number[], b: readonly number[]): boolean {

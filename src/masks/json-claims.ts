@@ -6,38 +6,75 @@ import { PruneCompileError } from '../errors.js';
 import { UINT8, DOUBLE } from '../ir/tensor.js';
 import type { Claim, MaskSource } from './claims.js';
 import { type Entry, FileTensor, isList, isMap, type MaskFile } from './contents.js';
+import { nearestNames } from '../nearest.js';
 import { parseKey } from './names.js';
 
-/** { remove: [...] }, { keep: [...], axis: 1 }, { runs: [...], shape }, { pattern: '2:4' }; undefined for any other object. */
-export function jsonSource(entry: ReadonlyMap<string, Entry>): MaskSource | undefined {
-  const shape = wholeNumbers(entry.get('shape'));
-  const runs = wholeNumbers(entry.get('runs'));
-  if (runs !== undefined && shape !== undefined) return { kind: 'runs', shape, runs };
-  const pattern = entry.get('pattern');
-  if (typeof pattern === 'string') {
-    const [, keep, of] = /^(\d+):(\d+)$/.exec(pattern) ?? [];
-    if (keep === undefined || of === undefined || Number(keep) >= Number(of) || Number(keep) === 0)
-      throw badJson(`the pattern "${pattern}" is not N:M with 0 < N < M`, '"pattern": "2:4"');
-    return { kind: 'pattern', keep: Number(keep), of: Number(of) };
-  }
-  for (const action of ['remove', 'keep'] as const) {
-    const given = entry.get(action);
-    if (given === undefined || isMap(given)) continue;
-    const indices = wholeNumbers(given);
-    if (indices === undefined) throw badJson(`"${action}" is not a list of indices`, `"${action}": [0, 3, 17]`);
-    return { kind: 'indices', axis: axisOf(entry.get('axis')), action, indices, ...(shape && { shape }) };
-  }
-  return undefined;
+/** The words that a mask is said with; an object that has one of them is a mask, or a mistake. */
+const WORDS = ['remove', 'keep', 'runs', 'pattern', 'shape', 'axis'];
+
+export function isJsonMask(entry: ReadonlyMap<string, Entry>): boolean {
+  // Where a word leads to another object, it is the name of a module.
+  return WORDS.some((word) => entry.has(word) && !isMap(entry.get(word)));
 }
 
-function axisOf(axis: Entry | undefined): number {
+/** { remove: [...] }, { keep: [...], axis: 1 }, { runs: [...], shape }, { pattern: '2:4' }; `where` names file and mask. */
+export function jsonSource(entry: ReadonlyMap<string, Entry>, where: string): MaskSource {
+  const said = (what: string, hint: string) => badJson(where, what, hint);
+  const unknown = [...entry.keys()].find((word) => !WORDS.includes(word));
+  if (unknown !== undefined) throw said(`"${unknown}" says nothing about a mask`, WORDS.join(', '));
+  const shape = wholeNumbers(entry.get('shape'));
+  if (entry.has('shape') && shape === undefined)
+    throw said('"shape" is not a list of extents', '"shape": [64, 32, 3, 3]');
+  const actions = ['remove', 'keep', 'runs', 'pattern'].filter((word) => entry.has(word));
+  const [action, other] = actions;
+  if (other !== undefined) throw said(`it says "${action}" and "${other}"`, 'one of the two');
+  switch (action) {
+    case 'runs': {
+      const runs = wholeNumbers(entry.get('runs'));
+      if (runs === undefined || shape === undefined)
+        throw said('"runs" wants lengths, and a "shape" beside them', '"shape": [2, 3], "runs": [4, 2]');
+      return { kind: 'runs', shape, runs };
+    }
+    case 'pattern':
+      return patternOf(entry.get('pattern'), said);
+    case 'remove':
+    case 'keep': {
+      const indices = wholeNumbers(entry.get(action));
+      if (indices === undefined) throw said(`"${action}" is not a list of indices`, `"${action}": [0, 3, 17]`);
+      const axis = axisOf(entry.get('axis'), said);
+      return { kind: 'indices', axis, action, indices, ...(shape && { shape }) };
+    }
+    default:
+      throw said('it does not say what to keep or to remove', '"remove": [0, 3, 17]');
+  }
+}
+
+type Said = (what: string, hint: string) => PruneCompileError;
+
+function patternOf(pattern: Entry | undefined, said: Said): MaskSource {
+  const [, keep, of] = (typeof pattern === 'string' ? /^(\d+):(\d+)$/.exec(pattern) : undefined) ?? [];
+  if (keep === undefined || of === undefined || Number(keep) >= Number(of) || Number(keep) === 0)
+    throw said(`the pattern ${JSON.stringify(pattern)} is not N:M with 0 < N < M`, '"pattern": "2:4"');
+  return { kind: 'pattern', keep: Number(keep), of: Number(of) };
+}
+
+function axisOf(axis: Entry | undefined, said: Said): number {
   if (axis === undefined || axis === 0 || axis === 'out') return 0;
   if (axis === 1 || axis === 'in') return 1;
-  throw badJson(`"axis" is ${JSON.stringify(axis)}`, '"axis": 0 for filters, 1 for input channels');
+  throw said(`"axis" is ${JSON.stringify(axis)}`, '"axis": 0 for filters, 1 for input channels');
 }
 
-function badJson(what: string, hint: string): PruneCompileError {
-  return new PruneCompileError('E-MASK-FORMAT', { what: `a mask in JSON: ${what}`, facts: [['try', hint]] });
+function badJson(where: string, what: string, hint: string): PruneCompileError {
+  return new PruneCompileError('E-MASK-FORMAT', { what: `${where}: ${what}`, facts: [['try', hint]] });
+}
+
+/** A word that is nearly one of a mask's: `remov` would else be taken for a parameter of that name. */
+export function misspeltWord(entry: ReadonlyMap<string, Entry>, where: string): PruneCompileError | undefined {
+  for (const [word, value] of entry) {
+    const [near] = isList(value) ? nearestNames(word, WORDS, 1) : [];
+    if (near !== undefined) return badJson(where, `"${word}" says nothing about a mask`, `"${near}"`);
+  }
+  return undefined;
 }
 
 function wholeNumbers(entry: Entry | undefined): number[] | undefined {

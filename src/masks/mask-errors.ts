@@ -10,6 +10,7 @@ const LISTED = 5;
 
 const NO_LAYERS = 'has no layer with constant floating-point weights that is known here';
 const FEWER = 'fewer layers are left than masks: others may be quantised or fused, or the model is another one';
+const FOLDED = 'a bias is found by its own name only: where that is lost a normalisation was folded into it';
 const EXPORTED = 'the model as its exporter wrote it: masks go in before it is quantised or optimised';
 
 type Facts = (readonly [string, string])[];
@@ -45,10 +46,15 @@ export function ambiguous(claim: Claim, slots: readonly WeightSlot[]): PruneComp
   );
 }
 
+/** As reports call it. */
+function wayOf({ evidence }: Binding): string {
+  return evidence === 'module' ? 'layer' : evidence;
+}
+
 export function twice(one: Binding, other: Binding): PruneCompileError {
   return maskError('E-MASK-AMBIGUOUS', `two masks of ${one.claim.file} are for the same weight`, [
     ['weight', slotText(one.slot)],
-    ['masks', `${other.claim.key} (by ${other.evidence}) and ${one.claim.key} (by ${one.evidence})`],
+    ['masks', `${other.claim.key} (by ${wayOf(other)}) and ${one.claim.key} (by ${wayOf(one)})`],
     ['try', `--mask-map FILE with { "${one.claim.key}": null } leaves one of them out`],
   ]);
 }
@@ -75,10 +81,7 @@ export function misfit(claim: Claim, slot: WeightSlot, slots: readonly WeightSlo
       ? `[${out}]`
       : `one number per weight, [${out}] per filter${perGroup === undefined ? '' : ` or [1, ${perGroup}, …] per input channel`}`;
   const { source } = claim;
-  const given =
-    source.kind === 'indices'
-      ? `the ${source.axis === 0 ? 'filters' : 'input channels'} ${listed(source.indices.map(String))}`
-      : claimText(claim);
+  const given = givenText(claim);
   const dims = source.kind === 'tensor' ? source.tensor.dims.join() : undefined;
   const fitting = slots.filter(({ tensor }) => tensor.dims.join() === dims).map(slotName);
   return maskError('E-MASK-SHAPE', `the mask ${claim.key} of ${claim.file} does not fit its weight`, [
@@ -87,6 +90,38 @@ export function misfit(claim: Claim, slot: WeightSlot, slots: readonly WeightSlo
     ['wanted', wanted],
     ...(fitting.length === 0 ? [] : [['fits', listed(fitting)] as const]),
     ['try', 'check that the masks and the model are of the same network; --mask-map names another weight'],
+  ]);
+}
+
+function givenText(claim: Claim): string {
+  const { source } = claim;
+  if (source.kind === 'indices') {
+    const beside = source.shape === undefined ? '' : `, of the shape [${source.shape.join(', ')}]`;
+    return `the ${source.axis === 0 ? 'filters' : 'input channels'} ${listed(source.indices.map(String))}${beside}`;
+  }
+  if (source.kind === 'runs') {
+    const sum = source.runs.reduce((total, run) => total + run, 0);
+    return `runs of ${sum} elements together, of the shape [${source.shape.join(', ')}]`;
+  }
+  return claimText(claim);
+}
+
+/** An index beyond what earlier steps of a pruning history left. */
+export function historyMisfit(claim: Claim, slot: WeightSlot, left: number): PruneCompileError {
+  return maskError('E-MASK-SHAPE', `the pruning history of ${claim.file} does not fit the model`, [
+    ['step', `${claim.key}: ${givenText(claim)}`],
+    ['weight', slotText(slot)],
+    ['why', `${left} are left there after the steps before`],
+    ['try', 'the model as it was before the first step of the history'],
+  ]);
+}
+
+/** A step whose layer has no channels that could be followed: later steps would count wrongly. */
+export function historyUnknown(claim: Claim, slot: WeightSlot): PruneCompileError {
+  return maskError('E-MASK-NO-MATCH', `a step of the pruning history of ${claim.file} cannot be followed`, [
+    ['step', `${claim.key}: ${givenText(claim)}`],
+    ['weight', slotText(slot)],
+    ['try', 'an export that keeps its normalisations (eval mode, without folding)'],
   ]);
 }
 
@@ -105,7 +140,7 @@ export function unknownTarget(claim: Claim, wanted: string, slots: readonly Weig
   const near = nearestNames(wanted, namesOf(slots));
   return maskError('E-MASK-MAP', `--mask-map sends ${claim.key} to "${wanted}", which is no weight of the model`, [
     ['near', listed(near.length > 0 ? near : namesOf(slots))],
-    ['try', 'the name of an initializer or of a layer; prune-compile inspect lists them'],
+    ['try', 'the name of an initializer, or of a layer (prune-compile inspect lists those)'],
   ]);
 }
 
@@ -125,12 +160,16 @@ export function noMatch(
   if (bindings.length > 0)
     return maskError(
       'E-MASK-NO-MATCH',
-      `${left.length} of ${left.length + countClaims(bindings)} masks of ${file} have no weight in the model`,
+      `${left.length} of ${left.length + countClaims(bindings)} masks of ${file} ${left.length === 1 ? 'has' : 'have'} no weight in the model`,
       [
         ['masks', keys],
         ['free', free.length === 0 ? 'no layer is left without a mask' : listed(free.map(slotText))],
         ...(near.length === 0 ? [] : [['near', listed(near)] as const]),
-        ...(free.length < left.length ? [['why', FEWER] as const] : []),
+        ...(first?.name.parameter === 'bias'
+          ? [['why', FOLDED] as const]
+          : free.length < left.length
+            ? [['why', FEWER] as const]
+            : []),
         ['try', `--mask-map FILE with { "${first?.key}": "NAME" } or null, or --allow-unmatched`],
       ],
     );
@@ -153,7 +192,7 @@ function countClaims(bindings: readonly Binding[]): number {
 }
 
 function namesOf(slots: readonly WeightSlot[]): string[] {
-  return slots.filter(({ isLayer }) => isLayer).flatMap((slot) => [slotName(slot), slot.node.label]);
+  return slots.filter(({ isLayer }) => isLayer).flatMap((slot) => [...new Set([slotName(slot), slot.node.label])]);
 }
 
 function mapHint(claim: Claim, slot: WeightSlot | undefined): string {

@@ -41,8 +41,11 @@ export function parseKey(key: string, prefix = ''): ParsedKey | undefined {
     last = last.slice(0, -'_orig'.length);
   }
   const isParameter = PARAMETERS.has(last);
-  const modulePath = (isParameter ? segments.slice(0, -1) : [...segments.slice(0, -1), last]).join('.');
   const isKernel = last.endsWith('kernel');
+  // Keras' separable layers are two convolutions, which ONNX has as two nodes.
+  const [, half] = /^(depthwise|pointwise)_kernel$/.exec(last) ?? [];
+  const path = isParameter ? segments.slice(0, -1) : [...segments.slice(0, -1), last];
+  const modulePath = (half === undefined ? path : [...path, half]).join('.');
   return { module: modulePath, parameter: isParameter && !isKernel ? last : 'weight', part, isKernel };
 }
 

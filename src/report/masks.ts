@@ -20,8 +20,7 @@ export function evidenceText({ evidence }: BoundMask): string {
 }
 
 /** `19 masks, 21 792 zeros, bound by layer` */
-export function masksText({ masks }: MaskReport): string {
-  const zeros = masks.reduce((total, mask) => total + mask.zeros, 0);
+export function masksText({ masks, zeros }: MaskReport): string {
   const ways = [...new Set(masks.map(evidenceText))];
   return `${formatPlural(masks.length, 'mask')}, ${formatInteger(zeros)} zeros, bound by ${ways.join(', ')}`;
 }

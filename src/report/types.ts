@@ -139,6 +139,8 @@ export interface MaskReport {
   readonly meaning: 'zero' | 'drop';
   readonly files: readonly { readonly path: string; readonly format: string; readonly sha256: string }[];
   readonly masks: readonly BoundMask[];
+  /** Elements that are pruned, of all weights: what several masks prune counts once. */
+  readonly zeros: number;
   /** Keys that were left out: no weight, and --allow-unmatched or the map said so. */
   readonly unmatched: readonly string[];
   /** Layers without a mask. */

@@ -74,6 +74,19 @@ describe('forms of a mask', () => {
     expect(pruned(bind(await named(), contents, { format: 'JSON' }))).toEqual({ 'conv1.weight': places });
   });
 
+  test.each([
+    [{ conv1: { remove: [1], keep: [2] } }, /mask conv1: it says "remove" and "keep"/],
+    [{ conv1: { remov: [1] } }, /mask conv1: "remov" says nothing about a mask/],
+    [{ conv1: { runs: [1, 2] } }, /mask conv1: "runs" wants lengths, and a "shape"/],
+    [{ conv1: { remove: [1], axis: 2 } }, /mask conv1: "axis" is 2/],
+    [{ conv1: { pattern: '4:2' } }, /mask conv1: the pattern "4:2" is not N:M/],
+    [{ conv1: { shape: [4] } }, /mask conv1: it does not say what to keep/],
+    [{ conv1: { remove: [1], note: 'x' } }, /mask conv1: "note" says nothing about a mask/],
+  ])('a mistake in JSON names the mask: %j', async (contents, message) => {
+    const slots = await named();
+    expect(() => bind(slots, contents, { format: 'JSON' })).toThrow(message);
+  });
+
   test('N:M keeps the largest of every group along the input channels', async () => {
     const [slot] = (await named()).filter(({ value }) => value.name === 'conv2.weight');
     const weights = slot?.tensor.numbers() ?? new Float32Array(0);
@@ -286,6 +299,24 @@ describe('layouts', () => {
     );
     // [0, 0, 0, 1] there is filter 1, channel 0, first tap here.
     expect(pruned(bound)).toEqual({ 'conv1.weight': [IN * TAPS] });
+  });
+
+  test("Keras' separable layers are two kernels of two layers", async () => {
+    const g = graphBuilder();
+    const x = g.input('x', [1, IN, 8, 8]);
+    const dw = g.initializer('sep/depthwise_kernel:0', [IN, 1, 3, 3], values('dw', IN * TAPS));
+    const pw = g.initializer('sep/pointwise_kernel:0', [OUT, IN, 1, 1], values('pw', OUT * IN));
+    const first = g.op('Conv', [x, dw], { kernel_shape: [3, 3], group: IN });
+    g.output(g.op('Conv', [first, pw], { kernel_shape: [1, 1] }));
+    const contents = {
+      // Channel 1 at the first tap; input 2 of filter 3.
+      'sep/depthwise_kernel:0': mask([3, 3, IN, 1], [1]),
+      'sep/pointwise_kernel:0': mask([1, 1, IN, OUT], [2 * OUT + 3]),
+    };
+    expect(pruned(bind(await slotsOf(g), contents))).toEqual({
+      'sep/depthwise_kernel:0': [TAPS],
+      'sep/pointwise_kernel:0': [3 * IN + 2],
+    });
   });
 
   test('ONNX masks are in the layout of ONNX', async () => {

@@ -178,3 +178,66 @@ test('a --mask-map that names a mask of no file is a mistake', async () => {
     facts: [['near', 'first']],
   });
 });
+
+describe("Torch-Pruning's history", () => {
+  /** x -> conv1 -> bn1 -> (+ conv2) -> fc: what is pruned of one branch goes from the other, and from the reader. */
+  function residual(): Uint8Array {
+    const g = graphBuilder();
+    const x = g.input('x', [1, 3, 8, 8]);
+    g.initializer('conv1.weight', [WIDTH, 3, 3, 3], normals(5, 'conv1', WIDTH * 27, 0.3));
+    g.initializer('conv2.weight', [WIDTH, WIDTH, 1, 1], normals(5, 'conv2', WIDTH * WIDTH, 0.3));
+    g.initializer('fc.weight', [4, WIDTH], normals(5, 'fc', 4 * WIDTH, 0.3));
+    for (const name of ['weight', 'bias', 'running_mean'])
+      g.initializer(`bn1.${name}`, [WIDTH], normals(5, name, WIDTH));
+    g.initializer('bn1.running_var', [WIDTH], uniforms(5, 'variance', WIDTH, 0.5, 1.5));
+    const stem = g.batchNorm(g.op('Conv', [x, 'conv1.weight'], { kernel_shape: [3, 3], pads: [1, 1, 1, 1] }), {
+      scale: 'bn1.weight',
+      shift: 'bn1.bias',
+      mean: 'bn1.running_mean',
+      variance: 'bn1.running_var',
+    });
+    const sum = g.add(stem, g.op('Conv', [g.op('Sigmoid', [stem]), 'conv2.weight'], { kernel_shape: [1, 1] }));
+    g.output(g.gemm(g.flatten(g.globalAveragePool(g.op('Sigmoid', [sum]))), 'fc.weight'));
+    return g.bytes();
+  }
+
+  const of = async (history: unknown) => compileModel(residual(), { align: 1, masks: [maskFile(history)] });
+  const keptBy = ({ report }: Compiled) => report.layers.map(({ keptOutputChannels }) => keptOutputChannels);
+
+  test('indices count what earlier steps left, also those that began at a normalisation', async () => {
+    const once = await of([['conv2', true, [1, 2, 5]]]);
+    const steps = await of([
+      ['bn1', true, [1]],
+      ['conv1', true, [1]],
+      ['conv2', true, [3]],
+    ]);
+    expect(keptBy(once)).toEqual([WIDTH - 3, WIDTH - 3, 4]);
+    expect(steps.report.masks?.zeros).toBe(once.report.masks?.zeros);
+    const { maskPlan } = once;
+    if (maskPlan === undefined) throw new Error('no plan');
+    expect(await verifyModels(maskedReference(residual(), maskPlan), steps.encode())).toMatchObject({ equal: true });
+    expect(await verifyModels(residual(), steps.encode())).toMatchObject({ equal: false });
+  });
+
+  test.each([
+    [[['conv2', true, [1, 9]]], 'E-MASK-SHAPE'],
+    [
+      [
+        ['conv2', true, [1]],
+        ['conv2', true, [7]],
+      ],
+      'E-MASK-SHAPE',
+    ],
+    [
+      [
+        ['conv2', true, [1]],
+        ['conv7', true, [1]],
+      ],
+      'E-MASK-NO-MATCH',
+    ],
+  ])('a step that does not fit is an error: %j', async (history, code) => {
+    await expect(of(history)).rejects.toMatchObject({ code });
+    const masks = [maskFile(history)];
+    await expect(compileModel(residual(), { masks, allowUnmatched: true })).rejects.toMatchObject({ code });
+  });
+});

@@ -99,6 +99,7 @@ test('masks: how many, by which evidence, what was left out', () => {
       { ...mask, key: 'a', evidence: 'name', zeros: 1200 },
       { ...mask, key: 'b', evidence: 'module', zeros: 3, values: 'different' },
     ],
+    zeros: 1203,
     unmatched: ['c.weight_mask'],
     unmaskedLayers: ['conv1', 'fc', 'head', 'tail'],
     droppedFilters: 7,

@@ -81,11 +81,12 @@ export function readSafetensors(bytes: Uint8Array, path: string): Entry {
 function readHeader(bytes: Uint8Array, path: string): { length: number; entries: ReadonlyMap<string, Entry> } {
   if (bytes.length < LENGTH_BYTES)
     throw damaged(path, `a safetensors file begins with 8 bytes of length, and this one has ${bytes.length} bytes`);
-  const length = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
+  const exact = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
+  const length = Number(exact);
+  if (LENGTH_BYTES + length > bytes.length)
+    throw damaged(path, `it says its header has ${exact} bytes, and ${bytes.length - LENGTH_BYTES} are there`);
   if (length > MOST_HEADER_BYTES)
     throw overLimit(path, `it says its header has ${length} bytes; safetensors allows ${MOST_HEADER_BYTES}`);
-  if (LENGTH_BYTES + length > bytes.length)
-    throw damaged(path, `its header has ${length} bytes, and ${bytes.length - LENGTH_BYTES} are there`);
   const text = plainView(bytes, LENGTH_BYTES).subarray(0, length);
   const parsed = parseJson(text, { depth: HEADER_DEPTH, parts: MOST_HEADER_PARTS });
   if ('kind' in parsed) {
