@@ -15,10 +15,7 @@ constexpr int kMaskRegister = 1, kCompareRegister = 2;
 
 }  // namespace
 
-GroupEmitter::GroupEmitter(const ProgramSpec& spec) : spec_(spec), groups_(group_count(spec.matrix->rows)) {
-  starts_.resize(spec.matrix->columns + 1);
-  next_.resize(spec.matrix->columns);
-}
+GroupEmitter::GroupEmitter(const ProgramSpec& spec) : spec_(spec), groups_(group_count(spec.matrix->rows)) {}
 
 size_t GroupEmitter::first_weight(size_t group) const {
   const size_t row = first_row(group);
@@ -36,22 +33,28 @@ size_t GroupEmitter::room(size_t group) const {
   return own(group) + (own(group) + next) / 4 + 8192;
 }
 
-// Only columns that occur are visited by the code, but all are counted: a group has thousands of weights.
+// A counting sort over the columns between the group's first and last: rows of a grouped convolution only have few.
 void GroupEmitter::sort_by_column(size_t group) {
   const Matrix& matrix = *spec_.matrix;
   const size_t begin = first_weight(group), end = first_weight(group + 1);
-  std::fill(starts_.begin(), starts_.end(), 0);
-  for (size_t i = begin; i < end; i++) starts_[matrix.column[i] + 1]++;
-  for (size_t c = 0; c < matrix.columns; c++) {
-    starts_[c + 1] += starts_[c];
-    next_[c] = starts_[c];
-  }
+  const auto first = matrix.column.begin() + static_cast<std::ptrdiff_t>(begin);
+  const auto last = matrix.column.begin() + static_cast<std::ptrdiff_t>(end);
   entries_.resize(end - begin);
+  first_column_ = 0;
+  column_count_ = 0;
+  if (begin == end) return;
+  const auto [least, most] = std::minmax_element(first, last);
+  first_column_ = *least;
+  column_count_ = *most - *least + 1;
+  starts_.assign(column_count_ + 1, 0);
+  for (size_t i = begin; i < end; i++) starts_[matrix.column[i] - first_column_ + 1]++;
+  for (size_t c = 0; c < column_count_; c++) starts_[c + 1] += starts_[c];
+  next_.assign(starts_.begin(), starts_.end() - 1);
   size_t i = begin;
-  const size_t first = first_row(group), last = first_row(group + 1);
-  for (size_t row = first; row < last; row++) {
+  for (size_t row = first_row(group); row < first_row(group + 1); row++) {
     for (; i < matrix.ends[row]; i++) {
-      entries_[next_[matrix.column[i]]++] = {static_cast<uint32_t>(row - first), matrix.value[i]};
+      const uint32_t to = next_[matrix.column[i] - first_column_]++;
+      entries_[to] = {static_cast<uint32_t>(row - first_row(group)), matrix.value[i]};
     }
   }
 }
@@ -94,11 +97,11 @@ void GroupEmitter::emit_sums(Assembler& code, size_t group, size_t rows, size_t 
       }
     }
   };
-  for (size_t c = 0; c < spec_.matrix->columns; c++) {
+  for (size_t c = 0; c < column_count_; c++) {
     if (starts_[c] == starts_[c + 1]) continue;
     const int x = static_cast<int>(rows) + turn;
     turn = (turn + 1) % spare;
-    code.load(x, {kRdi, static_cast<int32_t>(spec_.offsets[c] * sizeof(float))});
+    code.load(x, {kRdi, static_cast<int32_t>(spec_.offsets[first_column_ + c] * sizeof(float))});
     for (uint32_t i = starts_[c]; i < starts_[c + 1]; i++, done++) {
       code.fma_broadcast(static_cast<int>(entries_[i].row), x, weight(code, entries_[i].weight));
     }

@@ -37,7 +37,8 @@ class GroupEmitter {
 
   const ProgramSpec& spec_;
   size_t groups_;
-  std::vector<uint32_t> starts_, next_;  // per column, into entries_
+  size_t first_column_ = 0, column_count_ = 0;  // those that the group may have weights in
+  std::vector<uint32_t> starts_, next_;         // of these columns, into entries_
   std::vector<Entry> entries_;           // of the group, by column, then by row
   std::vector<float> weights_;           // in the order in which the code reads them
   int32_t place_ = 0;                    // of the next weight, from where rsi points

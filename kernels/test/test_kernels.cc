@@ -119,7 +119,7 @@ void convolution(Random& random) {
     if (o.addend) {  // in place of the addend
       std::vector<float> shared(given_addend);
       conv.run(*plan, images, given.data(), shared.data(), shared.data(), serial);
-      expect(std::memcmp(result.data(), shared.data(), size * sizeof(float)) == 0, "same in place");
+      expect(size == 0 || std::memcmp(result.data(), shared.data(), size * sizeof(float)) == 0, "same in place");
     }
     if (o.y_internal) {
       const pc::Header header = pc::read_header(result.data(), images == 0 ? 1 : images, size / std::max<size_t>(images, 1), filters);
