@@ -10,17 +10,25 @@ import { fileURLToPath } from 'node:url';
 const here = dirname(fileURLToPath(import.meta.url));
 const library = 'libprune_compile_kernels.so';
 
-/** The folder of this platform's library; process.report names the C library only where it is glibc. */
+/** The folder of this platform's library; a report names the version of the C library only where that is glibc. */
 function target() {
-  const header = /** @type {any} */ (process.report.getReport()).header;
-  const musl = process.platform === 'linux' && !header.glibcVersionRuntime;
+  const report = /** @type {{ header: { glibcVersionRuntime?: string } }} */ (process.report.getReport());
+  const musl = process.platform === 'linux' && !report.header.glibcVersionRuntime;
   return join(here, 'prebuilds', `${process.platform}-${process.arch}${musl ? '-musl' : ''}`);
 }
 
+/**
+ * @param {string} command
+ * @param {string[]} args
+ */
 function runs(command, args) {
   return spawnSync(command, args, { stdio: 'ignore' }).status === 0;
 }
 
+/**
+ * @param {string} command
+ * @param {string[]} args
+ */
 function run(command, args) {
   const { status } = spawnSync(command, args, { stdio: ['ignore', 'inherit', 'inherit'] });
   if (status !== 0) {
@@ -35,15 +43,22 @@ function findCompiler() {
   return [wanted, 'g++', 'clang++', 'c++'].find((name) => name && runs(name, ['--version']));
 }
 
+/**
+ * @param {string} compiler
+ * @param {string} folder
+ */
 function withCMake(compiler, folder) {
-  run('cmake', [
-    ...['-S', here, '-B', folder, '-DPC_TESTS=OFF', '-DCMAKE_BUILD_TYPE=Release', `-DCMAKE_CXX_COMPILER=${compiler}`],
-    ...(runs('ninja', ['--version']) ? ['-G', 'Ninja'] : []),
-  ]);
+  const settings = ['-DPC_TESTS=OFF', '-DCMAKE_BUILD_TYPE=Release', `-DCMAKE_CXX_COMPILER=${compiler}`];
+  const generator = runs('ninja', ['--version']) ? ['-G', 'Ninja'] : [];
+  run('cmake', ['-S', here, '-B', folder, '--log-level=WARNING', ...settings, ...generator]);
   run('cmake', ['--build', folder, '--parallel', '2']);
 }
 
-/** The same flags as in CMakeLists.txt: every instruction set is an object of its own. */
+/**
+ * The same flags as in CMakeLists.txt: every instruction set is an object of its own.
+ * @param {string} compiler
+ * @param {string} folder
+ */
 function withoutCMake(compiler, folder) {
   const common = ['-std=c++20', '-O2', '-fPIC', '-fvisibility=hidden', '-fvisibility-inlines-hidden'];
   const include = ['-I', join(here, 'include'), '-I', join(here, 'src')];

@@ -17,10 +17,16 @@ const { values: options } = parseArgs({
 });
 const folder = join(here, '..', 'out', `kernels-${options.sanitize.replace(',', '-') || 'release'}`);
 
+/** @param {string} command */
 function has(command) {
   return spawnSync(command, ['--version'], { stdio: 'ignore' }).status === 0;
 }
 
+/**
+ * @param {string} command
+ * @param {string[]} args
+ * @param {(number | null)[]} allowed
+ */
 function run(command, args, allowed = [0]) {
   const { status, signal } = spawnSync(command, args, { stdio: ['ignore', 'inherit', 'inherit'] });
   if (allowed.includes(status)) return;
@@ -62,11 +68,9 @@ if (!cmake || !['g++', 'clang++', 'c++'].some(has)) {
 const cache = join(folder, 'CMakeCache.txt');
 const fresh = existsSync(cache) && !readFileSync(cache, 'utf8').includes(`HOME_DIRECTORY:INTERNAL=${here}`);
 const generator = has('ninja') && !existsSync(cache) ? ['-G', 'Ninja'] : [];
-run('cmake', [
-  ...['-S', here, '-B', folder, `-DPC_SANITIZE=${options.sanitize}`, '-Wno-dev', '--log-level=WARNING'],
-  ...(fresh ? ['--fresh'] : generator),
-]);
-run('cmake', ['--build', folder, '--parallel', '2', '--', '--quiet'].slice(0, has('ninja') ? 6 : 4));
+const settings = ['-S', here, '-B', folder, `-DPC_SANITIZE=${options.sanitize}`, '--log-level=WARNING'];
+run('cmake', settings.concat(fresh ? ['--fresh'] : generator));
+run('cmake', ['--build', folder, '--parallel', '2']);
 run(join(folder, 'test_kernels'), [options.cases]);
 if (options.sanitize !== 'thread') run(join(folder, 'fuzz'), [String(Number(options.cases) * 4)]);
 checkAssembler();

@@ -19,7 +19,7 @@ constexpr size_t kMostFloats = 2 << 20;
 size_t refused = 0, computed = 0;
 
 int64_t strange(Random& random, int64_t usual) {
-  const int64_t values[] = {usual, usual, usual, usual + 1, usual - 1, 0, -1, 1, 2, 7, 65536, 65537, INT64_MAX, INT64_MIN};
+  const int64_t values[] = {usual, usual, usual, 0, -1, 1, 2, 3, 5, 7, 65536, 65537, INT64_MAX, INT64_MIN};
   return values[random.integer(0, 13)];
 }
 

@@ -1,0 +1,84 @@
+// For Node: onnxruntime-node has no call that registers custom operators. When this library is loaded as an addon, it changes two
+// entries of the runtime's own function table (CreateSession, CreateSessionFromArray), so that every session made from then on has
+// the operators. Sessions of models that do not use them are as before. The table is data: its page is made writable for two stores.
+//
+// No header of Node is needed: an addon is a library with the symbol napi_register_module_v1. Other programs load this library too, so
+// what Node provides is bound weakly.
+#if defined(__linux__)
+#include <dlfcn.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdint>
+#include <cstdlib>
+
+#include "ort_abi.h"
+
+extern "C" __attribute__((weak)) int napi_throw_error(void* environment, const char* code, const char* message);
+extern "C" OrtStatus* RegisterCustomOps(OrtSessionOptions*, const OrtApiBase*);
+
+namespace {
+
+constexpr int kCreateSession = 7, kCreateSessionFromArray = 8;
+using Create = OrtStatus* (*)(const void*, const char*, const OrtSessionOptions*, void**);
+using CreateFromArray = OrtStatus* (*)(const void*, const void*, size_t, const OrtSessionOptions*, void**);
+
+const OrtApiBase* base = nullptr;
+Create create = nullptr;
+CreateFromArray create_from_array = nullptr;
+
+// Options are the caller's own object, made for this one session: onnxruntime-node makes new ones each time.
+OrtStatus* registered(const OrtSessionOptions* options) {
+  return RegisterCustomOps(const_cast<OrtSessionOptions*>(options), base);
+}
+
+OrtStatus* create_with_operators(const void* env, const char* path, const OrtSessionOptions* options, void** out) {
+  OrtStatus* failed = registered(options);
+  return failed != nullptr ? failed : create(env, path, options, out);
+}
+
+OrtStatus* create_from_array_with_operators(const void* env, const void* data, size_t size, const OrtSessionOptions* options,
+                                            void** out) {
+  OrtStatus* failed = registered(options);
+  return failed != nullptr ? failed : create_from_array(env, data, size, options, out);
+}
+
+bool store(void* const* entry, void* value) {
+  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  auto* start = reinterpret_cast<void*>(reinterpret_cast<uintptr_t>(entry) & ~(page - 1));
+  // An entry is aligned, so it lies in one page.
+  if (mprotect(start, page, PROT_READ | PROT_WRITE) != 0) return false;
+  reinterpret_cast<std::atomic<void*>*>(const_cast<void**>(entry))->store(value);
+  // The table may lie in memory that was writable before; it is constant either way.
+  mprotect(start, page, PROT_READ);
+  return true;
+}
+
+const char* hook() {
+  if (create != nullptr) return nullptr;
+  const char* path = std::getenv("PRUNE_COMPILE_ONNXRUNTIME");
+  // Only the copy that is in the process already: another one would have a table of its own.
+  void* runtime = path == nullptr ? nullptr : dlopen(path, RTLD_NOW | RTLD_NOLOAD);
+  if (runtime == nullptr) return "prune_compile: onnxruntime-node is not loaded from where it was found";
+  auto get_base = reinterpret_cast<const OrtApiBase* (*)()>(dlsym(runtime, "OrtGetApiBase"));
+  base = get_base == nullptr ? nullptr : get_base();
+  OrtApiTable* api = base == nullptr ? nullptr : base->GetApi(ort::kApiVersion);
+  if (api == nullptr) return "prune_compile: needs ONNX Runtime 1.18 or newer";
+  create_from_array = reinterpret_cast<CreateFromArray>(api[kCreateSessionFromArray]);
+  create = reinterpret_cast<Create>(api[kCreateSession]);
+  if (store(api + kCreateSession, reinterpret_cast<void*>(create_with_operators)) &&
+      store(api + kCreateSessionFromArray, reinterpret_cast<void*>(create_from_array_with_operators))) {
+    return nullptr;
+  }
+  return "prune_compile: this system refuses to change the runtime's function table";
+}
+
+}  // namespace
+
+extern "C" __attribute__((visibility("default"))) void* napi_register_module_v1(void* environment, void* exports) {
+  const char* failed = hook();
+  if (failed != nullptr && napi_throw_error != nullptr) napi_throw_error(environment, "E-KERNELS", failed);
+  return exports;
+}
+#endif
