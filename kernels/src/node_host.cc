@@ -10,7 +10,9 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cinttypes>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 
 #include "ort_abi.h"
@@ -44,15 +46,29 @@ OrtStatus* create_from_array_with_operators(const void* env, const void* data, s
   return failed != nullptr ? failed : create_from_array(env, data, size, options, out);
 }
 
+// Whether the address lies in memory that may be written; data of others may share its page, and must stay writable then.
+bool is_writable(uintptr_t address) {
+  std::FILE* maps = std::fopen("/proc/self/maps", "re");
+  if (maps == nullptr) return false;
+  char line[512], access[5];
+  bool writable = false;
+  while (std::fgets(line, sizeof line, maps) != nullptr) {
+    uintptr_t from = 0, to = 0;
+    if (std::sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %4s", &from, &to, access) != 3) continue;
+    if (address >= from && address < to) writable = access[1] == 'w';
+  }
+  std::fclose(maps);
+  return writable;
+}
+
 bool store(void* const* entry, void* value) {
-  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-  auto* start = reinterpret_cast<void*>(reinterpret_cast<uintptr_t>(entry) & ~(page - 1));
+  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE)), address = reinterpret_cast<uintptr_t>(entry);
   // An entry is aligned, so it lies in one page.
-  if (mprotect(start, page, PROT_READ | PROT_WRITE) != 0) return false;
+  auto* start = reinterpret_cast<void*>(address & ~(page - 1));
+  const bool writable = is_writable(address);
+  if (!writable && mprotect(start, page, PROT_READ | PROT_WRITE) != 0) return false;
   reinterpret_cast<std::atomic<void*>*>(const_cast<void**>(entry))->store(value);
-  // The table may lie in memory that was writable before; it is constant either way.
-  mprotect(start, page, PROT_READ);
-  return true;
+  return writable || mprotect(start, page, PROT_READ) == 0;
 }
 
 const char* hook() {
