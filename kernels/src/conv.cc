@@ -69,9 +69,10 @@ void Conv::gather(const ConvPlan& plan, const float* x, float* to, size_t channe
     const size_t rows = plan.height <= phase.row ? 0 : std::min(plan.phase_rows, divided(plan.height - phase.row, row_step));
     const size_t columns =
         plan.width <= phase.column ? 0 : std::min(plan.phase_columns, divided(plan.width - phase.column, column_step));
-    for (size_t i = 0; i < rows && columns > 0; i++, row += plan.work.pitch) {
-      options_.isa->gather(row, from + (i * row_step + phase.row) * pitch + phase.column, columns, column_step);
-      zero(row + columns, std::min(row + plan.work.pitch, end));
+    if (columns > 0) {
+      options_.isa->gather_plane({row, end, from + phase.row * pitch + phase.column, plan.work.pitch, row_step * pitch,
+                                  rows, columns, column_step});
+      row += rows * plan.work.pitch;
     }
     zero(std::min(row, end), end);
     to = end;

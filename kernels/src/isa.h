@@ -28,12 +28,20 @@ struct StreamCall {
   Activation activation;
 };
 
+// Rows of a plane, every `step`-th float, and zeros behind each up to the next.
+struct PlaneCall {
+  float *to, *end;  // nothing is written from `end` on
+  const float* from;
+  size_t to_pitch, from_pitch, rows, columns, step;
+};
+
 struct Isa {
   const char* name;
   void (*stream)(const StreamCall&);
   void (*activate)(float* data, size_t count, Activation);  // in place
   // to[i] = from[i * step], i < count
   void (*gather)(float* to, const float* from, size_t count, size_t step);
+  void (*gather_plane)(const PlaneCall&);
   // to[column * to_stride + row] = from[row * from_stride + column]
   void (*transpose)(float* to, size_t to_stride, const float* from, size_t from_stride, size_t rows, size_t columns);
 };

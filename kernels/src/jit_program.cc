@@ -99,7 +99,7 @@ class JitProgram final : public Program {
 
 std::unique_ptr<Program> make_jit_program(const ProgramSpec& spec, const Isa& isa) {
 #if defined(PC_X86) && !defined(_WIN32)
-  if (!has_avx512()) return nullptr;
+  if (!has_avx512() || &isa != find_isa("avx512")) return nullptr;
   const Matrix& matrix = *spec.matrix;
   // Displacements are 32 bits, in bytes.
   constexpr size_t kReach = size_t{1} << 28;
