@@ -1,4 +1,5 @@
 /** The passes by name, and presets as data. */
+import { convertSparse } from './convert-sparse.js';
 import { foldConstants } from './fold-constants.js';
 import { foldShapes } from './fold-shapes.js';
 import type { Pass } from './pass.js';
@@ -8,6 +9,7 @@ import { removeDeadNodes } from './remove-dead-nodes.js';
 import { replaceConstantInputs } from './replace-constant-inputs.js';
 
 export const passes: readonly Pass[] = [
+  convertSparse,
   foldConstants,
   foldShapes,
   removeConstantBranches,
@@ -30,4 +32,6 @@ export const pipelines = {
   ],
   /** What `inspect` and `why` look at: masks multiplied in, computed shapes known, nothing removed. */
   inspection: ['fold-constants', 'fold-shapes', 'remove-dead-nodes'],
+  /** Runs once, after all others: what it makes no rule knows any more. */
+  sparse: ['convert-sparse', 'remove-dead-nodes'],
 } as const satisfies Readonly<Record<string, readonly string[]>>;

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import type { Target } from './analysis/cost.js';
-import { countModel } from './analysis/figures.js';
+import { countModel, countSparse } from './analysis/figures.js';
 import { atSizes, concreteSizes } from './analysis/sizes.js';
 import { type Channels, KeptChannels } from './channels/channels.js';
 import { encodeStateDict, stateDictOf } from './channels/state-dict.js';
@@ -16,14 +16,16 @@ import { PruneCompileError } from './errors.js';
 import { asksForMasks, maskingText, type Masking, maskModel, type MaskOptions, UNMASKED } from './masked-model.js';
 import { encodedSize, encodeModel, writeFiles, writeModel, type WriteOptions } from './onnx/write.js';
 import { type Model, readModel } from './onnx/read.js';
-import { choosePasses, passContext, runPasses } from './pipeline.js';
+import { choosePasses, passContext, runOnce, runPasses } from './pipeline.js';
 import type { CompileReport, StepTime } from './report/types.js';
 import type { MaskPlan } from './verify/masked-reference.js';
 import { TOOL } from './version.js';
 
 export interface CompileOptions extends MaskOptions {
-  /** Remove dead channels. The default, and so far the only thing to do. */
+  /** Remove dead channels. The default, unless only `sparse` is asked for. */
   structured?: boolean;
+  /** Make layers with scattered zeros sparse operators (native library needed to run the result). */
+  sparse?: boolean;
   /** Width multiple; 1 makes the smallest model, 'auto' the fastest for the target. */
   align?: number | 'auto';
   target?: Target;
@@ -58,7 +60,8 @@ export interface Compiled {
 /** Compiles a model given as path or bytes. Throws PruneCompileError for input that cannot be compiled. */
 export async function compileModel(source: string | Uint8Array, options: CompileOptions = {}): Promise<Compiled> {
   checkAlign(options.align);
-  const list = choosePasses('structured', options.passes, options.skip);
+  const { sparse = false, structured = !sparse } = options;
+  const list = choosePasses(structured ? 'structured' : 'inspection', options.passes, options.skip);
   const steps: StepTime[] = [];
   const timed = async <Result>(
     step: string,
@@ -92,9 +95,14 @@ export async function compileModel(source: string | Uint8Array, options: Compile
   const before = await timed('analyse', count);
   const kept = new KeptChannels(model.graph, traceWeights(await knowledge()), context.kept);
 
-  const { remarks, gains } = await timed('passes', () => runPasses(list, context, options.signal));
-  const after = await timed('count', count);
+  const passed = await timed('passes', () => runPasses(list, context, options.signal));
+  const counted = await timed('count', count);
   const known = await knowledge();
+  // Last of all: no rule knows what it makes.
+  const scattered = sparse ? await timed('sparse', () => runOnce(choosePasses('sparse'), context)) : undefined;
+  const after = scattered === undefined ? counted : countSparse(counted, model.graph);
+  const remarks = [...passed.remarks, ...(scattered?.remarks ?? [])];
+  const gains = passed.gains || scattered?.gains === true;
   const written: WriteOptions = { shapes: known.shapes.byName, metadata: metadataOf(options, masking) };
 
   const original = () => (typeof source === 'string' ? readFileSync(source) : source);
@@ -159,10 +167,19 @@ function checkAlign(align: CompileOptions['align']): void {
 }
 
 function plainOptions(options: CompileOptions): Record<string, unknown> {
-  const { structured = true, align = 'auto', target = 'cpu', passes: names, skip, stopAfter } = options;
+  const {
+    sparse = false,
+    structured = !sparse,
+    align = 'auto',
+    target = 'cpu',
+    passes: names,
+    skip,
+    stopAfter,
+  } = options;
   const { meaning = 'zero', maskPrefix, maskSoft, allowUnmatched } = options;
   return {
     structured,
+    sparse,
     align,
     target,
     meaning,

@@ -31,6 +31,7 @@ const CATALOGUE = {
   'E-OUTPUT-IS-INPUT': EXIT.usage,
   'E-OUTPUT-UNWRITABLE': EXIT.usage,
   'E-PROVIDER': EXIT.usage,
+  'E-KERNELS': EXIT.usage,
   'E-SHAPE': EXIT.usage,
   'E-NODE-UNKNOWN': EXIT.usage,
   'E-OUTPUTS-DIFFER': EXIT.checkFailed,

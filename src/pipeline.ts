@@ -91,6 +91,18 @@ export async function runPasses(
   return { remarks: [...applied, ...missed, { pass: 'pipeline', kind: 'missed', message }], gains };
 }
 
+/** Runs each pass of the list once. */
+export async function runOnce(list: readonly Pass[], context: PassContext): Promise<PipelineResult> {
+  const remarks: Remark[] = [];
+  let gains = false;
+  for (const pass of list) {
+    const result = await runPass(pass, context);
+    gains ||= result.gains;
+    remarks.push(...result.remarks.map((remark) => ({ pass: pass.name, ...remark })));
+  }
+  return { remarks, gains };
+}
+
 /** A pass does not throw for a model it cannot improve; when it does, that is a bug, and says where. */
 async function runPass(pass: Pass, context: PassContext): Promise<PassResult> {
   try {

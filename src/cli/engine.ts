@@ -24,6 +24,8 @@ export interface Engine {
   denseModel(source: Source): Promise<Uint8Array>;
   /** Throws E-PROVIDER for the first that cannot be used here. */
   checkProviders(providers: readonly Provider[]): Promise<void>;
+  /** Throws E-KERNELS where sparse operators cannot run here. */
+  checkKernels(): Promise<void>;
 }
 
 export const ENGINE: Engine = {
@@ -44,5 +46,10 @@ export const ENGINE: Engine = {
   checkProviders: async (providers) => {
     const { requireProvider } = await import('../bench/providers.js');
     for (const provider of providers) await requireProvider(provider);
+  },
+  checkKernels: async () => {
+    // The runtime first: the library finds it in this process.
+    await import('../runtime/session.js');
+    (await import('../runtime/kernels.js')).loadKernels();
   },
 };

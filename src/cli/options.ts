@@ -164,7 +164,15 @@ const OPTIONS = {
     value: 'N',
     read: values.wholeNumber(0, '--seed 7'),
   }),
-  structured: option('Compiling', COMPILE, 'remove channels whose weights are zero; the default', { read: onOff }),
+  structured: option(
+    'Compiling',
+    COMPILE,
+    'remove channels whose weights are zero; the default, unless only --sparse is given',
+    { read: onOff },
+  ),
+  sparse: option('Compiling', COMPILE, 'make layers with scattered zeros sparse operators (native, CPU)', {
+    read: onOff,
+  }),
   target: option(
     'Compiling',
     JUDGING,

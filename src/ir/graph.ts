@@ -10,6 +10,9 @@ export type Dim = number | string;
 /** Names of values and nodes that the compiler adds to every reader of a size begin so. */
 export const COMPILER_PREFIX = 'prune_compile/';
 
+/** Domain of the native operators (kernels/). */
+export const SPARSE_DOMAIN = 'prune_compile';
+
 export type AttributeValue =
   | { readonly kind: 'int'; readonly value: number }
   | { readonly kind: 'ints'; readonly value: readonly number[] }

@@ -11,6 +11,7 @@ import {
   type GraphProto,
   type ModelProto,
   type NodeProto,
+  type OperatorSetIdProto,
   type TensorProto,
   type ValueInfoProto,
 } from './proto.js';
@@ -181,8 +182,16 @@ function modelProto(model: Model, options: WriteOptions, place: Place): ModelPro
   const others = (source.metadataProps ?? []).filter(({ key }) => !metadata.some(([name]) => name === key));
   return withFields(source, {
     graph: graphProto(model.graph, source.graph ?? {}, options.shapes, place),
+    opsetImport: withDomains(source.opsetImport ?? [], model.graph),
     ...(metadata.length > 0 ? { metadataProps: [...others, ...metadata.map(([key, value]) => ({ key, value }))] } : {}),
   });
+}
+
+/** Domains of nodes that the compiler added are imported too, at their first version; the list itself where there are none. */
+function withDomains(imports: OperatorSetIdProto[], graph: Graph): OperatorSetIdProto[] {
+  const known = new Set(imports.map(({ domain = '' }) => (domain === 'ai.onnx' ? '' : domain)));
+  const added = [...new Set(graph.nodes.map(({ domain }) => domain))].filter((domain) => !known.has(domain));
+  return added.length === 0 ? imports : [...imports, ...added.map((domain) => ({ domain, version: 1 }))];
 }
 
 function graphProto(

@@ -1,6 +1,8 @@
 /** ONNX Runtime sessions: the only file that creates them. Execution providers are asked for by name and never swapped. */
 import * as ort from 'onnxruntime-node';
 import { messageOf, PruneCompileError } from '../errors.js';
+import { SPARSE_DOMAIN } from '../ir/graph.js';
+import { loadKernels } from './kernels.js';
 
 export const PROVIDERS = ['cpu', 'webgpu', 'cuda', 'tensorrt'] as const;
 export type Provider = (typeof PROVIDERS)[number];
@@ -45,10 +47,12 @@ export async function createSession(
     extra: { session: { force_spinning_stop: '1', ...options.config } },
   };
   try {
-    return typeof model === 'string'
-      ? await ort.InferenceSession.create(model, sessionOptions)
-      : await ort.InferenceSession.create(model, sessionOptions);
+    return await create(model, sessionOptions);
   } catch (error) {
+    if (needsKernels(error)) {
+      loadKernels();
+      return create(model, sessionOptions);
+    }
     if (provider !== 'cpu') throw providerError(provider, error);
     throw new PruneCompileError('E-MODEL-RUNTIME', {
       what: 'ONNX Runtime cannot load the model',
@@ -62,6 +66,21 @@ export async function createSession(
       cause: error,
     });
   }
+}
+
+/** Two overloads of one function, which want to be told apart. */
+function create(
+  model: string | Uint8Array,
+  options: ort.InferenceSession.SessionOptions,
+): Promise<ort.InferenceSession> {
+  return typeof model === 'string'
+    ? ort.InferenceSession.create(model, options)
+    : ort.InferenceSession.create(model, options);
+}
+
+/** Whether the model was refused because it has sparse operators. */
+function needsKernels(error: unknown): boolean {
+  return new RegExp(`\\b${SPARSE_DOMAIN}[:.]`).test(messageOf(error)) && !messageOf(error).includes("node '");
 }
 
 export function providerError(provider: Provider, cause: unknown): PruneCompileError {

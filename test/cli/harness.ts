@@ -98,6 +98,7 @@ export function fakeEngine(parts: Partial<Engine> = {}): Engine {
     benchModels: () => Promise.resolve(BENCHMARK),
     denseModel: () => Promise.resolve(Buffer.from('dense')),
     checkProviders: () => Promise.resolve(),
+    checkKernels: () => Promise.resolve(),
     ...parts,
   };
 }

@@ -69,7 +69,6 @@ const MISTAKES: readonly (readonly [argv: string, stderr: readonly string[]])[] 
     'a.onnx --mask-prefix backbone.',
     ['--mask-prefix says something about masks, and there are none    [E-USAGE]', '  try   --masks FILE'],
   ],
-  ['a.onnx --sparse', ['there is no option --sparse    [E-USAGE]', '  try   prune-compile --help']],
   ['a.onnx -z', ['there is no option -z    [E-USAGE]', '  try   prune-compile --help']],
   [
     'inspect a.onnx --bench',

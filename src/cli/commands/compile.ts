@@ -27,6 +27,8 @@ export async function compileCommand(context: Context): Promise<void> {
   const measures = options.bench === true || options.minSpeedup !== undefined;
   if (measures) await engine.checkProviders(options.providers ?? ['cpu']);
 
+  if (options.sparse === true && (measures || options.verify !== false)) await engine.checkKernels();
+
   const source = await sourceOf(model, io);
   const compiled = await engine.compileModel(source, compileOptions(context));
   await breathe(io.signal);
@@ -68,7 +70,7 @@ export async function compileCommand(context: Context): Promise<void> {
 function compileOptions({ options, io, steps }: Context): CompileOptions {
   const { align, target, shape, passes, skip, stopAfter } = options;
   return {
-    structured: options.structured ?? true,
+    ...present({ structured: options.structured, sparse: options.sparse }),
     ...maskOptions(options),
     ...present({ align, target, shapes: shape, passes, skip, stopAfter }),
     signal: io.signal,

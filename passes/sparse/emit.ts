@@ -1,0 +1,230 @@
+/** Sparse operators into the graph: layouts chosen, Enter and Leave where they change, weights as values and bits. */
+import type { Editor } from '../../src/ir/editor.js';
+import { type AttributeValue, type Dim, type Node, SPARSE_DOMAIN, type Value } from '../../src/ir/graph.js';
+import { FLOAT, Tensor, UINT8 } from '../../src/ir/tensor.js';
+import type { Shapes } from '../../src/analysis/shapes.js';
+import type { SparseLayer } from './layers.js';
+import { internalSize } from './layout.js';
+
+/** Who reads a value, once the chosen layers are operators. */
+export interface Readers {
+  readonly sparse: number;
+  readonly dense: number;
+}
+
+export class Emitter {
+  readonly #editor: Editor;
+  readonly #shapes: Shapes;
+  readonly #layers: readonly SparseLayer[];
+  /** By value of the old graph: what holds it now, in either layout. */
+  readonly #plain = new Map<Value, Value>();
+  readonly #internal = new Map<Value, Value>();
+
+  constructor(editor: Editor, shapes: Shapes, layers: readonly SparseLayer[]) {
+    this.#editor = editor;
+    this.#shapes = shapes;
+    this.#layers = layers;
+  }
+
+  emit(): void {
+    for (const layer of this.#layers) {
+      if (layer.kind === 'conv') this.#conv(layer);
+      else this.#matMul(layer);
+    }
+  }
+
+  #conv(layer: SparseLayer): void {
+    const { nodes, x, dims, output, residual } = layer;
+    const [node] = nodes;
+    const last = nodes.at(-1) ?? node;
+    const isInternal = isReadSparsely(output, this.#layers);
+    const isInternalX = this.#internal.has(x) || enters(x, this.#layers);
+    const [filters = 0, channels = 0, ...kernel] = dims;
+    const size = this.#spatial(x);
+    const operands = [
+      isInternalX ? this.#inside(x, last) : this.#outside(x, last),
+      ...this.#weights(layer),
+      residual === undefined ? undefined : isInternal ? this.#inside(residual, last) : this.#outside(residual, last),
+    ];
+    const made = this.#add(layer, 'SparseConv', operands, last, isInternal ? this.#internalType(output) : undefined, {
+      channels: int(channels),
+      filters: int(filters),
+      kernel_shape: ints(kernel),
+      strides: ints(node.ints('strides') ?? [1, 1]),
+      dilations: ints(node.ints('dilations') ?? [1, 1]),
+      pads: ints(node.ints('pads') ?? [0, 0, 0, 0]),
+      x_layout: text(isInternalX ? 'internal' : 'NCHW'),
+      y_layout: text(isInternal ? 'internal' : 'NCHW'),
+      ...(size && { input_size: ints(size) }),
+    });
+    if (!isInternal) this.#replace(output, made);
+    else {
+      this.#internal.set(output, made);
+      this.#leaveForDense(output);
+    }
+  }
+
+  /** Those who read it as operators keep reading the old value until they are made; the others get the plain layout. */
+  #leaveForDense(value: Value): void {
+    const dense = value.uses.filter(({ node }) => !isSparseUse(value, node, this.#layers));
+    const readers = new Set(dense.map(({ node }) => node));
+    const first = this.#editor.graph.nodes.find((node) => readers.has(node));
+    if (first === undefined) return;
+    const plain = this.#outside(value, first);
+    for (const { node, index } of dense) this.#editor.setInput(node, index, plain);
+  }
+
+  #matMul(layer: SparseLayer): void {
+    const { nodes, x, dims, output, residual } = layer;
+    const [node] = nodes;
+    const last = nodes.at(-1) ?? node;
+    const isTransposed = node.int('transB', 0) === 1;
+    const [rows = 0, columns = 0] = dims;
+    const operands = [
+      this.#outside(x, last),
+      ...this.#weights(layer),
+      residual === undefined ? undefined : this.#outside(residual, last),
+    ];
+    const made = this.#add(layer, 'SparseMatMul', operands, last, undefined, {
+      in_features: int(isTransposed ? columns : rows),
+      out_features: int(isTransposed ? rows : columns),
+      transB: int(isTransposed ? 1 : 0),
+    });
+    this.#replace(output, made);
+  }
+
+  #add(
+    { nodes: [node], activation }: SparseLayer,
+    opType: string,
+    operands: readonly (Value | undefined)[],
+    before: Node,
+    declared: { dataType: number; dims: readonly Dim[] } | undefined,
+    attributes: Readonly<Record<string, AttributeValue>>,
+  ): Value {
+    const { alpha, beta, name } = activation;
+    const end = operands.findLastIndex((value) => value !== undefined) + 1;
+    return this.#output(
+      this.#editor.addNode(
+        {
+          opType,
+          domain: SPARSE_DOMAIN,
+          name: this.#editor.graph.freshNodeName(`${node.label}_sparse`),
+          inputs: operands.slice(0, end),
+          outputs: [`${node.label}_sparse`],
+          attributes: {
+            ...attributes,
+            activation: text(name),
+            ...(alpha !== undefined && { alpha: float(alpha) }),
+            ...(beta !== undefined && { beta: float(beta) }),
+          },
+          ...(declared && { declared }),
+        },
+        before,
+      ),
+    );
+  }
+
+  #output({ outputs: [output], label }: Node): Value {
+    if (output === undefined) throw new Error(`${label} has no output`);
+    return output;
+  }
+
+  /** Values that are not zero, in order; one bit per weight, the first in the lowest; the bias. */
+  #weights({ nodes: [node], weights, bias }: SparseLayer): (Value | undefined)[] {
+    const values = weights.filter((value) => value !== 0);
+    const bits = new Uint8Array(Math.ceil(weights.length / 8));
+    for (let at = 0; at < weights.length; at++)
+      if (weights[at] !== 0) bits[at >> 3] = (bits[at >> 3] ?? 0) | (1 << (at & 7));
+    const name = node.inputs[1]?.name ?? node.label;
+    return [
+      this.#editor.addInitializer(`${name}_values`, Tensor.fromNumbers(FLOAT, [values.length], values)),
+      this.#editor.addInitializer(`${name}_bits`, Tensor.of(UINT8, [bits.length], bits)),
+      bias && this.#editor.addInitializer(`${name}_sparse_bias`, Tensor.fromNumbers(FLOAT, [bias.length], bias)),
+    ];
+  }
+
+  /** Height and width of a value, where they are known. */
+  #spatial(value: Value): readonly number[] | undefined {
+    const [, , height, width] = this.#shapes.of(value) ?? [];
+    return typeof height === 'number' && typeof width === 'number' ? [height, width] : undefined;
+  }
+
+  #internalType(value: Value): { dataType: number; dims: readonly Dim[] } | undefined {
+    const [images, channels] = this.#shapes.of(value) ?? [];
+    const [height, width] = this.#spatial(value) ?? [];
+    if (images === undefined || typeof channels !== 'number' || height === undefined || width === undefined)
+      return undefined;
+    return { dataType: FLOAT, dims: [images, internalSize(channels, height, width)] };
+  }
+
+  /** The value in the internal layout: entered once, before the first who wants it. */
+  #inside(value: Value, before: Node): Value {
+    const known = this.#internal.get(value);
+    if (known !== undefined) return known;
+    const declared = this.#internalType(value);
+    const node = this.#editor.addNode(
+      {
+        opType: 'Enter',
+        domain: SPARSE_DOMAIN,
+        name: this.#editor.graph.freshNodeName(`${value.name}_enter`),
+        inputs: [this.#plain.get(value) ?? value],
+        outputs: [`${value.name}_inside`],
+        ...(declared && { declared }),
+      },
+      before,
+    );
+    const made = this.#output(node);
+    this.#internal.set(value, made);
+    return made;
+  }
+
+  #outside(value: Value, before: Node): Value {
+    const known = this.#plain.get(value);
+    const inside = this.#internal.get(value);
+    if (known !== undefined || inside === undefined) return known ?? value;
+    const node = this.#editor.addNode(
+      {
+        opType: 'Leave',
+        domain: SPARSE_DOMAIN,
+        name: this.#editor.graph.freshNodeName(`${value.name}_leave`),
+        inputs: [inside],
+        outputs: [`${value.name}_outside`],
+      },
+      before,
+    );
+    const made = this.#output(node);
+    this.#plain.set(value, made);
+    return made;
+  }
+
+  #replace(value: Value, by: Value): void {
+    this.#plain.set(value, by);
+    this.#editor.replaceUses(value, by);
+  }
+}
+
+const int = (value: number): AttributeValue => ({ kind: 'int', value });
+const ints = (value: readonly number[]): AttributeValue => ({ kind: 'ints', value });
+const float = (value: number): AttributeValue => ({ kind: 'float', value });
+const text = (value: string): AttributeValue => ({ kind: 'string', value });
+
+/** Readers that are operators of the internal layout: a convolution's image, or its residual. */
+function isSparseUse(value: Value, reader: Node, layers: readonly SparseLayer[]): boolean {
+  return layers.some(
+    ({ kind, nodes, x, residual }) =>
+      kind === 'conv' && ((nodes[0] === reader && x === value) || (residual === value && nodes.includes(reader))),
+  );
+}
+
+function isReadSparsely(value: Value, layers: readonly SparseLayer[]): boolean {
+  return value.uses.some(({ node }) => isSparseUse(value, node, layers));
+}
+
+export function hasDenseReader(value: Value, layers: readonly SparseLayer[]): boolean {
+  return value.uses.some(({ node }) => !isSparseUse(value, node, layers));
+}
+
+/** Dense data goes inside where more than one operator reads it there; a single reader takes it as it is. */
+export function enters(value: Value, layers: readonly SparseLayer[]): boolean {
+  return value.uses.filter(({ node }) => isSparseUse(value, node, layers)).length > 1;
+}
