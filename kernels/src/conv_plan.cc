@@ -118,9 +118,10 @@ std::vector<uint32_t> Conv::lay_taps(ConvPlan& plan) const {
 bool ConvPlan::by_rows() const { return work.tiles < kFewTiles; }
 
 size_t ConvPlan::chunk(size_t images) const {
-  if (by_rows()) return std::max<size_t>(64, work.tiles);
+  const size_t fitting = kChunkFloats / (source_channels * kLane);
+  if (by_rows()) return std::max(2 * fitting, work.tiles);
   // Half of a usual second-level cache; at least four pieces, so that threads can share them.
-  return std::clamp<size_t>(kChunkFloats / (source_channels * kLane), 8, (work.tiles * images + 3) / 4);
+  return std::clamp<size_t>(fitting, 8, (work.tiles * images + 3) / 4);
 }
 
 std::shared_ptr<const ConvPlan> Conv::make_plan(size_t height, size_t width) const {

@@ -30,7 +30,7 @@ size_t GroupEmitter::room(size_t group) const {
     return weights * 12 + std::min(weights, spec_.matrix->columns) * 16;
   };
   const size_t next = own(group + 1 < groups_ ? group + 1 : 0);
-  return own(group) + (own(group) + next) / 4 + 8192;
+  return own(group) + (2 * own(group) + next) / 4 + 16384;
 }
 
 // A counting sort over the columns between the group's first and last: rows of a grouped convolution only have few.
@@ -161,7 +161,11 @@ EmittedGroup GroupEmitter::emit(size_t group, uint8_t* begin, uint8_t* end) {
   weights_.clear();
   place_ = 0;
   const size_t following = group + 1 < groups_ ? group + 1 : 0;
-  const size_t next_size = (first_weight(following + 1) - first_weight(following)) * 12;
+  const size_t next_weights = first_weight(following + 1) - first_weight(following);
+  // Per weight 11 bytes, per column that occurs 10: about as many as in this group.
+  size_t loads = 0;
+  for (size_t c = 0; c < column_count_; c++) loads += starts_[c] != starts_[c + 1] ? 1 : 0;
+  const size_t next_size = next_weights * 11 + loads * 10 + rows * 40;
   const size_t tiles = std::max<size_t>(1, spec_.tiles_per_run);
   const size_t lines = groups_ > 1 ? (next_size / kLine + tiles) / tiles : 0;
 

@@ -11,7 +11,8 @@ namespace {
 constexpr size_t kBlock = 128;              // rows of X that are turned together
 constexpr size_t kStride = kBlock + kLane;  // between the turned columns: an odd number of cache lines
 constexpr size_t kLot = 8;                  // blocks worked on together
-constexpr size_t kShare = 64;               // columns turned by one piece of work
+constexpr size_t kShare = 64;               // columns of X turned by one piece of work
+constexpr size_t kGroups = 4;               // groups of rows whose results are turned back while they are in the cache
 
 size_t divided(size_t a, size_t b) { return (a + b - 1) / b; }
 
@@ -67,25 +68,20 @@ void MatMul::run(size_t rows, const float* x, float* y, const float* addend, Par
       }
     });
 
-    parallel.each(count * program_->groups(), [&](size_t item) {
-      const size_t block = item / program_->groups();
-      program_->run(item % program_->groups(), x_turned.data() + block * x_block, y_turned.data() + block * y_block,
-                    nullptr, 0, divided(height(block), kLane));
-    });
-
-    const size_t out_shares = divided(outputs, kShare);
-    parallel.each(count * out_shares, [&](size_t item) {
-      const size_t block = item / out_shares, begin = item % out_shares * kShare;
-      const size_t width = std::min(outputs, begin + kShare) - begin;
-      const size_t at = (first + block) * kBlock * outputs + begin;
-      const float* from = y_turned.data() + block * y_block + begin * kStride;
-      isa.transpose(y + at, outputs, from, kStride, width, height(block));
+    const size_t groups = program_->groups(), shares = divided(groups, kGroups);
+    parallel.each(count * shares, [&](size_t item) {
+      const size_t block = item / shares, begin = item % shares * kGroups, end = std::min(groups, begin + kGroups);
+      float* turned = y_turned.data() + block * y_block;
+      for (size_t group = begin; group < end; group++) {
+        program_->run(group, x_turned.data() + block * x_block, turned, nullptr, 0, divided(height(block), kLane));
+      }
+      const size_t column = group_start(outputs, groups, begin), width = group_start(outputs, groups, end) - column;
+      const size_t at = (first + block) * kBlock * outputs + column;
+      isa.transpose(y + at, outputs, turned + column * kStride, kStride, width, height(block));
       if (addend == nullptr && options_.activation.kind == ActivationKind::none) return;
       for (size_t m = 0; m < height(block); m++) {
         float* row = y + at + m * outputs;
-        if (addend != nullptr) {
-          for (size_t n = 0; n < width; n++) row[n] += addend[at + m * outputs + n];
-        }
+        for (size_t n = 0; n < width && addend != nullptr; n++) row[n] += addend[at + m * outputs + n];
         isa.activate(row, width, options_.activation);
       }
     });

@@ -25,6 +25,7 @@ class MatMul {
 
   const MatMulOptions& options() const { return options_; }
   const Program& program() const { return *program_; }
+  // y must not be the addend.
   void run(size_t rows, const float* x, float* y, const float* addend, Parallel&) const;
 
  private:

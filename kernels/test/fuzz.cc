@@ -124,9 +124,9 @@ void multiplication(Random& random) {
   const auto rows = static_cast<size_t>(random.integer(0, 300));
   if (rows * static_cast<size_t>(o.inputs + o.outputs) > kMostFloats) return;
   const std::vector<float> x(rows * static_cast<size_t>(o.inputs));
-  std::vector<float> y(rows * static_cast<size_t>(o.outputs));
+  std::vector<float> y(rows * static_cast<size_t>(o.outputs)), addend(y.size());
   pc::Serial serial;
-  matmul.run(rows, x.data(), y.data(), random.chance(0.5) ? y.data() : nullptr, serial);
+  matmul.run(rows, x.data(), y.data(), random.chance(0.5) ? addend.data() : nullptr, serial);
   computed++;
 }
 
