@@ -13,6 +13,7 @@ const CATALOGUE = {
   'E-MODEL-INVALID': EXIT.usage,
   'E-MODEL-OPSET': EXIT.usage,
   'E-MODEL-RUNTIME': EXIT.usage,
+  'E-MODEL-SPARSE': EXIT.usage,
   'E-MODEL-NAN': EXIT.usage,
   'E-MODEL-TOO-LARGE': EXIT.usage,
   'E-EXTERNAL-MISSING': EXIT.usage,

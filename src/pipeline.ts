@@ -9,6 +9,7 @@ import { inferShapes } from './analysis/shapes.js';
 import type { Knowledge } from './analysis/site.js';
 import { messageOf, PruneCompileError } from './errors.js';
 import { Editor } from './ir/editor.js';
+import { SPARSE_DOMAIN } from './ir/graph.js';
 import { KeptLog } from './ir/kept-log.js';
 import type { Model } from './onnx/read.js';
 import type { Remark } from './report/types.js';
@@ -26,10 +27,24 @@ export function passContext(
   model: Model,
   { align = 'auto', target = 'cpu', stopAfter }: ContextOptions = {},
 ): PassContext {
+  refuseSparse(model);
   const editor = new Editor(model.graph, stopAfter === undefined ? {} : { stopAfter });
   const knowledge = untilEdited(editor, () => findKnowledge(model).catch((error: unknown) => blame(error, editor)));
   const facts = untilEdited(editor, async () => analyze(await knowledge()));
   return { model, editor, cost: new CostModel(target, align), kept: new KeptLog(), knowledge, facts };
+}
+
+/** Packed weights are known to the native operators alone. */
+function refuseSparse({ graph, path }: Model): void {
+  const node = graph.nodes.find(({ domain }) => domain === SPARSE_DOMAIN);
+  if (node === undefined) return;
+  throw new PruneCompileError('E-MODEL-SPARSE', {
+    what: `${path ?? 'the model'} was compiled with --sparse already`,
+    facts: [
+      ['where', `${node.label} (${node.qualifiedOp})`],
+      ['try', 'the model that it was compiled from'],
+    ],
+  });
 }
 
 /** A model that loaded and does not after an edit: the edit is wrong, not the model. */

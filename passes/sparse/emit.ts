@@ -216,8 +216,12 @@ function isSparseUse(value: Value, reader: Node, layers: readonly SparseLayer[])
   );
 }
 
+/** A residual has the layout of the sum: it is wanted inside only where the sum is. */
 function isReadSparsely(value: Value, layers: readonly SparseLayer[]): boolean {
-  return value.uses.some(({ node }) => isSparseUse(value, node, layers));
+  return layers.some(
+    ({ kind, x, residual, output }) =>
+      kind === 'conv' && (x === value || (residual === value && isReadSparsely(output, layers))),
+  );
 }
 
 export function hasDenseReader(value: Value, layers: readonly SparseLayer[]): boolean {

@@ -28,6 +28,10 @@ function packageRoot(): string {
 
 let isLoaded = false;
 
+export function hasKernels(): boolean {
+  return isLoaded;
+}
+
 /** Sessions made from now on have the operators. Throws E-KERNELS where the library is missing or this system cannot load it. */
 export function loadKernels(): void {
   if (isLoaded) return;

@@ -2,7 +2,7 @@
 import * as ort from 'onnxruntime-node';
 import { messageOf, PruneCompileError } from '../errors.js';
 import { SPARSE_DOMAIN } from '../ir/graph.js';
-import { loadKernels } from './kernels.js';
+import { hasKernels, loadKernels } from './kernels.js';
 
 export const PROVIDERS = ['cpu', 'webgpu', 'cuda', 'tensorrt'] as const;
 export type Provider = (typeof PROVIDERS)[number];
@@ -49,9 +49,9 @@ export async function createSession(
   try {
     return await create(model, sessionOptions);
   } catch (error) {
-    if (needsKernels(error)) {
+    if (!hasKernels() && needsKernels(error)) {
       loadKernels();
-      return create(model, sessionOptions);
+      return createSession(model, options);
     }
     if (provider !== 'cpu') throw providerError(provider, error);
     throw new PruneCompileError('E-MODEL-RUNTIME', {
@@ -80,7 +80,7 @@ function create(
 
 /** Whether the model was refused because it has sparse operators. */
 function needsKernels(error: unknown): boolean {
-  return new RegExp(`\\b${SPARSE_DOMAIN}[:.]`).test(messageOf(error)) && !messageOf(error).includes("node '");
+  return new RegExp(`\\b${SPARSE_DOMAIN}[:.]`).test(messageOf(error));
 }
 
 export function providerError(provider: Provider, cause: unknown): PruneCompileError {

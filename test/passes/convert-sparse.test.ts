@@ -1,0 +1,189 @@
+/** Sparse operators against the dense layers they stand for; skipped, saying so, where the native library is not built. */
+import { existsSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { type GraphBuilder, graphBuilder } from '../../fixtures/graph-builder.js';
+import { normals, uniforms } from '../../fixtures/random.js';
+import { compileModel, type CompileOptions } from '../../src/compile.js';
+import { SPARSE_DOMAIN } from '../../src/ir/graph.js';
+import { readModel } from '../../src/onnx/read.js';
+import { kernelsPath } from '../../src/runtime/kernels.js';
+import { verifyModels } from '../../src/verify/verify.js';
+
+const isBuilt = existsSync(kernelsPath());
+if (!isBuilt) console.log('sparse operators are not tested: npm run build:kernels makes their library');
+
+let drawn = 0;
+/** Zeros anywhere; every draw is another one. */
+function sparseWeights(dims: readonly number[], zeros: number) {
+  const size = dims.reduce((total, extent) => total * extent, 1);
+  const name = `w${drawn++}`;
+  const chance = uniforms(11, `${name}#zeros`, size, 0, 1);
+  return { data: normals(11, name, size, 0.3).map((value, at) => ((chance[at] ?? 0) < zeros ? 0 : value)), dims };
+}
+
+const vector = (name: string, size: number) => ({ data: normals(11, name, size, 0.3), dims: [size] });
+
+function norm(g: GraphBuilder, x: string, channels: number): string {
+  return g.batchNorm(x, {
+    scale: vector(`scale${drawn}`, channels),
+    shift: vector(`shift${drawn}`, channels),
+    mean: vector(`mean${drawn}`, channels),
+    variance: { data: uniforms(11, `variance${drawn++}`, channels, 0.5, 1.5), dims: [channels] },
+  });
+}
+
+async function compiled(bytes: Uint8Array, options: CompileOptions = {}) {
+  const made = await compileModel(bytes, { sparse: true, ...options });
+  const output = made.encode();
+  const { nodes } = readModel(output).graph;
+  return { made, output, own: nodes.filter(({ domain }) => domain === SPARSE_DOMAIN).map(({ opType }) => opType) };
+}
+
+const SHAPES = { x: [2, 16, 12, 12] };
+
+describe.skipIf(!isBuilt)('networks', () => {
+  /** Two residual blocks of convolutions with normalisations, the second with stride: most is fused and stays inside. */
+  function residual(dims: readonly (number | string)[], zeros: number): Uint8Array {
+    const g = graphBuilder();
+    const x = g.input('x', dims);
+    const conv = (data: string, out: number, input: number, kernel: number, stride = 1) =>
+      norm(
+        g,
+        g.conv(data, sparseWeights([out, input, kernel, kernel], zeros), { pads: (kernel - 1) / 2, strides: stride }),
+        out,
+      );
+    const first = g.relu(g.add(conv(g.relu(conv(x, 16, 16, 3)), 16, 16, 3), x));
+    const inner = conv(g.relu(conv(first, 32, 16, 3, 2)), 32, 32, 3);
+    const second = g.relu(g.add(inner, conv(first, 32, 16, 1, 2)));
+    g.output(g.gemm(g.flatten(g.globalAveragePool(second)), { data: normals(11, 'fc', 320), dims: [10, 32] }));
+    return g.bytes();
+  }
+
+  test.each([
+    ['static sizes', [2, 16, 12, 12]],
+    ['a symbolic batch', ['n', 16, 12, 12]],
+    ['symbolic sizes', ['n', 16, 'h', 'w']],
+  ])('residual blocks, %s', async (_, dims) => {
+    const bytes = residual(dims, 0.8);
+    const { made, output, own } = await compiled(bytes, { shapes: SHAPES });
+    expect(own.filter((name) => name === 'SparseConv')).toHaveLength(5);
+    expect(own.filter((name) => name === 'Leave')).toHaveLength(0);
+    expect(readModel(output).graph.nodes.map(({ opType }) => opType)).not.toContain('BatchNormalization');
+    expect(made.report.after.parameters).toBeLessThan(made.report.before.parameters * 0.35);
+    expect(await verifyModels(bytes, output, { shapes: SHAPES })).toMatchObject({ equal: true });
+  });
+
+  test('a value that dense operators read as well leaves the layout for them', async () => {
+    const g = graphBuilder();
+    const x = g.input('x', SHAPES.x);
+    const y = g.relu(g.conv(x, sparseWeights([16, 16, 1, 1], 0.8)));
+    const other = g.op('Sigmoid', [g.slice(y, { axes: [2], starts: [0], ends: [4] })]);
+    g.output(g.conv(y, sparseWeights([8, 16, 3, 3], 0.8), { pads: 1 }));
+    const joined = g.conv(y, sparseWeights([8, 16, 3, 3], 0.8), { pads: 1 });
+    g.output(g.op('Tanh', [joined]));
+    g.output(other);
+    const { output, own } = await compiled(g.bytes());
+    expect(own).toContain('Leave');
+    expect(await verifyModels(g.bytes(), output)).toMatchObject({ equal: true });
+  });
+
+  test.each(['Relu', 'LeakyRelu', 'Sigmoid', 'Tanh'])('%s behind a layer is part of it', async (opType) => {
+    const g = graphBuilder();
+    const x = g.input('x', SHAPES.x);
+    const y = g.op(opType, [g.conv(x, sparseWeights([16, 16, 3, 3], 0.7), { pads: 1, bias: vector('b', 16) })]);
+    g.output(g.op('Abs', [y]));
+    const { output } = await compiled(g.bytes());
+    expect(readModel(output).graph.nodes.map((node) => node.opType)).toEqual(['SparseConv', 'Abs']);
+    expect(await verifyModels(g.bytes(), output)).toMatchObject({ equal: true });
+  });
+
+  test.each([6, 11])('Clip of opset %i', async (opset) => {
+    const g = graphBuilder({ opset: Math.max(opset, 9) });
+    const x = g.input('x', SHAPES.x);
+    g.output(g.op('Abs', [g.clip(g.conv(x, sparseWeights([16, 16, 1, 1], 0.7)), -0.2, 0.3)]));
+    const { output, own } = await compiled(g.bytes());
+    expect(own).toEqual(['SparseConv']);
+    expect(await verifyModels(g.bytes(), output)).toMatchObject({ equal: true });
+  });
+
+  test('matrix products, with the weight either way and the bias a node of its own', async () => {
+    const g = graphBuilder();
+    const x = g.input('x', ['n', 24, 32]);
+    const hidden = g.relu(g.add(vector('b1', 64), g.op('MatMul', [x, sparseWeights([32, 64], 0.8)])));
+    const flat = g.reshape(hidden, [-1, 64]);
+    g.output(g.op('Abs', [g.gemm(flat, sparseWeights([16, 64], 0.8), { bias: vector('b2', 16) })]));
+    const { output, own } = await compiled(g.bytes(), { shapes: { x: [2, 24, 32] } });
+    expect(own).toEqual(['SparseMatMul', 'SparseMatMul']);
+    expect(await verifyModels(g.bytes(), output, { shapes: { x: [2, 24, 32] } })).toMatchObject({ equal: true });
+  });
+
+  test('strides, dilations and uneven pads', async () => {
+    for (const [strides, dilations, pads] of [
+      [
+        [2, 1],
+        [1, 1],
+        [1, 0, 2, 1],
+      ],
+      [
+        [1, 1],
+        [2, 3],
+        [2, 3, 2, 3],
+      ],
+      [
+        [3, 2],
+        [1, 2],
+        [0, 0, 0, 0],
+      ],
+    ] as const) {
+      const g = graphBuilder();
+      const x = g.input('x', SHAPES.x);
+      const y = g.conv(x, sparseWeights([16, 16, 3, 3], 0.9), { strides, dilations, pads });
+      g.output(g.op('Abs', [g.conv(g.relu(y), sparseWeights([8, 16, 1, 1], 0.9))]));
+      const { output, own } = await compiled(g.bytes());
+      expect(own.filter((name) => name === 'SparseConv')).toHaveLength(2);
+      expect(await verifyModels(g.bytes(), output)).toMatchObject({ equal: true });
+    }
+  });
+
+  test('a layer without any weight left, and filters without', async () => {
+    const g = graphBuilder();
+    const x = g.input('x', SHAPES.x);
+    const none = { data: new Float32Array(16 * 16), dims: [16, 16, 1, 1] };
+    g.output(g.op('Abs', [g.conv(x, none, { bias: vector('b', 16) })]));
+    const { output } = await compiled(g.bytes());
+    expect(await verifyModels(g.bytes(), output)).toMatchObject({ equal: true });
+  });
+});
+
+describe('declines', () => {
+  const one = (build: (g: GraphBuilder, x: string) => string, dims: readonly number[] = SHAPES.x) => {
+    const g = graphBuilder();
+    g.output(g.op('Abs', [build(g, g.input('x', dims))]));
+    return g.bytes();
+  };
+
+  test.each([
+    ['few zeros', one((g, x) => g.conv(x, sparseWeights([16, 16, 3, 3], 0.2), { pads: 1 }))],
+    ['groups', one((g, x) => g.conv(x, sparseWeights([16, 8, 3, 3], 0.8), { group: 2 }))],
+    ['one row', one((g, x) => g.gemm(x, sparseWeights([16, 32], 0.9)), [1, 32])],
+  ])('%s', async (_, bytes) => {
+    const { made, own, output } = await compiled(bytes);
+    expect(own).toEqual([]);
+    expect(made.report.changed).toBe(false);
+    expect(Buffer.compare(Buffer.from(output), Buffer.from(bytes))).toBe(0);
+  });
+
+  test('and says from where on it would pay', async () => {
+    const { made } = await compiled(one((g, x) => g.conv(x, sparseWeights([16, 16, 3, 3], 0.2), { pads: 1 })));
+    expect(made.report.remarks.map(({ message }) => message)).toEqual([
+      expect.stringMatching(/stays dense: sparse operators pay from 30 % zeros on, and it has (19|20|21) %/),
+    ]);
+  });
+});
+
+test.skipIf(!isBuilt)('a model with sparse operators is not compiled again', async () => {
+  const g = graphBuilder();
+  g.output(g.op('Abs', [g.conv(g.input('x', SHAPES.x), sparseWeights([16, 16, 1, 1], 0.8))]));
+  const { output } = await compiled(g.bytes());
+  await expect(compileModel(output)).rejects.toMatchObject({ code: 'E-MODEL-SPARSE' });
+});
