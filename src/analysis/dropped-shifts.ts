@@ -19,18 +19,18 @@ export function droppedShifts(knowledge: Knowledge, slots: readonly WeightSlot[]
   let filters = 0;
   for (const { node, index, outAxis } of slots) {
     const weights = constants.tensor(node.inputs[index]);
-    const relation = rowOf(node)?.relate(siteOf(node, knowledge));
-    if (weights === undefined || (relation?.kind !== 'linear' && relation?.kind !== 'grouped')) continue;
+    const layer = rowOf(node)?.layer?.(siteOf(node, knowledge));
+    if (weights === undefined || layer === undefined) continue;
     const channels = emptyFilters(weights, outAxis);
     if (channels.length === 0) continue;
     filters += channels.length;
-    const layer = {
+    const shifted = {
       node,
-      biasIndex: relation.bias?.index,
+      biasIndex: layer.bias,
       channels: weights.dims[outAxis] ?? 0,
       spatialRank: weights.dims.length - 2,
     };
-    for (const shift of shiftsBehind(layer, (value) => constants.tensor(value)?.dims)) {
+    for (const shift of shiftsBehind(shifted, (value) => constants.tensor(value)?.dims)) {
       const value = shift.node.inputs[shift.index];
       const tensor = constants.tensor(value);
       if (value === undefined || tensor === undefined) continue;

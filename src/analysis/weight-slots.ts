@@ -47,10 +47,9 @@ function storedSlot(value: Value, tensor: Tensor): WeightSlot | undefined {
 }
 
 function slotsOf(node: Node, knowledge: Knowledge): WeightSlot[] {
-  const relation = rowOf(node)?.relate(siteOf(node, knowledge));
-  if (relation?.kind !== 'linear' && relation?.kind !== 'grouped') return [];
-  const { weights, bias } = relation;
-  const inAxis = relation.kind === 'linear' ? relation.weights.inAxis : 1;
+  const layer = rowOf(node)?.layer?.(siteOf(node, knowledge));
+  if (layer === undefined) return [];
+  const { weights, bias } = layer;
   const modulePaths = statedModulePathsOf(node);
   const slot = (index: number, rest: Pick<WeightSlot, 'parameter' | 'outAxis' | 'inAxis'>): WeightSlot[] => {
     const value = node.inputs[index];
@@ -70,8 +69,8 @@ function slotsOf(node: Node, knowledge: Knowledge): WeightSlot[] {
     ];
   };
   return [
-    ...slot(weights.index, { parameter: 'weight', outAxis: weights.outAxis, inAxis }),
-    ...(bias === undefined ? [] : slot(bias.index, { parameter: 'bias', outAxis: 0, inAxis: undefined })),
+    ...slot(weights.index, { parameter: 'weight', outAxis: weights.outAxis, inAxis: weights.inAxis }),
+    ...(bias === undefined ? [] : slot(bias, { parameter: 'bias', outAxis: 0, inAxis: undefined })),
   ];
 }
 
@@ -83,5 +82,7 @@ function storedNames(value: Value, rank: number): string[] {
     for (const input of scaledOperands(at.producer, rank)) if (input !== undefined) seen.add(input);
   }
   const isStored = (at: Value) => at.initializer !== undefined || at.producer?.opType === 'Constant';
-  return [...seen].filter(isStored).map(({ name }) => name);
+  const stored = [...seen].filter(isStored).map(({ name }) => name);
+  // What is computed in another way is called as the graph calls it.
+  return stored.length > 0 ? stored : [value.name];
 }

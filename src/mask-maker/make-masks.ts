@@ -57,6 +57,7 @@ export async function makeMasks(source: string | Uint8Array, options: MakeMasksO
   if (pools.length === 0) throw nothingToMask(choice, skipped);
   const scorer: Scorer = { criterion: choice.criterion, seed: choice.seed, knowledge };
   const chosen = await prune(layers, pools, choice, scorer, signal);
+  if (chosen.every(({ pruned }) => !pruned.includes(1))) throw nothingMasked(choice);
   const masks = chosen.map(({ layer, units, pruned }) => ({ layer, keep: keepBytes(layer, units, pruned) }));
   const bindings = bindNamed(masks, slots);
   const edits = maskEdits(model.graph, combineMasks(bindings));
@@ -85,6 +86,16 @@ async function foldedFacts(source: string | Uint8Array, signal: AbortSignal | un
   const context = passContext(readModel(source));
   await runPasses(choosePasses('inspection'), context, signal);
   return context.facts();
+}
+
+/** A share so small, or a multiple so large, that every unit stays. */
+function nothingMasked({ ratio, widthMultiple }: Choice): PruneCompileError {
+  const rounded =
+    widthMultiple === undefined || widthMultiple === 1 ? '' : `, kept units rounded up to ${widthMultiple}`;
+  return new PruneCompileError('E-USAGE', {
+    what: `the ratio ${ratio} takes no unit of any layer${rounded}`,
+    facts: [['try', 'a larger --ratio, or a smaller --width-multiple']],
+  });
 }
 
 /** How many reasons an error lists. */
@@ -189,11 +200,13 @@ function reportOf({
     removable: gone(layer),
   }));
   const macs = macsOfBoth(before, after);
-  const figures = (counts: Counts, ops: number | undefined): PredictedFigures => ({
+  const figures = (counts: Counts, ops: number | undefined, channels: number): PredictedFigures => ({
     parameters: counts.figures.parameters,
     macs: ops,
-    channels: counts.figures.channels,
+    channels,
   });
+  // Of the layers that are known before: folding makes more of them known, which were always there.
+  const kept = [...compared.values()].reduce((total, { keptOutputChannels = 0 }) => total + keptOutputChannels, 0);
   const { kind } = choice.granularity;
   return {
     model: typeof source === 'string' ? source : '(bytes)',
@@ -206,9 +219,9 @@ function reportOf({
     }),
     weights: masks.reduce((total, { keep }) => total + keep.length, 0),
     zeros: layers.reduce((total, { zeros }) => total + zeros, 0),
-    before: figures(before, macs.before),
-    after: figures(after, macs.after),
-    removableChannels: before.figures.channels - after.figures.channels,
+    before: figures(before, macs.before, before.figures.channels),
+    after: figures(after, macs.after, kept),
+    removableChannels: before.figures.channels - kept,
     stays: remarks
       .filter(({ kind: said, channels = 0 }) => said === 'missed' && channels > 0)
       .map(({ node, message, channels = 0 }) => ({ ...(node !== undefined && { node }), message, channels }))

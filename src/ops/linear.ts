@@ -5,6 +5,7 @@ import {
   input,
   isStatic,
   type KeptOf,
+  type LayerOperands,
   type Link,
   type OpRow,
   output,
@@ -50,6 +51,10 @@ function conv(site: Site): Relation | undefined {
     groups,
     padded,
   };
+}
+
+function convLayer(site: Site): LayerOperands | undefined {
+  return site.constant(1) === undefined ? undefined : { weights: { index: 1, inAxis: 1, outAxis: 0 }, bias: 2 };
 }
 
 /** Whether zeros around the input enter any sum. SAME_* may pad or not, depending on the size: counted as padded. */
@@ -103,6 +108,13 @@ function gemm(site: Site): Relation | undefined {
   };
 }
 
+function gemmLayer(site: Site): LayerOperands | undefined {
+  const { node } = site;
+  if (site.constant(1)?.dims.length !== 2 || node.int('transA', 0) !== 0) return undefined;
+  const isTransposed = node.int('transB', 0) !== 0;
+  return { weights: { index: 1, inAxis: isTransposed ? 1 : 0, outAxis: isTransposed ? 0 : 1 }, bias: 2 };
+}
+
 /** MatMul-1, -9, -13 with a constant matrix on the right: Y […, N] = X […, K] * W [K, N]. */
 function matMul(site: Site): Relation | undefined {
   const x = site.inDims(0);
@@ -128,6 +140,11 @@ function matMul(site: Site): Relation | undefined {
   };
 }
 
+function matMulLayer(site: Site): LayerOperands | undefined {
+  if (site.constant(1)?.dims.length !== 2) return undefined;
+  return { weights: { index: 1, inAxis: 0, outAxis: 1 }, bias: undefined };
+}
+
 function matrixMacs(site: Site): number | undefined {
   const x: readonly Dim[] | undefined = site.inDims(0);
   const y = site.outDims(0);
@@ -137,7 +154,7 @@ function matrixMacs(site: Site): number | undefined {
 }
 
 export const linearRows: readonly OpRow[] = [
-  { op: 'Conv', relate: conv, adjust: adjustConv, window: windowOf, macs: convMacs },
-  { op: 'Gemm', relate: gemm, macs: matrixMacs },
-  { op: 'MatMul', relate: matMul, macs: matrixMacs },
+  { op: 'Conv', relate: conv, layer: convLayer, adjust: adjustConv, window: windowOf, macs: convMacs },
+  { op: 'Gemm', relate: gemm, layer: gemmLayer, macs: matrixMacs },
+  { op: 'MatMul', relate: matMul, layer: matMulLayer, macs: matrixMacs },
 ];

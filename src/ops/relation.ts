@@ -109,6 +109,13 @@ export type KeptOf = (ref: AxisRef) => readonly number[] | undefined;
 export type Adjustment =
   { readonly attribute: string; readonly value: AttributeValue } | { readonly input: number; readonly tensor: Tensor };
 
+/** Inputs of a layer, and the axes of its weights. */
+export interface LayerOperands {
+  /** Of a grouped convolution `inAxis` counts the channels of one group. */
+  readonly weights: { readonly index: number; readonly inAxis: number; readonly outAxis: number };
+  readonly bias: number | undefined;
+}
+
 export interface OpRow {
   readonly op: string;
   /** Empty for ai.onnx. */
@@ -121,6 +128,8 @@ export interface OpRow {
   window?(site: Site, axis: number): ((key: string) => string) | undefined;
   /** Whether the extents that are inferred for the output may differ from those of a run. */
   isInexact?(node: Node): boolean;
+  /** Where a layer has its weights, known without the shapes of its data; undefined where they are not constant. */
+  layer?(site: Site): LayerOperands | undefined;
   /** Multiply-accumulates of one run, from static shapes; undefined when unknown. */
   macs?(site: Site): number | undefined;
 }
