@@ -57,6 +57,9 @@ function checkInOnnxRuntime() {
   const library = join(folder, 'libprune_compile_kernels.so');
   if (!existsSync(library) || !has(options.python)) return console.log(`onnxruntime: skipped, no ${options.python}`);
   run(options.python, [join(here, 'test', 'integration.py'), library], [0, 77]);
+  const packaged = join(here, '..', 'node_modules/onnxruntime-node/bin/napi-v6', process.platform, process.arch);
+  const runtime = join(packaged, 'libonnxruntime.so.1');
+  if (existsSync(runtime)) run(options.python, [join(here, 'test', 'other_runtime.py'), library, runtime], [0, 77]);
 }
 
 const cmake = has('cmake') && existsSync(join(here, 'CMakeLists.txt'));
