@@ -8,6 +8,8 @@ import onnxruntime, torch
 from safetensors.torch import load_file
 from torch import nn
 
+sys.path.insert(0, '')  # modules beside you, not beside this script
+
 class Gone(nn.Module):
     """A convolution of which nothing is left: one channel of zeros, which adds to any width."""
 

@@ -2,8 +2,6 @@
  * Masks onto a model, before anything is compiled: files read, masks bound to weights, zeros put in; and with `drop` what a
  * fully masked filter adds besides. Which masks there are is evidence, so all of it is reported.
  */
-import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { coupledMasks } from './analysis/coupled-masks.js';
 import { analyze } from './analysis/facts.js';
 import { droppedShifts } from './analysis/dropped-shifts.js';
@@ -122,12 +120,11 @@ function bindFile(
   const bound = bindMasks(claims, slots, isCoupled ? { ...settings, allowUnmatched: false } : settings);
   const bindings = isCoupled ? coupledMasks(bound.bindings, slots, facts()) : bound.bindings;
   if (bindings.length === 0 && bound.unmatched.length === 0) throw nothingPruned(path, claims.length);
-  const sha256 = createHash('sha256').update(readFileSync(path)).digest('hex');
   return {
     path,
     keys: claims.map(({ key }) => key),
     format: file.format,
-    sha256,
+    sha256: file.sha256,
     bindings,
     unmatched: bound.unmatched,
   };

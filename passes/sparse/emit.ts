@@ -6,12 +6,6 @@ import type { Shapes } from '../../src/analysis/shapes.js';
 import type { SparseLayer } from './layers.js';
 import { internalSize } from './layout.js';
 
-/** Who reads a value, once the chosen layers are operators. */
-export interface Readers {
-  readonly sparse: number;
-  readonly dense: number;
-}
-
 export class Emitter {
   readonly #editor: Editor;
   readonly #shapes: Shapes;

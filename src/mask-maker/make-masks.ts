@@ -106,7 +106,10 @@ function nothingToMask({ granularityName }: Choice, skipped: readonly Skipped[])
     what: `no layer of the model can have masks of the granularity ${granularityName}`,
     facts: [
       ...skipped.slice(0, SHOWN_REASONS).map(({ layer, why }) => ['why', `${layer.label}: ${why}`] as const),
-      ['try', '--granularity unstructured, or a model with Conv, Gemm or MatMul layers whose weights are constant'],
+      [
+        'try',
+        `${granularityName === 'unstructured' ? '' : '--granularity unstructured, or '}a model with Conv, Gemm or MatMul layers whose weights are constant and not quantised`,
+      ],
     ],
   });
 }

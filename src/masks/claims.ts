@@ -4,7 +4,7 @@
  */
 import { parse } from 'node:path';
 import { PruneCompileError } from '../errors.js';
-import { type Entry, FileTensor, isList, isMap, type MaskFile } from './contents.js';
+import { type Entry, FileTensor, isList, isMap, type MaskContents } from './contents.js';
 import { isJsonMask, jsonSource, misspeltWord, numbersOf, pruningHistory } from './json-claims.js';
 import { type ParsedKey, parseKey } from './names.js';
 
@@ -48,7 +48,7 @@ export interface Claims {
 const WRAPPERS = ['masks', 'mask', 'state_dict', 'model_state_dict', 'model', 'net', 'network', 'module'];
 
 /** Throws E-MASK-EMPTY when nothing in the file can be a mask, E-MASK-FORMAT for JSON that says nothing known. */
-export function claimsOf(file: MaskFile, prefix?: string): Claims {
+export function claimsOf(file: MaskContents, prefix?: string): Claims {
   const history = pruningHistory(file);
   if (history.length > 0) return { claims: history, others: 0 };
   const found: Found[] = [];
@@ -88,7 +88,7 @@ function isScalar(source: MaskSource): boolean {
   return source.kind === 'tensor' && source.tensor.dims.length === 0;
 }
 
-function nothingIn({ path, format }: MaskFile, found: readonly Found[]): PruneCompileError {
+function nothingIn({ path, format }: MaskContents, found: readonly Found[]): PruneCompileError {
   const keys = found.slice(0, 3).map(({ key }) => key);
   return new PruneCompileError('E-MASK-EMPTY', {
     what: `${path} holds no mask`,
@@ -116,7 +116,7 @@ function holdsClaims(entry: Entry): boolean {
   return isJsonMask(entry) || [...entry.values()].some(holdsClaims);
 }
 
-function collect(entry: Entry, key: string, found: Found[], file: MaskFile): void {
+function collect(entry: Entry, key: string, found: Found[], file: MaskContents): void {
   if (entry instanceof FileTensor) found.push({ key, source: { kind: 'tensor', tensor: entry } });
   else if (isMap(entry)) {
     const where = `${file.path}, mask ${key}`;
@@ -131,6 +131,6 @@ function collect(entry: Entry, key: string, found: Found[], file: MaskFile): voi
 }
 
 /** Lists in checkpoints are histories, steps and metrics; in JSON they are all there is to write a mask with. */
-function isMaskFormat({ format }: MaskFile): boolean {
+function isMaskFormat({ format }: MaskContents): boolean {
   return format === 'JSON';
 }

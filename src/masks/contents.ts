@@ -21,7 +21,12 @@ export interface MaskFile {
   /** For people: 'PyTorch (zip)', 'safetensors', 'NumPy npz', … */
   readonly format: string;
   readonly root: Entry;
+  /** SHA-256 of the bytes that were read, as hexadecimal digits. */
+  readonly sha256: string;
 }
+
+/** What a file says, for who need not know which bytes said it. */
+export type MaskContents = Omit<MaskFile, 'sha256'>;
 
 export interface TensorView {
   /** ONNX TensorProto.DataType (see ir/tensor.ts). */

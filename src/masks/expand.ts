@@ -90,7 +90,24 @@ function fromTensor(view: FileTensor, given: FileTensor, target: Target): Expand
     else if (value !== 1) odd ??= value;
   }
   const factors = odd === undefined ? Uint8Array.from(values) : values;
-  return { factors, granularity: granularityOf(given, target), zeros, odd };
+  const said = granularityOf(given, target);
+  const granularity =
+    said === 'element' && target.parameter !== 'bias' && isWholeFilters(factors, target) ? 'filter' : said;
+  return { factors, granularity, zeros, odd };
+}
+
+/** Whether what is written per element says no more than one number per filter. */
+function isWholeFilters(factors: Expanded['factors'], { tensor: { dims }, outAxis }: Target): boolean {
+  const extent = dims[outAxis] ?? 0;
+  const inner = product(dims.slice(outAxis + 1));
+  const first = new Float64Array(extent).fill(-1);
+  for (let at = 0; at < factors.length; at++) {
+    const filter = Math.floor(at / inner) % extent;
+    const factor = factors[at] ?? 0;
+    if (first[filter] === -1) first[filter] = factor;
+    else if (first[filter] !== factor) return false;
+  }
+  return extent > 0;
 }
 
 function granularityOf({ dims }: FileTensor, { parameter }: Target): Granularity {

@@ -5,7 +5,7 @@
 import { PruneCompileError } from '../errors.js';
 import { UINT8, DOUBLE } from '../ir/tensor.js';
 import type { Claim, MaskSource } from './claims.js';
-import { type Entry, FileTensor, isList, isMap, type MaskFile } from './contents.js';
+import { type Entry, FileTensor, isList, isMap, type MaskContents } from './contents.js';
 import { nearestNames } from '../nearest.js';
 import { parseKey } from './names.js';
 
@@ -103,7 +103,7 @@ export function numbersOf(list: readonly Entry[]): FileTensor | undefined {
 }
 
 /** Torch-Pruning, DependencyGraph.pruning_history(): a list of (module, prunes outputs?, indices). */
-export function pruningHistory(file: MaskFile): Claim[] {
+export function pruningHistory(file: MaskContents): Claim[] {
   const list = isMap(file.root) ? (file.root.get('pruning') ?? file.root.get('pruning_history')) : file.root;
   if (!isList(list) || list.length === 0) return [];
   const claims: Claim[] = [];

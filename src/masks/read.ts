@@ -2,9 +2,10 @@
  * A file -> what it holds. The format is told by content: names say little (`.pth.tar` is no tar, `.pt` may be anything). The
  * file is read once, into one buffer, and every tensor that lies in it unpacked is a view of that buffer.
  */
+import { createHash } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { messageOf, PruneCompileError } from '../errors.js';
-import type { Entry, MaskFile } from './contents.js';
+import type { Entry, MaskContents, MaskFile } from './contents.js';
 import { readJsonMasks } from './formats/json.js';
 import { readNpy } from './formats/npy.js';
 import { readNpz } from './formats/npz.js';
@@ -45,6 +46,11 @@ export function readMaskFile(path: string): MaskFile {
 
 /** `path` is for messages. */
 export function readMaskBytes(bytes: Uint8Array, path: string): MaskFile {
+  // Of what was read, not of what the path holds by then.
+  return { ...contentsOf(bytes, path), sha256: createHash('sha256').update(bytes).digest('hex') };
+}
+
+function contentsOf(bytes: Uint8Array, path: string): MaskContents {
   // The second begins an archive without entries.
   if (startsWith(bytes, 'PK\x03\x04') || startsWith(bytes, 'PK\x05\x06')) return readZip(bytes, path);
   const found = FORMATS.find(({ fits }) => fits(bytes));
@@ -53,7 +59,7 @@ export function readMaskBytes(bytes: Uint8Array, path: string): MaskFile {
   throw notMasks(path, is, hint);
 }
 
-function readZip(bytes: Uint8Array, path: string): MaskFile {
+function readZip(bytes: Uint8Array, path: string): MaskContents {
   const entries = openZip(bytes, path);
   if (isTorchZip(entries)) return { path, format: 'PyTorch (zip)', root: readTorchZip(bytes, path) };
   if (!entries.some(({ name }) => name.endsWith('.npy')))
