@@ -17,6 +17,8 @@ export { benchModels as bench, type BenchOptions, type ContenderModel } from './
 export { type ErrorCode, type ErrorDetails, EXIT, PruneCompileError } from './errors.js';
 export type { Model } from './onnx/read.js';
 export type { Provider } from './runtime/session.js';
+export { createSession } from './runtime/user-session.js';
+export { kernelsPath as sparseLibraryPath } from './runtime/kernels.js';
 export { renderHtml } from './report/html.js';
 export { renderJson } from './report/json.js';
 export { renderMarkdown } from './report/markdown.js';

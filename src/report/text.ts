@@ -42,9 +42,22 @@ function brokenText(text: string): string {
 }
 
 /** What masks and verification left open: a reader of the last row must not take it for more than it is. */
-function noteLines({ verification, masks }: CompileReport): string[] {
-  const notes = [...(masks === undefined ? [] : maskNotes(masks)), ...(verification?.notes ?? [])];
+function noteLines(report: CompileReport): string[] {
+  const { verification, masks } = report;
+  const notes = [
+    ...sparseNotes(report),
+    ...(masks === undefined ? [] : maskNotes(masks)),
+    ...(verification?.notes ?? []),
+  ];
   return notes.length === 0 ? [] : ['', ...notes.flatMap((note) => wrapText(`note: ${note}`, WIDTH, '  '))];
+}
+
+/** A model with operators of its own does not run everywhere: that is said before anybody deploys it. */
+function sparseNotes({ remarks }: CompileReport): string[] {
+  const count = remarks.filter(({ pass, kind }) => pass === 'convert-sparse' && kind === 'applied').length;
+  if (count === 0) return [];
+  const layers = `${formatInteger(count)} ${count === 1 ? 'layer is a sparse operator' : 'layers are sparse operators'}`;
+  return [`${layers}: the model runs where their library is loaded, see docs/sparse.md`];
 }
 
 function nothingLines(report: CompileReport): string[] {

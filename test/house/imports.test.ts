@@ -111,6 +111,7 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
       'report',
       'masks',
       'version',
+      'runtime',
       'errors',
     ],
     types: ['masked-model', 'runtime', 'onnx', 'analysis'],

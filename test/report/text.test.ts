@@ -117,6 +117,15 @@ test('masks: how many, by which evidence, what was left out', () => {
   expect(nothing).toContain('model.pruned.onnx is model.onnx with the masks in its weights');
 });
 
+test('sparse operators are told, because the model does not run without their library', () => {
+  const sparse = { pass: 'convert-sparse', kind: 'applied', node: 'conv', message: 'sparse at 80 % zeros' } as const;
+  const text = renderText({ ...REPORT, remarks: [sparse] });
+  fits(text);
+  expect(text.replace(/\s+/g, ' ')).toContain(
+    'note: 1 layer is a sparse operator: the model runs where their library is loaded, see docs/sparse.md',
+  );
+});
+
 test('outputs that differ are plain to see', () => {
   const text = renderText({ ...REPORT, verification: DIFFERENT });
   expect(text).toContain("outputs equal                         NO: max difference 0.31 of the output's");
