@@ -40,6 +40,7 @@ class JitProgram final : public Program {
         rows_(spec.matrix->rows),
         origin_(spec.y_origin),
         stride_(spec.y_stride),
+        x_tile_(spec.x_tile),
         masks_(spec.tiles, uint16_t{0xffff}) {
     if (spec.clean == nullptr) return;
     clean_ = *spec.clean;
@@ -58,7 +59,7 @@ class JitProgram final : public Program {
     size_t fetched = 0;
     for (size_t t = first; t < last; t++) {
       const size_t at = t * kLane;
-      group.code(x + at, group.weights, y + at, addend == nullptr ? nullptr : addend + at, ahead + fetched, masks_[t]);
+      group.code(x + t * x_tile_, group.weights, y + at, addend == nullptr ? nullptr : addend + at, ahead + fetched, masks_[t]);
       fetched = fetched + group.ahead < next.size ? fetched + group.ahead : 0;
       if (!simple_) activate(index, y + at);
     }
@@ -87,7 +88,7 @@ class JitProgram final : public Program {
   std::vector<Group> groups_;
   Activation activation_;
   bool simple_;
-  size_t rows_, origin_, stride_;
+  size_t rows_, origin_, stride_, x_tile_;
   std::vector<uint16_t> masks_;
   Planes clean_;
   bool is_clean_ = false;

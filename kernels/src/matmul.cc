@@ -33,16 +33,30 @@ MatMul::MatMul(const MatMulOptions& options, std::span<const float> values, std:
   const Matrix matrix =
       options.transposed ? matrix_of_rows(weights, outputs, inputs, 1) : matrix_of_columns(weights, inputs, outputs);
   std::vector<uint32_t> offsets;
-  for (size_t k = 0; k < inputs; k++) offsets.push_back(static_cast<uint32_t>(k * kStride));
+  const auto lay = [&](size_t stride) {
+    offsets.clear();
+    for (size_t k = 0; k < inputs; k++) offsets.push_back(static_cast<uint32_t>(k * stride));
+  };
   std::vector<float> biases(bias.begin(), bias.end());
   biases.resize(outputs);
   ProgramSpec spec;
   spec.matrix = &matrix;
-  spec.offsets = offsets;
   spec.bias = biases;
   spec.y_stride = kStride;
   spec.tiles = spec.tiles_per_run = kBlock / kLane;
-  program_ = make_program(spec, options_.kernel_choice, *options_.isa);
+  // Emitted code works on one tile at a time and likes its columns line behind line; the stream takes several at once.
+  if (options_.kernel_choice != KernelChoice::stream) {
+    lay(kLane);
+    spec.offsets = offsets;
+    spec.x_tile = inputs * kLane;
+    program_ = make_jit_program(spec, *options_.isa);
+  }
+  by_tiles_ = program_ != nullptr;
+  if (by_tiles_) return;
+  lay(kStride);
+  spec.offsets = offsets;
+  spec.x_tile = kLane;
+  program_ = make_stream_program(spec, *options_.isa);
 }
 
 void MatMul::run(size_t rows, const float* x, float* y, const float* addend, Parallel& parallel) const {
@@ -59,12 +73,16 @@ void MatMul::run(size_t rows, const float* x, float* y, const float* addend, Par
     const size_t in_shares = divided(inputs, kShare);
     parallel.each(count * in_shares, [&](size_t item) {
       const size_t block = item / in_shares, begin = item % in_shares * kShare, end = std::min(inputs, begin + kShare);
-      float* to = x_turned.data() + block * x_block + begin * kStride;
-      const size_t there = height(block), padded = divided(there, kLane) * kLane;
-      isa.transpose(to, kStride, x + (first + block) * kBlock * inputs + begin, inputs, there, end - begin);
-      // What fills the last tile must not be slow or trap: scratch may hold denormals.
-      for (size_t k = begin; k < end && padded > there; k++, to += kStride) {
-        std::memset(to + there, 0, (padded - there) * sizeof(float));
+      const float* from = x + (first + block) * kBlock * inputs + begin;
+      float* to = x_turned.data() + block * x_block;
+      for (size_t m = 0; m < height(block); m += kLane) {
+        const size_t there = std::min(kLane, height(block) - m), stride = by_tiles_ ? kLane : kStride;
+        float* tile = by_tiles_ ? to + m * inputs + begin * kLane : to + m + begin * kStride;
+        isa.transpose(tile, stride, from + m * inputs, inputs, there, end - begin);
+        // What fills the last tile must not be slow or trap: scratch may hold denormals.
+        for (size_t k = begin; k < end && there < kLane; k++, tile += stride) {
+          std::memset(tile + there, 0, (kLane - there) * sizeof(float));
+        }
       }
     });
 

@@ -31,6 +31,7 @@ class MatMul {
  private:
   MatMulOptions options_;
   std::unique_ptr<Program> program_;
+  bool by_tiles_ = false;  // turned X lies as [tile][column][16] instead of [column][128]
 };
 
 }  // namespace pc
