@@ -109,8 +109,9 @@ function bindFile(
   facts: () => ReturnType<typeof analyze>,
 ): BoundFile {
   const file = readMaskFile(path);
-  const { claims } = claimsOf(file, maskPrefix);
+  const { claims, modules } = claimsOf(file, maskPrefix);
   const settings = {
+    modules,
     ...(maskMap && { map: maskMap }),
     ...(maskSoft && { soft: maskSoft }),
     ...(allowUnmatched !== undefined && { allowUnmatched }),

@@ -3,7 +3,7 @@ import { hasInitializer, type Node, type Value } from '../ir/graph.js';
 import { isFloating, type Tensor } from '../ir/tensor.js';
 import { parseKey } from '../masks/names.js';
 import type { WeightSlot } from '../masks/slots.js';
-import { statedModulePathsOf } from '../onnx/module-path.js';
+import { nodeModulePathsOf, statedModulePathsOf } from '../onnx/module-path.js';
 import { scaledOperands } from '../ops/scaling.js';
 import { rowOf } from '../ops/table.js';
 import { type Knowledge, siteOf } from './site.js';
@@ -17,22 +17,19 @@ export function weightSlots(knowledge: Knowledge): WeightSlot[] {
   }
   const known = new Set(slots.map(({ value }) => value));
   for (const value of graph.initializers()) {
-    const slot = known.has(value) ? undefined : storedSlot(value, value.initializer);
-    if (slot !== undefined) slots.push(slot);
+    if (!known.has(value)) slots.push(...storedSlots(value, value.initializer));
   }
   return slots;
 }
 
 /** Parameters of operators without weights of their own: normalisations, a bias that is added by a node behind. */
-function storedSlot(value: Value, tensor: Tensor): WeightSlot | undefined {
-  const [use] = value.uses;
+function storedSlots(value: Value, tensor: Tensor): WeightSlot[] {
   const name = parseKey(value.name);
-  if (use === undefined || name?.part !== 'bare' || !isFloating(tensor.dataType)) return undefined;
+  if (name?.part !== 'bare' || !isFloating(tensor.dataType)) return [];
   // Which axis counts filters is for a rule to say: without one, only masks of the tensor's own shape fit.
   const outAxis = tensor.dims.length > 1 ? -1 : 0;
-  const { node, index } = use;
   const { parameter } = name;
-  return {
+  return value.uses.map(({ node, index }) => ({
     isLayer: false,
     node,
     index,
@@ -40,10 +37,11 @@ function storedSlot(value: Value, tensor: Tensor): WeightSlot | undefined {
     value,
     tensor,
     names: [value.name],
-    modulePaths: [],
+    modulePaths: nodeModulePathsOf(node),
+    nodePaths: nodeModulePathsOf(node),
     outAxis,
     inAxis: undefined,
-  };
+  }));
 }
 
 function slotsOf(node: Node, knowledge: Knowledge): WeightSlot[] {
@@ -64,6 +62,7 @@ function slotsOf(node: Node, knowledge: Knowledge): WeightSlot[] {
         tensor,
         names: storedNames(value, tensor.dims.length),
         modulePaths,
+        nodePaths: nodeModulePathsOf(node),
         ...rest,
       },
     ];

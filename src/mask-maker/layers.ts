@@ -37,7 +37,7 @@ export function findLayers(slots: readonly WeightSlot[], facts: Facts): MaskLaye
   const byKey = new Map<string, { layout: Layout; slots: [WeightSlot, ...WeightSlot[]] }>();
   for (const slot of slots) {
     if (!slot.isLayer || slot.parameter !== 'weight' || slot.inAxis === undefined || slot.tensor.size === 0) continue;
-    const { key, layout } = nameOf(slot);
+    const { key, layout } = nameOf(slot, slots);
     const known = byKey.get(key);
     if (known === undefined) byKey.set(key, { layout, slots: [slot] });
     else if (known.slots[0].tensor.dims.join() === slot.tensor.dims.join()) known.slots.push(slot);
@@ -66,13 +66,24 @@ export function findLayers(slots: readonly WeightSlot[], facts: Facts): MaskLaye
 }
 
 /** A stored weight by its own name, as it is stored; a computed one by its module, as the framework has it. */
-function nameOf({ value, names, modulePaths }: WeightSlot): { key: string; layout: Layout } {
+function nameOf(slot: WeightSlot, all: readonly WeightSlot[]): { key: string; layout: Layout } {
+  const { value, names, modulePaths, nodePaths } = slot;
+  const [path] = modulePaths;
+  const [reader] = nodePaths;
+  // One of several modules whose weights were merged because they are equal: binding keeps them apart, too.
+  if (reader !== undefined && isMerged(slot, all)) return { key: `${reader}.weight`, layout: 'torch' };
   if (value.initializer !== undefined) return { key: value.name, layout: 'stored' };
   const [nearest = value.name, ...others] = names;
-  const [path] = modulePaths;
   // Of one tensor that is written down as a node, cast or turned, the name says it; several are a weight and its mask.
   if (path === undefined || others.length === 0) return { key: nearest, layout: 'torch' };
   return { key: path === '' ? 'weight' : `${path}.weight`, layout: 'torch' };
+}
+
+/** Whether the weight bears the name of another module that reads it as well. */
+function isMerged({ value, nodePaths }: WeightSlot, all: readonly WeightSlot[]): boolean {
+  const owner = parseKey(value.name)?.module;
+  if (owner === undefined || nodePaths.includes(owner)) return false;
+  return all.some((other) => other.value === value && other.nodePaths.includes(owner));
 }
 
 function matrixOf({ tensor: { dims }, outAxis, inAxis = 1 }: WeightSlot): Matrix {

@@ -54,20 +54,30 @@ export interface OperandEdit {
   readonly isForAll: boolean;
 }
 
-/** A stored weight changes for all its readers when its mask is for it by name. */
+/** A stored weight changes where it is stored when all its readers have the mask; else each of them gets a copy. */
 export function maskEdits({ nodes }: Graph, weights: readonly MaskedWeight[]): OperandEdit[] {
   const edits: OperandEdit[] = [];
   const done = new Set<Value>();
+  const masked = new Map<Value, number>();
+  for (const { bindings } of weights) {
+    const { value } = bindings[0].slot;
+    masked.set(value, (masked.get(value) ?? 0) + 1);
+  }
   for (const { bindings, factors } of weights) {
-    const [{ slot, evidence }] = bindings;
-    const { value, node, index, tensor } = slot;
+    const { value, node, index, tensor } = bindings[0].slot;
     if (done.has(value)) continue;
-    const isStored = value.initializer !== undefined && !value.isSeenOutside;
-    const isForAll = isStored && (value.hasSoleReader || evidence === 'name' || evidence === 'map');
+    const isWhole = value.initializer !== undefined && !value.isSeenOutside && masked.get(value) === value.uses.length;
+    // Readers of one tensor may have masks of their own.
+    const isForAll =
+      isWhole && weights.every((other) => other.bindings[0].slot.value !== value || isSame(other.factors, factors));
     if (isForAll) done.add(value);
     edits.push({ node: nodes.indexOf(node), input: index, tensor: maskTensor(tensor, factors), isForAll });
   }
   return edits;
+}
+
+function isSame(one: Factors, other: Factors): boolean {
+  return one.length === other.length && one.every((factor, at) => factor === other[at]);
 }
 
 /** One transaction. */

@@ -11,10 +11,23 @@
  */
 import type { Claim } from './claims.js';
 import type { FileTensor } from './contents.js';
-import { type Expanded, expandMask, type Layout } from './expand.js';
+import {
+  fitsWhole,
+  holdSameValues,
+  holdsWeights,
+  isBinary,
+  isMask,
+  isSameParameter,
+  layoutOf,
+  mayBeBias,
+  patternOf,
+  relationOf,
+  zerosOfVector,
+} from './evidence.js';
+import { type Expanded, expandMask } from './expand.js';
 import { ambiguous, contradiction, misfit, noMatch, softMask, twice, unknownTarget } from './mask-errors.js';
 import { parseKey, type ParsedKey, withoutWrappers } from './names.js';
-import { areProportional, compareWeights, type Sameness } from './same-weights.js';
+import { compareWeights, type Sameness } from './same-weights.js';
 import type { WeightSlot } from './slots.js';
 
 export type Evidence = 'map' | 'name' | 'module' | 'values' | 'shape';
@@ -34,6 +47,8 @@ export interface BindOptions {
   /** Mask key -> initializer or node name; null leaves the mask out. */
   readonly map?: Readonly<Record<string, string | null>>;
   readonly allowUnmatched?: boolean;
+  /** Modules that the file speaks of, pruned or not. */
+  readonly modules?: ReadonlySet<string>;
   /** What values other than 0 and 1 mean: an error, or factors of the weights. */
   readonly soft?: 'error' | 'multiply';
 }
@@ -49,7 +64,7 @@ export function bindMasks(claims: readonly Claim[], slots: readonly WeightSlot[]
   return new Binder(slots, options).bind(claims);
 }
 
-interface Candidate {
+export interface Candidate {
   readonly slot: WeightSlot;
   readonly evidence: Evidence;
 }
@@ -84,25 +99,72 @@ class Binder {
   bind(claims: readonly Claim[]): Bound {
     const named = new Map(claims.map((claim) => [claim, this.#byNames(claim)]));
     const isCheckpoint = claims.some((claim) => this.#isModelsOwn(claim, named.get(claim) ?? []));
-    const candidates = isCheckpoint ? new Map([...named].filter(([claim]) => holdsWeights(claim))) : named;
-    if (!isCheckpoint) this.#byShape(candidates);
+    const isBesideWeights = isCheckpoint || claims.some(({ isBeside }) => isBeside === true);
+    const masks = new Map([...named].filter(([claim, found]) => !isBesideWeights || isMask(claim, found)));
+    if (!isBesideWeights) this.#byShape(masks);
     const bindings: Binding[] = [];
     const open: Claim[] = [];
-    for (const [claim, found] of candidates) {
-      const bound = found.length === 0 ? this.#byValues(claim, bindings) : found;
+    for (const [claim, found] of masks) {
+      const bound = this.#fitting(claim, found, bindings);
       if (bound.length === 0) open.push(claim);
-      for (const candidate of bound) bindings.push(this.#check(claim, candidate, isCheckpoint));
+      for (const candidate of bound) bindings.push(this.#check(claim, candidate));
     }
-    this.#leftOver(open, bindings, isCheckpoint);
-    const pruned = bindings.filter(({ mask, isFromZeros }) => !isFromZeros || mask.zeros > 0);
+    if (isBesideWeights) {
+      const parameters = claims.filter((claim) => !masks.has(claim) && claim.name.isParameter);
+      bindings.push(...this.#fromZeros(parameters, named, bindings, isCheckpoint));
+    }
+    this.#leftOver(open, bindings);
     // Steps of a history may come back to a layer.
-    onePerSlot(pruned.filter(({ claim }) => claim.isCoupled !== true));
-    return { bindings: pruned, unmatched: this.#unmatched };
+    onePerSlot(bindings.filter(({ claim }) => claim.isCoupled !== true));
+    return { bindings, unmatched: this.#unmatched };
+  }
+
+  /** Candidates by name, or by value where there are none or they do not have the mask's shape. */
+  #fitting(claim: Claim, found: readonly Candidate[], bindings: readonly Binding[]): readonly Candidate[] {
+    const isFit = found.some(({ slot }) => expandMask(claim, slot, 'torch') !== undefined);
+    if (isFit || found.some(({ evidence }) => evidence === 'map')) return found;
+    const valued = this.#byValues(claim, bindings);
+    return valued.length > 0 ? valued : found;
+  }
+
+  /** Pruning that was made permanent: the zeros of parameters that are else the model's own. */
+  #fromZeros(
+    parameters: readonly Claim[],
+    named: ReadonlyMap<Claim, readonly Candidate[]>,
+    bindings: readonly Binding[],
+    isCheckpoint: boolean,
+  ): Binding[] {
+    const masked = new Set(bindings.map(({ slot }) => slot));
+    const found: Binding[] = [];
+    for (const claim of parameters) {
+      const candidates = named.get(claim) ?? [];
+      const isWeight = holdsWeights(claim);
+      const all = candidates.length === 0 && isWeight ? this.#byValues(claim, [...bindings, ...found]) : candidates;
+      if (all.length === 0 && isCheckpoint && isWeight && this.#mayBePruned(claim))
+        this.#leftOver([claim], [...bindings, ...found]);
+      for (const candidate of all) {
+        if (masked.has(candidate.slot)) continue;
+        const binding = isWeight ? this.#zerosOf(claim, candidate, isCheckpoint) : zerosOfVector(claim, candidate);
+        if (binding !== undefined && binding.mask.zeros > 0) found.push(binding);
+      }
+    }
+    return found;
+  }
+
+  #zerosOf(claim: Claim, { slot, evidence }: Candidate, isCheckpoint: boolean): Binding | undefined {
+    // Nothing but zeros is left of a weight that was pruned altogether: there is no value to compare.
+    const { layout, values } = layoutOf(claim, slot, evidence, this.#originalOf(claim));
+    const mask = expandMask(claim, slot, layout);
+    if (values !== 'different' && mask !== undefined)
+      return { claim, slot, evidence, values, isFromZeros: true, mask: patternOf(mask) };
+    // Beside masks it is a layer that was trained on; alone it is taken for a mask, and is none.
+    if (!isCheckpoint || mask?.odd === undefined) return undefined;
+    throw softMask(claim, slot, mask.odd, true);
   }
 
   /** Not a mask but the parameter itself, zeros and all: its values are those of the weight that it names, or of some weight. */
   #isModelsOwn(claim: Claim, named: readonly Candidate[]): boolean {
-    if (claim.name.part === 'mask' || !holdsWeights(claim)) return false;
+    if (claim.name.part === 'mask' || claim.isBeside === true || !holdsWeights(claim)) return false;
     const original = this.#originalOf(claim);
     if (original === undefined) return false;
     const slots = named.length > 0 ? named.map(({ slot }) => slot) : this.#slots;
@@ -123,18 +185,54 @@ class Binder {
   #byNames(claim: Claim): Candidate[] {
     const { map } = this.#options;
     if (map !== undefined && Object.hasOwn(map, claim.key)) return this.#byMap(claim, map[claim.key] ?? null);
-    const named = this.#exact(claim, this.#byName.get(claim.isOnnx ? claim.key : parameterOf(claim.name)) ?? []);
-    if (named.length > 0) return named.map((slot) => ({ slot, evidence: 'name' }));
-    // Where names are lost a normalisation was folded in, and what its bias became is no longer the parameter.
-    if (claim.name.parameter === 'bias') return [];
-    const modules = this.#byModule.get(parameterOf(claim.name)) ?? [];
+    const exact = this.#exact(claim, this.#byName.get(claim.isOnnx ? claim.key : parameterOf(claim.name)) ?? []);
+    const readers = this.#readers(claim, exact);
+    if (readers.length > 0)
+      return readers.map((slot) => ({ slot, evidence: exact.includes(slot) ? 'name' : 'values' }));
+    const modules = (this.#byModule.get(parameterOf(claim.name)) ?? []).filter(({ slot }) => mayBeBias(slot));
     const best = Math.min(...modules.map(({ rank }) => rank));
     const slots = unique(modules.filter(({ rank }) => rank === best).map(({ slot }) => slot));
     const [first, ...others] = slots;
     // A module that is called several times is several nodes with equal weights.
     if (first !== undefined && others.some((slot) => !holdSameValues(first, slot))) throw ambiguous(claim, slots);
-    const calls = modules.filter(({ slot, rank }) => rank > best && first !== undefined && holdSameValues(first, slot));
-    return unique([...slots, ...calls.map(({ slot }) => slot)]).map((slot) => ({ slot, evidence: 'module' }));
+    const weaker = unique(modules.filter(({ rank }) => rank > best).map(({ slot }) => slot)).filter(
+      (slot) => !slots.includes(slot),
+    );
+    const calls = weaker.filter((slot) => first !== undefined && holdSameValues(first, slot));
+    // `/conv_1/Conv` may be the module conv_1, or conv under a name that another one took first; the file may know.
+    const strangers = weaker.filter((slot) => !calls.includes(slot) && !this.#knowsModuleOf(slot));
+    if (first !== undefined && strangers.length > 0 && claim.original === undefined)
+      throw ambiguous(claim, [...slots, ...strangers]);
+    return unique([...slots, ...calls]).map((slot) => ({ slot, evidence: 'module' }));
+  }
+
+  #knowsModuleOf({ nodePaths: [path] }: WeightSlot): boolean {
+    const { modules } = this.#options;
+    return path !== undefined && modules?.has(withoutWrappers(path.replaceAll('/', '.'))) === true;
+  }
+
+  /**
+   * Exporters merge equal weights under the name of one, and write a parameter down twice where it is read in two ways. The mask is for
+   * whoever reads it as that module, or in the code around it: other modules have parameters of their own.
+   */
+  #readers(claim: Claim, named: readonly WeightSlot[]): readonly WeightSlot[] {
+    const [first] = named;
+    if (first === undefined || claim.isOnnx) return named;
+    const copies = this.#slots.filter(
+      (slot) =>
+        !named.includes(slot) &&
+        slot.parameter === claim.name.parameter &&
+        slot.tensor.size === first.tensor.size &&
+        relationOf(claim, slot) !== 'none' &&
+        relationOf(claim, slot) !== 'stranger' &&
+        !slot.names.some((name) => parseKey(name)?.isParameter === true) &&
+        isSameParameter(first, slot),
+    );
+    const all = [...named, ...copies];
+    const own = all.filter((slot) => ['own', 'around'].includes(relationOf(claim, slot)));
+    const silent = all.filter((slot) => relationOf(claim, slot) === 'none');
+    // Where nobody says he is that module, the tensor's name is all there is to know.
+    return own.length > 0 ? own : silent.length > 0 ? silent : named;
   }
 
   /** Names that only differ by a wrapper's prefix may belong to two weights: the very name decides then. */
@@ -173,8 +271,7 @@ class Binder {
         slot.parameter === claim.name.parameter &&
         compareWeights(original, claim, slot, 'torch') === 'same',
     );
-    const [first, ...others] = same;
-    if (first !== undefined && others.some((slot) => !holdSameValues(first, slot))) throw ambiguous(claim, same);
+    if (same.length > 1) throw ambiguous(claim, same);
     return same.map((slot) => ({ slot, evidence: 'values' }));
   }
 
@@ -195,16 +292,9 @@ class Binder {
     for (const [claim, [slot]] of fitting) if (slot !== undefined) candidates.set(claim, [{ slot, evidence: 'shape' }]);
   }
 
-  #check(claim: Claim, { slot, evidence }: Candidate, isCheckpoint: boolean): Binding {
-    const isStoredAsNamed = evidence === 'name' && slot.value.initializer !== undefined;
-    let layout: Layout = claim.isOnnx || isStoredAsNamed ? 'stored' : 'torch';
+  #check(claim: Claim, { slot, evidence }: Candidate): Binding {
     const original = this.#originalOf(claim);
-    let values = original === undefined ? undefined : compareWeights(original, claim, slot, layout);
-    if (original !== undefined && values === 'different' && layout === 'stored') {
-      // Square and transposed by whoever wrote the model.
-      const other = compareWeights(original, claim, slot, 'torch');
-      if (other === 'same') [layout, values] = ['torch', other];
-    }
+    const { layout, values } = layoutOf(claim, slot, evidence, original);
     if (original !== undefined && values === 'different') {
       const better = this.#slots.find(
         (other) => other !== slot && compareWeights(original, claim, other, 'torch') === 'same',
@@ -213,10 +303,10 @@ class Binder {
     }
     const mask = expandMask(claim, slot, layout);
     if (mask === undefined) throw misfit(claim, slot, this.#slots);
-    if (isCheckpoint && mask.odd !== undefined && values !== 'different' && values !== undefined)
-      return { claim, slot, evidence, values, isFromZeros: true, mask: patternOf(mask) };
-    if (mask.odd !== undefined && this.#options.soft !== 'multiply')
-      throw softMask(claim, slot, mask.odd, isCheckpoint);
+    // Factors are shares of a weight; what is beyond them is a weight itself.
+    const isWeight = mask.odd !== undefined && mask.factors.some((factor) => !(factor >= 0 && factor <= 1));
+    if (mask.odd !== undefined && (this.#options.soft !== 'multiply' || isWeight))
+      throw softMask(claim, slot, mask.odd, isWeight);
     return { claim, slot, evidence, values, isFromZeros: false, mask };
   }
 
@@ -225,10 +315,9 @@ class Binder {
     return this.#sizes.has(source.tensor.size) && source.tensor.toTensor().numbers().includes(0);
   }
 
-  #leftOver(open: readonly Claim[], bindings: readonly Binding[], isCheckpoint: boolean): void {
+  #leftOver(open: readonly Claim[], bindings: readonly Binding[]): void {
     const excused = new Set(this.#unmatched);
-    // Of a checkpoint everything is in the file; what is not pruned need not be found.
-    const left = open.filter((claim) => !excused.has(claim.key) && (!isCheckpoint || this.#mayBePruned(claim)));
+    const left = open.filter((claim) => !excused.has(claim.key));
     if (left.length === 0) return;
     if (this.#options.allowUnmatched !== true || bindings.length === 0) throw noMatch(left, bindings, this.#slots);
     this.#unmatched.push(...left.map(({ key }) => key));
@@ -247,42 +336,6 @@ function unique<Item>(items: readonly Item[]): Item[] {
 
 function parameterOf({ module, parameter }: ParsedKey): string {
   return `${module}.${parameter}`;
-}
-
-const binary = new WeakMap<FileTensor, boolean>();
-
-function isBinary(tensor: FileTensor): boolean {
-  let known = binary.get(tensor);
-  if (known === undefined) {
-    known = tensor
-      .toTensor()
-      .numbers()
-      .every((value) => value === 0 || value === 1);
-    binary.set(tensor, known);
-  }
-  return known;
-}
-
-/** Of a checkpoint without masks: matrices and kernels; vectors of zeros are how biases begin. */
-function holdsWeights({ source, name }: Claim): boolean {
-  return source.kind === 'tensor' && source.tensor.dims.length >= 2 && name.parameter === 'weight';
-}
-
-/** Element for element, in either layout. */
-function fitsWhole({ source }: Claim, { tensor, outAxis }: WeightSlot): boolean {
-  if (source.kind !== 'tensor') return false;
-  const equal = (dims: readonly number[]) => dims.join() === source.tensor.dims.join();
-  return equal(tensor.dims) || (outAxis === 1 && equal(tensor.dims.toReversed()));
-}
-
-function holdSameValues(a: WeightSlot, b: WeightSlot): boolean {
-  if (a.value === b.value || a.tensor === b.tensor) return true;
-  if (a.tensor.dims.join() !== b.tensor.dims.join() || a.outAxis !== b.outAxis) return false;
-  return areProportional(a.tensor.numbers(), b.tensor.numbers(), a) === 'same';
-}
-
-function patternOf(mask: Expanded): Expanded {
-  return { ...mask, factors: Uint8Array.from(mask.factors, (value) => (value === 0 ? 0 : 1)), odd: undefined };
 }
 
 function onePerSlot(bindings: readonly Binding[]): void {

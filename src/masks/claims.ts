@@ -34,54 +34,69 @@ export interface Claim {
   readonly original?: FileTensor;
   /** Whether initializers are named as the model at hand names them, in ONNX's layout. */
   readonly isOnnx: boolean;
+  /** A parameter beside masks: one of its own only where its zeros are (pruning made permanent for that layer). */
+  readonly isBeside?: boolean;
   /** Of Torch-Pruning: what must shrink with the filters goes with them. */
   readonly isCoupled?: boolean;
 }
 
 export interface Claims {
   readonly claims: readonly Claim[];
+  /** All modules that the file speaks of, pruned or not. */
+  readonly modules: ReadonlySet<string>;
   /** Tensors of the file that were taken for something else than masks. */
   readonly others: number;
 }
 
-/** Keys under which trainers keep what is asked for; first match wins, and may be nested. */
-const WRAPPERS = ['masks', 'mask', 'state_dict', 'model_state_dict', 'model', 'net', 'network', 'module'];
+/** Keys under which trainers and tools keep what is asked for, beside other things. */
+const CONTAINERS = ['masks', 'state_dict', 'model_state_dict'];
+/** Words that may be containers, and are as often modules: containers only where nothing else could hold a mask. */
+const WORDS = ['mask', 'model', 'net', 'network', 'module', 'weights', 'params'];
 
 /** Throws E-MASK-EMPTY when nothing in the file can be a mask, E-MASK-FORMAT for JSON that says nothing known. */
 export function claimsOf(file: MaskContents, prefix?: string): Claims {
   const history = pruningHistory(file);
-  if (history.length > 0) return { claims: history, others: 0 };
+  if (history.length > 0) return { claims: history, modules: new Set(), others: 0 };
   const found: Found[] = [];
   // A file of one array says nothing but its own name: layer1.0.conv1.npy.
-  collect(unwrap(file.root), file.root instanceof FileTensor ? parse(file.path).name : '', found, file);
+  collect(unwrap(file.root, file), file.root instanceof FileTensor ? parse(file.path).name : '', found, file);
   const isOnnx = file.format === 'ONNX';
   const parsed = found.flatMap(({ key, source }) => {
     const name = parseKey(key, prefix);
     return name === undefined ? [] : [{ key, source, name }];
   });
-  const hasMasks = parsed.some(({ name }) => name.part === 'mask');
   const originals = new Map(
-    parsed.flatMap(({ name, source }) =>
-      name.part === 'original' && source.kind === 'tensor' ? [[parameterName(name), source.tensor]] : [],
+    parsed.flatMap(({ key, name, source }) =>
+      name.part === 'original' && source.kind === 'tensor' ? [[key.replace(/_orig$/, ''), source.tensor]] : [],
     ),
   );
+  // A buffer may be called causal_mask; the mask of a parameter says its name, or stands beside what it masks.
+  const hasMasks = parsed.some(
+    ({ key, name }) => name.part === 'mask' && (name.isParameter || originals.has(key.replace(/[._]mask$/, ''))),
+  );
   const claims = parsed
-    .filter(({ name, source }) => (hasMasks ? name.part === 'mask' : name.part === 'bare' && !isScalar(source)))
+    .filter(({ name, source }) => name.part !== 'original' && !isScalar(source))
     .map(({ key, source, name }): Claim => {
-      const original = originals.get(parameterName(name));
-      return { key, file: file.path, name, source, isOnnx, ...(original !== undefined && { original }) };
+      const original = originals.get(key.replace(/[._]mask$/, ''));
+      const isBeside = hasMasks && name.part === 'bare' && source.kind === 'tensor' && name.isParameter;
+      return {
+        key,
+        file: file.path,
+        name,
+        source,
+        isOnnx,
+        ...(original !== undefined && { original }),
+        ...(isBeside && { isBeside }),
+      };
     });
   if (claims.length === 0) throw nothingIn(file, found);
-  return { claims, others: found.length - claims.length };
+  const modules = new Set(parsed.map(({ name }) => name.module));
+  return { claims, modules, others: found.length - claims.length };
 }
 
 interface Found {
   readonly key: string;
   readonly source: MaskSource;
-}
-
-function parameterName({ module: modulePath, parameter }: ParsedKey): string {
-  return `${modulePath}.${parameter}`;
 }
 
 function isScalar(source: MaskSource): boolean {
@@ -100,14 +115,50 @@ function nothingIn({ path, format }: MaskContents, found: readonly Found[]): Pru
   });
 }
 
-function unwrap(root: Entry): Entry {
+function unwrap(root: Entry, file: MaskContents): Entry {
   if (!isMap(root)) return root;
-  for (const key of WRAPPERS) {
-    const inner = root.get(key);
-    if (isMap(inner) && holdsClaims(inner)) return unwrap(inner);
-  }
-  return root;
+  const holding = [...root].filter(([, inner]) => isMap(inner) && !isJsonMask(inner) && holdsParameters(inner));
+  const container =
+    holding.find(([key]) => CONTAINERS.includes(key)) ?? (holding.length === 1 ? holding[0] : undefined);
+  const [key, inner] = container ?? [];
+  if (key === undefined || inner === undefined || (!CONTAINERS.includes(key) && !WORDS.includes(key))) return root;
+  const beside = [...root].filter(([name, entry]) => name !== key && isMaskEntry(entry, file));
+  const second = holding.find(([name]) => name !== key) ?? beside[0];
+  if (second === undefined) return unwrap(inner, file);
+  if (!CONTAINERS.includes(key)) return root;
+  throw new PruneCompileError('E-MASK-AMBIGUOUS', {
+    what: `${file.path} holds more than one set of masks or weights`,
+    facts: [
+      ['sets', `${key}, ${second[0]}`],
+      ['try', 'save the one that is meant in a file of its own'],
+    ],
+  });
 }
+
+/** Something a mask could be, beside a container: optimizers keep tensors too, but under numbers and names of moments. */
+function isMaskEntry(entry: Entry, file: MaskContents): boolean {
+  return entry instanceof FileTensor || (isMap(entry) && isJsonMask(entry)) || (isMaskFormat(file) && isList(entry));
+}
+
+/** Whether anything in it is called as parameters or their masks are, or says a mask in words; modules alone do as well. */
+function holdsParameters(entry: ReadonlyMap<string, Entry>): boolean {
+  return [...entry].some(([key, inner]) => {
+    if (isMap(inner)) return isJsonMask(inner) || holdsParameters(inner);
+    return holdsClaims(inner) && !STATE_OF_TRAINING.has(key);
+  });
+}
+
+/** What optimizers call their tensors. */
+const STATE_OF_TRAINING = new Set([
+  'exp_avg',
+  'exp_avg_sq',
+  'max_exp_avg_sq',
+  'momentum_buffer',
+  'square_avg',
+  'sum',
+  'step',
+  'best_model_score',
+]);
 
 function holdsClaims(entry: Entry): boolean {
   if (entry instanceof FileTensor) return true;
@@ -124,10 +175,19 @@ function collect(entry: Entry, key: string, found: Found[], file: MaskContents):
     if (isJsonMask(entry)) found.push({ key, source: jsonSource(entry, where) });
     else if (misspelt !== undefined) throw misspelt;
     else for (const [name, inner] of entry) collect(inner, key === '' ? name : `${key}.${name}`, found, file);
-  } else if (isList(entry) && isMaskFormat(file)) {
-    const tensor = numbersOf(entry);
-    if (tensor !== undefined) found.push({ key, source: { kind: 'tensor', tensor } });
+  } else if (isMaskFormat(file) && entry !== null) {
+    const tensor = isList(entry) ? numbersOf(entry) : undefined;
+    // Beside masks nothing else may stand, or a mistake would pass for it.
+    if (tensor === undefined) throw notAMask(file.path, key);
+    found.push({ key, source: { kind: 'tensor', tensor } });
   }
+}
+
+function notAMask(path: string, key: string): PruneCompileError {
+  return new PruneCompileError('E-MASK-FORMAT', {
+    what: `${path}, mask ${key}: it is neither a list of zeros and ones nor an object that says a mask`,
+    facts: [['try', '"remove": [0, 3, 17], or null for a layer without a mask']],
+  });
 }
 
 /** Lists in checkpoints are histories, steps and metrics; in JSON they are all there is to write a mask with. */

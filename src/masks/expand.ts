@@ -54,8 +54,10 @@ export function alignedView(
     return tensor.dims.length === 1 && tensor.size === target.tensor.size
       ? tensor.permuted(dims.map((_, axis) => (axis === dims.length - 1 ? 0 : undefined)))
       : undefined;
+  // A square matrix in the parameter's own layout: its rows may be filters, or what they read.
+  const isUnclear = layout === 'stored' && target.outAxis === 1 && dims.length === 2 && dims[0] === dims[1];
   if (tensor.dims.length === 1)
-    return tensor.dims[0] === dims[target.outAxis]
+    return tensor.dims[0] === dims[target.outAxis] && !isUnclear
       ? tensor.permuted(dims.map((_, axis) => (axis === target.outAxis ? 0 : undefined))).broadcast(dims)
       : undefined;
   if (tensor.dims.length !== dims.length) return undefined;

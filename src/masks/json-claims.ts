@@ -13,8 +13,11 @@ import { parseKey } from './names.js';
 const WORDS = ['remove', 'keep', 'runs', 'pattern', 'shape', 'axis'];
 
 export function isJsonMask(entry: ReadonlyMap<string, Entry>): boolean {
-  // Where a word leads to another object, it is the name of a module.
-  return WORDS.some((word) => entry.has(word) && !isMap(entry.get(word)));
+  // Where a word leads to another object or to a tensor, it is the name of a module.
+  return WORDS.some((word) => {
+    const value = entry.get(word);
+    return value !== undefined && !isMap(value) && !(value instanceof FileTensor);
+  });
 }
 
 /** { remove: [...] }, { keep: [...], axis: 1 }, { runs: [...], shape }, { pattern: '2:4' }; `where` names file and mask. */
@@ -36,6 +39,7 @@ export function jsonSource(entry: ReadonlyMap<string, Entry>, where: string): Ma
       return { kind: 'runs', shape, runs };
     }
     case 'pattern':
+      if (entry.size > 1) throw said('a "pattern" says all by itself', '"pattern": "2:4"');
       return patternOf(entry.get('pattern'), said);
     case 'remove':
     case 'keep': {

@@ -79,7 +79,7 @@ export function misfit(claim: Claim, slot: WeightSlot, slots: readonly WeightSlo
   const wanted =
     slot.parameter === 'bias'
       ? `[${out}]`
-      : `one number per weight, [${out}] per filter${perGroup === undefined ? '' : ` or [1, ${perGroup}, …] per input channel`}`;
+      : `one number per weight${out === undefined ? '' : `, [${out}] per filter`}${perGroup === undefined ? '' : ` or [1, ${perGroup}, …] per input channel`}`;
   const { source } = claim;
   const given = givenText(claim);
   const dims = source.kind === 'tensor' ? source.tensor.dims.join() : undefined;
@@ -130,9 +130,14 @@ export function softMask(claim: Claim, slot: WeightSlot, odd: number, isOtherWei
     ['value', String(odd)],
     ['weight', slotText(slot)],
     ...(isOtherWeight
-      ? [['why', 'nor is it the weight of the model with zeros in it: their values differ'] as const]
+      ? [['why', 'these are weights rather than a mask, and not those of the model: of another training run?'] as const]
       : []),
-    ['try', 'round the masks where they are made, or --mask-soft multiply'],
+    [
+      'try',
+      isOtherWeight
+        ? 'the masks, or a checkpoint of the model as it was exported'
+        : 'round the masks where they are made, or --mask-soft multiply',
+    ],
   ]);
 }
 

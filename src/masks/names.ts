@@ -13,6 +13,8 @@ export interface ParsedKey {
   readonly parameter: string;
   /** What the tensor is to that parameter. A bare key may be a mask or the parameter itself: its values tell. */
   readonly part: 'mask' | 'original' | 'bare';
+  /** Whether the key says a parameter's name; else it is a module's, whose weight is meant. */
+  readonly isParameter: boolean;
   /** Keras stores kernels with the filters last: [kh, kw, in, out], [in, out]. */
   readonly isKernel: boolean;
 }
@@ -46,15 +48,17 @@ export function parseKey(key: string, prefix = ''): ParsedKey | undefined {
   const [, half] = /^(depthwise|pointwise)_kernel$/.exec(last) ?? [];
   const path = isParameter ? segments.slice(0, -1) : [...segments.slice(0, -1), last];
   const modulePath = (half === undefined ? path : [...path, half]).join('.');
-  return { module: modulePath, parameter: isParameter && !isKernel ? last : 'weight', part, isKernel };
+  return { module: modulePath, parameter: isParameter && !isKernel ? last : 'weight', part, isParameter, isKernel };
 }
 
 export function withoutWrappers(name: string): string {
   let rest = name;
   for (;;) {
-    const prefix = WRAPPER_PREFIXES.find((candidate) => rest.startsWith(candidate) && rest.length > candidate.length);
-    if (prefix === undefined) return rest;
-    rest = rest.slice(prefix.length);
+    const prefix = WRAPPER_PREFIXES.find((candidate) => rest.startsWith(candidate));
+    const inner = prefix === undefined ? '' : rest.slice(prefix.length);
+    // `model.weight` is the weight of a module called so.
+    if (inner === '' || PARAMETERS.has(inner.replace(/_(orig|mask)$/, ''))) return rest;
+    rest = inner;
   }
 }
 

@@ -77,6 +77,8 @@ function readWhole(path: string): Uint8Array {
   try {
     const status = statSync(path);
     if (status.isDirectory()) throw new Error('it is a directory');
+    // A pipe would be waited for, and a device never ends.
+    if (!status.isFile()) throw new Error('it is no regular file');
     if (status.size > MOST_BYTES) throw overLimit(path, `it has ${status.size} bytes, and ${MOST_BYTES} can be read`);
     return readFileSync(path);
   } catch (error) {

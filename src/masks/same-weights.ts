@@ -11,7 +11,10 @@ import { alignedView, type Layout, type Target } from './expand.js';
 /** float16 keeps 11 bits of a weight and the scale between the two is a quotient of such: 2^-11 twice, and a factor of 2. */
 const TOLERANCE = 2 ** -9;
 
-/** 'unknown' when too little can be compared: fewer than half of the filters have two elements that are not zero in both. */
+/** So many elements in proportion are no accident, however few filters are left. */
+const ENOUGH = 16;
+
+/** 'unknown' when too little can be compared: most filters are zero in either, and fewer elements than are enough are left. */
 export type Sameness = 'same' | 'different' | 'unknown';
 
 export function compareWeights(
@@ -36,6 +39,7 @@ export function areProportional(
   const inner = product(dims.slice(outAxis + 1));
   const outer = product(dims.slice(0, outAxis));
   let compared = 0;
+  let elements = 0;
   for (let filter = 0; filter < filters; filter++) {
     const places: number[] = [];
     for (let block = 0; block < outer; block++) {
@@ -46,9 +50,10 @@ export function areProportional(
     }
     if (places.length < 2) continue;
     compared++;
+    elements += places.length;
     if (!isProportional(places, theirs, ours)) return 'different';
   }
-  return compared * 2 >= filters && compared > 0 ? 'same' : 'unknown';
+  return compared > 0 && (compared * 2 >= filters || elements >= ENOUGH) ? 'same' : 'unknown';
 }
 
 function isProportional(places: readonly number[], theirs: ArrayLike<number>, ours: ArrayLike<number>): boolean {

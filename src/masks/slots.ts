@@ -21,6 +21,8 @@ export interface WeightSlot {
   readonly names: readonly string[];
   /** Modules that the file says it belongs to, most likely first. */
   readonly modulePaths: readonly string[];
+  /** What its reader says of that, apart from the names of its weights. */
+  readonly nodePaths: readonly string[];
   /** Axes of filters (-1: not known) and of input channels; a bias has the first alone, a grouped convolution's second counts per group. */
   readonly outAxis: number;
   readonly inAxis: number | undefined;

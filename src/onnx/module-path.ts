@@ -20,6 +20,11 @@ export function modulePathsOf(node: Node): readonly string[] {
   return [...new Set(paths)];
 }
 
+/** What the node itself says, whatever its weights are called: exporters merge equal weights under one name. */
+export function nodeModulePathsOf(node: Node): readonly string[] {
+  return [...new Set([...(isFolded(node) ? [] : fromMetadata(node)), ...fromNodeName(node.name)])];
+}
+
 /** Only what the file states: a convolution that a normalisation was folded into is not called after that by guessing. */
 export function statedModulePathsOf(node: Node): readonly string[] {
   const paths = [...fromInitializers(node), ...(isFolded(node) ? [] : fromMetadata(node)), ...fromNodeName(node.name)];

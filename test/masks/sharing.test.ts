@@ -1,0 +1,169 @@
+/**
+ * Graphs as exporters write them where several modules share a weight, or one module's weight is written down twice; and files that mix
+ * masks with weights. What PyTorch does with the same masks is in the comments: each case was once compared with it.
+ */
+import { describe, expect, test } from 'vitest';
+import { type GraphBuilder, graphBuilder } from '../../fixtures/graph-builder.js';
+import { normals } from '../../fixtures/random.js';
+import { bind, codeOf, mask, pruned, slotsOf, tensor } from './binding-support.js';
+
+const values = (name: string, count: number) => normals(9, name, count);
+const nodesOf = ({ bindings }: ReturnType<typeof bind>) => bindings.map(({ slot }) => slot.node.name);
+
+describe('one tensor, several modules', () => {
+  /** Equal weights are merged: both convolutions read `a.weight`. */
+  function merged(): GraphBuilder {
+    const g = graphBuilder();
+    const x = g.input('x', [1, 3, 6, 6]);
+    g.initializer('a.weight', [4, 3, 1, 1], values('w', 12));
+    g.initializer('a.bias', [4], values('b', 4));
+    const conv = (name: string) =>
+      g.op('Conv', [x, 'a.weight', 'a.bias'], { kernel_shape: [1, 1] }, { name: `/${name}/Conv` });
+    g.output(g.concat([conv('a'), conv('b')]));
+    return g;
+  }
+
+  test('a mask is for the module that it names', async () => {
+    const slots = await slotsOf(merged());
+    expect(nodesOf(bind(slots, { a: mask([4], [0]) }))).toEqual(['/a/Conv']);
+    expect(nodesOf(bind(slots, { b: mask([4], [0]) }))).toEqual(['/b/Conv']);
+    expect(nodesOf(bind(slots, { a: mask([4], [0]), b: mask([4], [1]) }))).toEqual(['/a/Conv', '/b/Conv']);
+    expect(nodesOf(bind(slots, { 'b.bias_mask': mask([4], [0]) }))).toEqual(['/b/Conv']);
+  });
+
+  test('a state dict of both is no contradiction', async () => {
+    const [weight, bias] = [tensor([4, 3, 1, 1], values('w', 12)), tensor([4], values('b', 4))];
+    const contents = {
+      'a.weight_orig': weight,
+      'a.weight_mask': mask([4, 1, 1, 1], [2]),
+      'a.bias': bias,
+      'b.weight': weight,
+      'b.bias': bias,
+    };
+    expect(nodesOf(bind(await slotsOf(merged()), contents))).toEqual(['/a/Conv']);
+  });
+
+  test('without names of nodes it is for the tensor; equal values alone are no evidence', async () => {
+    const g = graphBuilder();
+    const x = g.input('x', [1, 3, 6, 6]);
+    g.initializer('a.weight', [4, 3, 1, 1], values('w', 12));
+    g.output(
+      g.concat([g.op('Conv', [x, 'a.weight'], {}, { name: 'n0' }), g.op('Conv', [x, 'a.weight'], {}, { name: 'n1' })]),
+    );
+    expect(bind(await slotsOf(g), { a: mask([4], [0]) }).bindings).toHaveLength(2);
+    const h = graphBuilder();
+    const y = h.input('x', [1, 3, 6, 6]);
+    const w = { data: values('w', 12), dims: [4, 3, 1, 1] };
+    h.output(h.concat([h.conv(y, w), h.conv(y, { ...w, data: values('w', 12) })]));
+    const contents = { 'a.weight_mask': mask([4], [0]), 'a.weight_orig': tensor([4, 3, 1, 1], values('w', 12)) };
+    const slots = await slotsOf(h);
+    expect(codeOf(() => bind(slots, contents))).toBe('E-MASK-AMBIGUOUS');
+  });
+
+  test('of a parameter that is read as a layer and in the code around it, both get the mask', async () => {
+    const g = graphBuilder();
+    const x = g.input('x', [2, 5]);
+    const weight = values('enc', 15);
+    // Linear [3, 5]: transposed for the layer, as it is for `h @ enc.weight`.
+    const turned = Float32Array.from({ length: 15 }, (_, at) => weight[(at % 3) * 5 + Math.floor(at / 3)] ?? 0);
+    g.initializer('enc.weight', [3, 5], weight);
+    g.initializer('onnx::MatMul_6', [5, 3], turned);
+    const hidden = g.relu(g.op('MatMul', [x, 'onnx::MatMul_6'], {}, { name: '/enc/MatMul' }));
+    g.output(g.op('MatMul', [hidden, 'enc.weight'], {}, { name: '/MatMul' }));
+    expect(pruned(bind(await slotsOf(g), { 'enc.weight_mask': mask([3, 5], [1]) }))).toEqual({
+      'enc.weight': [1],
+      'onnx::MatMul_6': [3],
+    });
+  });
+});
+
+describe('files that mix', () => {
+  async function two() {
+    const g = graphBuilder();
+    const x = g.input('x', [1, 3, 6, 6]);
+    g.initializer('c1.weight', [4, 3, 1, 1], values('c1', 12));
+    g.initializer('c1.bias', [4], values('b1', 4));
+    g.initializer('c2.weight', [4, 4, 1, 1], values('c2', 16));
+    const first = g.op('Conv', [x, 'c1.weight', 'c1.bias'], {}, { name: '/c1/Conv' });
+    g.output(g.op('Conv', [g.relu(first), 'c2.weight'], {}, { name: '/c2/Conv' }));
+    return slotsOf(g);
+  }
+  const zeroed = (name: string, dims: readonly number[], from: number, to: number) =>
+    tensor(
+      dims,
+      values(
+        name,
+        dims.reduce((total, extent) => total * extent, 1),
+      ).map((value, at) => (at >= from && at < to ? 0 : value)),
+    );
+
+  test('hooks on one layer, pruning made permanent on another', async () => {
+    const contents = {
+      'c1.weight_orig': tensor([4, 3, 1, 1], values('c1', 12)),
+      'c1.weight_mask': mask([4, 1, 1, 1], [0]),
+      'c1.bias': tensor([4], values('b1', 4)),
+      'c2.weight': zeroed('c2', [4, 4, 1, 1], 0, 8),
+    };
+    expect(pruned(bind(await two(), contents))).toEqual({
+      'c1.weight': [0, 1, 2],
+      'c2.weight': [0, 1, 2, 3, 4, 5, 6, 7],
+    });
+  });
+
+  test('a weight and a bias that were pruned for good, the weight altogether', async () => {
+    const contents = {
+      'c1.weight': tensor([4, 3, 1, 1], values('c1', 12)),
+      'c1.bias': zeroed('b1', [4], 1, 3),
+      'c2.weight': mask(
+        [4, 4, 1, 1],
+        Array.from({ length: 16 }, (_, at) => at),
+      ),
+    };
+    const found = pruned(bind(await two(), contents));
+    expect(Object.keys(found).toSorted()).toEqual(['c1.bias', 'c2.weight']);
+    expect(found['c1.bias']).toEqual([1, 2]);
+  });
+
+  test('masks of modules beside masks of parameters, and beside weights', async () => {
+    const slots = await two();
+    const both = { 'c1.weight': [0, 1, 2], 'c2.weight': [4, 5, 6, 7] };
+    expect(pruned(bind(slots, { c1: mask([4], [0]), 'c2.weight_mask': mask([4], [1]) }))).toEqual(both);
+    expect(pruned(bind(slots, { 'c1.weight': mask([4], [0]), 'c2.weight_mask': mask([4], [1]) }))).toEqual(both);
+    expect(pruned(bind(slots, { c1: mask([4], [0]), 'c2.weight': zeroed('c2', [4, 4, 1, 1], 4, 8) }))).toEqual(both);
+  });
+
+  test('modules that are called like containers are modules', async () => {
+    const g = graphBuilder();
+    const x = g.input('x', [1, 3, 6, 6]);
+    g.initializer('model.weight', [4, 3, 1, 1], values('c1', 12));
+    g.initializer('head.weight', [4, 4, 1, 1], values('c2', 16));
+    g.output(g.op('Conv', [g.relu(g.op('Conv', [x, 'model.weight'])), 'head.weight']));
+    const contents = { model: { weight: mask([4], [0]), bias: null }, head: { weight: mask([4], [1]), bias: null } };
+    expect(pruned(bind(await slotsOf(g), contents))).toEqual({
+      'model.weight': [0, 1, 2],
+      'head.weight': [4, 5, 6, 7],
+    });
+  });
+
+  test.each([
+    [
+      'two sets',
+      { state_dict: { 'c1.weight_mask': mask([4], [0]) }, ema_state_dict: { 'c1.weight_mask': mask([4], [1]) } },
+      'E-MASK-AMBIGUOUS',
+    ],
+    ['weights of another training run', { 'c1.weight': tensor([4, 3, 1, 1], values('other', 12)) }, 'E-MASK-SOFT'],
+  ])('%s', async (_, contents, code) => {
+    const slots = await two();
+    expect(codeOf(() => bind(slots, contents))).toBe(code);
+    expect(codeOf(() => bind(slots, contents, { soft: 'multiply' }))).toBe(code);
+  });
+
+  test.each([
+    { c1: { remove: [0] }, c2: [1, 0, null] },
+    { c1: { remove: [0] }, c2: 0 },
+    { c1: { remove: [0] }, c2: 'abc' },
+  ])('JSON with something that is no mask: %j', async (contents) => {
+    const slots = await two();
+    expect(codeOf(() => bind(slots, contents, { format: 'JSON' }))).toBe('E-MASK-FORMAT');
+  });
+});
