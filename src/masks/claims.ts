@@ -117,15 +117,20 @@ function nothingIn({ path, format }: MaskContents, found: readonly Found[]): Pru
 
 function unwrap(root: Entry, file: MaskContents): Entry {
   if (!isMap(root)) return root;
-  const holding = [...root].filter(([, inner]) => isMap(inner) && !isJsonMask(inner) && holdsParameters(inner));
+  const holding = [...root].filter(
+    ([, inner]) => isMap(inner) && !isJsonMask(inner, isMaskFormat(file)) && holdsParameters(inner, file),
+  );
   const container =
     holding.find(([key]) => CONTAINERS.includes(key)) ?? (holding.length === 1 ? holding[0] : undefined);
   const [key, inner] = container ?? [];
   if (key === undefined || inner === undefined || (!CONTAINERS.includes(key) && !WORDS.includes(key))) return root;
-  const beside = [...root].filter(([name, entry]) => name !== key && isMaskEntry(entry, file));
+  // Names with dots are those of a whole network.
+  const isContainer =
+    CONTAINERS.includes(key) || (isMap(inner) && [...inner.keys()].some((name) => name.includes('.')));
+  const beside = [...root].filter(([name, entry]) => name !== key && isMaskEntry(name, entry, file, isContainer));
   const second = holding.find(([name]) => name !== key) ?? beside[0];
   if (second === undefined) return unwrap(inner, file);
-  if (!CONTAINERS.includes(key)) return root;
+  if (!isContainer) return root;
   throw new PruneCompileError('E-MASK-AMBIGUOUS', {
     what: `${file.path} holds more than one set of masks or weights`,
     facts: [
@@ -135,16 +140,22 @@ function unwrap(root: Entry, file: MaskContents): Entry {
   });
 }
 
-/** Something a mask could be, beside a container: optimizers keep tensors too, but under numbers and names of moments. */
-function isMaskEntry(entry: Entry, file: MaskContents): boolean {
-  return entry instanceof FileTensor || (isMap(entry) && isJsonMask(entry)) || (isMaskFormat(file) && isList(entry));
+/**
+ * Something a mask could be, beside what may be a container. Trainers put the state of random numbers and their best score beside a
+ * state dict; a tensor there must be called as a parameter or its mask is.
+ */
+function isMaskEntry(name: string, entry: Entry, file: MaskContents, isContainer: boolean): boolean {
+  if (isMap(entry)) return isJsonMask(entry, isMaskFormat(file));
+  if (!(entry instanceof FileTensor)) return isMaskFormat(file) && isList(entry);
+  const parsed = parseKey(name);
+  return entry.dims.length > 0 && (!isContainer || parsed?.isParameter === true || parsed?.part === 'mask');
 }
 
 /** Whether anything in it is called as parameters or their masks are, or says a mask in words; modules alone do as well. */
-function holdsParameters(entry: ReadonlyMap<string, Entry>): boolean {
+function holdsParameters(entry: ReadonlyMap<string, Entry>, file: MaskContents): boolean {
   return [...entry].some(([key, inner]) => {
-    if (isMap(inner)) return isJsonMask(inner) || holdsParameters(inner);
-    return holdsClaims(inner) && !STATE_OF_TRAINING.has(key);
+    if (isMap(inner)) return isJsonMask(inner, isMaskFormat(file)) || holdsParameters(inner, file);
+    return isTensor(inner, file) && !STATE_OF_TRAINING.has(key);
   });
 }
 
@@ -160,11 +171,9 @@ const STATE_OF_TRAINING = new Set([
   'best_model_score',
 ]);
 
-function holdsClaims(entry: Entry): boolean {
-  if (entry instanceof FileTensor) return true;
-  if (isList(entry)) return entry.length > 0 && numbersOf(entry) !== undefined;
-  if (!isMap(entry)) return false;
-  return isJsonMask(entry) || [...entry.values()].some(holdsClaims);
+/** Lists of numbers are tensors where there is nothing else to write one with. */
+function isTensor(entry: Entry, file: MaskContents): boolean {
+  return entry instanceof FileTensor || (isMaskFormat(file) && isList(entry) && numbersOf(entry) !== undefined);
 }
 
 function collect(entry: Entry, key: string, found: Found[], file: MaskContents): void {
@@ -172,7 +181,7 @@ function collect(entry: Entry, key: string, found: Found[], file: MaskContents):
   else if (isMap(entry)) {
     const where = `${file.path}, mask ${key}`;
     const misspelt = isMaskFormat(file) ? misspeltWord(entry, where) : undefined;
-    if (isJsonMask(entry)) found.push({ key, source: jsonSource(entry, where) });
+    if (isJsonMask(entry, isMaskFormat(file))) found.push({ key, source: jsonSource(entry, where) });
     else if (misspelt !== undefined) throw misspelt;
     else for (const [name, inner] of entry) collect(inner, key === '' ? name : `${key}.${name}`, found, file);
   } else if (isMaskFormat(file) && entry !== null) {

@@ -10,11 +10,14 @@ import { nearestNames } from '../nearest.js';
 import { parseKey } from './names.js';
 
 /** The words that a mask is said with; an object that has one of them is a mask, or a mistake. */
-const WORDS = ['remove', 'keep', 'runs', 'pattern', 'shape', 'axis'];
+const ACTIONS = ['remove', 'keep', 'runs', 'pattern'];
+const WORDS = [...ACTIONS, 'shape', 'axis'];
 
-export function isJsonMask(entry: ReadonlyMap<string, Entry>): boolean {
+export function isJsonMask(entry: ReadonlyMap<string, Entry>, isJson: boolean): boolean {
+  // A checkpoint's configuration has shapes as well; there only what prunes is a mask.
+  const words = isJson ? WORDS : ACTIONS;
   // Where a word leads to another object or to a tensor, it is the name of a module.
-  return WORDS.some((word) => {
+  return words.some((word) => {
     const value = entry.get(word);
     return value !== undefined && !isMap(value) && !(value instanceof FileTensor);
   });
@@ -28,7 +31,7 @@ export function jsonSource(entry: ReadonlyMap<string, Entry>, where: string): Ma
   const shape = wholeNumbers(entry.get('shape'));
   if (entry.has('shape') && shape === undefined)
     throw said('"shape" is not a list of extents', '"shape": [64, 32, 3, 3]');
-  const actions = ['remove', 'keep', 'runs', 'pattern'].filter((word) => entry.has(word));
+  const actions = ACTIONS.filter((word) => entry.has(word));
   const [action, other] = actions;
   if (other !== undefined) throw said(`it says "${action}" and "${other}"`, 'one of the two');
   switch (action) {

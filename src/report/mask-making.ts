@@ -109,7 +109,7 @@ function verdictLines(made: MaskMaking): string[] {
   if (!isWhole) {
     const which = removableChannels === 0 ? 'These zeros stay' : 'The other zeros stay';
     lines.push(
-      `${which}: dense kernels do not skip zeros, so they save no time. Whole filters do: --granularity filter --groups residual.`,
+      `${which}: dense kernels do not skip zeros, so they save no time. Whole filters do (--granularity filter --groups residual), and so does compiling with --sparse.`,
     );
   }
   if (isWhole && options.groups === 'none') {

@@ -125,6 +125,7 @@ const PROGRAMS = [
   'fixtures/demo.ts',
   'fixtures/bench-compile.ts',
   'fixtures/bench-speed.ts',
+  'fixtures/bench-sparse.ts',
   'fixtures/bench-masks.ts',
   'fixtures/fuzz-masks.ts',
   'fixtures/mask-probe.ts',

@@ -132,6 +132,20 @@ describe('files that mix', () => {
     expect(pruned(bind(slots, { c1: mask([4], [0]), 'c2.weight': zeroed('c2', [4, 4, 1, 1], 4, 8) }))).toEqual(both);
   });
 
+  test('what trainers put beside a state dict is no second set', async () => {
+    const state = { 'c1.weight_mask': mask([4], [0]), 'c1.weight_orig': tensor([4, 3, 1, 1], values('c1', 12)) };
+    const trainer = {
+      epoch: 3,
+      best_acc1: tensor([], [71]),
+      rng_state: tensor([3], [1, 0, 1]),
+      config: { shape: [1, 3, 6, 6], lr: [0.1] },
+      optimizer: { state: { 0: { exp_avg: tensor([4, 3, 1, 1], values('m', 12)) } }, param_groups: [] },
+    };
+    const slots = await two();
+    for (const key of ['state_dict', 'model', 'net', 'masks'])
+      expect(pruned(bind(slots, { ...trainer, [key]: state }))).toEqual({ 'c1.weight': [0, 1, 2] });
+  });
+
   test('modules that are called like containers are modules', async () => {
     const g = graphBuilder();
     const x = g.input('x', [1, 3, 6, 6]);
