@@ -26,7 +26,7 @@ import {
 } from './evidence.js';
 import { type Expanded, expandMask } from './expand.js';
 import { ambiguous, contradiction, misfit, noMatch, softMask, twice, unknownTarget } from './mask-errors.js';
-import { parseKey, type ParsedKey, withoutWrappers } from './names.js';
+import { parseKey, type ParsedKey, statedModule, withoutMaskSuffix } from './names.js';
 import { compareWeights, type Sameness } from './same-weights.js';
 import type { WeightSlot } from './slots.js';
 
@@ -90,7 +90,7 @@ class Binder {
         add(this.#byName, name, slot);
       }
       for (const [rank, path] of slot.modulePaths.entries()) {
-        const module = withoutWrappers(path.replaceAll('/', '.'));
+        const module = statedModule(path);
         add(this.#byModule, `${module}.${slot.parameter}`, { slot, rank });
       }
     }
@@ -208,7 +208,7 @@ class Binder {
 
   #knowsModuleOf({ nodePaths: [path] }: WeightSlot): boolean {
     const { modules } = this.#options;
-    return path !== undefined && modules?.has(withoutWrappers(path.replaceAll('/', '.'))) === true;
+    return path !== undefined && modules?.has(statedModule(path)) === true;
   }
 
   /**
@@ -237,7 +237,7 @@ class Binder {
 
   /** Names that only differ by a wrapper's prefix may belong to two weights: the very name decides then. */
   #exact(claim: Claim, named: readonly WeightSlot[]): WeightSlot[] {
-    const plain = claim.key.replace(/[._]mask$/, '');
+    const plain = withoutMaskSuffix(claim.key);
     const isExact = ({ names }: WeightSlot) =>
       [plain, `${plain}.${claim.name.parameter}`, `${plain}_orig`].some((name) => names.includes(name));
     const exact = named.filter(isExact);

@@ -6,7 +6,7 @@ import { parse } from 'node:path';
 import { PruneCompileError } from '../errors.js';
 import { type Entry, FileTensor, isList, isMap, type MaskContents } from './contents.js';
 import { isJsonMask, jsonSource, misspeltWord, numbersOf, pruningHistory } from './json-claims.js';
-import { type ParsedKey, parseKey } from './names.js';
+import { type ParsedKey, parseKey, withoutMaskSuffix } from './names.js';
 
 /** The elements of a mask, or what they follow from. */
 export type MaskSource =
@@ -44,8 +44,6 @@ export interface Claims {
   readonly claims: readonly Claim[];
   /** All modules that the file speaks of, pruned or not. */
   readonly modules: ReadonlySet<string>;
-  /** Tensors of the file that were taken for something else than masks. */
-  readonly others: number;
 }
 
 /** Keys under which trainers and tools keep what is asked for, beside other things. */
@@ -56,7 +54,7 @@ const WORDS = ['mask', 'model', 'net', 'network', 'module', 'weights', 'params']
 /** Throws E-MASK-EMPTY when nothing in the file can be a mask, E-MASK-FORMAT for JSON that says nothing known. */
 export function claimsOf(file: MaskContents, prefix?: string): Claims {
   const history = pruningHistory(file);
-  if (history.length > 0) return { claims: history, modules: new Set(), others: 0 };
+  if (history.length > 0) return { claims: history, modules: new Set() };
   const found: Found[] = [];
   // A file of one array says nothing but its own name: layer1.0.conv1.npy.
   collect(unwrap(file.root, file), file.root instanceof FileTensor ? parse(file.path).name : '', found, file);
@@ -72,12 +70,12 @@ export function claimsOf(file: MaskContents, prefix?: string): Claims {
   );
   // A buffer may be called causal_mask; the mask of a parameter says its name, or stands beside what it masks.
   const hasMasks = parsed.some(
-    ({ key, name }) => name.part === 'mask' && (name.isParameter || originals.has(key.replace(/[._]mask$/, ''))),
+    ({ key, name }) => name.part === 'mask' && (name.isParameter || originals.has(withoutMaskSuffix(key))),
   );
   const claims = parsed
     .filter(({ name, source }) => name.part !== 'original' && !isScalar(source))
     .map(({ key, source, name }): Claim => {
-      const original = originals.get(key.replace(/[._]mask$/, ''));
+      const original = originals.get(withoutMaskSuffix(key));
       const isBeside = hasMasks && name.part === 'bare' && source.kind === 'tensor' && name.isParameter;
       return {
         key,
@@ -91,7 +89,7 @@ export function claimsOf(file: MaskContents, prefix?: string): Claims {
     });
   if (claims.length === 0) throw nothingIn(file, found);
   const modules = new Set(parsed.map(({ name }) => name.module));
-  return { claims, modules, others: found.length - claims.length };
+  return { claims, modules };
 }
 
 interface Found {

@@ -3,7 +3,7 @@ import type { Binding, Candidate, Evidence } from './bind.js';
 import type { Claim } from './claims.js';
 import { FileTensor } from './contents.js';
 import { type Expanded, expandMask, type Layout } from './expand.js';
-import { parseKey, type ParsedKey, withoutWrappers } from './names.js';
+import { parseKey, type ParsedKey, statedModule } from './names.js';
 import { areProportional, compareWeights, type Sameness } from './same-weights.js';
 import { fromTorchLayout, type WeightSlot } from './slots.js';
 
@@ -29,7 +29,7 @@ export function relationOf(
   { nodePaths }: WeightSlot,
 ): 'own' | 'around' | 'stranger' | 'none' {
   if (nodePaths.length === 0) return 'none';
-  const paths = nodePaths.map((path) => withoutWrappers(path.replaceAll('/', '.')));
+  const paths = nodePaths.map(statedModule);
   if (paths.includes(module)) return 'own';
   return paths.some((path) => path === '' || module.startsWith(`${path}.`)) ? 'around' : 'stranger';
 }

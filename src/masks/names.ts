@@ -51,7 +51,7 @@ export function parseKey(key: string, prefix = ''): ParsedKey | undefined {
   return { module: modulePath, parameter: isParameter && !isKernel ? last : 'weight', part, isParameter, isKernel };
 }
 
-export function withoutWrappers(name: string): string {
+function withoutWrappers(name: string): string {
   let rest = name;
   for (;;) {
     const prefix = WRAPPER_PREFIXES.find((candidate) => rest.startsWith(candidate));
@@ -60,6 +60,16 @@ export function withoutWrappers(name: string): string {
     if (inner === '' || PARAMETERS.has(inner.replace(/_(orig|mask)$/, ''))) return rest;
     rest = inner;
   }
+}
+
+/** The module of a path that a node states, as keys of masks have it. */
+export function statedModule(path: string): string {
+  return withoutWrappers(path.replaceAll('/', '.'));
+}
+
+/** The key of what a mask is for: conv1.weight_mask, conv1.mask -> conv1.weight, conv1. */
+export function withoutMaskSuffix(key: string): string {
+  return key.replace(/[._]mask$/, '');
 }
 
 /** npz writers and Keras separate by slashes. */

@@ -1,5 +1,6 @@
 /** Masks as files hold them, and the slots of a small model, without files. */
-import type { GraphBuilder } from '../../fixtures/graph-builder.js';
+import { graphBuilder, type GraphBuilder } from '../../fixtures/graph-builder.js';
+import { normals } from '../../fixtures/random.js';
 import { weightSlots } from '../../src/analysis/weight-slots.js';
 import { DOUBLE, Tensor } from '../../src/ir/tensor.js';
 import { type BindOptions, type Binding, bindMasks, type Bound } from '../../src/masks/bind.js';
@@ -13,8 +14,27 @@ export async function slotsOf(graph: GraphBuilder): Promise<WeightSlot[]> {
   return weightSlots(await passContext(readModel(graph.bytes())).knowledge());
 }
 
-export function tensor(dims: readonly number[], values: ArrayLike<number>): FileTensor {
-  const bytes = Tensor.fromNumbers(DOUBLE, dims, values).bytes();
+export const OUT = 4;
+export const IN = 3;
+export const TAPS = 9;
+export const DIMS = [OUT, IN, 3, 3] as const;
+export const SIZE = OUT * IN * TAPS;
+export const values = (name: string, count = SIZE) => normals(7, name, count);
+
+/** Two convolutions that keep their names, as exporters leave them when nothing is folded. */
+export async function named(prefix = '') {
+  const g = graphBuilder();
+  const x = g.input('x', [1, IN, 8, 8]);
+  g.initializer(`${prefix}conv1.weight`, DIMS, values('conv1'));
+  g.initializer(`${prefix}conv1.bias`, [OUT], values('bias', OUT));
+  g.initializer(`${prefix}conv2.weight`, [6, OUT, 1, 1], values('conv2', 24));
+  const first = g.op('Conv', [x, `${prefix}conv1.weight`, `${prefix}conv1.bias`], { kernel_shape: [3, 3] });
+  g.output(g.op('Conv', [g.relu(first), `${prefix}conv2.weight`], { kernel_shape: [1, 1] }));
+  return slotsOf(g);
+}
+
+export function tensor(dims: readonly number[], elements: ArrayLike<number>): FileTensor {
+  const bytes = Tensor.fromNumbers(DOUBLE, dims, elements).bytes();
   return FileTensor.contiguous(DOUBLE, dims, () => bytes);
 }
 

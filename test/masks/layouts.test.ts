@@ -1,27 +1,7 @@
 /** Masks in the layouts of PyTorch, Keras and ONNX, onto weights as exporters store them. */
 import { describe, expect, test } from 'vitest';
 import { graphBuilder } from '../../fixtures/graph-builder.js';
-import { normals } from '../../fixtures/random.js';
-import { bind, mask, pruned, slotsOf, tensor } from './binding-support.js';
-
-const OUT = 4;
-const IN = 3;
-const TAPS = 9;
-const DIMS = [OUT, IN, 3, 3] as const;
-const SIZE = OUT * IN * TAPS;
-const values = (name: string, count = SIZE) => normals(7, name, count);
-
-/** Two convolutions that keep their names, as exporters leave them when nothing is folded. */
-async function named(prefix = '') {
-  const g = graphBuilder();
-  const x = g.input('x', [1, IN, 8, 8]);
-  g.initializer(`${prefix}conv1.weight`, DIMS, values('conv1'));
-  g.initializer(`${prefix}conv1.bias`, [OUT], values('bias', OUT));
-  g.initializer(`${prefix}conv2.weight`, [6, OUT, 1, 1], values('conv2', 24));
-  const first = g.op('Conv', [x, `${prefix}conv1.weight`, `${prefix}conv1.bias`], { kernel_shape: [3, 3] });
-  g.output(g.op('Conv', [g.relu(first), `${prefix}conv2.weight`], { kernel_shape: [1, 1] }));
-  return slotsOf(g);
-}
+import { bind, IN, mask, named, OUT, pruned, slotsOf, TAPS, tensor, values } from './binding-support.js';
 
 describe('layouts', () => {
   const square = async (opType: 'MatMul' | 'Gemm', name: string) => {

@@ -1,5 +1,5 @@
 /** `prune-compile MODEL`: compile, write, verify, publish, measure, report. */
-import type { CompileOptions } from '../../compile.js';
+import type { Compiled, CompileOptions } from '../../compile.js';
 import { PruneCompileError } from '../../errors.js';
 import { renderJson } from '../../report/json.js';
 import { formatBytes, formatDifference } from '../../report/numbers.js';
@@ -38,9 +38,7 @@ export async function compileCommand(context: Context): Promise<void> {
     ({ sizeBytes }) => formatBytes(sizeBytes),
   );
   await breathe(io.signal);
-  const { maskPlan } = compiled;
-  const reference = maskPlan === undefined ? source : await engine.maskedReference(source, maskPlan);
-  const verification = options.verify === false ? undefined : await verifyOutput(reference, output, context);
+  const verification = options.verify === false ? undefined : await verifyOutput(compiled, source, output, context);
 
   const report = { ...compiled.report, after: { ...compiled.report.after, sizeBytes: output.sizeBytes } };
   const isEqual = verification?.equal !== false;
@@ -78,13 +76,16 @@ function compileOptions({ options, io, steps }: Context): CompileOptions {
   };
 }
 
-function verifyOutput(
+/** With masks the reference is the model with them multiplied in its graph; it is made only where it is asked for. */
+async function verifyOutput(
+  { maskPlan }: Compiled,
   source: Source,
   output: CompiledOutput,
   { engine, io, options, steps }: Context,
 ): Promise<Verification> {
   const settings = { ...present({ shapes: options.shape }), signal: io.signal };
-  return steps.run('verify', () => engine.verifyModels(source, output.source, settings), casesText);
+  const reference = maskPlan === undefined ? source : await engine.maskedReference(source, maskPlan);
+  return steps.run('verify', () => engine.verifyModels(reference, output.source, settings), casesText);
 }
 
 function failureOf(

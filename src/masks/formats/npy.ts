@@ -3,25 +3,10 @@
  * fortran_order and shape, then the elements. Object arrays hold a pickle there, which is never looked at.
  */
 import { PruneCompileError } from '../../errors.js';
-import {
-  BFLOAT16,
-  BOOL,
-  DOUBLE,
-  elementBytes,
-  FLOAT,
-  FLOAT16,
-  INT16,
-  INT32,
-  INT64,
-  INT8,
-  product,
-  UINT16,
-  UINT32,
-  UINT64,
-  UINT8,
-} from '../../ir/tensor.js';
+import { BFLOAT16, elementBytes, product } from '../../ir/tensor.js';
 import { type Entry, FileTensor, rowMajor } from '../contents.js';
 import type { NamedMask } from './named-mask.js';
+import { NUMPY_TYPES } from './numpy-types.js';
 import { type Literal, parseLiteral } from './python-literal.js';
 import { damaged, notMasks, overLimit } from './refuse.js';
 import { shapeOf } from './shape.js';
@@ -33,22 +18,8 @@ export const NPY_MAGIC_BYTES = 8;
 /** As many axes as there may be (64), of as many digits as there may be (16), are less than a third of it. */
 const MOST_HEADER_BYTES = 4096;
 
-/** Kind and width of a descr. V2 is how ml_dtypes, hence JAX, saves bfloat16: NumPy has no name for it. */
-const DTYPES: ReadonlyMap<string, number> = new Map([
-  ['f8', DOUBLE],
-  ['f4', FLOAT],
-  ['f2', FLOAT16],
-  ['V2', BFLOAT16],
-  ['i8', INT64],
-  ['i4', INT32],
-  ['i2', INT16],
-  ['i1', INT8],
-  ['u8', UINT64],
-  ['u4', UINT32],
-  ['u2', UINT16],
-  ['u1', UINT8],
-  ['b1', BOOL],
-]);
+/** V2 is how ml_dtypes, hence JAX, saves bfloat16: NumPy has no name for it. */
+const DTYPES: ReadonlyMap<string, number> = new Map([...NUMPY_TYPES, ['V2', BFLOAT16]]);
 
 const OTHERS_SAVE = "numpy.savez('masks.npz', **masks), where each mask is an array of bool";
 

@@ -2,42 +2,13 @@
  * NumPy's scalars and plain arrays inside a pickle: checkpoints keep metrics and normalisation in them. The state of an array
  * is (version, shape, dtype, whether in Fortran order, bytes): numpy/core/src/multiarray/methods.c, array_reduce.
  */
-import {
-  BOOL,
-  DOUBLE,
-  elementBytes,
-  FLOAT,
-  FLOAT16,
-  INT16,
-  INT32,
-  INT64,
-  INT8,
-  product,
-  UINT16,
-  UINT32,
-  UINT64,
-  UINT8,
-} from '../../ir/tensor.js';
+import { BOOL, elementBytes, INT16, INT64, product, UINT16, UINT32, UINT64 } from '../../ir/tensor.js';
 import { FileTensor, rowMajor } from '../contents.js';
+import { NUMPY_TYPES } from './numpy-types.js';
 import { Callable, Opaque, Tuple, type Value } from './pickle-values.js';
 import { damaged, notMasks } from './refuse.js';
 import { shapeOf } from './shape.js';
 import { swapped } from './torch-tensors.js';
-
-const DTYPES: ReadonlyMap<string, number> = new Map([
-  ['f8', DOUBLE],
-  ['f4', FLOAT],
-  ['f2', FLOAT16],
-  ['i8', INT64],
-  ['i4', INT32],
-  ['i2', INT16],
-  ['i1', INT8],
-  ['u8', UINT64],
-  ['u4', UINT32],
-  ['u2', UINT16],
-  ['u1', UINT8],
-  ['b1', BOOL],
-]);
 
 class NumpyType {
   readonly dataType: number;
@@ -80,7 +51,7 @@ export function numpyGlobals(path: string): [string, Value][] {
 }
 
 function dtype(name: Value | undefined, path: string): Opaque {
-  const dataType = typeof name === 'string' ? DTYPES.get(name) : undefined;
+  const dataType = typeof name === 'string' ? NUMPY_TYPES.get(name) : undefined;
   if (dataType === undefined)
     throw notMasks(
       path,
