@@ -112,12 +112,13 @@ function isWholeFilters(factors: Expanded['factors'], { tensor: { dims }, outAxi
   return extent > 0;
 }
 
-function granularityOf({ dims }: FileTensor, { parameter }: Target): Granularity {
+function granularityOf({ dims, size }: FileTensor, { parameter, tensor }: Target): Granularity {
   if (parameter === 'bias') return 'element';
   const wide = dims.flatMap((extent, axis) => (extent > 1 ? [axis] : []));
   if (dims.length === 1 || wide.every((axis) => axis === 0)) return 'filter';
   if (wide.every((axis) => axis === 1)) return 'channel';
-  return wide.every((axis) => axis < 2) && dims.length > 2 ? 'kernel' : 'element';
+  // Kernels of one element are elements.
+  return wide.every((axis) => axis < 2) && size < tensor.size ? 'kernel' : 'element';
 }
 
 function ones({ tensor }: Target): Uint8Array {

@@ -15,6 +15,7 @@ import {
   inputColumn,
   nothingToDoReason,
   removedNothing,
+  sparseNotes,
   summaryRows,
   verificationText,
 } from './summary.js';
@@ -67,6 +68,7 @@ export function renderHtml(report: CompileReport): string {
         <main>
           <h1>${title}</h1>
           ${removedNothing(report) ? html`<p>Nothing to remove: ${nothingToDoReason(report)}.</p> ` : NOTHING}${summary(report)}
+          ${sparseNotes(report).map((note) => html`<p>${note}</p> `)}
           ${report.masks === undefined ? NOTHING : masksSection(report.masks)}
           ${report.verification === undefined ? NOTHING : verificationSection(report.verification)}
           ${(report.benchmarks ?? []).map(benchmarkSection)}

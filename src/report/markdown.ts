@@ -16,6 +16,7 @@ import {
   inputColumn,
   nothingToDoReason,
   removedNothing,
+  sparseNotes,
   summaryRows,
   verificationText,
 } from './summary.js';
@@ -27,6 +28,7 @@ export function renderMarkdown(report: CompileReport): string {
     [`# ${escapeMarkdown(report.input)} -> ${escapeMarkdown(report.output ?? 'standard output')}`],
     ...(removedNothing(report) ? [[`Nothing to remove: ${escapeMarkdown(nothingToDoReason(report))}.`]] : []),
     summarySection(report),
+    sparseNotes(report).map(escapeMarkdown),
     ...(report.masks === undefined ? [] : [masksSection(report.masks)]),
     ...(report.verification === undefined ? [] : [verificationSection(report.verification)]),
     ...(report.benchmarks ?? []).map(benchmarkSection),

@@ -1,7 +1,7 @@
 /** The final table of `compile` for a terminal: 80 columns, then the biggest things that could not be done. */
 import { formatInteger } from './numbers.js';
 import { maskNotes } from './masks.js';
-import { inputColumn, nothingText, nothingToDoReason, removedNothing, summaryRows } from './summary.js';
+import { inputColumn, nothingText, nothingToDoReason, removedNothing, sparseNotes, summaryRows } from './summary.js';
 import { textTable } from './text-table.js';
 import type { CompileReport, Remark } from './types.js';
 
@@ -50,14 +50,6 @@ function noteLines(report: CompileReport): string[] {
     ...(verification?.notes ?? []),
   ];
   return notes.length === 0 ? [] : ['', ...notes.flatMap((note) => wrapText(`note: ${note}`, WIDTH, '  '))];
-}
-
-/** A model with operators of its own does not run everywhere: that is said before anybody deploys it. */
-function sparseNotes({ remarks }: CompileReport): string[] {
-  const count = remarks.filter(({ pass, kind }) => pass === 'convert-sparse' && kind === 'applied').length;
-  if (count === 0) return [];
-  const layers = `${formatInteger(count)} ${count === 1 ? 'layer is a sparse operator' : 'layers are sparse operators'}`;
-  return [`${layers}: the model runs where their library is loaded, see docs/sparse.md`];
 }
 
 function nothingLines(report: CompileReport): string[] {
