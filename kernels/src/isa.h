@@ -15,17 +15,28 @@ struct StreamEntry {
   float weight;
 };
 
-// Rows of a sparse matrix times tiles of 16 pixels.
+// A row of a chunk: its sums and where its entries end (they begin where those of the row before end).
+struct StreamRow {
+  uint32_t row, end;
+};
+
+// Some columns of a sparse matrix, for some rows and a few tiles of 16 pixels.
 struct StreamCall {
-  const StreamEntry* entries;  // of the first row
-  const uint32_t* ends;        // of each row, into entries
-  const float* bias;
-  size_t rows, tiles;
+  const StreamEntry* entries;
+  const StreamRow* rows;
+  size_t row_count;
+  size_t tiles;  // at most Isa::stream_tiles
   const float* x;
-  float* y;             // of the first row
-  const float* addend;  // residual, laid out as y; may be null
-  size_t y_stride;
+  // Sums begin with the bias, one per row, or go on with what `partial` holds, [row][tiles][16] (null: bias).
+  const float *bias, *partial;
+  // They go to `to`, row by row at `to_stride`. When they are complete, after the addend (laid out likewise; may be null)
+  // and the activation, with zeros where `lanes` (all bits or none, for each lane; may be null) has none.
+  float* to;
+  size_t to_stride;
+  bool is_complete;
+  const float* addend;
   Activation activation;
+  const int32_t* lanes;  // on a line of its own
 };
 
 // Rows of a plane, every `step`-th float, and zeros behind each up to the next.
@@ -38,6 +49,7 @@ struct PlaneCall {
 struct Isa {
   const char* name;
   void (*stream)(const StreamCall&);
+  size_t stream_tiles;  // whose sums of one row fit into registers
   void (*activate)(float* data, size_t count, Activation);  // in place
   // to[i] = from[i * step], i < count
   void (*gather)(float* to, const float* from, size_t count, size_t step);

@@ -1,10 +1,28 @@
-// The portable kernel: per row a stream of (offset, weight), read from start to end for a few registers of pixels.
+// The portable kernel: per weight an (offset, weight) pair, read from start to end, and multiply-adds for a few tiles whose
+// sums of one row stay in registers.
+//
+// Every multiply-add reads pixels, so these must be in the first-level cache: columns are cut into chunks that are there
+// for a pass over few tiles while all rows of a group are worked on. Sums go from chunk to chunk through a buffer. Within a
+// chunk rows with as many weights follow one another, so that the processor foresees where their loops end.
+#include <algorithm>
+#include <cstring>
+#include <cstdlib>
 #include <vector>
 
 #include "program.h"
 
 namespace pc {
 namespace {
+
+// Lines of pixels that a chunk reads in a pass: half of a first-level cache of 32 KB, the rest being sums and weights.
+static const size_t kChunkLines = getenv("CL") ? atoi(getenv("CL")) : 256;
+// Weights that a row should have in a chunk: handing its sums on costs as much as about three.
+static const double kLeastWeights = getenv("LW") ? atof(getenv("LW")) : 4;
+
+struct Chunk {
+  size_t entry, row;  // the first ones
+  size_t row_count;
+};
 
 class StreamProgram final : public Program {
  public:
@@ -19,19 +37,14 @@ class StreamProgram final : public Program {
     if (spec.clean != nullptr) {
       clean_ = *spec.clean;
       is_clean_ = true;
+      for (size_t t = 0; t < spec.tiles; t++) masks_.push_back(clean_.mask(t));
     }
     entries_.reserve(matrix.value.size());
-    for (size_t i = 0; i < matrix.value.size(); i++) {
-      entries_.push_back({spec.offsets[matrix.column[i]], matrix.value[i]});
-    }
-    // Ends count from the group's first entry, so that a call needs nothing of the groups before.
-    starts_.push_back(0);
+    const double columns = columns_per_chunk(spec);
+    chunk_starts_.push_back(0);
     for (size_t g = 0; g < groups_; g++) {
-      const size_t last = group_start(matrix.rows, groups_, g + 1);
-      for (size_t r = group_start(matrix.rows, groups_, g); r < last; r++) {
-        ends_.push_back(matrix.ends[r] - starts_.back());
-      }
-      starts_.push_back(last == 0 ? 0 : matrix.ends[last - 1]);
+      add_group(spec, first_row(g), first_row(g + 1), columns);
+      chunk_starts_.push_back(chunks_.size());
     }
   }
 
@@ -40,23 +53,102 @@ class StreamProgram final : public Program {
 
   void run(size_t group, const float* x, float* y, const float* addend, size_t first,
            size_t last) const noexcept override {
-    const size_t row = group_start(bias_.size(), groups_, group);
-    const size_t rows = group_start(bias_.size(), groups_, group + 1) - row;
-    const size_t to = origin_ + row * stride_ + first * kLane;
-    isa_.stream({entries_.data() + starts_[group], ends_.data() + row, bias_.data() + row, rows, last - first,
-                 x + first * kLane, y + to, addend == nullptr ? nullptr : addend + to, stride_, activation_});
-    if (!is_clean_) return;
-    for (size_t r = 0; r < rows; r++) clear_borders(clean_, y + origin_ + (row + r) * stride_, first, last);
+    if (first == last) return;
+    const size_t row = first_row(group), rows = first_row(group + 1) - row;
+    const size_t passes = (last - first + isa_.stream_tiles - 1) / isa_.stream_tiles;
+    alignas(64) float partial[kMostRows * kMostTiles * kLane];
+    alignas(64) int32_t lanes[kMostTiles * kLane];
+    for (size_t pass = 0; pass < passes; pass++) {
+      const size_t tile = first + group_start(last - first, passes, pass);
+      const size_t tiles = first + group_start(last - first, passes, pass + 1) - tile;
+      const size_t to = origin_ + row * stride_ + tile * kLane;
+      for (size_t i = 0; is_clean_ && i < tiles * kLane; i++) {
+        lanes[i] = -static_cast<int32_t>(masks_[tile + i / kLane] >> (i % kLane) & 1);
+      }
+      for (size_t c = chunk_starts_[group]; c < chunk_starts_[group + 1]; c++) {
+        const Chunk& chunk = chunks_[c];
+        const bool is_first = c == chunk_starts_[group], is_last = c + 1 == chunk_starts_[group + 1];
+        isa_.stream({entries_.data() + chunk.entry, rows_.data() + chunk.row, chunk.row_count, tiles, x + tile * kLane,
+                     bias_.data() + row, is_first ? nullptr : partial, is_last ? y + to : partial,
+                     is_last ? stride_ : tiles * kLane, is_last, addend == nullptr ? nullptr : addend + to, activation_, is_clean_ ? lanes : nullptr});
+      }
+    }
+    if (!is_clean_ || last < masks_.size()) return;
+    // What lies behind the last tile.
+    for (size_t r = 0; r < rows; r++) {
+      float* const plane = y + origin_ + (row + r) * stride_;
+      std::memset(plane + last * kLane, 0, (clean_.stride - last * kLane) * sizeof(float));
+    }
   }
 
  private:
+  static constexpr size_t kMostTiles = 8;  // of any instruction set
+
+  size_t first_row(size_t group) const { return group_start(bias_.size(), groups_, group); }
+
+  // Taps of one channel share lines: counted for a full pass.
+  double columns_per_chunk(const ProgramSpec& spec) const {
+    std::vector<uint32_t> lines;
+    for (const uint32_t offset : spec.offsets) {
+      for (size_t at = offset / kLane; at <= (offset + isa_.stream_tiles * kLane - 1) / kLane; at++) {
+        lines.push_back(static_cast<uint32_t>(at));
+      }
+    }
+    std::sort(lines.begin(), lines.end());
+    const auto distinct = static_cast<double>(std::unique(lines.begin(), lines.end()) - lines.begin());
+    return static_cast<double>(kChunkLines * std::max<size_t>(1, spec.offsets.size())) / std::max(1.0, distinct);
+  }
+
+  void add_group(const ProgramSpec& spec, size_t begin, size_t end, double columns) {
+    const Matrix& matrix = *spec.matrix;
+    const auto start = [&](size_t r) -> size_t { return r == 0 ? 0 : matrix.ends[r - 1]; };
+    const size_t weights = start(end) - start(begin);
+    size_t from = 0, to = 1;
+    if (weights > 0) {
+      const auto [least, most] = std::minmax_element(matrix.column.begin() + static_cast<std::ptrdiff_t>(start(begin)),
+                                                     matrix.column.begin() + static_cast<std::ptrdiff_t>(start(end)));
+      from = *least;
+      to = *most + size_t{1};
+    }
+    const auto width = static_cast<double>(to - from);
+    const double enough = kLeastWeights * width * static_cast<double>(end - begin) / static_cast<double>(std::max<size_t>(1, weights));
+    const auto chunks = std::max<size_t>(1, static_cast<size_t>(width / std::max(columns, enough) + 0.5));
+
+    std::vector<size_t> at;  // of each row
+    for (size_t r = begin; r < end; r++) at.push_back(start(r));
+    std::vector<size_t> counts(at.size()), order(at.size());
+    for (size_t c = 0; c < chunks; c++) {
+      const size_t limit = from + group_start(to - from, chunks, c + 1);
+      for (size_t r = 0; r < at.size(); r++) {
+        const auto row_end = matrix.column.begin() + matrix.ends[begin + r];
+        const auto first = matrix.column.begin() + static_cast<std::ptrdiff_t>(at[r]);
+        counts[r] = static_cast<size_t>(std::lower_bound(first, row_end, limit) - first);
+        order[r] = r;
+      }
+      std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return counts[a] < counts[b]; });
+      const bool is_first_or_last = c == 0 || c + 1 == chunks;
+      chunks_.push_back({entries_.size(), rows_.size(), 0});
+      for (const size_t r : order) {
+        if (counts[r] == 0 && !is_first_or_last) continue;
+        for (const size_t stop = at[r] + counts[r]; at[r] < stop; at[r]++) {
+          entries_.push_back({spec.offsets[matrix.column[at[r]]], matrix.value[at[r]]});
+        }
+        rows_.push_back({static_cast<uint32_t>(r), static_cast<uint32_t>(entries_.size() - chunks_.back().entry)});
+        chunks_.back().row_count++;
+      }
+    }
+  }
+
   const Isa& isa_;
   std::vector<StreamEntry> entries_;
-  std::vector<uint32_t> ends_, starts_;
+  std::vector<StreamRow> rows_;
+  std::vector<Chunk> chunks_;
+  std::vector<size_t> chunk_starts_;  // of each group
   std::vector<float> bias_;
   Activation activation_;
   size_t origin_, stride_, groups_;
   Planes clean_;
+  std::vector<uint16_t> masks_;  // of each tile, where results must be clean
   bool is_clean_ = false;
 };
 
