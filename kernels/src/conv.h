@@ -71,6 +71,7 @@ struct ConvPlan {
   size_t chunk(size_t images) const;
   bool by_rows() const;
   size_t source_channels = 0;  // planes of x, phases included
+  size_t chunk_floats = 0;     // of x that a piece of work reads again and again
 
   std::unique_ptr<Program> program;
 };

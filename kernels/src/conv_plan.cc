@@ -47,7 +47,6 @@ size_t out_size(size_t in, int64_t kernel, int64_t stride, int64_t dilation, int
   return static_cast<size_t>(room / stride + 1);
 }
 
-constexpr size_t kChunkFloats = size_t{128} << 10;  // of x that one piece of work reads again and again
 constexpr size_t kFewTiles = 40;                    // below, work is split by rows instead
 
 // Rows or columns of a phase's plane that any output reads.
@@ -118,9 +117,9 @@ std::vector<uint32_t> Conv::lay_taps(ConvPlan& plan) const {
 bool ConvPlan::by_rows() const { return work.tiles < kFewTiles; }
 
 size_t ConvPlan::chunk(size_t images) const {
-  const size_t fitting = kChunkFloats / (source_channels * kLane);
+  const size_t fitting = chunk_floats / (source_channels * kLane);
   if (by_rows()) return std::max(2 * fitting, work.tiles);
-  // Half of a usual second-level cache; at least four pieces, so that threads can share them.
+  // At least four pieces, so that threads can share them.
   return std::clamp<size_t>(fitting, 8, (work.tiles * images + 3) / 4);
 }
 
@@ -158,6 +157,7 @@ std::shared_ptr<const ConvPlan> Conv::make_plan(size_t height, size_t width) con
   spec.y_origin = plan->work.origin();
   spec.y_stride = plan->work.stride;
   spec.tiles = plan->work.tiles;
+  plan->chunk_floats = o.isa->chunk_floats;
   plan->source_channels = channels * std::max<size_t>(1, plan->phases.size());
   spec.tiles_per_run = std::min(plan->chunk(1), plan->work.tiles);
   spec.clean = plan->direct_y ? &plan->work : nullptr;

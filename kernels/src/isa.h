@@ -50,6 +50,7 @@ struct Isa {
   const char* name;
   void (*stream)(const StreamCall&);
   size_t stream_tiles;  // whose sums of one row fit into registers
+  size_t chunk_floats;  // of pixels that stay in the second-level cache while all rows work on them
   void (*activate)(float* data, size_t count, Activation);  // in place
   // to[i] = from[i * step], i < count
   void (*gather)(float* to, const float* from, size_t count, size_t step);

@@ -6,8 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "assembler_avx2.h"
-#include "assembler_avx512.h"
+#include "assembler.h"
 
 namespace {
 
@@ -38,7 +37,7 @@ std::string masked(pc::Mask mask) {
 int main(int argc, char** argv) {
   if (argc < 2) return 2;
   std::vector<uint8_t> buffer(1 << 22);
-  pc::Avx512Assembler code(buffer.data(), buffer.data() + buffer.size());
+  pc::Assembler code(buffer.data(), buffer.data() + buffer.size());
   const auto say = [](const std::string& text) { std::puts(text.c_str()); };
   const char* const kZmm = "ZMMWORD PTR ";
   const int registers[] = {0, 1, 7, 8, 15, 16, 23, 24, 29, 31};

@@ -17,7 +17,7 @@ struct Variant {
 constexpr Variant kVariants[] = {{"baseline", pc::KernelChoice::stream},
                                  {"avx2", pc::KernelChoice::stream},
                                  {"avx512", pc::KernelChoice::stream},
-                                 {"avx2", pc::KernelChoice::jit}, {"avx512", pc::KernelChoice::jit}};
+                                 {"avx512", pc::KernelChoice::jit}};
 constexpr double kTolerance = 1e-6;  // of the largest sum of magnitudes
 constexpr size_t kGuard = 64;        // floats before and behind a result that must stay as they are
 
