@@ -1,0 +1,36 @@
+/** A compiled model in Python's onnxruntime; `npm run test:kernels` makes the virtual environment for it. */
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { findVenv } from '../../kernels/test/venv.mjs';
+import { kernelsPath } from '../../src/runtime/kernels.js';
+import { compiledPair, DIMS, INPUT } from './compiled-pair.js';
+
+/** Of the output's scale: rounding of sums in another order. */
+const LIMIT = 2e-6;
+
+interface Findings {
+  readonly shapes: readonly [readonly number[], readonly number[]];
+  readonly error: number;
+  readonly distinct: number;
+  readonly refused: string | null;
+}
+
+test('Python runs a compiled model with one line more, and says what is missing without it', async (context) => {
+  const python = findVenv();
+  if (!existsSync(kernelsPath())) return context.skip('npm run build:kernels makes the native library');
+  if (python === undefined) return context.skip('npm run test:kernels makes a Python with onnxruntime');
+  const { library, dense, sparse } = await compiledPair();
+  expect(library).toBe(kernelsPath());
+  const script = fileURLToPath(new URL('run_pair.py', import.meta.url));
+  const args = [script, library, dense, sparse, INPUT, ...DIMS.map(String)];
+  const { status, stdout, stderr } = spawnSync(python, args, { encoding: 'utf8' });
+  expect(status, stderr).toBe(0);
+  const { shapes, error, distinct, refused } = JSON.parse(stdout) as Findings;
+  expect(shapes[1]).toEqual(shapes[0]);
+  expect(error).toBeLessThan(LIMIT);
+  expect(distinct, 'results of all sessions, runs and numbers of threads').toBe(1);
+  // docs/sparse.md quotes it.
+  expect(refused).toMatch(/prune_compile[:.]\w+\S* .*is not a registered function\/op/);
+});
