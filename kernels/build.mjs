@@ -3,7 +3,16 @@
 // With CMake where there is one, else with one command of the compiler. Exit codes: 0 built, 1 failed, 2 no compiler
 // (0 with --optional: the package is complete without, but for --sparse).
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -47,7 +56,9 @@ function run(command, args) {
 }
 
 function findCompiler() {
-  return [options.compiler ?? process.env.CXX, 'g++', 'clang++', 'c++'].find((name) => name && runs(name, ['--version']));
+  return [options.compiler ?? process.env.CXX, 'g++', 'clang++', 'c++'].find(
+    (name) => name && runs(name, ['--version']),
+  );
 }
 
 /**
@@ -77,7 +88,9 @@ function withoutCMake(compiler, folder) {
       'isa_avx512.cc': ['-mavx512f', '-mfma', '-mprefer-vector-width=512'],
     }),
   };
-  const { version } = JSON.parse(readFileSync(join(here, '..', 'package.json'), 'utf8'));
+  const { version } = /** @type {{ version: string }} */ (
+    JSON.parse(readFileSync(join(here, '..', 'package.json'), 'utf8'))
+  );
   const define = [`-DPC_VERSION="${version}"`, ...(x86 ? ['-DPC_X86'] : [])];
   const objects = Object.entries(sets).map(([file, flags]) => {
     const object = join(folder, `${file}.o`);

@@ -35,7 +35,8 @@ export function makeVenv() {
   // Without a network this should end soon.
   const patience = ['--retries', '1', '--timeout', '15', '--no-input', '--disable-pip-version-check'];
   const installed = runs(python, ['-m', 'pip', 'install', '--quiet', ...patience, '-r', requirements]);
-  if (installed.status !== 0) return { reason: `pip cannot install onnxruntime, onnx and numpy: ${lastLine(installed)}` };
+  if (installed.status !== 0)
+    return { reason: `pip cannot install onnxruntime, onnx and numpy: ${lastLine(installed)}` };
   writeFileSync(stamp, readFileSync(requirements));
   return { python };
 }

@@ -2,7 +2,15 @@
 import { closeSync, existsSync, openSync, realpathSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { messageOf, PruneCompileError } from '../errors.js';
-import { type Attribute, type Dim, type Graph, type Node, SPARSE_DOMAIN, SPARSE_VERSION, type Value } from '../ir/graph.js';
+import {
+  type Attribute,
+  type Dim,
+  type Graph,
+  type Node,
+  SPARSE_DOMAIN,
+  SPARSE_VERSION,
+  type Value,
+} from '../ir/graph.js';
 import type { Tensor } from '../ir/tensor.js';
 import {
   type AttributeProto,

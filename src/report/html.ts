@@ -21,7 +21,15 @@ import {
 import { evidenceText, maskNotes } from './masks.js';
 import { registrationLines, sparseNote } from './sparse.js';
 import { missedRemarks } from './text.js';
-import type { Benchmark, CompileReport, LayerFigures, MaskReport, Remark, SparseReport, Verification } from './types.js';
+import type {
+  Benchmark,
+  CompileReport,
+  LayerFigures,
+  MaskReport,
+  Remark,
+  SparseReport,
+  Verification,
+} from './types.js';
 
 /** Text from models and files must never become markup. */
 export function escapeHtml(text: string): string {

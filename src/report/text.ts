@@ -46,10 +46,7 @@ function brokenText(text: string): string {
 /** What masks and verification left open: a reader of the last row must not take it for more than it is. */
 function noteLines(report: CompileReport): string[] {
   const { verification, masks } = report;
-  const notes = [
-    ...(masks === undefined ? [] : maskNotes(masks)),
-    ...(verification?.notes ?? []),
-  ];
+  const notes = [...(masks === undefined ? [] : maskNotes(masks)), ...(verification?.notes ?? [])];
   return notes.length === 0 ? [] : ['', ...notes.flatMap((note) => wrapText(`note: ${note}`, WIDTH, '  '))];
 }
 

@@ -30,7 +30,7 @@ export function kernelsTarget({ platform, arch, report }: Platform): string {
 /** kernels/prebuilds/linux-x64/… in this package. */
 export function kernelsPath(): string {
   const { platform, arch } = process;
-  const target = kernelsTarget({ platform, arch, report: process.report.getReport() as Platform['report'] });
+  const target = kernelsTarget({ platform, arch, report: process.report.getReport() });
   return join(packageRoot(), 'kernels', 'prebuilds', target, LIBRARY);
 }
 

@@ -11,9 +11,8 @@ import { compiledPair, DIMS, INPUT } from './compiled-pair.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const kernels = join(root, 'kernels');
-const runtime = join(
-  ...[root, 'node_modules/onnxruntime-node/bin/napi-v6', process.platform, process.arch, 'libonnxruntime.so.1'],
-);
+const runtimes = join(root, 'node_modules/onnxruntime-node/bin/napi-v6');
+const runtime = join(runtimes, process.platform, process.arch, 'libonnxruntime.so.1');
 const compiler = ['g++', 'clang++'].find((name) => spawnSync(name, ['--version']).status === 0);
 
 /** As use_from_cpp.cc makes it. */
