@@ -2,7 +2,7 @@
 //   node kernels/test.mjs [--cases 5000] [--sanitize address,undefined | --sanitize thread] [--python python3 | --venv]
 // Python is the one given, else that of the virtual environment out/python, which --venv makes where it is missing. Skips, and says so, what the machine has no tools for. Exit codes: 0 passed, 1 failed, 2 no compiler or no CMake.
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -75,10 +75,24 @@ function checkInOnnxRuntime() {
   if (existsSync(runtime)) run(python, [join(here, 'test', 'other_runtime.py'), library, runtime], [0, 77]);
 }
 
+/** Not every compiler comes with the libraries of its sanitizers, nor does every kernel let them run. */
+function hasSanitizer() {
+  const compiler = process.env.CXX || ['c++', 'g++', 'clang++'].find(has) || 'c++';
+  mkdirSync(folder, { recursive: true });
+  const program = join(folder, 'sanitizer');
+  const flags = [`-fsanitize=${options.sanitize}`, '-x', 'c++', '-', '-o', program];
+  const built = spawnSync(compiler, flags, { input: 'int main() {}\n', stdio: ['pipe', 'ignore', 'ignore'] });
+  return built.status === 0 && spawnSync(program, { stdio: 'ignore' }).status === 0;
+}
+
 const cmake = has('cmake') && existsSync(join(here, 'CMakeLists.txt'));
 if (!cmake || !['g++', 'clang++', 'c++'].some(has)) {
   console.error('The native tests need CMake and a C++20 compiler (g++ or clang++).');
   process.exit(2);
+}
+if (options.sanitize && !hasSanitizer()) {
+  console.log(`sanitizers: skipped, programs with -fsanitize=${options.sanitize} cannot be built or run here`);
+  process.exit(0);
 }
 // A folder that another checkout configured is of no use to this one.
 const cache = join(folder, 'CMakeCache.txt');

@@ -1,4 +1,4 @@
-/** The package as npm packs it, unpacked somewhere else: the command with and without the native library of sparse operators. */
+/** The package as npm packs it, put somewhere else: the command with and without the native library of sparse operators. */
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -37,10 +37,10 @@ function command(...args: string[]) {
 }
 
 beforeAll(() => {
-  const options = ['pack', '--ignore-scripts', '--json', '--pack-destination', folder];
+  const options = ['pack', '--dry-run', '--ignore-scripts', '--json'];
   const packed = spawnSync('npm', options, { cwd: root, encoding: 'utf8' });
-  const [{ filename }] = JSON.parse(packed.stdout) as [{ filename: string }];
-  spawnSync('tar', ['-xzf', join(folder, filename), '-C', folder]);
+  const [{ files }] = JSON.parse(packed.stdout) as [{ files: readonly { path: string }[] }];
+  for (const { path } of files) cpSync(join(root, path), join(unpacked, path));
   // Installed without a network: its dependencies are those of this checkout.
   symlinkSync(join(root, 'node_modules'), join(unpacked, 'node_modules'), 'dir');
   writeFileSync(model, sparseModel());
