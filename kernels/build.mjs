@@ -1,14 +1,32 @@
 // Builds the native library and puts it where the package looks for it:
-//   node kernels/build.mjs [--compiler g++]
-// With CMake where there is one, else with one command of the compiler. Exit codes: 0 built, 1 failed, 2 no compiler.
+//   node kernels/build.mjs [--compiler g++] [--without-cmake] [--optional]
+// With CMake where there is one, else with one command of the compiler. Exit codes: 0 built, 1 failed, 2 no compiler
+// (0 with --optional: the package is complete without, but for --sparse).
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const library = 'libprune_compile_kernels.so';
+const { values: options } = parseArgs({
+  options: {
+    compiler: { type: 'string' },
+    'without-cmake': { type: 'boolean', default: false },
+    optional: { type: 'boolean', default: false },
+  },
+});
 
 /** The folder of this platform's library; a report names the version of the C library only where that is glibc. */
 function target() {
@@ -38,9 +56,9 @@ function run(command, args) {
 }
 
 function findCompiler() {
-  const at = process.argv.indexOf('--compiler');
-  const wanted = at > 0 ? process.argv[at + 1] : process.env.CXX;
-  return [wanted, 'g++', 'clang++', 'c++'].find((name) => name && runs(name, ['--version']));
+  return [options.compiler ?? process.env.CXX, 'g++', 'clang++', 'c++'].find(
+    (name) => name && runs(name, ['--version']),
+  );
 }
 
 /**
@@ -70,7 +88,10 @@ function withoutCMake(compiler, folder) {
       'isa_avx512.cc': ['-mavx512f', '-mfma', '-mprefer-vector-width=512'],
     }),
   };
-  const define = x86 ? ['-DPC_X86'] : [];
+  const { version } = /** @type {{ version: string }} */ (
+    JSON.parse(readFileSync(join(here, '..', 'package.json'), 'utf8'))
+  );
+  const define = [`-DPC_VERSION="${version}"`, ...(x86 ? ['-DPC_X86'] : [])];
   const objects = Object.entries(sets).map(([file, flags]) => {
     const object = join(folder, `${file}.o`);
     const fast = ['-O3', '-ffp-contract=fast', ...flags];
@@ -87,11 +108,12 @@ function withoutCMake(compiler, folder) {
 const compiler = findCompiler();
 if (!compiler) {
   console.error('No C++ compiler was found: install g++ or clang++ (C++20) and run `node kernels/build.mjs` again.');
-  process.exit(2);
+  if (options.optional) console.error('The package will have no native library for this platform.');
+  process.exit(options.optional ? 0 : 2);
 }
 const folder = mkdtempSync(join(tmpdir(), 'prune-compile-kernels-'));
 try {
-  if (runs('cmake', ['--version'])) withCMake(compiler, folder);
+  if (!options['without-cmake'] && runs('cmake', ['--version'])) withCMake(compiler, folder);
   else withoutCMake(compiler, folder);
   const name = existsSync(join(folder, library)) ? library : 'libprune_compile_kernels.dylib';
   mkdirSync(target(), { recursive: true });

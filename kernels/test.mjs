@@ -1,18 +1,20 @@
 // Builds the native tests and runs them:
-//   node kernels/test.mjs [--cases 5000] [--sanitize address,undefined | --sanitize thread] [--python python3]
-// Skips, and says so, what the machine has no tools for. Exit codes: 0 passed, 1 failed, 2 no compiler or no CMake.
+//   node kernels/test.mjs [--cases 5000] [--sanitize address,undefined | --sanitize thread] [--python python3 | --venv]
+// Python is the one given, else that of the virtual environment out/python, which --venv makes where it is missing. Skips, and says so, what the machine has no tools for. Exit codes: 0 passed, 1 failed, 2 no compiler or no CMake.
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { findVenv, makeVenv } from './test/venv.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const { values: options } = parseArgs({
   options: {
     cases: { type: 'string', default: '5000' },
     sanitize: { type: 'string', default: '' },
-    python: { type: 'string', default: process.env.PRUNE_COMPILE_PYTHON ?? 'python3' },
+    python: { type: 'string' },
+    venv: { type: 'boolean', default: false },
   },
 });
 const folder = join(here, '..', 'out', `kernels-${options.sanitize.replace(',', '-') || 'release'}`);
@@ -51,15 +53,36 @@ function checkAssembler() {
   console.log(`assembler: ${lines.length} instructions read as they should`);
 }
 
+/** Its interpreter, or why there is none. */
+function choosePython() {
+  if (options.python !== undefined)
+    return has(options.python) ? { python: options.python } : { reason: `there is no ${options.python}` };
+  if (options.venv) return makeVenv();
+  const python = findVenv();
+  return python === undefined ? { reason: 'npm run test:kernels makes the Python for it' } : { python };
+}
+
 function checkInOnnxRuntime() {
   // A sanitized library cannot be loaded into a Python that is not.
   if (options.sanitize) return;
   const library = join(folder, 'libprune_compile_kernels.so');
-  if (!existsSync(library) || !has(options.python)) return console.log(`onnxruntime: skipped, no ${options.python}`);
-  run(options.python, [join(here, 'test', 'integration.py'), library], [0, 77]);
+  const chosen = choosePython();
+  if ('reason' in chosen) return console.log(`onnxruntime: skipped, ${chosen.reason}`);
+  const { python } = chosen;
+  run(python, [join(here, 'test', 'integration.py'), library], [0, 77]);
   const packaged = join(here, '..', 'node_modules/onnxruntime-node/bin/napi-v6', process.platform, process.arch);
   const runtime = join(packaged, 'libonnxruntime.so.1');
-  if (existsSync(runtime)) run(options.python, [join(here, 'test', 'other_runtime.py'), library, runtime], [0, 77]);
+  if (existsSync(runtime)) run(python, [join(here, 'test', 'other_runtime.py'), library, runtime], [0, 77]);
+}
+
+/** Not every compiler comes with the libraries of its sanitizers, nor does every kernel let them run. */
+function hasSanitizer() {
+  const compiler = process.env.CXX || ['c++', 'g++', 'clang++'].find(has) || 'c++';
+  mkdirSync(folder, { recursive: true });
+  const program = join(folder, 'sanitizer');
+  const flags = [`-fsanitize=${options.sanitize}`, '-x', 'c++', '-', '-o', program];
+  const built = spawnSync(compiler, flags, { input: 'int main() {}\n', stdio: ['pipe', 'ignore', 'ignore'] });
+  return built.status === 0 && spawnSync(program, { stdio: 'ignore' }).status === 0;
 }
 
 const cmake = has('cmake') && existsSync(join(here, 'CMakeLists.txt'));
@@ -67,14 +90,21 @@ if (!cmake || !['g++', 'clang++', 'c++'].some(has)) {
   console.error('The native tests need CMake and a C++20 compiler (g++ or clang++).');
   process.exit(2);
 }
+if (options.sanitize && !hasSanitizer()) {
+  console.log(`sanitizers: skipped, programs with -fsanitize=${options.sanitize} cannot be built or run here`);
+  process.exit(0);
+}
 // A folder that another checkout configured is of no use to this one.
 const cache = join(folder, 'CMakeCache.txt');
 const fresh = existsSync(cache) && !readFileSync(cache, 'utf8').includes(`HOME_DIRECTORY:INTERNAL=${here}`);
 const generator = has('ninja') && !existsSync(cache) ? ['-G', 'Ninja'] : [];
 const settings = ['-S', here, '-B', folder, `-DPC_SANITIZE=${options.sanitize}`, '--log-level=WARNING'];
 run('cmake', settings.concat(fresh ? ['--fresh'] : generator));
-run('cmake', ['--build', folder, '--parallel', '2']);
+// Sanitizers look into what the programs do; the library cannot be loaded by others then.
+const programs = ['test_kernels', 'test_sharing', 'test_assembler', ...(options.sanitize === 'thread' ? [] : ['fuzz'])];
+run('cmake', ['--build', folder, '--parallel', '2', ...(options.sanitize ? ['--target', ...programs] : [])]);
 run(join(folder, 'test_kernels'), [options.cases]);
+run(join(folder, 'test_sharing'), []);
 if (options.sanitize !== 'thread') run(join(folder, 'fuzz'), [String(Number(options.cases) * 4)]);
 checkAssembler();
 checkInOnnxRuntime();

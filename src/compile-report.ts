@@ -10,6 +10,8 @@ import {
   REPORT_SCHEMA,
   type StepTime,
 } from './report/types.js';
+import { sparseReport } from './report/sparse.js';
+import { kernelsPath } from './runtime/kernels.js';
 import { TOOL } from './version.js';
 
 export interface CompileFindings {
@@ -37,6 +39,7 @@ export function compileReport(findings: CompileFindings): CompileReport {
     findings;
   const macs = macsOfBoth(before, after);
   const layers = compareLayers(before.layers, gains ? after.layers : before.layers);
+  const sparseLayers = gains ? countConverted(remarks) : 0;
   const input = { ...before.figures, macs: macs.before, sizeBytes: model.sizeBytes };
   return {
     schema: REPORT_SCHEMA,
@@ -46,6 +49,7 @@ export function compileReport(findings: CompileFindings): CompileReport {
     options,
     changed: gains || isMasked,
     ...(masks !== undefined && { masks }),
+    ...(sparseLayers > 0 && { sparse: sparseReport(sparseLayers, kernelsPath()) }),
     before: input,
     after: gains ? { ...after.figures, macs: macs.after, channels: keptChannels(layers), sizeBytes } : input,
     macsShape,
@@ -54,6 +58,10 @@ export function compileReport(findings: CompileFindings): CompileReport {
     edits: gains ? edits : [],
     steps,
   };
+}
+
+function countConverted(remarks: readonly Remark[]): number {
+  return remarks.filter(({ pass, kind }) => pass === 'convert-sparse' && kind === 'applied').length;
 }
 
 /** Channels of the input's layers; convolutions that the compiler added are not counted. */

@@ -33,6 +33,7 @@ export {
   type OutputVerification,
   type Remark,
   REPORT_SCHEMA,
+  type SparseReport,
   type StepTime,
   type Verification,
   type VerificationCase,

@@ -5,6 +5,7 @@
 
 #include "images.h"
 #include "scratch.h"
+#include "shared_plans.h"
 
 namespace pc {
 namespace {
@@ -39,20 +40,35 @@ Conv::Conv(const ConvOptions& options, std::span<const float> values, std::span<
   if (options_.isa == nullptr) options_.isa = &default_isa();
 }
 
+// For making a plan: what is checked above is in the key already.
+Conv::Conv(const ConvKey& key) : options_(key.options), weights_(key.weights), bias_(key.bias) {}
+
 Conv::~Conv() = default;
 
 std::shared_ptr<const ConvPlan> Conv::plan(size_t height, size_t width) {
+  // Others wait: were they to make plans of their own at the same time, the memory of all would be needed at once.
   const std::lock_guard lock(mutex_);
+  return shared(height, width)->get();
+}
+
+void Conv::prepare(size_t height, size_t width) {
+  const std::lock_guard lock(mutex_);
+  shared(height, width)->start();
+}
+
+const std::shared_ptr<Conv::Plan>& Conv::shared(size_t height, size_t width) {
   for (auto at = plans_.begin(); at != plans_.end(); ++at) {
-    if ((*at)->height != height || (*at)->width != width) continue;
+    if ((*at)->key.height != height || (*at)->key.width != width) continue;
     plans_.splice(plans_.begin(), plans_, at);
     return plans_.front();
   }
-  // Others wait: were they to make plans of their own at the same time, the memory of all would be needed at once.
-  plans_.push_front(make_plan(height, width));
+  lay_out(height, width);  // throws where the size does not fit
+  plans_.push_front(share_plan(ConvKey{options_, weights_, bias_, height, width}));
   if (plans_.size() > kMostPlans) plans_.pop_back();
   return plans_.front();
 }
+
+std::shared_ptr<const ConvPlan> make_plan(const ConvKey& key) { return Conv(key).make_plan(key.height, key.width); }
 
 // One channel of x into its phases' planes, with zeros around the pixels.
 void Conv::gather(const ConvPlan& plan, const float* x, float* to, size_t channel) const noexcept {

@@ -9,6 +9,7 @@
 
 #include "parallel.h"
 #include "program.h"
+#include "shared_plan.h"
 
 namespace pc {
 
@@ -25,6 +26,14 @@ struct ConvOptions {
 
 struct ConvPlan;
 
+// All that a plan depends on. Weights are compared by identity: equal ones are one object (share_weights).
+struct ConvKey {
+  ConvOptions options;
+  std::shared_ptr<const Weights> weights;
+  std::vector<float> bias;  // one per filter
+  size_t height, width;
+};
+
 class Conv {
  public:
   // Throws on anything that does not fit together. Bias is one per filter, or empty.
@@ -35,11 +44,19 @@ class Conv {
 
   // The plan for images of this size: made now, or one of the last few made. Throws where the size does not fit.
   std::shared_ptr<const ConvPlan> plan(size_t height, size_t width);
+  // Checks the size, and begins to make that plan on another thread.
+  void prepare(size_t height, size_t width);
 
   // x, y and addend hold `images` images each, in their layouts; none is a header, where internal. y may be addend.
   void run(const ConvPlan&, size_t images, const float* x, float* y, const float* addend, Parallel&) const;
 
  private:
+  using Plan = SharedPlan<ConvKey, ConvPlan>;
+  friend std::shared_ptr<const ConvPlan> make_plan(const ConvKey&);
+  explicit Conv(const ConvKey&);
+
+  const std::shared_ptr<Plan>& shared(size_t height, size_t width);
+  std::pair<std::shared_ptr<ConvPlan>, std::vector<uint32_t>> lay_out(size_t height, size_t width) const;
   std::shared_ptr<const ConvPlan> make_plan(size_t height, size_t width) const;
   std::vector<uint32_t> lay_taps(ConvPlan&) const;
   void gather(const ConvPlan&, const float* x, float* to, size_t channel) const noexcept;
@@ -48,8 +65,10 @@ class Conv {
   std::shared_ptr<const Weights> weights_;
   std::vector<float> bias_;
   std::mutex mutex_;
-  std::list<std::shared_ptr<const ConvPlan>> plans_;  // the latest first
+  std::list<std::shared_ptr<Plan>> plans_;  // the latest first
 };
+
+std::shared_ptr<const ConvPlan> make_plan(const ConvKey&);
 
 // What depends on the size of the images.
 struct ConvPlan {

@@ -123,7 +123,8 @@ size_t ConvPlan::chunk(size_t images) const {
   return std::clamp<size_t>(fitting, 8, (work.tiles * images + 3) / 4);
 }
 
-std::shared_ptr<const ConvPlan> Conv::make_plan(size_t height, size_t width) const {
+// All but the program, and the offsets for that.
+std::pair<std::shared_ptr<ConvPlan>, std::vector<uint32_t>> Conv::lay_out(size_t height, size_t width) const {
   const auto& o = options_;
   const auto channels = static_cast<size_t>(o.channels), filters = static_cast<size_t>(o.filters);
   auto plan = std::make_shared<ConvPlan>();
@@ -140,9 +141,18 @@ std::shared_ptr<const ConvPlan> Conv::make_plan(size_t height, size_t width) con
       o.y_internal ? plan->y.image(filters) : times(times(plan->out_height, plan->out_width), filters);
   require(plan->x_image < kMaxFloats && plan->y_image < kMaxFloats, "an image is too large");
 
-  const std::vector<uint32_t> offsets = lay_taps(*plan);
+  std::vector<uint32_t> offsets = lay_taps(*plan);
   require(plan->work.image(filters) < kMaxFloats, "an image is too large");
   plan->direct_y = o.y_internal && plan->work.pitch == plan->y.pitch;
+  plan->source_channels = channels * std::max<size_t>(1, plan->phases.size());
+  plan->chunk_floats = o.isa->chunk_floats;
+  return {std::move(plan), std::move(offsets)};
+}
+
+std::shared_ptr<const ConvPlan> Conv::make_plan(size_t height, size_t width) const {
+  const auto& o = options_;
+  const auto channels = static_cast<size_t>(o.channels), filters = static_cast<size_t>(o.filters);
+  const auto [plan, offsets] = lay_out(height, width);
   const auto kernel_size = static_cast<size_t>(o.kernel[0] * o.kernel[1]);
   const auto groups = static_cast<size_t>(o.groups);
   const Matrix matrix = matrix_of_rows(*weights_, filters, channels / groups * kernel_size, groups);
@@ -157,8 +167,6 @@ std::shared_ptr<const ConvPlan> Conv::make_plan(size_t height, size_t width) con
   spec.y_origin = plan->work.origin();
   spec.y_stride = plan->work.stride;
   spec.tiles = plan->work.tiles;
-  plan->chunk_floats = o.isa->chunk_floats;
-  plan->source_channels = channels * std::max<size_t>(1, plan->phases.size());
   spec.tiles_per_run = std::min(plan->chunk(1), plan->work.tiles);
   spec.clean = plan->direct_y ? &plan->work : nullptr;
   plan->program = make_program(spec, o.kernel_choice, *o.isa);

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "scratch.h"
+#include "shared_plans.h"
 
 namespace pc {
 namespace {
@@ -29,39 +30,51 @@ MatMul::MatMul(const MatMulOptions& options, std::span<const float> values, std:
   require(times(std::max(inputs, outputs), kStride) < kMaxFloats, "the matrix is too large");
   if (options_.isa == nullptr) options_.isa = &default_isa();
 
-  const Weights weights(values, bits, times(inputs, outputs));
+  auto weights = share_weights(values, bits, times(inputs, outputs));
+  std::vector<float> biases(bias.begin(), bias.end());
+  biases.resize(outputs);
+  plan_ = share_plan(MatMulKey{options_, std::move(weights), std::move(biases)});
+  plan_->start();
+}
+
+std::shared_ptr<const MatMulPlan> make_plan(const MatMulKey& key) {
+  const MatMulOptions& options = key.options;
+  const auto inputs = static_cast<size_t>(options.inputs), outputs = static_cast<size_t>(options.outputs);
+  auto plan = std::make_shared<MatMulPlan>();
   const Matrix matrix =
-      options.transposed ? matrix_of_rows(weights, outputs, inputs, 1) : matrix_of_columns(weights, inputs, outputs);
+      options.transposed ? matrix_of_rows(*key.weights, outputs, inputs, 1) : matrix_of_columns(*key.weights, inputs, outputs);
   std::vector<uint32_t> offsets;
   const auto lay = [&](size_t stride) {
     offsets.clear();
     for (size_t k = 0; k < inputs; k++) offsets.push_back(static_cast<uint32_t>(k * stride));
   };
-  std::vector<float> biases(bias.begin(), bias.end());
-  biases.resize(outputs);
   ProgramSpec spec;
   spec.matrix = &matrix;
-  spec.bias = biases;
+  spec.bias = key.bias;
   spec.y_stride = kStride;
   spec.tiles = spec.tiles_per_run = kBlock / kLane;
   // Emitted code works on one tile at a time and likes its columns line behind line; the stream takes several at once.
-  if (options_.kernel_choice != KernelChoice::stream) {
+  if (options.kernel_choice != KernelChoice::stream) {
     lay(kLane);
     spec.offsets = offsets;
     spec.x_tile = inputs * kLane;
-    program_ = make_jit_program(spec, *options_.isa);
+    plan->program = make_jit_program(spec, *options.isa);
   }
-  by_tiles_ = program_ != nullptr;
-  if (by_tiles_) return;
+  plan->by_tiles = plan->program != nullptr;
+  if (plan->by_tiles) return plan;
   lay(kStride);
   spec.offsets = offsets;
   spec.x_tile = kLane;
-  program_ = make_stream_program(spec, *options_.isa);
+  plan->program = make_stream_program(spec, *options.isa);
+  return plan;
 }
 
 void MatMul::run(size_t rows, const float* x, float* y, const float* addend, Parallel& parallel) const {
   const auto inputs = static_cast<size_t>(options_.inputs), outputs = static_cast<size_t>(options_.outputs);
   const Isa& isa = *options_.isa;
+  const auto plan = plan_->get();
+  const Program& program = *plan->program;
+  const bool by_tiles = plan->by_tiles;
   const size_t blocks = divided(rows, kBlock), lot = std::min(blocks, kLot);
   const size_t x_block = inputs * kStride, y_block = outputs * kStride;
   const Scratch x_turned(x_block * lot), y_turned(y_block * lot);
@@ -76,8 +89,8 @@ void MatMul::run(size_t rows, const float* x, float* y, const float* addend, Par
       const float* from = x + (first + block) * kBlock * inputs + begin;
       float* to = x_turned.data() + block * x_block;
       for (size_t m = 0; m < height(block); m += kLane) {
-        const size_t there = std::min(kLane, height(block) - m), stride = by_tiles_ ? kLane : kStride;
-        float* tile = by_tiles_ ? to + m * inputs + begin * kLane : to + m + begin * kStride;
+        const size_t there = std::min(kLane, height(block) - m), stride = by_tiles ? kLane : kStride;
+        float* tile = by_tiles ? to + m * inputs + begin * kLane : to + m + begin * kStride;
         isa.transpose(tile, stride, from + m * inputs, inputs, there, end - begin);
         // What fills the last tile must not be slow or trap: scratch may hold denormals.
         for (size_t k = begin; k < end && there < kLane; k++, tile += stride) {
@@ -86,12 +99,12 @@ void MatMul::run(size_t rows, const float* x, float* y, const float* addend, Par
       }
     });
 
-    const size_t groups = program_->groups(), shares = divided(groups, kGroups);
+    const size_t groups = program.groups(), shares = divided(groups, kGroups);
     parallel.each(count * shares, [&](size_t item) {
       const size_t block = item / shares, begin = item % shares * kGroups, end = std::min(groups, begin + kGroups);
       float* turned = y_turned.data() + block * y_block;
       for (size_t group = begin; group < end; group++) {
-        program_->run(group, x_turned.data() + block * x_block, turned, nullptr, 0, divided(height(block), kLane));
+        program.run(group, x_turned.data() + block * x_block, turned, nullptr, 0, divided(height(block), kLane));
       }
       const size_t column = group_start(outputs, groups, begin), width = group_start(outputs, groups, end) - column;
       const size_t at = (first + block) * kBlock * outputs + column;

@@ -7,6 +7,7 @@
 
 #include "parallel.h"
 #include "program.h"
+#include "shared_plan.h"
 
 namespace pc {
 
@@ -18,20 +19,34 @@ struct MatMulOptions {
   const Isa* isa = nullptr;
 };
 
+struct MatMulPlan {
+  std::unique_ptr<Program> program;
+  bool by_tiles = false;  // turned X lies as [tile][column][16] instead of [column][128]
+};
+
+// All that it depends on, as for convolutions.
+struct MatMulKey {
+  MatMulOptions options;
+  std::shared_ptr<const Weights> weights;
+  std::vector<float> bias;  // one per output
+};
+
+std::shared_ptr<const MatMulPlan> make_plan(const MatMulKey&);
+
 class MatMul {
  public:
+  // Its plan is made on another thread, and awaited when it is needed.
   MatMul(const MatMulOptions&, std::span<const float> values, std::span<const uint8_t> bits,
          std::span<const float> bias);
 
   const MatMulOptions& options() const { return options_; }
-  const Program& program() const { return *program_; }
+  const Program& program() const { return *plan_->get()->program; }
   // y must not be the addend.
   void run(size_t rows, const float* x, float* y, const float* addend, Parallel&) const;
 
  private:
   MatMulOptions options_;
-  std::unique_ptr<Program> program_;
-  bool by_tiles_ = false;  // turned X lies as [tile][column][16] instead of [column][128]
+  std::shared_ptr<SharedPlan<MatMulKey, MatMulPlan>> plan_;
 };
 
 }  // namespace pc

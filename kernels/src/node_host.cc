@@ -18,10 +18,14 @@
 #include "ort_abi.h"
 
 extern "C" __attribute__((weak)) int napi_throw_error(void* environment, const char* code, const char* message);
+extern "C" __attribute__((weak)) int napi_create_string_utf8(void* environment, const char* text, size_t size, void** out);
+extern "C" __attribute__((weak)) int napi_set_named_property(void* environment, void* object, const char* name, void* value);
+extern "C" const char* PruneCompileKernelsVersion() noexcept;
 extern "C" OrtStatus* RegisterCustomOps(OrtSessionOptions*, const OrtApiBase*);
 
 namespace {
 
+constexpr size_t kWholeString = SIZE_MAX;  // NAPI_AUTO_LENGTH
 constexpr int kCreateSession = 7, kCreateSessionFromArray = 8;
 using Create = OrtStatus* (*)(const void*, const char*, const OrtSessionOptions*, void**);
 using CreateFromArray = OrtStatus* (*)(const void*, const void*, size_t, const OrtSessionOptions*, void**);
@@ -95,6 +99,11 @@ const char* hook() {
 extern "C" __attribute__((visibility("default"))) void* napi_register_module_v1(void* environment, void* exports) {
   const char* failed = hook();
   if (failed != nullptr && napi_throw_error != nullptr) napi_throw_error(environment, "E-KERNELS", failed);
+  void* version = nullptr;
+  if (napi_create_string_utf8 != nullptr && napi_set_named_property != nullptr &&
+      napi_create_string_utf8(environment, PruneCompileKernelsVersion(), kWholeString, &version) == 0) {
+    napi_set_named_property(environment, exports, "version", version);
+  }
   return exports;
 }
 #endif

@@ -100,7 +100,7 @@ class SparseConv final : public Node {
     const auto size = info.integers("input_size");
     if (!size) return;
     require(size->size() == 2 && (*size)[0] >= 1 && (*size)[1] >= 1, "attribute 'input_size' is not [height, width]");
-    conv_->plan(static_cast<size_t>((*size)[0]), static_cast<size_t>((*size)[1]));
+    conv_->prepare(static_cast<size_t>((*size)[0]), static_cast<size_t>((*size)[1]));
   }
 
   void compute(const Call& call) override {

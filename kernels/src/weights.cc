@@ -3,10 +3,9 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <mutex>
-#include <unordered_map>
 
 #include "check.h"
+#include "shelf.h"
 
 namespace pc {
 
@@ -39,15 +38,9 @@ uint64_t hash_bytes(const void* data, size_t size, uint64_t seed) {
 
 bool same_bytes(const void* a, const void* b, size_t size) { return size == 0 || std::memcmp(a, b, size) == 0; }
 
-// The hash only finds candidates; weights are shared when their bytes are equal.
-struct Shelf {
-  std::mutex mutex;
-  std::unordered_multimap<uint64_t, std::weak_ptr<const Weights>> known;
-};
-
 // Never destroyed: sessions may end after static destructors have run.
-Shelf& shelf() {
-  static Shelf* const one = new Shelf;
+Shelf<const Weights>& shelf() {
+  static auto* const one = new Shelf<const Weights>;
   return *one;
 }
 
@@ -55,20 +48,12 @@ Shelf& shelf() {
 
 std::shared_ptr<const Weights> share_weights(std::span<const float> values, std::span<const uint8_t> bits, size_t count) {
   const uint64_t hash = hash_bytes(bits.data(), bits.size(), hash_bytes(values.data(), values.size_bytes(), count));
-  const std::lock_guard lock(shelf().mutex);
-  std::erase_if(shelf().known, [](const auto& entry) { return entry.second.expired(); });
-  const auto [first, last] = shelf().known.equal_range(hash);
-  for (auto at = first; at != last; ++at) {
-    const auto other = at->second.lock();
-    if (other != nullptr && other->count() == count && other->values().size() == values.size() &&
-        other->bits().size() == bits.size() && same_bytes(other->values().data(), values.data(), values.size_bytes()) &&
-        same_bytes(other->bits().data(), bits.data(), bits.size())) {
-      return other;
-    }
-  }
-  auto made = std::make_shared<const Weights>(values, bits, count);
-  shelf().known.emplace(hash, made);
-  return made;
+  const auto same = [&](const Weights& other) {
+    return other.count() == count && other.values().size() == values.size() && other.bits().size() == bits.size() &&
+           same_bytes(other.values().data(), values.data(), values.size_bytes()) &&
+           same_bytes(other.bits().data(), bits.data(), bits.size());
+  };
+  return shelf().find_or_make(hash, same, [&] { return std::make_shared<const Weights>(values, bits, count); });
 }
 
 Matrix matrix_of_rows(const Weights& weights, size_t rows, size_t columns_per_group, size_t groups) {

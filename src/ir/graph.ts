@@ -12,6 +12,8 @@ export const COMPILER_PREFIX = 'prune_compile/';
 
 /** Domain of the native operators (kernels/). */
 export const SPARSE_DOMAIN = 'prune_compile';
+/** Version of those operators: grows with the contract in kernels/README.md. */
+export const SPARSE_VERSION = 1;
 
 export type AttributeValue =
   | { readonly kind: 'int'; readonly value: number }

@@ -2,7 +2,15 @@
 import { closeSync, existsSync, openSync, realpathSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { messageOf, PruneCompileError } from '../errors.js';
-import type { Attribute, Dim, Graph, Node, Value } from '../ir/graph.js';
+import {
+  type Attribute,
+  type Dim,
+  type Graph,
+  type Node,
+  SPARSE_DOMAIN,
+  SPARSE_VERSION,
+  type Value,
+} from '../ir/graph.js';
 import type { Tensor } from '../ir/tensor.js';
 import {
   type AttributeProto,
@@ -187,11 +195,16 @@ function modelProto(model: Model, options: WriteOptions, place: Place): ModelPro
   });
 }
 
-/** Domains of nodes that the compiler added are imported too, at their first version; the list itself where there are none. */
+/** Domains of nodes that the compiler added are imported too; the list itself where there are none. */
 function withDomains(imports: OperatorSetIdProto[], graph: Graph): OperatorSetIdProto[] {
   const known = new Set(imports.map(({ domain = '' }) => (domain === 'ai.onnx' ? '' : domain)));
   const added = [...new Set(graph.nodes.map(({ domain }) => domain))].filter((domain) => !known.has(domain));
-  return added.length === 0 ? imports : [...imports, ...added.map((domain) => ({ domain, version: 1 }))];
+  return added.length === 0 ? imports : [...imports, ...added.map(importOf)];
+}
+
+/** Of domains that are not ours nothing but the first version is known. */
+function importOf(domain: string): OperatorSetIdProto {
+  return { domain, version: domain === SPARSE_DOMAIN ? SPARSE_VERSION : 1 };
 }
 
 function graphProto(

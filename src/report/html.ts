@@ -15,13 +15,21 @@ import {
   inputColumn,
   nothingToDoReason,
   removedNothing,
-  sparseNotes,
   summaryRows,
   verificationText,
 } from './summary.js';
 import { evidenceText, maskNotes } from './masks.js';
+import { registrationLines, sparseNote } from './sparse.js';
 import { missedRemarks } from './text.js';
-import type { Benchmark, CompileReport, LayerFigures, MaskReport, Remark, Verification } from './types.js';
+import type {
+  Benchmark,
+  CompileReport,
+  LayerFigures,
+  MaskReport,
+  Remark,
+  SparseReport,
+  Verification,
+} from './types.js';
 
 /** Text from models and files must never become markup. */
 export function escapeHtml(text: string): string {
@@ -68,7 +76,7 @@ export function renderHtml(report: CompileReport): string {
         <main>
           <h1>${title}</h1>
           ${removedNothing(report) ? html`<p>Nothing to remove: ${nothingToDoReason(report)}.</p> ` : NOTHING}${summary(report)}
-          ${sparseNotes(report).map((note) => html`<p>${note}</p> `)}
+          ${report.sparse === undefined ? NOTHING : sparseSection(report.sparse)}
           ${report.masks === undefined ? NOTHING : masksSection(report.masks)}
           ${report.verification === undefined ? NOTHING : verificationSection(report.verification)}
           ${(report.benchmarks ?? []).map(benchmarkSection)}
@@ -138,6 +146,15 @@ function masksSection(report: MaskReport): Html {
     ${maskNotes(report).map((note) => html`<p>${note}</p> `)}${
       rows.length === 0 ? NOTHING : table(['mask', 'weight', 'bound by', 'granularity', 'pruned'], rows)
     }`;
+}
+
+function sparseSection(sparse: SparseReport): Html {
+  const rows = [['path', sparse.library] as const, ...registrationLines(sparse)].map(([label, text]) =>
+    row([label, html`<code class="wrap">${text}</code>`]),
+  );
+  return html`<h2>Sparse operators</h2>
+    <p>${sparseNote(sparse)}.</p>
+    ${table(['', 'registration'], rows)}`;
 }
 
 function verificationSection(verification: Verification): Html {

@@ -16,19 +16,19 @@ import {
   inputColumn,
   nothingToDoReason,
   removedNothing,
-  sparseNotes,
   summaryRows,
   verificationText,
 } from './summary.js';
+import { registrationLines, sparseNote } from './sparse.js';
 import { missedRemarks, remarkText } from './text.js';
-import type { Benchmark, CompileReport, MaskReport, Verification } from './types.js';
+import type { Benchmark, CompileReport, MaskReport, SparseReport, Verification } from './types.js';
 
 export function renderMarkdown(report: CompileReport): string {
   const sections = [
     [`# ${escapeMarkdown(report.input)} -> ${escapeMarkdown(report.output ?? 'standard output')}`],
     ...(removedNothing(report) ? [[`Nothing to remove: ${escapeMarkdown(nothingToDoReason(report))}.`]] : []),
     summarySection(report),
-    sparseNotes(report).map(escapeMarkdown),
+    ...(report.sparse === undefined ? [] : [sparseSection(report.sparse)]),
     ...(report.masks === undefined ? [] : [masksSection(report.masks)]),
     ...(report.verification === undefined ? [] : [verificationSection(report.verification)]),
     ...(report.benchmarks ?? []).map(benchmarkSection),
@@ -94,6 +94,17 @@ function masksSection(report: MaskReport): string[] {
         ),
       ]),
     ),
+  ];
+}
+
+function sparseSection(sparse: SparseReport): string[] {
+  return [
+    '## Sparse operators',
+    '',
+    escapeMarkdown(`${sparseNote(sparse)}.`),
+    '',
+    `- path: ${escapeMarkdown(sparse.library)}`,
+    ...registrationLines(sparse).map(([language, line]) => `- ${escapeMarkdown(language)}: \`${line}\``),
   ];
 }
 

@@ -173,11 +173,3 @@ export function nothingToDoReason(report: CompileReport): string {
     ? `${share}, and what could go is needed (below)`
     : `${share}, but scattered: no whole channel is`;
 }
-
-/** A model with operators of its own does not run everywhere: that is said before anybody deploys it. */
-export function sparseNotes({ remarks }: CompileReport): string[] {
-  const count = remarks.filter(({ pass, kind }) => pass === 'convert-sparse' && kind === 'applied').length;
-  if (count === 0) return [];
-  const layers = `${formatInteger(count)} ${count === 1 ? 'layer is a sparse operator' : 'layers are sparse operators'}`;
-  return [`${layers}: the model runs where their library is loaded, see docs/sparse.md`];
-}

@@ -1,9 +1,10 @@
 /** The final table of `compile` for a terminal: 80 columns, then the biggest things that could not be done. */
 import { formatInteger } from './numbers.js';
 import { maskNotes } from './masks.js';
-import { inputColumn, nothingText, nothingToDoReason, removedNothing, sparseNotes, summaryRows } from './summary.js';
+import { registrationLines, sparseNote } from './sparse.js';
+import { inputColumn, nothingText, nothingToDoReason, removedNothing, summaryRows } from './summary.js';
 import { textTable } from './text-table.js';
-import type { CompileReport, Remark } from './types.js';
+import type { CompileReport, Remark, SparseReport } from './types.js';
 
 const WIDTH = 80;
 const COLUMNS = [{ width: 38 }, { width: 12 }, { width: 12 }, { width: 18 }] as const;
@@ -17,7 +18,8 @@ export function shellWord(word: string): string {
 }
 
 export function renderText(report: CompileReport): string {
-  return [...headLines(report), ...noteLines(report), ...missedLines(report), ''].join('\n');
+  const sparse = report.sparse === undefined ? [] : sparseLines(report.sparse);
+  return [...headLines(report), ...noteLines(report), ...sparse, ...missedLines(report), ''].join('\n');
 }
 
 function headLines(report: CompileReport): string[] {
@@ -44,12 +46,14 @@ function brokenText(text: string): string {
 /** What masks and verification left open: a reader of the last row must not take it for more than it is. */
 function noteLines(report: CompileReport): string[] {
   const { verification, masks } = report;
-  const notes = [
-    ...sparseNotes(report),
-    ...(masks === undefined ? [] : maskNotes(masks)),
-    ...(verification?.notes ?? []),
-  ];
+  const notes = [...(masks === undefined ? [] : maskNotes(masks)), ...(verification?.notes ?? [])];
   return notes.length === 0 ? [] : ['', ...notes.flatMap((note) => wrapText(`note: ${note}`, WIDTH, '  '))];
+}
+
+/** A path is not broken, so that it can be copied. */
+function sparseLines(sparse: SparseReport): string[] {
+  const lines = registrationLines(sparse).map(([language, line]) => `  ${language.padEnd(6)}  ${line}`);
+  return ['', ...wrapText(`note: ${sparseNote(sparse)}`, WIDTH, '  '), `  path    ${sparse.library}`, ...lines];
 }
 
 function nothingLines(report: CompileReport): string[] {

@@ -149,6 +149,16 @@ export interface MaskReport {
   readonly droppedFilters: number;
 }
 
+/** What it takes to run a model with sparse operators. */
+export interface SparseReport {
+  /** Those that are sparse operators now. */
+  readonly layers: number;
+  /** Path of the native library. */
+  readonly library: string;
+  /** One line of each language that gives ONNX Runtime the operators; `path` in it stands for the library's. */
+  readonly registration: Readonly<Record<'node' | 'python' | 'cpp' | 'csharp' | 'java', string>>;
+}
+
 export interface CompileReport {
   readonly schema: typeof REPORT_SCHEMA;
   readonly tool: { readonly name: string; readonly version: string };
@@ -159,6 +169,8 @@ export interface CompileReport {
   readonly changed: boolean;
   /** Absent without mask files and with the meaning `zero`. */
   readonly masks?: MaskReport;
+  /** Absent where no layer became a sparse operator. */
+  readonly sparse?: SparseReport;
   readonly before: ModelFigures;
   readonly after: ModelFigures;
   /** Shapes of the inputs that MACs are counted at. */

@@ -2,20 +2,35 @@
  * The native library of sparse operators: where it is, and how ONNX Runtime gets it in this process. Loaded when a model needs it and not
  * before: everything else works without.
  */
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { messageOf, PruneCompileError } from '../errors.js';
+import { SPARSE_VERSION } from '../ir/graph.js';
+import { TOOL } from '../version.js';
 
 const LIBRARY = 'libprune_compile_kernels.so';
 
-/** kernels/prebuilds/linux-x64/…; musl is told from glibc by what process.report says of the C library. */
+/** What tells builds of the library apart. */
+export interface Platform {
+  readonly platform: string;
+  readonly arch: string;
+  /** What process.report says: of the C library it names glibc only. */
+  readonly report: { readonly header?: { readonly glibcVersionRuntime?: string } };
+}
+
+/** The folder of its builds: `linux-x64`, `linux-arm64-musl`, `darwin-arm64`. */
+export function kernelsTarget({ platform, arch, report }: Platform): string {
+  const isMusl = platform === 'linux' && report.header?.glibcVersionRuntime === undefined;
+  return `${platform}-${arch}${isMusl ? '-musl' : ''}`;
+}
+
+/** kernels/prebuilds/linux-x64/… in this package. */
 export function kernelsPath(): string {
-  const report = process.report.getReport() as { header?: { glibcVersionRuntime?: string } };
-  const isMusl = process.platform === 'linux' && report.header?.glibcVersionRuntime === undefined;
-  const target = `${process.platform}-${process.arch}${isMusl ? '-musl' : ''}`;
+  const { platform, arch } = process;
+  const target = kernelsTarget({ platform, arch, report: process.report.getReport() });
   return join(packageRoot(), 'kernels', 'prebuilds', target, LIBRARY);
 }
 
@@ -26,33 +41,64 @@ function packageRoot(): string {
   return folder;
 }
 
+export interface KernelsVersion {
+  /** Of the package that the library was built in. */
+  readonly version: string;
+  readonly operators: number;
+}
+
+/** What a build of the library says of itself; nothing where it is older than such statements, or something else. */
+export function kernelsVersion(library: Uint8Array): KernelsVersion | undefined {
+  const text = Buffer.from(library.buffer, library.byteOffset, library.byteLength).toString('latin1');
+  const [, version, operators] = /prune-compile-kernels;version=([^;]+);operators=(\d+);/.exec(text) ?? [];
+  return version === undefined ? undefined : { version, operators: Number(operators) };
+}
+
+/** Why a library is not the one of this package, or nothing. */
+export function staleReason(found: KernelsVersion | undefined): string | undefined {
+  if (found === undefined) return 'it does not say which version it is, as those of this package do';
+  const same = found.version === TOOL.version && found.operators === SPARSE_VERSION;
+  const words = (version: string, operators: number) => `version ${version} with operators ${operators}`;
+  return same
+    ? undefined
+    : `it was built for ${words(found.version, found.operators)}, and this is ${words(TOOL.version, SPARSE_VERSION)}`;
+}
+
 let isLoaded = false;
 
 export function hasKernels(): boolean {
   return isLoaded;
 }
 
-/** Sessions made from now on have the operators. Throws E-KERNELS where the library is missing or this system cannot load it. */
+/** Sessions made from now on have the operators. Throws E-KERNELS where the library is missing, stale, or does not load on this system. */
 export function loadKernels(): void {
   if (isLoaded) return;
   const path = kernelsPath();
-  if (!existsSync(path)) throw missing(path, 'it is not there');
+  if (!existsSync(path)) throw unusable(path, 'it is not there');
+  const stale = staleReason(kernelsVersion(readFileSync(path)));
+  if (stale !== undefined) throw unusable(path, stale);
+  // For the library alone, while it is loaded: what this process starts later should not see it.
   process.env['PRUNE_COMPILE_ONNXRUNTIME'] = runtimeLibrary();
   try {
     process.dlopen({ exports: {} }, path, constants.dlopen.RTLD_NOW);
   } catch (error) {
-    throw missing(path, messageOf(error), error);
+    throw unusable(path, messageOf(error), error);
+  } finally {
+    delete process.env['PRUNE_COMPILE_ONNXRUNTIME'];
   }
   isLoaded = true;
 }
 
-function missing(path: string, why: string, cause?: unknown): PruneCompileError {
+function unusable(path: string, why: string, cause?: unknown): PruneCompileError {
   return new PruneCompileError('E-KERNELS', {
     what: 'the native library of sparse operators cannot be used',
     facts: [
       ['file', path],
       ['why', why],
-      ['try', 'npm run build:kernels (needs a C++20 compiler), or leave out --sparse'],
+      [
+        'try',
+        `node ${join(packageRoot(), 'kernels', 'build.mjs')} (builds it; needs a C++20 compiler), or leave out --sparse`,
+      ],
     ],
     cause,
   });

@@ -131,5 +131,5 @@ export function modelFolder(): { folder: string; model: string; at: (name: strin
 
 /** Times vary; everything else of a step's line does not. */
 export function withoutTimes(stderr: string): string[] {
-  return stderr.split('\n').map((line) => line.replace(/ +[\d.]+ ms/, ' T'));
+  return stderr.split('\n').map((line) => line.replace(/ +\d[\d.]*(?: \d{3})* ms/, ' T'));
 }

@@ -193,4 +193,6 @@ test('variables: switches, and names that are none', async () => {
   expect(mistyped.stderr).toBe(
     'prune-compile: the environment variable PRUNE_COMPILE_MIN_SPEDUP is not an option    [E-USAGE]\n  try   PRUNE_COMPILE_MIN_SPEEDUP\n',
   );
+  const native = await run(['inspect'], { env: { PRUNE_COMPILE_ISA: 'avx2', PRUNE_COMPILE_KERNEL: 'stream' } });
+  expect(native.stderr).not.toContain('variable');
 });

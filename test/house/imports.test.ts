@@ -20,7 +20,7 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
   ops: { uses: ['ir'] },
   masks: { uses: ['onnx', 'ir', 'nearest', 'errors'] },
   // Sessions, input generation and evaluation of constant subgraphs: below analysis, which folds and infers with it.
-  runtime: { uses: ['onnx', 'ir', 'errors'] },
+  runtime: { uses: ['onnx', 'ir', 'version', 'errors'] },
   analysis: { uses: ['ops', 'masks', 'runtime', 'onnx', 'ir', 'errors'], types: ['report'] },
   passes: { uses: ['analysis', 'ops', 'ir', 'errors'], types: ['onnx', 'report'] },
   // Which passes, in which order, until when.
@@ -32,7 +32,7 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
     uses: ['pipeline', 'analysis', 'masks', 'onnx', 'ir', 'errors', 'nearest'],
     types: ['report', 'verify'],
   },
-  'compile-report': { uses: ['analysis', 'onnx', 'ir', 'report', 'version'] },
+  'compile-report': { uses: ['analysis', 'runtime', 'onnx', 'ir', 'report', 'version'] },
   compile: {
     uses: [
       'compile-report',

@@ -1,6 +1,10 @@
 import { expect, test } from 'vitest';
+import { renderHtml } from '../../src/report/html.js';
+import { renderJson } from '../../src/report/json.js';
+import { renderMarkdown } from '../../src/report/markdown.js';
 import { renderExplanation, renderInspection, formatRanges } from '../../src/report/inspection.js';
 import { renderBenchmarks, renderVerification } from '../../src/report/measurements.js';
+import { sparseReport } from '../../src/report/sparse.js';
 import { renderText, shellWord, wrapText } from '../../src/report/text.js';
 import type { ModelFigures } from '../../src/report/types.js';
 import { BENCHMARK, DIFFERENT, REPORT, VERIFICATION } from './sample.js';
@@ -118,12 +122,24 @@ test('masks: how many, by which evidence, what was left out', () => {
 });
 
 test('sparse operators are told, because the model does not run without their library', () => {
-  const sparse = { pass: 'convert-sparse', kind: 'applied', node: 'conv', message: 'sparse at 80 % zeros' } as const;
-  const text = renderText({ ...REPORT, remarks: [sparse] });
+  const report = { ...REPORT, sparse: sparseReport(1, '/there/libprune_compile_kernels.so') };
+  const text = renderText(report);
   fits(text);
-  expect(text.replace(/\s+/g, ' ')).toContain(
-    'note: 1 layer is a sparse operator: the model runs where their library is loaded, see docs/sparse.md',
-  );
+  expect(text).toContain(`
+note: 1 layer is a sparse operator: the model runs where their library is
+  loaded, see docs/sparse.md
+  path    /there/libprune_compile_kernels.so
+  Node    await createSession(model), from 'prune-compile'
+  Python  options.register_custom_ops_library(path)
+  C++     options.RegisterCustomOpsLibrary(path);
+  C#      options.RegisterCustomOpLibrary(path);
+  Java    options.registerCustomOpLibrary(path);
+`);
+  expect(renderMarkdown(report)).toContain('- C\\#: `options.RegisterCustomOpLibrary(path);`');
+  expect(renderHtml(report)).toContain('<code class="wrap">/there/libprune_compile_kernels.so</code>');
+  expect(JSON.parse(renderJson(report))).toMatchObject({
+    sparse: { layers: 1, registration: { python: 'options.register_custom_ops_library(path)' } },
+  });
 });
 
 test('outputs that differ are plain to see', () => {

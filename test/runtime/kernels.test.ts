@@ -1,12 +1,14 @@
 /** The sparse operators in this process; skipped, saying so, where the native library is not built. */
-import { existsSync } from 'node:fs';
-import { expect, test } from 'vitest';
+import { existsSync, readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
 import * as ort from 'onnxruntime-node';
 import { graphBuilder } from '../../fixtures/graph-builder.js';
 import { normals, uniforms } from '../../fixtures/random.js';
 import { compileModel } from '../../src/compile.js';
-import { kernelsPath } from '../../src/runtime/kernels.js';
+import { SPARSE_VERSION } from '../../src/ir/graph.js';
+import { kernelsPath, kernelsTarget, kernelsVersion, staleReason } from '../../src/runtime/kernels.js';
 import { createSession } from '../../src/runtime/user-session.js';
+import { TOOL } from '../../src/version.js';
 
 const isBuilt = existsSync(kernelsPath());
 if (!isBuilt) console.log('sparse operators are not tested: npm run build:kernels makes their library');
@@ -51,4 +53,36 @@ test.skipIf(!isBuilt)('leave sessions of other models as they were', async () =>
   const feed = { x: new ort.Tensor('float32', normals(4, 'x', 2 * 16 * 400), DIMS) };
   const [one, other] = [await before.run(feed), await after.run(feed)];
   expect(Object.values(one)[0]?.data).toEqual(Object.values(other)[0]?.data);
+});
+
+describe('the library of this platform', () => {
+  const glibc = { header: { glibcVersionRuntime: '2.36' } };
+
+  test.each([
+    ['linux-x64', { platform: 'linux', arch: 'x64', report: glibc }],
+    ['linux-arm64', { platform: 'linux', arch: 'arm64', report: glibc }],
+    ['linux-x64-musl', { platform: 'linux', arch: 'x64', report: { header: {} } }],
+    ['linux-arm64-musl', { platform: 'linux', arch: 'arm64', report: {} }],
+    ['darwin-arm64', { platform: 'darwin', arch: 'arm64', report: { header: {} } }],
+    ['win32-x64', { platform: 'win32', arch: 'x64', report: { header: {} } }],
+  ])('%s', (folder, platform) => expect(kernelsTarget(platform)).toBe(folder));
+
+  test.skipIf(!isBuilt)('says its version in the file, and to whoever loads it', async () => {
+    await createSession(model());
+    const loaded: { exports: { version?: string } } = { exports: {} };
+    process.dlopen(loaded, kernelsPath());
+    const version = { version: TOOL.version, operators: SPARSE_VERSION };
+    expect(kernelsVersion(readFileSync(kernelsPath()))).toEqual(version);
+    expect(kernelsVersion(Buffer.from(loaded.exports.version ?? ''))).toEqual(version);
+  });
+
+  test('of another package or with other operators is stale', () => {
+    const own = { version: TOOL.version, operators: SPARSE_VERSION };
+    expect(staleReason(own)).toBeUndefined();
+    expect(staleReason({ ...own, version: '0.0.9' })).toBe(
+      `it was built for version 0.0.9 with operators 1, and this is version ${TOOL.version} with operators 1`,
+    );
+    expect(staleReason({ ...own, operators: 7 })).toContain('with operators 7, and this is');
+    expect(staleReason(kernelsVersion(Buffer.from('an ELF file without a statement')))).toContain('does not say');
+  });
 });

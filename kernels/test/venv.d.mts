@@ -1,0 +1,2 @@
+export function findVenv(): string | undefined;
+export function makeVenv(): { python: string } | { reason: string };

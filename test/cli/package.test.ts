@@ -1,0 +1,130 @@
+/** The package as npm packs it, put somewhere else: the command with and without the native library of sparse operators. */
+import { spawnSync } from 'node:child_process';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { graphBuilder } from '../../fixtures/graph-builder.js';
+import { normals, uniforms } from '../../fixtures/random.js';
+import type { CompileReport } from '../../src/report/types.js';
+import { kernelsPath } from '../../src/runtime/kernels.js';
+import { TOOL } from '../../src/version.js';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const isBuilt = existsSync(kernelsPath());
+const hasCompiler = ['g++', 'clang++'].some((name) => spawnSync(name, ['--version']).status === 0);
+
+const folder = mkdtempSync(join(tmpdir(), 'prune-compile-package-'));
+const unpacked = join(folder, 'package');
+const model = join(folder, 'model.onnx');
+const library = join(unpacked, relative(root, kernelsPath()));
+
+/** Scattered zeros: nothing to remove, and a layer for a sparse operator. */
+function sparseModel(): Uint8Array {
+  const g = graphBuilder();
+  const chance = uniforms(1, 'zeros', 24 * 24);
+  const data = normals(1, 'w', 24 * 24, 0.3).map((value, at) => ((chance[at] ?? 0) < 0.8 ? 0 : value));
+  g.output(g.op('Abs', [g.conv(g.input('x', [1, 24, 12, 12]), { data, dims: [24, 24, 1, 1] })]));
+  return g.bytes();
+}
+
+const output = join(folder, 'out.onnx');
+function command(...args: string[]) {
+  rmSync(output, { force: true });
+  const script = join(unpacked, 'bin', 'prune-compile.js');
+  return spawnSync(process.execPath, [script, model, '-o', output, ...args], { encoding: 'utf8' });
+}
+
+beforeAll(() => {
+  const options = ['pack', '--dry-run', '--ignore-scripts', '--json'];
+  const packed = spawnSync('npm', options, { cwd: root, encoding: 'utf8' });
+  const [{ files }] = JSON.parse(packed.stdout) as [{ files: readonly { path: string }[] }];
+  for (const { path } of files) cpSync(join(root, path), join(unpacked, path));
+  // Installed without a network: its dependencies are those of this checkout.
+  symlinkSync(join(root, 'node_modules'), join(unpacked, 'node_modules'), 'dir');
+  writeFileSync(model, sparseModel());
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+describe('the package', () => {
+  test('holds what builds the library, and no tests', () => {
+    for (const file of [
+      'kernels/build.mjs',
+      'kernels/CMakeLists.txt',
+      'kernels/src/conv.cc',
+      'kernels/include/ort_abi.h',
+    ])
+      expect(existsSync(join(unpacked, file)), file).toBe(true);
+    for (const file of ['kernels/test', 'kernels/test.mjs', 'test', 'fixtures', 'dist/fixtures'])
+      expect(existsSync(join(unpacked, file)), file).toBe(false);
+  });
+
+  test.skipIf(!isBuilt)('holds the library, and runs sparse operators with it', () => {
+    const { status, stdout, stderr } = command('--sparse', '--json');
+    expect(status, stderr).toBe(0);
+    const report = JSON.parse(stdout) as CompileReport;
+    expect(report).toMatchObject({ sparse: { layers: 1, library }, verification: { equal: true } });
+  });
+
+  test.skipIf(!isBuilt)('refuses a library of another version', () => {
+    const kept = readFileSync(library);
+    const other = Buffer.from(kept);
+    const marker = other.indexOf(`version=${TOOL.version};operators=`);
+    other.write('9', marker + 'version='.length);
+    writeFileSync(library, other);
+    try {
+      const { status, stderr } = command('--sparse');
+      expect(status).toBe(2);
+      expect(stderr).toContain('[E-KERNELS]');
+      expect(stderr.replace(/\s+/g, ' ')).toContain(`it was built for version 9${TOOL.version.slice(1)}`);
+    } finally {
+      writeFileSync(library, kept);
+    }
+  });
+
+  test('without the library: says which file and how to make it; all else works', () => {
+    const kept = join(folder, 'kept.so');
+    if (isBuilt) cpSync(library, kept);
+    rmSync(library, { force: true });
+    try {
+      const { status, stdout, stderr } = command('--sparse');
+      expect(status).toBe(2);
+      expect(stdout).toBe('');
+      const text = stderr.replace(/\s+/g, ' ');
+      expect(text).toContain('[E-KERNELS]');
+      expect(text).toContain(`file ${library}`);
+      expect(text).toContain(`try node ${join(unpacked, 'kernels', 'build.mjs')}`);
+      expect(existsSync(output)).toBe(false);
+      expect(command('--structured').status).toBe(0);
+      const unverified = command('--sparse', '--no-verify', '--json');
+      expect(unverified.status, unverified.stderr).toBe(0);
+      expect(JSON.parse(unverified.stdout)).toMatchObject({ sparse: { layers: 1, library } });
+    } finally {
+      if (isBuilt) cpSync(kept, library);
+    }
+  });
+
+  test.skipIf(!hasCompiler)('builds the library from what it holds', { timeout: 300_000 }, () => {
+    rmSync(library, { force: true });
+    const build = join(unpacked, 'kernels', 'build.mjs');
+    // With one command of the compiler: the tests of the kernels build with CMake.
+    const { status, stdout, stderr } = spawnSync(process.execPath, [build, '--without-cmake'], { encoding: 'utf8' });
+    expect(status, stderr).toBe(0);
+    expect(stdout.trim()).toBe(library);
+    const run = command('--sparse');
+    expect(run.status, run.stderr).toBe(0);
+    expect(run.stdout).toContain(`  path    ${library}\n`);
+  });
+
+  test('without a compiler its build says what to install, and packing goes on', () => {
+    const build = join(unpacked, 'kernels', 'build.mjs');
+    const environment = { ...process.env, PATH: folder, CXX: '' };
+    const required = spawnSync(process.execPath, [build], { env: environment, encoding: 'utf8' });
+    expect(required).toMatchObject({ status: 2, stdout: '' });
+    expect(required.stderr).toMatch(/^No C\+\+ compiler was found: install .*\n$/);
+    const optional = spawnSync(process.execPath, [build, '--optional'], { env: environment, encoding: 'utf8' });
+    expect(optional.status).toBe(0);
+    expect(optional.stderr).toContain('The package will have no native library for this platform.');
+  });
+});
