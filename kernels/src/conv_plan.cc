@@ -161,7 +161,7 @@ std::shared_ptr<const ConvPlan> Conv::make_plan(size_t height, size_t width) con
   plan->source_channels = channels * std::max<size_t>(1, plan->phases.size());
   spec.tiles_per_run = std::min(plan->chunk(1), plan->work.tiles);
   spec.clean = plan->direct_y ? &plan->work : nullptr;
-  plan->program = make_program(spec, o.kernel_choice, *o.isa);
+  plan->program = o.make(spec, o.kernel_choice, *o.isa);
   return plan;
 }
 

@@ -31,6 +31,23 @@ void expect_same(const std::vector<float>& made, const std::vector<float>& wante
 
 std::span<const uint8_t> code_of(const GroupCode& group) { return {group.begin, group.weights}; }
 
+// What y is after all groups have run for all tiles.
+std::vector<float> expected(const Layer& layer) {
+  std::vector<float> before = layer.y, after = layer.y;
+  const Images images = layer.images(before);
+  for (size_t row = 0; row < layer.matrix.rows; row++) {
+    for (size_t lane = 0; lane < layer.spec.tiles * pc::kLane; lane++) {
+      after[place(layer.spec, row, lane)] = promised(layer.spec, images, row, lane);
+    }
+  }
+  return after;
+}
+
+void interpret(const Layer& layer, const GroupCode& group, std::span<const uint8_t> code, std::vector<float>& y) {
+  const Images images = layer.images(y);
+  for (size_t tile = 0; tile < layer.spec.tiles; tile++) interpret(layer.spec, images, tile, group, code);
+}
+
 // Too little room is noticed, and nothing behind it touched.
 void check_room(Random& random, const pc::ProgramSpec& spec) {
   Emitter emitter(spec);
@@ -46,17 +63,101 @@ void check_room(Random& random, const pc::ProgramSpec& spec) {
 size_t check_layer(Random& random) {
   const Layer layer(random, false);
   const LayerCode code(layer.spec);
-  const std::vector<float> wanted = layer.expected();
+  const std::vector<float> wanted = expected(layer);
   std::vector<float> y = layer.y;
   for (const GroupCode& group : code.groups) interpret(layer, group, code_of(group), y);
   expect_same(y, wanted, "interpreted");
   if (pc::has_avx512()) {
     y = layer.y;
-    for (const GroupCode& group : code.groups) execute(layer, group, y);
+    for (const GroupCode& group : code.groups) execute(layer.spec, layer.images(y), group);
     expect_same(y, wanted, "executed");
   }
   check_room(random, layer.spec);
   return code.groups.size();
+}
+
+// Stands in for emitted code in a convolution: interprets it, and compares every tile with what is promised.
+class Interpreted final : public pc::Program {
+ public:
+  explicit Interpreted(const pc::ProgramSpec& spec)
+      : code_(spec),
+        matrix_(*spec.matrix),
+        offsets_(spec.offsets.begin(), spec.offsets.end()),
+        bias_(spec.bias.begin(), spec.bias.end()),
+        spec_(spec) {
+    spec_.matrix = &matrix_;
+    spec_.offsets = offsets_;
+    spec_.bias = bias_;
+    if (spec.clean == nullptr) return;
+    clean_ = *spec.clean;
+    spec_.clean = &clean_;
+  }
+  static std::unique_ptr<pc::Program> make(const pc::ProgramSpec& spec, pc::KernelChoice, const pc::Isa&) {
+    return std::make_unique<Interpreted>(spec);
+  }
+
+  const char* name() const override { return "interpreted"; }
+  size_t groups() const override { return code_.groups.size(); }
+
+  void run(size_t group, const float* x, float* y, const float* addend, size_t first,
+           size_t last) const noexcept override {
+    const Images images{{x, x_floats}, {y, y_floats}, {addend, addend == nullptr ? 0 : y_floats}};
+    try {
+      for (size_t tile = first; tile < last; tile++) check_tile(code_.groups[group], images, tile);
+    } catch (const Fault& caught) {
+      fault = caught.what();
+    }
+  }
+
+  size_t x_floats = 0, y_floats = 0;  // of one image
+  mutable std::string fault;
+
+ private:
+  void check_tile(const GroupCode& group, const Images& images, size_t tile) const {
+    std::vector<float> wanted, made;
+    const auto each = [&](auto&& visit) {
+      for (size_t row = group.first_row; row < group.last_row; row++) {
+        for (size_t i = 0; i < pc::kLane; i++) visit(row, tile * pc::kLane + i);
+      }
+    };
+    each([&](size_t row, size_t lane) { wanted.push_back(promised(spec_, images, row, lane)); });
+    interpret(spec_, images, tile, group, code_of(group));
+    each([&](size_t row, size_t lane) { made.push_back(images.y[place(spec_, row, lane)]); });
+    expect_same(made, wanted, "in a convolution");
+  }
+
+  LayerCode code_;
+  pc::Matrix matrix_;
+  std::vector<uint32_t> offsets_;
+  std::vector<float> bias_;
+  pc::Planes clean_;
+  pc::ProgramSpec spec_;
+};
+
+// What convolutions of all kinds make programs of: no code for them reads or writes outside the images they have.
+void check_convolution(Random& random) {
+  pc::ConvOptions o = random_options(random);
+  o.make = Interpreted::make;
+  const auto channels = static_cast<size_t>(o.channels), filters = static_cast<size_t>(o.filters);
+  const auto columns = channels / static_cast<size_t>(o.groups) * static_cast<size_t>(o.kernel[0] * o.kernel[1]);
+  const double zeros[] = {0, 0.5, 0.9};
+  const SparseWeights w = sparse_weights(random, filters, columns, zeros[random.integer(0, 2)]);
+  pc::Conv conv(o, w.values, w.bits, random.normals(filters));
+  const auto height = static_cast<size_t>(least_size(o, 0) + random.integer(0, 12));
+  const auto width = static_cast<size_t>(least_size(o, 1) + random.integer(0, 12));
+  const auto plan = conv.plan(height, width);
+  auto& program = dynamic_cast<Interpreted&>(*plan->program);
+  program.x_floats = plan->direct_x ? plan->x_image : plan->source_image;
+  program.y_floats = plan->direct_y ? plan->y_image : plan->work.image(filters);
+  const std::vector<float> x = random.normals(channels * height * width);
+  const std::vector<float> given = o.x_internal ? enter(x, 1, channels, height, width) : x;
+  std::vector<float> y(plan->y_image);
+  const std::vector<float> addend = random.normals(plan->y_image);
+  const bool in_place = o.addend && random.chance(0.5);
+  if (in_place) y = addend;
+  pc::Serial serial;
+  conv.run(*plan, 1, given.data(), y.data(), !o.addend ? nullptr : in_place ? y.data() : addend.data(), serial);
+  expect(program.fault.empty(), program.fault);
 }
 
 // A bit of the code that means something: not behind its end, and not of what a prefetch fetches.
@@ -79,7 +180,7 @@ std::vector<Bit> meaningful_bits(std::span<const uint8_t> code) {
 
 // Whether code with one bit flipped still does as it should.
 bool survives(const Layer& layer, const GroupCode& group, std::span<const uint8_t> code) {
-  const std::vector<float> wanted = layer.expected();
+  const std::vector<float> wanted = expected(layer);
   std::vector<float> y = layer.y;
   try {
     interpret(layer, group, code, y);
@@ -189,8 +290,9 @@ int main(int argc, char** argv) {
     for (; layer < layers; layer++) {
       Random random(seed * 3000017 + layer);
       groups += check_layer(random);
+      check_convolution(random);
     }
-    std::printf("%llu layers of emitted code, %zu groups interpreted%s\n", static_cast<unsigned long long>(layers),
+    std::printf("%llu layers and convolutions of emitted code, %zu groups interpreted%s\n", static_cast<unsigned long long>(layers),
                 groups, pc::has_avx512() ? " and executed" : "");
     check_bounds(seed);
     check_flips(seed);
