@@ -19,6 +19,9 @@ struct Layer {
   Layer(const Layer&) = delete;
   Layer& operator=(const Layer&) = delete;
 
+  // Of a row, that mean something.
+  size_t pixels() const { return spec.clean != nullptr ? planes.height * planes.width : spec.tiles * pc::kLane; }
+
   // With `to` instead of y.
   Images images(std::vector<float>& to) const {
     return {x, to, !spec.addend ? std::span<const float>() : in_place ? std::span<const float>(to) : addend};
