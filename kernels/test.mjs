@@ -83,6 +83,8 @@ const settings = ['-S', here, '-B', folder, `-DPC_SANITIZE=${options.sanitize}`,
 run('cmake', settings.concat(fresh ? ['--fresh'] : generator));
 run('cmake', ['--build', folder, '--parallel', '2']);
 run(join(folder, 'test_kernels'), [options.cases]);
+const host = join(folder, 'test_host');
+if (existsSync(host)) run(host, [join(folder, 'libprune_compile_kernels.so')]);
 if (options.sanitize !== 'thread') run(join(folder, 'fuzz'), [String(Number(options.cases) * 4)]);
 run(join(folder, 'test_interpret'), [String(Number(options.cases) / 2)]);
 run(join(folder, 'test_emitted'), [String(Number(options.cases) / 5)]);

@@ -91,6 +91,13 @@ void convolution(Random& random) {
     conv.run(*plan, images, given.data(), again.data(), add, threads);
     result.check();
     expect(std::memcmp(result.all.data(), again.all.data(), result.all.size() * sizeof(float)) == 0, "same with threads");
+    for (size_t n = 0; n < images && images > 1; n++) {  // the same image alone
+      const size_t from = o.y_internal ? pc::kHeader : 0, at = n * plan->y_image;
+      std::vector<float> alone(plan->y_image);
+      conv.run(*plan, 1, given.data() + n * plan->x_image, alone.data(), add == nullptr ? nullptr : add + at, serial);
+      const size_t bytes = (plan->y_image - from) * sizeof(float);
+      expect(std::memcmp(result.data() + at + from, alone.data() + from, bytes) == 0, "same in a batch");
+    }
     if (o.addend) {  // in place of the addend
       std::vector<float> shared(given_addend);
       conv.run(*plan, images, given.data(), shared.data(), shared.data(), serial);
@@ -148,6 +155,13 @@ void multiplication(Random& random) {
     matmul.run(rows, x.data(), again.data(), add, threads);
     result.check();
     expect(std::memcmp(result.all.data(), again.all.data(), result.all.size() * sizeof(float)) == 0, "same with threads");
+    if (rows > 1) {  // a row alone
+      const size_t at = random.engine() % rows;
+      std::vector<float> alone(outputs);
+      matmul.run(1, x.data() + at * inputs, alone.data(), add == nullptr ? nullptr : add + at * outputs, serial);
+      const float* together = result.data() + at * outputs;
+      expect(std::memcmp(together, alone.data(), outputs * sizeof(float)) == 0, "same in a batch");
+    }
     for (size_t m = 0; m < rows; m++)
       for (size_t n = 0; n < outputs; n++) {
         double sum = bias.empty() ? 0 : static_cast<double>(bias[n]), size = std::abs(sum);
