@@ -36,21 +36,29 @@ function run(command, args, allowed = [0]) {
   process.exit(1);
 }
 
-/** Every emitted instruction form must read as intended in a disassembler. */
-function checkAssembler() {
-  if (process.arch !== 'x64' || !has('objdump')) return console.log('assembler: skipped, there is no objdump');
-  const file = join(folder, 'forms.bin');
-  const { stdout: wanted, status } = spawnSync(join(folder, 'test_assembler'), [file], { encoding: 'utf8' });
+/**
+ * A program writes instructions to a file and says what each should read as: a disassembler must agree. Lines may begin with the
+ * instruction's place.
+ * @param {string} program
+ * @param {string[]} args
+ */
+function checkListing(program, ...args) {
+  if (process.arch !== 'x64' || !has('objdump'))
+    return console.log(`${program}: not disassembled, there is no objdump`);
+  const file = join(folder, `${program}.bin`);
+  const listed = spawnSync(join(folder, program), [...args, file], { encoding: 'utf8', maxBuffer: 1 << 28 });
   const dump = ['-D', '-b', 'binary', '-m', 'i386:x86-64', '-M', 'intel', '--no-show-raw-insn', file];
   const { stdout } = spawnSync('objdump', dump, { encoding: 'utf8', maxBuffer: 1 << 28 });
-  const read = [...stdout.matchAll(/^\s+[0-9a-f]+:\t(.*)$/gm)].map((line) => line[1].replace(/\s+/, ' ').trim());
-  const lines = wanted.trim().split('\n');
-  const wrong = lines.findIndex((line, i) => line !== read[i]);
-  if (status !== 0 || wrong >= 0 || lines.length !== read.length) {
-    console.error(`assembler: form ${wrong} should be "${lines[wrong]}" and reads "${read[wrong]}"`);
+  const read = [...stdout.matchAll(/^\s+([0-9a-f]+:)\t(.*)$/gm)].map(
+    ([, place, text]) => `${place} ${text?.replace(/\s+/, ' ').trim()}`,
+  );
+  const lines = listed.stdout.trim().split('\n');
+  const wrong = lines.findIndex((line, i) => line !== read[i] && line !== read[i]?.replace(/^[0-9a-f]+: /, ''));
+  if (listed.status !== 0 || wrong >= 0 || lines.length !== read.length) {
+    console.error(`${program}: instruction ${wrong} should be "${lines[wrong]}" and reads "${read[wrong]}"`);
     process.exit(1);
   }
-  console.log(`assembler: ${lines.length} instructions read as they should`);
+  console.log(`${program}: ${lines.length} instructions read as they should`);
 }
 
 /** Its interpreter, or why there is none. */
@@ -101,10 +109,19 @@ const generator = has('ninja') && !existsSync(cache) ? ['-G', 'Ninja'] : [];
 const settings = ['-S', here, '-B', folder, `-DPC_SANITIZE=${options.sanitize}`, '--log-level=WARNING'];
 run('cmake', settings.concat(fresh ? ['--fresh'] : generator));
 // Sanitizers look into what the programs do; the library cannot be loaded by others then.
-const programs = ['test_kernels', 'test_sharing', 'test_assembler', ...(options.sanitize === 'thread' ? [] : ['fuzz'])];
+const programs = [
+  ...['test_kernels', 'test_sharing', 'test_host', 'test_assembler', 'test_interpret', 'test_emitted'],
+  ...(options.sanitize === 'thread' ? [] : ['fuzz']),
+];
 run('cmake', ['--build', folder, '--parallel', '2', ...(options.sanitize ? ['--target', ...programs] : [])]);
 run(join(folder, 'test_kernels'), [options.cases]);
 run(join(folder, 'test_sharing'), []);
+const host = join(folder, 'test_host');
+if (existsSync(host)) run(host, [join(folder, 'libprune_compile_kernels.so')]);
 if (options.sanitize !== 'thread') run(join(folder, 'fuzz'), [String(Number(options.cases) * 4)]);
-checkAssembler();
+run(join(folder, 'test_interpret'), [String(Number(options.cases) / 2)]);
+run(join(folder, 'test_emitted'), [String(Number(options.cases) / 5)]);
+checkListing('test_assembler');
+checkListing('test_interpret', '--listing');
+checkListing('test_emitted', '--listing');
 checkInOnnxRuntime();

@@ -22,6 +22,7 @@ struct ConvOptions {
   bool x_internal = false, y_internal = false;  // else NCHW
   KernelChoice kernel_choice = KernelChoice::automatic;
   const Isa* isa = nullptr;
+  decltype(&make_program) make = make_program;  // tests look into what a program is told
 };
 
 struct ConvPlan;

@@ -169,7 +169,7 @@ std::shared_ptr<const ConvPlan> Conv::make_plan(size_t height, size_t width) con
   spec.tiles = plan->work.tiles;
   spec.tiles_per_run = std::min(plan->chunk(1), plan->work.tiles);
   spec.clean = plan->direct_y ? &plan->work : nullptr;
-  plan->program = make_program(spec, o.kernel_choice, *o.isa);
+  plan->program = o.make(spec, o.kernel_choice, *o.isa);
   return plan;
 }
 

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <mutex>
 
 #include "ort_abi.h"
 
@@ -34,8 +35,10 @@ const OrtApiBase* base = nullptr;
 Create create = nullptr;
 CreateFromArray create_from_array = nullptr;
 
-// Options are the caller's own object, made for this one session: onnxruntime-node makes new ones each time.
+// Options are the caller's own object, made for this one session: onnxruntime-node makes new ones each time. Others in
+// the process may give none.
 OrtStatus* registered(const OrtSessionOptions* options) {
+  if (options == nullptr) return nullptr;
   return RegisterCustomOps(const_cast<OrtSessionOptions*>(options), base);
 }
 
@@ -76,7 +79,11 @@ bool store(void* const* entry, void* value) {
 }
 
 const char* hook() {
-  if (create != nullptr) return nullptr;
+  // Workers of Node load addons at the same time: what was put into the table must not be taken for the runtime's own.
+  static std::mutex mutex;
+  static bool hooked = false;
+  const std::lock_guard lock(mutex);
+  if (hooked) return nullptr;
   const char* path = std::getenv("PRUNE_COMPILE_ONNXRUNTIME");
   // Only the copy that is in the process already: another one would have a table of its own.
   void* runtime = path == nullptr ? nullptr : dlopen(path, RTLD_NOW | RTLD_NOLOAD);
@@ -85,13 +92,13 @@ const char* hook() {
   base = get_base == nullptr ? nullptr : get_base();
   OrtApiTable* api = base == nullptr ? nullptr : base->GetApi(ort::kApiVersion);
   if (api == nullptr) return "prune_compile: needs ONNX Runtime 1.18 or newer";
-  create_from_array = reinterpret_cast<CreateFromArray>(api[kCreateSessionFromArray]);
-  create = reinterpret_cast<Create>(api[kCreateSession]);
-  if (store(api + kCreateSession, reinterpret_cast<void*>(create_with_operators)) &&
-      store(api + kCreateSessionFromArray, reinterpret_cast<void*>(create_from_array_with_operators))) {
-    return nullptr;
+  if (create == nullptr) {
+    create_from_array = reinterpret_cast<CreateFromArray>(api[kCreateSessionFromArray]);
+    create = reinterpret_cast<Create>(api[kCreateSession]);
   }
-  return "prune_compile: this system refuses to change the runtime's function table";
+  hooked = store(api + kCreateSession, reinterpret_cast<void*>(create_with_operators)) &&
+      store(api + kCreateSessionFromArray, reinterpret_cast<void*>(create_from_array_with_operators));
+  return hooked ? nullptr : "prune_compile: this system refuses to change the runtime's function table";
 }
 
 }  // namespace

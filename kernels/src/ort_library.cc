@@ -56,8 +56,7 @@ OrtCustomOp describe() {
   op.KernelComputeV2 = compute;
   op.KernelDestroy = [](void* self) { delete static_cast<Kernel*>(self); };
   op.GetMayInplace = [](int** inputs, int** outputs) -> size_t {
-    static int input[1] = {0}, output[1] = {0};
-    input[0] = kind()->may_replace;
+    static int input[1] = {kind()->may_replace}, output[1] = {0};
     *inputs = input;
     *outputs = output;
     return kind()->may_replace < 0 ? 0 : 1;
@@ -73,15 +72,15 @@ void describe_all(OrtCustomOp (&ops)[kNodeKinds], std::index_sequence<Index...>)
   ((ops[Index] = describe<Index>()), ...);
 }
 
-// The domain outlives all sessions: they refer to it. Made once per process and runtime.
-OrtStatus* domain(OrtCustomOpDomain** out) {
+// The domain outlives all sessions: they refer to it. Made once per process, for the runtime that asks first.
+OrtStatus* domain(OrtApiTable* asking, OrtCustomOpDomain** out) {
   static std::mutex mutex;
   static OrtCustomOp ops[kNodeKinds];
   static OrtCustomOpDomain* made = nullptr;
-  static OrtApiTable* made_by = nullptr;
   const std::lock_guard lock(mutex);
-  if (made != nullptr && made_by != api()) {
-    return ort::CreateStatus(api(), ORT_FAIL, "prune_compile: already used by another copy of ONNX Runtime");
+  if (api() == nullptr) use_api(asking);
+  if (api() != asking) {
+    return ort::CreateStatus(asking, ORT_FAIL, "prune_compile: already used by another copy of ONNX Runtime");
   }
   if (made == nullptr) {
     describe_all(ops, std::make_index_sequence<kNodeKinds>());
@@ -91,7 +90,6 @@ OrtStatus* domain(OrtCustomOpDomain** out) {
       if (OrtStatus* failed = ort::CustomOpDomain_Add(api(), fresh, &op)) return failed;
     }
     made = fresh;
-    made_by = api();
   }
   *out = made;
   return nullptr;
@@ -110,11 +108,7 @@ extern "C" __attribute__((visibility("default"))) OrtStatus* RegisterCustomOps(O
                   base->GetVersionString());
     return ort::CreateStatus(base->GetApi(1), ORT_FAIL, message);
   }
-  if (pc::api() == nullptr) pc::use_api(api);
-  if (pc::api() != api) {
-    return ort::CreateStatus(api, ORT_FAIL, "prune_compile: already used by another copy of ONNX Runtime");
-  }
   OrtCustomOpDomain* domain = nullptr;
-  if (OrtStatus* failed = pc::domain(&domain)) return failed;
+  if (OrtStatus* failed = pc::domain(api, &domain)) return failed;
   return ort::AddCustomOpDomain(api, options, domain);
 }

@@ -101,6 +101,34 @@ inline pc::Activation random_activation(Random& random) {
   return {kind, 0.2f, 0.4f};
 }
 
+inline pc::ConvOptions random_options(Random& random) {
+  pc::ConvOptions o;
+  const auto few = [&](int64_t most) { return random.chance(0.5) ? 1 : random.integer(1, most); };
+  o.groups = random.chance(0.7) ? 1 : random.integer(1, 4);
+  const bool depthwise = random.chance(0.1);
+  o.channels = o.groups * random.integer(1, depthwise ? 1 : 12);
+  o.filters = o.groups * random.integer(1, random.chance(0.2) ? 70 : 12);
+  const bool usual = random.chance(0.5);
+  for (size_t i = 0; i < 2; i++) {
+    o.kernel[i] = usual ? 3 : few(5);
+    o.strides[i] = usual ? random.integer(1, 2) : few(4);
+    o.dilations[i] = usual ? 1 : few(3);
+    o.pads[i] = usual ? 1 : random.chance(0.5) ? 0 : random.integer(0, 6);
+    o.pads[i + 2] = usual ? 1 : random.chance(0.5) ? 0 : random.integer(0, 6);
+  }
+  o.activation = random_activation(random);
+  o.addend = random.chance(0.3);
+  o.x_internal = random.chance(0.5);
+  o.y_internal = random.chance(0.5);
+  return o;
+}
+
+// The least height (0) or width (1) of images that the kernel fits into.
+inline int64_t least_size(const pc::ConvOptions& o, size_t axis) {
+  const int64_t pads = o.pads[axis] + o.pads[axis + 2];
+  return std::max<int64_t>(1, (o.kernel[axis] - 1) * o.dilations[axis] + 1 - pads);
+}
+
 struct Reference {
   std::vector<double> value;
   double scale = 0;  // the largest sum of magnitudes: what rounding is measured against

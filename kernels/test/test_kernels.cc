@@ -42,28 +42,6 @@ struct Guarded {
   }
 };
 
-pc::ConvOptions random_options(Random& random) {
-  pc::ConvOptions o;
-  const auto few = [&](int64_t most) { return random.chance(0.5) ? 1 : random.integer(1, most); };
-  o.groups = random.chance(0.7) ? 1 : random.integer(1, 4);
-  const bool depthwise = random.chance(0.1);
-  o.channels = o.groups * random.integer(1, depthwise ? 1 : 12);
-  o.filters = o.groups * random.integer(1, random.chance(0.2) ? 70 : 12);
-  const bool usual = random.chance(0.5);
-  for (size_t i = 0; i < 2; i++) {
-    o.kernel[i] = usual ? 3 : few(5);
-    o.strides[i] = usual ? random.integer(1, 2) : few(4);
-    o.dilations[i] = usual ? 1 : few(3);
-    o.pads[i] = usual ? 1 : random.chance(0.5) ? 0 : random.integer(0, 6);
-    o.pads[i + 2] = usual ? 1 : random.chance(0.5) ? 0 : random.integer(0, 6);
-  }
-  o.activation = random_activation(random);
-  o.addend = random.chance(0.3);
-  o.x_internal = random.chance(0.5);
-  o.y_internal = random.chance(0.5);
-  return o;
-}
-
 void check_plane_zeros(const pc::ConvPlan& plan, size_t filters, const float* image) {
   const pc::Planes& p = plan.y;
   for (size_t i = 0; i < p.lead; i++) expect(image[pc::kHeader + i] == 0, "lead");
@@ -81,12 +59,9 @@ void convolution(Random& random) {
   const double sparsities[] = {0, 0.5, 0.8, 0.95, 1};
   const SparseWeights w = sparse_weights(random, filters, channels / static_cast<size_t>(o.groups) * kernel,
                                          sparsities[random.integer(0, 4)]);
-  const auto least = [&](size_t i) {
-    return std::max<int64_t>(1, (o.kernel[i] - 1) * o.dilations[i] + 1 - o.pads[i] - o.pads[i + 2]);
-  };
   const int64_t spread = random.chance(0.2) ? 40 : 12;
-  const auto height = static_cast<size_t>(least(0) + random.integer(0, spread));
-  const auto width = static_cast<size_t>(least(1) + random.integer(0, spread));
+  const auto height = static_cast<size_t>(least_size(o, 0) + random.integer(0, spread));
+  const auto width = static_cast<size_t>(least_size(o, 1) + random.integer(0, spread));
   const auto images = static_cast<size_t>(random.chance(0.1) ? 0 : random.chance(0.7) ? 1 : random.integer(2, 5));
   const std::vector<float> bias = random.chance(0.8) ? random.normals(filters) : std::vector<float>{};
   const std::vector<float> x = random.normals(images * channels * height * width);
@@ -116,6 +91,13 @@ void convolution(Random& random) {
     conv.run(*plan, images, given.data(), again.data(), add, threads);
     result.check();
     expect(std::memcmp(result.all.data(), again.all.data(), result.all.size() * sizeof(float)) == 0, "same with threads");
+    for (size_t n = 0; n < images && images > 1; n++) {  // the same image alone
+      const size_t from = o.y_internal ? pc::kHeader : 0, at = n * plan->y_image;
+      std::vector<float> alone(plan->y_image);
+      conv.run(*plan, 1, given.data() + n * plan->x_image, alone.data(), add == nullptr ? nullptr : add + at, serial);
+      const size_t bytes = (plan->y_image - from) * sizeof(float);
+      expect(std::memcmp(result.data() + at + from, alone.data() + from, bytes) == 0, "same in a batch");
+    }
     if (o.addend) {  // in place of the addend
       std::vector<float> shared(given_addend);
       conv.run(*plan, images, given.data(), shared.data(), shared.data(), serial);
@@ -173,6 +155,13 @@ void multiplication(Random& random) {
     matmul.run(rows, x.data(), again.data(), add, threads);
     result.check();
     expect(std::memcmp(result.all.data(), again.all.data(), result.all.size() * sizeof(float)) == 0, "same with threads");
+    if (rows > 1) {  // a row alone
+      const size_t at = random.engine() % rows;
+      std::vector<float> alone(outputs);
+      matmul.run(1, x.data() + at * inputs, alone.data(), add == nullptr ? nullptr : add + at * outputs, serial);
+      const float* together = result.data() + at * outputs;
+      expect(std::memcmp(together, alone.data(), outputs * sizeof(float)) == 0, "same in a batch");
+    }
     for (size_t m = 0; m < rows; m++)
       for (size_t n = 0; n < outputs; n++) {
         double sum = bias.empty() ? 0 : static_cast<double>(bias[n]), size = std::abs(sum);

@@ -1,0 +1,108 @@
+#include "emitted_code.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+#include "executable.h"
+
+namespace test {
+namespace {
+
+constexpr size_t kLine = 64;
+constexpr size_t kMostSteps = 1 << 20;  // instructions per tile; the largest layer here has a tenth of that
+
+float activated_simply(float sum, pc::Activation activation) {
+  const auto [kind, alpha, beta] = activation;
+  if (kind == pc::ActivationKind::relu) return sum < 0 ? 0 : sum;
+  if (kind == pc::ActivationKind::leaky_relu) return sum < 0 ? sum * alpha : sum;
+  if (kind != pc::ActivationKind::clip) return sum;
+  return sum < alpha ? alpha : sum > beta ? beta : sum;
+}
+
+uint16_t mask(const pc::ProgramSpec& spec, size_t tile) {
+  return spec.clean != nullptr ? spec.clean->mask(tile) : uint16_t{0xffff};
+}
+
+// Where code sees what it works on.
+struct Places {
+  uint64_t x, weights, y, addend, next_code;
+};
+
+// The arguments of a group's code for one tile.
+std::array<uint64_t, 6> arguments(const pc::ProgramSpec& spec, const Places& places, size_t tile) {
+  const size_t at = tile * pc::kLane * sizeof(float);
+  return {places.x + tile * spec.x_tile * sizeof(float), places.weights,   places.y + at,
+          spec.addend ? places.addend + at : 0,          places.next_code, mask(spec, tile)};
+}
+
+}  // namespace
+
+LayerCode::LayerCode(const pc::ProgramSpec& spec) {
+  Emitter emitter(spec);
+  size_t room = 0;
+  for (size_t g = 0; g < emitter.groups(); g++) room += emitter.room(g);
+  memory.resize(room + kLine);
+  const auto start = reinterpret_cast<uintptr_t>(memory.data());
+  uint8_t* at = memory.data() + (kLine - start % kLine) % kLine;
+  uint8_t* const end = at + room;
+  for (size_t g = 0; g < emitter.groups(); g++) {
+    groups.push_back(emitter.emit(g, at, end));
+    if (groups.back().end == nullptr) throw Fault("the room for code is too small");
+    at += groups.back().end - at;
+  }
+}
+
+size_t place(const pc::ProgramSpec& spec, size_t row, size_t lane) { return spec.y_origin + row * spec.y_stride + lane; }
+
+float promised(const pc::ProgramSpec& spec, const Images& images, size_t row, size_t lane) {
+  const size_t tile = lane / pc::kLane, within = lane % pc::kLane;
+  const bool simple = pc::is_simple(spec.activation.kind);
+  if (simple && (mask(spec, tile) >> within & 1) == 0) return 0;
+  const pc::Matrix& matrix = *spec.matrix;
+  const size_t from = tile * spec.x_tile + within;
+  float sum = spec.bias[row];
+  for (size_t i = row == 0 ? 0 : matrix.ends[row - 1]; i < matrix.ends[row]; i++) {
+    sum = std::fma(matrix.value[i], images.x[spec.offsets[matrix.column[i]] + from], sum);
+  }
+  if (spec.addend) sum = sum + images.addend[place(spec, row, lane)];
+  return simple ? activated_simply(sum, spec.activation) : sum;
+}
+
+void interpret(const pc::ProgramSpec& spec, const Images& images, size_t tile, const GroupCode& group,
+               std::span<const uint8_t> code) {
+  // Further apart than any displacement reaches.
+  constexpr uint64_t kApart = uint64_t{1} << 40;
+  const bool in_place = images.addend.data() == images.y.data();
+  const Places places{kApart, 2 * kApart, 3 * kApart, (in_place ? 3 : 4) * kApart, 5 * kApart};
+  const auto weights = static_cast<size_t>(group.end - group.weights);
+  const Region regions[] = {{"x", places.x, images.x.data(), images.x.size_bytes()},
+                            {"weights", places.weights, group.weights, weights},
+                            {"y", places.y, images.y.data(), images.y.size_bytes(), true},
+                            {"addend", places.addend, images.addend.data(), images.addend.size_bytes()}};
+  const size_t count = in_place || !spec.addend ? 3 : 4;
+  Machine(code, std::span(regions, count)).call(arguments(spec, places, tile), kMostSteps);
+}
+
+void execute(const pc::ProgramSpec& spec, const Images& images, const GroupCode& group) {
+  const auto size = static_cast<size_t>(group.end - group.begin);
+  const auto memory = pc::Executable::reserve(size);
+  if (memory == nullptr) throw Fault("there is no memory for code");
+  std::memcpy(memory->begin(), group.begin, size);
+  if (!memory->seal(size)) throw Fault("memory cannot be made executable");
+  const auto address = [](const void* p) { return reinterpret_cast<uint64_t>(p); };
+  const Places places{address(images.x.data()), address(group.weights), address(images.y.data()),
+                      address(images.addend.data()), address(group.begin)};
+  using Code = void (*)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);
+  for (size_t tile = 0; tile < spec.tiles; tile++) {
+    const auto a = arguments(spec, places, tile);
+    reinterpret_cast<Code>(memory->begin())(a[0], a[1], a[2], a[3], a[4], a[5]);
+  }
+}
+
+bool same(float a, float b) {
+  return (std::isnan(a) && std::isnan(b)) || std::bit_cast<uint32_t>(a) == std::bit_cast<uint32_t>(b);
+}
+
+}  // namespace test
