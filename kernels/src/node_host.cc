@@ -2,6 +2,9 @@
 // entries of the runtime's own function table (CreateSession, CreateSessionFromArray), so that every session made from then on has
 // the operators. Sessions of models that do not use them are as before. The table is data: its page is made writable for two stores.
 //
+// For benchmarks the addon exports `instructionSet`, the name of what its portable kernels use here, and `fmaPeak()`, what one core could
+// do at best (peak.h; undefined where that is not known).
+//
 // No header of Node is needed: an addon is a library with the symbol napi_register_module_v1. Other programs load this library too, so
 // what Node provides is bound weakly.
 #if defined(__linux__)
@@ -15,9 +18,18 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "isa.h"
 #include "ort_abi.h"
+#include "peak.h"
 
-extern "C" __attribute__((weak)) int napi_throw_error(void* environment, const char* code, const char* message);
+extern "C" {
+__attribute__((weak)) int napi_throw_error(void* environment, const char* code, const char* message);
+__attribute__((weak)) int napi_create_double(void* environment, double value, void** result);
+__attribute__((weak)) int napi_create_string_utf8(void* environment, const char* text, size_t length, void** result);
+__attribute__((weak)) int napi_create_function(void* environment, const char* name, size_t length, void* (*callback)(void*, void*),
+                                               void* data, void** result);
+__attribute__((weak)) int napi_set_named_property(void* environment, void* object, const char* name, void* value);
+}
 extern "C" OrtStatus* RegisterCustomOps(OrtSessionOptions*, const OrtApiBase*);
 
 namespace {
@@ -90,11 +102,36 @@ const char* hook() {
   return "prune_compile: this system refuses to change the runtime's function table";
 }
 
+// Null, which is undefined to JavaScript, where there is no figure.
+void* fma_peak(void* environment, void*) {
+  const double peak = pc::fma_peak();
+  void* number = nullptr;
+  if (peak > 0) napi_create_double(environment, peak, &number);
+  return number;
+}
+
+// What could not be exported is not there for the caller; sessions need none of it.
+void export_figures(void* environment, void* exports) {
+  if (napi_create_double == nullptr || napi_create_string_utf8 == nullptr || napi_create_function == nullptr ||
+      napi_set_named_property == nullptr) {
+    return;
+  }
+  const char* name = pc::default_isa().name;
+  void* value = nullptr;
+  if (napi_create_string_utf8(environment, name, SIZE_MAX, &value) == 0) {
+    napi_set_named_property(environment, exports, "instructionSet", value);
+  }
+  if (napi_create_function(environment, "fmaPeak", SIZE_MAX, fma_peak, nullptr, &value) == 0) {
+    napi_set_named_property(environment, exports, "fmaPeak", value);
+  }
+}
+
 }  // namespace
 
 extern "C" __attribute__((visibility("default"))) void* napi_register_module_v1(void* environment, void* exports) {
   const char* failed = hook();
   if (failed != nullptr && napi_throw_error != nullptr) napi_throw_error(environment, "E-KERNELS", failed);
+  export_figures(environment, exports);
   return exports;
 }
 #endif

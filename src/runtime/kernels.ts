@@ -26,24 +26,45 @@ function packageRoot(): string {
   return folder;
 }
 
-let isLoaded = false;
+/** What the library exports to Node, beside changing how sessions are made (kernels/src/node_host.cc). */
+interface KernelLibrary {
+  readonly instructionSet?: string;
+  readonly fmaPeak?: () => number | undefined;
+}
+
+let library: KernelLibrary | undefined;
 
 export function hasKernels(): boolean {
-  return isLoaded;
+  return library !== undefined;
+}
+
+export interface MachineFigures {
+  /** What the portable kernels use here: avx512, avx2 or baseline. */
+  readonly instructionSet: string;
+  /** Fused multiply-adds of one core in a second, two operations each; undefined where the library cannot measure it. */
+  readonly peakGflops: number | undefined;
+}
+
+/** For benchmarks: measured anew at every call, for some milliseconds. Throws E-KERNELS as loadKernels does. */
+export function machineFigures(): MachineFigures {
+  const { instructionSet = 'unknown', fmaPeak } = loadKernels();
+  return { instructionSet, peakGflops: fmaPeak?.() };
 }
 
 /** Sessions made from now on have the operators. Throws E-KERNELS where the library is missing or this system cannot load it. */
-export function loadKernels(): void {
-  if (isLoaded) return;
+export function loadKernels(): KernelLibrary {
+  if (library !== undefined) return library;
   const path = kernelsPath();
   if (!existsSync(path)) throw missing(path, 'it is not there');
   process.env['PRUNE_COMPILE_ONNXRUNTIME'] = runtimeLibrary();
+  const loaded: { exports: KernelLibrary } = { exports: {} };
   try {
-    process.dlopen({ exports: {} }, path, constants.dlopen.RTLD_NOW);
+    process.dlopen(loaded, path, constants.dlopen.RTLD_NOW);
   } catch (error) {
     throw missing(path, messageOf(error), error);
   }
-  isLoaded = true;
+  library = loaded.exports;
+  return library;
 }
 
 function missing(path: string, why: string, cause?: unknown): PruneCompileError {
