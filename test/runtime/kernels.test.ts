@@ -5,7 +5,7 @@ import * as ort from 'onnxruntime-node';
 import { graphBuilder } from '../../fixtures/graph-builder.js';
 import { normals, uniforms } from '../../fixtures/random.js';
 import { compileModel } from '../../src/compile.js';
-import { kernelsPath } from '../../src/runtime/kernels.js';
+import { kernelsPath, machineFigures } from '../../src/runtime/kernels.js';
 import { createSession } from '../../src/runtime/user-session.js';
 
 const isBuilt = existsSync(kernelsPath());
@@ -52,3 +52,13 @@ test.skipIf(!isBuilt)('leave sessions of other models as they were', async () =>
   const [one, other] = [await before.run(feed), await after.run(feed)];
   expect(Object.values(one)[0]?.data).toEqual(Object.values(other)[0]?.data);
 });
+
+test.skipIf(!isBuilt)(
+  'say what the machine is: instruction set, and the peak of one core where there is a loop that measures it',
+  () => {
+    const { instructionSet, peakGflops } = machineFigures();
+    expect(['avx512', 'avx2', 'baseline']).toContain(instructionSet);
+    if (instructionSet === 'baseline') return;
+    expect(peakGflops).toBeGreaterThan(0);
+  },
+);
