@@ -2,6 +2,8 @@
 // entries of the runtime's own function table (CreateSession, CreateSessionFromArray), so that every session made from then on has
 // the operators. Sessions of models that do not use them are as before. The table is data: its page is made writable for two stores.
 //
+// It says what it is and what it would run on this machine, too (node_exports.h).
+//
 // No header of Node is needed: an addon is a library with the symbol napi_register_module_v1. Other programs load this library too, so
 // what Node provides is bound weakly.
 #if defined(__linux__)
@@ -16,17 +18,14 @@
 #include <cstdlib>
 #include <mutex>
 
+#include "node_exports.h"
 #include "ort_abi.h"
 
 extern "C" __attribute__((weak)) int napi_throw_error(void* environment, const char* code, const char* message);
-extern "C" __attribute__((weak)) int napi_create_string_utf8(void* environment, const char* text, size_t size, void** out);
-extern "C" __attribute__((weak)) int napi_set_named_property(void* environment, void* object, const char* name, void* value);
-extern "C" const char* PruneCompileKernelsVersion() noexcept;
 extern "C" OrtStatus* RegisterCustomOps(OrtSessionOptions*, const OrtApiBase*);
 
 namespace {
 
-constexpr size_t kWholeString = SIZE_MAX;  // NAPI_AUTO_LENGTH
 constexpr int kCreateSession = 7, kCreateSessionFromArray = 8;
 using Create = OrtStatus* (*)(const void*, const char*, const OrtSessionOptions*, void**);
 using CreateFromArray = OrtStatus* (*)(const void*, const void*, size_t, const OrtSessionOptions*, void**);
@@ -106,11 +105,7 @@ const char* hook() {
 extern "C" __attribute__((visibility("default"))) void* napi_register_module_v1(void* environment, void* exports) {
   const char* failed = hook();
   if (failed != nullptr && napi_throw_error != nullptr) napi_throw_error(environment, "E-KERNELS", failed);
-  void* version = nullptr;
-  if (napi_create_string_utf8 != nullptr && napi_set_named_property != nullptr &&
-      napi_create_string_utf8(environment, PruneCompileKernelsVersion(), kWholeString, &version) == 0) {
-    napi_set_named_property(environment, exports, "version", version);
-  }
+  if (failed == nullptr) pc::export_facts(environment, exports);
   return exports;
 }
 #endif

@@ -23,11 +23,12 @@ bool same(const Activation& one, const Activation& other) {
 
 bool same(const ConvOptions& one, const ConvOptions& other) {
   const auto& [channels, filters, groups, kernel, strides, dilations, pads, activation, addend, x_internal, y_internal,
-               kernel_choice, isa] = one;
+               kernel_choice, isa, make] = one;
   return channels == other.channels && filters == other.filters && groups == other.groups && kernel == other.kernel &&
          strides == other.strides && dilations == other.dilations && pads == other.pads &&
          same(activation, other.activation) && addend == other.addend && x_internal == other.x_internal &&
-         y_internal == other.y_internal && kernel_choice == other.kernel_choice && isa == other.isa;
+         y_internal == other.y_internal && kernel_choice == other.kernel_choice && isa == other.isa &&
+         make == other.make;
 }
 
 bool same(const MatMulOptions& one, const MatMulOptions& other) {

@@ -33,6 +33,8 @@ export interface BenchOptions {
   readonly threads?: number | undefined;
   /** Default 31, fewer where a run takes longer than a second. At least 2. */
   readonly rounds?: number | undefined;
+  /** What the rounds may take together where their number is not given. Default: 60 s where a run takes longer than a second. */
+  readonly budgetMs?: number | undefined;
   /** Default 5, fewer where a run takes longer than a second. */
   readonly warmUps?: number | undefined;
   /** Fixes symbolic dimensions: input name -> dims. */
@@ -56,7 +58,7 @@ const DEFAULT_WARM_UPS = 5;
 /** The first run allocates, the second one is as the others are. */
 const FEWEST_WARM_UPS = 2;
 const SLOW_RUN_MS = 1000;
-/** What the rounds of slow models may take together. */
+/** What the rounds of slow models may take together, unless the caller says. */
 const BUDGET_MS = 60_000;
 /** A sample shorter than this is made of several runs: one run's timer and event loop take some microseconds. */
 const SHORTEST_SAMPLE_MS = 0.5;
@@ -205,7 +207,7 @@ async function warmUp(
     done++;
     if (options.warmUps === undefined && done >= FEWEST_WARM_UPS && Math.max(...latest) > SLOW_RUN_MS) break;
   }
-  const rounds = options.rounds ?? affordableRounds(latest, notes);
+  const rounds = options.rounds ?? affordableRounds(latest, options.budgetMs, notes);
   const fastest = Math.min(...latest);
   // Without warm-ups nothing is known of the times.
   const repeats =
@@ -214,13 +216,14 @@ async function warmUp(
   return { rounds, warmUps: done, repeats };
 }
 
-function affordableRounds(latestMs: readonly number[], notes: string[]): number {
+function affordableRounds(latestMs: readonly number[], budgetMs: number | undefined, notes: string[]): number {
   const slowest = Math.max(...latestMs);
-  if (slowest <= SLOW_RUN_MS) return DEFAULT_ROUNDS;
+  if (budgetMs === undefined && slowest <= SLOW_RUN_MS) return DEFAULT_ROUNDS;
   const roundMs = latestMs.reduce((total, ms) => total + ms, 0);
-  const rounds = Math.max(FEWEST_ROUNDS, Math.min(DEFAULT_ROUNDS, Math.floor(BUDGET_MS / roundMs)));
+  const affordable = Math.floor((budgetMs ?? BUDGET_MS) / roundMs);
+  const rounds = Math.max(FEWEST_ROUNDS, Math.min(DEFAULT_ROUNDS, affordable));
   if (rounds < DEFAULT_ROUNDS)
-    notes.push(`${rounds} rounds instead of ${DEFAULT_ROUNDS}: a run takes ${(slowest / 1000).toFixed(1)} s`);
+    notes.push(`${rounds} rounds instead of ${DEFAULT_ROUNDS}: one takes ${(roundMs / 1000).toFixed(1)} s`);
   return rounds;
 }
 

@@ -2,6 +2,7 @@
  * The native library of sparse operators: where it is, and how ONNX Runtime gets it in this process. Loaded when a model needs it and not
  * before: everything else works without.
  */
+import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { constants } from 'node:os';
@@ -64,29 +65,55 @@ export function staleReason(found: KernelsVersion | undefined): string | undefin
     : `it was built for ${words(found.version, found.operators)}, and this is ${words(TOOL.version, SPARSE_VERSION)}`;
 }
 
-let isLoaded = false;
+/** What the library says it would run in this process, PRUNE_COMPILE_ISA and PRUNE_COMPILE_KERNEL heeded. */
+export interface NativeKernels {
+  /** The first hexadecimal digits of the library's SHA-256: another build may be faster or slower. */
+  readonly build: string;
+  /** avx512, avx2 or baseline. */
+  readonly isa: string;
+  /** jit (code made for each layer) or stream. */
+  readonly kernel: string;
+  /** Whether this system lets code be made at run time. */
+  readonly executableMemory: boolean;
+  /**
+   * Fused multiply-adds of one core, two operations each, in GFLOP/s: measured anew at every call, for some milliseconds. Undefined where the
+   * library has no loop that measures it.
+   */
+  readonly fmaPeak: () => number | undefined;
+}
+
+/** Enough to tell builds apart, few enough to be read. */
+const BUILD_DIGITS = 12;
+
+let loaded: NativeKernels | undefined;
 
 export function hasKernels(): boolean {
-  return isLoaded;
+  return loaded !== undefined;
 }
 
 /** Sessions made from now on have the operators. Throws E-KERNELS where the library is missing, stale, or does not load on this system. */
-export function loadKernels(): void {
-  if (isLoaded) return;
+export function loadKernels(): NativeKernels {
+  if (loaded !== undefined) return loaded;
   const path = kernelsPath();
   if (!existsSync(path)) throw unusable(path, 'it is not there');
-  const stale = staleReason(kernelsVersion(readFileSync(path)));
+  const bytes = readFileSync(path);
+  const stale = staleReason(kernelsVersion(bytes));
   if (stale !== undefined) throw unusable(path, stale);
   // For the library alone, while it is loaded: what this process starts later should not see it.
   process.env['PRUNE_COMPILE_ONNXRUNTIME'] = runtimeLibrary();
+  const addon: { exports: Partial<NativeKernels> } = { exports: {} };
   try {
-    process.dlopen({ exports: {} }, path, constants.dlopen.RTLD_NOW);
+    process.dlopen(addon, path, constants.dlopen.RTLD_NOW);
   } catch (error) {
     throw unusable(path, messageOf(error), error);
   } finally {
     delete process.env['PRUNE_COMPILE_ONNXRUNTIME'];
   }
-  isLoaded = true;
+  // What it does not say is not there: portable code runs on every machine.
+  const { isa = 'baseline', kernel = 'stream', executableMemory = false, fmaPeak = () => undefined } = addon.exports;
+  const build = createHash('sha256').update(bytes).digest('hex').slice(0, BUILD_DIGITS);
+  loaded = { build, isa, kernel, executableMemory, fmaPeak };
+  return loaded;
 }
 
 function unusable(path: string, why: string, cause?: unknown): PruneCompileError {

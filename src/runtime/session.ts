@@ -26,6 +26,11 @@ const HELP: Readonly<Record<Provider, string>> = {
   tensorrt: 'the CUDA files (see --providers cuda) and an installed TensorRT',
 };
 
+/** Of ONNX Runtime: 1.30.0. */
+export function runtimeVersion(): string {
+  return ort.env.versions.node ?? ort.env.versions.common;
+}
+
 /** Providers that onnxruntime-node says are bundled; others may still load when their files lie beside it. */
 export function bundledProviders(): string[] {
   return ort.listSupportedBackends().flatMap(({ name, bundled }) => (bundled ? [name] : []));

@@ -43,6 +43,13 @@ describe('benchModels', () => {
     ]);
   });
 
+  it('fits the rounds into the time that they may take, but for the fewest', async () => {
+    const { rounds, notes } = await benchModels(pair, { budgetMs: 0, warmUps: 1 });
+    expect(rounds).toBe(7);
+    expect(notes.join()).toMatch(/7 rounds instead of 31: one takes 0\.0 s/);
+    expect((await benchModels(pair, { budgetMs: 60_000, warmUps: 1 })).rounds).toBe(31);
+  });
+
   it('sets a free batch', async () => {
     expect((await benchModels(pair, { rounds: 2, batch: 8 })).shapes).toEqual({ x: [8, 6] });
   });

@@ -6,7 +6,7 @@ import { graphBuilder } from '../../fixtures/graph-builder.js';
 import { normals, uniforms } from '../../fixtures/random.js';
 import { compileModel } from '../../src/compile.js';
 import { SPARSE_VERSION } from '../../src/ir/graph.js';
-import { kernelsPath, kernelsTarget, kernelsVersion, staleReason } from '../../src/runtime/kernels.js';
+import { kernelsPath, kernelsTarget, kernelsVersion, loadKernels, staleReason } from '../../src/runtime/kernels.js';
 import { createSession } from '../../src/runtime/user-session.js';
 import { TOOL } from '../../src/version.js';
 
@@ -86,3 +86,13 @@ describe('the library of this platform', () => {
     expect(staleReason(kernelsVersion(Buffer.from('an ELF file without a statement')))).toContain('does not say');
   });
 });
+
+test.skipIf(!isBuilt)(
+  'say what the machine is: instruction set, and the peak of one core where there is a loop that measures it',
+  () => {
+    const { isa, fmaPeak } = loadKernels();
+    expect(['avx512', 'avx2', 'baseline']).toContain(isa);
+    if (isa === 'baseline') return;
+    expect(fmaPeak()).toBeGreaterThan(0);
+  },
+);
