@@ -2,6 +2,8 @@
 // entries of the runtime's own function table (CreateSession, CreateSessionFromArray), so that every session made from then on has
 // the operators. Sessions of models that do not use them are as before. The table is data: its page is made writable for two stores.
 //
+// It says what it would run on this machine, too: `isa` (avx512, avx2, baseline), `kernel` (jit, stream) and `executableMemory`.
+//
 // No header of Node is needed: an addon is a library with the symbol napi_register_module_v1. Other programs load this library too, so
 // what Node provides is bound weakly.
 #if defined(__linux__)
@@ -14,10 +16,19 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 
+#include "executable.h"
+#include "isa.h"
 #include "ort_abi.h"
+#include "program.h"
 
-extern "C" __attribute__((weak)) int napi_throw_error(void* environment, const char* code, const char* message);
+extern "C" {
+__attribute__((weak)) int napi_throw_error(void* environment, const char* code, const char* message);
+__attribute__((weak)) int napi_create_string_utf8(void* environment, const char* text, size_t length, void** made);
+__attribute__((weak)) int napi_get_boolean(void* environment, bool value, void** made);
+__attribute__((weak)) int napi_set_named_property(void* environment, void* object, const char* name, void* value);
+}
 extern "C" OrtStatus* RegisterCustomOps(OrtSessionOptions*, const OrtApiBase*);
 
 namespace {
@@ -90,11 +101,48 @@ const char* hook() {
   return "prune_compile: this system refuses to change the runtime's function table";
 }
 
+// The name of the kernel that a layer gets here: one weight is made a program of, so nothing is repeated of how the choice is made.
+const char* kernel_name() {
+  const pc::Matrix matrix{.rows = 1, .columns = 1, .ends = {1}, .column = {0}, .value = {1}};
+  const uint32_t offset = 0;
+  const float bias = 0;
+  pc::ProgramSpec spec;
+  spec.matrix = &matrix;
+  spec.offsets = {&offset, 1};
+  spec.bias = {&bias, 1};
+  spec.y_stride = pc::kLane;
+  spec.tiles = spec.tiles_per_run = 1;
+  // Both names are literals: they outlive the program.
+  return pc::make_program(spec, pc::kernel_from_environment(), pc::default_isa())->name();
+}
+
+bool has_executable_memory() {
+  const auto memory = pc::Executable::reserve(1);
+  return memory != nullptr && memory->seal(1);
+}
+
+void describe(void* environment, void* exports) {
+  if (napi_create_string_utf8 == nullptr || napi_get_boolean == nullptr || napi_set_named_property == nullptr) return;
+  const auto set_text = [&](const char* name, const char* text) {
+    void* made = nullptr;
+    if (napi_create_string_utf8(environment, text, std::strlen(text), &made) == 0) {
+      napi_set_named_property(environment, exports, name, made);
+    }
+  };
+  set_text("isa", pc::default_isa().name);
+  set_text("kernel", kernel_name());
+  void* allowed = nullptr;
+  if (napi_get_boolean(environment, has_executable_memory(), &allowed) == 0) {
+    napi_set_named_property(environment, exports, "executableMemory", allowed);
+  }
+}
+
 }  // namespace
 
 extern "C" __attribute__((visibility("default"))) void* napi_register_module_v1(void* environment, void* exports) {
   const char* failed = hook();
   if (failed != nullptr && napi_throw_error != nullptr) napi_throw_error(environment, "E-KERNELS", failed);
+  if (failed == nullptr) describe(environment, exports);
   return exports;
 }
 #endif

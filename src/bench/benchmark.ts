@@ -33,6 +33,8 @@ export interface BenchOptions {
   readonly threads?: number | undefined;
   /** Default 31, fewer where a run takes longer than a second. At least 2. */
   readonly rounds?: number | undefined;
+  /** Milliseconds that the rounds may take together: fewer rounds where these would take longer, 3 at least. */
+  readonly budgetMs?: number | undefined;
   /** Default 5, fewer where a run takes longer than a second. */
   readonly warmUps?: number | undefined;
   /** Fixes symbolic dimensions: input name -> dims. */
@@ -52,6 +54,8 @@ export interface BenchOptions {
 const DEFAULT_ROUNDS = 31;
 /** Fewer do not allow an interval: the extremes of 7 samples enclose the median with 1 - 2 / 2^7 = 98 %. */
 const FEWEST_ROUNDS = 7;
+/** Of a measurement whose time is limited: the median of fewer is no better than any of them. */
+const FEWEST_LIMITED_ROUNDS = 3;
 const DEFAULT_WARM_UPS = 5;
 /** The first run allocates, the second one is as the others are. */
 const FEWEST_WARM_UPS = 2;
@@ -205,13 +209,19 @@ async function warmUp(
     done++;
     if (options.warmUps === undefined && done >= FEWEST_WARM_UPS && Math.max(...latest) > SLOW_RUN_MS) break;
   }
-  const rounds = options.rounds ?? affordableRounds(latest, notes);
+  const rounds = limited(options.rounds ?? affordableRounds(latest, notes), latest, options.budgetMs);
   const fastest = Math.min(...latest);
   // Without warm-ups nothing is known of the times.
   const repeats =
     fastest > 0 && fastest < SHORTEST_SAMPLE_MS ? Math.min(MOST_REPEATS, Math.ceil(SHORTEST_SAMPLE_MS / fastest)) : 1;
   if (repeats > 1) notes.push(`a run is so short that each sample is the mean of ${repeats} runs`);
   return { rounds, warmUps: done, repeats };
+}
+
+function limited(rounds: number, latestMs: readonly number[], budgetMs = Number.POSITIVE_INFINITY): number {
+  const roundMs = latestMs.reduce((total, ms) => total + ms, 0);
+  const most = Math.max(FEWEST_LIMITED_ROUNDS, Math.floor(budgetMs / roundMs));
+  return Math.min(rounds, most);
 }
 
 function affordableRounds(latestMs: readonly number[], notes: string[]): number {

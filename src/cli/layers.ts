@@ -13,6 +13,8 @@ export interface Given {
 }
 
 const PREFIX = 'PRUNE_COMPILE_';
+/** Read by the native library (kernels/README.md), or written for it: no options. */
+const OF_THE_LIBRARY = ['PRUNE_COMPILE_ISA', 'PRUNE_COMPILE_KERNEL', 'PRUNE_COMPILE_ONNXRUNTIME'];
 const ON = ['1', 'true', 'yes', 'on'];
 const OFF = ['0', 'false', 'no', 'off'];
 
@@ -27,6 +29,7 @@ function findKey(name: string): { key: OptionKey; negated: boolean } | undefined
 export function fromEnvironment(env: Readonly<Record<string, string | undefined>>): Given[] {
   return Object.entries(env).flatMap(([variable, text]): Given[] => {
     if (!variable.startsWith(PREFIX) || text === undefined || text === '') return [];
+    if (OF_THE_LIBRARY.includes(variable)) return [];
     const found = findKey(keyName(variable.slice(PREFIX.length)));
     if (found === undefined) {
       const names = OPTION_KEYS.map((key) => PREFIX + flagName(key).replaceAll('-', '_').toUpperCase());

@@ -176,8 +176,10 @@ export function nothingToDoReason(report: CompileReport): string {
 
 /** A model with operators of its own does not run everywhere: that is said before anybody deploys it. */
 export function sparseNotes({ remarks }: CompileReport): string[] {
-  const count = remarks.filter(({ pass, kind }) => pass === 'convert-sparse' && kind === 'applied').length;
+  const applied = remarks.filter(({ pass, kind }) => pass === 'convert-sparse' && kind === 'applied');
+  const count = applied.filter(({ node }) => node !== undefined).length;
   if (count === 0) return [];
   const layers = `${formatInteger(count)} ${count === 1 ? 'layer is a sparse operator' : 'layers are sparse operators'}`;
-  return [`${layers}: the model runs where their library is loaded, see docs/sparse.md`];
+  const about = applied.flatMap(({ node, message }) => (node === undefined ? [message] : []));
+  return [`${layers}: the model runs where their library is loaded, see docs/sparse.md`, ...about];
 }

@@ -2,7 +2,8 @@
  * The native library of sparse operators: where it is, and how ONNX Runtime gets it in this process. Loaded when a model needs it and not
  * before: everything else works without.
  */
-import { existsSync, readdirSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -26,24 +27,44 @@ function packageRoot(): string {
   return folder;
 }
 
-let isLoaded = false;
+/** What the library says it would run in this process, PRUNE_COMPILE_ISA and PRUNE_COMPILE_KERNEL heeded. */
+export interface NativeKernels {
+  /** The first hexadecimal digits of the library's SHA-256: another build may be faster or slower. */
+  readonly build: string;
+  /** avx512, avx2 or baseline. */
+  readonly isa: string;
+  /** jit (code made for each layer) or stream. */
+  readonly kernel: string;
+  /** Whether this system lets code be made at run time. */
+  readonly executableMemory: boolean;
+}
+
+/** Enough to tell builds apart, few enough to be read. */
+const BUILD_DIGITS = 12;
+
+let loaded: NativeKernels | undefined;
 
 export function hasKernels(): boolean {
-  return isLoaded;
+  return loaded !== undefined;
 }
 
 /** Sessions made from now on have the operators. Throws E-KERNELS where the library is missing or this system cannot load it. */
-export function loadKernels(): void {
-  if (isLoaded) return;
+export function loadKernels(): NativeKernels {
+  if (loaded !== undefined) return loaded;
   const path = kernelsPath();
   if (!existsSync(path)) throw missing(path, 'it is not there');
   process.env['PRUNE_COMPILE_ONNXRUNTIME'] = runtimeLibrary();
+  const addon: { exports: { isa?: string; kernel?: string; executableMemory?: boolean } } = { exports: {} };
   try {
-    process.dlopen({ exports: {} }, path, constants.dlopen.RTLD_NOW);
+    process.dlopen(addon, path, constants.dlopen.RTLD_NOW);
   } catch (error) {
     throw missing(path, messageOf(error), error);
   }
-  isLoaded = true;
+  // A library that was built before it could say so ran the portable code at least.
+  const { isa = 'baseline', kernel = 'stream', executableMemory = false } = addon.exports;
+  const build = createHash('sha256').update(readFileSync(path)).digest('hex').slice(0, BUILD_DIGITS);
+  loaded = { build, isa, kernel, executableMemory };
+  return loaded;
 }
 
 function missing(path: string, why: string, cause?: unknown): PruneCompileError {

@@ -26,6 +26,10 @@ const HELP: Readonly<Record<Provider, string>> = {
   tensorrt: 'the CUDA files (see --providers cuda) and an installed TensorRT',
 };
 
+export function providerHelp(provider: Provider): string {
+  return HELP[provider];
+}
+
 /** Providers that onnxruntime-node says are bundled; others may still load when their files lie beside it. */
 export function bundledProviders(): string[] {
   return ort.listSupportedBackends().flatMap(({ name, bundled }) => (bundled ? [name] : []));
