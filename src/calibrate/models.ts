@@ -17,7 +17,7 @@ export interface SampleSize {
   readonly inner: number;
 }
 
-/** The stages of a ResNet-50 but the last, whose 49 pixels fit no register; the feed-forward part of a base transformer at 128 tokens. */
+/** The stages of a ResNet-50 but the last, whose 49 pixels fit no register; the feed-forward part of a small transformer at 128 tokens. */
 export const SAMPLE_SIZES: readonly SampleSize[] = [
   { kind: 'conv1x1', extent: 56, outer: 64, inner: 256 },
   { kind: 'conv1x1', extent: 28, outer: 128, inner: 512 },
@@ -25,7 +25,7 @@ export const SAMPLE_SIZES: readonly SampleSize[] = [
   { kind: 'conv', extent: 56, outer: 64, inner: 64 },
   { kind: 'conv', extent: 28, outer: 128, inner: 128 },
   { kind: 'conv', extent: 14, outer: 256, inner: 256 },
-  { kind: 'matmul', extent: 128, outer: 768, inner: 3072 },
+  { kind: 'matmul', extent: 128, outer: 512, inner: 2048 },
 ];
 
 /** Multiply-accumulates of one run. */
