@@ -153,8 +153,10 @@ function missedRemark(layer: SparseLayer, estimate: Estimate | undefined, moves:
 function whyDense({ zeros }: SparseLayer, estimate: Estimate, moves: number): string {
   const { costs, denseSeconds = Number.POSITIVE_INFINITY, speedup, isMeasured, hasRows: isFit } = estimate;
   if (!isFit) return 'a matrix product of so few rows is no faster with sparse weights';
-  if (isMeasured && speedup !== undefined)
-    return `measured ${speedup.toFixed(2)}x as fast with sparse operators, ${percent(zeros)} zeros, data still to be moved`;
+  if (isMeasured && speedup !== undefined) {
+    const measured = `measured ${speedup.toFixed(2)}x as fast with sparse operators, at ${percent(zeros)} zeros`;
+    return secondsWon(1, speedup) > 0 ? `${measured}, which is less than moving its data costs` : measured;
+  }
   const needed = speedupToWin(denseSeconds, moves);
   const from = needed === undefined ? undefined : zerosFor(costs, needed);
   if (from !== undefined)

@@ -9,7 +9,7 @@ import type { Target } from './analysis/cost.js';
 import { countModel, countSparse } from './analysis/figures.js';
 import { concreteSizes } from './analysis/sizes.js';
 import { EAGER } from './analysis/sparse-tables.js';
-import type { SparseTarget } from './analysis/sparse-target.js';
+import { chooseTable, type SparseTarget } from './analysis/sparse-target.js';
 import { type Channels, KeptChannels } from './channels/channels.js';
 import { encodeStateDict, stateDictOf } from './channels/state-dict.js';
 import { traceWeights } from './channels/trace.js';
@@ -213,6 +213,8 @@ function checkTuning({ sparse, sparseTarget, tune }: CompileOptions): void {
         : tune !== undefined && sparseTarget !== undefined
           ? ['--tune', 'it measures this machine, and --sparse-target names another']
           : [];
+  // A table that cannot be used is said before any work is done.
+  if (sparseTarget !== undefined) chooseTable(sparseTarget);
   if (option === undefined || why === undefined) return;
   const remedy =
     sparse === true ? 'one of the two: --tune here, or --sparse-target for a machine elsewhere' : '--sparse';

@@ -51,7 +51,8 @@ export class Tuner {
   readonly #makeSparse: (dense: Uint8Array) => Promise<Uint8Array | undefined>;
   readonly #signal: AbortSignal | undefined;
   readonly #known = new Map<string, MeasuredLayer | undefined>();
-  readonly #deadline = performance.now() + TOTAL_BUDGET_MS;
+  /** Set when the first layer is measured. */
+  #deadline: number | undefined = undefined;
 
   /** `makeSparse` turns all it can of a model into sparse operators; undefined where that is nothing. */
   constructor(
@@ -77,6 +78,7 @@ export class Tuner {
     if (part === undefined) return undefined;
     const known = this.#known.get(part.key);
     if (known !== undefined || this.#known.has(part.key)) return known;
+    this.#deadline ??= performance.now() + TOTAL_BUDGET_MS;
     if (performance.now() > this.#deadline) return undefined;
     const measured = await this.#time(part);
     this.#known.set(part.key, measured);

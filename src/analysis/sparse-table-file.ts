@@ -64,7 +64,7 @@ function readText(path: string): string {
 
 /** Throws an Error that names the place. */
 export function parseTable(text: string): MeasuredTable {
-  const { format, version, name, machine, secondsPerMovedElement, layers } = fields('the file', JSON.parse(text), [
+  const { format, version, name, machine, secondsPerMovedElement, layers } = fields('the file', parseJson(text), [
     'format',
     'version',
     'name',
@@ -92,6 +92,15 @@ export function parseTable(text: string): MeasuredTable {
       matmul: kindCosts('layers.matmul', matmul),
     },
   };
+}
+
+/** The parser's own message repeats bytes of the file, which may be anything. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new Error('it is not JSON', { cause: error });
+  }
 }
 
 function kindCosts(place: string, value: unknown): KindCosts {

@@ -27,6 +27,8 @@ export interface CalibrationOptions {
 /** From where sparse operators begin to pay on the best machine to what nobody prunes beyond. */
 const SHARES = [0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98] as const;
 const DEFAULT_ROUNDS = 15;
+/** The first run allocates, the second one is as the others are. */
+const WARM_UPS = 2;
 /** Of each of the eight measurements: with warm-ups and compilation they stay below a minute. */
 const BUDGET_MS = 4000;
 /** A move costs something, even where a disturbed measurement says the contrary: a fast core's copy from and to its caches. */
@@ -104,7 +106,7 @@ class Clock {
   async medians(models: readonly Uint8Array[]): Promise<number[]> {
     const { rounds = DEFAULT_ROUNDS, signal } = this.#options;
     const contenders = models.map((model, index) => ({ name: `${index}`, model }));
-    const settings = { rounds, budgetMs: BUDGET_MS, baseline: '0', signal };
+    const settings = { rounds, warmUps: WARM_UPS, budgetMs: BUDGET_MS, baseline: '0', signal };
     const { contenders: results } = await benchModels(contenders, settings);
     this.#measured += results.length;
     this.#busy += results.filter(({ medianMs, sdMs }) => sdMs > BUSY * medianMs).length;

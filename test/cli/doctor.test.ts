@@ -1,18 +1,28 @@
 /** The doctor: its words and its JSON for a made-up machine, what it finds without the library, and a calibration that is then used. */
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { graphBuilder } from '../../fixtures/graph-builder.js';
 import type { CostTable } from '../../src/analysis/sparse-cost.js';
 import { encodeTable, type MeasuredTable, parseTable } from '../../src/analysis/sparse-table-file.js';
 import { calibratedPath, chooseTable } from '../../src/analysis/sparse-target.js';
 import { notFalling } from '../../src/calibrate/calibrate.js';
 import { ENGINE } from '../../src/cli/engine.js';
 import type { Diagnosis } from '../../src/doctor.js';
+import type { CompileReport } from '../../src/report/types.js';
 import { kernelsPath } from '../../src/runtime/kernels.js';
 import { modelFolder, run } from './harness.js';
 
 const isBuilt = existsSync(kernelsPath());
+
+/** One convolution, half of its weights zero. */
+function layer(): Uint8Array {
+  const g = graphBuilder();
+  const weights = { data: Array.from({ length: 256 }, (_, at) => at % 2), dims: [16, 16, 1, 1] };
+  g.output(g.op('Abs', [g.conv(g.input('x', [1, 16, 8, 8]), weights)]));
+  return g.bytes();
+}
 
 const HEALTHY: Diagnosis = {
   tool: { name: 'prune-compile', version: '1.2.3' },
@@ -217,6 +227,12 @@ describe('calibration', () => {
       const measured = parseTable(readFileSync(path, 'utf8'));
       expect(measured.name).toBe(`calibrated on ${measured.machine.cpu}`);
       expect(chooseTable()).toEqual({ table: measured, from: path, notes: [] });
+      const { model, at } = modelFolder();
+      writeFileSync(model, layer());
+      const compiled = await run([model, '-o', at('out.onnx'), '--sparse', '--json'], { engine: ENGINE });
+      expect(compiled.code, compiled.stderr).toBe(0);
+      const { remarks } = JSON.parse(compiled.stdout) as CompileReport;
+      expect(remarks[0]?.message).toBe(`what pays was decided by the cost table "${measured.name}" (docs/sparse.md)`);
       const { stdout } = await run(['doctor', '--json'], { engine: ENGINE });
       expect(JSON.parse(stdout)).toMatchObject({ costTable: { name: measured.name, from: path, notes: [] } });
     },

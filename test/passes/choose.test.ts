@@ -31,7 +31,7 @@ const steps = fc.array(
   { minLength: 1, maxLength: 7 },
 );
 
-function network(list: readonly Step[]): Uint8Array {
+function randomModel(list: readonly Step[]): Uint8Array {
   const g = graphBuilder();
   const values = [g.input('x', [1, 2, 3, 3])];
   const pick = (index: number) => values[index % values.length] ?? 'x';
@@ -60,7 +60,7 @@ function touchers(value: Value, layers: readonly SparseLayer[]): { layers: Spars
 test('no other choice takes less time', { timeout: 120_000 }, async () => {
   await fc.assert(
     fc.asyncProperty(steps, async (list) => {
-      const layers = findLayers(await passContext(readModel(network(list))).knowledge());
+      const layers = findLayers(await passContext(readModel(randomModel(list))).knowledge());
       expect(layers).toHaveLength(list.length);
       const won = new Map(layers.map((layer, at) => [layer, list[at]?.won ?? 0]));
       const values = [...new Set(layers.flatMap(({ x, output, residual }) => [x, output, residual ?? x]))];
