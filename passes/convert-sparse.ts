@@ -4,100 +4,168 @@
  *   x -> Conv(W, 80 % zeros) -> BatchNormalization -> Add(r) -> Relu -> y      x, r -> SparseConv(values, bits, bias, Relu) -> y
  *
  * Exact? To rounding: the same products in another order, normalisations multiplied into weights. Products with removed weights are
- * left out, so what is infinite or NaN there does not spread. Declines when: fewer zeros than pay (src/analysis/sparse-cost.ts),
- * moving data into the operators' layout costs more than they save, groups, other types than float32. Cost: one walk over the weights.
+ * left out, so what is infinite or NaN there does not spread. Declines when: what a layer wins by a cost table (src/analysis/sparse-cost.ts),
+ * or as measured with --tune, is less than moving data into the operators' layout costs (sparse/choose.ts), groups, other types than
+ * float32. Cost: one walk over the weights; with --tune some runs of every kind of layer.
  */
 import type { Knowledge } from '../src/analysis/site.js';
-import { LEAST_ZEROS, secondsSaved, secondsToMove, sparseSpeedup } from '../src/analysis/sparse-cost.js';
+import { siteOf } from '../src/analysis/site.js';
+import {
+  type CostTable,
+  type KindCosts,
+  type LayerKind,
+  secondsWon,
+  speedupAt,
+  speedupToWin,
+  zerosFor,
+} from '../src/analysis/sparse-cost.js';
 import type { Value } from '../src/ir/graph.js';
 import { product } from '../src/ir/tensor.js';
 import { isStatic } from '../src/ops/relation.js';
-import { type Pass, type PassResult, UNCHANGED } from './pass.js';
-import { Emitter, enters, hasDenseReader } from './sparse/emit.js';
+import { rowOf } from '../src/ops/table.js';
+import { type Pass, type PassContext, type PassResult, UNCHANGED } from './pass.js';
+import { addedMoves, chooseLayers, type Costs } from './sparse/choose.js';
+import { Emitter } from './sparse/emit.js';
 import { findLayers, hasRows, type SparseLayer } from './sparse/layers.js';
 
 export const convertSparse: Pass = {
   name: 'convert-sparse',
   summary: 'make layers with scattered zeros sparse operators',
   exactness: 'rounding',
-  async run({ editor, knowledge: known }) {
+  async run({ editor, knowledge: known, sparse }) {
     const knowledge = await known();
-    const all = findLayers(knowledge);
+    const all = findLayers(knowledge).filter(({ zeros }) => zeros > 0);
+    if (all.length === 0) return UNCHANGED;
+    const { table, notes } = sparse.choice();
+    const sized = await sparse.sized();
+    const estimates = await estimateAll(all, table, sized, sparse.measure);
+    const costs = costsOf(estimates, table, sized);
     const place = new Map(knowledge.graph.nodes.map((node, index) => [node, index]));
     const endOf = ({ nodes }: SparseLayer) => place.get(nodes.at(-1) ?? nodes[0]) ?? 0;
     // An operator stands where its last node stood: in that order whatever is entered is there for all who follow.
-    const chosen = choose(all, knowledge).toSorted((a, b) => endOf(a) - endOf(b));
-    const missed = all.filter((layer) => !chosen.includes(layer) && layer.zeros > 0).map(missedRemark);
-    if (chosen.length === 0) return { ...UNCHANGED, remarks: missed };
+    const chosen = chooseLayers(costs).toSorted((a, b) => endOf(a) - endOf(b));
+    const remarks = [
+      ...notes.map((message): Said => ({ kind: 'missed', message })),
+      { kind: chosen.length === 0 ? 'missed' : 'applied', message: decidedBy(table, estimates) } as const,
+      ...chosen.map((layer) => appliedRemark(layer, estimates.get(layer))),
+      ...all
+        .filter((layer) => !chosen.includes(layer))
+        .map((layer) => missedRemark(layer, estimates.get(layer), addedMoves(layer, chosen, costs.move))),
+    ];
+    if (chosen.length === 0) return { ...UNCHANGED, remarks };
     const changed = editor.transaction('sparse operators', () => new Emitter(editor, knowledge.shapes, chosen).emit());
-    return { changed, gains: changed, remarks: [...chosen.map(appliedRemark), ...missed] };
+    return { changed, gains: changed, remarks };
   },
 };
 
-/** Layers that pay for themselves, then runs of them that pay for moving data in and out. */
-function choose(all: readonly SparseLayer[], knowledge: Knowledge): SparseLayer[] {
-  const worth = all.filter(
-    (layer) => layer.zeros >= LEAST_ZEROS && (layer.kind === 'conv' || hasRows(layer, knowledge)),
+/** What is known of a layer's speed before anything is decided. */
+interface Estimate {
+  readonly costs: KindCosts;
+  /** A matrix product of a few rows reads its weights once and uses them hardly more often: no operator makes that faster. */
+  readonly hasRows: boolean;
+  /** Undefined where extents are unknown. */
+  readonly denseSeconds: number | undefined;
+  /** Undefined below the table's first share of zeros. */
+  readonly speedup: number | undefined;
+  readonly isMeasured: boolean;
+}
+
+async function estimateAll(
+  layers: readonly SparseLayer[],
+  table: CostTable,
+  sized: Knowledge,
+  measure: PassContext['sparse']['measure'],
+): Promise<Map<SparseLayer, Estimate>> {
+  const estimates = new Map(layers.map((layer) => [layer, estimateOf(layer, table, sized)]));
+  if (measure === undefined) return estimates;
+  // The largest first: time may run out, and it is spent where there is most to be won.
+  const ranked = [...estimates].toSorted(
+    ([, { denseSeconds: one = 0 }], [, { denseSeconds: other = 0 }]) => other - one,
   );
-  const runs = connected(worth);
-  return worth.filter((layer) => {
-    const run = runs.get(layer) ?? [layer];
-    const saved = run.reduce(
-      (total, { macs, zeros }) => total + (macs === undefined ? Number.POSITIVE_INFINITY : secondsSaved(macs, zeros)),
-      0,
-    );
-    return saved > secondsToMove(movedElements(run, knowledge));
-  });
-}
-
-/** Layers that hand data to one another, directly. */
-function connected(layers: readonly SparseLayer[]): Map<SparseLayer, SparseLayer[]> {
-  const runOf = new Map(layers.map((layer) => [layer, [layer]]));
-  const producer = new Map(layers.map((layer) => [layer.output, layer]));
-  for (const layer of layers) {
-    for (const value of [layer.x, layer.residual]) {
-      const other = value === undefined ? undefined : producer.get(value);
-      const [one, two] = [runOf.get(layer), other && runOf.get(other)];
-      if (one === undefined || two === undefined || one === two) continue;
-      for (const moved of two) {
-        one.push(moved);
-        runOf.set(moved, one);
-      }
-    }
+  for (const [layer, estimate] of ranked) {
+    const measured = estimate.hasRows ? await measure(layer, sized) : undefined;
+    if (measured === undefined) continue;
+    const { denseSeconds, sparseSeconds } = measured;
+    estimates.set(layer, { ...estimate, denseSeconds, speedup: denseSeconds / sparseSeconds, isMeasured: true });
   }
-  return runOf;
+  return estimates;
 }
 
-/** Elements that are entered and left around a run; what is not static counts nothing, and is told by the benchmark. */
-function movedElements(run: readonly SparseLayer[], { shapes }: Knowledge): number {
-  const elements = (value: Value) => {
-    const dims = shapes.of(value);
-    return isStatic(dims) ? product(dims) : 0;
+function estimateOf(layer: SparseLayer, table: CostTable, sized: Knowledge): Estimate {
+  const { kind, nodes, zeros } = layer;
+  const costs = table.layers[kindOf(layer)];
+  const macs = rowOf(nodes[0])?.macs?.(siteOf(nodes[0], sized));
+  return {
+    costs,
+    hasRows: kind !== 'matmul' || hasRows(layer, sized),
+    denseSeconds: macs === undefined ? undefined : macs / costs.denseMacsPerSecond,
+    speedup: speedupAt(costs, zeros),
+    isMeasured: false,
   };
-  const outputs = new Set(run.map(({ output }) => output));
-  const inside = new Set(run.flatMap(({ x, residual }) => (residual === undefined ? [x] : [x, residual])));
-  let total = 0;
-  for (const value of inside) if (!outputs.has(value) && enters(value, run)) total += elements(value);
-  for (const { kind, output } of run)
-    if (kind === 'conv' && inside.has(output) && hasDenseReader(output, run)) total += elements(output);
-  return total;
+}
+
+function kindOf({ kind, dims: [, , ...kernel] }: SparseLayer): LayerKind {
+  if (kind === 'matmul') return 'matmul';
+  return kernel.every((extent) => extent === 1) ? 'conv1x1' : 'conv';
+}
+
+function costsOf(estimates: ReadonlyMap<SparseLayer, Estimate>, table: CostTable, { shapes }: Knowledge): Costs {
+  const won = new Map<SparseLayer, number>();
+  for (const [layer, { denseSeconds, speedup, hasRows: isFit }] of estimates) {
+    if (!isFit || speedup === undefined) continue;
+    if (denseSeconds !== undefined) won.set(layer, secondsWon(denseSeconds, speedup));
+    // How much is unknown, that something is won is not: then it counts for more than any move.
+    else if (secondsWon(1, speedup) > 0) won.set(layer, Number.MAX_VALUE);
+  }
+  return {
+    won,
+    // What is not static costs nothing here, and is told by the benchmark.
+    move: (value: Value) => {
+      const dims = shapes.of(value);
+      return isStatic(dims) ? product(dims) * table.secondsPerMovedElement : 0;
+    },
+  };
 }
 
 type Said = PassResult['remarks'][number];
 
+function decidedBy({ name }: CostTable, estimates: ReadonlyMap<SparseLayer, Estimate>): string {
+  const measured = [...estimates.values()].filter(({ isMeasured }) => isMeasured).length;
+  if (measured === 0) return `what pays was decided by the cost table "${name}" (docs/sparse.md)`;
+  const rest = estimates.size - measured;
+  const how = `what pays was decided by measuring ${measured} ${measured === 1 ? 'layer' : 'layers'}`;
+  return `${how}${rest === 0 ? '' : `, for ${rest} by the cost table "${name}"`} (docs/sparse.md)`;
+}
+
+function appliedRemark({ nodes: [node, ...tail], zeros }: SparseLayer, estimate: Estimate | undefined): Said {
+  const fused = tail.length === 0 ? '' : `, with ${tail.map(({ opType }) => opType).join(', ')}`;
+  const { isMeasured = false, speedup = 1 } = estimate ?? {};
+  const measured = isMeasured ? `, measured ${speedup.toFixed(2)}x as fast` : '';
+  return { kind: 'applied', node: node.label, message: `sparse at ${percent(zeros)} zeros${fused}${measured}` };
+}
+
+function missedRemark(layer: SparseLayer, estimate: Estimate | undefined, moves: number): Said {
+  const why = estimate === undefined ? 'nothing is known of its speed' : whyDense(layer, estimate, moves);
+  return { kind: 'missed', node: layer.nodes[0].label, message: `stays dense: ${why}` };
+}
+
+/** From which share of zeros on this layer would pay, everything else as it is. */
+function whyDense({ zeros }: SparseLayer, estimate: Estimate, moves: number): string {
+  const { costs, denseSeconds = Number.POSITIVE_INFINITY, speedup, isMeasured, hasRows: isFit } = estimate;
+  if (!isFit) return 'a matrix product of so few rows is no faster with sparse weights';
+  if (isMeasured && speedup !== undefined) {
+    const measured = `measured ${speedup.toFixed(2)}x as fast with sparse operators, at ${percent(zeros)} zeros`;
+    return secondsWon(1, speedup) > 0 ? `${measured}, which is less than moving its data costs` : measured;
+  }
+  const needed = speedupToWin(denseSeconds, moves);
+  const from = needed === undefined ? undefined : zerosFor(costs, needed);
+  if (from !== undefined)
+    return `sparse operators would pay from ${Math.ceil(from * 100)} % zeros on here, and it has ${Math.floor(zeros * 100)} %`;
+  return needed === undefined
+    ? 'moving its data into the layout of sparse operators would take longer than the layer itself'
+    : `sparse operators would have to be ${needed.toFixed(1)}x as fast to pay here, which they are at no share of zeros`;
+}
+
 function percent(share: number): string {
   return `${Math.round(share * 100)} %`;
-}
-
-function appliedRemark({ nodes: [node, ...tail], zeros }: SparseLayer): Said {
-  const fused = tail.length === 0 ? '' : `, with ${tail.map(({ opType }) => opType).join(', ')}`;
-  return { kind: 'applied', node: node.label, message: `sparse at ${percent(zeros)} zeros${fused}` };
-}
-
-function missedRemark({ nodes: [node], zeros }: SparseLayer): Said {
-  const why =
-    zeros < LEAST_ZEROS
-      ? `sparse operators pay from ${percent(LEAST_ZEROS)} zeros on, and it has ${percent(zeros)}`
-      : `sparse operators would be ${sparseSpeedup(zeros).toFixed(1)}x as fast, and moving data into their layout costs more`;
-  return { kind: 'missed', node: node.label, message: `stays dense: ${why}` };
 }

@@ -2,10 +2,27 @@
 import type { CostModel } from '../src/analysis/cost.js';
 import type { Facts } from '../src/analysis/facts.js';
 import type { Knowledge } from '../src/analysis/site.js';
+import type { TableChoice } from '../src/analysis/sparse-target.js';
 import type { Editor } from '../src/ir/editor.js';
 import type { KeptLog } from '../src/ir/kept-log.js';
 import type { Model } from '../src/onnx/read.js';
 import type { Remark } from '../src/report/types.js';
+import type { SparseLayer } from './sparse/layers.js';
+
+/** What sparse operators are judged by. */
+export interface SparseJudgement {
+  /** The cost table; chosen when it is first asked for, because that may load the native library. */
+  choice(): TableChoice;
+  /** The graph as it is now, at the sizes that costs are counted at. */
+  sized(): Promise<Knowledge>;
+  /** Times one layer in ONNX Runtime; undefined where it cannot, or has no time left. */
+  readonly measure?: (layer: SparseLayer, sized: Knowledge) => Promise<MeasuredLayer | undefined>;
+}
+
+export interface MeasuredLayer {
+  readonly denseSeconds: number;
+  readonly sparseSeconds: number;
+}
 
 export interface PassContext {
   readonly model: Model;
@@ -13,6 +30,7 @@ export interface PassContext {
   readonly cost: CostModel;
   /** To be told of every constant operand that an edit cuts or rewrites, once the edit is made. */
   readonly kept: KeptLog;
+  readonly sparse: SparseJudgement;
   /** Shapes and constants of the graph as it is now; kept until the next edit. */
   knowledge(): Promise<Knowledge>;
   /** What the analysis says of it; kept as long. */

@@ -8,6 +8,7 @@ import {
   type MaskReport,
   type Remark,
   REPORT_SCHEMA,
+  type SparseReport,
   type StepTime,
 } from './report/types.js';
 import { sparseReport } from './report/sparse.js';
@@ -39,7 +40,7 @@ export function compileReport(findings: CompileFindings): CompileReport {
     findings;
   const macs = macsOfBoth(before, after);
   const layers = compareLayers(before.layers, gains ? after.layers : before.layers);
-  const sparseLayers = gains ? countConverted(remarks) : 0;
+  const sparse = gains ? sparseFindings(remarks) : undefined;
   const input = { ...before.figures, macs: macs.before, sizeBytes: model.sizeBytes };
   return {
     schema: REPORT_SCHEMA,
@@ -49,7 +50,7 @@ export function compileReport(findings: CompileFindings): CompileReport {
     options,
     changed: gains || isMasked,
     ...(masks !== undefined && { masks }),
-    ...(sparseLayers > 0 && { sparse: sparseReport(sparseLayers, kernelsPath()) }),
+    ...(sparse && { sparse }),
     before: input,
     after: gains ? { ...after.figures, macs: macs.after, channels: keptChannels(layers), sizeBytes } : input,
     macsShape,
@@ -60,8 +61,12 @@ export function compileReport(findings: CompileFindings): CompileReport {
   };
 }
 
-function countConverted(remarks: readonly Remark[]): number {
-  return remarks.filter(({ pass, kind }) => pass === 'convert-sparse' && kind === 'applied').length;
+/** What convert-sparse said of layers counts them; what it said of none tells how they were chosen. */
+function sparseFindings(remarks: readonly Remark[]): SparseReport | undefined {
+  const applied = remarks.filter(({ pass, kind }) => pass === 'convert-sparse' && kind === 'applied');
+  const decided = applied.flatMap(({ node, message }) => (node === undefined ? [message] : []));
+  const layers = applied.length - decided.length;
+  return layers === 0 ? undefined : sparseReport(layers, decided, kernelsPath());
 }
 
 /** Channels of the input's layers; convolutions that the compiler added are not counted. */

@@ -7,7 +7,9 @@ import { basename } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import type { Target } from './analysis/cost.js';
 import { countModel, countSparse } from './analysis/figures.js';
-import { atSizes, concreteSizes } from './analysis/sizes.js';
+import { concreteSizes } from './analysis/sizes.js';
+import { EAGER } from './analysis/sparse-tables.js';
+import { chooseTable, type SparseTarget } from './analysis/sparse-target.js';
 import { type Channels, KeptChannels } from './channels/channels.js';
 import { encodeStateDict, stateDictOf } from './channels/state-dict.js';
 import { traceWeights } from './channels/trace.js';
@@ -17,7 +19,8 @@ import { asksForMasks, maskingText, type Masking, maskModel, type MaskOptions, U
 import { encodedSize, encodeModel, writeFiles, writeModel, type WriteOptions } from './onnx/write.js';
 import { type Model, readModel } from './onnx/read.js';
 import { choosePasses, passContext, runOnce, runPasses } from './pipeline.js';
-import type { CompileReport, StepTime } from './report/types.js';
+import type { CompileReport, Remark, StepTime } from './report/types.js';
+import { requireSizes, type Timer, Tuner, wholeText } from './tuning.js';
 import type { MaskPlan } from './verify/masked-reference.js';
 import { TOOL } from './version.js';
 
@@ -26,6 +29,10 @@ export interface CompileOptions extends MaskOptions {
   structured?: boolean;
   /** Make layers with scattered zeros sparse operators (native library needed to run the result). */
   sparse?: boolean;
+  /** The machine that sparse operators are to pay on: avx512, avx2, baseline, a file of `doctor --calibrate`, or a table. Default: this one. */
+  sparseTarget?: SparseTarget;
+  /** Measures layers and the whole model with and without sparse operators, instead of believing a table: `sparseTimer`. */
+  tune?: Timer;
   /** Width multiple; 1 makes the smallest model, 'auto' the fastest for the target. */
   align?: number | 'auto';
   target?: Target;
@@ -60,6 +67,7 @@ export interface Compiled {
 /** Compiles a model given as path or bytes. Throws PruneCompileError for input that cannot be compiled. */
 export async function compileModel(source: string | Uint8Array, options: CompileOptions = {}): Promise<Compiled> {
   checkAlign(options.align);
+  checkTuning(options);
   const { sparse = false, structured = !sparse } = options;
   const list = choosePasses(structured ? 'structured' : 'inspection', options.passes, options.skip);
   const steps: StepTime[] = [];
@@ -83,27 +91,34 @@ export async function compileModel(source: string | Uint8Array, options: Compile
     ({ graph }) => `${graph.nodes.length} nodes, opset ${graph.opset}`,
   );
   const masking = asksForMasks(options) ? await timed('masks', () => maskModel(model, options), maskingText) : UNMASKED;
-  const context = passContext(model, options);
+  const tuner = options.tune === undefined ? undefined : new Tuner(options.tune, model, allSparse, options.signal);
+  const context = passContext(model, options, tuner?.measure);
   const { editor, knowledge } = context;
-  const count = async () => {
-    const known = await knowledge();
-    return countModel(
-      known,
-      await atSizes(known, model.proto, concreteSizes(model.graph, known.shapes, options.shapes)),
-    );
-  };
+  if (tuner !== undefined) requireSizes(model, (await knowledge()).shapes, options.shapes);
+  const count = async () => countModel(await knowledge(), await context.sparse.sized());
   const before = await timed('analyse', count);
   const kept = new KeptChannels(model.graph, traceWeights(await knowledge()), context.kept);
 
   const passed = await timed('passes', () => runPasses(list, context, options.signal));
   const counted = await timed('count', count);
   const known = await knowledge();
+  const macsShape = concreteSizes(model.graph, known.shapes, options.shapes);
+  const written: WriteOptions = { shapes: known.shapes.byName, metadata: metadataOf(options, masking) };
+  const dense = tuner === undefined ? undefined : encodeModel(model, written);
   // Last of all: no rule knows what it makes.
-  const scattered = sparse ? await timed('sparse', () => runOnce(choosePasses('sparse'), context)) : undefined;
+  const scattered = sparse
+    ? await timed('sparse', () => runOnce(choosePasses('sparse'), context), tuner && (() => tuner.text))
+    : undefined;
+  if (tuner !== undefined && dense !== undefined && scattered?.gains === true) {
+    const timing = await timed('tune', () => tuner.compare(dense, encodeModel(model, written), macsShape), wholeText);
+    const whole = { pass: 'convert-sparse', message: wholeText(timing) };
+    if (!timing.isFaster)
+      return stayDense(source, options, [...missed(scattered.remarks), { ...whole, kind: 'missed' }], steps);
+    scattered.remarks.push({ ...whole, kind: 'applied' });
+  }
   const after = scattered === undefined ? counted : countSparse(counted, model.graph);
   const remarks = [...passed.remarks, ...(scattered?.remarks ?? [])];
   const gains = passed.gains || scattered?.gains === true;
-  const written: WriteOptions = { shapes: known.shapes.byName, metadata: metadataOf(options, masking) };
 
   const original = () => (typeof source === 'string' ? readFileSync(source) : source);
   const maskedAgain = () => {
@@ -123,7 +138,7 @@ export async function compileModel(source: string | Uint8Array, options: Compile
     before,
     after,
     sizeBytes: gains ? encodedSize(model, written) : model.sizeBytes,
-    macsShape: concreteSizes(model.graph, known.shapes, options.shapes),
+    macsShape,
     remarks,
     edits: editor.history,
     steps,
@@ -148,6 +163,29 @@ export async function compileModel(source: string | Uint8Array, options: Compile
   };
 }
 
+/** The model with everything sparse that can be: what a layer is measured with. Undefined where nothing can. */
+async function allSparse(dense: Uint8Array): Promise<Uint8Array | undefined> {
+  const made = await compileModel(dense, { sparse: true, sparseTarget: EAGER });
+  return made.report.changed ? made.encode() : undefined;
+}
+
+/** Compiled again without sparse operators: they were measured and did not pay. `remarks` and `steps` tell of that. */
+async function stayDense(
+  source: string | Uint8Array,
+  options: CompileOptions,
+  remarks: readonly Remark[],
+  steps: readonly StepTime[],
+): Promise<Compiled> {
+  const { tune: _tune, sparseTarget: _target, onStep: _onStep, structured = false, ...rest } = options;
+  const dense = await compileModel(source, { ...rest, structured, sparse: false });
+  const report = { ...dense.report, options: plainOptions(options), steps };
+  return { ...dense, report: { ...report, remarks: [...dense.report.remarks, ...remarks] } };
+}
+
+function missed(remarks: readonly Remark[]): Remark[] {
+  return remarks.filter(({ kind }) => kind === 'missed');
+}
+
 /** What the file says of its own making: the masks by name and hash, so that it can be made again. */
 function metadataOf(options: CompileOptions, { report }: Masking): Record<string, string> {
   const files = report?.files.map(({ path, sha256 }) => ({ file: basename(path), sha256 }));
@@ -166,6 +204,29 @@ function checkAlign(align: CompileOptions['align']): void {
   });
 }
 
+function checkTuning({ sparse, sparseTarget, tune }: CompileOptions): void {
+  const [option, why] =
+    sparse !== true && tune !== undefined
+      ? ['--tune', 'it measures sparse operators, which nothing asks for']
+      : sparse !== true && sparseTarget !== undefined
+        ? ['--sparse-target', 'it is about sparse operators, which nothing asks for']
+        : tune !== undefined && sparseTarget !== undefined
+          ? ['--tune', 'it measures this machine, and --sparse-target names another']
+          : [];
+  // A table that cannot be used is said before any work is done.
+  if (sparseTarget !== undefined) chooseTable(sparseTarget);
+  if (option === undefined || why === undefined) return;
+  const remedy =
+    sparse === true ? 'one of the two: --tune here, or --sparse-target for a machine elsewhere' : '--sparse';
+  throw new PruneCompileError('E-USAGE', {
+    what: `${option} does not fit the other options`,
+    facts: [
+      ['why', why],
+      ['try', remedy],
+    ],
+  });
+}
+
 function plainOptions(options: CompileOptions): Record<string, unknown> {
   const {
     sparse = false,
@@ -176,10 +237,14 @@ function plainOptions(options: CompileOptions): Record<string, unknown> {
     skip,
     stopAfter,
   } = options;
-  const { meaning = 'zero', maskPrefix, maskSoft, allowUnmatched } = options;
+  const { meaning = 'zero', maskPrefix, maskSoft, allowUnmatched, sparseTarget, tune } = options;
   return {
     structured,
     sparse,
+    ...(sparseTarget !== undefined && {
+      sparseTarget: typeof sparseTarget === 'string' ? sparseTarget : sparseTarget.name,
+    }),
+    ...(tune !== undefined && { tune: true }),
     align,
     target,
     meaning,

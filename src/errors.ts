@@ -33,6 +33,7 @@ const CATALOGUE = {
   'E-OUTPUT-UNWRITABLE': EXIT.usage,
   'E-PROVIDER': EXIT.usage,
   'E-KERNELS': EXIT.usage,
+  'E-COST-TABLE': EXIT.usage,
   'E-SHAPE': EXIT.usage,
   'E-NODE-UNKNOWN': EXIT.usage,
   'E-OUTPUTS-DIFFER': EXIT.checkFailed,

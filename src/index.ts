@@ -10,6 +10,12 @@ export { type Explanation, explainNode as explain, type WhyGroup, type WhyStep }
 export type { Criterion, MakeMasksOptions } from './mask-maker/choice.js';
 export { type MadeMasks, makeMasks, type MaskFormat } from './mask-maker/make-masks.js';
 export type { MadeLayer, MaskMakingReport, PredictedFigures } from './mask-maker/report.js';
+export type { CostTable, KindCosts, LayerKind, SpeedupPoint } from './analysis/sparse-cost.js';
+export type { SparseTarget } from './analysis/sparse-target.js';
+export { sparseTimer } from './bench/timer.js';
+export { type Calibration, type CalibrationOptions, calibrate, encodeTable } from './calibrate/calibrate.js';
+export { type Diagnosis, diagnose } from './doctor.js';
+export type { Timer, Timing, TimingRequest } from './tuning.js';
 export type { MaskOptions } from './masked-model.js';
 export { maskedReference, type MaskPlan } from './verify/masked-reference.js';
 export { verifyModels as verify, type VerifyOptions } from './verify/verify.js';

@@ -1,12 +1,14 @@
 /** Running passes: the context they share, the order they run in, and the loop to a fixpoint. */
 import { setImmediate } from 'node:timers/promises';
 import { passes, pipelines } from '../passes/index.js';
-import type { Pass, PassContext, PassResult } from '../passes/pass.js';
+import type { Pass, PassContext, PassResult, SparseJudgement } from '../passes/pass.js';
 import { findConstants } from './analysis/constants.js';
 import { CostModel, type Target } from './analysis/cost.js';
 import { analyze } from './analysis/facts.js';
 import { inferShapes } from './analysis/shapes.js';
 import type { Knowledge } from './analysis/site.js';
+import { atSizes, concreteSizes, type Sizes } from './analysis/sizes.js';
+import { chooseTable, type SparseTarget } from './analysis/sparse-target.js';
 import { messageOf, PruneCompileError } from './errors.js';
 import { Editor } from './ir/editor.js';
 import { SPARSE_DOMAIN } from './ir/graph.js';
@@ -21,17 +23,26 @@ export interface ContextOptions {
   readonly align?: number | 'auto';
   readonly target?: Target;
   readonly stopAfter?: number;
+  readonly shapes?: Sizes;
+  readonly sparseTarget?: SparseTarget;
 }
 
 export function passContext(
   model: Model,
-  { align = 'auto', target = 'cpu', stopAfter }: ContextOptions = {},
+  options: ContextOptions = {},
+  measure?: SparseJudgement['measure'],
 ): PassContext {
+  const { align = 'auto', target = 'cpu', stopAfter, shapes, sparseTarget } = options;
   refuseSparse(model);
   const editor = new Editor(model.graph, stopAfter === undefined ? {} : { stopAfter });
   const knowledge = untilEdited(editor, () => findKnowledge(model).catch((error: unknown) => blame(error, editor)));
   const facts = untilEdited(editor, async () => analyze(await knowledge()));
-  return { model, editor, cost: new CostModel(target, align), kept: new KeptLog(), knowledge, facts };
+  const sized = async () => {
+    const known = await knowledge();
+    return atSizes(known, model.proto, concreteSizes(model.graph, known.shapes, shapes));
+  };
+  const sparse = { choice: () => chooseTable(sparseTarget), sized, ...(measure && { measure }) };
+  return { model, editor, cost: new CostModel(target, align), kept: new KeptLog(), sparse, knowledge, facts };
 }
 
 /** Packed weights are known to the native operators alone. */
@@ -107,7 +118,10 @@ export async function runPasses(
 }
 
 /** Runs each pass of the list once. */
-export async function runOnce(list: readonly Pass[], context: PassContext): Promise<PipelineResult> {
+export async function runOnce(
+  list: readonly Pass[],
+  context: PassContext,
+): Promise<PipelineResult & { readonly remarks: Remark[] }> {
   const remarks: Remark[] = [];
   let gains = false;
   for (const pass of list) {

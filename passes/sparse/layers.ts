@@ -1,10 +1,8 @@
 /** Which layers could be sparse operators, with what is computed right behind them: normalisation, residual sum, activation. */
 import type { Knowledge } from '../../src/analysis/site.js';
-import { siteOf } from '../../src/analysis/site.js';
 import type { Node, Value } from '../../src/ir/graph.js';
 import { FLOAT, product, type Tensor } from '../../src/ir/tensor.js';
 import { isStatic } from '../../src/ops/relation.js';
-import { rowOf } from '../../src/ops/table.js';
 
 export interface Activation {
   readonly name: string;
@@ -28,8 +26,6 @@ export interface SparseLayer {
   readonly output: Value;
   /** Share of zeros in the weights. */
   readonly zeros: number;
-  /** Undefined where extents are symbolic. */
-  readonly macs: number | undefined;
 }
 
 /** Candidates, in the order of the graph. Later layers take a sum of two layers: the other operand is there before. */
@@ -58,7 +54,6 @@ function layerAt(node: Node, knowledge: Knowledge, taken: ReadonlySet<Node>): Sp
   const tail = new Tail(node, weights, bias, knowledge, taken);
   tail.follow();
   const zeros = tail.weights.reduce((count, value) => count + (value === 0 ? 1 : 0), 0) / Math.max(1, weights.size);
-  const macs = rowOf(node)?.macs?.(siteOf(node, knowledge));
   return {
     kind,
     nodes: tail.nodes,
@@ -70,7 +65,6 @@ function layerAt(node: Node, knowledge: Knowledge, taken: ReadonlySet<Node>): Sp
     activation: tail.activation,
     output: tail.output,
     zeros,
-    macs,
   };
 }
 

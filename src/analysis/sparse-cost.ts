@@ -1,42 +1,70 @@
 /**
- * When sparse operators pay. Speed-ups over ONNX Runtime's dense kernels by share of zeros, one thread, measured with ResNet-50's layers on
- * Zen 4 (AVX-512 at half rate, emitted code); between the points linear, below the first nothing is gained. `npm run bench:sparse` repeats them.
+ * When sparse operators pay: a table per kind of machine says how much faster than ONNX Runtime's dense kernels a layer is at a share of
+ * zeros, and what moving data into and out of the operators' layout costs. Tables are data (sparse-tables.ts, or a file that
+ * `prune-compile doctor --calibrate` wrote); this file reads between their points, forwards and backwards.
  */
-const SPEEDUP: readonly (readonly [zeros: number, speedup: number])[] = [
-  [0.2, 1.07],
-  [0.3, 1.22],
-  [0.4, 1.41],
-  [0.5, 1.67],
-  [0.6, 2.03],
-  [0.7, 2.57],
-  [0.8, 3.4],
-  [0.9, 4.42],
-  [0.95, 5.45],
-  [1, 6.5],
-];
 
-/** Below it a layer stays dense: what is gained is less than what a busy neighbour costs. */
-export const LEAST_ZEROS = 0.3;
+/** What differs in speed: a 1x1 convolution reads its input in place, larger kernels read it several times, a matrix product turns its tiles. */
+export type LayerKind = 'conv1x1' | 'conv' | 'matmul';
 
-/** Multiply-accumulates a second of the dense kernels there: 94 % of 114 GFLOP/s, two operations each. */
-const DENSE_MACS_PER_SECOND = 0.94 * 57e9;
-/** Into and out of the internal layout: .14 ms for 256 channels of 56 x 56 (read and written once), as measured there. */
-const SECONDS_PER_MOVED_ELEMENT = 0.14e-3 / (256 * 56 * 56);
+export const LAYER_KINDS: readonly LayerKind[] = ['conv1x1', 'conv', 'matmul'];
 
-export function sparseSpeedup(zeros: number): number {
-  let [before, slow] = [0, 1];
-  for (const [share, speedup] of SPEEDUP) {
-    if (zeros <= share) return slow + ((speedup - slow) * (zeros - before)) / (share - before);
-    [before, slow] = [share, speedup];
-  }
-  return slow;
+/** The speed-up over the dense kernel at a share of zeros. */
+export type SpeedupPoint = readonly [zeros: number, speedup: number];
+
+export interface KindCosts {
+  /** Multiply-accumulates a second of the dense kernel, one thread. */
+  readonly denseMacsPerSecond: number;
+  /** Shares of zeros ascending, speed-ups not descending. Below the first share nothing is known: such layers stay dense. */
+  readonly speedups: readonly SpeedupPoint[];
 }
 
-/** Seconds saved by running a layer of so many MACs with so many zeros sparse. */
-export function secondsSaved(macs: number, zeros: number): number {
-  return (macs / DENSE_MACS_PER_SECOND) * (1 - 1 / sparseSpeedup(zeros));
+export interface CostTable {
+  /** avx512, avx2, baseline, or `calibrated on …`. */
+  readonly name: string;
+  /** Of a value that passes between dense and sparse operators, either way: out of one layout and into the other. */
+  readonly secondsPerMovedElement: number;
+  readonly layers: Readonly<Record<LayerKind, KindCosts>>;
 }
 
-export function secondsToMove(elements: number): number {
-  return elements * SECONDS_PER_MOVED_ELEMENT;
+/** Undefined below the first point of the table; above the last one as there. */
+export function speedupAt({ speedups }: KindCosts, zeros: number): number | undefined {
+  const after = speedups.findIndex(([share]) => zeros <= share);
+  const [high, low] = [speedups[after], speedups[after - 1]];
+  if (high === undefined) return speedups.at(-1)?.[1];
+  if (low === undefined) return zeros === high[0] ? high[1] : undefined;
+  return 1 / between(low[0], 1 / low[1], high[0], 1 / high[1], zeros);
+}
+
+/** The least share of zeros with that speed-up: speedupAt, backwards. Undefined where the table does not reach it. */
+export function zerosFor({ speedups }: KindCosts, speedup: number): number | undefined {
+  const at = speedups.findIndex(([, reached]) => reached >= speedup);
+  const [high, low] = [speedups[at], speedups[at - 1]];
+  if (high === undefined || low === undefined) return high?.[0];
+  return between(1 / low[1], low[0], 1 / high[1], high[0], 1 / speedup);
+}
+
+/**
+ * y at x on the line through two points. Of two speed-ups the times are on a line, not the speed-ups themselves: a sparse operator's time
+ * is a constant and a part for every weight that is kept.
+ */
+function between(x0: number, y0: number, x1: number, y1: number, x: number): number {
+  return x0 === x1 ? y1 : y0 + ((y1 - y0) * (x - x0)) / (x1 - x0);
+}
+
+/**
+ * Of a layer's dense time, what must be won at least. Medians of interleaved rounds repeat to two or three percent on a quiet machine
+ * (docs/sparse.md: the 95 % intervals), and a table is not the layer itself: what is less than twice that could be a loss.
+ */
+const LEAST_GAIN = 0.05;
+
+/** Seconds won by running a layer sparse that needs so many seconds dense; negative where it is lost. */
+export function secondsWon(denseSeconds: number, speedup: number): number {
+  return denseSeconds * (1 - LEAST_GAIN - 1 / speedup);
+}
+
+/** The least speed-up that wins so many seconds. Undefined where no speed-up does: the layer takes less than that altogether. */
+export function speedupToWin(denseSeconds: number, seconds: number): number | undefined {
+  const rest = 1 - LEAST_GAIN - seconds / denseSeconds;
+  return rest > 0 ? 1 / rest : undefined;
 }

@@ -33,7 +33,10 @@ export interface BenchOptions {
   readonly threads?: number | undefined;
   /** Default 31, fewer where a run takes longer than a second. At least 2. */
   readonly rounds?: number | undefined;
-  /** What the rounds may take together where their number is not given. Default: 60 s where a run takes longer than a second. */
+  /**
+   * What the rounds may take together, in milliseconds: where that is given, fewer are made than `rounds` says (3 at least), or than the
+   * default. Without it, 60 s where a run takes longer than a second.
+   */
   readonly budgetMs?: number | undefined;
   /** Default 5, fewer where a run takes longer than a second. */
   readonly warmUps?: number | undefined;
@@ -54,6 +57,8 @@ export interface BenchOptions {
 const DEFAULT_ROUNDS = 31;
 /** Fewer do not allow an interval: the extremes of 7 samples enclose the median with 1 - 2 / 2^7 = 98 %. */
 const FEWEST_ROUNDS = 7;
+/** Of a measurement whose time is limited: the median of fewer is no better than any of them. */
+const FEWEST_LIMITED_ROUNDS = 3;
 const DEFAULT_WARM_UPS = 5;
 /** The first run allocates, the second one is as the others are. */
 const FEWEST_WARM_UPS = 2;
@@ -207,13 +212,22 @@ async function warmUp(
     done++;
     if (options.warmUps === undefined && done >= FEWEST_WARM_UPS && Math.max(...latest) > SLOW_RUN_MS) break;
   }
-  const rounds = options.rounds ?? affordableRounds(latest, options.budgetMs, notes);
+  const rounds =
+    options.rounds === undefined
+      ? affordableRounds(latest, options.budgetMs, notes)
+      : limited(options.rounds, latest, options.budgetMs);
   const fastest = Math.min(...latest);
   // Without warm-ups nothing is known of the times.
   const repeats =
     fastest > 0 && fastest < SHORTEST_SAMPLE_MS ? Math.min(MOST_REPEATS, Math.ceil(SHORTEST_SAMPLE_MS / fastest)) : 1;
   if (repeats > 1) notes.push(`a run is so short that each sample is the mean of ${repeats} runs`);
   return { rounds, warmUps: done, repeats };
+}
+
+function limited(rounds: number, latestMs: readonly number[], budgetMs = Number.POSITIVE_INFINITY): number {
+  const roundMs = latestMs.reduce((total, ms) => total + ms, 0);
+  const most = Math.max(FEWEST_LIMITED_ROUNDS, Math.floor(budgetMs / roundMs));
+  return Math.min(rounds, most);
 }
 
 function affordableRounds(latestMs: readonly number[], budgetMs: number | undefined, notes: string[]): number {

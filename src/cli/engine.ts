@@ -1,11 +1,14 @@
 /** What the commands ask for, each part loaded when it is first used: --help and mistakes do not wait for ONNX Runtime. */
 import type { BenchOptions } from '../bench/benchmark.js';
+import type { CalibrationOptions, Calibration } from '../calibrate/calibrate.js';
 import type { compileModel } from '../compile.js';
+import type { diagnose } from '../doctor.js';
 import type { inspectModel } from '../inspect.js';
 import type { makeMasks } from '../mask-maker/make-masks.js';
 import type { Benchmark } from '../report/types.js';
 import type { Provider } from '../runtime/session.js';
 import type { maskedReference } from '../verify/masked-reference.js';
+import type { Timer } from '../tuning.js';
 import type { verifyModels } from '../verify/verify.js';
 import type { explainNode } from '../why.js';
 
@@ -26,6 +29,11 @@ export interface Engine {
   checkProviders(providers: readonly Provider[]): Promise<void>;
   /** Throws E-KERNELS where sparse operators cannot run here. */
   checkKernels(): Promise<void>;
+  diagnose: typeof diagnose;
+  /** The cost table of this machine, as the text of its file, and where that belongs. */
+  calibrate(options: CalibrationOptions): Promise<Calibration & { readonly text: string; readonly path: string }>;
+  /** What --tune measures with. */
+  timer(threads: number | undefined): Timer;
 }
 
 export const ENGINE: Engine = {
@@ -52,4 +60,14 @@ export const ENGINE: Engine = {
     await import('../runtime/session.js');
     (await import('../runtime/kernels.js')).loadKernels();
   },
+  diagnose: async () => (await import('../doctor.js')).diagnose(),
+  calibrate: async (options) => {
+    const { calibrate, calibratedPath, encodeTable } = await import('../calibrate/calibrate.js');
+    const calibration = await calibrate(options);
+    return { ...calibration, text: encodeTable(calibration.table), path: calibratedPath() };
+  },
+  timer:
+    (threads) =>
+    async (...args) =>
+      (await import('../bench/timer.js')).sparseTimer(threads)(...args),
 };

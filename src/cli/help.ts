@@ -28,6 +28,14 @@ const EXAMPLES: Readonly<Record<CommandName, readonly (readonly [command: string
     ['prune-compile bench model.onnx model.pruned.onnx', 'one thread on the CPU'],
     ['prune-compile bench a.onnx b.onnx --providers cpu,webgpu --batch 8', ''],
   ],
+  doctor: [
+    ['prune-compile doctor', 'providers, processor, native library, cost table'],
+    ['prune-compile doctor --calibrate', 'measures when sparse operators pay here'],
+    [
+      'prune-compile doctor --calibrate --output edge.json',
+      'the same, to be used elsewhere: --sparse-target edge.json',
+    ],
+  ],
 };
 
 const EXIT_CODES = [
@@ -76,7 +84,7 @@ function generalHelp(): string[] {
 function commandHelp(command: CommandName): string[] {
   const { usage, summary } = COMMANDS[command];
   return [
-    `Usage: prune-compile ${command} ${usage} [options]`,
+    `Usage: prune-compile ${command}${usage === '' ? '' : ` ${usage}`} [options]`,
     '',
     ...wrapText(`${summary.charAt(0).toUpperCase()}${summary.slice(1)}.`, WIDTH),
     ...optionGroups(command),

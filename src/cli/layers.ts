@@ -13,8 +13,8 @@ export interface Given {
 }
 
 const PREFIX = 'PRUNE_COMPILE_';
-/** Of the native library (kernels/README.md), not of the command. */
-const NATIVE = ['PRUNE_COMPILE_KERNEL', 'PRUNE_COMPILE_ISA'];
+/** Read by the native library (kernels/README.md), or written for it: no options. */
+const OF_THE_LIBRARY = ['PRUNE_COMPILE_ISA', 'PRUNE_COMPILE_KERNEL', 'PRUNE_COMPILE_ONNXRUNTIME'];
 const ON = ['1', 'true', 'yes', 'on'];
 const OFF = ['0', 'false', 'no', 'off'];
 
@@ -28,7 +28,8 @@ function findKey(name: string): { key: OptionKey; negated: boolean } | undefined
 /** An empty variable counts as not set. A mistyped one is an error: it may be the gate of a pipeline. */
 export function fromEnvironment(env: Readonly<Record<string, string | undefined>>): Given[] {
   return Object.entries(env).flatMap(([variable, text]): Given[] => {
-    if (!variable.startsWith(PREFIX) || NATIVE.includes(variable) || text === undefined || text === '') return [];
+    if (!variable.startsWith(PREFIX) || text === undefined || text === '') return [];
+    if (OF_THE_LIBRARY.includes(variable)) return [];
     const found = findKey(keyName(variable.slice(PREFIX.length)));
     if (found === undefined) {
       const names = OPTION_KEYS.map((key) => PREFIX + flagName(key).replaceAll('-', '_').toUpperCase());

@@ -21,6 +21,7 @@ const HANDLERS: Readonly<Record<CommandName, () => Promise<(context: Context) =>
   mask: async () => (await import('./commands/mask.js')).maskCommand,
   verify: async () => (await import('./commands/verify.js')).verifyCommand,
   bench: async () => (await import('./commands/bench.js')).benchCommand,
+  doctor: async () => (await import('./commands/doctor.js')).doctorCommand,
 };
 
 export async function main(argv: readonly string[], io: Io = processIo(), engine: Engine = ENGINE): Promise<number> {

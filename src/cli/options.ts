@@ -22,6 +22,12 @@ export const COMMANDS = {
     least: 1,
     most: Number.POSITIVE_INFINITY,
   },
+  doctor: {
+    usage: '',
+    summary: 'what of this machine is used, what is missing and how to get it',
+    least: 0,
+    most: 0,
+  },
 } as const;
 
 export type CommandName = keyof typeof COMMANDS;
@@ -51,12 +57,13 @@ interface OptionSpec<T> {
   readonly read: values.Reader<T>;
 }
 
-const EVERY: readonly CommandName[] = ['compile', 'inspect', 'why', 'mask', 'verify', 'bench'];
+const EVERY: readonly CommandName[] = ['compile', 'inspect', 'why', 'mask', 'verify', 'bench', 'doctor'];
 const JUDGING: readonly CommandName[] = ['compile', 'inspect'];
 const MASKING: readonly CommandName[] = ['compile', 'inspect', 'why'];
 const RUNNING: readonly CommandName[] = ['compile', 'verify', 'bench'];
 const MEASURING: readonly CommandName[] = ['compile', 'bench'];
-const WRITING: readonly CommandName[] = ['compile', 'mask'];
+const ROUNDS: readonly CommandName[] = ['compile', 'bench', 'doctor'];
+const WRITING: readonly CommandName[] = ['compile', 'mask', 'doctor'];
 const MAKING: readonly CommandName[] = ['mask'];
 const COMPILE: readonly CommandName[] = ['compile'];
 
@@ -76,7 +83,7 @@ const OPTIONS = {
   output: option(
     'Output',
     WRITING,
-    'where the result goes; default: MODEL.pruned.onnx beside the input; - is standard output. Of mask: .safetensors, .npz, .json, or .onnx for the model with zeros; default: MODEL.masks.safetensors',
+    'where the result goes; default: MODEL.pruned.onnx beside the input; - is standard output. Of mask: .safetensors, .npz, .json, or .onnx for the model with zeros; default: MODEL.masks.safetensors. Of doctor --calibrate: the cost table; default: where --sparse looks for it',
     {
       alias: 'o',
       value: 'FILE',
@@ -173,6 +180,15 @@ const OPTIONS = {
   sparse: option('Compiling', COMPILE, 'make layers with scattered zeros sparse operators (native, CPU)', {
     read: onOff,
   }),
+  sparseTarget: option(
+    'Compiling',
+    COMPILE,
+    'the machine that sparse operators are to pay on: avx512, avx2, baseline (any other), or a FILE of doctor --calibrate; default: this one',
+    { value: 'NAME', read: values.text('a machine or a file', '--sparse-target avx2') },
+  ),
+  tune: option('Compiling', COMPILE, 'with --sparse: measure what pays on this machine, instead of believing a table', {
+    read: onOff,
+  }),
   target: option(
     'Compiling',
     JUDGING,
@@ -220,10 +236,16 @@ const OPTIONS = {
     value: 'N',
     read: values.wholeNumber(1, '--batch 8'),
   }),
-  runs: option('Benchmark', MEASURING, 'rounds measured, after warm-ups', {
+  runs: option('Benchmark', ROUNDS, 'rounds measured, after warm-ups', {
     value: 'N',
     read: values.wholeNumber(3, '--runs 31'),
   }),
+  calibrate: option(
+    'Benchmark',
+    ['doctor'],
+    'measure when sparse operators pay on this machine: up to a minute; --sparse decides by it from then on',
+    { read: onOff },
+  ),
   passes: option('For those who debug', COMPILE, 'run these passes only', {
     value: 'LIST',
     repeatable: true,

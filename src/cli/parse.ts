@@ -137,12 +137,14 @@ function checkPositionals(command: CommandName, named: boolean, positionals: rea
   const meant =
     command === 'compile' && first !== undefined && second !== undefined && positionals.length === 2
       ? `${call} ${shellWord(first)} --output ${shellWord(second)}`
-      : `${call} ${usage}`;
+      : `${call} ${usage}`.trimEnd();
   throw new PruneCompileError('E-USAGE', {
     what:
       positionals.length === 0
         ? `${command} wants ${usage}`
-        : `${command} wants ${usage}, and got ${positionals.length}: ${positionals.join(', ')}`,
+        : most === 0
+          ? `${command} takes options only, and got ${positionals.join(', ')}`
+          : `${command} wants ${usage}, and got ${positionals.length}: ${positionals.join(', ')}`,
     facts: [
       ['try', meant],
       ['help', named ? `prune-compile ${command} --help` : 'prune-compile --help'],

@@ -1,10 +1,19 @@
 /** A file that is written beside the model: a report, kept channels. Written as atomically as models. */
+import { mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { messageOf, PruneCompileError } from '../errors.js';
 import { writeFiles } from '../onnx/write.js';
 
-/** `what` and `option` are for the message when it cannot be written. */
-export function writeSideFile(path: string, contents: string | Uint8Array, what: string, option: string): void {
+/** `what` and `option` are for the message when it cannot be written. The folder is made only where the user did not name it. */
+export function writeSideFile(
+  path: string,
+  contents: string | Uint8Array,
+  what: string,
+  option: string,
+  { makesFolder = false } = {},
+): void {
   try {
+    if (makesFolder) mkdirSync(dirname(path), { recursive: true });
     writeFiles([{ path, chunks: [typeof contents === 'string' ? Buffer.from(contents) : contents] }]);
   } catch (error) {
     throw new PruneCompileError('E-OUTPUT-UNWRITABLE', {

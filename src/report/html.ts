@@ -153,8 +153,7 @@ function sparseSection(sparse: SparseReport): Html {
     row([label, html`<code class="wrap">${text}</code>`]),
   );
   return html`<h2>Sparse operators</h2>
-    <p>${sparseNote(sparse)}.</p>
-    ${table(['', 'registration'], rows)}`;
+    ${[sparseNote(sparse), ...sparse.decided].map((note) => html`<p>${note}.</p> `)}${table(['', 'registration'], rows)}`;
 }
 
 function verificationSection(verification: Verification): Html {

@@ -101,8 +101,7 @@ function sparseSection(sparse: SparseReport): string[] {
   return [
     '## Sparse operators',
     '',
-    escapeMarkdown(`${sparseNote(sparse)}.`),
-    '',
+    ...[sparseNote(sparse), ...sparse.decided].flatMap((note) => [escapeMarkdown(`${note}.`), '']),
     `- path: ${escapeMarkdown(sparse.library)}`,
     ...registrationLines(sparse).map(([language, line]) => `- ${escapeMarkdown(language)}: \`${line}\``),
   ];

@@ -13,8 +13,8 @@ const REGISTRATION: SparseReport['registration'] = {
 
 const LANGUAGES = { node: 'Node', python: 'Python', cpp: 'C++', csharp: 'C#', java: 'Java' } as const;
 
-export function sparseReport(layers: number, library: string): SparseReport {
-  return { layers, library, registration: REGISTRATION };
+export function sparseReport(layers: number, decided: readonly string[], library: string): SparseReport {
+  return { layers, decided, library, registration: REGISTRATION };
 }
 
 export function sparseNote({ layers }: SparseReport): string {

@@ -53,7 +53,8 @@ function noteLines(report: CompileReport): string[] {
 /** A path is not broken, so that it can be copied. */
 function sparseLines(sparse: SparseReport): string[] {
   const lines = registrationLines(sparse).map(([language, line]) => `  ${language.padEnd(6)}  ${line}`);
-  return ['', ...wrapText(`note: ${sparseNote(sparse)}`, WIDTH, '  '), `  path    ${sparse.library}`, ...lines];
+  const notes = [sparseNote(sparse), ...sparse.decided].flatMap((note) => wrapText(`note: ${note}`, WIDTH, '  '));
+  return ['', ...notes, `  path    ${sparse.library}`, ...lines];
 }
 
 function nothingLines(report: CompileReport): string[] {

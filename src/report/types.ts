@@ -153,6 +153,8 @@ export interface MaskReport {
 export interface SparseReport {
   /** Those that are sparse operators now. */
   readonly layers: number;
+  /** By what these were chosen: which cost table decided, what was measured. */
+  readonly decided: readonly string[];
   /** Path of the native library. */
   readonly library: string;
   /** One line of each language that gives ONNX Runtime the operators; `path` in it stands for the library's. */

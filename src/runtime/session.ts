@@ -31,6 +31,10 @@ export function runtimeVersion(): string {
   return ort.env.versions.node ?? ort.env.versions.common;
 }
 
+export function providerHelp(provider: Provider): string {
+  return HELP[provider];
+}
+
 /** Providers that onnxruntime-node says are bundled; others may still load when their files lie beside it. */
 export function bundledProviders(): string[] {
   return ort.listSupportedBackends().flatMap(({ name, bundled }) => (bundled ? [name] : []));

@@ -99,6 +99,9 @@ export function fakeEngine(parts: Partial<Engine> = {}): Engine {
     denseModel: () => Promise.resolve(Buffer.from('dense')),
     checkProviders: () => Promise.resolve(),
     checkKernels: () => Promise.resolve(),
+    diagnose: () => Promise.reject(new Error('doctor is not part of this test')),
+    calibrate: () => Promise.reject(new Error('doctor is not part of this test')),
+    timer: () => () => Promise.reject(new Error('timing is not part of this test')),
     ...parts,
   };
 }

@@ -40,6 +40,7 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
       'masked-model',
       'pipeline',
       'passes',
+      'tuning',
       'analysis',
       'masks',
       'onnx',
@@ -50,6 +51,11 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
     ],
     types: ['verify'],
   },
+  // What --tune measures; with which clock is its caller's business.
+  tuning: { uses: ['onnx', 'ir', 'errors'], types: ['passes', 'analysis'] },
+  // The cost table of a machine: compiled samples under the benchmark's clock.
+  calibrate: { uses: ['compile', 'bench', 'analysis', 'runtime', 'onnx', 'ir', 'errors'] },
+  doctor: { uses: ['bench', 'analysis', 'runtime', 'version', 'errors'] },
   // Two questions about a model that compile nothing.
   inspect: {
     uses: [
@@ -79,7 +85,10 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
   verify: { uses: ['runtime', 'onnx', 'ir', 'version', 'errors'], types: ['report'] },
   bench: { uses: ['runtime', 'onnx', 'ir', 'version', 'errors'], types: ['report'] },
   // Renderers are pure functions of report objects; of bench they use how it words its tests.
-  report: { uses: ['bench', 'version'], types: ['inspect', 'why', 'mask-maker', 'runtime', 'verify', 'analysis'] },
+  report: {
+    uses: ['bench', 'version'],
+    types: ['inspect', 'why', 'doctor', 'mask-maker', 'runtime', 'verify', 'analysis'],
+  },
   cli: {
     uses: [
       'compile',
@@ -87,6 +96,8 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
       'nearest',
       'inspect',
       'why',
+      'doctor',
+      'calibrate',
       'mask-maker',
       'verify',
       'bench',
@@ -97,7 +108,7 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
       'version',
       'errors',
     ],
-    types: ['analysis', 'masked-model'],
+    types: ['analysis', 'masked-model', 'tuning'],
   },
   index: {
     uses: [
@@ -105,6 +116,8 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
       'channels',
       'inspect',
       'why',
+      'doctor',
+      'calibrate',
       'mask-maker',
       'verify',
       'bench',
@@ -114,7 +127,7 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
       'runtime',
       'errors',
     ],
-    types: ['masked-model', 'runtime', 'onnx', 'analysis'],
+    types: ['masked-model', 'runtime', 'onnx', 'analysis', 'tuning'],
   },
   // Builders of models: no compiler inside, or they would share its mistakes.
   fixtures: { uses: ['onnx', 'ir'] },

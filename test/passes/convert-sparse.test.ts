@@ -3,6 +3,8 @@ import { existsSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { type GraphBuilder, graphBuilder } from '../../fixtures/graph-builder.js';
 import { normals, uniforms } from '../../fixtures/random.js';
+import type { CostTable } from '../../src/analysis/sparse-cost.js';
+import { EAGER, TABLES } from '../../src/analysis/sparse-tables.js';
 import { compileModel, type CompileOptions } from '../../src/compile.js';
 import { SPARSE_DOMAIN } from '../../src/ir/graph.js';
 import { readModel } from '../../src/onnx/read.js';
@@ -32,8 +34,9 @@ function norm(g: GraphBuilder, x: string, channels: number): string {
   });
 }
 
+/** Whatever can be sparse is, unless a test is about what pays. */
 async function compiled(bytes: Uint8Array, options: CompileOptions = {}) {
-  const made = await compileModel(bytes, { sparse: true, ...options });
+  const made = await compileModel(bytes, { sparse: true, sparseTarget: EAGER, ...options });
   const output = made.encode();
   const { nodes } = readModel(output).graph;
   return { made, output, own: nodes.filter(({ domain }) => domain === SPARSE_DOMAIN).map(({ opType }) => opType) };
@@ -163,9 +166,9 @@ describe('declines', () => {
   };
 
   test.each([
-    ['few zeros', one((g, x) => g.conv(x, sparseWeights([16, 16, 3, 3], 0.2), { pads: 1 }))],
     ['groups', one((g, x) => g.conv(x, sparseWeights([16, 8, 3, 3], 0.8), { group: 2 }))],
     ['one row', one((g, x) => g.gemm(x, sparseWeights([16, 32], 0.9)), [1, 32])],
+    ['no zeros', one((g, x) => g.conv(x, sparseWeights([16, 16, 3, 3], 0), { pads: 1 }))],
   ])('%s', async (_, bytes) => {
     const { made, own, output } = await compiled(bytes);
     expect(own).toEqual([]);
@@ -173,11 +176,91 @@ describe('declines', () => {
     expect(Buffer.compare(Buffer.from(output), Buffer.from(bytes))).toBe(0);
   });
 
-  test('and says from where on it would pay', async () => {
-    const { made } = await compiled(one((g, x) => g.conv(x, sparseWeights([16, 16, 3, 3], 0.2), { pads: 1 })));
+  test.each([
+    [
+      'few zeros',
+      one((g, x) => g.conv(x, sparseWeights([16, 16, 3, 3], 0.1), { pads: 1 })),
+      /sparse operators would pay from \d+ % zeros on here, and it has (8|9|10|11) %$/,
+    ],
+    [
+      'a layer that takes less than its moves',
+      one((g, x) => g.conv(x, sparseWeights([16, 16, 1, 1], 0.9))),
+      /moving its data into the layout of sparse operators would take longer than the layer itself$/,
+    ],
+    ['one row', one((g, x) => g.gemm(x, sparseWeights([16, 32], 0.9)), [1, 32]), /so few rows is no faster/],
+  ])('%s, and says why, and by which table', async (_, bytes, why) => {
+    const { made, own } = await compiled(bytes, { sparseTarget: 'avx512' });
+    expect(own).toEqual([]);
+    expect(made.report.options).toMatchObject({ sparse: true, sparseTarget: 'avx512' });
     expect(made.report.remarks.map(({ message }) => message)).toEqual([
-      expect.stringMatching(/stays dense: sparse operators pay from 30 % zeros on, and it has (19|20|21) %/),
+      'what pays was decided by the cost table "avx512" (docs/sparse.md)',
+      expect.stringMatching(why),
     ]);
+  });
+});
+
+describe('what pays', () => {
+  /** Two 3x3 convolutions of so many zeros, 64 channels of 28 x 28. */
+  function twoLayers(first: number, second: number, dims: readonly (number | string)[] = [1, 64, 28, 28]): Uint8Array {
+    const g = graphBuilder();
+    const a = g.relu(g.conv(g.input('x', dims), sparseWeights([64, 64, 3, 3], first), { pads: 1 }));
+    g.output(g.op('Abs', [g.conv(a, sparseWeights([64, 64, 3, 3], second), { pads: 1 })]));
+    return g.bytes();
+  }
+
+  /** 1000 MACs a microsecond, ten times as fast from 50 % zeros on. */
+  const kind = { denseMacsPerSecond: 1e9, speedups: [[0.5, 10]] } as const;
+  const table = (secondsPerMovedElement: number): CostTable => ({
+    name: 'made up',
+    secondsPerMovedElement,
+    layers: { conv1x1: kind, conv: kind, matmul: kind },
+  });
+
+  test('nothing: the model is untouched, byte for byte', async () => {
+    const never = { denseMacsPerSecond: 1e9, speedups: [[0, 0.5]] } as const;
+    const bytes = twoLayers(0.9, 0.95);
+    const { made, own, output } = await compiled(bytes, {
+      sparseTarget: { ...table(0), layers: { conv1x1: never, conv: never, matmul: never } },
+    });
+    expect([own, made.report.changed]).toEqual([[], false]);
+    expect(Buffer.compare(Buffer.from(output), Buffer.from(bytes))).toBe(0);
+    expect(made.report.remarks[1]?.message).toBe(
+      'stays dense: sparse operators would have to be 1.1x as fast to pay here, which they are at no share of zeros',
+    );
+  });
+
+  test('a run, a part of it, nothing: by what moving costs', async () => {
+    // A layer takes 28.9 ms and wins 24.6; a value has 50,176 elements. Alone a layer has two moves, both together two as well.
+    const bytes = twoLayers(0.6, 0.7);
+    const operators = async (seconds: number, model = bytes) =>
+      (await compiled(model, { sparseTarget: table(seconds / 50_176) })).own.filter((name) => name === 'SparseConv');
+    expect(await operators(20e-3)).toHaveLength(2);
+    expect(await operators(26e-3)).toHaveLength(0);
+    // The second has fewer zeros than the table begins with, and no part in anything.
+    expect(await operators(11e-3, twoLayers(0.6, 0.3))).toHaveLength(1);
+    expect(await operators(13e-3, twoLayers(0.6, 0.3))).toHaveLength(0);
+  });
+
+  test('sizes that are left open count as --shape says', async () => {
+    const bytes = twoLayers(0.6, 0.7, ['n', 64, 'h', 'w']);
+    const at = async (size: number) =>
+      (await compiled(bytes, { sparseTarget: table(20e-3 / 50_176), shapes: { x: [1, 64, size, size] } })).made.report;
+    expect((await at(28)).changed).toBe(true);
+    // Moves and products shrink alike, but for the border: a layer is still worth its moves.
+    expect((await at(4)).changed).toBe(true);
+    expect((await compiled(bytes, { sparseTarget: table(1) })).made.report.changed).toBe(false);
+  });
+
+  test('the remark names the share from which on the layer would pay, and there it does', async () => {
+    const { avx512 } = TABLES;
+    const target = { ...avx512, secondsPerMovedElement: 4e-10 };
+    const model = (zeros: number) => twoLayers(zeros, 0);
+    const told = (await compiled(model(0.05), { sparseTarget: target })).made.report.remarks;
+    const [, share = ''] = /pay from (\d+) % zeros on/.exec(told.at(-1)?.message ?? '') ?? [];
+    const from = Number(share) / 100;
+    expect(from).toBeGreaterThan(0.2);
+    expect((await compiled(model(from - 0.04), { sparseTarget: target })).made.report.changed).toBe(false);
+    expect((await compiled(model(from + 0.04), { sparseTarget: target })).made.report.changed).toBe(true);
   });
 });
 

@@ -122,12 +122,13 @@ test('masks: how many, by which evidence, what was left out', () => {
 });
 
 test('sparse operators are told, because the model does not run without their library', () => {
-  const report = { ...REPORT, sparse: sparseReport(1, '/there/libprune_compile_kernels.so') };
+  const report = { ...REPORT, sparse: sparseReport(1, ['by the cost table "avx2"'], '/there/libprune_compile_kernels.so') };
   const text = renderText(report);
   fits(text);
   expect(text).toContain(`
 note: 1 layer is a sparse operator: the model runs where their library is
   loaded, see docs/sparse.md
+note: by the cost table "avx2"
   path    /there/libprune_compile_kernels.so
   Node    await createSession(model), from 'prune-compile'
   Python  options.register_custom_ops_library(path)

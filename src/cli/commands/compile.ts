@@ -27,7 +27,8 @@ export async function compileCommand(context: Context): Promise<void> {
   const measures = options.bench === true || options.minSpeedup !== undefined;
   if (measures) await engine.checkProviders(options.providers ?? ['cpu']);
 
-  if (options.sparse === true && (measures || options.verify !== false)) await engine.checkKernels();
+  if (options.sparse === true && (measures || options.tune === true || options.verify !== false))
+    await engine.checkKernels();
 
   const source = await sourceOf(model, io);
   const compiled = await engine.compileModel(source, compileOptions(context));
@@ -65,10 +66,11 @@ export async function compileCommand(context: Context): Promise<void> {
   if (failure !== undefined) throw failure;
 }
 
-function compileOptions({ options, io, steps }: Context): CompileOptions {
-  const { align, target, shape, passes, skip, stopAfter } = options;
+function compileOptions({ engine, options, io, steps }: Context): CompileOptions {
+  const { align, target, shape, passes, skip, stopAfter, structured, sparse, sparseTarget } = options;
   return {
-    ...present({ structured: options.structured, sparse: options.sparse }),
+    ...present({ structured, sparse, sparseTarget }),
+    ...(options.tune === true && { tune: engine.timer(options.threads) }),
     ...maskOptions(options),
     ...present({ align, target, shapes: shape, passes, skip, stopAfter }),
     signal: io.signal,

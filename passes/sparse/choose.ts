@@ -1,0 +1,83 @@
+/**
+ * Which layers become sparse: the choice that takes least time.
+ *
+ * A layer wins or loses seconds by being sparse. A value that dense and sparse operators both touch changes its layout there, which costs a
+ * move, once, whoever carries it out (Enter, Leave or an operator at the edge of a run). So every layer is on one of two sides, and
+ * the best choice is the cheapest cut between the sides, a minimum cut:
+ *
+ *   sparse --- what is won ---> layer --- what is lost ---> dense       value: its move, where those who touch it are on both sides
+ *
+ * Runs of layers stay together as far as they pay, layers at their edges that cost more than they win are cut off, a layer that loses a
+ * little is kept inside a run where two moves would cost more, and where nothing is won altogether nothing becomes sparse.
+ */
+import type { Value } from '../../src/ir/graph.js';
+import { hasDenseReader } from './emit.js';
+import type { SparseLayer } from './layers.js';
+import { Network } from './minimum-cut.js';
+
+export interface Costs {
+  /** Seconds won by making the layer sparse, negative where it loses; no layer at all where that is unknown. */
+  readonly won: ReadonlyMap<SparseLayer, number>;
+  /** Seconds to bring a value from one layout into the other. */
+  readonly move: (value: Value) => number;
+}
+
+export function chooseLayers({ won, move }: Costs): SparseLayer[] {
+  const network = new Network();
+  const [sparse, dense] = [network.addNode(), network.addNode()];
+  const places = new Map([...won.keys()].map((layer) => [layer, network.addNode()]));
+  for (const [layer, place] of places) {
+    const seconds = won.get(layer) ?? 0;
+    if (seconds > 0) network.addEdge(sparse, place, seconds);
+    else network.addEdge(place, dense, -seconds);
+  }
+  for (const { value, layers, isDense } of shared([...won.keys()])) {
+    // Whoever is sparse makes the first node sparse, whoever is dense the second one dense: then the edge between them is cut.
+    const [first, second] = [network.addNode(), network.addNode()];
+    network.addEdge(first, second, move(value));
+    for (const place of [...layers.map((layer) => places.get(layer)), ...(isDense ? [dense] : [])]) {
+      if (place === undefined) continue;
+      network.addEdge(place, first, Number.POSITIVE_INFINITY);
+      network.addEdge(second, place, Number.POSITIVE_INFINITY);
+    }
+  }
+  const side = network.cut(sparse, dense);
+  return [...places].flatMap(([layer, place]) => (side.has(place) ? [layer] : []));
+}
+
+/** Seconds of moves that one layer more adds to a choice; negative where it saves moves. */
+export function addedMoves(layer: SparseLayer, chosen: readonly SparseLayer[], move: Costs['move']): number {
+  const own = valuesOf(layer);
+  const moves = (layers: readonly SparseLayer[]) =>
+    shared(layers, own).reduce((total, { value, isDense }) => total + (isDense ? move(value) : 0), 0);
+  return moves([...chosen, layer]) - moves(chosen);
+}
+
+interface SharedValue {
+  readonly value: Value;
+  /** Layers that make it or read it in the operators' layout. */
+  readonly layers: readonly SparseLayer[];
+  /** Whether anything else does. */
+  readonly isDense: boolean;
+}
+
+/** Of all values, or of those named. */
+function shared(layers: readonly SparseLayer[], values?: readonly Value[]): SharedValue[] {
+  const touching = new Map<Value, Set<SparseLayer>>();
+  for (const layer of layers) {
+    for (const value of valuesOf(layer))
+      if (values?.includes(value) !== false) touching.set(value, (touching.get(value) ?? new Set()).add(layer));
+  }
+  return [...touching].map(([value, members]) => ({
+    value,
+    layers: [...members],
+    isDense:
+      value.isSeenOutside || hasDenseReader(value, layers) || ![...members].some(({ output }) => output === value),
+  }));
+}
+
+/** Values that change their layout for the operator. Matrix products read and write plain tensors, as dense operators do. */
+function valuesOf({ kind, x, residual, output }: SparseLayer): readonly Value[] {
+  if (kind === 'matmul') return [];
+  return residual === undefined ? [x, output] : [x, output, residual];
+}

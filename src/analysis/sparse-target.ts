@@ -1,0 +1,94 @@
+/** Which cost table decides: the one that is named, the one that was calibrated on this machine, or a shipped one for what its processor runs. */
+import { existsSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { PruneCompileError } from '../errors.js';
+import { type Machine, thisMachine } from '../runtime/machine.js';
+import type { CostTable } from './sparse-cost.js';
+import { type MeasuredOn, type MeasuredTable, readTable } from './sparse-table-file.js';
+import { MACHINES, TABLES } from './sparse-tables.js';
+
+/** The machine that a sparse model is for: a shipped table by name, a file, or a table itself. Without one: this machine. */
+export type SparseTarget = string | CostTable;
+
+export interface TableChoice {
+  readonly table: CostTable;
+  /** Where it comes from: `shipped`, or a path. */
+  readonly from: string;
+  /** What was expected and did not come about: a calibrated table of another machine, no library to ask. */
+  readonly notes: readonly string[];
+}
+
+/** Per user: what one user measured need not be what another one may read. */
+export function calibratedPath(env: NodeJS.ProcessEnv = process.env): string {
+  const cache = env['XDG_CACHE_HOME'];
+  // The specification has relative paths ignored.
+  const folder = cache?.startsWith('/') === true ? cache : join(homedir(), '.cache');
+  return join(folder, 'prune-compile', 'sparse-costs.json');
+}
+
+/** Throws for a file that is named and cannot be used; a calibrated table that does not fit is a note. */
+export function chooseTable(target?: SparseTarget, machine: () => Machine = thisMachine): TableChoice {
+  if (typeof target === 'object') return { table: target, from: 'given', notes: [] };
+  const named = MACHINES.find((name) => name === target);
+  if (named !== undefined) return { table: TABLES[named], from: 'shipped', notes: [] };
+  if (target !== undefined) return { table: readTable(target), from: target, notes: [] };
+  return tableFor(machine());
+}
+
+function tableFor(machine: Machine): TableChoice {
+  const { kernels } = machine;
+  const shipped = TABLES[shippedFor(kernels)];
+  if (kernels === undefined) {
+    const note =
+      'the native library does not load here, so nothing is known of the processor: --sparse-target names one';
+    return { table: shipped, from: 'shipped', notes: [note] };
+  }
+  const path = calibratedPath();
+  if (!existsSync(path)) return { table: shipped, from: 'shipped', notes: [] };
+  const measured = readCalibrated(path);
+  const why = typeof measured === 'string' ? measured : differenceOf(measured.machine, measuredOn(machine));
+  if (typeof measured !== 'string' && why === undefined) return { table: measured, from: path, notes: [] };
+  const note = `the calibrated table ${path} is not used: ${why}; prune-compile doctor --calibrate measures again`;
+  return { table: shipped, from: 'shipped', notes: [note] };
+}
+
+/**
+ * Shipped tables are of emitted code. Where the library has none for an instruction set, or the system refuses it, the stream kernel runs:
+ * it is about as fast as emitted code one set below.
+ */
+export function shippedFor(kernels: Machine['kernels']): (typeof MACHINES)[number] {
+  const at = MACHINES.findIndex((name) => name === kernels?.isa);
+  if (kernels === undefined || at < 0) return 'baseline';
+  return MACHINES[kernels.kernel === 'jit' ? at : at + 1] ?? 'baseline';
+}
+
+/** What a table of this machine says of it. Throws where the library is missing: nothing sparse was measured then. */
+export function measuredOn({ cpu, runtime, kernels }: Machine): MeasuredOn {
+  if (kernels === undefined) throw new Error('without the native library nothing can be measured');
+  const { isa, kernel, build } = kernels;
+  return { cpu, isa, kernel, build, onnxruntime: runtime };
+}
+
+function readCalibrated(path: string): MeasuredTable | string {
+  try {
+    return readTable(path);
+  } catch (error) {
+    if (error instanceof PruneCompileError) return error.facts[0]?.[1] ?? error.message;
+    throw error;
+  }
+}
+
+const CALLED: Readonly<Record<keyof MeasuredOn, string>> = {
+  cpu: 'the processor',
+  isa: 'the instruction set',
+  kernel: 'the kernel',
+  build: 'the build of the native library',
+  onnxruntime: 'ONNX Runtime',
+};
+
+function differenceOf(there: MeasuredOn, here: MeasuredOn): string | undefined {
+  const keys = Object.keys(CALLED) as (keyof MeasuredOn)[];
+  const key = keys.find((name) => there[name] !== here[name]);
+  return key === undefined ? undefined : `${CALLED[key]} was ${there[key]} there and is ${here[key]} here`;
+}

@@ -1,0 +1,102 @@
+/** `prune-compile doctor`: what is here, what of it works, and how to get what is missing. Nothing of it is an error. */
+import { existsSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { calibratedPath, chooseTable } from './analysis/sparse-target.js';
+import { providerProblem } from './bench/providers.js';
+import { PruneCompileError } from './errors.js';
+import { kernelsPath, loadKernels } from './runtime/kernels.js';
+import { instructionSets, thisMachine } from './runtime/machine.js';
+import { bundledProviders, type Provider, providerHelp, PROVIDERS, runtimeVersion } from './runtime/session.js';
+import { TOOL } from './version.js';
+
+export interface ProviderDiagnosis {
+  readonly name: Provider;
+  /** Whether onnxruntime-node says that it brings it along. */
+  readonly bundled: boolean;
+  readonly works: boolean;
+  /** Why it does not work. */
+  readonly why?: string;
+}
+
+export interface KernelsDiagnosis {
+  readonly path: string;
+  readonly found: boolean;
+  readonly loads: boolean;
+  /** Why it does not load. */
+  readonly why?: string;
+  readonly build?: string;
+  readonly isa?: string;
+  readonly kernel?: string;
+  readonly executableMemory?: boolean;
+}
+
+export interface Diagnosis {
+  readonly tool: typeof TOOL;
+  readonly node: string;
+  /** As `linux x64`. */
+  readonly platform: string;
+  readonly runtime: { readonly version: string; readonly providers: readonly ProviderDiagnosis[] };
+  readonly cpu: {
+    readonly model: string;
+    readonly cores: number;
+    /** Absent where the system does not list them. */
+    readonly instructionSets?: readonly string[];
+  };
+  readonly kernels: KernelsDiagnosis;
+  /** The table that --sparse would decide by. */
+  readonly costTable: { readonly name: string; readonly from: string; readonly notes: readonly string[] };
+  /** What is not here, and how to get it. */
+  readonly missing: readonly { readonly what: string; readonly get: string }[];
+}
+
+export async function diagnose(): Promise<Diagnosis> {
+  const providers = await Promise.all(PROVIDERS.map(diagnoseProvider));
+  const kernels = diagnoseKernels();
+  const { table, from, notes } = chooseTable();
+  const sets = instructionSets();
+  return {
+    tool: TOOL,
+    node: process.version,
+    platform: `${process.platform} ${process.arch}`,
+    runtime: { version: runtimeVersion(), providers },
+    cpu: { model: thisMachine().cpu, cores: cpus().length, ...(sets !== undefined && { instructionSets: sets }) },
+    kernels,
+    costTable: { name: table.name, from, notes },
+    missing: missingOf(providers, kernels),
+  };
+}
+
+async function diagnoseProvider(name: Provider): Promise<ProviderDiagnosis> {
+  const why = await providerProblem(name);
+  const bundled = bundledProviders().includes(name);
+  return { name, bundled, works: why === undefined, ...(why !== undefined && { why }) };
+}
+
+function diagnoseKernels(): KernelsDiagnosis {
+  const path = kernelsPath();
+  const found = existsSync(path);
+  try {
+    return { path, found, loads: true, ...loadKernels() };
+  } catch (error) {
+    if (!(error instanceof PruneCompileError)) throw error;
+    const [, why = error.message] = error.facts.find(([label]) => label === 'why') ?? [];
+    return { path, found, loads: false, why };
+  }
+}
+
+const BUILD = 'npm run build:kernels (needs a C++20 compiler)';
+
+function missingOf(providers: readonly ProviderDiagnosis[], kernels: KernelsDiagnosis): Diagnosis['missing'] {
+  return [
+    ...providers
+      .filter(({ works }) => !works)
+      .map(({ name }) => ({ what: `the execution provider ${name}`, get: providerHelp(name) })),
+    ...(kernels.loads ? [] : [{ what: 'the native library of sparse operators', get: BUILD }]),
+    ...(kernels.executableMemory === false
+      ? [{ what: 'memory for code, which the faster kernel needs', get: 'a system or container policy that allows it' }]
+      : []),
+    ...(kernels.loads && !existsSync(calibratedPath())
+      ? [{ what: 'a cost table measured on this machine', get: 'prune-compile doctor --calibrate (up to a minute)' }]
+      : []),
+  ];
+}

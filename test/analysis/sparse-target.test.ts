@@ -1,0 +1,204 @@
+/** Cost tables in files, and which table decides. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { homedir, tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { encodeTable, type MeasuredTable, parseTable, readTable } from '../../src/analysis/sparse-table-file.js';
+import { TABLES } from '../../src/analysis/sparse-tables.js';
+import { calibratedPath, chooseTable, shippedFor } from '../../src/analysis/sparse-target.js';
+import type { Machine } from '../../src/runtime/machine.js';
+
+const TABLE: MeasuredTable = {
+  name: 'calibrated on a processor',
+  machine: { cpu: 'a processor', isa: 'avx2', kernel: 'jit', build: '0123456789ab', onnxruntime: '1.30.0' },
+  secondsPerMovedElement: 3e-10,
+  layers: {
+    conv1x1: {
+      denseMacsPerSecond: 5e10,
+      speedups: [
+        [0.3, 0.7],
+        [0.5, 1.25],
+        [0.9, 4],
+      ],
+    },
+    conv: { denseMacsPerSecond: 5e10, speedups: [[0.5, 1.25]] },
+    matmul: { denseMacsPerSecond: 5e10, speedups: [[0.5, 1.25]] },
+  },
+};
+
+const HERE: Machine = {
+  cpu: 'a processor',
+  runtime: '1.30.0',
+  kernels: { build: '0123456789ab', isa: 'avx2', kernel: 'jit', executableMemory: true, fmaPeak: () => undefined },
+};
+
+/** The text of the table with one place of it changed. */
+function changed(place: readonly string[], value: unknown): string {
+  const root = JSON.parse(encodeTable(TABLE)) as Record<string, unknown>;
+  let at: Record<string, unknown> = root;
+  for (const key of place.slice(0, -1)) at = at[key] as Record<string, unknown>;
+  at[place.at(-1) ?? ''] = value;
+  return JSON.stringify(root);
+}
+
+describe('files', () => {
+  test('are read as they were written, a point on each line', () => {
+    const text = encodeTable(TABLE);
+    expect(parseTable(text)).toEqual(TABLE);
+    expect(text).toContain('\n        [0.3, 0.7],\n        [0.5, 1.25],\n');
+  });
+
+  test.each<[string, string | [readonly string[], unknown]]>([
+    ['the file is no object', '[]'],
+    ['the file has no format', '{}'],
+    ['format is not "prune-compile sparse costs"', [['format'], 'other']],
+    ['version is 2, this release reads 1', [['version'], 2]],
+    ['the file has an unknown key more', [['more'], 1]],
+    ['name is no text', [['name'], '']],
+    ['machine has no cpu', [['machine'], {}]],
+    ['machine.isa is no text', [['machine', 'isa'], 7]],
+    ['secondsPerMovedElement is no number above 0', [['secondsPerMovedElement'], 0]],
+    ['secondsPerMovedElement is no number above 0', [['secondsPerMovedElement'], '1']],
+    ['layers has no conv', [['layers', 'conv'], undefined]],
+    ['layers has an unknown key gemm', [['layers', 'gemm'], {}]],
+    ['layers.conv is no object', [['layers', 'conv'], null]],
+    ['layers.conv.speedups is no list of points', [['layers', 'conv', 'speedups'], []]],
+    ['layers.conv.denseMacsPerSecond is no number above 0', [['layers', 'conv', 'denseMacsPerSecond'], -1]],
+    [
+      'layers.conv.speedups[1] is not [a share of zeros',
+      [
+        ['layers', 'conv', 'speedups'],
+        [
+          [0.1, 1],
+          [2, 2],
+        ],
+      ],
+    ],
+    ['layers.conv.speedups[0] is not [a share of zeros', [['layers', 'conv', 'speedups'], [[0.1, 1, 3]]]],
+    ['layers.conv.speedups[0] is no number above 0', [['layers', 'conv', 'speedups'], [[0.1]]]],
+    [
+      'layers.conv.speedups[1]: shares of zeros have to rise',
+      [
+        ['layers', 'conv', 'speedups'],
+        [
+          [0.1, 1],
+          [0.1, 2],
+        ],
+      ],
+    ],
+    [
+      'layers.conv.speedups[1]: speed-ups must not fall',
+      [
+        ['layers', 'conv', 'speedups'],
+        [
+          [0.1, 2],
+          [0.2, 1],
+        ],
+      ],
+    ],
+  ])('%s', (message, how) => {
+    expect(() => parseTable(typeof how === 'string' ? how : changed(...how))).toThrow(message);
+  });
+
+  test('a file that is named and cannot be used is an error', () => {
+    const folder = temporary();
+    const path = join(folder, 'costs.json');
+    expect(() => chooseTable(path)).toThrow(expect.objectContaining({ code: 'E-INPUT-MISSING' }));
+    expect(() => chooseTable('avx1024')).toThrow(
+      expect.objectContaining({ code: 'E-INPUT-MISSING', message: 'there is no cost table avx1024' }),
+    );
+    expect(() => chooseTable(folder)).toThrow(expect.objectContaining({ code: 'E-INPUT-UNREADABLE' }));
+    writeFileSync(path, changed(['layers', 'conv', 'speedups'], [[0.5, 'fast']]));
+    expect(() => chooseTable(path)).toThrow(
+      expect.objectContaining({
+        code: 'E-COST-TABLE',
+        message: `${path} is no cost table of sparse operators`,
+        facts: [
+          ['why', 'layers.conv.speedups[0] is no number above 0'],
+          ['try', 'prune-compile doctor --calibrate --output FILE makes one on the machine that it is for'],
+        ],
+      }),
+    );
+    writeFileSync(path, '{ "format": ');
+    expect(() => readTable(path)).toThrow(expect.objectContaining({ code: 'E-COST-TABLE' }));
+  });
+});
+
+function temporary(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'prune-compile-test-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** A cache folder of its own, with this text where the calibrated table is. */
+function withCache(text?: string): string {
+  vi.stubEnv('XDG_CACHE_HOME', temporary());
+  onTestFinished(() => void vi.unstubAllEnvs());
+  const path = calibratedPath();
+  if (text !== undefined) {
+    mkdirSync(dirname(path));
+    writeFileSync(path, text);
+  }
+  return path;
+}
+
+describe('the table that decides', () => {
+  test('one that is named, whatever the machine; any file, whatever its machine', () => {
+    const unasked = () => {
+      throw new Error('nobody needs to know this machine');
+    };
+    expect(chooseTable('avx512', unasked)).toEqual({ table: TABLES.avx512, from: 'shipped', notes: [] });
+    expect(chooseTable(TABLE, unasked).table).toBe(TABLE);
+    const path = join(temporary(), 'edge.json');
+    writeFileSync(path, changed(['machine', 'cpu'], 'another one'));
+    expect(chooseTable(path, unasked)).toMatchObject({ table: { name: TABLE.name }, from: path, notes: [] });
+  });
+
+  test('a shipped one, by what the processor runs', () => {
+    withCache();
+    expect(chooseTable(undefined, () => HERE)).toEqual({ table: TABLES.avx2, from: 'shipped', notes: [] });
+    const kernels = (isa: string, kernel: string) => shippedFor({ build: '', isa, kernel, executableMemory: true, fmaPeak: () => undefined });
+    expect(kernels('avx512', 'jit')).toBe('avx512');
+    // Without emitted code: the set below.
+    expect(kernels('avx512', 'stream')).toBe('avx2');
+    expect(kernels('avx2', 'stream')).toBe('baseline');
+    expect(kernels('baseline', 'stream')).toBe('baseline');
+    expect(kernels('sve', 'jit')).toBe('baseline');
+    expect(shippedFor(undefined)).toBe('baseline');
+  });
+
+  test('the baseline where there is no library to ask, and a note', () => {
+    withCache(encodeTable(TABLE));
+    const { table, notes } = chooseTable(undefined, () => ({ ...HERE, kernels: undefined }));
+    expect(table).toBe(TABLES.baseline);
+    expect(notes).toEqual([
+      expect.stringMatching(/^the native library does not load here.*--sparse-target names one$/),
+    ]);
+  });
+
+  test('a calibrated one of this machine', () => {
+    const path = withCache(encodeTable(TABLE));
+    expect(chooseTable(undefined, () => HERE)).toEqual({ table: TABLE, from: path, notes: [] });
+  });
+
+  test.each([
+    ['the processor was other there and is a processor here', changed(['machine', 'cpu'], 'other')],
+    ['ONNX Runtime was 1.31.0 there and is 1.30.0 here', changed(['machine', 'onnxruntime'], '1.31.0')],
+    ['the kernel was stream there and is jit here', changed(['machine', 'kernel'], 'stream')],
+    ['the build of the native library was ff there', changed(['machine', 'build'], 'ff')],
+    ['version is 9, this release reads 1', changed(['version'], 9)],
+    ['name is no text', changed(['name'], 3)],
+  ])('not one that does not fit: %s', (why, text) => {
+    const path = withCache(text);
+    const { table, notes } = chooseTable(undefined, () => HERE);
+    expect(table).toBe(TABLES.avx2);
+    expect(notes).toEqual([expect.stringContaining(`the calibrated table ${path} is not used: ${why}`)]);
+  });
+
+  test('a cache folder that is relative is ignored, as the specification has it', () => {
+    const file = join('prune-compile', 'sparse-costs.json');
+    expect(calibratedPath({ XDG_CACHE_HOME: '/var/cache/x' })).toBe(join('/var/cache/x', file));
+    expect(calibratedPath({ XDG_CACHE_HOME: 'here' })).toBe(join(homedir(), '.cache', file));
+    expect(calibratedPath({})).toBe(join(homedir(), '.cache', file));
+  });
+});

@@ -1,0 +1,158 @@
+/** --tune: with a clock that says what a test wants, and once with the real one. */
+import { existsSync, writeFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { graphBuilder } from '../../fixtures/graph-builder.js';
+import { normals, uniforms } from '../../fixtures/random.js';
+import { ENGINE } from '../../src/cli/engine.js';
+import { compileModel } from '../../src/compile.js';
+import { SPARSE_DOMAIN } from '../../src/ir/graph.js';
+import { readModel } from '../../src/onnx/read.js';
+import type { CompileReport } from '../../src/report/types.js';
+import { kernelsPath } from '../../src/runtime/kernels.js';
+import type { Timer } from '../../src/tuning.js';
+import { verifyModels } from '../../src/verify/verify.js';
+import { modelFolder, run } from './harness.js';
+
+const isBuilt = existsSync(kernelsPath());
+
+function weights(name: string, dims: readonly number[], zeros: number) {
+  const size = dims.reduce((total, extent) => total * extent, 1);
+  const chance = uniforms(5, `${name}#zeros`, size, 0, 1);
+  return { data: normals(5, name, size, 0.2).map((value, at) => ((chance[at] ?? 0) < zeros ? 0 : value)), dims };
+}
+
+/** Two equal convolutions with a residual, a larger one, and a matrix product. */
+function model(dims: readonly (number | string)[] = [1, 32, 24, 24]): Uint8Array {
+  const g = graphBuilder();
+  const x = g.input('x', dims);
+  const first = g.relu(g.conv(x, weights('a', [32, 32, 3, 3], 0.9), { pads: 1, name: 'first' }));
+  const second = g.relu(g.conv(first, weights('b', [32, 32, 3, 3], 0.9), { pads: 1, name: 'second' }));
+  const last = g.conv(second, weights('c', [64, 32, 1, 1], 0.9), { name: 'last' });
+  const rows = g.reshape(g.op('Transpose', [last], { perm: [0, 2, 3, 1] }), [-1, 64]);
+  g.output(g.op('Abs', [g.op('MatMul', [rows, weights('d', [64, 48], 0.9)], {}, { name: 'product' })]));
+  return g.bytes();
+}
+
+const operators = (bytes: Uint8Array) =>
+  readModel(bytes)
+    .graph.nodes.filter(({ domain }) => domain === SPARSE_DOMAIN)
+    .map(({ name }) => name.replace(/_sparse$/, ''));
+
+/** Says that layers with such inputs are so many times as fast, and the whole model too. */
+function clock(speedups: Readonly<Record<string, number>>, whole: number) {
+  const asked: string[] = [];
+  const timer: Timer = (dense, sparse, { shapes }) => {
+    const { graph } = readModel(dense);
+    const names = graph.nodes.map(({ opType }) => opType).join(' ');
+    const isLayer = graph.nodes.at(-1)?.opType === 'Identity';
+    asked.push(isLayer ? names : 'whole');
+    expect(operators(sparse)).not.toEqual([]);
+    expect(Object.keys(shapes)).not.toEqual([]);
+    const speedup = isLayer ? (speedups[names] ?? 0.5) : whole;
+    return Promise.resolve({ denseMs: 12, sparseMs: 12 / speedup, isFaster: speedup > 1 });
+  };
+  return { timer, asked };
+}
+
+const LAYERS = { 'Conv Relu Identity': 4, 'Conv Identity': 4, 'MatMul Identity': 0.5 };
+
+describe.skipIf(!isBuilt)('with a clock of its own', () => {
+  test('every kind of layer is measured once, the larger first, then the whole; what was measured decides', async () => {
+    const { timer, asked } = clock(LAYERS, 2);
+    const steps: string[] = [];
+    const made = await compileModel(model(), {
+      sparse: true,
+      tune: timer,
+      onStep: ({ step, detail = '' }) => steps.push(`${step} ${detail}`),
+    });
+    expect(asked).toEqual(['Conv Relu Identity', 'MatMul Identity', 'Conv Identity', 'whole']);
+    expect(operators(made.encode()).filter((name) => !/_(enter|leave)/.test(name))).toEqual([
+      'first',
+      'second',
+      'last',
+    ]);
+    expect(await verifyModels(model(), made.encode())).toMatchObject({ equal: true });
+    const messages = made.report.remarks.map(({ node = 'model', message }) => `${node}: ${message}`);
+    expect(messages).toContain('model: what pays was decided by measuring 4 layers (docs/sparse.md)');
+    expect(messages).toContain('first: sparse at 90 % zeros, with Relu, measured 4.00x as fast');
+    expect(messages.find((text) => text.startsWith('product'))).toMatch(
+      /^product: stays dense: measured 0\.50x as fast/,
+    );
+    expect(messages).toContain('model: the whole model takes 6.00 ms with sparse operators and 12.0 ms without');
+    expect(steps).toContain('sparse 3 kinds of layers measured');
+    expect(made.report.options).toMatchObject({ sparse: true, tune: true });
+  });
+
+  test('where no layer is faster nothing is changed, and the whole is not measured', async () => {
+    const { timer, asked } = clock({}, 2);
+    const made = await compileModel(model(), { sparse: true, tune: timer });
+    expect([made.report.changed, asked.includes('whole')]).toEqual([false, false]);
+    expect(Buffer.from(made.encode()).equals(model())).toBe(true);
+  });
+
+  test('where the whole is not faster the model stays dense, byte for byte, and the report says so', async () => {
+    const { timer, asked } = clock(LAYERS, 0.9);
+    const made = await compileModel(model(), { sparse: true, tune: timer });
+    expect(asked.at(-1)).toBe('whole');
+    expect(made.report.changed).toBe(false);
+    expect(Buffer.from(made.encode()).equals(model())).toBe(true);
+    expect(made.report.options).toMatchObject({ sparse: true, tune: true });
+    expect(made.report.remarks.at(-1)).toEqual({
+      pass: 'convert-sparse',
+      kind: 'missed',
+      message:
+        'the whole model takes 13.3 ms with sparse operators and 12.0 ms without, which is not faster: it stays dense',
+    });
+    expect(made.report.steps.map(({ step }) => step)).toContain('tune');
+  });
+
+  test('a model of open sizes is measured at those of --shape, and right at others', async () => {
+    const { timer } = clock(LAYERS, 2);
+    const open = model(['n', 32, 24, 24]);
+    const made = await compileModel(open, { sparse: true, tune: timer, shapes: { x: [1, 32, 24, 24] } });
+    expect(made.report.changed).toBe(true);
+    expect(await verifyModels(open, made.encode(), { shapes: { x: [2, 32, 24, 24] } })).toMatchObject({ equal: true });
+  });
+
+  test('an open size is an error that names the input, and what is contradictory is one too', async () => {
+    const { timer, asked } = clock(LAYERS, 2);
+    const tune = (options: object) =>
+      compileModel(model(['n', 32, 'h', 24]), { sparse: true, tune: timer, ...options });
+    await expect(tune({})).rejects.toMatchObject({
+      code: 'E-SHAPE',
+      message: '--tune measures at one size, and the input x leaves its size open',
+      facts: [
+        ['shape', 'n x 32 x h x 24'],
+        ['try', '--shape x=1,32,224,24'],
+      ],
+    });
+    await expect(tune({ sparse: false })).rejects.toMatchObject({ code: 'E-USAGE' });
+    await expect(tune({ sparseTarget: 'avx2' })).rejects.toMatchObject({ code: 'E-USAGE' });
+    await expect(compileModel(model(), { sparseTarget: 'avx2' })).rejects.toMatchObject({ code: 'E-USAGE' });
+    expect(asked).toEqual([]);
+  });
+});
+
+describe.skipIf(!isBuilt)('the command', () => {
+  test('measures for real: whatever comes out is equal, and the report says what was measured', async () => {
+    const { model: path, at } = modelFolder();
+    writeFileSync(path, model());
+    const { code, stdout, stderr } = await run([path, '-o', at('out.onnx'), '--sparse', '--tune', '--json'], {
+      engine: ENGINE,
+    });
+    expect(code, stderr).toBe(0);
+    const { verification, remarks, options } = JSON.parse(stdout) as CompileReport;
+    expect(verification).toMatchObject({ equal: true });
+    expect(options).toMatchObject({ sparse: true, tune: true });
+    expect(remarks.map(({ message }) => message).join('\n')).toMatch(
+      /decided by measuring 4 layers|the whole model takes/,
+    );
+  });
+
+  test('wants --sparse', async () => {
+    const { model: path } = modelFolder();
+    writeFileSync(path, model());
+    const { code, stderr } = await run([path, '--tune', '-q'], { engine: ENGINE });
+    expect([code, stderr.includes('--tune does not fit the other options')]).toEqual([2, true]);
+  });
+});

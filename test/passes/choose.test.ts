@@ -1,0 +1,105 @@
+/** The choice of sparse layers against all choices there are, on small random networks with random costs. */
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { graphBuilder } from '../../fixtures/graph-builder.js';
+import { addedMoves, chooseLayers } from '../../passes/sparse/choose.js';
+import { findLayers, type SparseLayer } from '../../passes/sparse/layers.js';
+import { Network } from '../../passes/sparse/minimum-cut.js';
+import type { Value } from '../../src/ir/graph.js';
+import { readModel } from '../../src/onnx/read.js';
+import { passContext } from '../../src/pipeline.js';
+
+interface Step {
+  /** Which of the values so far is read; modulo their number. */
+  readonly from: number;
+  /** Which is added behind the layer, if any. */
+  readonly added: number | undefined;
+  /** Whether a dense operator reads the result as well. */
+  readonly isReadDensely: boolean;
+  readonly won: number;
+  readonly move: number;
+}
+
+const steps = fc.array(
+  fc.record({
+    from: fc.nat(9),
+    added: fc.option(fc.nat(9), { nil: undefined }),
+    isReadDensely: fc.boolean(),
+    won: fc.integer({ min: -8, max: 8 }),
+    move: fc.integer({ min: 0, max: 6 }),
+  }),
+  { minLength: 1, maxLength: 7 },
+);
+
+function randomModel(list: readonly Step[]): Uint8Array {
+  const g = graphBuilder();
+  const values = [g.input('x', [1, 2, 3, 3])];
+  const pick = (index: number) => values[index % values.length] ?? 'x';
+  for (const { from, added, isReadDensely } of list) {
+    const made = g.conv(pick(from), { data: [1, 0, 0.5, 0], dims: [2, 2, 1, 1] });
+    const value = added === undefined ? made : g.add(made, pick(added));
+    if (isReadDensely) g.output(g.op('Abs', [value]));
+    values.push(value);
+  }
+  g.output(g.op('Neg', [pick(values.length - 1)]));
+  return g.bytes();
+}
+
+/** Who touches a value in the operators' layout, said anew: its maker and those who read it as image or residual. */
+function touchers(value: Value, layers: readonly SparseLayer[]): { layers: SparseLayer[]; others: boolean } {
+  const own = layers.filter(({ x, residual, output }) => [x, residual, output].includes(value));
+  const isOurs = (node: (typeof value.uses)[number]['node'], index: number) =>
+    own.some(({ nodes, x, residual }) => {
+      if (nodes[0] === node) return index === 0 && x === value;
+      return nodes.includes(node) && residual === value;
+    });
+  const isMade = own.some(({ output }) => output === value);
+  return { layers: own, others: !isMade || value.uses.some(({ node, index }) => !isOurs(node, index)) };
+}
+
+test('no other choice takes less time', { timeout: 120_000 }, async () => {
+  await fc.assert(
+    fc.asyncProperty(steps, async (list) => {
+      const layers = findLayers(await passContext(readModel(randomModel(list))).knowledge());
+      expect(layers).toHaveLength(list.length);
+      const won = new Map(layers.map((layer, at) => [layer, list[at]?.won ?? 0]));
+      const values = [...new Set(layers.flatMap(({ x, output, residual }) => [x, output, residual ?? x]))];
+      const prices = new Map(values.map((value, at) => [value, list[at % list.length]?.move ?? 0]));
+      const move = (value: Value) => prices.get(value) ?? 0;
+      const seconds = (chosen: readonly SparseLayer[]) => {
+        const moved = values.filter((value) => {
+          const { layers: own, others } = touchers(value, layers);
+          const sparse = own.filter((layer) => chosen.includes(layer)).length;
+          return sparse > 0 && (others || sparse < own.length);
+        });
+        const gain = chosen.reduce((total, layer) => total + (won.get(layer) ?? 0), 0);
+        return moved.reduce((total, value) => total + move(value), 0) - gain;
+      };
+      const all = Array.from({ length: 2 ** layers.length }, (_, bits) =>
+        layers.filter((_layer, at) => ((bits >> at) & 1) === 1),
+      );
+      const chosen = chooseLayers({ won, move });
+      expect(seconds(chosen)).toBe(Math.min(...all.map(seconds)));
+      for (const layer of layers.filter((other) => !chosen.includes(other))) {
+        const more = seconds([...chosen, layer]) - seconds(chosen);
+        expect(addedMoves(layer, chosen, move)).toBe(more + (won.get(layer) ?? 0));
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('what wins nothing stays dense, also for nothing', () => {
+  const network = new Network();
+  const [source, sink, node] = [network.addNode(), network.addNode(), network.addNode()];
+  network.addEdge(source, node, 2);
+  network.addEdge(node, sink, 2);
+  expect([...network.cut(source, sink)]).toEqual([source]);
+});
+
+test('a network that cannot be parted is a mistake of whoever built it', () => {
+  const network = new Network();
+  const [source, sink] = [network.addNode(), network.addNode()];
+  network.addEdge(source, sink, Number.POSITIVE_INFINITY);
+  expect(() => network.cut(source, sink)).toThrow('cannot be parted');
+});
