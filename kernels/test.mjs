@@ -75,6 +75,7 @@ const settings = ['-S', here, '-B', folder, `-DPC_SANITIZE=${options.sanitize}`,
 run('cmake', settings.concat(fresh ? ['--fresh'] : generator));
 run('cmake', ['--build', folder, '--parallel', '2']);
 run(join(folder, 'test_kernels'), [options.cases]);
+run(join(folder, 'test_planes'), [options.cases]);
 if (options.sanitize !== 'thread') run(join(folder, 'fuzz'), [String(Number(options.cases) * 4)]);
 checkAssembler();
 checkInOnnxRuntime();
