@@ -5,16 +5,16 @@
  *
  * Exact? To rounding: the same products in another order, normalisations multiplied into weights. Products with removed weights are
  * left out, so what is infinite or NaN there does not spread. Declines when: fewer zeros than pay (src/analysis/sparse-cost.ts),
- * moving data into the operators' layout costs more than they save, groups, other types than float32. Cost: one walk over the weights.
+ * moving data into the operators' layout costs more than they save, other types than float32. Cost: one walk over the weights.
+ * Pools, sums and the like between such layers join them where that saves moving data (sparse/riders.ts).
  */
 import type { Knowledge } from '../src/analysis/site.js';
 import { LEAST_ZEROS, secondsSaved, secondsToMove, sparseSpeedup } from '../src/analysis/sparse-cost.js';
-import type { Value } from '../src/ir/graph.js';
-import { product } from '../src/ir/tensor.js';
-import { isStatic } from '../src/ops/relation.js';
 import { type Pass, type PassResult, UNCHANGED } from './pass.js';
-import { Emitter, enters, hasDenseReader } from './sparse/emit.js';
+import { Emitter } from './sparse/emit.js';
+import { joinRiders } from './sparse/join.js';
 import { findLayers, hasRows, type SparseLayer } from './sparse/layers.js';
+import { connected, type Member, movedElements } from './sparse/places.js';
 
 export const convertSparse: Pass = {
   name: 'convert-sparse',
@@ -24,7 +24,7 @@ export const convertSparse: Pass = {
     const knowledge = await known();
     const all = findLayers(knowledge);
     const place = new Map(knowledge.graph.nodes.map((node, index) => [node, index]));
-    const endOf = ({ nodes }: SparseLayer) => place.get(nodes.at(-1) ?? nodes[0]) ?? 0;
+    const endOf = ({ nodes }: Member) => place.get(nodes.at(-1) ?? nodes[0]) ?? 0;
     // An operator stands where its last node stood: in that order whatever is entered is there for all who follow.
     const chosen = choose(all, knowledge).toSorted((a, b) => endOf(a) - endOf(b));
     const missed = all.filter((layer) => !chosen.includes(layer) && layer.zeros > 0).map(missedRemark);
@@ -34,53 +34,21 @@ export const convertSparse: Pass = {
   },
 };
 
-/** Layers that pay for themselves, then runs of them that pay for moving data in and out. */
-function choose(all: readonly SparseLayer[], knowledge: Knowledge): SparseLayer[] {
-  const worth = all.filter(
-    (layer) => layer.zeros >= LEAST_ZEROS && (layer.kind === 'conv' || hasRows(layer, knowledge)),
-  );
-  const runs = connected(worth);
-  return worth.filter((layer) => {
-    const run = runs.get(layer) ?? [layer];
-    const saved = run.reduce(
-      (total, { macs, zeros }) => total + (macs === undefined ? Number.POSITIVE_INFINITY : secondsSaved(macs, zeros)),
-      0,
-    );
+/** Layers that pay for themselves, then runs of them, with their riders, that pay for moving data in and out. */
+function choose(all: readonly SparseLayer[], knowledge: Knowledge): Member[] {
+  const worth = all.filter((layer) => layer.zeros >= LEAST_ZEROS && hasRows(layer, knowledge));
+  const own = new Set<Member>(worth);
+  const members = [...worth, ...joinRiders(worth, all, knowledge)];
+  const runs = connected(members);
+  const savedBy = (member: Member) => {
+    if (member.kind === 'rider' || !own.has(member)) return 0;
+    return member.macs === undefined ? Number.POSITIVE_INFINITY : secondsSaved(member.macs, member.zeros);
+  };
+  return members.filter((member) => {
+    const run = runs.get(member) ?? [member];
+    const saved = run.reduce((total, other) => total + savedBy(other), 0);
     return saved > secondsToMove(movedElements(run, knowledge));
   });
-}
-
-/** Layers that hand data to one another, directly. */
-function connected(layers: readonly SparseLayer[]): Map<SparseLayer, SparseLayer[]> {
-  const runOf = new Map(layers.map((layer) => [layer, [layer]]));
-  const producer = new Map(layers.map((layer) => [layer.output, layer]));
-  for (const layer of layers) {
-    for (const value of [layer.x, layer.residual]) {
-      const other = value === undefined ? undefined : producer.get(value);
-      const [one, two] = [runOf.get(layer), other && runOf.get(other)];
-      if (one === undefined || two === undefined || one === two) continue;
-      for (const moved of two) {
-        one.push(moved);
-        runOf.set(moved, one);
-      }
-    }
-  }
-  return runOf;
-}
-
-/** Elements that are entered and left around a run; what is not static counts nothing, and is told by the benchmark. */
-function movedElements(run: readonly SparseLayer[], { shapes }: Knowledge): number {
-  const elements = (value: Value) => {
-    const dims = shapes.of(value);
-    return isStatic(dims) ? product(dims) : 0;
-  };
-  const outputs = new Set(run.map(({ output }) => output));
-  const inside = new Set(run.flatMap(({ x, residual }) => (residual === undefined ? [x] : [x, residual])));
-  let total = 0;
-  for (const value of inside) if (!outputs.has(value) && enters(value, run)) total += elements(value);
-  for (const { kind, output } of run)
-    if (kind === 'conv' && inside.has(output) && hasDenseReader(output, run)) total += elements(output);
-  return total;
 }
 
 type Said = PassResult['remarks'][number];
@@ -89,9 +57,12 @@ function percent(share: number): string {
   return `${Math.round(share * 100)} %`;
 }
 
-function appliedRemark({ nodes: [node, ...tail], zeros }: SparseLayer): Said {
+function appliedRemark(member: Member): Said {
+  const [node, ...tail] = member.nodes;
   const fused = tail.length === 0 ? '' : `, with ${tail.map(({ opType }) => opType).join(', ')}`;
-  return { kind: 'applied', node: node.label, message: `sparse at ${percent(zeros)} zeros${fused}` };
+  const isSparse = member.kind !== 'rider' && member.zeros >= LEAST_ZEROS;
+  const what = isSparse ? `sparse at ${percent(member.zeros)} zeros` : 'keeps to the layout of the sparse operators around it';
+  return { kind: 'applied', node: node.label, message: `${what}${fused}` };
 }
 
 function missedRemark({ nodes: [node], zeros }: SparseLayer): Said {
