@@ -24,8 +24,8 @@ struct TapCall {
 
 // All counts are rounded up to whole tiles of 16 floats: so much is read and written.
 struct PlaneRoutines {
-  // to[i] = from[offsets[0] + i], folded with from[offsets[1] + i] and so on, in order. `most` is a > b ? a : b with the
-  // new number as b: a NaN stays only where it is the last.
+  // to[i] = from[offsets[0] + i], folded with from[offsets[1] + i] and so on, in order. `most` is NaN where any of
+  // them is.
   void (*fold)(float* to, const float* from, const uint32_t* offsets, size_t offset_count, size_t count, Fold);
   void (*taps)(const TapCall&);
   // to may be a.

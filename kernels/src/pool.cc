@@ -1,5 +1,4 @@
-// A row of results is made in two steps: rows of the image folded into one, places of that row folded into results. That
-// order is ONNX Runtime's (MLAS), which decides what becomes of NaN in a maximum.
+// A row of results is made in two steps: rows of the image folded into one, places of that row folded into results.
 #include "pool.h"
 
 #include <algorithm>

@@ -134,6 +134,7 @@ void pooling(Random& random) {
   Batch x = random_batch(random, least_size(w, 0), least_size(w, 1));
   const bool infinite = random.chance(0.1);
   if (infinite && !o.mean) std::fill(x.data.begin(), x.data.end(), -INFINITY);
+  if (!x.data.empty() && random.chance(0.1)) x.data[random.engine() % x.data.size()] = NAN;
   const pc::Planes planes(x.height, x.width);
   const pc::Planes result = pc::WindowPool(o).result(planes);
   const auto height = static_cast<int64_t>(x.height), width = static_cast<int64_t>(x.width);
@@ -155,7 +156,7 @@ void pooling(Random& random) {
       sum += value;
       most = std::max(most, value);
     });
-    if (o.mean) return sum / static_cast<double>(std::max<size_t>(1, o.count_padding ? counted : inside));
+    if (o.mean || std::isnan(sum)) return sum / static_cast<double>(std::max<size_t>(1, o.count_padding ? counted : inside));
     // As in ONNX Runtime: places left and right of the image are the least finite number.
     const double least = static_cast<double>(std::numeric_limits<float>::lowest());
     return is_padded || inside == 0 ? std::max(most, least) : most;

@@ -1,11 +1,13 @@
 /**
- * Which riders join the layers. All that hang together with layers are taken first; then each that saves no moving goes again, until
- * none does. Every value that crosses between the layouts counts once: a single layer that takes it as it is moves it all the same.
+ * Which riders join the layers: those that make the moving between the layouts cheapest, a minimum cut. Layers are inside, dense nodes are
+ * outside, riders may be either. A value that is made on one side and read on the other costs its size, once. A single layer that
+ * takes it as it is moves it all the same.
  */
 import type { Knowledge } from '../../src/analysis/site.js';
-import type { Node, Value } from '../../src/ir/graph.js';
+import type { Node } from '../../src/ir/graph.js';
+import { CutGraph, SINK, SOURCE } from './cheapest-cut.js';
 import { isDepthwise, normalisationAt, type SparseLayer } from './layers.js';
-import { connected, type Member, Places, valuesOf } from './places.js';
+import { type Member, Places, valuesOf } from './places.js';
 import { riderAt } from './riders.js';
 
 /** Riders for the layers chosen; `all` are the layers that there are. */
@@ -14,13 +16,31 @@ export function joinRiders(
   all: readonly SparseLayer[],
   knowledge: Knowledge,
 ): Member[] {
-  let riders = attached(layers, candidates(layers, all, knowledge));
-  // Every round but the last drops at least one.
-  for (let before = Number.POSITIVE_INFINITY; riders.length < before; ) {
-    before = riders.length;
-    riders = attached(layers, dropUseless(layers, riders, knowledge));
+  const riders = candidates(layers, all, knowledge);
+  const graph = new CutGraph();
+  const numbers = new Map<Member, number>(riders.map((rider) => [rider, graph.addNode()]));
+  const places = new Places([...layers, ...riders]);
+  const numberOf = (member: Member | undefined) =>
+    member === undefined || member.kind === 'matmul' ? SINK : (numbers.get(member) ?? SOURCE);
+  for (const value of new Set(riders.flatMap((rider) => [...valuesOf(rider).read, rider.output]))) {
+    const maker = places.makerOf(value);
+    const from = maker?.kind === 'rider' && !maker.isInside ? SINK : numberOf(maker);
+    const readers = value.uses.map(({ node }) => numberOf(places.insideReader(value, node)));
+    addValue(graph, from, value.isSeenOutside ? [...readers, SINK] : readers, weight(knowledge.shapes.of(value)));
   }
-  return riders;
+  const inside = graph.sourceSide();
+  return riders.filter((rider) => inside.has(numberOf(rider)));
+}
+
+/** Leaves once, however many read it outside; enters once, however many read it inside. */
+function addValue(graph: CutGraph, maker: number, readers: readonly number[], cost: number): void {
+  const [left, entered] = [graph.addNode(), graph.addNode()];
+  graph.addEdge(maker, left, cost);
+  graph.addEdge(entered, maker, cost);
+  for (const reader of new Set(readers)) {
+    graph.addEdge(left, reader, Number.POSITIVE_INFINITY);
+    graph.addEdge(reader, entered, Number.POSITIVE_INFINITY);
+  }
 }
 
 /** In the order of the graph. What is part of a layer chosen, or of a rider before, is none. */
@@ -41,31 +61,6 @@ function candidates(layers: readonly SparseLayer[], all: readonly SparseLayer[],
     found.push(member);
   }
   return found;
-}
-
-/** Those that hang together with a layer, directly or through others. */
-function attached(layers: readonly SparseLayer[], riders: readonly Member[]): Member[] {
-  const own = new Set<Member>(layers);
-  const runs = connected([...layers, ...riders]);
-  return riders.filter((rider) => runs.get(rider)?.some((member) => own.has(member)));
-}
-
-/** Without those, from the last on, that save nothing while all others are there. */
-function dropUseless(layers: readonly SparseLayer[], riders: readonly Member[], { shapes }: Knowledge): Member[] {
-  const kept = new Set(riders);
-  let places = new Places([...layers, ...kept]);
-  for (const rider of riders.toReversed()) {
-    const values = new Set<Value>([...valuesOf(rider).read, rider.output]);
-    const moved = (without?: Member) =>
-      [...values].reduce(
-        (total, value) => total + (places.crosses(value, without) ? weight(shapes.of(value)) : 0),
-        0,
-      );
-    if (moved(rider) > moved()) continue;
-    kept.delete(rider);
-    places = new Places([...layers, ...kept]);
-  }
-  return [...kept];
 }
 
 /** Extents that only the run knows: one number for all, so that what is not known to shrink does not pay. */

@@ -1,4 +1,5 @@
 /** Which layers could be sparse operators, with what is computed right behind them: normalisation, residual sum, activation. */
+import { ExtentKeys } from '../../src/analysis/extent-keys.js';
 import type { Knowledge } from '../../src/analysis/site.js';
 import { siteOf } from '../../src/analysis/site.js';
 import type { Node, Value } from '../../src/ir/graph.js';
@@ -224,12 +225,9 @@ class Tail {
     const [a, b] = node?.inputs ?? [];
     if (node?.opType !== 'Add' || a === undefined || b === undefined || a === b) return;
     const other = a === this.#output ? b : a;
-    const { shapes, constants } = this.#knowledge;
-    const [own, theirs] = [shapes.of(this.#output), shapes.of(other)];
-    // Broadcasting is not the operator's business; symbolic extents are equal where they have one name.
-    const isSame =
-      own?.length === theirs?.length && own?.every((dim, axis) => dim === theirs?.[axis] && dim !== '') === true;
-    if (!isSame || constants.has(other)) return;
+    // Broadcasting is not the operator's business.
+    const isSame = new ExtentKeys(this.#knowledge).sameExtents(this.#output, other);
+    if (!isSame || this.#knowledge.constants.has(other)) return;
     this.#residual = other;
     this.#take(node);
   }

@@ -18,24 +18,21 @@ export class Places {
     }
   }
 
-  /** Whether this use of a value takes the internal layout: an image, or what is added to one. */
-  isInsideUse(value: Value, reader: Node): boolean {
+  /** The member for which this node reads the value in the internal layout: as an image, or as what is added to one. */
+  insideReader(value: Value, reader: Node): Member | undefined {
     const member = this.#byNode.get(reader);
-    if (member === undefined) return false;
-    if (member.kind === 'rider') return member.nodes[0] === reader && member.inside.includes(value);
-    return member.kind === 'conv' && ((member.nodes[0] === reader && member.x === value) || member.residual === value);
+    if (member === undefined || member.kind === 'matmul') return undefined;
+    const isImage = member.kind === 'rider' ? member.inside.includes(value) : member.x === value;
+    const isResidual = member.kind === 'conv' && member.residual === value;
+    return (isImage && member.nodes[0] === reader) || isResidual ? member : undefined;
   }
 
-  /** Whether it is made on one side and read on the other, with all members or without one. */
-  crosses(value: Value, without?: Member): boolean {
-    const member = this.#byOutput.get(value);
-    const isMadeInside = member !== without && (member?.kind === 'rider' ? member.isInside : member?.kind === 'conv');
-    const isReadAs = (isInside: boolean) =>
-      value.uses.some(({ node }) => {
-        const isUsedInside = this.#byNode.get(node) !== without && this.isInsideUse(value, node);
-        return isUsedInside === isInside;
-      });
-    return isMadeInside ? value.isSeenOutside || isReadAs(false) : isReadAs(true);
+  isInsideUse(value: Value, reader: Node): boolean {
+    return this.insideReader(value, reader) !== undefined;
+  }
+
+  makerOf(value: Value): Member | undefined {
+    return this.#byOutput.get(value);
   }
 
   /** Whether somebody wants it inside. A residual has the layout of the sum: it is wanted inside only where the sum is. */
@@ -43,7 +40,7 @@ export class Places {
     const known = this.#wanted.get(value);
     if (known !== undefined) return known;
     const isWanted = value.uses.some(({ node }) => {
-      const member = this.isInsideUse(value, node) ? this.#byNode.get(node) : undefined;
+      const member = this.insideReader(value, node);
       if (member?.kind !== 'conv' || member.x === value) return member !== undefined;
       return this.isWanted(member.output);
     });
@@ -61,7 +58,7 @@ export class Places {
   /** Dense data goes inside for riders, and where more than one operator reads it there; a single layer takes it as it is. */
   enters(value: Value): boolean {
     const uses = value.uses.filter(({ node }) => this.isInsideUse(value, node));
-    return uses.length > 1 || uses.some(({ node }) => this.#byNode.get(node)?.kind === 'rider');
+    return uses.length > 1 || uses.some(({ node }) => this.insideReader(value, node)?.kind === 'rider');
   }
 
   hasDenseReader(value: Value): boolean {
