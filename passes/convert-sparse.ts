@@ -61,7 +61,9 @@ function appliedRemark(member: Member): Said {
   const [node, ...tail] = member.nodes;
   const fused = tail.length === 0 ? '' : `, with ${tail.map(({ opType }) => opType).join(', ')}`;
   const isSparse = member.kind !== 'rider' && member.zeros >= LEAST_ZEROS;
-  const what = isSparse ? `sparse at ${percent(member.zeros)} zeros` : 'keeps to the layout of the sparse operators around it';
+  const what = isSparse
+    ? `sparse at ${percent(member.zeros)} zeros`
+    : 'keeps to the layout of the sparse operators around it';
   return { kind: 'applied', node: node.label, message: `${what}${fused}` };
 }
 

@@ -92,8 +92,7 @@ function composed(value: Value, knowledge: Knowledge): Activated | undefined {
       if (result === undefined || !matches(expression, result, value, knowledge, nodes)) continue;
       // Nobody else may see what is inside.
       const isClosed = [value, ...[...nodes].filter((inner) => inner !== end).flatMap(({ outputs }) => outputs)].every(
-        (inner) =>
-          inner === undefined || (!inner.isSeenOutside && inner.uses.every((use) => nodes.has(use.node))),
+        (inner) => inner === undefined || (!inner.isSeenOutside && inner.uses.every((use) => nodes.has(use.node))),
       );
       if (!isClosed) continue;
       const [first, ...rest] = knowledge.graph.nodes.filter((inner) => nodes.has(inner));
@@ -117,13 +116,7 @@ function endsBehind(value: Value): Node[] {
   return [...found].filter(({ opType }) => opType === 'Mul' || opType === 'Div');
 }
 
-function matches(
-  expression: Expression,
-  value: Value,
-  x: Value,
-  knowledge: Knowledge,
-  nodes: Set<Node>,
-): boolean {
+function matches(expression: Expression, value: Value, x: Value, knowledge: Knowledge, nodes: Set<Node>): boolean {
   if (expression === 'X') return value === x;
   if (typeof expression === 'number') return isScalar(value, expression, knowledge);
   const { producer } = value;

@@ -32,7 +32,7 @@ export class CutGraph {
       const arrived = this.#paths();
       if (!arrived.has(SINK)) return new Set([SOURCE, ...arrived.keys()]);
       const path: Edge[] = [];
-      for (let at = SINK; at !== SOURCE; ) {
+      for (let at = SINK; at !== SOURCE;) {
         const edge = arrived.get(at);
         if (edge === undefined) throw new Error('a path that was found does not begin at the source');
         path.push(edge);

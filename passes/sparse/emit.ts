@@ -61,7 +61,11 @@ export class Emitter {
           [
             image,
             ...this.#weights(layer),
-            residual === undefined ? undefined : isInside ? this.#inside(residual, last) : this.#outside(residual, last),
+            residual === undefined
+              ? undefined
+              : isInside
+                ? this.#inside(residual, last)
+                : this.#outside(residual, last),
           ],
           last,
           declared,

@@ -62,11 +62,7 @@ function layerAt(node: Node, knowledge: Knowledge, taken: ReadonlySet<Node>): Sp
 }
 
 /** A normalisation that stands alone is a convolution of each channel with one weight. */
-export function normalisationAt(
-  node: Node,
-  knowledge: Knowledge,
-  taken: ReadonlySet<Node>,
-): SparseLayer | undefined {
+export function normalisationAt(node: Node, knowledge: Knowledge, taken: ReadonlySet<Node>): SparseLayer | undefined {
   const [x] = node.inputs;
   const affine = node.opType === 'BatchNormalization' ? affineOf(node, knowledge) : undefined;
   const isImage = knowledge.shapes.of(x)?.length === 4 && x !== undefined && !knowledge.constants.has(x);

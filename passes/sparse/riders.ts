@@ -146,7 +146,9 @@ function product(node: Node, knowledge: Knowledge): Form | undefined {
 function resize(node: Node, { shapes, constants }: Knowledge): Form | undefined {
   const [x, , scales, sizes] = node.inputs;
   const places = `${node.string('coordinate_transformation_mode', 'half_pixel')} ${node.string('nearest_mode', 'round_prefer_floor')}`;
-  const isRepeated = ['asymmetric floor', 'half_pixel round_prefer_floor', 'half_pixel round_prefer_ceil'].includes(places);
+  const isRepeated = ['asymmetric floor', 'half_pixel round_prefer_floor', 'half_pixel round_prefer_ceil'].includes(
+    places,
+  );
   if (x === undefined || node.string('mode', 'nearest') !== 'nearest' || !isRepeated) return undefined;
   if (node.ints('axes') !== undefined || node.string('keep_aspect_ratio_policy', 'stretch') !== 'stretch')
     return undefined;
@@ -154,7 +156,8 @@ function resize(node: Node, { shapes, constants }: Knowledge): Form | undefined 
   const given = scales === undefined ? [] : [...(constants.tensor(scales)?.numbers() ?? [])];
   const wanted = sizes === undefined ? [] : [...(constants.tensor(sizes)?.numbers() ?? [])];
   const byScales = String(given) === '1,1,2,2';
-  const bySizes = wanted.length === 4 && wanted.every((size, axis) => size === Number(before[axis]) * (axis < 2 ? 1 : 2));
+  const bySizes =
+    wanted.length === 4 && wanted.every((size, axis) => size === Number(before[axis]) * (axis < 2 ? 1 : 2));
   return byScales || bySizes ? { opType: 'Upsample', inside: [x] } : undefined;
 }
 

@@ -25,7 +25,11 @@ function weights(dims: readonly number[], zeros: number) {
 const vector = (size: number) => ({ data: normals(5, `v${drawn++}`, size, 0.3), dims: [size] });
 
 /** A convolution with most weights gone, and its bias. */
-function sparse(g: GraphBuilder, x: string, [out, input, kernel, stride = 1]: readonly [number, number, number, number?]) {
+function sparse(
+  g: GraphBuilder,
+  x: string,
+  [out, input, kernel, stride = 1]: readonly [number, number, number, number?],
+) {
   const pads = (kernel - 1) / 2;
   return g.conv(x, weights([out, input, kernel, kernel], 0.8), { pads, strides: stride, bias: vector(out) });
 }
@@ -143,24 +147,29 @@ describe.skipIf(!isBuilt)('stages', () => {
     // With sizes that only the run knows the same operators join: what is between two layers is known to save moving.
     expect(between).toEqual(BETWEEN[name]);
     expect(dense.filter((op) => !['Conv', 'Relu', 'HardSigmoid'].includes(op))).toEqual(['Abs']);
-    await expectClose(bytes, output, 'x', SIZES);
-    if (dims[0] === 'n') await expectClose(bytes, output, 'x', [1, ...SIZES.slice(1)]);
-    if (dims[2] === 'h') await expectClose(bytes, output, 'x', [1, 8, 20, 28]);
+    await expectClose(bytes, output, { x: SIZES });
+    if (dims[0] === 'n') await expectClose(bytes, output, { x: [1, ...SIZES.slice(1)] });
+    if (dims[2] === 'h') await expectClose(bytes, output, { x: [1, 8, 20, 28] });
   });
 });
 
 describe.skipIf(!isBuilt)('at the edge', () => {
-  async function ops(build: (g: GraphBuilder, x: string) => readonly string[], dims: readonly (number | string)[] = SIZES) {
+  async function ops(
+    build: (g: GraphBuilder, x: string) => readonly string[],
+    dims: readonly (number | string)[] = SIZES,
+  ) {
     const g = graphBuilder();
     for (const y of build(g, g.input('x', dims))) g.output(y);
     const bytes = g.bytes();
     const { output, own, dense } = await compiled(bytes);
-    await expectClose(bytes, output, 'x', SIZES);
+    await expectClose(bytes, output, { x: SIZES });
     return { own, dense };
   }
 
   test('a pool behind the last layer leaves with less', async () => {
-    const { own } = await ops((g, x) => [g.op('Abs', [g.maxPool(sparse(g, x, [16, 8, 3]), [2, 2], { strides: [2, 2] })])]);
+    const { own } = await ops((g, x) => [
+      g.op('Abs', [g.maxPool(sparse(g, x, [16, 8, 3]), [2, 2], { strides: [2, 2] })]),
+    ]);
     expect(own).toEqual(['SparseConv', 'MaxPool', 'Leave']);
   });
 
@@ -202,7 +211,8 @@ describe.skipIf(!isBuilt)('at the edge', () => {
     ],
     [
       'linear interpolation',
-      (g: GraphBuilder, y: string) => g.op('Resize', [y, '', { data: Float32Array.of(1, 1, 2, 2), dims: [4] }], { mode: 'linear' }),
+      (g: GraphBuilder, y: string) =>
+        g.op('Resize', [y, '', { data: Float32Array.of(1, 1, 2, 2), dims: [4] }], { mode: 'linear' }),
     ],
   ])('%s stays dense between two layers', async (_, between) => {
     const { own } = await ops((g, x) => {
@@ -213,7 +223,6 @@ describe.skipIf(!isBuilt)('at the edge', () => {
   });
 });
 
-const X = 'X';
 type Formula = (g: GraphBuilder, x: string) => string;
 const scalar = (value: number) => ({ data: Float32Array.of(value), dims: [] });
 
@@ -232,11 +241,11 @@ describe.skipIf(!isBuilt)('activations behind a layer become part of it', () => 
 
   test.each(Object.keys(formulas))('%s', async (name) => {
     const g = graphBuilder({ opset: 17 });
-    const y = formulas[name]?.(g, g.conv(g.input(X, SIZES), weights([16, 8, 3, 3], 0.8), { pads: 1 })) ?? '';
+    const y = formulas[name]?.(g, g.conv(g.input('x', SIZES), weights([16, 8, 3, 3], 0.8), { pads: 1 })) ?? '';
     g.output(g.op('Abs', [y]));
     const { output, own, dense } = await compiled(g.bytes());
     expect([own, dense]).toEqual([['SparseConv'], ['Abs']]);
-    await expectClose(g.bytes(), output, X, SIZES);
+    await expectClose(g.bytes(), output, { x: SIZES });
   });
 
   test.each<readonly [string, Formula]>([
@@ -245,11 +254,11 @@ describe.skipIf(!isBuilt)('activations behind a layer become part of it', () => 
     ['another constant', (g, x) => g.mul(g.mul(x, erf(g, x)), scalar(0.4))],
   ])('but not %s', async (_, formula) => {
     const g = graphBuilder({ opset: 17 });
-    const y = formula(g, g.conv(g.input(X, SIZES), weights([16, 8, 3, 3], 0.8), { pads: 1 }));
+    const y = formula(g, g.conv(g.input('x', SIZES), weights([16, 8, 3, 3], 0.8), { pads: 1 }));
     g.output(g.op('Abs', [y]));
     const { output, dense } = await compiled(g.bytes());
     expect(dense.length).toBeGreaterThan(1);
-    await expectClose(g.bytes(), output, X, SIZES);
+    await expectClose(g.bytes(), output, { x: SIZES });
   });
 });
 
@@ -259,7 +268,7 @@ test.skipIf(!isBuilt)('grouped convolutions are sparse operators too', async () 
   g.output(g.op('Abs', [norm(g, g.conv(y, weights([16, 1, 3, 3], 0.6), { pads: 1, strides: 2, group: 16 }), 16)]));
   const { output, own, dense } = await compiled(g.bytes());
   expect([own, dense]).toEqual([['SparseConv', 'SparseConv'], ['Abs']]);
-  await expectClose(g.bytes(), output, 'x', SIZES);
+  await expectClose(g.bytes(), output, { x: SIZES });
 });
 
 test.skipIf(!isBuilt)('a wrong result is told from a right one', async () => {
@@ -271,5 +280,5 @@ test.skipIf(!isBuilt)('a wrong result is told from a right one', async () => {
     return graph.bytes();
   };
   const { output } = await compiled(build(1, g));
-  await expect(expectClose(build(2, graphBuilder()), output, 'x', SIZES)).rejects.toThrow(/of the output's scale/);
+  await expect(expectClose(build(2, graphBuilder()), output, { x: SIZES })).rejects.toThrow(/of the output's scale/);
 });
