@@ -30,7 +30,7 @@ function pruned(tensor: Tensor, share: number): Float32Array {
   const sample = weights
     .filter((_, at) => at % step === 0)
     .map((value) => Math.abs(value))
-    .sort();
+    .toSorted();
   const least = sample[Math.floor(share * sample.length)] ?? 0;
   return weights.map((value) => (Math.abs(value) < least ? 0 : value));
 }
