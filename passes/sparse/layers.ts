@@ -65,12 +65,17 @@ function layerAt(node: Node, knowledge: Knowledge, taken: ReadonlySet<Node>): Sp
 export function normalisationAt(node: Node, knowledge: Knowledge, taken: ReadonlySet<Node>): SparseLayer | undefined {
   const [x] = node.inputs;
   const affine = node.opType === 'BatchNormalization' ? affineOf(node, knowledge) : undefined;
-  const isImage = knowledge.shapes.of(x)?.length === 4 && x !== undefined && !knowledge.constants.has(x);
-  if (affine === undefined || !isImage || node.outputs[0]?.isSeenOutside !== false) return undefined;
+  if (affine === undefined || x === undefined || node.outputs[0]?.isSeenOutside !== false) return undefined;
+  if (!isImage(x, knowledge)) return undefined;
   const [weights, bias] = [Float32Array.from(affine.factor), Float32Array.from(affine.offset)];
   const groups = weights.length;
   const tail = new Tail(node, { weights, bias, dims: [groups, 1, 1, 1] }, knowledge, taken);
   return { kind: 'conv', x, groups, macs: undefined, ...tail.follow() };
+}
+
+/** Computed, float32, with the four axes N, C, H, W. */
+export function isImage(value: Value, { shapes, constants }: Knowledge): boolean {
+  return shapes.of(value)?.length === 4 && shapes.dataTypeOf(value) === FLOAT && !constants.has(value);
 }
 
 /** Every channel has a kernel of its own. */

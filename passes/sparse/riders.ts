@@ -5,10 +5,10 @@
 import { ExtentKeys } from '../../src/analysis/extent-keys.js';
 import type { Knowledge } from '../../src/analysis/site.js';
 import type { AttributeValue, Node, Value } from '../../src/ir/graph.js';
-import { FLOAT } from '../../src/ir/tensor.js';
 import { isCeiledOverPadding } from '../../src/ops/window.js';
 import { type Activation, activationBehind, activationOf } from './activations.js';
 import { int, ints } from './attributes.js';
+import { isImage } from './layers.js';
 
 export interface Rider {
   readonly kind: 'rider';
@@ -66,10 +66,6 @@ export function riderAt(node: Node, knowledge: Knowledge, taken: ReadonlySet<Nod
   return form.activation === NONE ? withActivation(rider, knowledge, taken) : rider;
 }
 
-function isImage(value: Value, { shapes, constants }: Knowledge): boolean {
-  return shapes.of(value)?.length === 4 && shapes.dataTypeOf(value) === FLOAT && !constants.has(value);
-}
-
 /** Sums and products do an activation on the way. */
 function withActivation(rider: Rider, knowledge: Knowledge, taken: ReadonlySet<Node>): Rider {
   const found = activationBehind(rider.output, knowledge);
@@ -108,9 +104,11 @@ function pool(opType: string, node: Node): Form | undefined {
 function averagePool(node: Node): Form | undefined {
   const form = pool('AveragePool', node);
   const isDilated = node.ints('dilations')?.some((dilation) => dilation !== 1) === true;
-  if (form === undefined || isDilated) return undefined;
-  const padding = int(node.int('count_include_pad', 0));
-  return { ...form, attributes: { ...form.attributes, count_include_pad: padding } };
+  const padding = node.int('count_include_pad', 0);
+  // What a window that hangs over the image is divided by then depends on the version of the runtime.
+  const isUncertain = padding !== 0 && node.int('ceil_mode', 0) !== 0;
+  if (form === undefined || isDilated || isUncertain) return undefined;
+  return { ...form, attributes: { ...form.attributes, count_include_pad: int(padding) } };
 }
 
 /** A mean over height and width, as newer exporters write GlobalAveragePool. */

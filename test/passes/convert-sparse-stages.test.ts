@@ -216,6 +216,11 @@ describe.skipIf(!isBuilt)('at the edge', () => {
       (g: GraphBuilder, y: string) => g.maxPool(y, [3, 3], { strides: [2, 2], pads: [1, 1, 1, 1], ceilMode: true }),
     ],
     [
+      'a mean that counts padding behind the image',
+      (g: GraphBuilder, y: string) =>
+        g.averagePool(y, [3, 3], { strides: [2, 2], ceilMode: true, countIncludePad: true }),
+    ],
+    [
       'linear interpolation',
       (g: GraphBuilder, y: string) =>
         g.op('Resize', [y, '', { data: Float32Array.of(1, 1, 2, 2), dims: [4] }], { mode: 'linear' }),
