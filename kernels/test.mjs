@@ -110,11 +110,12 @@ const settings = ['-S', here, '-B', folder, `-DPC_SANITIZE=${options.sanitize}`,
 run('cmake', settings.concat(fresh ? ['--fresh'] : generator));
 // Sanitizers look into what the programs do; the library cannot be loaded by others then.
 const programs = [
-  ...['test_kernels', 'test_sharing', 'test_host', 'test_assembler', 'test_interpret', 'test_emitted'],
+  ...['test_kernels', 'test_planes', 'test_sharing', 'test_host', 'test_assembler', 'test_interpret', 'test_emitted'],
   ...(options.sanitize === 'thread' ? [] : ['fuzz']),
 ];
 run('cmake', ['--build', folder, '--parallel', '2', ...(options.sanitize ? ['--target', ...programs] : [])]);
 run(join(folder, 'test_kernels'), [options.cases]);
+run(join(folder, 'test_planes'), [options.cases]);
 run(join(folder, 'test_sharing'), []);
 const host = join(folder, 'test_host');
 if (existsSync(host)) run(host, [join(folder, 'libprune_compile_kernels.so')]);

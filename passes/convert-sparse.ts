@@ -5,8 +5,9 @@
  *
  * Exact? To rounding: the same products in another order, normalisations multiplied into weights. Products with removed weights are
  * left out, so what is infinite or NaN there does not spread. Declines when: what a layer wins by a cost table (src/analysis/sparse-cost.ts),
- * or as measured with --tune, is less than moving data into the operators' layout costs (sparse/choose.ts), groups, other types than
- * float32. Cost: one walk over the weights; with --tune some runs of every kind of layer.
+ * or as measured with --tune, is less than moving data into the operators' layout costs (sparse/choose.ts), other types than float32.
+ * Pools, sums and the like between such layers join them where that saves moving data (sparse/riders.ts). Cost: one walk over the weights;
+ * with --tune some runs of every kind of layer.
  */
 import type { Knowledge } from '../src/analysis/site.js';
 import { siteOf } from '../src/analysis/site.js';
@@ -24,9 +25,11 @@ import { product } from '../src/ir/tensor.js';
 import { isStatic } from '../src/ops/relation.js';
 import { rowOf } from '../src/ops/table.js';
 import { type Pass, type PassContext, type PassResult, UNCHANGED } from './pass.js';
-import { addedMoves, chooseLayers, type Costs } from './sparse/choose.js';
+import { addedMoves, chooseMembers, type Costs } from './sparse/choose.js';
 import { Emitter } from './sparse/emit.js';
-import { findLayers, hasRows, type SparseLayer } from './sparse/layers.js';
+import { possibleRiders } from './sparse/join.js';
+import { findLayers, hasRows, isDepthwise, type SparseLayer } from './sparse/layers.js';
+import type { Member } from './sparse/places.js';
 
 export const convertSparse: Pass = {
   name: 'convert-sparse',
@@ -34,20 +37,22 @@ export const convertSparse: Pass = {
   exactness: 'rounding',
   async run({ editor, knowledge: known, sparse }) {
     const knowledge = await known();
-    const all = findLayers(knowledge).filter(({ zeros }) => zeros > 0);
+    const found = findLayers(knowledge);
+    // Depthwise kernels have few weights each: without zeros they are as fast in the layout, and join as riders do.
+    const all = found.filter((layer) => layer.zeros > 0 && !isDepthwise(layer));
     if (all.length === 0) return UNCHANGED;
     const { table, notes } = sparse.choice();
     const sized = await sparse.sized();
     const estimates = await estimateAll(all, table, sized, sparse.measure);
     const costs = costsOf(estimates, table, sized);
     const place = new Map(knowledge.graph.nodes.map((node, index) => [node, index]));
-    const endOf = ({ nodes }: SparseLayer) => place.get(nodes.at(-1) ?? nodes[0]) ?? 0;
+    const endOf = ({ nodes }: Member) => place.get(nodes.at(-1) ?? nodes[0]) ?? 0;
     // An operator stands where its last node stood: in that order whatever is entered is there for all who follow.
-    const chosen = chooseLayers(costs).toSorted((a, b) => endOf(a) - endOf(b));
+    const chosen = choose(costs, found, knowledge).toSorted((a, b) => endOf(a) - endOf(b));
     const remarks = [
       ...notes.map((message): Said => ({ kind: 'missed', message })),
       { kind: chosen.length === 0 ? 'missed' : 'applied', message: decidedBy(table, estimates) } as const,
-      ...chosen.map((layer) => appliedRemark(layer, estimates.get(layer))),
+      ...chosen.map((member) => appliedRemark(member, member.kind === 'rider' ? undefined : estimates.get(member))),
       ...all
         .filter((layer) => !chosen.includes(layer))
         .map((layer) => missedRemark(layer, estimates.get(layer), addedMoves(layer, chosen, costs.move))),
@@ -58,10 +63,25 @@ export const convertSparse: Pass = {
   },
 };
 
+/**
+ * Layers are chosen with everything around them that could join, then riders anew: the activation behind a layer that stays dense may be
+ * one, too.
+ */
+function choose({ won, move }: Costs<SparseLayer>, found: readonly SparseLayer[], knowledge: Knowledge): Member[] {
+  const withRiders = (layers: ReadonlyMap<SparseLayer, number>) => {
+    const all = new Map<Member, number>(layers);
+    for (const rider of possibleRiders([...layers.keys()], found, knowledge)) all.set(rider, 0);
+    return chooseMembers({ won: all, move });
+  };
+  const first = new Set(withRiders(won));
+  const layers = [...won.keys()].filter((layer) => first.has(layer));
+  return layers.length === 0 ? [] : withRiders(new Map(layers.map((layer) => [layer, Number.MAX_VALUE])));
+}
+
 /** What is known of a layer's speed before anything is decided. */
 interface Estimate {
   readonly costs: KindCosts;
-  /** A matrix product of a few rows reads its weights once and uses them hardly more often: no operator makes that faster. */
+  /** A product for a few rows or pixels reads its weights once and uses them hardly more often: no operator makes that faster. */
   readonly hasRows: boolean;
   /** Undefined where extents are unknown. */
   readonly denseSeconds: number | undefined;
@@ -92,12 +112,12 @@ async function estimateAll(
 }
 
 function estimateOf(layer: SparseLayer, table: CostTable, sized: Knowledge): Estimate {
-  const { kind, nodes, zeros } = layer;
+  const { nodes, zeros } = layer;
   const costs = table.layers[kindOf(layer)];
   const macs = rowOf(nodes[0])?.macs?.(siteOf(nodes[0], sized));
   return {
     costs,
-    hasRows: kind !== 'matmul' || hasRows(layer, sized),
+    hasRows: hasRows(layer, sized),
     denseSeconds: macs === undefined ? undefined : macs / costs.denseMacsPerSecond,
     speedup: speedupAt(costs, zeros),
     isMeasured: false,
@@ -109,7 +129,11 @@ function kindOf({ kind, dims: [, , ...kernel] }: SparseLayer): LayerKind {
   return kernel.every((extent) => extent === 1) ? 'conv1x1' : 'conv';
 }
 
-function costsOf(estimates: ReadonlyMap<SparseLayer, Estimate>, table: CostTable, { shapes }: Knowledge): Costs {
+function costsOf(
+  estimates: ReadonlyMap<SparseLayer, Estimate>,
+  table: CostTable,
+  { shapes }: Knowledge,
+): Costs<SparseLayer> {
   const won = new Map<SparseLayer, number>();
   for (const [layer, { denseSeconds, speedup, hasRows: isFit }] of estimates) {
     if (!isFit || speedup === undefined) continue;
@@ -137,11 +161,16 @@ function decidedBy({ name }: CostTable, estimates: ReadonlyMap<SparseLayer, Esti
   return `${how}${rest === 0 ? '' : `, for ${rest} by the cost table "${name}"`} (docs/sparse.md)`;
 }
 
-function appliedRemark({ nodes: [node, ...tail], zeros }: SparseLayer, estimate: Estimate | undefined): Said {
+function appliedRemark(member: Member, estimate: Estimate | undefined): Said {
+  const [node, ...tail] = member.nodes;
   const fused = tail.length === 0 ? '' : `, with ${tail.map(({ opType }) => opType).join(', ')}`;
   const { isMeasured = false, speedup = 1 } = estimate ?? {};
   const measured = isMeasured ? `, measured ${speedup.toFixed(2)}x as fast` : '';
-  return { kind: 'applied', node: node.label, message: `sparse at ${percent(zeros)} zeros${fused}${measured}` };
+  const what =
+    member.kind === 'rider' || estimate === undefined
+      ? 'keeps to the layout of the sparse operators around it'
+      : `sparse at ${percent(member.zeros)} zeros`;
+  return { kind: 'applied', node: node.label, message: `${what}${fused}${measured}` };
 }
 
 function missedRemark(layer: SparseLayer, estimate: Estimate | undefined, moves: number): Said {
@@ -152,7 +181,7 @@ function missedRemark(layer: SparseLayer, estimate: Estimate | undefined, moves:
 /** From which share of zeros on this layer would pay, everything else as it is. */
 function whyDense({ zeros }: SparseLayer, estimate: Estimate, moves: number): string {
   const { costs, denseSeconds = Number.POSITIVE_INFINITY, speedup, isMeasured, hasRows: isFit } = estimate;
-  if (!isFit) return 'a matrix product of so few rows is no faster with sparse weights';
+  if (!isFit) return 'a product for so few rows or pixels is no faster with sparse weights';
   if (isMeasured && speedup !== undefined) {
     const measured = `measured ${speedup.toFixed(2)}x as fast with sparse operators, at ${percent(zeros)} zeros`;
     return secondsWon(1, speedup) > 0 ? `${measured}, which is less than moving its data costs` : measured;

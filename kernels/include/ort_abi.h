@@ -29,7 +29,7 @@ struct OrtApiBase {
 // Enumerations, as far as used. Values are part of the ABI.
 enum OrtErrorCode : int { ORT_FAIL = 1, ORT_INVALID_ARGUMENT = 2 };
 enum OrtElementType : int { ORT_FLOAT = 1, ORT_UINT8 = 2 };
-enum OrtCharacteristic : int { ORT_REQUIRED = 0, ORT_OPTIONAL = 1 };
+enum OrtCharacteristic : int { ORT_REQUIRED = 0, ORT_OPTIONAL = 1, ORT_VARIADIC = 2 };
 
 struct OrtCustomOp {
   uint32_t version;

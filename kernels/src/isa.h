@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "activation.h"
+#include "isa_planes.h"
 
 namespace pc {
 
@@ -57,6 +58,7 @@ struct Isa {
   void (*gather_plane)(const PlaneCall&);
   // to[column * to_stride + row] = from[row * from_stride + column]
   void (*transpose)(float* to, size_t to_stride, const float* from, size_t from_stride, size_t rows, size_t columns);
+  const PlaneRoutines* planes;
 };
 
 // Null where this build or this machine has no such instruction set: "avx512", "avx2", "baseline".

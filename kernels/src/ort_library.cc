@@ -38,8 +38,11 @@ OrtCustomOp describe() {
   op.GetName = [](const OrtCustomOp*) { return kind()->name; };
   op.GetExecutionProviderType = [](const OrtCustomOp*) { return "CPUExecutionProvider"; };
   op.GetInputTypeCount = [](const OrtCustomOp*) { return kind()->inputs; };
-  op.GetInputType = [](const OrtCustomOp*, size_t index) -> int { return index == 2 ? ORT_UINT8 : ORT_FLOAT; };
+  op.GetInputType = [](const OrtCustomOp*, size_t index) -> int {
+    return static_cast<int>(index) == kind()->bytes ? ORT_UINT8 : ORT_FLOAT;
+  };
   op.GetInputCharacteristic = [](const OrtCustomOp*, size_t index) -> int {
+    if (kind()->variadic && index + 1 == kind()->inputs) return ORT_VARIADIC;
     return index < kind()->required ? ORT_REQUIRED : ORT_OPTIONAL;
   };
   op.GetInputMemoryType = [](const OrtCustomOp*, size_t) { return 0; };

@@ -1,35 +1,14 @@
 #include "ort_nodes.h"
 
 #include <algorithm>
-#include <array>
 
 #include "conv.h"
-#include "images.h"
 #include "matmul.h"
+#include "ort_plane_nodes.h"
+#include "ort_values.h"
 
 namespace pc {
 namespace {
-
-int64_t needed(const Info& info, const char* attribute) {
-  const auto value = info.integer(attribute);
-  if (!value) throw Failure(std::string("attribute '") + attribute + "' is missing");
-  return *value;
-}
-
-template <size_t Size>
-std::array<int64_t, Size> list(const Info& info, const char* attribute, std::array<int64_t, Size> otherwise) {
-  const auto given = info.integers(attribute);
-  if (!given) return otherwise;
-  if (given->size() != Size) throw Failure(std::string("attribute '") + attribute + "' has the wrong length");
-  std::copy(given->begin(), given->end(), otherwise.begin());
-  return otherwise;
-}
-
-bool choice(const Info& info, const char* attribute, const char* no, const char* yes) {
-  const std::string value = info.text(attribute, no);
-  if (value != no && value != yes) throw Failure(std::string("attribute '") + attribute + "' is neither " + no + " nor " + yes);
-  return value == yes;
-}
 
 KernelChoice kernel_choice(const Info& info) {
   const KernelChoice forced = kernel_from_environment();
@@ -37,10 +16,6 @@ KernelChoice kernel_choice(const Info& info) {
   require(value == "auto" || value == "stream" || value == "jit", "attribute 'kernel' is none of auto, stream, jit");
   if (forced != KernelChoice::automatic || value == "auto") return forced;
   return value == "stream" ? KernelChoice::stream : KernelChoice::jit;
-}
-
-Activation activation(const Info& info) {
-  return make_activation(info.text("activation", "None").c_str(), info.number("alpha", 0), info.number("beta", 0));
 }
 
 struct SparseInputs {
@@ -53,45 +28,6 @@ SparseInputs sparse_inputs(const Info& info) {
   const auto values = info.constant(1), bits = info.constant(2);
   require(values.has_value() && bits.has_value(), "values and bits must be constants (initializers)");
   return {*values, *bits, info.constant(3)};
-}
-
-Tensor needed(const Call& call, size_t index) {
-  auto tensor = call.input(index);
-  require(tensor.has_value(), "an input is missing");
-  return *tensor;
-}
-
-// Images as some input or output has them.
-struct Images {
-  size_t count = 0, channels = 0, height = 0, width = 0;
-  const float* data = nullptr;
-};
-
-Images images_of(const Tensor& tensor, bool internal, size_t channels) {
-  const std::span<const float> floats = tensor.floats();
-  const auto extent = [&](size_t axis) { return static_cast<size_t>(tensor.shape[axis]); };
-  if (internal) {
-    require(tensor.shape.size() == 2, "an input is not in the internal layout");
-    const Header header = read_header(floats.data(), extent(0), extent(1), channels);
-    return {header.images, header.channels, header.height, header.width, floats.data()};
-  }
-  require(tensor.shape.size() == 4, "an input must have the four axes N, C, H, W");
-  require(channels == 0 || extent(1) == channels, "an input has another number of channels");
-  return {extent(0), extent(1), extent(2), extent(3), floats.data()};
-}
-
-float* internal_output(const Call& call, const Planes& planes, size_t images, size_t channels) {
-  const size_t image = planes.image(channels);
-  require(image < kMaxFloats && images < UINT32_MAX, "an image is too large");
-  const std::array<int64_t, 2> shape{static_cast<int64_t>(std::max<size_t>(images, 1)),
-                                     static_cast<int64_t>(images == 0 ? kHeader : image)};
-  return call.output(0, shape);
-}
-
-float* plain_output(const Call& call, size_t images, size_t channels, size_t height, size_t width) {
-  const std::array<int64_t, 4> shape{static_cast<int64_t>(images), static_cast<int64_t>(channels),
-                                     static_cast<int64_t>(height), static_cast<int64_t>(width)};
-  return call.output(0, shape);
 }
 
 class SparseConv final : public Node {
@@ -174,9 +110,7 @@ class SparseMatMul final : public Node {
     MatMulOptions o;
     o.inputs = needed(info, "in_features");
     o.outputs = needed(info, "out_features");
-    const int64_t transposed = info.integer("transB").value_or(0);
-    require(transposed == 0 || transposed == 1, "attribute 'transB' is neither 0 nor 1");
-    o.transposed = transposed == 1;
+    o.transposed = flag(info, "transB", false);
     o.activation = activation(info);
     o.kernel_choice = kernel_choice(info);
     const SparseInputs in = sparse_inputs(info);
@@ -222,9 +156,21 @@ std::unique_ptr<Node> make(const Info& info) {
 
 }  // namespace
 
-const NodeKind node_kinds[kNodeKinds] = {{"SparseConv", 5, 3, make<SparseConv>, 4},
-                                         {"SparseMatMul", 5, 3, make<SparseMatMul>, -1},
-                                         {"Enter", 1, 1, make<Move<true>>, -1},
-                                         {"Leave", 1, 1, make<Move<false>>, -1}};
+const NodeKind node_kinds[kNodeKinds] = {
+    {"SparseConv", 5, 3, make<SparseConv>, 4, 2},
+    {"SparseMatMul", 5, 3, make<SparseMatMul>, -1, 2},
+    {"Enter", 1, 1, make<Move<true>>},
+    {"Leave", 1, 1, make<Move<false>>},
+    {"DepthwiseConv", 3, 2, make_depthwise},
+    {"MaxPool", 1, 1, make_max_pool},
+    {"AveragePool", 1, 1, make_average_pool},
+    {"GlobalAveragePool", 1, 1, make_global_average_pool},
+    {"Add", 2, 2, make_add, 0},
+    {"Mul", 2, 2, make_mul, 0},
+    {"Scale", 2, 2, make_scale, 0},
+    {"Activate", 1, 1, make_activate, 0},
+    {"Concat", 1, 1, make_concat, -1, -1, true},
+    {"Upsample", 1, 1, make_upsample},
+};
 
 }  // namespace pc

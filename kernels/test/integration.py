@@ -178,6 +178,63 @@ def bottleneck(rng):
     compare("bottleneck", dense.model(io, [(d, None)]), {"chain": inside.model(io, [(s, None)])}, [{"x": x}])
 
 
+def random_pool(rng):
+    """
+    Pools against ONNX Runtime's: maxima to the bit, infinities as well. A NaN makes every window that holds it NaN, whereas
+    ONNX Runtime's maxima lose it or not, depending on where it stands; with strides of 3 it takes -inf for the least number.
+    """
+    is_mean = rng.random() < 0.5
+    kernel = [int(rng.integers(1, 6)), int(rng.integers(1, 6))]
+    attributes = {"kernel_shape": kernel, "strides": [int(pick(rng, 1, 2, 3)), int(pick(rng, 1, 2, 3))]}
+    attributes["pads"] = [int(rng.integers(0, kernel[i % 2])) for i in range(4)]
+    if not any(attributes["pads"]):
+        attributes["ceil_mode"] = int(pick(rng, 0, 1))
+    if is_mean:
+        attributes["count_include_pad"] = int(pick(rng, 0, 1))
+    kind = "AveragePool" if is_mean else "MaxPool"
+    channels = int(rng.integers(1, 20))
+    x = rng.normal(size=(int(pick(rng, 1, 1, 3)), channels, kernel[0] + int(rng.integers(0, 20)), kernel[1] + int(rng.integers(0, 20))))
+    if rng.random() < 0.4:
+        special = [np.nan, np.inf] + ([-np.inf] if max(attributes["strides"]) < 3 else [])
+        x[rng.random(x.shape) < 0.1] = pick(rng, *special)
+    dense, g = Graph(), Graph()
+    y = dense.node(kind, ["x"], **attributes)
+    z = g.node("Leave", [g.node(kind, [g.node("Enter", ["x"], DOMAIN)], DOMAIN, **attributes)], DOMAIN)
+    io = [("x", ["n", channels, "h", "w"])]
+    feed = {"x": x.astype(np.float32)}
+    a = session(dense.model(io, [(y, None)])).run(None, feed)[0]
+    b = session(g.model(io, [(z, None)]), 2).run(None, feed)[0]
+    assert a.shape == b.shape, (kind, attributes, x.shape, a.shape, b.shape)
+    if is_mean:
+        assert np.allclose(a, b, rtol=0, atol=LIMIT * 4, equal_nan=True), (kind, attributes, x.shape)
+    else:
+        assert np.array_equal(np.where(np.isnan(b), np.nan, a), b, equal_nan=True), (kind, attributes, x.shape)
+
+
+def stage(rng):
+    """What stands between convolutions, all of it: squeeze and excitation, joining, doubling, depthwise, means."""
+    w = prune(rng.normal(size=(12, 6, 3, 3)) * 0.3, 0.6, rng)
+    kernels, bias = rng.normal(size=(12, 1, 5, 5)).astype(np.float32), rng.normal(size=12).astype(np.float32)
+    dense, g = Graph(), Graph()
+    y = dense.node("Conv", ["x", dense.constant(w)], pads=[1] * 4)
+    z = g.sparse_conv("x", w, None, pads=[1] * 4, y_layout="internal")
+    y = dense.node("Relu", [dense.node("Conv", [y, dense.constant(kernels), dense.constant(bias)], group=12, pads=[2] * 4, strides=[2, 2])])
+    window = {"channels": 12, "kernel_shape": [5, 5], "pads": [2] * 4, "strides": [2, 2], "activation": "Relu"}
+    z = g.node("DepthwiseConv", [z, g.constant(kernels), g.constant(bias)], DOMAIN, **window)
+    y = dense.node("Mul", [y, dense.node("HardSigmoid", [dense.node("GlobalAveragePool", [y])])])
+    z = g.node("Scale", [z, g.node("HardSigmoid", [g.node("GlobalAveragePool", [z], DOMAIN)])], DOMAIN)
+    y = dense.node("Concat", [y, dense.node("Sigmoid", [y]), dense.node("Relu", [dense.node("Add", [y, y])])], axis=1)
+    z = g.node("Concat", [z, g.node("Activate", [z], DOMAIN, activation="Sigmoid"), g.node("Add", [z, z], DOMAIN, activation="Relu")], DOMAIN)
+    scales = dense.constant(np.float32([1, 1, 2, 2]))
+    y = dense.node("Resize", [dense.node("Mul", [y, y]), "", scales], mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor")
+    z = g.node("Upsample", [g.node("Mul", [z, z], DOMAIN)], DOMAIN)
+    io = [("x", ["n", 6, "h", "w"])]
+    feeds = [{"x": rng.normal(size=size).astype(np.float32)} for size in ((1, 6, 14, 14), (3, 6, 9, 31))]
+    compare("stage", dense.model(io, [(y, None)]), {"stage": g.model(io, [(g.node("Leave", [z], DOMAIN), None)])}, feeds)
+    empty = session(g.model(io, [(g.node("Leave", [z], DOMAIN), None)])).run(None, {"x": np.zeros((0, 6, 4, 4), np.float32)})[0]
+    assert empty.shape == (0, 36, 4, 4), empty.shape
+
+
 def refuses(what, build, words, feed=None):
     """A model that must be refused, with an error that names the node."""
     g = Graph()
@@ -216,6 +273,23 @@ def errors(rng):
     refuses("not internal", conv(x_layout="internal"), "internal layout", np.zeros((1, 200), np.float32))
     refuses("too small", conv(kernel_shape=[1, 1], dilations=[1, 1], input_size=[0, 1]), "input_size", image)
     refuses("leave", lambda g: g.node("Leave", ["x"], DOMAIN), "internal layout", np.zeros((2, 99), np.float32))
+
+    def entered(kind, *others, **attributes):
+        return lambda g: g.node(kind, [g.node("Enter", ["x"], DOMAIN), *(other(g) for other in others)], DOMAIN, **attributes)
+
+    refuses("pool kernel", entered("MaxPool", kernel_shape=[0, 1]), "kernel_shape", image)
+    refuses("pool pads", entered("AveragePool", kernel_shape=[2, 2], pads=[2, 0, 0, 0]), "smaller than kernel_shape", image)
+    refuses("pool too large", entered("MaxPool", kernel_shape=[6, 6]), "smaller than the kernel", image)
+    refuses("pool ceil", entered("MaxPool", kernel_shape=[2, 2], ceil_mode=2), "ceil_mode", image)
+    refuses("pool layout", lambda g: g.node("MaxPool", ["x"], DOMAIN, kernel_shape=[2, 2]), "internal layout", np.zeros((1, 99), np.float32))
+    weights = lambda *size: lambda g: g.constant(np.ones(size, np.float32))
+    refuses("depthwise", entered("DepthwiseConv", weights(3, 1, 3, 3), channels=3, kernel_shape=[3, 2]), "one kernel per channel", image)
+    refuses("depthwise x", entered("DepthwiseConv", weights(2, 1, 1, 1), channels=2), "number of channels", image)
+    pooled = lambda g: g.node("MaxPool", [g.node("Enter", ["x"], DOMAIN)], DOMAIN, kernel_shape=[2, 2])
+    refuses("sizes", entered("Add", pooled), "different sizes", image)
+    refuses("joined", entered("Concat", pooled), "different sizes", image)
+    refuses("factors", entered("Scale", lambda g: "x"), "[N, C, 1, 1]", image)
+    refuses("activation", entered("Activate", activation="Softsign"), "Softsign", image)
     computed = lambda g: g.node("SparseConv", ["x", g.node("Relu", ["x"]), g.constant(bits)], DOMAIN, channels=3, filters=4)
     refuses("computed", computed, "constants", image)
 
@@ -244,8 +318,10 @@ def main():
     errors(rng)
     special_values(rng)
     bottleneck(rng)
+    stage(rng)
     for i in range(cases):
         (random_matmul if i % 4 == 3 else random_conv)(rng)
+        random_pool(rng)
     forced = os.environ.get("PRUNE_COMPILE_KERNEL", "automatic")
     print(f"onnxruntime {ort.__version__}, kernel {forced}: {compare.count} comparisons, largest difference {compare.worst:.1e} of the output's scale")
     if forced == "automatic":

@@ -1,5 +1,5 @@
 /**
- * Which layers become sparse: the choice that takes least time.
+ * Which layers become sparse, and which operators between them (riders) stay in their layout: the choice that takes least time.
  *
  * A layer wins or loses seconds by being sparse. A value that dense and sparse operators both touch changes its layout there, which costs a
  * move, once, whoever carries it out (Enter, Leave or an operator at the edge of a run). So every layer is on one of two sides, and
@@ -8,21 +8,21 @@
  *   sparse --- what is won ---> layer --- what is lost ---> dense       value: its move, where those who touch it are on both sides
  *
  * Runs of layers stay together as far as they pay, layers at their edges that cost more than they win are cut off, a layer that loses a
- * little is kept inside a run where two moves would cost more, and where nothing is won altogether nothing becomes sparse.
+ * little is kept inside a run where two moves would cost more, and where nothing is won altogether nothing becomes sparse. Riders win and
+ * lose nothing by themselves: they join where that saves a move.
  */
 import type { Value } from '../../src/ir/graph.js';
-import { hasDenseReader } from './emit.js';
-import type { SparseLayer } from './layers.js';
 import { Network } from './minimum-cut.js';
+import { type Member, Places, valuesInside } from './places.js';
 
-export interface Costs {
-  /** Seconds won by making the layer sparse, negative where it loses; no layer at all where that is unknown. */
-  readonly won: ReadonlyMap<SparseLayer, number>;
+export interface Costs<M extends Member = Member> {
+  /** Seconds won by making the layer sparse, negative where it loses, 0 for a rider; no layer at all where that is unknown. */
+  readonly won: ReadonlyMap<M, number>;
   /** Seconds to bring a value from one layout into the other. */
   readonly move: (value: Value) => number;
 }
 
-export function chooseLayers({ won, move }: Costs): SparseLayer[] {
+export function chooseMembers<M extends Member>({ won, move }: Costs<M>): M[] {
   const network = new Network();
   const [sparse, dense] = [network.addNode(), network.addNode()];
   const places = new Map([...won.keys()].map((layer) => [layer, network.addNode()]));
@@ -46,38 +46,32 @@ export function chooseLayers({ won, move }: Costs): SparseLayer[] {
 }
 
 /** Seconds of moves that one layer more adds to a choice; negative where it saves moves. */
-export function addedMoves(layer: SparseLayer, chosen: readonly SparseLayer[], move: Costs['move']): number {
-  const own = valuesOf(layer);
-  const moves = (layers: readonly SparseLayer[]) =>
+export function addedMoves(layer: Member, chosen: readonly Member[], move: Costs['move']): number {
+  const own = valuesInside(layer);
+  const moves = (layers: readonly Member[]) =>
     shared(layers, own).reduce((total, { value, isDense }) => total + (isDense ? move(value) : 0), 0);
   return moves([...chosen, layer]) - moves(chosen);
 }
 
 interface SharedValue {
   readonly value: Value;
-  /** Layers that make it or read it in the operators' layout. */
-  readonly layers: readonly SparseLayer[];
+  /** Those who make it or read it in the operators' layout. */
+  readonly layers: readonly Member[];
   /** Whether anything else does. */
   readonly isDense: boolean;
 }
 
 /** Of all values, or of those named. */
-function shared(layers: readonly SparseLayer[], values?: readonly Value[]): SharedValue[] {
-  const touching = new Map<Value, Set<SparseLayer>>();
-  for (const layer of layers) {
-    for (const value of valuesOf(layer))
-      if (values?.includes(value) !== false) touching.set(value, (touching.get(value) ?? new Set()).add(layer));
+function shared(members: readonly Member[], values?: readonly Value[]): SharedValue[] {
+  const places = new Places(members);
+  const touching = new Map<Value, Set<Member>>();
+  for (const member of members) {
+    for (const value of valuesInside(member))
+      if (values?.includes(value) !== false) touching.set(value, (touching.get(value) ?? new Set()).add(member));
   }
-  return [...touching].map(([value, members]) => ({
-    value,
-    layers: [...members],
-    isDense:
-      value.isSeenOutside || hasDenseReader(value, layers) || ![...members].some(({ output }) => output === value),
-  }));
-}
-
-/** Values that change their layout for the operator. Matrix products read and write plain tensors, as dense operators do. */
-function valuesOf({ kind, x, residual, output }: SparseLayer): readonly Value[] {
-  if (kind === 'matmul') return [];
-  return residual === undefined ? [x, output] : [x, output, residual];
+  return [...touching].map(([value, layers]) => {
+    const maker = places.makerOf(value);
+    const isMadeDense = maker === undefined || !layers.has(maker) || !valuesInside(maker).includes(value);
+    return { value, layers: [...layers], isDense: isMadeDense || places.hasDenseReader(value) };
+  });
 }

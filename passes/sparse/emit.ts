@@ -3,64 +3,106 @@ import type { Editor } from '../../src/ir/editor.js';
 import { type AttributeValue, type Dim, type Node, SPARSE_DOMAIN, type Value } from '../../src/ir/graph.js';
 import { FLOAT, Tensor, UINT8 } from '../../src/ir/tensor.js';
 import type { Shapes } from '../../src/analysis/shapes.js';
-import type { SparseLayer } from './layers.js';
+import type { Activation } from './activations.js';
+import { float, int, ints, text } from './attributes.js';
+import { isDepthwise, type SparseLayer } from './layers.js';
 import { internalSize } from './layout.js';
+import { type Member, Places } from './places.js';
+import type { Rider } from './riders.js';
 
 export class Emitter {
   readonly #editor: Editor;
   readonly #shapes: Shapes;
-  readonly #layers: readonly SparseLayer[];
+  readonly #members: readonly Member[];
+  readonly #places: Places;
   /** By value of the old graph: what holds it now, in either layout. */
   readonly #plain = new Map<Value, Value>();
   readonly #internal = new Map<Value, Value>();
 
-  constructor(editor: Editor, shapes: Shapes, layers: readonly SparseLayer[]) {
+  constructor(editor: Editor, shapes: Shapes, members: readonly Member[]) {
     this.#editor = editor;
     this.#shapes = shapes;
-    this.#layers = layers;
+    this.#members = members;
+    this.#places = new Places(members);
   }
 
   emit(): void {
-    for (const layer of this.#layers) {
-      if (layer.kind === 'conv') this.#conv(layer);
-      else this.#matMul(layer);
+    for (const member of this.#members) {
+      if (member.kind === 'rider') this.#rider(member);
+      else if (member.kind === 'conv') this.#conv(member);
+      else this.#matMul(member);
     }
   }
 
   #conv(layer: SparseLayer): void {
-    const { nodes, x, dims, output, residual } = layer;
+    const { nodes, x, dims, output, residual, groups } = layer;
     const [node] = nodes;
     const last = nodes.at(-1) ?? node;
-    const isInternal = isReadSparsely(output, this.#layers);
-    const isInternalX = this.#internal.has(x) || enters(x, this.#layers);
-    const [filters = 0, channels = 0, ...kernel] = dims;
-    const size = this.#spatial(x);
-    const operands = [
-      isInternalX ? this.#inside(x, last) : this.#outside(x, last),
-      ...this.#weights(layer),
-      residual === undefined ? undefined : isInternal ? this.#inside(residual, last) : this.#outside(residual, last),
-    ];
-    const made = this.#add(layer, 'SparseConv', operands, last, isInternal ? this.#internalType(output) : undefined, {
-      channels: int(channels),
-      filters: int(filters),
+    const isInside = this.#places.isWanted(output);
+    const isInsideX = this.#internal.has(x) || this.#places.enters(x);
+    const [filters = 0, perGroup = 0, ...kernel] = dims;
+    const window = {
+      channels: int(perGroup * groups),
       kernel_shape: ints(kernel),
       strides: ints(node.ints('strides') ?? [1, 1]),
       dilations: ints(node.ints('dilations') ?? [1, 1]),
       pads: ints(node.ints('pads') ?? [0, 0, 0, 0]),
-      x_layout: text(isInternalX ? 'internal' : 'NCHW'),
-      y_layout: text(isInternal ? 'internal' : 'NCHW'),
-      ...(size && { input_size: ints(size) }),
-    });
-    if (!isInternal) this.#replace(output, made);
-    else {
-      this.#internal.set(output, made);
-      this.#leaveForDense(output);
+    };
+    const image = isInsideX ? this.#inside(x, last) : this.#outside(x, last);
+    const declared = isInside ? this.#internalType(output) : undefined;
+    const size = this.#spatial(x);
+    const isDense = isDepthwise(layer) && residual === undefined && isInsideX && isInside;
+    const made = isDense
+      ? this.#add(layer, 'DepthwiseConv', [image, ...this.#dense(layer)], last, declared, window)
+      : this.#add(
+          layer,
+          'SparseConv',
+          [
+            image,
+            ...this.#weights(layer),
+            residual === undefined
+              ? undefined
+              : isInside
+                ? this.#inside(residual, last)
+                : this.#outside(residual, last),
+          ],
+          last,
+          declared,
+          {
+            ...window,
+            filters: int(filters),
+            group: int(groups),
+            x_layout: text(isInsideX ? 'internal' : 'NCHW'),
+            y_layout: text(isInside ? 'internal' : 'NCHW'),
+            ...(size && { input_size: ints(size) }),
+          },
+        );
+    this.#hold(output, made, isInside);
+  }
+
+  #rider(rider: Rider): void {
+    const { nodes, opType, inside, plain, output, isInside, attributes } = rider;
+    const last = nodes.at(-1) ?? nodes[0];
+    const operands = [
+      ...inside.map((value) => this.#inside(value, last)),
+      ...plain.map((value) => this.#outside(value, last)),
+    ];
+    const declared = isInside ? this.#internalType(output) : undefined;
+    this.#hold(output, this.#add(rider, opType, operands, last, declared, attributes), isInside);
+  }
+
+  #hold(value: Value, made: Value, isInside: boolean): void {
+    if (!isInside) {
+      this.#replace(value, made);
+      return;
     }
+    this.#internal.set(value, made);
+    this.#leaveForDense(value);
   }
 
   /** Those who read it as operators keep reading the old value until they are made; the others get the plain layout. */
   #leaveForDense(value: Value): void {
-    const dense = value.uses.filter(({ node }) => !isSparseUse(value, node, this.#layers));
+    const dense = value.uses.filter(({ node }) => !this.#places.isInsideUse(value, node));
     const readers = new Set(dense.map(({ node }) => node));
     const first = this.#editor.graph.nodes.find((node) => readers.has(node));
     if (first === undefined) return;
@@ -88,14 +130,13 @@ export class Emitter {
   }
 
   #add(
-    { nodes: [node], activation }: SparseLayer,
+    { nodes: [node], activation }: { nodes: readonly [Node, ...Node[]]; activation: Activation | undefined },
     opType: string,
     operands: readonly (Value | undefined)[],
     before: Node,
     declared: { dataType: number; dims: readonly Dim[] } | undefined,
     attributes: Readonly<Record<string, AttributeValue>>,
   ): Value {
-    const { alpha, beta, name } = activation;
     const end = operands.findLastIndex((value) => value !== undefined) + 1;
     return this.#output(
       this.#editor.addNode(
@@ -107,9 +148,7 @@ export class Emitter {
           outputs: [`${node.label}_sparse`],
           attributes: {
             ...attributes,
-            activation: text(name),
-            ...(alpha !== undefined && { alpha: float(alpha) }),
-            ...(beta !== undefined && { beta: float(beta) }),
+            ...(activation && activationAttributes(activation)),
           },
           ...(declared && { declared }),
         },
@@ -121,6 +160,15 @@ export class Emitter {
   #output({ outputs: [output], label }: Node): Value {
     if (output === undefined) throw new Error(`${label} has no output`);
     return output;
+  }
+
+  /** All weights, and the bias. */
+  #dense({ nodes: [node], weights, dims, bias }: SparseLayer): (Value | undefined)[] {
+    const name = node.inputs[1]?.name ?? node.label;
+    return [
+      this.#editor.addInitializer(`${name}_inside`, Tensor.fromNumbers(FLOAT, dims, weights)),
+      bias && this.#editor.addInitializer(`${name}_inside_bias`, Tensor.fromNumbers(FLOAT, [bias.length], bias)),
+    ];
   }
 
   /** Values that are not zero, in order; one bit per weight, the first in the lowest; the bias. */
@@ -197,32 +245,10 @@ export class Emitter {
   }
 }
 
-const int = (value: number): AttributeValue => ({ kind: 'int', value });
-const ints = (value: readonly number[]): AttributeValue => ({ kind: 'ints', value });
-const float = (value: number): AttributeValue => ({ kind: 'float', value });
-const text = (value: string): AttributeValue => ({ kind: 'string', value });
-
-/** Readers that are operators of the internal layout: a convolution's image, or its residual. */
-function isSparseUse(value: Value, reader: Node, layers: readonly SparseLayer[]): boolean {
-  return layers.some(
-    ({ kind, nodes, x, residual }) =>
-      kind === 'conv' && ((nodes[0] === reader && x === value) || (residual === value && nodes.includes(reader))),
-  );
-}
-
-/** A residual has the layout of the sum: it is wanted inside only where the sum is. */
-function isReadSparsely(value: Value, layers: readonly SparseLayer[]): boolean {
-  return layers.some(
-    ({ kind, x, residual, output }) =>
-      kind === 'conv' && (x === value || (residual === value && isReadSparsely(output, layers))),
-  );
-}
-
-export function hasDenseReader(value: Value, layers: readonly SparseLayer[]): boolean {
-  return value.uses.some(({ node }) => !isSparseUse(value, node, layers));
-}
-
-/** Dense data goes inside where more than one operator reads it there; a single reader takes it as it is. */
-export function enters(value: Value, layers: readonly SparseLayer[]): boolean {
-  return value.uses.filter(({ node }) => isSparseUse(value, node, layers)).length > 1;
+function activationAttributes({ name, alpha, beta }: Activation): Record<string, AttributeValue> {
+  return {
+    activation: text(name),
+    ...(alpha !== undefined && { alpha: float(alpha) }),
+    ...(beta !== undefined && { beta: float(beta) }),
+  };
 }

@@ -1,14 +1,10 @@
 /** Which layers could be sparse operators, with what is computed right behind them: normalisation, residual sum, activation. */
+import { ExtentKeys } from '../../src/analysis/extent-keys.js';
 import type { Knowledge } from '../../src/analysis/site.js';
 import type { Node, Value } from '../../src/ir/graph.js';
 import { FLOAT, product, type Tensor } from '../../src/ir/tensor.js';
 import { isStatic } from '../../src/ops/relation.js';
-
-export interface Activation {
-  readonly name: string;
-  readonly alpha?: number;
-  readonly beta?: number;
-}
+import { type Activation, activationBehind } from './activations.js';
 
 export interface SparseLayer {
   readonly kind: 'conv' | 'matmul';
@@ -17,6 +13,7 @@ export interface SparseLayer {
   readonly x: Value;
   /** With a normalisation multiplied in. */
   readonly weights: Float32Array;
+  readonly groups: number;
   readonly dims: readonly number[];
   readonly bias: Float32Array | undefined;
   /** The other operand of the sum behind the layer. */
@@ -51,21 +48,34 @@ function layerAt(node: Node, knowledge: Knowledge, taken: ReadonlySet<Node>): Sp
     return undefined;
   const bias = knowledge.constants.tensor(node.inputs[2]);
   if (node.inputs[2] !== undefined && bias?.dataType !== FLOAT) return undefined;
-  const tail = new Tail(node, weights, bias, knowledge, taken);
-  tail.follow();
-  const zeros = tail.weights.reduce((count, value) => count + (value === 0 ? 1 : 0), 0) / Math.max(1, weights.size);
-  return {
-    kind,
-    nodes: tail.nodes,
-    x,
-    weights: tail.weights,
+  const operands = {
+    weights: Float32Array.from(weights.numbers()),
+    bias: bias === undefined ? undefined : Float32Array.from(bias.numbers()),
     dims: weights.dims,
-    bias: tail.bias,
-    residual: tail.residual,
-    activation: tail.activation,
-    output: tail.output,
-    zeros,
   };
+  return { kind, x, groups: node.int('group', 1), ...new Tail(node, operands, knowledge, taken).follow() };
+}
+
+/** A normalisation that stands alone is a convolution of each channel with one weight. */
+export function normalisationAt(node: Node, knowledge: Knowledge, taken: ReadonlySet<Node>): SparseLayer | undefined {
+  const [x] = node.inputs;
+  const affine = node.opType === 'BatchNormalization' ? affineOf(node, knowledge) : undefined;
+  if (affine === undefined || x === undefined || node.outputs[0]?.isSeenOutside !== false) return undefined;
+  if (!isImage(x, knowledge)) return undefined;
+  const [weights, bias] = [Float32Array.from(affine.factor), Float32Array.from(affine.offset)];
+  const groups = weights.length;
+  const tail = new Tail(node, { weights, bias, dims: [groups, 1, 1, 1] }, knowledge, taken);
+  return { kind: 'conv', x, groups, ...tail.follow() };
+}
+
+/** Computed, float32, with the four axes N, C, H, W. */
+export function isImage(value: Value, { shapes, constants }: Knowledge): boolean {
+  return shapes.of(value)?.length === 4 && shapes.dataTypeOf(value) === FLOAT && !constants.has(value);
+}
+
+/** Every channel has a kernel of its own. */
+export function isDepthwise({ kind, groups, dims }: SparseLayer): boolean {
+  return kind === 'conv' && groups === dims[0] && dims[1] === 1;
 }
 
 const KINDS: ReadonlyMap<string, SparseLayer['kind']> = new Map([
@@ -79,57 +89,93 @@ const LEAST_ROWS = 8;
 
 function isFit(node: Node, weights: Tensor): boolean {
   if (node.opType === 'Conv')
-    return (
-      weights.dims.length === 4 &&
-      node.int('group', 1) === 1 &&
-      node.string('auto_pad', 'NOTSET') === 'NOTSET' &&
-      weights.size > 0
-    );
+    return weights.dims.length === 4 && node.string('auto_pad', 'NOTSET') === 'NOTSET' && weights.size > 0;
   const isPlain = node.int('transA', 0) === 0 && node.float('alpha', 1) === 1 && node.float('beta', 1) === 1;
   return isPlain && weights.dims.length === 2 && weights.size > 0;
 }
 
-/** Whether a matrix product has rows enough; unknown counts of rows are taken to be many (sequences). */
-export function hasRows({ nodes: [node] }: SparseLayer, { shapes }: Knowledge): boolean {
-  const dims = shapes.of(node.outputs[0])?.slice(0, -1);
+/** Whether a product has rows enough (a convolution: pixels); unknown counts are taken to be many (sequences). */
+export function hasRows({ kind, nodes: [node] }: SparseLayer, { shapes }: Knowledge): boolean {
+  const all = shapes.of(node.outputs[0]);
+  const dims = kind === 'conv' ? all?.slice(2) : all?.slice(0, -1);
   if (dims === undefined || !isStatic(dims)) return true;
   return product(dims) >= LEAST_ROWS;
 }
 
+interface Affine {
+  readonly factor: Float64Array;
+  readonly offset: Float64Array;
+}
+
+/** y = scale * (x - mean) / sqrt(variance + epsilon) + shift = factor * x + offset, in double. */
+function affineOf(node: Node, { constants }: Knowledge): Affine | undefined {
+  if (node.domain !== '' || node.int('training_mode', 0) !== 0 || node.int('spatial', 1) !== 1) return undefined;
+  const tensors = [1, 2, 3, 4].map((index) => constants.tensor(node.inputs[index]));
+  if (tensors.some((tensor) => tensor?.dataType !== FLOAT)) return undefined;
+  const [scale, shift, mean, variance] = tensors.map((tensor) => tensor?.numbers());
+  if (scale === undefined || shift === undefined || mean === undefined || variance === undefined) return undefined;
+  const epsilon = node.float('epsilon', 1e-5);
+  const factor = Float64Array.from(scale, (value, at) => value / Math.sqrt((variance[at] ?? 0) + epsilon));
+  return { factor, offset: factor.map((value, at) => (shift[at] ?? 0) - (mean[at] ?? 0) * value) };
+}
+
+interface Operands {
+  readonly weights: Float32Array;
+  readonly bias: Float32Array | undefined;
+  readonly dims: readonly number[];
+}
+
+/** What a walk found. */
+type Followed = Pick<
+  SparseLayer,
+  'nodes' | 'weights' | 'dims' | 'bias' | 'residual' | 'activation' | 'output' | 'zeros'
+>;
+
 /** Walks from a layer over what can become part of it: each node the only reader of what comes before. */
 class Tail {
-  readonly nodes: [Node, ...Node[]];
-  weights: Float32Array;
-  bias: Float32Array | undefined;
-  residual: Value | undefined;
-  activation: Activation = { name: 'None' };
-  output: Value;
+  readonly #nodes: [Node, ...Node[]];
+  #weights: Float32Array;
+  #bias: Float32Array | undefined;
+  #residual: Value | undefined;
+  #activation: Activation = { name: 'None' };
+  #output: Value;
   readonly #knowledge: Knowledge;
   readonly #taken: ReadonlySet<Node>;
   readonly #outAxis: number;
   readonly #dims: readonly number[];
 
-  constructor(node: Node, weights: Tensor, bias: Tensor | undefined, knowledge: Knowledge, taken: ReadonlySet<Node>) {
+  constructor(node: Node, { weights, bias, dims }: Operands, knowledge: Knowledge, taken: ReadonlySet<Node>) {
     const [output] = node.outputs;
     if (output === undefined) throw new Error(`${node.label} has no output`);
-    this.nodes = [node];
-    this.output = output;
-    this.weights = Float32Array.from(weights.numbers());
-    this.bias = bias === undefined ? undefined : Float32Array.from(bias.numbers());
-    this.#dims = weights.dims;
-    this.#outAxis = node.opType === 'Conv' || node.int('transB', 0) === 1 ? 0 : 1;
+    this.#nodes = [node];
+    this.#output = output;
+    this.#weights = weights;
+    this.#bias = bias;
+    this.#dims = dims;
+    this.#outAxis = dims.length === 4 || node.int('transB', 0) === 1 ? 0 : 1;
     this.#knowledge = knowledge;
     this.#taken = taken;
   }
 
-  follow(): void {
+  follow(): Followed {
     if (!this.#normalise()) this.#addBias();
     this.#addResidual();
     this.#activate();
+    const weights = this.#weights;
+    return {
+      nodes: this.#nodes,
+      weights,
+      dims: this.#dims,
+      bias: this.#bias,
+      residual: this.#residual,
+      activation: this.#activation,
+      output: this.#output,
+      zeros: weights.reduce((count, value) => count + (value === 0 ? 1 : 0), 0) / Math.max(1, weights.length),
+    };
   }
 
   #next(): Node | undefined {
-    const use = this.output.hasSoleReader ? this.output.uses[0] : undefined;
+    const use = this.#output.hasSoleReader ? this.#output.uses[0] : undefined;
     if (use === undefined || use.node.domain !== '' || this.#taken.has(use.node)) return undefined;
     return use.node.outputs[0]?.isSeenOutside === true ? undefined : use.node;
   }
@@ -137,32 +183,25 @@ class Tail {
   #take(node: Node): void {
     const [output] = node.outputs;
     if (output === undefined) throw new Error(`${node.label} has no output`);
-    this.nodes.push(node);
-    this.output = output;
+    this.#nodes.push(node);
+    this.#output = output;
   }
 
   get #filters(): number {
     return this.#dims[this.#outAxis] ?? 0;
   }
 
-  /** y = scale * (conv - mean) / sqrt(variance + epsilon) + shift, in double, rounded once per weight. */
+  /** A normalisation behind a convolution, rounded once per weight. */
   #normalise(): boolean {
     const node = this.#next();
-    const isBehindConv = node?.opType === 'BatchNormalization' && this.nodes[0].opType === 'Conv';
-    if (!isBehindConv || node.inputs[0] !== this.output) return false;
-    const [scale, shift, mean, variance] = node.inputs
-      .slice(1)
-      .map((value) => this.#knowledge.constants.tensor(value)?.numbers());
-    if (scale === undefined || shift === undefined || mean === undefined || variance === undefined) return false;
-    const epsilon = node.float('epsilon', 1e-5);
-    const factor = Float64Array.from(scale, (value, at) => value / Math.sqrt((variance[at] ?? 0) + epsilon));
-    const perFilter = this.weights.length / Math.max(1, this.#filters);
-    this.weights = this.weights.map((value, at) => value * (factor[Math.floor(at / perFilter)] ?? 0));
-    const before = this.bias;
-    this.bias = Float32Array.from(
-      factor,
-      (value, at) => ((before?.[at] ?? 0) - (mean[at] ?? 0)) * value + (shift[at] ?? 0),
-    );
+    const isBehindConv = node?.opType === 'BatchNormalization' && this.#nodes[0].opType === 'Conv';
+    const affine = isBehindConv && node.inputs[0] === this.#output ? affineOf(node, this.#knowledge) : undefined;
+    if (node === undefined || affine === undefined) return false;
+    const { factor, offset } = affine;
+    const perFilter = this.#weights.length / Math.max(1, this.#filters);
+    this.#weights = this.#weights.map((value, at) => value * (factor[Math.floor(at / perFilter)] ?? 0));
+    const before = this.#bias;
+    this.#bias = Float32Array.from(factor, (value, at) => (before?.[at] ?? 0) * value + (offset[at] ?? 0));
     this.#take(node);
     return true;
   }
@@ -170,10 +209,10 @@ class Tail {
   /** A bias that is a node of its own, behind MatMul. */
   #addBias(): void {
     const node = this.#next();
-    if (node?.opType !== 'Add' || this.nodes[0].opType === 'Conv' || this.bias !== undefined) return;
-    const bias = this.#knowledge.constants.tensor(node.inputs.find((value) => value !== this.output));
+    if (node?.opType !== 'Add' || this.#dims.length === 4 || this.#bias !== undefined) return;
+    const bias = this.#knowledge.constants.tensor(node.inputs.find((value) => value !== this.#output));
     if (bias?.dataType !== FLOAT || bias.dims.at(-1) !== this.#filters || bias.size !== this.#filters) return;
-    this.bias = Float32Array.from(bias.numbers());
+    this.#bias = Float32Array.from(bias.numbers());
     this.#take(node);
   }
 
@@ -181,43 +220,19 @@ class Tail {
     const node = this.#next();
     const [a, b] = node?.inputs ?? [];
     if (node?.opType !== 'Add' || a === undefined || b === undefined || a === b) return;
-    const other = a === this.output ? b : a;
-    const { shapes, constants } = this.#knowledge;
-    const [own, theirs] = [shapes.of(this.output), shapes.of(other)];
-    // Broadcasting is not the operator's business; symbolic extents are equal where they have one name.
-    const isSame =
-      own?.length === theirs?.length && own?.every((dim, axis) => dim === theirs?.[axis] && dim !== '') === true;
-    if (!isSame || constants.has(other)) return;
-    this.residual = other;
+    const other = a === this.#output ? b : a;
+    // Broadcasting is not the operator's business.
+    const isSame = new ExtentKeys(this.#knowledge).sameExtents(this.#output, other);
+    if (!isSame || this.#knowledge.constants.has(other)) return;
+    this.#residual = other;
     this.#take(node);
   }
 
   #activate(): void {
-    const node = this.#next();
-    const activation = node === undefined ? undefined : this.#activationOf(node);
-    if (node === undefined || activation === undefined) return;
-    this.activation = activation;
-    this.#take(node);
-  }
-
-  #activationOf(node: Node): Activation | undefined {
-    const bound = (index: number) => this.#knowledge.constants.tensor(node.inputs[index])?.numbers()[0];
-    switch (node.opType) {
-      case 'Relu':
-        return { name: 'Relu' };
-      case 'LeakyRelu':
-        return { name: 'LeakyRelu', alpha: node.float('alpha', 0.01) };
-      case 'Sigmoid':
-      case 'Tanh':
-        return { name: node.opType };
-      case 'Clip': {
-        const isAttributes = this.#knowledge.graph.opset < 11;
-        const low = isAttributes ? node.float('min', Number.NEGATIVE_INFINITY) : bound(1);
-        const high = isAttributes ? node.float('max', Number.POSITIVE_INFINITY) : bound(2);
-        return low === undefined || high === undefined ? undefined : { name: 'Clip', alpha: low, beta: high };
-      }
-      default:
-        return undefined;
-    }
+    const found = activationBehind(this.#output, this.#knowledge);
+    if (found === undefined || found.nodes.some((node) => this.#taken.has(node))) return;
+    if (found.nodes.at(-1)?.outputs[0]?.isSeenOutside !== false) return;
+    this.#activation = found.activation;
+    for (const node of found.nodes) this.#take(node);
   }
 }

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { graphBuilder } from '../../fixtures/graph-builder.js';
-import { addedMoves, chooseLayers } from '../../passes/sparse/choose.js';
+import { addedMoves, chooseMembers } from '../../passes/sparse/choose.js';
 import { findLayers, type SparseLayer } from '../../passes/sparse/layers.js';
 import { Network } from '../../passes/sparse/minimum-cut.js';
 import type { Value } from '../../src/ir/graph.js';
@@ -78,7 +78,7 @@ test('no other choice takes less time', { timeout: 120_000 }, async () => {
       const all = Array.from({ length: 2 ** layers.length }, (_, bits) =>
         layers.filter((_layer, at) => ((bits >> at) & 1) === 1),
       );
-      const chosen = chooseLayers({ won, move });
+      const chosen = chooseMembers({ won, move });
       expect(seconds(chosen)).toBe(Math.min(...all.map(seconds)));
       for (const layer of layers.filter((other) => !chosen.includes(other))) {
         const more = seconds([...chosen, layer]) - seconds(chosen);

@@ -166,7 +166,9 @@ describe('declines', () => {
   };
 
   test.each([
-    ['groups', one((g, x) => g.conv(x, sparseWeights([16, 8, 3, 3], 0.8), { group: 2 }))],
+    ['few zeros', one((g, x) => g.conv(x, sparseWeights([16, 16, 3, 3], 0.2), { pads: 1 }))],
+    ['depthwise without zeros', one((g, x) => g.conv(x, sparseWeights([16, 1, 3, 3], 0), { group: 16 }))],
+    ['few pixels', one((g, x) => g.conv(x, sparseWeights([16, 16, 1, 1], 0.9)), [2, 16, 2, 2])],
     ['one row', one((g, x) => g.gemm(x, sparseWeights([16, 32], 0.9)), [1, 32])],
     ['no zeros', one((g, x) => g.conv(x, sparseWeights([16, 16, 3, 3], 0), { pads: 1 }))],
   ])('%s', async (_, bytes) => {

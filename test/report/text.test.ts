@@ -122,7 +122,10 @@ test('masks: how many, by which evidence, what was left out', () => {
 });
 
 test('sparse operators are told, because the model does not run without their library', () => {
-  const report = { ...REPORT, sparse: sparseReport(1, ['by the cost table "avx2"'], '/there/libprune_compile_kernels.so') };
+  const report = {
+    ...REPORT,
+    sparse: sparseReport(1, ['by the cost table "avx2"'], '/there/libprune_compile_kernels.so'),
+  };
   const text = renderText(report);
   fits(text);
   expect(text).toContain(`

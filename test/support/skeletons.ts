@@ -4,6 +4,7 @@
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { FLOAT } from '../../src/ir/tensor.js';
 import { encodeProto } from '../../src/onnx/encode.js';
 import { decodeModel } from '../../src/onnx/read.js';
 
@@ -39,6 +40,22 @@ export function skeletonNames(pattern = /./): string[] {
 export async function loadSkeleton(name: string): Promise<Uint8Array> {
   const { inline } = await inflater();
   return inline(readFileSync(`${DATA}/skeletons/models/${name}.onnx`));
+}
+
+/** The same up to one value, which becomes the only output; nothing of what is behind it is made. */
+export async function loadSkeletonUntil(name: string, output: string): Promise<Uint8Array> {
+  const { inline } = await inflater();
+  const model = decodeModel(readFileSync(`${DATA}/skeletons/models/${name}.onnx`), name);
+  const { graph } = model;
+  if (graph === undefined) throw new Error(`${name} has no graph`);
+  const end = graph.node?.findIndex((node) => node.output?.includes(output) === true) ?? -1;
+  if (end < 0) throw new Error(`${name} has no value ${output}`);
+  graph.node = graph.node?.slice(0, end + 1) ?? [];
+  const read = new Set(graph.node.flatMap(({ input = [] }) => input));
+  graph.initializer = graph.initializer?.filter((tensor) => read.has(tensor.name ?? '')) ?? [];
+  graph.output = [{ name: output, type: { tensorType: { elemType: FLOAT } } }];
+  graph.valueInfo = [];
+  return inline(encodeProto(model));
 }
 
 export interface AnswerKey {

@@ -1,0 +1,7 @@
+/** Attributes of the operators that are made. */
+import type { AttributeValue } from '../../src/ir/graph.js';
+
+export const int = (value: number): AttributeValue => ({ kind: 'int', value });
+export const ints = (value: readonly number[]): AttributeValue => ({ kind: 'ints', value });
+export const float = (value: number): AttributeValue => ({ kind: 'float', value });
+export const text = (value: string): AttributeValue => ({ kind: 'string', value });

@@ -1,0 +1,167 @@
+/**
+ * Operators between sparse layers that exist in their layout as well: pools, sums, joining and so on. They gain nothing by themselves,
+ * but data that stays in the layout need not be moved. One row per operator: what it becomes, or undefined where it must stay dense.
+ */
+import { ExtentKeys } from '../../src/analysis/extent-keys.js';
+import type { Knowledge } from '../../src/analysis/site.js';
+import type { AttributeValue, Node, Value } from '../../src/ir/graph.js';
+import { isCeiledOverPadding } from '../../src/ops/window.js';
+import { type Activation, activationBehind, activationOf } from './activations.js';
+import { int, ints } from './attributes.js';
+import { isImage } from './layers.js';
+
+export interface Rider {
+  readonly kind: 'rider';
+  /** The operator, and an activation behind it. */
+  readonly nodes: readonly [Node, ...Node[]];
+  readonly opType: string;
+  /** Operands wanted in the internal layout. */
+  readonly inside: readonly Value[];
+  /** Operands as they are, behind the others. */
+  readonly plain: readonly Value[];
+  readonly output: Value;
+  /** Whether the result is in the internal layout. */
+  readonly isInside: boolean;
+  readonly attributes: Readonly<Record<string, AttributeValue>>;
+  readonly activation: Activation | undefined;
+}
+
+type Form = Pick<Rider, 'opType'> & Partial<Rider>;
+type Row = (node: Node, knowledge: Knowledge) => Form | undefined;
+
+const ROWS: ReadonlyMap<string, Row> = new Map<string, Row>([
+  ['MaxPool', (node) => (node.outputs.length === 1 ? pool('MaxPool', node) : undefined)],
+  ['AveragePool', averagePool],
+  ['GlobalAveragePool', () => ({ opType: 'GlobalAveragePool', isInside: false })],
+  ['ReduceMean', reduceMean],
+  ['Add', (node, knowledge) => (areAlike(node, knowledge) ? { opType: 'Add', activation: NONE } : undefined)],
+  ['Mul', product],
+  ['Concat', (node) => ([1, -3].includes(node.int('axis', 0)) ? { opType: 'Concat' } : undefined)],
+  ['Resize', resize],
+  ...['Relu', 'LeakyRelu', 'Clip', 'Sigmoid', 'Tanh', 'HardSigmoid', 'HardSwish', 'Gelu'].map(
+    (opType): [string, Row] => [opType, activate],
+  ),
+]);
+
+const NONE: Activation = { name: 'None' };
+
+/** What a node becomes in the layout; never one that is part of something else already. */
+export function riderAt(node: Node, knowledge: Knowledge, taken: ReadonlySet<Node>): Rider | undefined {
+  const form = node.domain === '' && !taken.has(node) ? ROWS.get(node.opType)?.(node, knowledge) : undefined;
+  const [output] = node.outputs;
+  if (form === undefined || output === undefined || output.isSeenOutside) return undefined;
+  const inside = form.inside ?? node.inputs.filter((value) => value !== undefined);
+  if (inside.length === 0 || !inside.every((value) => isImage(value, knowledge))) return undefined;
+  const rider: Rider = {
+    kind: 'rider',
+    nodes: [node],
+    plain: [],
+    isInside: true,
+    attributes: {},
+    activation: undefined,
+    ...form,
+    inside,
+    output,
+  };
+  return form.activation === NONE ? withActivation(rider, knowledge, taken) : rider;
+}
+
+/** Sums and products do an activation on the way. */
+function withActivation(rider: Rider, knowledge: Knowledge, taken: ReadonlySet<Node>): Rider {
+  const found = activationBehind(rider.output, knowledge);
+  const output = found?.nodes.at(-1)?.outputs[0];
+  if (found === undefined || output === undefined || output.isSeenOutside) return rider;
+  if (found.nodes.some((node) => taken.has(node))) return rider;
+  return { ...rider, nodes: [rider.nodes[0], ...found.nodes], activation: found.activation, output };
+}
+
+const PLANE = [2, 3];
+
+/** Windows with the padding written down. */
+function pool(opType: string, node: Node): Form | undefined {
+  const kernel = node.ints('kernel_shape') ?? [];
+  const pads = node.ints('pads') ?? [0, 0, 0, 0];
+  const strides = node.ints('strides') ?? [1, 1];
+  const dilations = node.ints('dilations') ?? [1, 1];
+  const isPlain = node.string('auto_pad', 'NOTSET') === 'NOTSET' && node.int('storage_order', 0) === 0;
+  if (!isPlain || kernel.length !== 2 || pads.length !== 4) return undefined;
+  if (pads.some((pad, side) => pad >= (kernel[side % 2] ?? 0))) return undefined;
+  // Without strides every window that fits counts anyway.
+  const ceil = strides.every((stride) => stride === 1) ? 0 : node.int('ceil_mode', 0);
+  if (ceil !== 0 && isCeiledOverPadding(node)) return undefined;
+  return {
+    opType,
+    attributes: {
+      kernel_shape: ints(kernel),
+      strides: ints(strides),
+      dilations: ints(dilations),
+      pads: ints(pads),
+      ceil_mode: int(ceil),
+    },
+  };
+}
+
+function averagePool(node: Node): Form | undefined {
+  const form = pool('AveragePool', node);
+  const isDilated = node.ints('dilations')?.some((dilation) => dilation !== 1) === true;
+  const padding = node.int('count_include_pad', 0);
+  // What a window that hangs over the image is divided by then depends on the version of the runtime.
+  const isUncertain = padding !== 0 && node.int('ceil_mode', 0) !== 0;
+  if (form === undefined || isDilated || isUncertain) return undefined;
+  return { ...form, attributes: { ...form.attributes, count_include_pad: int(padding) } };
+}
+
+/** A mean over height and width, as newer exporters write GlobalAveragePool. */
+function reduceMean(node: Node, { constants }: Knowledge): Form | undefined {
+  const [x, listed] = node.inputs;
+  const axes = node.ints('axes') ?? [...(constants.tensor(listed)?.numbers() ?? [])];
+  const reduced = axes.map((axis) => (axis < 0 ? axis + 4 : axis)).toSorted((a, b) => a - b);
+  if (x === undefined || String(reduced) !== String(PLANE)) return undefined;
+  const attributes = { keepdims: int(node.int('keepdims', 1)) };
+  return { opType: 'GlobalAveragePool', isInside: false, inside: [x], attributes };
+}
+
+/** Two operands of surely one shape: broadcasting is not the operator's business. */
+function areAlike({ inputs: [a, b] }: Node, knowledge: Knowledge): boolean {
+  return a !== undefined && b !== undefined && new ExtentKeys(knowledge).sameExtents(a, b);
+}
+
+/** A product with another image, or with one factor per image and channel (squeeze and excitation). */
+function product(node: Node, knowledge: Knowledge): Form | undefined {
+  if (areAlike(node, knowledge)) return { opType: 'Mul', activation: NONE };
+  const { shapes } = knowledge;
+  const [a, b] = node.inputs;
+  if (a === undefined || b === undefined) return undefined;
+  const isOne = (value: Value) => PLANE.every((axis) => shapes.of(value)?.[axis] === 1);
+  const [x, factors] = isOne(a) ? [b, a] : [a, b];
+  const keys = new ExtentKeys(knowledge);
+  const isFit = [0, 1].every((axis) => keys.key(x, axis) === keys.key(factors, axis));
+  if (!isOne(factors) || !isImage(factors, knowledge) || !isFit) return undefined;
+  return { opType: 'Scale', inside: [x], plain: [factors], activation: NONE };
+}
+
+/** Twice as high and wide, every pixel repeated. */
+function resize(node: Node, { shapes, constants }: Knowledge): Form | undefined {
+  const [x, , scales, sizes] = node.inputs;
+  const places = `${node.string('coordinate_transformation_mode', 'half_pixel')} ${node.string('nearest_mode', 'round_prefer_floor')}`;
+  const isRepeated = ['asymmetric floor', 'half_pixel round_prefer_floor', 'half_pixel round_prefer_ceil'].includes(
+    places,
+  );
+  if (x === undefined || node.string('mode', 'nearest') !== 'nearest' || !isRepeated) return undefined;
+  if (node.ints('axes') !== undefined || node.string('keep_aspect_ratio_policy', 'stretch') !== 'stretch')
+    return undefined;
+  const before = shapes.of(x) ?? [];
+  const given = scales === undefined ? [] : [...(constants.tensor(scales)?.numbers() ?? [])];
+  const wanted = sizes === undefined ? [] : [...(constants.tensor(sizes)?.numbers() ?? [])];
+  const byScales = String(given) === '1,1,2,2';
+  const bySizes =
+    wanted.length === 4 && wanted.every((size, axis) => size === Number(before[axis]) * (axis < 2 ? 1 : 2));
+  return byScales || bySizes ? { opType: 'Upsample', inside: [x] } : undefined;
+}
+
+/** An activation that is no part of a layer: what comes before has other readers too. */
+function activate(node: Node, knowledge: Knowledge): Form | undefined {
+  const [x] = node.inputs;
+  const activation = activationOf(node, knowledge);
+  return x === undefined || activation === undefined ? undefined : { opType: 'Activate', inside: [x], activation };
+}

@@ -1,0 +1,295 @@
+/** Whole stages in the layout of the sparse operators: what stands between sparse layers stays there, and the network computes the same. */
+import { existsSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { type GraphBuilder, graphBuilder } from '../../fixtures/graph-builder.js';
+import { normals, uniforms } from '../../fixtures/random.js';
+import { compileModel } from '../../src/compile.js';
+import { SPARSE_DOMAIN } from '../../src/ir/graph.js';
+import { readModel } from '../../src/onnx/read.js';
+import { kernelsPath } from '../../src/runtime/kernels.js';
+import { expectClose } from '../support/closeness.js';
+
+const isBuilt = existsSync(kernelsPath());
+if (!isBuilt) console.log('stages in the sparse layout are not tested: npm run build:kernels makes their library');
+
+let drawn = 0;
+
+function weights(dims: readonly number[], zeros: number) {
+  const size = dims.reduce((total, extent) => total * extent, 1);
+  const name = `w${drawn++}`;
+  const chance = uniforms(5, `${name}#zeros`, size, 0, 1);
+  const spread = Math.sqrt(2 / Math.max(1, (size / (dims[0] ?? 1)) * (1 - zeros)));
+  return { data: normals(5, name, size, spread).map((value, at) => ((chance[at] ?? 0) < zeros ? 0 : value)), dims };
+}
+
+const vector = (size: number) => ({ data: normals(5, `v${drawn++}`, size, 0.3), dims: [size] });
+
+/** A convolution with most weights gone, and its bias. */
+function sparse(
+  g: GraphBuilder,
+  x: string,
+  [out, input, kernel, stride = 1]: readonly [number, number, number, number?],
+) {
+  const pads = (kernel - 1) / 2;
+  return g.conv(x, weights([out, input, kernel, kernel], 0.8), { pads, strides: stride, bias: vector(out) });
+}
+
+function depthwise(g: GraphBuilder, x: string, channels: number, kernel = 3, stride = 1) {
+  const pads = (kernel - 1) / 2;
+  return g.conv(x, weights([channels, 1, kernel, kernel], 0), {
+    pads,
+    strides: stride,
+    group: channels,
+    bias: vector(channels),
+  });
+}
+
+function norm(g: GraphBuilder, x: string, channels: number) {
+  const variance = { data: uniforms(5, `variance${drawn++}`, channels, 0.5, 1.5), dims: [channels] };
+  return g.batchNorm(x, { scale: vector(channels), shift: vector(channels), mean: vector(channels), variance });
+}
+
+const swish = (g: GraphBuilder, x: string) => g.mul(x, g.op('Sigmoid', [x]));
+
+const NETWORKS: Readonly<Record<string, (g: GraphBuilder, x: string) => string>> = {
+  'VGG: convolutions and maxima': (g, x) => {
+    let y = g.relu(sparse(g, g.relu(sparse(g, x, [16, 8, 3])), [16, 16, 3]));
+    y = g.maxPool(y, [2, 2], { strides: [2, 2] });
+    y = g.relu(sparse(g, y, [32, 16, 3]));
+    return g.relu(sparse(g, g.maxPool(y, [3, 3], { strides: [2, 2], pads: [1, 1, 1, 1] }), [16, 32, 3]));
+  },
+  'SqueezeNet: a fire module between maxima': (g, x) => {
+    const y = g.maxPool(g.relu(sparse(g, x, [16, 8, 3])), [3, 3], { strides: [2, 2], ceilMode: true });
+    const squeezed = g.relu(sparse(g, y, [16, 16, 1]));
+    const joined = g.concat([g.relu(sparse(g, squeezed, [16, 16, 1])), g.relu(sparse(g, squeezed, [16, 16, 3]))]);
+    return g.relu(sparse(g, joined, [16, 32, 1]));
+  },
+  'DenseNet: joined again and again, normalised before': (g, x) => {
+    const features = [sparse(g, x, [16, 8, 3])];
+    for (let layer = 0; layer < 3; layer++) {
+      const channels = 16 + 8 * layer;
+      const joined = layer === 0 ? (features[0] ?? '') : g.concat(features);
+      const inner = sparse(g, g.relu(norm(g, joined, channels)), [16, channels, 1]);
+      features.push(sparse(g, g.relu(norm(g, inner, 16)), [8, 16, 3]));
+    }
+    const reduced = sparse(g, g.relu(norm(g, g.concat(features), 40)), [16, 40, 1]);
+    return sparse(g, g.averagePool(reduced, [2, 2], { strides: [2, 2] }), [16, 16, 1]);
+  },
+  'MobileNetV2: depthwise convolutions between sparse ones': (g, x) => {
+    const start = sparse(g, x, [8, 8, 1]);
+    const wide = g.clip(sparse(g, start, [24, 8, 1]), 0, 6);
+    const block = g.add(sparse(g, g.clip(depthwise(g, wide, 24), 0, 6), [8, 24, 1]), start);
+    const next = g.clip(sparse(g, block, [24, 8, 1]), 0, 6);
+    return sparse(g, g.clip(depthwise(g, next, 24, 5, 2), 0, 6), [16, 24, 1]);
+  },
+  'U-Net: doubled and joined with what was before': (g, x) => {
+    const first = g.relu(sparse(g, x, [16, 8, 3]));
+    const low = g.relu(sparse(g, g.maxPool(first, [2, 2], { strides: [2, 2] }), [16, 16, 3]));
+    const scales = { data: Float32Array.of(1, 1, 2, 2), dims: [4] };
+    const up = g.op('Resize', [low, '', scales], {
+      mode: 'nearest',
+      coordinate_transformation_mode: 'asymmetric',
+      nearest_mode: 'floor',
+    });
+    return g.relu(sparse(g, g.concat([up, first]), [16, 32, 3]));
+  },
+  'squeeze and excitation, swish': (g, x) => {
+    const y = swish(g, depthwise(g, swish(g, sparse(g, x, [16, 8, 1])), 16, 5));
+    const squeezed = g.conv(g.globalAveragePool(y), weights([8, 16, 1, 1], 0), { bias: vector(8) });
+    const excited = g.conv(g.relu(squeezed), weights([16, 8, 1, 1], 0), { bias: vector(16) });
+    return sparse(g, g.mul(y, g.op('HardSigmoid', [excited], { alpha: 1 / 6, beta: 0.5 })), [16, 16, 1]);
+  },
+  'sums and products of values that are read again': (g, x) => {
+    const [a, b] = [sparse(g, x, [16, 8, 3]), sparse(g, x, [16, 8, 1])];
+    const sum = g.relu(g.add(a, b));
+    const y = g.add(g.mul(sum, g.op('Tanh', [a])), b);
+    return g.add(sparse(g, y, [16, 16, 3]), sparse(g, g.averagePool(y, [3, 3], { pads: [1, 1, 1, 1] }), [16, 16, 1]));
+  },
+};
+
+/** Operators of the library that each has, but for sparse convolutions: none leaves, and the last enters what two layers read. */
+const BETWEEN: Readonly<Record<string, readonly string[]>> = {
+  'VGG: convolutions and maxima': ['MaxPool', 'MaxPool'],
+  'SqueezeNet: a fire module between maxima': ['Concat', 'MaxPool'],
+  'DenseNet: joined again and again, normalised before': [
+    'AveragePool',
+    'Concat',
+    'Concat',
+    'Concat',
+    'DepthwiseConv',
+    'DepthwiseConv',
+    'DepthwiseConv',
+    'DepthwiseConv',
+  ],
+  'MobileNetV2: depthwise convolutions between sparse ones': ['DepthwiseConv', 'DepthwiseConv'],
+  'U-Net: doubled and joined with what was before': ['Concat', 'MaxPool', 'Upsample'],
+  'squeeze and excitation, swish': ['DepthwiseConv', 'GlobalAveragePool', 'Scale'],
+  'sums and products of values that are read again': ['Activate', 'Add', 'Add', 'AveragePool', 'Enter', 'Mul'],
+};
+
+const SIZES = [2, 8, 12, 12];
+
+async function compiled(bytes: Uint8Array) {
+  const made = await compileModel(bytes, { sparse: true, shapes: { x: SIZES } });
+  const output = made.encode();
+  const { nodes } = readModel(output).graph;
+  const own = nodes.filter(({ domain }) => domain === SPARSE_DOMAIN).map(({ opType }) => opType);
+  return { output, own, dense: nodes.filter(({ domain }) => domain === '').map(({ opType }) => opType) };
+}
+
+const count = (names: readonly string[], name: string) => names.filter((other) => other === name).length;
+
+describe.skipIf(!isBuilt)('stages', () => {
+  const cases = Object.keys(NETWORKS).flatMap((name) =>
+    [SIZES, ['n', ...SIZES.slice(1)], ['n', 8, 'h', 'w']].map((dims) => ({ name, dims })),
+  );
+  test.each(cases)('$name, $dims', async ({ name, dims }) => {
+    const g = graphBuilder();
+    const y = NETWORKS[name]?.(g, g.input('x', dims)) ?? '';
+    g.output(g.op('Abs', [y]));
+    const bytes = g.bytes();
+    const { output, own, dense } = await compiled(bytes);
+    const between = own.filter((op) => op !== 'SparseConv').toSorted();
+    // With sizes that only the run knows the same operators join: what is between two layers is known to save moving.
+    expect(between).toEqual(BETWEEN[name]);
+    expect(dense.filter((op) => !['Conv', 'Relu', 'HardSigmoid'].includes(op))).toEqual(['Abs']);
+    await expectClose(bytes, output, { x: SIZES });
+    if (dims[0] === 'n') await expectClose(bytes, output, { x: [1, ...SIZES.slice(1)] });
+    if (dims[2] === 'h') await expectClose(bytes, output, { x: [1, 8, 20, 28] });
+  });
+});
+
+describe.skipIf(!isBuilt)('at the edge', () => {
+  async function ops(
+    build: (g: GraphBuilder, x: string) => readonly string[],
+    dims: readonly (number | string)[] = SIZES,
+  ) {
+    const g = graphBuilder();
+    for (const y of build(g, g.input('x', dims))) g.output(y);
+    const bytes = g.bytes();
+    const { output, own, dense } = await compiled(bytes);
+    await expectClose(bytes, output, { x: SIZES });
+    return { own, dense };
+  }
+
+  test('a pool behind the last layer leaves with less', async () => {
+    const { own } = await ops((g, x) => [
+      g.op('Abs', [g.maxPool(sparse(g, x, [16, 8, 3]), [2, 2], { strides: [2, 2] })]),
+    ]);
+    expect(own).toEqual(['SparseConv', 'MaxPool', 'Leave']);
+  });
+
+  test('what saves no moving stays dense', async () => {
+    const { own, dense } = await ops((g, x) => [
+      g.op('Abs', [g.op('Sigmoid', [g.averagePool(sparse(g, x, [16, 8, 3]), [3, 3], { pads: [1, 1, 1, 1] })])]),
+    ]);
+    expect(own).toEqual(['SparseConv']);
+    expect(dense).toEqual(['AveragePool', 'Sigmoid', 'Abs']);
+  });
+
+  test('graph outputs and other readers get the plain layout', async () => {
+    const { own, dense } = await ops((g, x) => {
+      const pooled = g.maxPool(sparse(g, x, [16, 8, 3]), [2, 2], { strides: [2, 2] });
+      const seen = g.maxPool(sparse(g, pooled, [8, 16, 3]), [2, 2], { strides: [2, 2] });
+      return [seen, g.op('Abs', [sparse(g, seen, [8, 8, 1])]), g.op('Neg', [pooled])];
+    });
+    expect(own.toSorted()).toEqual(['Leave', 'MaxPool', 'SparseConv', 'SparseConv', 'SparseConv']);
+    expect(dense.toSorted()).toEqual(['Abs', 'MaxPool', 'Neg']);
+  });
+
+  test('a mean is no part of the layout any more', async () => {
+    const { own, dense } = await ops((g, x) => [
+      g.gemm(g.flatten(g.globalAveragePool(sparse(g, x, [16, 8, 3]))), { data: normals(5, 'fc', 64), dims: [4, 16] }),
+      g.op('Abs', [g.reduceMean(sparse(g, x, [16, 8, 1]), [2, 3], { keepDims: false })]),
+    ]);
+    expect(count(own, 'GlobalAveragePool')).toBe(2);
+    expect(count(own, 'Leave')).toBe(0);
+    expect(dense.toSorted()).toEqual(['Abs', 'Flatten', 'Gemm']);
+  });
+
+  test.each([
+    ['broadcasting', (g: GraphBuilder, y: string) => g.add(y, g.slice(y, { axes: [2], starts: [0], ends: [1] }))],
+    ['a constant', (g: GraphBuilder, y: string) => g.mul(y, { data: Float32Array.of(2), dims: [1] })],
+    ['another axis', (g: GraphBuilder, y: string) => g.concat([y, y], 2)],
+    [
+      'ceil_mode over padding',
+      (g: GraphBuilder, y: string) => g.maxPool(y, [3, 3], { strides: [2, 2], pads: [1, 1, 1, 1], ceilMode: true }),
+    ],
+    [
+      'a mean that counts padding behind the image',
+      (g: GraphBuilder, y: string) =>
+        g.averagePool(y, [3, 3], { strides: [2, 2], ceilMode: true, countIncludePad: true }),
+    ],
+    [
+      'linear interpolation',
+      (g: GraphBuilder, y: string) =>
+        g.op('Resize', [y, '', { data: Float32Array.of(1, 1, 2, 2), dims: [4] }], { mode: 'linear' }),
+    ],
+  ])('%s stays dense between two layers', async (_, between) => {
+    const { own } = await ops((g, x) => {
+      const y = between(g, sparse(g, x, [16, 8, 3]));
+      return [g.op('Abs', [sparse(g, y, [8, 16, 1])])];
+    });
+    expect(own).toEqual(['SparseConv', 'SparseConv']);
+  });
+});
+
+type Formula = (g: GraphBuilder, x: string) => string;
+const scalar = (value: number) => ({ data: Float32Array.of(value), dims: [] });
+
+describe.skipIf(!isBuilt)('activations behind a layer become part of it', () => {
+  const erf = (g: GraphBuilder, x: string) => g.add(g.op('Erf', [g.op('Div', [x, scalar(Math.SQRT2)])]), scalar(1));
+  const formulas: Readonly<Record<string, Formula>> = {
+    HardSwish: (g, x) => g.op('HardSwish', [x]),
+    HardSigmoid: (g, x) => g.op('HardSigmoid', [x], { alpha: 0.3, beta: 0.4 }),
+    'x sigmoid(x)': swish,
+    'x hard_sigmoid(x)': (g, x) => g.mul(g.op('HardSigmoid', [x], { alpha: 1 / 6, beta: 0.5 }), x),
+    'x clip(x + 3) / 6': (g, x) => g.op('Div', [g.mul(x, g.clip(g.add(x, scalar(3)), 0, 6)), scalar(6)]),
+    'Gelu, x (1 + erf) / 2': (g, x) => g.mul(g.mul(x, erf(g, x)), scalar(0.5)),
+    'Gelu, (x / 2) (1 + erf)': (g, x) => g.mul(g.mul(scalar(0.5), x), erf(g, x)),
+    'Clip with one bound': (g, x) => g.op('Clip', [x, scalar(0.1)]),
+  };
+
+  test.each(Object.keys(formulas))('%s', async (name) => {
+    const g = graphBuilder({ opset: 17 });
+    const y = formulas[name]?.(g, g.conv(g.input('x', SIZES), weights([16, 8, 3, 3], 0.8), { pads: 1 })) ?? '';
+    g.output(g.op('Abs', [y]));
+    const { output, own, dense } = await compiled(g.bytes());
+    expect([own, dense]).toEqual([['SparseConv'], ['Abs']]);
+    await expectClose(g.bytes(), output, { x: SIZES });
+  });
+
+  test.each<readonly [string, Formula]>([
+    ['another factor', (g, x) => g.mul(x, g.op('HardSigmoid', [x], { alpha: 0.2, beta: 0.5 }))],
+    ['a part that is read elsewhere', (g, x) => g.op('Sum', [g.mul(x, g.op('Sigmoid', [x])), x])],
+    ['another constant', (g, x) => g.mul(g.mul(x, erf(g, x)), scalar(0.4))],
+  ])('but not %s', async (_, formula) => {
+    const g = graphBuilder({ opset: 17 });
+    const y = formula(g, g.conv(g.input('x', SIZES), weights([16, 8, 3, 3], 0.8), { pads: 1 }));
+    g.output(g.op('Abs', [y]));
+    const { output, dense } = await compiled(g.bytes());
+    expect(dense.length).toBeGreaterThan(1);
+    await expectClose(g.bytes(), output, { x: SIZES });
+  });
+});
+
+test.skipIf(!isBuilt)('grouped convolutions are sparse operators too', async () => {
+  const g = graphBuilder();
+  const y = g.relu(g.conv(g.input('x', SIZES), weights([16, 2, 3, 3], 0.8), { pads: 1, group: 4, bias: vector(16) }));
+  g.output(g.op('Abs', [norm(g, g.conv(y, weights([16, 1, 3, 3], 0.6), { pads: 1, strides: 2, group: 16 }), 16)]));
+  const { output, own, dense } = await compiled(g.bytes());
+  expect([own, dense]).toEqual([['SparseConv', 'SparseConv'], ['Abs']]);
+  await expectClose(g.bytes(), output, { x: SIZES });
+});
+
+test.skipIf(!isBuilt)('a wrong result is told from a right one', async () => {
+  const g = graphBuilder();
+  const shared = weights([16, 8, 3, 3], 0.8);
+  const build = (stride: number, graph: GraphBuilder) => {
+    const y = graph.maxPool(graph.conv(graph.input('x', SIZES), shared, { pads: 1 }), [2, 2], { strides: [stride, 1] });
+    graph.output(graph.op('Abs', [graph.slice(y, { axes: [2], starts: [0], ends: [6] })]));
+    return graph.bytes();
+  };
+  const { output } = await compiled(build(1, g));
+  await expect(expectClose(build(2, graphBuilder()), output, { x: SIZES })).rejects.toThrow(/of the output's scale/);
+});
