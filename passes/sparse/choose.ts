@@ -25,9 +25,10 @@ export interface Costs<M extends Member = Member> {
 export function chooseMembers<M extends Member>({ won, move }: Costs<M>): M[] {
   const network = new Network();
   const [sparse, dense] = [network.addNode(), network.addNode()];
-  const places = new Map([...won.keys()].map((layer) => [layer, network.addNode()]));
-  for (const [layer, place] of places) {
-    const seconds = won.get(layer) ?? 0;
+  const places = new Map<Member, number>();
+  for (const [member, seconds] of won) {
+    const place = network.addNode();
+    places.set(member, place);
     if (seconds > 0) network.addEdge(sparse, place, seconds);
     else network.addEdge(place, dense, -seconds);
   }
@@ -42,7 +43,7 @@ export function chooseMembers<M extends Member>({ won, move }: Costs<M>): M[] {
     }
   }
   const side = network.cut(sparse, dense);
-  return [...places].flatMap(([layer, place]) => (side.has(place) ? [layer] : []));
+  return [...won.keys()].filter((member) => side.has(places.get(member) ?? dense));
 }
 
 /** Seconds of moves that one layer more adds to a choice; negative where it saves moves. */

@@ -8,6 +8,7 @@ import { SPARSE_DOMAIN } from '../../src/ir/graph.js';
 import { readModel } from '../../src/onnx/read.js';
 import { kernelsPath } from '../../src/runtime/kernels.js';
 import { expectClose } from '../support/closeness.js';
+import { WILLING } from '../support/willing-table.js';
 
 const isBuilt = existsSync(kernelsPath());
 if (!isBuilt) console.log('stages in the sparse layout are not tested: npm run build:kernels makes their library');
@@ -130,7 +131,7 @@ const BETWEEN: Readonly<Record<string, readonly string[]>> = {
 const SIZES = [2, 8, 12, 12];
 
 async function compiled(bytes: Uint8Array) {
-  const made = await compileModel(bytes, { sparse: true, shapes: { x: SIZES } });
+  const made = await compileModel(bytes, { sparse: true, sparseTarget: WILLING, shapes: { x: SIZES } });
   const output = made.encode();
   const { nodes } = readModel(output).graph;
   const own = nodes.filter(({ domain }) => domain === SPARSE_DOMAIN).map(({ opType }) => opType);

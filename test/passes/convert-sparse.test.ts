@@ -166,7 +166,6 @@ describe('declines', () => {
   };
 
   test.each([
-    ['few zeros', one((g, x) => g.conv(x, sparseWeights([16, 16, 3, 3], 0.2), { pads: 1 }))],
     ['depthwise without zeros', one((g, x) => g.conv(x, sparseWeights([16, 1, 3, 3], 0), { group: 16 }))],
     ['few pixels', one((g, x) => g.conv(x, sparseWeights([16, 16, 1, 1], 0.9)), [2, 16, 2, 2])],
     ['one row', one((g, x) => g.gemm(x, sparseWeights([16, 32], 0.9)), [1, 32])],
@@ -189,7 +188,7 @@ describe('declines', () => {
       one((g, x) => g.conv(x, sparseWeights([16, 16, 1, 1], 0.9))),
       /moving its data into the layout of sparse operators would take longer than the layer itself$/,
     ],
-    ['one row', one((g, x) => g.gemm(x, sparseWeights([16, 32], 0.9)), [1, 32]), /so few rows is no faster/],
+    ['one row', one((g, x) => g.gemm(x, sparseWeights([16, 32], 0.9)), [1, 32]), /so few rows or pixels is no faster/],
   ])('%s, and says why, and by which table', async (_, bytes, why) => {
     const { made, own } = await compiled(bytes, { sparseTarget: 'avx512' });
     expect(own).toEqual([]);
