@@ -110,7 +110,13 @@ const settings = ['-S', here, '-B', folder, `-DPC_SANITIZE=${options.sanitize}`,
 run('cmake', settings.concat(fresh ? ['--fresh'] : generator));
 // Sanitizers look into what the programs do; the library cannot be loaded by others then.
 const programs = [
-  ...['test_kernels', 'test_planes', 'test_sharing', 'test_host', 'test_assembler', 'test_interpret', 'test_emitted'],
+  'test_kernels',
+  'test_planes',
+  'test_sharing',
+  'test_host',
+  'test_assembler',
+  'test_interpret',
+  'test_emitted',
   ...(options.sanitize === 'thread' ? [] : ['fuzz']),
 ];
 run('cmake', ['--build', folder, '--parallel', '2', ...(options.sanitize ? ['--target', ...programs] : [])]);

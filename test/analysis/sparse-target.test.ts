@@ -157,7 +157,8 @@ describe('the table that decides', () => {
   test('a shipped one, by what the processor runs', () => {
     withCache();
     expect(chooseTable(undefined, () => HERE)).toEqual({ table: TABLES.avx2, from: 'shipped', notes: [] });
-    const kernels = (isa: string, kernel: string) => shippedFor({ build: '', isa, kernel, executableMemory: true, fmaPeak: () => undefined });
+    const kernels = (isa: string, kernel: string) =>
+      shippedFor({ build: '', isa, kernel, executableMemory: true, fmaPeak: () => undefined });
     expect(kernels('avx512', 'jit')).toBe('avx512');
     // Without emitted code: the set below.
     expect(kernels('avx512', 'stream')).toBe('avx2');
