@@ -29,6 +29,9 @@ inline size_t plus(size_t a, size_t b) {
   return result;
 }
 
+// How many units it takes; of numbers that are small enough already.
+inline size_t divided(size_t value, size_t unit) { return (value + unit - 1) / unit; }
+
 inline size_t round_up(size_t value, size_t unit) { return plus(value, unit - 1) / unit * unit; }
 
 // The most floats one image may have in any layout; offsets into it then fit 32 bits with room for a plane.

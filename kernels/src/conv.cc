@@ -13,8 +13,6 @@ namespace {
 constexpr size_t kMostPlans = 4;
 constexpr size_t kScratchFloats = size_t{1} << 20;  // images are taken in lots whose scratch stays below this
 
-size_t divided(size_t a, size_t b) { return (a + b - 1) / b; }
-
 }  // namespace
 
 Conv::Conv(const ConvOptions& options, std::span<const float> values, std::span<const uint8_t> bits,

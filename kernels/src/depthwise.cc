@@ -14,8 +14,6 @@ namespace {
 
 constexpr size_t kScratchFloats = size_t{1} << 20;  // images are taken in lots whose scratch stays below this
 
-size_t divided(size_t a, size_t b) { return (a + b - 1) / b; }
-
 // What depends on the size of the images and is the same for every plane.
 struct Geometry {
   bool in_place = false;

@@ -15,8 +15,6 @@ constexpr size_t kLot = 8;                  // blocks worked on together
 constexpr size_t kShare = 64;               // columns of X turned by one piece of work
 constexpr size_t kGroups = 4;               // groups of rows whose results are turned back while they are in the cache
 
-size_t divided(size_t a, size_t b) { return (a + b - 1) / b; }
-
 }  // namespace
 
 MatMul::MatMul(const MatMulOptions& options, std::span<const float> values, std::span<const uint8_t> bits,

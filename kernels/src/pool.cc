@@ -13,8 +13,6 @@ namespace {
 
 constexpr size_t kScratchFloats = size_t{1} << 20;  // images are taken in lots whose scratch stays below this
 
-size_t divided(size_t a, size_t b) { return (a + b - 1) / b; }
-
 // How many taps of output `at` lie within [-before, in + behind).
 size_t taps_inside(const Window& w, size_t axis, size_t at, size_t in, int64_t before, int64_t behind) {
   const int64_t first = static_cast<int64_t>(at) * w.strides[axis] - w.pads[axis], d = w.dilations[axis];

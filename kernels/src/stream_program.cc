@@ -55,7 +55,7 @@ class StreamProgram final : public Program {
            size_t last) const noexcept override {
     if (first == last) return;
     const size_t row = first_row(group), rows = first_row(group + 1) - row;
-    const size_t passes = (last - first + isa_.stream_tiles - 1) / isa_.stream_tiles;
+    const size_t passes = divided(last - first, isa_.stream_tiles);
     alignas(64) float partial[kMostRows * kMostTiles * kLane];
     alignas(64) int32_t lanes[kMostTiles * kLane];
     for (size_t pass = 0; pass < passes; pass++) {
@@ -86,11 +86,13 @@ class StreamProgram final : public Program {
 
   size_t first_row(size_t group) const { return group_start(bias_.size(), groups_, group); }
 
-  // Taps of one channel share lines: counted for a full pass.
+  // Taps of one channel share lines: counted for a usual pass.
   double columns_per_chunk(const ProgramSpec& spec) const {
+    const size_t tiles = std::max<size_t>(1, spec.tiles_per_run);
+    const size_t pass = divided(tiles, divided(tiles, isa_.stream_tiles));
     std::vector<uint32_t> lines;
     for (const uint32_t offset : spec.offsets) {
-      for (size_t at = offset / kLane; at <= (offset + isa_.stream_tiles * kLane - 1) / kLane; at++) {
+      for (size_t at = offset / kLane; at <= (offset + pass * kLane - 1) / kLane; at++) {
         lines.push_back(static_cast<uint32_t>(at));
       }
     }

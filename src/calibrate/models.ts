@@ -34,6 +34,11 @@ export function macsOf({ kind, extent, outer, inner }: SampleSize): number {
   return 2 * outer * inner * uses;
 }
 
+/** Elements that the sparse form brings into its layout. */
+export function movedElements({ kind, extent, outer }: SampleSize): number {
+  return kind === 'matmul' ? 0 : outer * extent ** 2;
+}
+
 /** x -> layer -> Relu -> layer -> Relu -> a cheap operator, with that share of zeros anywhere in the weights. */
 export function sampleModel({ kind, extent, outer, inner }: SampleSize, zeros: number): Uint8Array {
   const side = kind === 'conv' ? 3 : 1;
