@@ -70,7 +70,8 @@ class StreamProgram final : public Program {
         const bool is_first = c == chunk_starts_[group], is_last = c + 1 == chunk_starts_[group + 1];
         isa_.stream({entries_.data() + chunk.entry, rows_.data() + chunk.row, chunk.row_count, tiles, x + tile * kLane,
                      bias_.data() + row, is_first ? nullptr : partial, is_last ? y + to : partial,
-                     is_last ? stride_ : tiles * kLane, is_last, addend == nullptr ? nullptr : addend + to, activation_, is_clean_ ? lanes : nullptr});
+                     is_last ? stride_ : tiles * kLane, is_last, addend == nullptr ? nullptr : addend + to, activation_,
+                     is_clean_ ? lanes : nullptr});
       }
     }
     if (!is_clean_ || last < masks_.size()) return;
@@ -113,7 +114,8 @@ class StreamProgram final : public Program {
       to = *most + size_t{1};
     }
     const auto width = static_cast<double>(to - from);
-    const double enough = kLeastWeights * width * static_cast<double>(end - begin) / static_cast<double>(std::max<size_t>(1, weights));
+    const double enough =
+        kLeastWeights * width * static_cast<double>(end - begin) / static_cast<double>(std::max<size_t>(1, weights));
     const auto chunks = std::max<size_t>(1, static_cast<size_t>(width / std::max(columns, enough) + 0.5));
 
     std::vector<size_t> at;  // of each row
