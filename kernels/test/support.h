@@ -11,6 +11,15 @@
 
 namespace test {
 
+// What a check that does not hold throws.
+struct Failed {
+  const char* what;
+};
+
+inline void expect(bool holds, const char* what) {
+  if (!holds) throw Failed{what};
+}
+
 struct Random {
   std::mt19937_64 engine;
   explicit Random(uint64_t seed) : engine(seed) {}

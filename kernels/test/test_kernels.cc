@@ -23,14 +23,6 @@ constexpr size_t kGuard = 64;        // floats before and behind a result that m
 
 size_t runs = 0, jit_runs = 0;
 
-struct Failed {
-  const char* what;
-};
-
-void expect(bool holds, const char* what) {
-  if (!holds) throw Failed{what};
-}
-
 struct Guarded {
   std::vector<float> all;
   explicit Guarded(size_t size) : all(size + 2 * kGuard, 12345.0f) {

@@ -19,14 +19,6 @@ constexpr double kTolerance = 1e-6;  // of the largest sum of magnitudes
 constexpr size_t kMostFloats = 1 << 21;
 size_t runs = 0, refused = 0;
 
-struct Failed {
-  const char* what;
-};
-
-void expect(bool holds, const char* what) {
-  if (!holds) throw Failed{what};
-}
-
 // Images in NCHW, with their size.
 struct Batch {
   size_t images, channels, height, width;
