@@ -13,7 +13,7 @@ constexpr size_t kBlock = 128;              // rows of X that are turned togethe
 constexpr size_t kStride = kBlock + kLane;  // between the turned columns: an odd number of cache lines
 constexpr size_t kLot = 8;                  // blocks worked on together
 constexpr size_t kShare = 64;               // columns of X turned by one piece of work
-constexpr size_t kGroups = 4;               // groups of rows whose results are turned back while they are in the cache
+constexpr size_t kGroups = 2;               // of rows, whose results are turned back together
 
 }  // namespace
 
@@ -74,8 +74,8 @@ void MatMul::run(size_t rows, const float* x, float* y, const float* addend, Par
   const Program& program = *plan->program;
   const bool by_tiles = plan->by_tiles;
   const size_t blocks = divided(rows, kBlock), lot = std::min(blocks, kLot);
-  const size_t x_block = inputs * kStride, y_block = outputs * kStride;
-  const Scratch x_turned(x_block * lot), y_turned(y_block * lot);
+  const size_t x_block = inputs * kStride;
+  const Scratch x_turned(x_block * lot);
 
   for (size_t first = 0; first < blocks; first += lot) {
     const size_t count = std::min(lot, blocks - first);
@@ -100,13 +100,15 @@ void MatMul::run(size_t rows, const float* x, float* y, const float* addend, Par
     const size_t groups = program.groups(), shares = divided(groups, kGroups);
     parallel.each(count * shares, [&](size_t item) {
       const size_t block = item / shares, begin = item % shares * kGroups, end = std::min(groups, begin + kGroups);
-      float* turned = y_turned.data() + block * y_block;
-      for (size_t group = begin; group < end; group++) {
-        program.run(group, x_turned.data() + block * x_block, turned, nullptr, 0, divided(height(block), kLane));
-      }
       const size_t column = group_start(outputs, groups, begin), width = group_start(outputs, groups, end) - column;
+      // Small enough to stay in the first caches until it is turned back. Programs count rows from the first of all.
+      alignas(64) float turned[kGroups * kMostRows * kStride];
+      auto* const origin = reinterpret_cast<float*>(reinterpret_cast<uintptr_t>(turned) - column * kStride * sizeof(float));
+      for (size_t group = begin; group < end; group++) {
+        program.run(group, x_turned.data() + block * x_block, origin, nullptr, 0, divided(height(block), kLane));
+      }
       const size_t at = (first + block) * kBlock * outputs + column;
-      isa.transpose(y + at, outputs, turned + column * kStride, kStride, width, height(block));
+      isa.transpose(y + at, outputs, turned, kStride, width, height(block));
       if (addend == nullptr && options_.activation.kind == ActivationKind::none) return;
       for (size_t m = 0; m < height(block); m++) {
         float* row = y + at + m * outputs;
