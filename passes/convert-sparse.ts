@@ -52,7 +52,10 @@ export const convertSparse: Pass = {
     const remarks = [
       ...notes.map((message): Said => ({ kind: 'missed', message })),
       { kind: chosen.length === 0 ? 'missed' : 'applied', message: decidedBy(table, estimates) } as const,
-      ...chosen.map((member) => appliedRemark(member, member.kind === 'rider' ? undefined : estimates.get(member))),
+      ...chosen.flatMap((member) =>
+        isPriced(member, estimates) ? [appliedRemark(member, estimates.get(member))] : [],
+      ),
+      ...riderRemark(chosen.filter((member) => !isPriced(member, estimates))),
       ...all
         .filter((layer) => !chosen.includes(layer))
         .map((layer) => missedRemark(layer, estimates.get(layer), addedMoves(layer, chosen, costs.move))),
@@ -161,16 +164,23 @@ function decidedBy({ name }: CostTable, estimates: ReadonlyMap<SparseLayer, Esti
   return `${how}${rest === 0 ? '' : `, for ${rest} by the cost table "${name}"`} (docs/sparse.md)`;
 }
 
-function appliedRemark(member: Member, estimate: Estimate | undefined): Said {
-  const [node, ...tail] = member.nodes;
+/** Layers with zeros have a price; what only joins them has none. */
+function isPriced(member: Member, estimates: ReadonlyMap<SparseLayer, Estimate>): member is SparseLayer {
+  return member.kind !== 'rider' && estimates.has(member);
+}
+
+function appliedRemark({ nodes: [node, ...tail], zeros }: SparseLayer, estimate: Estimate | undefined): Said {
   const fused = tail.length === 0 ? '' : `, with ${tail.map(({ opType }) => opType).join(', ')}`;
   const { isMeasured = false, speedup = 1 } = estimate ?? {};
   const measured = isMeasured ? `, measured ${speedup.toFixed(2)}x as fast` : '';
-  const what =
-    member.kind === 'rider' || estimate === undefined
-      ? 'keeps to the layout of the sparse operators around it'
-      : `sparse at ${percent(member.zeros)} zeros`;
-  return { kind: 'applied', node: node.label, message: `${what}${fused}${measured}` };
+  return { kind: 'applied', node: node.label, message: `sparse at ${percent(zeros)} zeros${fused}${measured}` };
+}
+
+function riderRemark(riders: readonly Member[]): Said[] {
+  if (riders.length === 0) return [];
+  const types = [...new Set(riders.map(({ nodes: [node] }) => node.opType))].join(', ');
+  const which = riders.length === 1 ? '1 operator between them keeps' : `${riders.length} operators between them keep`;
+  return [{ kind: 'applied', message: `${which} to their layout: ${types}` }];
 }
 
 function missedRemark(layer: SparseLayer, estimate: Estimate | undefined, moves: number): Said {
