@@ -56,9 +56,12 @@ function run(command, args) {
 }
 
 function findCompiler() {
-  return [options.compiler ?? process.env.CXX, 'g++', 'clang++', 'c++'].find(
-    (name) => name && runs(name, ['--version']),
-  );
+  const named = options.compiler ?? process.env.CXX;
+  if (named && !runs(named, ['--version'])) {
+    console.error(`The compiler that was named does not run: ${named}`);
+    process.exit(options.optional ? 0 : 2);
+  }
+  return [named, 'g++', 'clang++', 'c++'].find((name) => name && runs(name, ['--version']));
 }
 
 /**

@@ -27,6 +27,7 @@ import { rowOf } from '../src/ops/table.js';
 import { type Pass, type PassContext, type PassResult, UNCHANGED } from './pass.js';
 import { addedMoves, chooseMembers, type Costs } from './sparse/choose.js';
 import { Emitter } from './sparse/emit.js';
+import { type Excluded, excludedLayers } from './sparse/excluded.js';
 import { possibleRiders } from './sparse/join.js';
 import { findLayers, hasRows, isDepthwise, type SparseLayer } from './sparse/layers.js';
 import type { Member } from './sparse/places.js';
@@ -40,7 +41,8 @@ export const convertSparse: Pass = {
     const found = findLayers(knowledge);
     // Depthwise kernels have few weights each: without zeros they are as fast in the layout, and join as riders do.
     const all = found.filter((layer) => layer.zeros > 0 && !isDepthwise(layer));
-    if (all.length === 0) return UNCHANGED;
+    const excluded = excludedLayers(knowledge, found).map(excludedRemark);
+    if (all.length === 0) return { ...UNCHANGED, remarks: excluded };
     const { table, notes } = sparse.choice();
     const sized = await sparse.sized();
     const estimates = await estimateAll(all, table, sized, sparse.measure);
@@ -59,6 +61,7 @@ export const convertSparse: Pass = {
       ...all
         .filter((layer) => !chosen.includes(layer))
         .map((layer) => missedRemark(layer, estimates.get(layer), addedMoves(layer, chosen, costs.move))),
+      ...excluded,
     ];
     if (chosen.length === 0) return { ...UNCHANGED, remarks };
     const changed = editor.transaction('sparse operators', () => new Emitter(editor, knowledge.shapes, chosen).emit());
@@ -186,6 +189,10 @@ function riderRemark(riders: readonly Member[]): Said[] {
 function missedRemark(layer: SparseLayer, estimate: Estimate | undefined, moves: number): Said {
   const why = estimate === undefined ? 'nothing is known of its speed' : whyDense(layer, estimate, moves);
   return { kind: 'missed', node: layer.nodes[0].label, message: `stays dense: ${why}` };
+}
+
+function excludedRemark({ node, why }: Excluded): Said {
+  return { kind: 'missed', node: node.label, message: `stays dense: ${why}` };
 }
 
 /** From which share of zeros on this layer would pay, everything else as it is. */

@@ -11,6 +11,7 @@ import { concreteSizes } from './analysis/sizes.js';
 import { EAGER } from './analysis/sparse-tables.js';
 import { chooseTable, type SparseTarget } from './analysis/sparse-target.js';
 import { type Channels, KeptChannels } from './channels/channels.js';
+import { requireDense } from './channels/dense-only.js';
 import { encodeStateDict, stateDictOf } from './channels/state-dict.js';
 import { traceWeights } from './channels/trace.js';
 import { compileReport } from './compile-report.js';
@@ -68,6 +69,7 @@ export interface Compiled {
 export async function compileModel(source: string | Uint8Array, options: CompileOptions = {}): Promise<Compiled> {
   checkAlign(options.align);
   checkTuning(options);
+  checkSparse(options);
   const { sparse = false, structured = !sparse } = options;
   const list = choosePasses(structured ? 'structured' : 'inspection', options.passes, options.skip);
   const steps: StepTime[] = [];
@@ -107,7 +109,11 @@ export async function compileModel(source: string | Uint8Array, options: Compile
   const dense = tuner === undefined ? undefined : encodeModel(model, written);
   // Last of all: no rule knows what it makes.
   const scattered = sparse
-    ? await timed('sparse', () => runOnce(choosePasses('sparse'), context), tuner && (() => tuner.text))
+    ? await timed(
+        'sparse',
+        () => runOnce(choosePasses('sparse', undefined, options.skip), context),
+        tuner && (() => tuner.text),
+      )
     : undefined;
   if (tuner !== undefined && dense !== undefined && scattered?.gains === true) {
     const timing = await timed('tune', () => tuner.compare(dense, encodeModel(model, written), macsShape), wholeText);
@@ -158,8 +164,14 @@ export async function compileModel(source: string | Uint8Array, options: Compile
     },
     maskPlan: masking.plan,
     masked: () => (masking.changed ? encodeModel(maskedAgain()) : source),
-    channels: () => kept.channels(gains),
-    stateDict: () => encodeStateDict(stateDictOf(kept.smallWeights(known.constants)), kept.channels(gains)),
+    channels: () => {
+      requireDense(options);
+      return kept.channels(gains);
+    },
+    stateDict: () => {
+      requireDense(options);
+      return encodeStateDict(stateDictOf(kept.smallWeights(known.constants)), kept.channels(gains));
+    },
   };
 }
 
@@ -201,6 +213,14 @@ function checkAlign(align: CompileOptions['align']): void {
   throw new PruneCompileError('E-USAGE', {
     what: `align cannot be ${align}`,
     facts: [['try', "'auto', 1 for the smallest model, or the width multiple that the processor likes: 4, 8, 16"]],
+  });
+}
+
+function checkSparse({ sparse, target = 'cpu' }: CompileOptions): void {
+  if (sparse !== true || target === 'cpu') return;
+  throw new PruneCompileError('E-USAGE', {
+    what: `--sparse does not fit --target ${target}: sparse operators run on the CPU only`,
+    facts: [['try', 'one of the two']],
   });
 }
 

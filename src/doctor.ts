@@ -4,7 +4,7 @@ import { cpus } from 'node:os';
 import { calibratedPath, chooseTable } from './analysis/sparse-target.js';
 import { providerProblem } from './bench/providers.js';
 import { PruneCompileError } from './errors.js';
-import { kernelsPath, loadKernels } from './runtime/kernels.js';
+import { buildCommand, kernelsPath, loadKernels } from './runtime/kernels.js';
 import { instructionSets, thisMachine } from './runtime/machine.js';
 import { bundledProviders, type Provider, providerHelp, PROVIDERS, runtimeVersion } from './runtime/session.js';
 import { TOOL } from './version.js';
@@ -84,14 +84,12 @@ function diagnoseKernels(): KernelsDiagnosis {
   }
 }
 
-const BUILD = 'npm run build:kernels (needs a C++20 compiler)';
-
 function missingOf(providers: readonly ProviderDiagnosis[], kernels: KernelsDiagnosis): Diagnosis['missing'] {
   return [
     ...providers
       .filter(({ works }) => !works)
       .map(({ name }) => ({ what: `the execution provider ${name}`, get: providerHelp(name) })),
-    ...(kernels.loads ? [] : [{ what: 'the native library of sparse operators', get: BUILD }]),
+    ...(kernels.loads ? [] : [{ what: 'the native library of sparse operators', get: buildCommand() }]),
     ...(kernels.executableMemory === false
       ? [{ what: 'memory for code, which the faster kernel needs', get: 'a system or container policy that allows it' }]
       : []),

@@ -156,6 +156,12 @@ export function choosePasses(
   skip: readonly string[] = [],
 ): Pass[] {
   const wanted = names ?? pipelines[preset];
+  if (preset !== 'sparse' && names?.includes(pipelines.sparse[0]) === true) {
+    throw new PruneCompileError('E-USAGE', {
+      what: `${pipelines.sparse[0]} is no pass for --passes: it runs once, after all others`,
+      facts: [['try', '--sparse']],
+    });
+  }
   for (const name of [...wanted, ...skip]) {
     if (!passes.some((pass) => pass.name === name)) {
       throw new PruneCompileError('E-USAGE', {

@@ -21,14 +21,14 @@ Conv::Conv(const ConvOptions& options, std::span<const float> values, std::span<
   constexpr int64_t kMost = 1 << 16;
   const auto in = [](int64_t value, int64_t least, int64_t most) { return value >= least && value <= most; };
   const auto& o = options_;
-  require(in(o.channels, 1, 1 << 24) && in(o.filters, 1, 1 << 24), "channels and filters must be at least 1");
+  require(in(o.channels, 1, 1 << 24) && in(o.filters, 1, 1 << 24), "channels and filters must be 1 to 16777216");
   require(in(o.groups, 1, o.channels) && o.channels % o.groups == 0 && o.filters % o.groups == 0,
           "group must divide channels and filters");
   for (size_t i = 0; i < 2; i++) {
-    require(in(o.kernel[i], 1, kMost), "kernel_shape must be at least 1");
-    require(in(o.strides[i], 1, kMost), "strides must be at least 1");
-    require(in(o.dilations[i], 1, kMost), "dilations must be at least 1");
-    require(in(o.pads[i], 0, kMost) && in(o.pads[i + 2], 0, kMost), "pads must not be negative");
+    require(in(o.kernel[i], 1, kMost), "kernel_shape must be 1 to 65536");
+    require(in(o.strides[i], 1, kMost), "strides must be 1 to 65536");
+    require(in(o.dilations[i], 1, kMost), "dilations must be 1 to 65536");
+    require(in(o.pads[i], 0, kMost) && in(o.pads[i + 2], 0, kMost), "pads must be 0 to 65536");
   }
   require(bias.empty() || bias.size() == static_cast<size_t>(o.filters), "bias must have one value per filter");
   if (bias_.empty()) bias_.resize(static_cast<size_t>(o.filters));

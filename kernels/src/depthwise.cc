@@ -114,7 +114,7 @@ Depthwise::Depthwise(const DepthwiseOptions& options, std::span<const float> wei
                      const Isa& isa)
     : options_(options), weights_(weights.begin(), weights.end()), bias_(bias.begin(), bias.end()), isa_(isa) {
   const Window& w = options.window;
-  require(options.channels >= 1 && options.channels <= 1 << 24, "channels must be at least 1");
+  require(options.channels >= 1 && options.channels <= 1 << 24, "channels must be 1 to 16777216");
   w.check();
   const auto channels = static_cast<size_t>(options.channels);
   require(weights.size() == times(channels, times(w.kernel_size(0), w.kernel_size(1))),

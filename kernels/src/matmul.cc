@@ -22,7 +22,7 @@ MatMul::MatMul(const MatMulOptions& options, std::span<const float> values, std:
     : options_(options) {
   constexpr int64_t kMost = 1 << 22;
   const auto in = [](int64_t value) { return value >= 1 && value <= kMost; };
-  require(in(options.inputs) && in(options.outputs), "inputs and outputs must be at least 1");
+  require(in(options.inputs) && in(options.outputs), "in_features and out_features must be 1 to 4194304");
   require(bias.empty() || bias.size() == static_cast<size_t>(options.outputs), "bias must have one value per output");
   const auto inputs = static_cast<size_t>(options.inputs), outputs = static_cast<size_t>(options.outputs);
   require(times(std::max(inputs, outputs), kStride) < kMaxFloats, "the matrix is too large");

@@ -8,10 +8,10 @@ void Window::check() const {
   constexpr int64_t kMost = 1 << 16;
   const auto in = [](int64_t value, int64_t least) { return value >= least && value <= kMost; };
   for (size_t i = 0; i < 2; i++) {
-    require(in(kernel[i], 1), "kernel_shape must be at least 1");
-    require(in(strides[i], 1), "strides must be at least 1");
-    require(in(dilations[i], 1), "dilations must be at least 1");
-    require(in(pads[i], 0) && in(pads[i + 2], 0), "pads must not be negative");
+    require(in(kernel[i], 1), "kernel_shape must be 1 to 65536");
+    require(in(strides[i], 1), "strides must be 1 to 65536");
+    require(in(dilations[i], 1), "dilations must be 1 to 65536");
+    require(in(pads[i], 0) && in(pads[i + 2], 0), "pads must be 0 to 65536");
   }
 }
 

@@ -11,7 +11,15 @@ import { benchModels } from '../bench/benchmark.js';
 import { compileModel } from '../compile.js';
 import { loadKernels } from '../runtime/kernels.js';
 import { thisMachine } from '../runtime/machine.js';
-import { macsOf, MOVED_ELEMENTS, movedElements, moveModel, SAMPLE_SIZES, sampleModel, type SampleSize } from './models.js';
+import {
+  macsOf,
+  MOVED_ELEMENTS,
+  movedElements,
+  moveModel,
+  SAMPLE_SIZES,
+  sampleModel,
+  type SampleSize,
+} from './models.js';
 
 // For whoever writes the table down: its text, and the place where --sparse looks for it.
 export { encodeTable } from '../analysis/sparse-table-file.js';

@@ -10,6 +10,7 @@ const EXAMPLES: Readonly<Record<CommandName, readonly (readonly [command: string
   compile: [
     ['prune-compile model.onnx', 'writes model.pruned.onnx and proves it equal'],
     ['prune-compile model.onnx --masks checkpoint.pth', 'the same with masks from beside the model'],
+    ['prune-compile model.onnx --masks m.pth --structured --sparse', 'dead channels go, scattered zeros too'],
     ['prune-compile model.onnx --bench --report report.html', 'and measures how much faster it is'],
     ['prune-compile model.onnx --shape input=1,3,224,224 --align auto', 'widths that the processor likes'],
     ['prune-compile model.onnx -o small.onnx --min-speedup 1.3 --quiet', 'a gate for a pipeline'],

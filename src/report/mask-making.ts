@@ -101,18 +101,22 @@ function figureLines({ before, after, removableChannels }: MaskMaking): string[]
   );
 }
 
+/** Filters and channels can be cut out. */
+function isWhole(unit: MaskMaking['unit']): boolean {
+  return unit === 'filter' || unit === 'channel';
+}
+
 /** Plainly: zeros alone make nothing faster. */
 function verdictLines(made: MaskMaking): string[] {
   const { unit, layers, removableChannels, options, stays } = made;
-  const isWhole = unit === 'filter' || unit === 'channel';
   const lines: string[] = [];
-  if (!isWhole) {
+  if (!isWhole(unit)) {
     const which = removableChannels === 0 ? 'These zeros stay' : 'The other zeros stay';
     lines.push(
       `${which}: dense kernels do not skip zeros, so they save no time. Whole filters do (--granularity filter --groups residual), and so does compiling with --sparse.`,
     );
   }
-  if (isWhole && options.groups === 'none') {
+  if (isWhole(unit) && options.groups === 'none') {
     const masked = layers.reduce((total, layer) => total + layer.masked, 0);
     // Channels may also go where no mask is, so that less may go than is masked, or more.
     if (removableChannels < masked)
@@ -126,10 +130,11 @@ function verdictLines(made: MaskMaking): string[] {
   return lines.length === 0 ? [] : ['', ...lines];
 }
 
-function nextLines({ model, output, options }: MaskMaking): string[] {
+function nextLines({ model, output, options, unit }: MaskMaking): string[] {
   const meaning = options.meaning === 'drop' ? ' --meaning drop' : '';
   const command = output.endsWith('.onnx')
     ? `prune-compile ${shellWord(output)}`
     : `prune-compile ${shellWord(model)} --masks ${shellWord(output)}${meaning}`;
-  return ['', `next: ${command}`];
+  const sparse = isWhole(unit) ? '' : ' --sparse';
+  return ['', `next: ${command}${sparse}`];
 }

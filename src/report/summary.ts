@@ -169,6 +169,10 @@ export function nothingToDoReason(report: CompileReport): string {
   if (zeros / Math.max(parameters, 1) < 0.001)
     return `only ${formatInteger(zeros)} of ${formatCount(parameters)} weights are zero: the model is not pruned, or its masks are not in it`;
   const share = `${formatShare(zeros / Math.max(parameters, 1))} of the weights are zero`;
+  if (
+    report.remarks.some(({ kind, pass, node }) => kind === 'missed' && pass === 'convert-sparse' && node !== undefined)
+  )
+    return `${share}, too few to be faster in any layer (below)`;
   return report.remarks.some(({ kind }) => kind === 'missed')
     ? `${share}, and what could go is needed (below)`
     : `${share}, but scattered: no whole channel is`;

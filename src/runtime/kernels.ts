@@ -116,16 +116,18 @@ export function loadKernels(): NativeKernels {
   return loaded;
 }
 
+/** What makes the library, wherever this package is installed. */
+export function buildCommand(): string {
+  return `node ${join(packageRoot(), 'kernels', 'build.mjs')} (builds it; needs a C++20 compiler)`;
+}
+
 function unusable(path: string, why: string, cause?: unknown): PruneCompileError {
   return new PruneCompileError('E-KERNELS', {
     what: 'the native library of sparse operators cannot be used',
     facts: [
       ['file', path],
       ['why', why],
-      [
-        'try',
-        `node ${join(packageRoot(), 'kernels', 'build.mjs')} (builds it; needs a C++20 compiler), or leave out --sparse`,
-      ],
+      ['try', buildCommand()],
     ],
     cause,
   });

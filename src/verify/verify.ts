@@ -4,7 +4,7 @@
  * the reference's own rounding noise (bound.ts).
  */
 import type * as ort from 'onnxruntime-node';
-import { messageOf } from '../errors.js';
+import { messageOf, PruneCompileError } from '../errors.js';
 import type { OutputVerification, Verification } from '../report/types.js';
 import { type Feeds, firstLine, formatShapes, nudgedFeeds, type Shapes } from '../runtime/inputs.js';
 import { createSession } from '../runtime/session.js';
@@ -162,6 +162,8 @@ async function runCandidate(
   try {
     session = await createSession(model, { threads: THREADS, optimize: false });
   } catch (error) {
+    // Nothing is known of the model then.
+    if (error instanceof PruneCompileError && error.code === 'E-KERNELS') throw error;
     return {
       reason: `the compiled model cannot be loaded: ${firstLine(messageOf(error instanceof Error ? (error.cause ?? error) : error))}`,
     };

@@ -49,7 +49,7 @@ test('scattered zeros: it says plainly that they save nothing', async () => {
   const { model, at } = network();
   const { stdout } = await run(['mask', model, '--granularity', '2:4', '-o', at('m.onnx'), '-q'], { engine });
   expect(stdout).toContain('These zeros stay: dense kernels do not skip zeros, so they save no time.');
-  expect(stdout).toContain(`next: prune-compile ${at('m.onnx')}\n`);
+  expect(stdout).toContain(`next: prune-compile ${at('m.onnx')} --sparse\n`);
   expect(stdout.split('\n').filter((line) => line.length > 80 && !line.includes(at('')))).toEqual([]);
 });
 

@@ -87,6 +87,14 @@ const MISTAKES: readonly (readonly [argv: string, stderr: readonly string[]])[] 
     ['--target wants one of cpu, cuda, webgpu, tensorrt, not "tpu"    [E-USAGE]', '  for example   --target cpu'],
   ],
   [
+    'a.onnx --sparse --state-dict s.safetensors',
+    [
+      '--channels and --state-dict are about dense layers, and do not fit --sparse    [E-USAGE]',
+      '  try   the same command with --structured in the place of --sparse, for what is',
+      '        trained on',
+    ],
+  ],
+  [
     'a.onnx --providers gpu',
     ['--providers wants one of cpu, webgpu, cuda, tensorrt, not "gpu"    [E-USAGE]', '  for example   --providers cpu'],
   ],

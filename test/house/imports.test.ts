@@ -26,7 +26,7 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
   // Which passes, in which order, until when.
   pipeline: { uses: ['passes', 'analysis', 'onnx', 'ir', 'errors'], types: ['report'] },
   // What is left of the original weights, for whoever goes on training.
-  channels: { uses: ['analysis', 'ops', 'masks', 'onnx', 'ir', 'version'] },
+  channels: { uses: ['analysis', 'ops', 'masks', 'onnx', 'ir', 'version', 'errors'] },
   // Masks bound and applied, before anything is compiled.
   'masked-model': {
     uses: ['pipeline', 'analysis', 'masks', 'onnx', 'ir', 'errors', 'nearest'],

@@ -200,6 +200,24 @@ describe('declines', () => {
   });
 });
 
+describe('what cannot be sparse says why', () => {
+  const weights = () => sparseWeights([16, 16, 3, 3], 0.9);
+  test.each<[string, (g: GraphBuilder, x: string) => string, RegExp]>([
+    ['an output', (g, x) => g.conv(x, weights(), { pads: 1 }), /its result is an output of the model$/],
+    [
+      'transposed',
+      (g, x) => g.op('Abs', [g.op('ConvTranspose', [x, weights()])]),
+      /there is no sparse operator for it$/,
+    ],
+    ['auto_pad', (g, x) => g.op('Abs', [g.op('Conv', [x, weights()], { auto_pad: 'SAME_UPPER' })]), /\(auto_pad\)$/],
+  ])('%s', async (_, add, why) => {
+    const g = graphBuilder();
+    g.output(add(g, g.input('x', [1, 16, 12, 12])));
+    const { made } = await compiled(g.bytes());
+    expect(made.report.remarks.map(({ message }) => message)).toContainEqual(expect.stringMatching(why));
+  });
+});
+
 describe('what pays', () => {
   /** Two 3x3 convolutions of so many zeros, 64 channels of 28 x 28. */
   function twoLayers(first: number, second: number, dims: readonly (number | string)[] = [1, 64, 28, 28]): Uint8Array {
@@ -270,4 +288,31 @@ test.skipIf(!isBuilt)('a model with sparse operators is not compiled again', asy
   g.output(g.op('Abs', [g.conv(g.input('x', SHAPES.x), sparseWeights([16, 16, 1, 1], 0.8))]));
   const { output } = await compiled(g.bytes());
   await expect(compileModel(output)).rejects.toMatchObject({ code: 'E-MODEL-SPARSE' });
+});
+
+describe('options that do not fit', () => {
+  const bytes = () => {
+    const g = graphBuilder();
+    g.output(g.op('Abs', [g.conv(g.input('x', SHAPES.x), sparseWeights([16, 16, 3, 3], 0.9), { pads: 1 })]));
+    return g.bytes();
+  };
+
+  test.each<[string, CompileOptions, RegExp]>([
+    ['another processor', { target: 'cuda' }, /--target cuda/],
+    ['the pass by its name', { passes: ['convert-sparse'] }, /no pass for --passes/],
+  ])('%s', async (_, options, what) => {
+    await expect(compileModel(bytes(), { sparse: true, ...options })).rejects.toMatchObject({
+      code: 'E-USAGE',
+      message: expect.stringMatching(what),
+    });
+  });
+
+  test('--skip leaves it out', async () => {
+    expect((await compiled(bytes(), { skip: ['convert-sparse'] })).own).toEqual([]);
+  });
+
+  test('nothing for training', async () => {
+    const { made } = await compiled(bytes());
+    expect(() => made.stateDict()).toThrow('do not fit --sparse');
+  });
 });

@@ -2,7 +2,9 @@
 import { expect, test, vi } from 'vitest';
 import { graphBuilder } from '../../fixtures/graph-builder.js';
 import { compileModel } from '../../src/compile.js';
+import { EAGER } from '../../src/analysis/sparse-tables.js';
 import { diagnose } from '../../src/doctor.js';
+import { verifyModels } from '../../src/verify/verify.js';
 
 vi.mock('../../src/runtime/kernels.js', async (original) => {
   const { PruneCompileError } = await import('../../src/errors.js');
@@ -21,7 +23,7 @@ test('the doctor names the command that makes it', async () => {
   expect(costTable).toMatchObject({ name: 'baseline', notes: [expect.stringContaining('does not load here')] });
   expect(missing).toContainEqual({
     what: 'the native library of sparse operators',
-    get: 'npm run build:kernels (needs a C++20 compiler)',
+    get: expect.stringMatching(/^node .*kernels.build\.mjs \(builds it; needs a C\+\+20 compiler\)$/),
   });
 });
 
@@ -35,4 +37,12 @@ test('--sparse decides by the baseline, and says why; a target that is named nee
   expect(note).toContain('the native library does not load here');
   expect(table).toContain('by the cost table "baseline"');
   expect((await said({ sparseTarget: 'avx2' }))[0]).toContain('by the cost table "avx2"');
+});
+
+test('verifying a sparse model is an error then, not a difference', async () => {
+  const g = graphBuilder();
+  const weights = { data: Array.from({ length: 256 }, (_, at) => at % 2), dims: [16, 16, 1, 1] };
+  g.output(g.op('Abs', [g.conv(g.input('x', [1, 16, 8, 8]), weights)]));
+  const sparse = (await compileModel(g.bytes(), { sparse: true, sparseTarget: EAGER })).encode();
+  await expect(verifyModels(g.bytes(), sparse)).rejects.toMatchObject({ code: 'E-KERNELS' });
 });

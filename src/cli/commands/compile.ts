@@ -1,4 +1,5 @@
 /** `prune-compile MODEL`: compile, write, verify, publish, measure, report. */
+import { requireDense } from '../../channels/dense-only.js';
 import type { Compiled, CompileOptions } from '../../compile.js';
 import { PruneCompileError } from '../../errors.js';
 import { renderJson } from '../../report/json.js';
@@ -23,6 +24,7 @@ export async function compileCommand(context: Context): Promise<void> {
   const [model = ''] = context.positionals;
   const to = options.output ?? (model === STDIN ? STDOUT : defaultOutput(model));
   checkPlaces(model, to, options);
+  if (options.channels !== undefined || options.stateDict !== undefined) requireDense(options);
   // A speed cannot be required without being measured.
   const measures = options.bench === true || options.minSpeedup !== undefined;
   if (measures) await engine.checkProviders(options.providers ?? ['cpu']);

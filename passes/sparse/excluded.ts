@@ -1,0 +1,37 @@
+/** Layers with zeros that cannot become sparse operators, whatever would be won, and why. */
+import type { Knowledge } from '../../src/analysis/site.js';
+import type { Node } from '../../src/ir/graph.js';
+import { FLOAT, type Tensor } from '../../src/ir/tensor.js';
+import type { SparseLayer } from './layers.js';
+
+export interface Excluded {
+  readonly node: Node;
+  readonly why: string;
+}
+
+const KINDS = ['Conv', 'ConvTranspose', 'Gemm', 'MatMul'];
+
+/** `found` are the layers that can. */
+export function excludedLayers({ graph, constants }: Knowledge, found: readonly SparseLayer[]): Excluded[] {
+  const can = new Set(found.map(({ nodes: [node] }) => node));
+  return graph.nodes.flatMap((node): Excluded[] => {
+    if (node.domain !== '' || !KINDS.includes(node.opType) || can.has(node)) return [];
+    const weights = constants.tensor(node.inputs[1]) ?? constants.tensor(node.inputs[0]);
+    return weights === undefined || !hasZeros(weights) ? [] : [{ node, why: whyNot(node, weights, constants) }];
+  });
+}
+
+function hasZeros(weights: Tensor): boolean {
+  for (const value of weights.numbers()) if (value === 0) return true;
+  return false;
+}
+
+function whyNot(node: Node, weights: Tensor, constants: Knowledge['constants']): string {
+  if (node.opType === 'ConvTranspose') return 'there is no sparse operator for it';
+  if (weights.dataType !== FLOAT) return 'its weights are not float32';
+  if (node.outputs[0]?.isSeenOutside === true) return 'its result is an output of the model';
+  if (constants.tensor(node.inputs[1]) === undefined) return 'its weights are on the left';
+  if (!['', 'NOTSET'].includes(node.string('auto_pad', ''))) return 'its padding is not written down (auto_pad)';
+  if (node.opType === 'Conv' && weights.dims.length !== 4) return 'sparse convolutions have two spatial axes';
+  return 'its attributes have no sparse operator';
+}
