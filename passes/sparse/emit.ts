@@ -100,12 +100,15 @@ export class Emitter {
     this.#leaveForDense(value);
   }
 
-  /** Those who read it as operators keep reading the old value until they are made; the others get the plain layout. */
+  /**
+   * Those who read it as operators keep reading the old value until they are made; the others get the plain layout. It is there before
+   * any reader: an operator may yet want it as a residual, because its own result is plain.
+   */
   #leaveForDense(value: Value): void {
     const dense = value.uses.filter(({ node }) => !this.#places.isInsideUse(value, node));
-    const readers = new Set(dense.map(({ node }) => node));
+    const readers = new Set(value.uses.map(({ node }) => node));
     const first = this.#editor.graph.nodes.find((node) => readers.has(node));
-    if (first === undefined) return;
+    if (dense.length === 0 || first === undefined) return;
     const plain = this.#outside(value, first);
     for (const { node, index } of dense) this.#editor.setInput(node, index, plain);
   }

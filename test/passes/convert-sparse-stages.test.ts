@@ -294,3 +294,13 @@ test.skipIf(!isBuilt)('a wrong result is told from a right one', async () => {
   const { output } = await compiled(build(1, g));
   await expect(expectClose(build(2, graphBuilder()), output, { x: SIZES })).rejects.toThrow(/of the output's scale/);
 });
+
+test.skipIf(!isBuilt)('a pool is left before all who read it: a residual that is wanted plain, too', async () => {
+  const g = graphBuilder();
+  const x = g.input('x', SIZES);
+  const y = g.averagePool(g.relu(sparse(g, x, [16, 8, 3])), [2, 2], { strides: [2, 2] });
+  g.output(g.relu(g.add(y, sparse(g, y, [16, 16, 3]))));
+  g.output(g.averagePool(y, [2, 2], { strides: [2, 2] }));
+  const { output } = await compiled(g.bytes());
+  await expectClose(g.bytes(), output, { x: SIZES });
+});
