@@ -36,38 +36,48 @@ export interface Checked {
   /** Whether the second tolerance was needed. */
   readonly cancels: boolean;
   readonly removed: number;
+  /** Layers that became sparse operators. */
+  readonly sparseLayers: number;
 }
 
 type Outputs = Readonly<Record<string, ort.Tensor>>;
 
-export async function check(problem: Problem, align: CompileOptions['align']): Promise<Checked> {
+export async function check(problem: Problem, options: CompileOptions): Promise<Checked> {
   const built = buildGraph(problem);
   const expected = await runAll(built.bytes, built).catch(() => undefined);
-  if (expected === undefined) return { skipped: true, cancels: false, removed: 0 };
-  const options = align === undefined ? {} : { align };
+  if (expected === undefined) return { skipped: true, cancels: false, removed: 0, sparseLayers: 0 };
   const compiled = await compileModel(built.bytes, options);
   const { before, after } = compiled.report;
   const removed = before.channels - after.channels;
-  if (!compiled.report.changed) return { skipped: false, cancels: false, removed };
+  const sparseLayers = compiled.report.sparse?.layers ?? 0;
+  if (!compiled.report.changed) return { skipped: false, cancels: false, removed, sparseLayers };
   const bytes = compiled.encode();
   const found = await runAll(bytes, built);
   const difference = compareAll(expected, found);
   let cancels = false;
-  if (difference.kind === 'shape') return { skipped: false, cancels, removed, failure: difference.what };
+  if (difference.kind === 'shape') return { skipped: false, cancels, removed, sparseLayers, failure: difference.what };
   if (difference.excess > 1) {
     cancels = true;
     const allowed = await sensitivity(built, expected);
     if (difference.error > allowed) {
       const failure = `${difference.what}: differs by ${difference.error.toExponential(1)}, allowed ${allowed.toExponential(1)}`;
-      return { skipped: false, cancels, removed, failure };
+      return { skipped: false, cancels, removed, sparseLayers, failure };
     }
   }
+  // No rule knows sparse operators: such a model is not compiled again.
+  if (options.sparse === true) return { skipped: false, cancels, removed, sparseLayers };
   const again = await compileModel(bytes, options);
-  if (!again.report.changed) return { skipped: false, cancels, removed };
+  if (!again.report.changed) return { skipped: false, cancels, removed, sparseLayers };
   const what = again.report.remarks
     .filter(({ kind }) => kind === 'applied')
     .map(({ node, message }) => `${node ?? ''} ${message}`);
-  return { skipped: false, cancels, removed, failure: `a second compile changes more: ${what.join('; ')}` };
+  return {
+    skipped: false,
+    cancels,
+    removed,
+    sparseLayers,
+    failure: `a second compile changes more: ${what.join('; ')}`,
+  };
 }
 
 async function runAll(bytes: Uint8Array, { sizes }: Built): Promise<Outputs[]> {

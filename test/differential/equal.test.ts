@@ -21,7 +21,7 @@ describe.each([
     async () => {
       const counts = { skipped: 0, cancelling: 0, shrunk: 0 };
       const property = fc.asyncProperty(problems(kinds), async (problem) => {
-        const { skipped, cancels, removed, failure } = await check(problem, align);
+        const { skipped, cancels, removed, failure } = await check(problem, { align });
         if (skipped) counts.skipped++;
         if (cancels) counts.cancelling++;
         if (removed > 0) counts.shrunk++;

@@ -27,7 +27,7 @@ async function casesUntilFailure(kinds?: typeof WINDOWS): Promise<number | undef
   const { check } = await import('./check.js');
   const property = fc.asyncProperty(problems(kinds), async (problem) => {
     // A model that does not run any more is a failure like a wrong one.
-    const { failure } = await check(problem, 1);
+    const { failure } = await check(problem, { align: 1 });
     if (failure !== undefined) throw new Error(failure);
   });
   const { failed, numRuns } = await fc.check(property, { seed: 3, numRuns: CASES, endOnFailure: true });
