@@ -261,7 +261,7 @@ def errors(rng):
 
     refuses("values", conv(v=values[1:]), "as many", image)
     refuses("bits", conv(b=np.append(bits, bits)), "one per weight", image)
-    refuses("channels", conv(channels=0), "at least 1", image)
+    refuses("channels", conv(channels=0), "must be 1 to 16777216", image)
     refuses("missing", conv(filters=None), "'filters' is missing", image)
     refuses("group", conv(group=2), "group", image)
     refuses("pads", conv(pads=[-1, 0, 0, 0]), "pads", image)
