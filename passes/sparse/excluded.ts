@@ -33,5 +33,5 @@ function whyNot(node: Node, weights: Tensor, constants: Knowledge['constants']):
   if (constants.tensor(node.inputs[1]) === undefined) return 'its weights are on the left';
   if (!['', 'NOTSET'].includes(node.string('auto_pad', ''))) return 'its padding is not written down (auto_pad)';
   if (node.opType === 'Conv' && weights.dims.length !== 4) return 'sparse convolutions have two spatial axes';
-  return 'its attributes have no sparse operator';
+  return 'its attributes or its bias have no sparse operator';
 }

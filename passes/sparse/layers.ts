@@ -47,7 +47,8 @@ function layerAt(node: Node, knowledge: Knowledge, taken: ReadonlySet<Node>): Sp
   if (weights.dataType !== FLOAT || !isFit(node, weights) || knowledge.constants.has(x) || output.isSeenOutside)
     return undefined;
   const bias = knowledge.constants.tensor(node.inputs[2]);
-  if (node.inputs[2] !== undefined && bias?.dataType !== FLOAT) return undefined;
+  const filters = weights.dims[kind === 'conv' || node.int('transB', 0) === 1 ? 0 : 1] ?? 0;
+  if (node.inputs[2] !== undefined && (bias === undefined || !isPerFilter(bias, filters, 2))) return undefined;
   const operands = {
     weights: Float32Array.from(weights.numbers()),
     bias: bias === undefined ? undefined : Float32Array.from(bias.numbers()),
@@ -86,6 +87,12 @@ const KINDS: ReadonlyMap<string, SparseLayer['kind']> = new Map([
 
 /** Rows of a matrix product below which reading the weights is all that counts, and dense weights are read faster. */
 const LEAST_ROWS = 8;
+
+/** One value per filter, along the last axis; a Gemm may also be given one number for all, or one per row. */
+function isPerFilter(bias: Tensor, filters: number, mostAxes: number): boolean {
+  const { dataType, dims, size } = bias;
+  return dataType === FLOAT && size === filters && dims.at(-1) === filters && dims.length <= mostAxes;
+}
 
 function isFit(node: Node, weights: Tensor): boolean {
   if (node.opType === 'Conv')
@@ -211,7 +218,9 @@ class Tail {
     const node = this.#next();
     if (node?.opType !== 'Add' || this.#dims.length === 4 || this.#bias !== undefined) return;
     const bias = this.#knowledge.constants.tensor(node.inputs.find((value) => value !== this.#output));
-    if (bias?.dataType !== FLOAT || bias.dims.at(-1) !== this.#filters || bias.size !== this.#filters) return;
+    // More axes than the product has would become axes of the sum.
+    const rank = this.#knowledge.shapes.of(this.#output)?.length ?? 1;
+    if (bias === undefined || !isPerFilter(bias, this.#filters, rank)) return;
     this.#bias = Float32Array.from(bias.numbers());
     this.#take(node);
   }

@@ -30,7 +30,7 @@ type Form = Pick<Rider, 'opType'> & Partial<Rider>;
 type Row = (node: Node, knowledge: Knowledge) => Form | undefined;
 
 const ROWS: ReadonlyMap<string, Row> = new Map<string, Row>([
-  ['MaxPool', (node) => (node.outputs.length === 1 ? pool('MaxPool', node) : undefined)],
+  ['MaxPool', (node, knowledge) => (node.outputs.length === 1 ? pool('MaxPool', node, knowledge) : undefined)],
   ['AveragePool', averagePool],
   ['GlobalAveragePool', () => ({ opType: 'GlobalAveragePool', isInside: false })],
   ['ReduceMean', reduceMean],
@@ -78,7 +78,7 @@ function withActivation(rider: Rider, knowledge: Knowledge, taken: ReadonlySet<N
 const PLANE = [2, 3];
 
 /** Windows with the padding written down. */
-function pool(opType: string, node: Node): Form | undefined {
+function pool(opType: string, node: Node, { shapes }: Knowledge): Form | undefined {
   const kernel = node.ints('kernel_shape') ?? [];
   const pads = node.ints('pads') ?? [0, 0, 0, 0];
   const strides = node.ints('strides') ?? [1, 1];
@@ -86,6 +86,13 @@ function pool(opType: string, node: Node): Form | undefined {
   const isPlain = node.string('auto_pad', 'NOTSET') === 'NOTSET' && node.int('storage_order', 0) === 0;
   if (!isPlain || kernel.length !== 2 || pads.length !== 4) return undefined;
   if (pads.some((pad, side) => pad >= (kernel[side % 2] ?? 0))) return undefined;
+  // Of an image smaller than the window ONNX Runtime makes a result all the same, where the stride is large enough: never here.
+  const isLargeEnough = kernel.every((extent, axis) => {
+    const least = shapes.of(node.inputs[0])?.[axis + 2];
+    const padded = (typeof least === 'number' ? least : 1) + (pads[axis] ?? 0) + (pads[axis + 2] ?? 0);
+    return padded > (extent - 1) * (dilations[axis] ?? 1);
+  });
+  if (!isLargeEnough) return undefined;
   // Without strides every window that fits counts anyway.
   const ceil = strides.every((stride) => stride === 1) ? 0 : node.int('ceil_mode', 0);
   if (ceil !== 0 && isCeiledOverPadding(node)) return undefined;
@@ -101,8 +108,8 @@ function pool(opType: string, node: Node): Form | undefined {
   };
 }
 
-function averagePool(node: Node): Form | undefined {
-  const form = pool('AveragePool', node);
+function averagePool(node: Node, knowledge: Knowledge): Form | undefined {
+  const form = pool('AveragePool', node, knowledge);
   const isDilated = node.ints('dilations')?.some((dilation) => dilation !== 1) === true;
   const padding = node.int('count_include_pad', 0);
   // What a window that hangs over the image is divided by then depends on the version of the runtime.

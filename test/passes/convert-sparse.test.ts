@@ -316,3 +316,53 @@ describe('options that do not fit', () => {
     expect(() => made.stateDict()).toThrow('do not fit --sparse');
   });
 });
+
+describe.skipIf(!isBuilt)('biases that are not one value per filter', () => {
+  const ROWS = 20;
+  /** The bias of a Gemm, or what is added behind a MatMul, in a network that would be sparse otherwise. */
+  function biased(opType: 'Gemm' | 'MatMul', dims: readonly number[], filters = 12): Uint8Array {
+    const g = graphBuilder();
+    const x = g.input('x', [ROWS, 16]);
+    const weights = sparseWeights([16, filters], 0.8);
+    const size = dims.reduce((total, extent) => total * extent, 1);
+    const bias = { data: normals(11, `bias${dims.join('x')}`, size, 1), dims };
+    const y = opType === 'Gemm' ? g.op('Gemm', [x, weights, bias]) : g.add(g.op('MatMul', [x, weights]), bias);
+    g.output(g.op('Abs', [y]));
+    return g.bytes();
+  }
+
+  test.each<['Gemm' | 'MatMul', readonly number[], number?]>([
+    ['Gemm', [12]],
+    ['Gemm', [1, 12]],
+    ['Gemm', []],
+    ['Gemm', [1]],
+    ['Gemm', [1, 1]],
+    ['Gemm', [ROWS, 1]],
+    ['Gemm', [ROWS, 12]],
+    // As many rows as filters: only the axes tell them apart.
+    ['Gemm', [ROWS, 1], ROWS],
+    ['MatMul', [12]],
+    ['MatMul', [1, 1, 12]],
+    ['MatMul', [ROWS, 1], ROWS],
+  ])('%s %j', async (opType, dims, filters) => {
+    const bytes = biased(opType, dims, filters);
+    const { output } = await compiled(bytes);
+    expect(await verifyModels(bytes, output)).toMatchObject({ equal: true });
+  });
+});
+
+test.skipIf(!isBuilt)('pools of images of any size are equal where these are smaller than the window', async () => {
+  for (const [kernel, ceil] of [
+    [2, 0],
+    [3, 0],
+    [3, 1],
+  ] as const) {
+    const g = graphBuilder();
+    const x = g.input('x', ['n', 16, 'h', 'w']);
+    const conv = (data: string) => g.conv(data, sparseWeights([16, 16, 3, 3], 0.8), { pads: 1 });
+    const options = { kernel_shape: [kernel, kernel], strides: [2, 2], ceil_mode: ceil };
+    g.output(g.op('Abs', [conv(g.op('MaxPool', [g.relu(conv(x))], options))]));
+    const { output } = await compiled(g.bytes());
+    expect(await verifyModels(g.bytes(), output)).toMatchObject({ equal: true });
+  }
+});
