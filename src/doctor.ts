@@ -76,7 +76,8 @@ function diagnoseKernels(): KernelsDiagnosis {
   const path = kernelsPath();
   const found = existsSync(path);
   try {
-    return { path, found, loads: true, ...loadKernels() };
+    const { build, isa, kernel, executableMemory } = loadKernels();
+    return { path, found, loads: true, build, isa, kernel, executableMemory };
   } catch (error) {
     if (!(error instanceof PruneCompileError)) throw error;
     const [, why = error.message] = error.facts.find(([label]) => label === 'why') ?? [];

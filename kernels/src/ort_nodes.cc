@@ -135,7 +135,6 @@ class Move final : public Node {
     float* y = Entering ? internal_output(call, planes, x.count, x.channels)
                         : plain_output(call, x.count, x.channels, x.height, x.width);
     if (Entering) write_headers(planes, x.count, x.channels, y);
-    const Isa& isa = default_isa();
     const size_t share = std::max<size_t>(1, x.channels / 8), shares = (x.channels + share - 1) / share;
     Pool pool(call);
     pool.each(x.count * shares, [&](size_t item) {
@@ -143,10 +142,13 @@ class Move final : public Node {
       const View from = view(!Entering, planes, x.data + n * (Entering ? plain : image));
       const View to = view(Entering, planes, y + n * (Entering ? image : plain));
       for (size_t c = begin; c < std::min(x.channels, begin + share); c++) {
-        move_plane(isa, planes, from, c, to, nullptr, {}, Entering);
+        move_plane(isa_, planes, from, c, to, nullptr, {}, Entering);
       }
     });
   }
+
+ private:
+  const Isa& isa_ = default_isa();
 };
 
 template <typename Kind>

@@ -91,11 +91,12 @@ class MeansNode final : public Node {
     if (keeps_axes_) shape.insert(shape.end(), {1, 1});
     float* y = call.output(0, shape);
     Pool pool(call);
-    run_means(Planes(x.height, x.width), x.count, x.channels, x.data, y, default_isa(), pool);
+    run_means(Planes(x.height, x.width), x.count, x.channels, x.data, y, isa_, pool);
   }
 
  private:
   bool keeps_axes_;
+  const Isa& isa_ = default_isa();
 };
 
 class PlanewiseNode final : public Node {
@@ -153,8 +154,11 @@ class UpsampleNode final : public Node {
     const Planes from(x.height, x.width), to(times(x.height, 2), times(x.width, 2));
     float* y = internal_output(call, to, x.count, x.channels);
     Pool pool(call);
-    run_twice(from, to, x.count, x.channels, x.data, y, default_isa(), pool);
+    run_twice(from, to, x.count, x.channels, x.data, y, isa_, pool);
   }
+
+ private:
+  const Isa& isa_ = default_isa();
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 #pragma once
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <random>
 #include <thread>
 #include <vector>
@@ -10,6 +11,15 @@
 #include "images.h"
 
 namespace test {
+
+// What test programs take: PROGRAM [cases] [seed] [first case]
+struct Cases {
+  uint64_t end, seed, start;
+  Cases(int argc, char** argv)
+      : end(argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 5000),
+        seed(argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 1),
+        start(argc > 3 ? std::strtoull(argv[3], nullptr, 10) : 0) {}
+};
 
 // What a check that does not hold throws.
 struct Failed {

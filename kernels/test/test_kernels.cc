@@ -173,9 +173,7 @@ void multiplication(Random& random) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const uint64_t cases = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 5000;
-  const uint64_t seed = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 1;
-  const uint64_t start = argc > 3 ? std::strtoull(argv[3], nullptr, 10) : 0;
+  const auto [cases, seed, start] = Cases(argc, argv);
   size_t failures = 0;
   for (uint64_t i = start; i < cases; i++) {
     Random random(seed * 1000003 + i);

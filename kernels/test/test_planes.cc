@@ -311,9 +311,7 @@ void mutated(Random& random) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const uint64_t cases = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 5000;
-  const uint64_t seed = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 1;
-  const uint64_t start = argc > 3 ? std::strtoull(argv[3], nullptr, 10) : 0;
+  const auto [cases, seed, start] = Cases(argc, argv);
   void (*const kinds[])(Random&) = {pooling, depthwise, planewise, joining, means_and_doubling, mutated, pooling, depthwise};
   size_t failures = 0;
   for (uint64_t i = start; i < cases && failures < 10; i++) {

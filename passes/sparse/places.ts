@@ -47,13 +47,6 @@ export class Places {
     return isWanted;
   }
 
-  /** Whether a member makes it, and inside. */
-  isMade(value: Value): boolean {
-    const member = this.#byOutput.get(value);
-    if (member === undefined) return false;
-    return member.kind === 'rider' ? member.isInside : member.kind === 'conv' && this.isWanted(value);
-  }
-
   /** Dense data goes inside for riders, and where more than one operator reads it there; a single layer takes it as it is. */
   enters(value: Value): boolean {
     const uses = value.uses.filter(({ node }) => this.isInsideUse(value, node));
