@@ -21,6 +21,15 @@ struct StreamRow {
   uint32_t row, end;
 };
 
+// What the next call will read, fetched into the caches meanwhile: a share of both with each row.
+struct StreamAhead {
+  const char *entries, *entries_end;
+  size_t entry_lines;  // a row's share
+  const float* x;
+  const uint32_t *lines, *lines_end;  // floats from x
+  size_t pixel_lines;                 // a row's share
+};
+
 // Some columns of a sparse matrix, for some rows and a few tiles of 16 pixels.
 struct StreamCall {
   const StreamEntry* entries;
@@ -31,13 +40,14 @@ struct StreamCall {
   // Sums begin with the bias, one per row, or go on with what `partial` holds, [row][tiles][16] (null: bias).
   const float *bias, *partial;
   // They go to `to`, row by row at `to_stride`. When they are complete, after the addend (laid out likewise; may be null)
-  // and the activation, with zeros where `lanes` (all bits or none, for each lane; may be null) has none.
+  // and the activation, with zeros in lanes whose bit in `masks` (one per tile; may be null) is not set.
   float* to;
   size_t to_stride;
   bool is_complete;
   const float* addend;
   Activation activation;
-  const int32_t* lanes;  // on a line of its own
+  const uint16_t* masks;
+  StreamAhead ahead;
 };
 
 // Rows of a plane, every `step`-th float, and zeros behind each up to the next.

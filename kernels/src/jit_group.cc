@@ -15,7 +15,7 @@ constexpr int kMaskRegister = 1, kCompareRegister = 2;
 
 }  // namespace
 
-GroupEmitter::GroupEmitter(const ProgramSpec& spec) : spec_(spec), groups_(group_count(spec.matrix->rows)) {}
+GroupEmitter::GroupEmitter(const ProgramSpec& spec) : spec_(spec), groups_(group_count(spec.matrix->rows, kJitRows)) {}
 
 size_t GroupEmitter::first_weight(size_t group) const {
   const size_t row = first_row(group);

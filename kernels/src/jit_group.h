@@ -7,6 +7,9 @@
 
 namespace pc {
 
+// Rows of a group: the sums of one tile in AVX-512's 32 registers.
+inline constexpr size_t kJitRows = 30;
+
 struct EmittedGroup {
   const float* weights = nullptr;
   uint8_t* end = nullptr;  // of code and weights; null where the room did not suffice

@@ -107,7 +107,7 @@ std::unique_ptr<Program> make_jit_program(const ProgramSpec& spec, const Isa& is
   const uint32_t furthest = spec.offsets.empty() ? 0 : *std::max_element(spec.offsets.begin(), spec.offsets.end());
   if (furthest >= kReach || spec.y_origin + matrix.rows * spec.y_stride >= kReach) return nullptr;
 
-  const size_t count = group_count(matrix.rows);
+  const size_t count = group_count(matrix.rows, kJitRows);
   GroupEmitter emitter(spec);
   size_t room = 0;
   for (size_t g = 0; g < count; g++) room += emitter.room(g);

@@ -13,7 +13,7 @@ constexpr size_t kBlock = 128;              // rows of X that are turned togethe
 constexpr size_t kStride = kBlock + kLane;  // between the turned columns: an odd number of cache lines
 constexpr size_t kLot = 8;                  // blocks worked on together
 constexpr size_t kShare = 64;               // columns of X turned by one piece of work
-constexpr size_t kGroups = 2;               // of rows, whose results are turned back together
+constexpr size_t kTurnedRows = 60;          // of the program, whose results are turned back together
 
 }  // namespace
 
@@ -97,12 +97,14 @@ void MatMul::run(size_t rows, const float* x, float* y, const float* addend, Par
       }
     });
 
-    const size_t groups = program.groups(), shares = divided(groups, kGroups);
+    const size_t groups = program.groups(), together = std::max<size_t>(1, kTurnedRows / divided(outputs, groups));
+    const size_t shares = divided(groups, together);
     parallel.each(count * shares, [&](size_t item) {
-      const size_t block = item / shares, begin = item % shares * kGroups, end = std::min(groups, begin + kGroups);
+      const size_t block = item / shares, begin = item % shares * together;
+      const size_t end = std::min(groups, begin + together);
       const size_t column = group_start(outputs, groups, begin), width = group_start(outputs, groups, end) - column;
       // Small enough to stay in the first caches until it is turned back. Programs count rows from the first of all.
-      alignas(64) float turned[kGroups * kMostRows * kStride];
+      alignas(64) float turned[kTurnedRows * kStride];
       auto* const origin = reinterpret_cast<float*>(reinterpret_cast<uintptr_t>(turned) - column * kStride * sizeof(float));
       for (size_t group = begin; group < end; group++) {
         program.run(group, x_turned.data() + block * x_block, origin, nullptr, 0, divided(height(block), kLane));

@@ -21,8 +21,8 @@ std::unique_ptr<Program> make_program(const ProgramSpec& spec, KernelChoice choi
 }
 
 // From eight groups on an even number, so that two threads (and mostly four) get equal shares.
-size_t group_count(size_t rows) {
-  const size_t groups = (rows + kMostRows - 1) / kMostRows;
+size_t group_count(size_t rows, size_t most) {
+  const size_t groups = divided(rows, most);
   return groups >= 8 ? groups + groups % 2 : groups;
 }
 

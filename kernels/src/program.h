@@ -54,11 +54,10 @@ std::unique_ptr<Program> make_stream_program(const ProgramSpec&, const Isa&);
 // Null where the machine, the operating system or the size of the layer does not allow it.
 std::unique_ptr<Program> make_jit_program(const ProgramSpec&, const Isa&);
 
-// Rows are worked on in groups of at most this many: the accumulators of one tile in AVX-512's 32 registers.
-inline constexpr size_t kMostRows = 30;
 // The first row of a group, when `rows` are split evenly into `groups`.
 inline size_t group_start(size_t rows, size_t groups, size_t group) { return rows * group / groups; }
-size_t group_count(size_t rows);
+// How many groups of at most `most` rows.
+size_t group_count(size_t rows, size_t most);
 
 // Zeros what is no pixel in tiles [first, last) of one plane, and behind the last tile.
 void clear_borders(const Planes&, float* plane, size_t first, size_t last) noexcept;

@@ -20,9 +20,14 @@ constexpr size_t kChunkLines = 320;
 // about as much as five. 12 to 20 measured the same, 4 up to half slower at 95 % zeros (Zen 3).
 constexpr double kLeastWeights = 16;
 
+// Rows of a group. Each reads the pixels of a chunk from the second-level cache anew, while sums handed on take their place in the
+// first: 30 rows are 3 % slower, 120 the same (Zen 3).
+constexpr size_t kMostRows = 60;
+
 struct Chunk {
   size_t entry, row;  // the first ones
   size_t row_count;
+  size_t line, lines_end;  // of pixels, where this group is the first that reads them
 };
 
 class StreamProgram final : public Program {
@@ -33,7 +38,7 @@ class StreamProgram final : public Program {
         activation_(spec.activation),
         origin_(spec.y_origin),
         stride_(spec.y_stride),
-        groups_(group_count(spec.matrix->rows)) {
+        groups_(group_count(spec.matrix->rows, kMostRows)) {
     const Matrix& matrix = *spec.matrix;
     if (spec.clean != nullptr) {
       clean_ = *spec.clean;
@@ -58,21 +63,18 @@ class StreamProgram final : public Program {
     const size_t row = first_row(group), rows = first_row(group + 1) - row;
     const size_t passes = divided(last - first, isa_.stream_tiles);
     alignas(64) float partial[kMostRows * kMostTiles * kLane];
-    alignas(64) int32_t lanes[kMostTiles * kLane];
     for (size_t pass = 0; pass < passes; pass++) {
       const size_t tile = first + group_start(last - first, passes, pass);
       const size_t tiles = first + group_start(last - first, passes, pass + 1) - tile;
       const size_t to = origin_ + row * stride_ + tile * kLane;
-      for (size_t i = 0; is_clean_ && i < tiles * kLane; i++) {
-        lanes[i] = -static_cast<int32_t>(masks_[tile + i / kLane] >> (i % kLane) & 1);
-      }
       for (size_t c = chunk_starts_[group]; c < chunk_starts_[group + 1]; c++) {
         const Chunk& chunk = chunks_[c];
         const bool is_first = c == chunk_starts_[group], is_last = c + 1 == chunk_starts_[group + 1];
         isa_.stream({entries_.data() + chunk.entry, rows_.data() + chunk.row, chunk.row_count, tiles, x + tile * kLane,
                      bias_.data() + row, is_first ? nullptr : partial, is_last ? y + to : partial,
                      is_last ? stride_ : tiles * kLane, is_last, addend == nullptr ? nullptr : addend + to, activation_,
-                     is_clean_ ? lanes : nullptr});
+                     is_clean_ ? masks_.data() + tile : nullptr, ahead(c, is_last ? chunk_starts_[group] : c + 1,
+                     is_last && pass + 1 == passes ? nullptr : x + (is_last ? tile + tiles : tile) * kLane)});
       }
     }
     if (!is_clean_ || last < masks_.size()) return;
@@ -88,19 +90,36 @@ class StreamProgram final : public Program {
 
   size_t first_row(size_t group) const { return group_start(bias_.size(), groups_, group); }
 
-  // Taps of one channel share lines: counted for a usual pass.
-  double columns_per_chunk(const ProgramSpec& spec) const {
+  // While chunk `c` is worked on: the weights behind it, and the pixels that chunk `next` reads from `x` on, where they are likely
+  // to come from far. (Those that a group before has read are in the second-level cache: fetching them costs more than it saves.)
+  StreamAhead ahead(size_t c, size_t next, const float* x) const {
+    const Chunk& chunk = chunks_[c];
+    const size_t rows = std::max<size_t>(1, chunk.row_count);
+    const size_t begin = c + 1 < chunks_.size() ? chunks_[c + 1].entry : entries_.size();
+    const size_t end = std::min(entries_.size(), 2 * begin - chunk.entry);
+    const size_t entry_lines = divided((begin - chunk.entry) * sizeof(StreamEntry), kLane * sizeof(float));
+    const size_t line = x == nullptr ? 0 : chunks_[next].line, lines_end = x == nullptr ? 0 : chunks_[next].lines_end;
+    return {reinterpret_cast<const char*>(entries_.data() + begin), reinterpret_cast<const char*>(entries_.data() + end),
+            divided(entry_lines, rows), x, lines_.data() + line, lines_.data() + lines_end, divided(lines_end - line, rows)};
+  }
+
+  // The lines that some columns read in a usual pass, in order, as floats from the tile's base. Taps of one channel share lines.
+  std::vector<uint32_t> lines_of(const ProgramSpec& spec, size_t first_column, size_t columns_end) const {
     const size_t tiles = std::max<size_t>(1, spec.tiles_per_run);
     const size_t pass = divided(tiles, divided(tiles, isa_.stream_tiles));
     std::vector<uint32_t> lines;
-    for (const uint32_t offset : spec.offsets) {
-      for (size_t at = offset / kLane; at <= (offset + pass * kLane - 1) / kLane; at++) {
-        lines.push_back(static_cast<uint32_t>(at));
-      }
+    for (size_t column = first_column; column < columns_end; column++) {
+      const size_t begin = spec.offsets[column] / kLane, end = divided(spec.offsets[column] + pass * kLane, kLane);
+      for (size_t at = begin; at < end; at++) lines.push_back(static_cast<uint32_t>(at * kLane));
     }
     std::sort(lines.begin(), lines.end());
-    const auto distinct = static_cast<double>(std::unique(lines.begin(), lines.end()) - lines.begin());
-    return static_cast<double>(kChunkLines * std::max<size_t>(1, spec.offsets.size())) / std::max(1.0, distinct);
+    lines.erase(std::unique(lines.begin(), lines.end()), lines.end());
+    return lines;
+  }
+
+  double columns_per_chunk(const ProgramSpec& spec) const {
+    const auto lines = static_cast<double>(lines_of(spec, 0, spec.offsets.size()).size());
+    return static_cast<double>(kChunkLines * std::max<size_t>(1, spec.offsets.size())) / std::max(1.0, lines);
   }
 
   void add_group(const ProgramSpec& spec, size_t begin, size_t end, double columns) {
@@ -119,6 +138,9 @@ class StreamProgram final : public Program {
         kLeastWeights * width * static_cast<double>(end - begin) / static_cast<double>(std::max<size_t>(1, weights));
     const auto chunks = std::max<size_t>(1, static_cast<size_t>(width / std::max(columns, enough) + 0.5));
 
+    const bool is_first_reader = from >= columns_read_;
+    columns_read_ = std::max(columns_read_, to);
+
     std::vector<size_t> at;  // of each row
     for (size_t r = begin; r < end; r++) at.push_back(start(r));
     std::vector<size_t> counts(at.size()), order(at.size());
@@ -132,7 +154,12 @@ class StreamProgram final : public Program {
       }
       std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return counts[a] < counts[b]; });
       const bool is_first_or_last = c == 0 || c + 1 == chunks;
-      chunks_.push_back({entries_.size(), rows_.size(), 0});
+      chunks_.push_back({entries_.size(), rows_.size(), 0, lines_.size(), 0});
+      if (is_first_reader) {
+        const auto lines = lines_of(spec, from + group_start(to - from, chunks, c), limit);
+        lines_.insert(lines_.end(), lines.begin(), lines.end());
+      }
+      chunks_.back().lines_end = lines_.size();
       for (const size_t r : order) {
         if (counts[r] == 0 && !is_first_or_last) continue;
         for (const size_t stop = at[r] + counts[r]; at[r] < stop; at[r]++) {
@@ -148,6 +175,8 @@ class StreamProgram final : public Program {
   std::vector<StreamEntry> entries_;
   std::vector<StreamRow> rows_;
   std::vector<Chunk> chunks_;
+  std::vector<uint32_t> lines_;
+  size_t columns_read_ = 0;  // by the groups so far
   std::vector<size_t> chunk_starts_;  // of each group
   std::vector<float> bias_;
   Activation activation_;

@@ -17,7 +17,7 @@ struct GroupCode {
 class Emitter {
  public:
   explicit Emitter(const pc::ProgramSpec& spec)
-      : rows_(spec.matrix->rows), groups_(pc::group_count(rows_)), emitter_(spec) {}
+      : rows_(spec.matrix->rows), groups_(pc::group_count(rows_, pc::kJitRows)), emitter_(spec) {}
   size_t groups() const { return groups_; }
   size_t room(size_t group) const { return emitter_.room(group); }
   // Nothing lies at `end` of the result where the room did not suffice.
