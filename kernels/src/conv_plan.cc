@@ -168,6 +168,7 @@ std::shared_ptr<const ConvPlan> Conv::make_plan(size_t height, size_t width) con
   spec.y_stride = plan->work.stride;
   spec.tiles = plan->work.tiles;
   spec.tiles_per_run = std::min(plan->chunk(1), plan->work.tiles);
+  spec.by_groups = plan->by_rows();
   spec.clean = plan->direct_y ? &plan->work : nullptr;
   plan->program = o.make(spec, o.kernel_choice, *o.isa);
   return plan;

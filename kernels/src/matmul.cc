@@ -9,11 +9,15 @@
 namespace pc {
 namespace {
 
-constexpr size_t kBlock = 128;              // rows of X that are turned together
-constexpr size_t kStride = kBlock + kLane;  // between the turned columns: an odd number of cache lines
-constexpr size_t kLot = 8;                  // blocks worked on together
-constexpr size_t kShare = 64;               // columns of X turned by one piece of work
-constexpr size_t kTurnedRows = 60;          // of the program, whose results are turned back together
+// Rows of X that are turned together: many, since code and weights come from memory for each block, but half as many where a pass of
+// the stream does not take them all, so that X stays in a second-level cache of 512 KB.
+constexpr size_t kBlock = 128;
+constexpr size_t kLotRows = 1024;   // worked on together
+constexpr size_t kShare = 64;       // columns of X turned by one piece of work
+constexpr size_t kTurnedRows = 64;  // of the program, whose results are turned back together
+
+// Between the turned columns of a block: an odd number of cache lines.
+constexpr size_t stride_of(size_t block) { return block + kLane; }
 
 }  // namespace
 
@@ -25,7 +29,7 @@ MatMul::MatMul(const MatMulOptions& options, std::span<const float> values, std:
   require(in(options.inputs) && in(options.outputs), "in_features and out_features must be 1 to 4194304");
   require(bias.empty() || bias.size() == static_cast<size_t>(options.outputs), "bias must have one value per output");
   const auto inputs = static_cast<size_t>(options.inputs), outputs = static_cast<size_t>(options.outputs);
-  require(times(std::max(inputs, outputs), kStride) < kMaxFloats, "the matrix is too large");
+  require(times(std::max(inputs, outputs), stride_of(kBlock)) < kMaxFloats, "the matrix is too large");
   if (options_.isa == nullptr) options_.isa = &default_isa();
 
   auto weights = share_weights(values, bits, times(inputs, outputs));
@@ -49,10 +53,14 @@ std::shared_ptr<const MatMulPlan> make_plan(const MatMulKey& key) {
   ProgramSpec spec;
   spec.matrix = &matrix;
   spec.bias = key.bias;
-  spec.y_stride = kStride;
-  spec.tiles = spec.tiles_per_run = kBlock / kLane;
+  const auto take = [&](size_t rows) {
+    plan->block = rows;
+    spec.tiles = spec.tiles_per_run = rows / kLane;
+    spec.y_stride = stride_of(rows);
+  };
   // Emitted code works on one tile at a time and likes its columns line behind line; the stream takes several at once.
   if (options.kernel_choice != KernelChoice::stream) {
+    take(kBlock);
     lay(kLane);
     spec.offsets = offsets;
     spec.x_tile = inputs * kLane;
@@ -60,7 +68,8 @@ std::shared_ptr<const MatMulPlan> make_plan(const MatMulKey& key) {
   }
   plan->by_tiles = plan->program != nullptr;
   if (plan->by_tiles) return plan;
-  lay(kStride);
+  take(options.isa->stream_tiles * kLane < kBlock ? kBlock / 2 : kBlock);
+  lay(stride_of(plan->block));
   spec.offsets = offsets;
   spec.x_tile = kLane;
   plan->program = make_stream_program(spec, *options.isa);
@@ -73,22 +82,23 @@ void MatMul::run(size_t rows, const float* x, float* y, const float* addend, Par
   const auto plan = plan_->get();
   const Program& program = *plan->program;
   const bool by_tiles = plan->by_tiles;
-  const size_t blocks = divided(rows, kBlock), lot = std::min(blocks, kLot);
-  const size_t x_block = inputs * kStride;
+  const size_t block_rows = plan->block, row_stride = stride_of(block_rows);
+  const size_t blocks = divided(rows, block_rows), lot = std::min(blocks, kLotRows / block_rows);
+  const size_t x_block = inputs * row_stride;
   const Scratch x_turned(x_block * lot);
 
   for (size_t first = 0; first < blocks; first += lot) {
     const size_t count = std::min(lot, blocks - first);
-    const auto height = [&](size_t block) { return std::min(kBlock, rows - (first + block) * kBlock); };
+    const auto height = [&](size_t block) { return std::min(block_rows, rows - (first + block) * block_rows); };
 
     const size_t in_shares = divided(inputs, kShare);
     parallel.each(count * in_shares, [&](size_t item) {
       const size_t block = item / in_shares, begin = item % in_shares * kShare, end = std::min(inputs, begin + kShare);
-      const float* from = x + (first + block) * kBlock * inputs + begin;
+      const float* from = x + (first + block) * block_rows * inputs + begin;
       float* to = x_turned.data() + block * x_block;
       for (size_t m = 0; m < height(block); m += kLane) {
-        const size_t there = std::min(kLane, height(block) - m), stride = by_tiles ? kLane : kStride;
-        float* tile = by_tiles ? to + m * inputs + begin * kLane : to + m + begin * kStride;
+        const size_t there = std::min(kLane, height(block) - m), stride = by_tiles ? kLane : row_stride;
+        float* tile = by_tiles ? to + m * inputs + begin * kLane : to + m + begin * row_stride;
         isa.transpose(tile, stride, from + m * inputs, inputs, there, end - begin);
         // What fills the last tile must not be slow or trap: scratch may hold denormals.
         for (size_t k = begin; k < end && there < kLane; k++, tile += stride) {
@@ -104,13 +114,13 @@ void MatMul::run(size_t rows, const float* x, float* y, const float* addend, Par
       const size_t end = std::min(groups, begin + together);
       const size_t column = group_start(outputs, groups, begin), width = group_start(outputs, groups, end) - column;
       // Small enough to stay in the first caches until it is turned back. Programs count rows from the first of all.
-      alignas(64) float turned[kTurnedRows * kStride];
-      auto* const origin = reinterpret_cast<float*>(reinterpret_cast<uintptr_t>(turned) - column * kStride * sizeof(float));
+      alignas(64) float turned[kTurnedRows * stride_of(kBlock)];
+      auto* const origin = reinterpret_cast<float*>(reinterpret_cast<uintptr_t>(turned) - column * row_stride * sizeof(float));
       for (size_t group = begin; group < end; group++) {
         program.run(group, x_turned.data() + block * x_block, origin, nullptr, 0, divided(height(block), kLane));
       }
-      const size_t at = (first + block) * kBlock * outputs + column;
-      isa.transpose(y + at, outputs, turned, kStride, width, height(block));
+      const size_t at = (first + block) * block_rows * outputs + column;
+      isa.transpose(y + at, outputs, turned, row_stride, width, height(block));
       if (addend == nullptr && options_.activation.kind == ActivationKind::none) return;
       for (size_t m = 0; m < height(block); m++) {
         float* row = y + at + m * outputs;

@@ -1,5 +1,5 @@
 // A sparse MatMul: Y[m][n] = activation(sum over k of X[m][k] * W[k][n] + bias[n] (+ addend[m][n])).
-// Rows of X are taken in blocks of 128, turned so that they lie in the lanes; code is therefore the same for every size.
+// Rows of X are taken in blocks, turned so that they lie in the lanes; code is therefore the same for every size.
 #pragma once
 #include <memory>
 #include <span>
@@ -21,7 +21,8 @@ struct MatMulOptions {
 
 struct MatMulPlan {
   std::unique_ptr<Program> program;
-  bool by_tiles = false;  // turned X lies as [tile][column][16] instead of [column][128]
+  size_t block = 0;       // rows of X that are turned together
+  bool by_tiles = false;  // turned X lies as [tile][column][16] instead of [column][block]
 };
 
 // All that it depends on, as for convolutions.

@@ -26,6 +26,7 @@ struct ProgramSpec {
   // is made zero, as the internal layout demands; else those lanes hold anything.
   size_t y_origin = 0, y_stride = 0, tiles = 0;
   size_t tiles_per_run = 0;  // that a group usually works on at once
+  bool by_groups = false;    // threads share groups, not tiles
   size_t x_tile = kLane;     // floats from one tile of x to the next; others than 16 only for emitted code
   const Planes* clean = nullptr;
 };

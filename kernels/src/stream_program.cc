@@ -20,9 +20,16 @@ constexpr size_t kChunkLines = 320;
 // about as much as five. 12 to 20 measured the same, 4 up to half slower at 95 % zeros (Zen 3).
 constexpr double kLeastWeights = 16;
 
-// Rows of a group. Each reads the pixels of a chunk from the second-level cache anew, while sums handed on take their place in the
-// first: 30 rows are 3 % slower, 120 the same (Zen 3).
-constexpr size_t kMostRows = 60;
+// Rows of a group. Each group reads the pixels of a chunk from the second-level cache anew: 30 rows are 3 % slower, 120 the same
+// (Zen 3). Whole lines of a product's results come from 64.
+constexpr size_t kMostRows = 64;
+// What threads may share where groups are their pieces of work, if these keep half of that.
+constexpr size_t kSharedGroups = 4;
+
+size_t groups_of(const ProgramSpec& spec) {
+  const size_t rows = spec.matrix->rows, groups = group_count(rows, kMostRows);
+  return spec.by_groups ? std::max(groups, std::min(kSharedGroups, divided(rows, kMostRows / 2))) : groups;
+}
 
 struct Chunk {
   size_t entry, row;  // the first ones
@@ -38,7 +45,7 @@ class StreamProgram final : public Program {
         activation_(spec.activation),
         origin_(spec.y_origin),
         stride_(spec.y_stride),
-        groups_(group_count(spec.matrix->rows, kMostRows)) {
+        groups_(groups_of(spec)) {
     const Matrix& matrix = *spec.matrix;
     if (spec.clean != nullptr) {
       clean_ = *spec.clean;
