@@ -125,8 +125,9 @@ inline pc::ConvOptions random_options(Random& random) {
   const auto few = [&](int64_t most) { return random.chance(0.5) ? 1 : random.integer(1, most); };
   o.groups = random.chance(0.7) ? 1 : random.integer(1, 4);
   const bool depthwise = random.chance(0.1);
-  o.channels = o.groups * random.integer(1, depthwise ? 1 : 12);
-  o.filters = o.groups * random.integer(1, random.chance(0.2) ? 70 : 12);
+  // Now and then several groups of rows and several chunks of columns, of either kernel.
+  o.channels = o.groups * random.integer(1, depthwise ? 1 : random.chance(0.05) ? 100 : 12);
+  o.filters = o.groups * random.integer(1, random.chance(0.2) ? 150 : 12);
   const bool usual = random.chance(0.5);
   for (size_t i = 0; i < 2; i++) {
     o.kernel[i] = usual ? 3 : few(5);
