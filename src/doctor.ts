@@ -80,7 +80,7 @@ function diagnoseKernels(): KernelsDiagnosis {
     return { path, found, loads: true, build, isa, kernel, executableMemory };
   } catch (error) {
     if (!(error instanceof PruneCompileError)) throw error;
-    const [, why = error.message] = error.facts.find(([label]) => label === 'why') ?? [];
+    const [, why = error.what] = error.facts.find(([label]) => label === 'why') ?? [];
     return { path, found, loads: false, why };
   }
 }

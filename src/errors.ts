@@ -51,20 +51,28 @@ export interface ErrorDetails {
   cause?: unknown;
 }
 
+/** Its message is all of it, for whoever prints that alone: the sentence, then a line for each fact. */
 export class PruneCompileError extends Error {
   override readonly name = 'PruneCompileError';
+  /** The sentence alone. */
+  readonly what: string;
   readonly code: ErrorCode;
   readonly exitCode: number;
   readonly facts: readonly (readonly [string, string])[];
 
   constructor(code: ErrorCode, details: ErrorDetails) {
-    super(details.what, details.cause === undefined ? undefined : { cause: details.cause });
+    const { what, facts = [], cause } = details;
+    const lines = facts.map(([label, text]) => `  ${label}: ${text.replaceAll('\n', '\n    ')}`);
+    super([what, ...lines].join('\n'), cause === undefined ? undefined : { cause });
+    this.what = what;
     this.code = code;
     this.exitCode = CATALOGUE[code];
-    this.facts = details.facts ?? [];
+    this.facts = facts;
   }
 }
 
+/** What another error says in a sentence. */
 export function messageOf(error: unknown): string {
+  if (error instanceof PruneCompileError) return error.what;
   return error instanceof Error ? error.message : String(error);
 }

@@ -73,7 +73,7 @@ function readCalibrated(path: string): MeasuredTable | string {
   try {
     return readTable(path);
   } catch (error) {
-    if (error instanceof PruneCompileError) return error.facts[0]?.[1] ?? error.message;
+    if (error instanceof PruneCompileError) return error.facts[0]?.[1] ?? error.what;
     throw error;
   }
 }

@@ -20,7 +20,7 @@ export interface Failure {
 
 export function failureOf(error: unknown, argv: readonly string[]): Failure {
   if (error instanceof PruneCompileError && error.exitCode !== EXIT.internal)
-    return { code: error.code, what: error.message, facts: error.facts, exitCode: error.exitCode };
+    return { code: error.code, what: error.what, facts: error.facts, exitCode: error.exitCode };
   const edit = lastEditOf(error);
   return {
     code: 'E-INTERNAL',

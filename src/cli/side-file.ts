@@ -19,7 +19,7 @@ export function writeSideFile(
     throw new PruneCompileError('E-OUTPUT-UNWRITABLE', {
       what: `cannot write ${what} ${path}`,
       facts: [
-        ['why', error instanceof PruneCompileError ? (error.facts[0]?.[1] ?? error.message) : messageOf(error)],
+        ['why', error instanceof PruneCompileError ? (error.facts[0]?.[1] ?? error.what) : messageOf(error)],
         ['try', `${option} with a path in a folder you may write to`],
       ],
       cause: error,

@@ -56,12 +56,9 @@ export async function createSession(
     extra: { session: { force_spinning_stop: '1', ...options.config } },
   };
   try {
-    return await create(model, sessionOptions);
+    return await createPlain(model, sessionOptions);
   } catch (error) {
-    if (!hasKernels() && needsKernels(error)) {
-      loadKernels();
-      return createSession(model, options);
-    }
+    if (error instanceof PruneCompileError) throw error;
     if (provider !== 'cpu') throw providerError(provider, error);
     throw new PruneCompileError('E-MODEL-RUNTIME', {
       what: 'ONNX Runtime cannot load the model',
@@ -77,6 +74,28 @@ export async function createSession(
   }
 }
 
+/**
+ * `InferenceSession.create`; where that refuses the model because it has sparse operators, once more with their library. So nothing has to be
+ * known of a model beforehand, and one without such operators needs no library. Throws E-KERNELS besides ONNX Runtime's own errors.
+ */
+export async function createPlain(
+  model: string | Uint8Array,
+  options: ort.InferenceSession.SessionOptions,
+): Promise<ort.InferenceSession> {
+  try {
+    return await create(model, options);
+  } catch (error) {
+    if (hasKernels() || !namesSparseOperator(error)) throw error;
+    loadKernels();
+    return create(model, options);
+  }
+}
+
+/** As in `prune_compile:SparseConv(-1) is not a registered function/op`; the name of a file begins otherwise. */
+function namesSparseOperator(error: unknown): boolean {
+  return new RegExp(`\\b${SPARSE_DOMAIN}[:.][A-Z]`).test(messageOf(error));
+}
+
 /** Two overloads of one function, which want to be told apart. */
 function create(
   model: string | Uint8Array,
@@ -85,11 +104,6 @@ function create(
   return typeof model === 'string'
     ? ort.InferenceSession.create(model, options)
     : ort.InferenceSession.create(model, options);
-}
-
-/** Whether the model was refused because it has sparse operators. */
-function needsKernels(error: unknown): boolean {
-  return new RegExp(`\\b${SPARSE_DOMAIN}[:.]`).test(messageOf(error));
 }
 
 export function providerError(provider: Provider, cause: unknown): PruneCompileError {

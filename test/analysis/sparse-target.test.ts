@@ -105,14 +105,14 @@ describe('files', () => {
     const path = join(folder, 'costs.json');
     expect(() => chooseTable(path)).toThrow(expect.objectContaining({ code: 'E-INPUT-MISSING' }));
     expect(() => chooseTable('avx1024')).toThrow(
-      expect.objectContaining({ code: 'E-INPUT-MISSING', message: 'there is no cost table avx1024' }),
+      expect.objectContaining({ code: 'E-INPUT-MISSING', what: 'there is no cost table avx1024' }),
     );
     expect(() => chooseTable(folder)).toThrow(expect.objectContaining({ code: 'E-INPUT-UNREADABLE' }));
     writeFileSync(path, changed(['layers', 'conv', 'speedups'], [[0.5, 'fast']]));
     expect(() => chooseTable(path)).toThrow(
       expect.objectContaining({
         code: 'E-COST-TABLE',
-        message: `${path} is no cost table of sparse operators`,
+        what: `${path} is no cost table of sparse operators`,
         facts: [
           ['why', 'layers.conv.speedups[0] is no number above 0'],
           ['try', 'prune-compile doctor --calibrate --output FILE makes one on the machine that it is for'],

@@ -58,7 +58,7 @@ describe('benchModels', () => {
     const fixed = [{ name: 'masked', model: gemm(1) }];
     await expect(benchModels(fixed, { batch: 8 })).rejects.toMatchObject({
       code: 'E-SHAPE',
-      message: 'a batch of 8 was asked for, the batch is fixed at 1',
+      what: 'a batch of 8 was asked for, the batch is fixed at 1',
     });
     expect((await benchModels(fixed, { rounds: 2, batch: 1 })).comparisons).toEqual([]);
   });
@@ -67,7 +67,7 @@ describe('benchModels', () => {
     const models = [...pair, { name: 'other', model: gemm('batch', 7) }];
     await expect(benchModels(models)).rejects.toMatchObject({
       code: 'E-MODEL-RUNTIME',
-      message: 'other does not run at x=1,6, where masked runs',
+      what: 'other does not run at x=1,6, where masked runs',
     });
   });
 
@@ -77,7 +77,7 @@ describe('benchModels', () => {
     [pair, { baseline: 'dense' }, 'the baseline dense is none of the models masked, compiled'],
     [pair, { rounds: 1 }, 'a benchmark needs 2 rounds at least, 1 were asked for'],
   ])('refuses what makes no sense', async (models, options, message) => {
-    await expect(benchModels(models, options)).rejects.toMatchObject({ code: 'E-USAGE', message });
+    await expect(benchModels(models, options)).rejects.toMatchObject({ code: 'E-USAGE', what: message });
   });
 
   it('stops when told to', async () => {

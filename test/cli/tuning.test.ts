@@ -120,7 +120,7 @@ describe.skipIf(!isBuilt)('with a clock of its own', () => {
       compileModel(model(['n', 32, 'h', 24]), { sparse: true, tune: timer, ...options });
     await expect(tune({})).rejects.toMatchObject({
       code: 'E-SHAPE',
-      message: '--tune measures at one size, and the input x leaves its size open',
+      what: '--tune measures at one size, and the input x leaves its size open',
       facts: [
         ['shape', 'n x 32 x h x 24'],
         ['try', '--shape x=1,32,224,24'],

@@ -1,7 +1,7 @@
 /** Every error code has its line in docs/errors.md, under the right exit code, and is used. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { type ErrorCode, PruneCompileError } from '../../src/errors.js';
+import { type ErrorCode, messageOf, PruneCompileError } from '../../src/errors.js';
 import { sourceFiles } from './sources.js';
 
 const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
@@ -13,6 +13,17 @@ for (const section of read('docs/errors.md').split(/^## /m).slice(1)) {
   const exitCode = Number(/exit code (\d+)/.exec(section)?.[1]);
   for (const [, code = ''] of section.matchAll(/^\| `(E-[A-Z-]+)`/gm)) documented.set(code, exitCode);
 }
+
+test('whoever prints the message alone prints the reason and the remedy too', () => {
+  const facts = [
+    ['why', 'it is not there'],
+    ['try', 'one of\n--this'],
+  ] as const;
+  const error = new PruneCompileError('E-KERNELS', { what: 'the library cannot be used', facts });
+  expect(error.message).toBe('the library cannot be used\n  why: it is not there\n  try: one of\n    --this');
+  expect([error.what, messageOf(error)]).toEqual(['the library cannot be used', 'the library cannot be used']);
+  expect(new PruneCompileError('E-USAGE', { what: 'no' }).message).toBe('no');
+});
 
 describe('error codes', () => {
   test('the catalogue is read', () => expect(codes.length).toBeGreaterThan(15));

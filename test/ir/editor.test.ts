@@ -133,7 +133,7 @@ describe('transactions', () => {
       expect(error).toBeInstanceOf(PruneCompileError);
       expect(error).toMatchObject({
         code: 'E-INTERNAL',
-        message: 'the edit "remove 3 channels" would break the graph and was rolled back',
+        what: 'the edit "remove 3 channels" would break the graph and was rolled back',
         facts: [
           ['why', 'first reads y before it is computed'],
           ['try', '--stop-after 1'],

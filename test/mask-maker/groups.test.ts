@@ -90,7 +90,7 @@ test('without groups the excluded alone are left out', async () => {
 test('an unknown layer is an error with the nearest names', async () => {
   expect(await failureOfAsync(makeMasks(plainNetwork(), { exclude: ['b.wieght'] }))).toMatchObject({
     code: 'E-NODE-UNKNOWN',
-    message: 'there is no layer called "b.wieght" to exclude',
+    what: 'there is no layer called "b.wieght" to exclude',
     facts: [['the model has', expect.stringContaining('b.weight')], expect.anything()],
   });
 });

@@ -13,7 +13,7 @@ export function told(error: unknown, folder = '\0'): Told {
   const plain = (text: string) => text.replaceAll(folder, 'DIR');
   return {
     code: error.code,
-    what: plain(error.message),
+    what: plain(error.what),
     facts: error.facts.map(([label, text]) => `${label}: ${plain(text)}`),
   };
 }

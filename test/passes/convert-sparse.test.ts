@@ -303,7 +303,7 @@ describe('options that do not fit', () => {
   ])('%s', async (_, options, what) => {
     await expect(compileModel(bytes(), { sparse: true, ...options })).rejects.toMatchObject({
       code: 'E-USAGE',
-      message: expect.stringMatching(what),
+      what: expect.stringMatching(what),
     });
   });
 

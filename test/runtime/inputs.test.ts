@@ -86,7 +86,7 @@ describe('planShapes', () => {
     expect(() => planShapes(inputs, overrides)).toThrow(
       expect.objectContaining({
         code: 'E-SHAPE',
-        message,
+        what: message,
         facts: expect.arrayContaining([['the model has', 'x [batch, 3, h, ?], mask [batch, 8]']]),
       }),
     );

@@ -50,6 +50,7 @@ test.skipIf(!isBuilt)('are the same to the bit between runs, sessions and number
 test.skipIf(!isBuilt)('leave sessions of other models as they were', async () => {
   const dense = model();
   const before = await ort.InferenceSession.create(dense);
+  loadKernels();
   const after = await createSession(dense);
   const feed = { x: new ort.Tensor('float32', normals(4, 'x', 2 * 16 * 400), DIMS) };
   const [one, other] = [await before.run(feed), await after.run(feed)];
@@ -69,7 +70,7 @@ describe('the library of this platform', () => {
   ])('%s', (folder, platform) => expect(kernelsTarget(platform)).toBe(folder));
 
   test.skipIf(!isBuilt)('says its version in the file, and to whoever loads it', async () => {
-    await createSession(model());
+    loadKernels();
     const loaded: { exports: { version?: string } } = { exports: {} };
     process.dlopen(loaded, kernelsPath());
     const version = { version: TOOL.version, operators: SPARSE_VERSION };

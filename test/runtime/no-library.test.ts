@@ -4,6 +4,7 @@ import { graphBuilder } from '../../fixtures/graph-builder.js';
 import { compileModel } from '../../src/compile.js';
 import { EAGER } from '../../src/analysis/sparse-tables.js';
 import { diagnose } from '../../src/doctor.js';
+import { createSession } from '../../src/runtime/user-session.js';
 import { verifyModels } from '../../src/verify/verify.js';
 
 vi.mock('../../src/runtime/kernels.js', async (original) => {
@@ -45,4 +46,18 @@ test('verifying a sparse model is an error then, not a difference', async () => 
   g.output(g.op('Abs', [g.conv(g.input('x', [1, 16, 8, 8]), weights)]));
   const sparse = (await compileModel(g.bytes(), { sparse: true, sparseTarget: EAGER })).encode();
   await expect(verifyModels(g.bytes(), sparse)).rejects.toMatchObject({ code: 'E-KERNELS' });
+});
+
+test('sessions of models without sparse operators need no library, and those of others say what is missing', async () => {
+  const g = graphBuilder();
+  const weights = { data: Array.from({ length: 256 }, (_, at) => at % 2), dims: [16, 16, 1, 1] };
+  g.output(g.op('Abs', [g.conv(g.input('x', [1, 16, 8, 8]), weights)]));
+  expect((await createSession(g.bytes())).inputNames).toEqual(['x']);
+  const sparse = (await compileModel(g.bytes(), { sparse: true, sparseTarget: EAGER })).encode();
+  await expect(createSession(sparse)).rejects.toMatchObject({
+    code: 'E-KERNELS',
+    message: 'no library\n  why: it is not there',
+  });
+  // Errors of ONNX Runtime itself pass through.
+  await expect(createSession(Buffer.from('no model'))).rejects.not.toHaveProperty('code', 'E-KERNELS');
 });

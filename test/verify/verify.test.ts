@@ -221,7 +221,7 @@ describe('inputs and notes', () => {
   ])('refuses given inputs that do not fit', async (feeds, message) => {
     await expect(verifyModels(reference, reference, { inputs: [feeds] })).rejects.toMatchObject({
       code: 'E-SHAPE',
-      message,
+      what: message,
     });
   });
 
