@@ -29,7 +29,7 @@ export function encodeTable({ name, machine, secondsPerMovedElement, layers }: M
   return `${text.replaceAll(/\[\s+([\d.e+-]+),\s+([\d.e+-]+)\s+\]/g, '[$1, $2]')}\n`;
 }
 
-/** Throws E-INPUT-MISSING, E-INPUT-UNREADABLE, or E-COST-TABLE with the place in the file and what is wrong there. */
+/** Throws E-INPUT-UNREADABLE, or E-COST-TABLE with the place in the file and what is wrong there. */
 export function readTable(path: string): MeasuredTable {
   const text = readText(path);
   try {
@@ -50,9 +50,8 @@ function readText(path: string): string {
   try {
     return readFileSync(path, 'utf8');
   } catch (error) {
-    const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
-    throw new PruneCompileError(isMissing ? 'E-INPUT-MISSING' : 'E-INPUT-UNREADABLE', {
-      what: isMissing ? `there is no cost table ${path}` : `cannot read the cost table ${path}`,
+    throw new PruneCompileError('E-INPUT-UNREADABLE', {
+      what: `cannot read the cost table ${path}`,
       facts: [
         ['why', messageOf(error)],
         ['try', '--sparse-target avx512, avx2 or baseline, or a file of prune-compile doctor --calibrate'],

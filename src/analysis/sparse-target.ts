@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { PruneCompileError } from '../errors.js';
+import { nearestNames } from '../nearest.js';
 import { type Machine, thisMachine } from '../runtime/machine.js';
 import type { CostTable } from './sparse-cost.js';
 import { type MeasuredOn, type MeasuredTable, readTable } from './sparse-table-file.js';
@@ -30,10 +31,28 @@ export function calibratedPath(env: NodeJS.ProcessEnv = process.env): string {
 /** Throws for a file that is named and cannot be used; a calibrated table that does not fit is a note. */
 export function chooseTable(target?: SparseTarget, machine: () => Machine = thisMachine): TableChoice {
   if (typeof target === 'object') return { table: target, from: 'given', notes: [] };
-  const named = MACHINES.find((name) => name === target);
+  if (target === undefined) return tableFor(machine());
+  const named = MACHINES.find((name) => name === target.toLowerCase());
   if (named !== undefined) return { table: TABLES[named], from: 'shipped', notes: [] };
-  if (target !== undefined) return { table: readTable(target), from: target, notes: [] };
-  return tableFor(machine());
+  if (!existsSync(target)) throw unknownTarget(target);
+  return { table: readTable(target), from: target, notes: [] };
+}
+
+function unknownTarget(target: string): PruneCompileError {
+  const machines = MACHINES.join(', ');
+  const [near] = nearestNames(target, MACHINES, 1);
+  return new PruneCompileError('E-INPUT-MISSING', {
+    what: `there is no machine and no cost table called ${target}`,
+    facts: [
+      ['why', `it is none of ${machines}, and no file`],
+      [
+        'try',
+        near === undefined
+          ? `--sparse-target with one of ${machines}, or with a file of prune-compile doctor --calibrate`
+          : `--sparse-target ${near}`,
+      ],
+    ],
+  });
 }
 
 function tableFor(machine: Machine): TableChoice {

@@ -104,8 +104,17 @@ describe('files', () => {
     const folder = temporary();
     const path = join(folder, 'costs.json');
     expect(() => chooseTable(path)).toThrow(expect.objectContaining({ code: 'E-INPUT-MISSING' }));
-    expect(() => chooseTable('avx1024')).toThrow(
-      expect.objectContaining({ code: 'E-INPUT-MISSING', what: 'there is no cost table avx1024' }),
+    expect(() => chooseTable(path)).toThrow(
+      expect.objectContaining({
+        what: `there is no machine and no cost table called ${path}`,
+        facts: [
+          ['why', 'it is none of avx512, avx2, baseline, and no file'],
+          [
+            'try',
+            '--sparse-target with one of avx512, avx2, baseline, or with a file of prune-compile doctor --calibrate',
+          ],
+        ],
+      }),
     );
     expect(() => chooseTable(folder)).toThrow(expect.objectContaining({ code: 'E-INPUT-UNREADABLE' }));
     writeFileSync(path, changed(['layers', 'conv', 'speedups'], [[0.5, 'fast']]));
@@ -148,10 +157,25 @@ describe('the table that decides', () => {
       throw new Error('nobody needs to know this machine');
     };
     expect(chooseTable('avx512', unasked)).toEqual({ table: TABLES.avx512, from: 'shipped', notes: [] });
+    expect(chooseTable('AVX512', unasked).table).toBe(TABLES.avx512);
     expect(chooseTable(TABLE, unasked).table).toBe(TABLE);
     const path = join(temporary(), 'edge.json');
     writeFileSync(path, changed(['machine', 'cpu'], 'another one'));
     expect(chooseTable(path, unasked)).toMatchObject({ table: { name: TABLE.name }, from: path, notes: [] });
+  });
+
+  test.each([
+    ['avx521', 'avx512'],
+    ['AVX-2', 'avx2'],
+    ['basline', 'baseline'],
+  ])('a mistyped name is answered with the nearest one: %s', (given, near) => {
+    expect(() => chooseTable(given)).toThrow(
+      expect.objectContaining({
+        code: 'E-INPUT-MISSING',
+        what: `there is no machine and no cost table called ${given}`,
+        facts: expect.arrayContaining([['try', `--sparse-target ${near}`]]),
+      }),
+    );
   });
 
   test('a shipped one, by what the processor runs', () => {

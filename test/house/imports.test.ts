@@ -21,7 +21,7 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
   masks: { uses: ['onnx', 'ir', 'nearest', 'errors'] },
   // Sessions, input generation and evaluation of constant subgraphs: below analysis, which folds and infers with it.
   runtime: { uses: ['onnx', 'ir', 'version', 'errors'] },
-  analysis: { uses: ['ops', 'masks', 'runtime', 'onnx', 'ir', 'errors'], types: ['report'] },
+  analysis: { uses: ['ops', 'masks', 'runtime', 'onnx', 'ir', 'nearest', 'errors'], types: ['report'] },
   passes: { uses: ['analysis', 'ops', 'ir', 'errors'], types: ['onnx', 'report'] },
   // Which passes, in which order, until when.
   pipeline: { uses: ['passes', 'analysis', 'onnx', 'ir', 'errors'], types: ['report'] },
