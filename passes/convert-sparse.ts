@@ -11,6 +11,7 @@
  */
 import type { Knowledge } from '../src/analysis/site.js';
 import { siteOf } from '../src/analysis/site.js';
+import { isCompensation } from '../src/analysis/figures.js';
 import {
   type CostTable,
   type KindCosts,
@@ -41,7 +42,9 @@ export const convertSparse: Pass = {
     const found = findLayers(knowledge);
     // Depthwise kernels have few weights each: without zeros they are as fast in the layout, and join as riders do.
     const all = found.filter((layer) => layer.zeros > 0 && !isDepthwise(layer));
-    const excluded = excludedLayers(knowledge, found).map(excludedRemark);
+    const excluded = excludedLayers(knowledge, found)
+      .filter(({ node }) => !isCompensation(node))
+      .map(excludedRemark);
     if (all.length === 0) return { ...UNCHANGED, remarks: excluded };
     const { table, notes } = sparse.choice();
     const sized = await sparse.sized();
@@ -52,14 +55,11 @@ export const convertSparse: Pass = {
     // An operator stands where its last node stood: in that order whatever is entered is there for all who follow.
     const chosen = choose(costs, found, knowledge).toSorted((a, b) => endOf(a) - endOf(b));
     const remarks = [
-      ...notes.map((message): Said => ({ kind: 'missed', message })),
-      { kind: chosen.length === 0 ? 'missed' : 'applied', message: decidedBy(table, estimates) } as const,
-      ...chosen.flatMap((member) =>
-        isPriced(member, estimates) ? [appliedRemark(member, estimates.get(member))] : [],
-      ),
+      ...[...notes, decidedBy(table, estimates)].map((message): Said => ({ kind: 'note', message })),
+      ...appliedRemarks(chosen, estimates),
       ...riderRemark(chosen.filter((member) => !isPriced(member, estimates))),
       ...all
-        .filter((layer) => !chosen.includes(layer))
+        .filter((layer) => !chosen.includes(layer) && !isAdded(layer))
         .map((layer) => missedRemark(layer, estimates.get(layer), addedMoves(layer, chosen, costs.move))),
       ...excluded,
     ];
@@ -172,6 +172,24 @@ function isPriced(member: Member, estimates: ReadonlyMap<SparseLayer, Estimate>)
   return member.kind !== 'rider' && estimates.has(member);
 }
 
+/** A convolution that the compiler put there gets no remark of its own: nobody would know its name. */
+function isAdded({ nodes: [node] }: Member): boolean {
+  return isCompensation(node);
+}
+
+function appliedRemarks(chosen: readonly Member[], estimates: ReadonlyMap<SparseLayer, Estimate>): Said[] {
+  const layers = chosen.filter((member) => isPriced(member, estimates));
+  const added = layers.filter(isAdded).length;
+  const which =
+    added === 1
+      ? '1 convolution of ones that this compilation added is a sparse operator'
+      : `${added} convolutions of ones that this compilation added are sparse operators`;
+  return [
+    ...layers.filter((layer) => !isAdded(layer)).map((layer) => appliedRemark(layer, estimates.get(layer))),
+    ...(added === 0 ? [] : [{ kind: 'applied', message: `${which} too` } as const]),
+  ];
+}
+
 function appliedRemark({ nodes: [node, ...tail], zeros }: SparseLayer, estimate: Estimate | undefined): Said {
   const fused = tail.length === 0 ? '' : `, with ${tail.map(({ opType }) => opType).join(', ')}`;
   const { isMeasured = false, speedup = 1 } = estimate ?? {};
@@ -205,13 +223,27 @@ function whyDense({ zeros }: SparseLayer, estimate: Estimate, moves: number): st
   }
   const needed = speedupToWin(denseSeconds, moves);
   const from = needed === undefined ? undefined : zerosFor(costs, needed);
-  if (from !== undefined)
-    return `sparse operators would pay from ${Math.ceil(from * 100)} % zeros on here, and it has ${Math.floor(zeros * 100)} %`;
+  if (from !== undefined) return payingFrom(from, zeros);
   return needed === undefined
     ? 'moving its data into the layout of sparse operators would take longer than the layer itself'
     : `sparse operators would have to be ${needed.toFixed(1)}x as fast to pay here, which they are at no share of zeros`;
 }
 
-function percent(share: number): string {
-  return `${Math.round(share * 100)} %`;
+/** With as many digits as it takes to tell the two apart; what has to be reached is rounded up. */
+function payingFrom(from: number, zeros: number): string {
+  for (let digits = 1; ; digits++) {
+    const unit = 10 ** -digits / 100;
+    // A share that is a multiple of the unit must not become the next one by an error of its last bit.
+    const [needed, has] = [percent(Math.ceil(from / unit - 1e-6) * unit, digits), percent(zeros, digits)];
+    if (needed !== has || digits === MOST_DIGITS)
+      return `sparse operators would pay from ${needed} zeros on here, and it has ${has}`;
+  }
+}
+
+/** A millionth of a percent is less than one weight of a layer of 2 GiB. */
+const MOST_DIGITS = 6;
+
+/** With one digit, as tables of layers have it. */
+function percent(share: number, digits = 1): string {
+  return `${(share * 100).toFixed(digits)} %`;
 }

@@ -1,4 +1,5 @@
 /** What compile found and did, as the one report object. */
+import { existsSync } from 'node:fs';
 import { compareLayers, type Counts, macsOfBoth } from './analysis/figures.js';
 import type { Sizes } from './analysis/sizes.js';
 import type { Model } from './onnx/read.js';
@@ -55,18 +56,19 @@ export function compileReport(findings: CompileFindings): CompileReport {
     after: gains ? { ...after.figures, macs: macs.after, channels: keptChannels(layers), sizeBytes } : input,
     macsShape,
     layers,
-    remarks: gains ? [...remarks, ...overridable(model)] : remarks.filter(({ kind }) => kind === 'missed'),
+    remarks: gains ? [...remarks, ...overridable(model)] : remarks.filter(({ kind }) => kind !== 'applied'),
     edits: gains ? edits : [],
     steps,
   };
 }
 
-/** What convert-sparse said of layers counts them; what it said of none tells how they were chosen. */
+/** What convert-sparse did to layers counts them; what it said of none tells how they were chosen. */
 function sparseFindings(remarks: readonly Remark[]): SparseReport | undefined {
-  const applied = remarks.filter(({ pass, kind }) => pass === 'convert-sparse' && kind === 'applied');
-  const decided = applied.flatMap(({ node, message }) => (node === undefined ? [message] : []));
-  const layers = applied.length - decided.length;
-  return layers === 0 ? undefined : sparseReport(layers, decided, kernelsPath());
+  const said = remarks.filter(({ pass, kind }) => pass === 'convert-sparse' && kind !== 'missed');
+  const decided = said.flatMap(({ node, message }) => (node === undefined ? [message] : []));
+  const layers = said.length - decided.length;
+  const library = kernelsPath();
+  return layers === 0 ? undefined : sparseReport(layers, decided, { path: library, isFound: existsSync(library) });
 }
 
 /** Channels of the input's layers; convolutions that the compiler added are not counted. */

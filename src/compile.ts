@@ -119,7 +119,7 @@ export async function compileModel(source: string | Uint8Array, options: Compile
     const timing = await timed('tune', () => tuner.compare(dense, encodeModel(model, written), macsShape), wholeText);
     const whole = { pass: 'convert-sparse', message: wholeText(timing) };
     if (!timing.isFaster)
-      return stayDense(source, options, [...missed(scattered.remarks), { ...whole, kind: 'missed' }], steps);
+      return stayDense(source, options, [...undone(scattered.remarks), { ...whole, kind: 'missed' }], steps);
     scattered.remarks.push({ ...whole, kind: 'applied' });
   }
   const after = scattered === undefined ? counted : countSparse(counted, model.graph);
@@ -194,8 +194,8 @@ async function stayDense(
   return { ...dense, report: { ...report, remarks: [...dense.report.remarks, ...remarks] } };
 }
 
-function missed(remarks: readonly Remark[]): Remark[] {
-  return remarks.filter(({ kind }) => kind === 'missed');
+function undone(remarks: readonly Remark[]): Remark[] {
+  return remarks.filter(({ kind }) => kind !== 'applied');
 }
 
 /** What the file says of its own making: the masks by name and hash, so that it can be made again. */

@@ -51,6 +51,7 @@ export class Tuner {
   readonly #makeSparse: (dense: Uint8Array) => Promise<Uint8Array | undefined>;
   readonly #signal: AbortSignal | undefined;
   readonly #known = new Map<string, MeasuredLayer | undefined>();
+  #layers = 0;
   /** Set when the first layer is measured. */
   #deadline: number | undefined = undefined;
 
@@ -67,15 +68,20 @@ export class Tuner {
     this.#signal = signal;
   }
 
-  /** How much was measured: layers of one size, with the same tail and about as many zeros, are one kind. */
+  /** How much was measured: layers of one size, with the same tail and about as many zeros, are one kind, and measured once. */
   get text(): string {
     const kinds = [...this.#known.values()].filter((measured) => measured !== undefined).length;
-    return `${kinds} ${kinds === 1 ? 'kind of layer' : 'kinds of layers'} measured`;
+    return `${this.#layers} ${this.#layers === 1 ? 'layer' : 'layers'} measured, of ${kinds} ${kinds === 1 ? 'kind' : 'kinds'}`;
   }
 
   readonly measure = async (layer: SparseLayer, sized: Knowledge): Promise<MeasuredLayer | undefined> => {
     const part = layerModel(layer, sized, this.#proto);
-    if (part === undefined) return undefined;
+    const measured = part === undefined ? undefined : await this.#ofKind(part);
+    if (measured !== undefined) this.#layers++;
+    return measured;
+  };
+
+  async #ofKind(part: LayerModel): Promise<MeasuredLayer | undefined> {
     const known = this.#known.get(part.key);
     if (known !== undefined || this.#known.has(part.key)) return known;
     this.#deadline ??= performance.now() + TOTAL_BUDGET_MS;
@@ -83,7 +89,7 @@ export class Tuner {
     const measured = await this.#time(part);
     this.#known.set(part.key, measured);
     return measured;
-  };
+  }
 
   async #time({ dense, shapes }: LayerModel): Promise<MeasuredLayer | undefined> {
     this.#signal?.throwIfAborted();

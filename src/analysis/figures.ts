@@ -85,7 +85,7 @@ function countZeros(tensor: Tensor, name: string, node: Node): number {
 
 /** Convolutions that an earlier compilation added (see passes/channels/ones.ts) are no layers of the network. */
 export function isCompensation(node: Node): boolean {
-  return node.name.endsWith('_constants') && node.inputs[0]?.name.startsWith(COMPILER_PREFIX) === true;
+  return /_constants(_\d+)?$/.test(node.name) && node.inputs[0]?.name.startsWith(COMPILER_PREFIX) === true;
 }
 
 /** After layers became sparse operators, which keep their names: what is stored and multiplied is what is not zero. */

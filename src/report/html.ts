@@ -11,15 +11,17 @@ import {
   formatSpeedup,
 } from './numbers.js';
 import {
+  asSentence,
   benchmarkPlace,
   inputColumn,
+  nothingTitle,
   nothingToDoReason,
   removedNothing,
   summaryRows,
   verificationText,
 } from './summary.js';
 import { evidenceText, maskNotes } from './masks.js';
-import { registrationLines, sparseNote } from './sparse.js';
+import { pathNote, registrationLines, sparseNotes } from './sparse.js';
 import { missedRemarks } from './text.js';
 import type {
   Benchmark,
@@ -75,7 +77,7 @@ export function renderHtml(report: CompileReport): string {
       <body>
         <main>
           <h1>${title}</h1>
-          ${removedNothing(report) ? html`<p>Nothing to remove: ${nothingToDoReason(report)}.</p> ` : NOTHING}${summary(report)}
+          ${removedNothing(report) ? html`<p>${asSentence(`${nothingTitle(report)}: ${nothingToDoReason(report)}`)}</p> ` : NOTHING}${summary(report)}
           ${report.sparse === undefined ? NOTHING : sparseSection(report.sparse)}
           ${report.masks === undefined ? NOTHING : masksSection(report.masks)}
           ${report.verification === undefined ? NOTHING : verificationSection(report.verification)}
@@ -143,17 +145,19 @@ function masksSection(report: MaskReport): Html {
     <ul>
       ${sources}
     </ul>
-    ${maskNotes(report).map((note) => html`<p>${note}</p> `)}${
+    ${maskNotes(report).map((note) => html`<p>${asSentence(note)}</p> `)}${
       rows.length === 0 ? NOTHING : table(['mask', 'weight', 'bound by', 'granularity', 'pruned'], rows)
     }`;
 }
 
 function sparseSection(sparse: SparseReport): Html {
-  const rows = [['path', sparse.library] as const, ...registrationLines(sparse)].map(([label, text]) =>
-    row([label, html`<code class="wrap">${text}</code>`]),
-  );
+  const code = (text: string) => html`<code class="wrap">${text}</code>`;
+  const rows = [
+    row(['path', html`${code(sparse.library)}${pathNote(sparse)}`]),
+    ...registrationLines(sparse).map(([language, line]) => row([language, code(line)])),
+  ];
   return html`<h2>Sparse operators</h2>
-    ${[sparseNote(sparse), ...sparse.decided].map((note) => html`<p>${note}.</p> `)}${table(['', 'registration'], rows)}`;
+    ${sparseNotes(sparse).map((note) => html`<p>${asSentence(note)}</p> `)}${table(['', 'registration'], rows)}`;
 }
 
 function verificationSection(verification: Verification): Html {
@@ -163,7 +167,7 @@ function verificationSection(verification: Verification): Html {
   return html`<h2>Verification</h2>
     <p class="${verification.equal ? 'good' : 'bad'}">Outputs equal: ${verificationText(verification)}.</p>
     <p>Allowed: ${formatDifference(verification.bound)} of the output's scale (${verification.boundReason}).</p>
-    ${verification.notes.map((note) => html`<p>${note}</p> `)}${table(['shapes', 'seed', 'difference'], rows)}`;
+    ${verification.notes.map((note) => html`<p>${asSentence(note)}</p> `)}${table(['shapes', 'seed', 'difference'], rows)}`;
 }
 
 function benchmarkSection(benchmark: Benchmark): Html {
@@ -197,7 +201,7 @@ function benchmarkSection(benchmark: Benchmark): Html {
     <ul>
       ${verdicts}
     </ul>
-    ${notes.map((note) => html`<p>${note}</p> `)}`;
+    ${notes.map((note) => html`<p>${asSentence(note)}</p> `)}`;
 }
 
 function percent(share: number): string {
@@ -232,7 +236,8 @@ function layersSection(layers: readonly LayerFigures[]): Html {
 }
 
 function remarksSection(remarks: readonly Remark[]): Html {
-  const sorted = [...missedRemarks(remarks), ...remarks.filter(({ kind }) => kind === 'applied')];
+  const of = (wanted: Remark['kind']) => remarks.filter(({ kind }) => kind === wanted);
+  const sorted = [...of('note'), ...missedRemarks(remarks), ...of('applied')];
   const rows = sorted.map(({ kind, pass, node, message, channels }) =>
     row([
       node ?? '',

@@ -12,21 +12,25 @@ import {
 } from './numbers.js';
 import { evidenceText, maskNotes } from './masks.js';
 import {
+  asSentence,
   benchmarkPlace,
   inputColumn,
+  nothingTitle,
   nothingToDoReason,
   removedNothing,
   summaryRows,
   verificationText,
 } from './summary.js';
-import { registrationLines, sparseNote } from './sparse.js';
+import { pathNote, registrationLines, sparseNotes } from './sparse.js';
 import { missedRemarks, remarkText } from './text.js';
-import type { Benchmark, CompileReport, MaskReport, SparseReport, Verification } from './types.js';
+import type { Benchmark, CompileReport, MaskReport, Remark, SparseReport, Verification } from './types.js';
 
 export function renderMarkdown(report: CompileReport): string {
   const sections = [
     [`# ${escapeMarkdown(report.input)} -> ${escapeMarkdown(report.output ?? 'standard output')}`],
-    ...(removedNothing(report) ? [[`Nothing to remove: ${escapeMarkdown(nothingToDoReason(report))}.`]] : []),
+    ...(removedNothing(report)
+      ? [[escapeMarkdown(asSentence(`${nothingTitle(report)}: ${nothingToDoReason(report)}`))]]
+      : []),
     summarySection(report),
     ...(report.sparse === undefined ? [] : [sparseSection(report.sparse)]),
     ...(report.masks === undefined ? [] : [masksSection(report.masks)]),
@@ -76,7 +80,7 @@ function masksSection(report: MaskReport): string[] {
     '## Masks',
     '',
     ...files.map(({ path, format, sha256 }) => `- ${escapeMarkdown(`${path} (${format}, SHA-256 ${sha256})`)}`),
-    ...maskNotes(report).map((note) => `- ${escapeMarkdown(note)}`),
+    ...maskNotes(report).map((note) => `- ${escapeMarkdown(asSentence(note))}`),
     '',
     ...table(
       ['mask', 'weight', 'bound by', 'granularity', 'pruned'],
@@ -101,10 +105,18 @@ function sparseSection(sparse: SparseReport): string[] {
   return [
     '## Sparse operators',
     '',
-    ...[sparseNote(sparse), ...sparse.decided].flatMap((note) => [escapeMarkdown(`${note}.`), '']),
-    `- path: ${escapeMarkdown(sparse.library)}`,
-    ...registrationLines(sparse).map(([language, line]) => `- ${escapeMarkdown(language)}: \`${line}\``),
+    ...sparseNotes(sparse).flatMap((note) => [escapeMarkdown(asSentence(note)), '']),
+    `- path: ${codeSpan(sparse.library)}${pathNote(sparse)}`,
+    ...registrationLines(sparse).map(([language, line]) => `- ${escapeMarkdown(language)}: ${codeSpan(line)}`),
   ];
+}
+
+/** Nothing inside is markup, as long as the fence is longer than any run of backticks in it. */
+function codeSpan(text: string): string {
+  const longest = Math.max(0, ...[...text.matchAll(/`+/g)].map(([run]) => run.length));
+  const fence = '`'.repeat(longest + 1);
+  const padding = longest === 0 ? '' : ' ';
+  return `${fence}${padding}${text}${padding}${fence}`;
 }
 
 function verificationSection(verification: Verification): string[] {
@@ -122,7 +134,7 @@ function verificationSection(verification: Verification): string[] {
         formatDifference(difference),
       ]),
     ),
-    ...verification.notes.flatMap((note) => ['', escapeMarkdown(note)]),
+    ...verification.notes.flatMap((note) => ['', escapeMarkdown(asSentence(note))]),
   ];
 }
 
@@ -148,7 +160,7 @@ export function benchmarkSection(benchmark: Benchmark): string[] {
       (comparison) =>
         `- ${escapeMarkdown(`${comparison.contender} against ${comparison.baseline}: ${formatSpeedup(comparison.speedup, comparison.interval)}, ${describeComparison(comparison)}`)}`,
     ),
-    ...notes.flatMap((note) => ['', escapeMarkdown(note)]),
+    ...notes.flatMap((note) => ['', escapeMarkdown(asSentence(note))]),
   ];
 }
 
@@ -171,9 +183,9 @@ function layersSection({ layers }: CompileReport): string[] {
 }
 
 function remarksSection({ remarks }: CompileReport): string[] {
-  const missed = missedRemarks(remarks).map((remark) => `- missed: ${escapeMarkdown(remarkText(remark))}`);
-  const applied = remarks
-    .filter(({ kind }) => kind === 'applied')
-    .map((remark) => `- applied: ${escapeMarkdown(remarkText(remark))}`);
-  return missed.length + applied.length === 0 ? [] : ['## Remarks', '', ...missed, ...applied];
+  const of = (wanted: Remark['kind']) => remarks.filter(({ kind }) => kind === wanted);
+  const lines = [...of('note'), ...missedRemarks(remarks), ...of('applied')].map(
+    (remark) => `- ${remark.kind}: ${escapeMarkdown(remarkText(remark))}`,
+  );
+  return lines.length === 0 ? [] : ['## Remarks', '', ...lines];
 }

@@ -4,7 +4,7 @@ import type { SparseReport } from './types.js';
 
 /** As the bindings of ONNX Runtime 1.18 and newer call it; docs/sparse.md has each with what stands around it. */
 const REGISTRATION: SparseReport['registration'] = {
-  node: "await createSession(model), from 'prune-compile'",
+  node: "import { createSession } from 'prune-compile'; await createSession(model);",
   python: 'options.register_custom_ops_library(path)',
   cpp: 'options.RegisterCustomOpsLibrary(path);',
   csharp: 'options.RegisterCustomOpLibrary(path);',
@@ -13,13 +13,27 @@ const REGISTRATION: SparseReport['registration'] = {
 
 const LANGUAGES = { node: 'Node', python: 'Python', cpp: 'C++', csharp: 'C#', java: 'Java' } as const;
 
-export function sparseReport(layers: number, decided: readonly string[], library: string): SparseReport {
-  return { layers, decided, library, registration: REGISTRATION };
+export function sparseReport(
+  layers: number,
+  decided: readonly string[],
+  { path, isFound }: { path: string; isFound: boolean },
+): SparseReport {
+  return { layers, decided, library: path, libraryFound: isFound, registration: REGISTRATION };
 }
 
-export function sparseNote({ layers }: SparseReport): string {
+/** Where the model runs, and how its operators were chosen. */
+export function sparseNotes({ layers, decided, libraryFound }: SparseReport): string[] {
   const which = `${formatInteger(layers)} ${layers === 1 ? 'layer is a sparse operator' : 'layers are sparse operators'}`;
-  return `${which}: the model runs where their library is loaded, see docs/sparse.md`;
+  return [
+    `${which}: the model runs where their library is loaded, see docs/sparse.md`,
+    ...(libraryFound ? [] : ['that library is not built on this machine; prune-compile doctor says how to build it']),
+    ...decided,
+  ];
+}
+
+/** Behind the path: whether it is a file that may be copied, or a place where one will be. */
+export function pathNote({ libraryFound }: SparseReport): string {
+  return libraryFound ? '' : ' (once it is built)';
 }
 
 /** [language, line] */

@@ -55,6 +55,11 @@ export function removedNothing({ changed, edits }: CompileReport): boolean {
   return !changed || edits.length === 0;
 }
 
+/** What there was nothing of. */
+export function nothingTitle({ options }: CompileReport): string {
+  return options['sparse'] === true ? 'nothing to do' : 'nothing to remove';
+}
+
 /** What the output is when nothing was removed. */
 export function nothingText(report: CompileReport, output: string): string {
   return report.changed
@@ -161,7 +166,12 @@ export function casesText({ cases }: Verification): string {
     : `${formatPlural(cases.length, 'input')} over ${formatPlural(perShape.size, 'shape')}`;
 }
 
-/** Why a compilation found nothing to remove, as one sentence. */
+/** A note, which begins in lower case, where it stands by itself. */
+export function asSentence(note: string): string {
+  return `${note.charAt(0).toUpperCase()}${note.slice(1)}${/[.?!]$/.test(note) ? '' : '.'}`;
+}
+
+/** Why a compilation found nothing to do, as one sentence. */
 export function nothingToDoReason(report: CompileReport): string {
   const { zeros, parameters } = report.before;
   if (report.layers.length === 0) return 'the model has no layer with constant weights';
@@ -172,7 +182,7 @@ export function nothingToDoReason(report: CompileReport): string {
   if (
     report.remarks.some(({ kind, pass, node }) => kind === 'missed' && pass === 'convert-sparse' && node !== undefined)
   )
-    return `${share}, too few to be faster in any layer (below)`;
+    return `${share}, but no layer would be faster with sparse operators (below)`;
   return report.remarks.some(({ kind }) => kind === 'missed')
     ? `${share}, and what could go is needed (below)`
     : `${share}, but scattered: no whole channel is`;

@@ -1,8 +1,8 @@
 /** The final table of `compile` for a terminal: 80 columns, then the biggest things that could not be done. */
-import { formatInteger } from './numbers.js';
+import { formatInteger, formatPlural } from './numbers.js';
 import { maskNotes } from './masks.js';
-import { registrationLines, sparseNote } from './sparse.js';
-import { inputColumn, nothingText, nothingToDoReason, removedNothing, summaryRows } from './summary.js';
+import { pathNote, registrationLines, sparseNotes } from './sparse.js';
+import { inputColumn, nothingText, nothingTitle, nothingToDoReason, removedNothing, summaryRows } from './summary.js';
 import { textTable } from './text-table.js';
 import type { CompileReport, Remark, SparseReport } from './types.js';
 
@@ -43,24 +43,30 @@ function brokenText(text: string): string {
   return text.length > TEXT_WIDTH ? text.replace(': t(', ':\nt(') : text;
 }
 
-/** What masks and verification left open: a reader of the last row must not take it for more than it is. */
+/** What masks and verification left open: a reader of the last row must not take it for more than it is. And how the compiler decided. */
 function noteLines(report: CompileReport): string[] {
-  const { verification, masks } = report;
-  const notes = [...(masks === undefined ? [] : maskNotes(masks)), ...(verification?.notes ?? [])];
+  const { verification, masks, sparse, remarks } = report;
+  const notes = [
+    ...(masks === undefined ? [] : maskNotes(masks)),
+    ...(verification?.notes ?? []),
+    ...(sparse === undefined ? remarks.filter(({ kind }) => kind === 'note').map((note) => remarkText(note)) : []),
+  ];
   return notes.length === 0 ? [] : ['', ...notes.flatMap((note) => wrapText(`note: ${note}`, WIDTH, '  '))];
 }
 
-/** A path is not broken, so that it can be copied. */
+/** Paths and statements are not broken, so that they can be copied. */
 function sparseLines(sparse: SparseReport): string[] {
-  const lines = registrationLines(sparse).map(([language, line]) => `  ${language.padEnd(6)}  ${line}`);
-  const notes = [sparseNote(sparse), ...sparse.decided].flatMap((note) => wrapText(`note: ${note}`, WIDTH, '  '));
-  return ['', ...notes, `  path    ${sparse.library}`, ...lines];
+  const lines = registrationLines(sparse).flatMap(([language, line]) =>
+    line.split(/(?<=;) /).map((statement, at) => `  ${(at === 0 ? language : '').padEnd(6)}  ${statement}`),
+  );
+  const notes = sparseNotes(sparse).flatMap((note) => wrapText(`note: ${note}`, WIDTH, '  '));
+  return ['', ...notes, `  path    ${sparse.library}${pathNote(sparse)}`, ...lines];
 }
 
 function nothingLines(report: CompileReport): string[] {
   const what = report.output === undefined ? 'the output' : report.output;
   return [
-    ...wrapText(`nothing to remove: ${nothingToDoReason(report)}`, WIDTH),
+    ...wrapText(`${nothingTitle(report)}: ${nothingToDoReason(report)}`, WIDTH),
     ...wrapText(nothingText(report, what), WIDTH),
     '',
   ];
@@ -72,14 +78,36 @@ export function missedRemarks(remarks: readonly Remark[]): Remark[] {
   return remarks.filter(({ kind }) => kind === 'missed').toSorted((one, other) => rank(other) - rank(one));
 }
 
-/** The biggest five with their reasons, and the command that shows all. */
+/** The biggest five with their reasons, and where all are. */
 function missedLines(report: CompileReport): string[] {
-  const missed = missedRemarks(report.remarks);
-  if (missed.length === 0) return [];
-  const shown = missed.slice(0, MISSED_REMARKS);
-  const lines = shown.flatMap((remark) => wrapText(`missed: ${remarkText(remark)}`, WIDTH, '  '));
-  const more = missed.length > shown.length ? `${formatInteger(missed.length - shown.length)} more` : 'by layer';
-  return ['', ...lines, `${more}: ${inspectCommand(report)}`];
+  const groups = alike(missedRemarks(report.remarks));
+  if (groups.length === 0) return [];
+  const shown = groups.slice(0, MISSED_REMARKS);
+  const lines = shown.flatMap(([first, ...others]) =>
+    wrapText(`missed: ${remarkText(first, others.length)}`, WIDTH, '  '),
+  );
+  return ['', ...lines, ...nextLines(report, groups.slice(MISSED_REMARKS).flat().length)];
+}
+
+/** Remarks of a pass with one message, in the place of the first: twenty layers that are too small are one thing to be told. */
+function alike(remarks: readonly Remark[]): [Remark, ...Remark[]][] {
+  const groups = new Map<string, [Remark, ...Remark[]]>();
+  for (const remark of remarks) {
+    const { pass, message, channels, node } = remark;
+    const key = JSON.stringify([pass, message, channels, node === undefined]);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [remark]);
+    else group.push(remark);
+  }
+  return [...groups.values()];
+}
+
+/** `inspect` knows of channels; why layers do not become sparse is known to this compilation alone, and in its reports. */
+function nextLines(report: CompileReport, hidden: number): string[] {
+  const isAboutSparse = report.remarks.some(({ kind, pass }) => kind === 'missed' && pass === 'convert-sparse');
+  const more = `${formatInteger(hidden)} more`;
+  if (!isAboutSparse) return [`${hidden > 0 ? more : 'by layer'}: ${inspectCommand(report)}`];
+  return hidden > 0 ? [`${more}: the same command with --report report.html lists all`] : [];
 }
 
 /** As the command names a model that came through a pipe. */
@@ -92,11 +120,12 @@ function inspectCommand({ input, masks }: CompileReport): string {
   return `prune-compile inspect ${input === STANDARD_INPUT ? '-' : shellWord(input)}${files}${meaning}`;
 }
 
-/** The number of channels, unless the message says it itself. */
-export function remarkText({ node, message, channels }: Remark): string {
+/** The number of channels, unless the message says it itself. `others` are nodes of which the same is true. */
+export function remarkText({ node, message, channels }: Remark, others = 0): string {
   const isSaid = channels === undefined || channels === 0 || new RegExp(`\\b${channels}\\b`).test(message);
   const count = isSaid ? '' : ` (${formatInteger(channels)} ch.)`;
-  return node === undefined ? `${message}${count}` : `${node}${count}: ${message}`;
+  const and = others === 0 ? '' : ` and ${formatPlural(others, 'layer')} more`;
+  return node === undefined ? `${message}${count}` : `${node}${count}${and}: ${message}`;
 }
 
 /** Breaks text at spaces; a word longer than the width stays whole, so that names can be copied. */

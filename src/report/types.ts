@@ -3,10 +3,10 @@ import type { Provider } from '../runtime/session.js';
 
 export const REPORT_SCHEMA = 1;
 
-/** What a pass did, or why it could not. */
+/** What a pass did, or why it could not; a note says how that was decided. */
 export interface Remark {
   readonly pass: string;
-  readonly kind: 'applied' | 'missed';
+  readonly kind: 'applied' | 'missed' | 'note';
   /** Label of the node it is about; absent for remarks about the whole model. */
   readonly node?: string;
   readonly message: string;
@@ -155,8 +155,10 @@ export interface SparseReport {
   readonly layers: number;
   /** By what these were chosen: which cost table decided, what was measured. */
   readonly decided: readonly string[];
-  /** Path of the native library. */
+  /** Path of the native library on this machine, whether it is there or not. */
   readonly library: string;
+  /** Whether it was there. */
+  readonly libraryFound: boolean;
   /** One line of each language that gives ONNX Runtime the operators; `path` in it stands for the library's. */
   readonly registration: Readonly<Record<'node' | 'python' | 'cpp' | 'csharp' | 'java', string>>;
 }

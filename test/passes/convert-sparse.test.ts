@@ -181,7 +181,7 @@ describe('declines', () => {
     [
       'few zeros',
       one((g, x) => g.conv(x, sparseWeights([16, 16, 3, 3], 0.1), { pads: 1 })),
-      /sparse operators would pay from \d+ % zeros on here, and it has (8|9|10|11) %$/,
+      /sparse operators would pay from \d+\.\d % zeros on here, and it has (8|9|10|11)\.\d %$/,
     ],
     [
       'a layer that takes less than its moves',
@@ -275,7 +275,7 @@ describe('what pays', () => {
     const target = { ...avx512, secondsPerMovedElement: 4e-10 };
     const model = (zeros: number) => twoLayers(zeros, 0);
     const told = (await compiled(model(0.05), { sparseTarget: target })).made.report.remarks;
-    const [, share = ''] = /pay from (\d+) % zeros on/.exec(told.at(-1)?.message ?? '') ?? [];
+    const [, share = ''] = /pay from ([\d.]+) % zeros on/.exec(told.at(-1)?.message ?? '') ?? [];
     const from = Number(share) / 100;
     expect(from).toBeGreaterThan(0.2);
     expect((await compiled(model(from - 0.04), { sparseTarget: target })).made.report.changed).toBe(false);

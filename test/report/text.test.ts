@@ -124,7 +124,10 @@ test('masks: how many, by which evidence, what was left out', () => {
 test('sparse operators are told, because the model does not run without their library', () => {
   const report = {
     ...REPORT,
-    sparse: sparseReport(1, ['by the cost table "avx2"'], '/there/libprune_compile_kernels.so'),
+    sparse: sparseReport(1, ['by the cost table "avx2"'], {
+      path: '/there/libprune_compile_kernels.so',
+      isFound: true,
+    }),
   };
   const text = renderText(report);
   fits(text);
@@ -133,17 +136,64 @@ note: 1 layer is a sparse operator: the model runs where their library is
   loaded, see docs/sparse.md
 note: by the cost table "avx2"
   path    /there/libprune_compile_kernels.so
-  Node    await createSession(model), from 'prune-compile'
+  Node    import { createSession } from 'prune-compile';
+          await createSession(model);
   Python  options.register_custom_ops_library(path)
   C++     options.RegisterCustomOpsLibrary(path);
   C#      options.RegisterCustomOpLibrary(path);
   Java    options.registerCustomOpLibrary(path);
 `);
   expect(renderMarkdown(report)).toContain('- C\\#: `options.RegisterCustomOpLibrary(path);`');
+  expect(renderMarkdown(report)).toContain('- path: `/there/libprune_compile_kernels.so`\n');
+  expect(renderMarkdown(report)).toContain(
+    "- Node: `import { createSession } from 'prune-compile'; await createSession(model);`",
+  );
+  expect(renderMarkdown(report)).toContain('\nBy the cost table "avx2".\n');
   expect(renderHtml(report)).toContain('<code class="wrap">/there/libprune_compile_kernels.so</code>');
+  expect(renderHtml(report)).toMatch(/<code class="wrap"\s*>import \{ createSession \} from .*; await createSession/);
+  expect(renderHtml(report)).toContain('<p>By the cost table &#34;avx2&#34;.</p>');
   expect(JSON.parse(renderJson(report))).toMatchObject({
     sparse: { layers: 1, registration: { python: 'options.register_custom_ops_library(path)' } },
   });
+});
+
+test('where the library is not there, no report says that it is', () => {
+  const library = { path: '/there/lib.so', isFound: false };
+  const report = { ...REPORT, sparse: sparseReport(2, [], library) };
+  const note = 'that library is not built on this machine; prune-compile doctor says how to build it';
+  expect(renderText(report).replace(/\s+/g, ' ')).toContain(`note: ${note} path /there/lib.so (once it is built)`);
+  expect(renderMarkdown(report)).toContain('- path: `/there/lib.so` (once it is built)');
+  expect(renderHtml(report)).toContain('</code> (once it is built)');
+  expect(JSON.parse(renderJson(report))).toMatchObject({ sparse: { library: '/there/lib.so', libraryFound: false } });
+});
+
+test('how it was decided is a note, and layers that stay dense for one reason are told once', () => {
+  const pass = 'convert-sparse';
+  const missed = (node: string, message: string) => ({ pass, kind: 'missed', node, message }) as const;
+  const note = { pass, kind: 'note', message: 'what pays was decided by the cost table "avx2"' } as const;
+  const few = [1, 2, 3].map((layer) => missed(`/layer${layer}/Conv`, 'stays dense: few pixels'));
+  const unchanged = { ...REPORT, changed: false, after: REPORT.before, options: { sparse: true } };
+  const text = renderText({ ...unchanged, remarks: [note, ...few, missed('/fc/Gemm', 'stays dense: one row')] });
+  expect(lines(text).slice(0, 2)).toEqual([
+    'nothing to do: 47.0 % of the weights are zero, but no layer would be faster with',
+    'sparse operators (below)',
+  ]);
+  expect(lines(text).slice(-6)).toEqual(
+    [
+      'note: what pays was decided by the cost table "avx2"',
+      '',
+      'missed: /layer1/Conv and 2 layers more: stays dense: few pixels',
+      'missed: /fc/Gemm: stays dense: one row',
+      '',
+    ].toSpliced(0, 0, ''),
+  );
+  const many = [1, 2, 3, 4, 5, 6, 7].map((layer) => missed(`/layer${layer}/Conv`, `stays dense: ${layer}`));
+  const more = renderText({ ...unchanged, remarks: [note, ...many] });
+  fits(more);
+  // What `inspect` says is about channels.
+  expect(lines(more).slice(-2)).toEqual(['2 more: the same command with --report report.html lists all', '']);
+  expect(renderMarkdown({ ...unchanged, remarks: [note, ...few] })).toContain('- note: what pays was decided by');
+  expect(renderHtml({ ...unchanged, remarks: [note, ...few] })).toContain('<span class="note">note</span>');
 });
 
 test('outputs that differ are plain to see', () => {

@@ -1,0 +1,95 @@
+/** What the report says of layers that became sparse operators, or did not: names that a user knows, and numbers that agree. */
+import { describe, expect, test } from 'vitest';
+import { graphBuilder } from '../../fixtures/graph-builder.js';
+import { resnet } from '../../fixtures/resnet.js';
+import { ZeroScatterer } from '../../fixtures/scattered-zeros.js';
+import type { CostTable } from '../../src/analysis/sparse-cost.js';
+import { EAGER, TABLES } from '../../src/analysis/sparse-tables.js';
+import { compileModel } from '../../src/compile.js';
+import { readModel } from '../../src/onnx/read.js';
+import { renderHtml } from '../../src/report/html.js';
+import { renderMarkdown } from '../../src/report/markdown.js';
+import { formatShare } from '../../src/report/numbers.js';
+import { renderText } from '../../src/report/text.js';
+
+describe('convolutions of ones that the compiler added', () => {
+  /** Half of the inner filters are gone but for their shifts, which meet zero padding; zeros in what is left, and in the sums of it. */
+  function masked(): Uint8Array {
+    const options = { masks: 'zeros', choice: { kind: 'inner', fraction: 0.5 }, batchNorm: 'kept' } as const;
+    const network = resnet('resnet18', { ...options, size: 64, width: 16 }).bytes();
+    return new ZeroScatterer(network).bytes({ kind: 'unstructured', share: 0.93 });
+  }
+
+  /** Nothing is won anywhere. */
+  const never = { denseMacsPerSecond: 1e9, speedups: [[0, 0.5]] } as const;
+  const NEVER: CostTable = {
+    name: 'never',
+    secondsPerMovedElement: 1,
+    layers: { conv1x1: never, conv: never, matmul: never },
+  };
+
+  test.each([
+    ['that stay dense are not spoken of', NEVER],
+    ['that become sparse are told together', EAGER],
+  ])('%s', async (_, sparseTarget) => {
+    const compiled = await compileModel(masked(), { structured: true, sparse: true, sparseTarget });
+    const { graph } = readModel(compiled.encode());
+    const added = graph.nodes.filter(({ name }) => /_constants(_sparse)?$/.test(name));
+    expect(added.length).toBeGreaterThan(0);
+    const { report } = compiled;
+    for (const { node = '' } of report.remarks) expect(node).not.toContain('_constants');
+    for (const text of [renderText(report), renderMarkdown(report), renderHtml(report)])
+      expect(text).not.toContain('_constants');
+    const sparse = added.filter(({ opType }) => opType === 'SparseConv').length;
+    const told = report.remarks.flatMap(({ message }) => /^(\d+) convolutions? of ones/.exec(message)?.[1] ?? []);
+    expect(told).toEqual(sparse === 0 ? [] : [String(sparse)]);
+    expect(sparse > 0).toBe(sparseTarget === EAGER);
+    if (report.sparse !== undefined) expect(report.sparse.layers).toBeLessThanOrEqual(report.layers.length);
+  });
+});
+
+/** One convolution with so many zeros among its 36,864 weights. */
+function layer(zeros: number): Uint8Array {
+  const g = graphBuilder();
+  const dims = [64, 64, 3, 3];
+  const weights = { data: Array.from({ length: 36_864 }, (_, at) => (at < zeros ? 0 : 1)), dims };
+  g.output(g.op('Abs', [g.conv(g.input('x', [1, 64, 28, 28]), weights, { pads: 1 })]));
+  return g.bytes();
+}
+
+describe('shares of zeros', () => {
+  test.each([14_598, 14_560, 14_600, 3_690])('are the same in remarks and tables: %i weights', async (zeros) => {
+    const { report } = await compileModel(layer(zeros), { sparse: true, sparseTarget: 'avx2' });
+    const [{ sparsity } = { sparsity: 0 }] = report.layers;
+    const missed = report.remarks.find(({ kind }) => kind === 'missed');
+    expect(missed?.message).toMatch(new RegExp(`and it has ${formatShare(sparsity).replace('.', String.raw`\.`)}$`));
+    const text = renderText(report);
+    expect(text).toContain(
+      `nothing to do: ${formatShare(report.before.zeros / report.before.parameters)} of the weights`,
+    );
+  });
+
+  test('what has to be reached is never rounded to what is there', async () => {
+    const kind = { denseMacsPerSecond: 1e9, speedups: [[0.396, 2]] } as const;
+    const table: CostTable = {
+      name: 'made up',
+      secondsPerMovedElement: 0,
+      layers: { conv1x1: kind, conv: kind, matmul: kind },
+    };
+    const { report } = await compileModel(layer(14_598), { sparse: true, sparseTarget: table });
+    expect(report.remarks.map(({ kind: said, message }) => [said, message])).toEqual([
+      ['note', 'what pays was decided by the cost table "made up" (docs/sparse.md)'],
+      ['missed', 'stays dense: sparse operators would pay from 39.6000 % zeros on here, and it has 39.5996 %'],
+    ]);
+  });
+
+  test('a table decides, and that is a note', async () => {
+    for (const zeros of [3_690, 35_000]) {
+      const { report } = await compileModel(layer(zeros), { sparse: true, sparseTarget: TABLES.avx2 });
+      const decided = report.remarks.filter(({ kind }) => kind === 'note').map(({ message }) => message);
+      expect(decided).toEqual(['what pays was decided by the cost table "avx2" (docs/sparse.md)']);
+      expect(report.changed).toBe(zeros === 35_000);
+      if (report.sparse !== undefined) expect(report.sparse.decided).toEqual(decided);
+    }
+  });
+});
