@@ -6,8 +6,9 @@ import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import type { Target } from './analysis/cost.js';
-import { countModel, countSparse } from './analysis/figures.js';
+import { countModel } from './analysis/figures.js';
 import { concreteSizes } from './analysis/sizes.js';
+import { countSparse, storedFigures } from './analysis/sparse-layers.js';
 import { EAGER } from './analysis/sparse-tables.js';
 import { chooseTable, type SparseTarget } from './analysis/sparse-target.js';
 import { type Channels, KeptChannels } from './channels/channels.js';
@@ -107,6 +108,7 @@ export async function compileModel(source: string | Uint8Array, options: Compile
   const macsShape = concreteSizes(model.graph, known.shapes, options.shapes);
   const written: WriteOptions = { shapes: known.shapes.byName, metadata: metadataOf(options, masking) };
   const dense = tuner === undefined ? undefined : encodeModel(model, written);
+  const stored = storedFigures(model.graph);
   // Last of all: no rule knows what it makes.
   const scattered = sparse
     ? await timed(
@@ -122,7 +124,7 @@ export async function compileModel(source: string | Uint8Array, options: Compile
       return stayDense(source, options, [...undone(scattered.remarks), { ...whole, kind: 'missed' }], steps);
     scattered.remarks.push({ ...whole, kind: 'applied' });
   }
-  const after = scattered === undefined ? counted : countSparse(counted, model.graph);
+  const after = scattered?.gains === true ? countSparse(counted, stored, model.graph) : counted;
   const remarks = [...passed.remarks, ...(scattered?.remarks ?? [])];
   const gains = passed.gains || scattered?.gains === true;
 

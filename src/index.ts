@@ -5,7 +5,14 @@
 export { type Compiled, type CompileOptions, compileModel as compile } from './compile.js';
 export type { Channels, Unheld, WeightChannels } from './channels/channels.js';
 export { CHANNELS_SCHEMA, renderChannels } from './channels/channels.js';
-export { type Inspection, type InspectOptions, inspectModel as inspect, type LayerInspection } from './inspect.js';
+export {
+  type Inspection,
+  type InspectOptions,
+  inspectModel as inspect,
+  type LayerInspection,
+  type SparseInspection,
+  type SparseLayerInspection,
+} from './inspect.js';
 export { type Explanation, explainNode as explain, type WhyGroup, type WhyStep } from './why.js';
 export type { Criterion, MakeMasksOptions } from './mask-maker/choice.js';
 export { type MadeMasks, makeMasks, type MaskFormat } from './mask-maker/make-masks.js';

@@ -1,13 +1,15 @@
-/** What is zero, constant or unneeded in a model, and what could go. Nothing is written. */
-import { countModel } from './analysis/figures.js';
+/** What is zero, constant or unneeded in a model, and what could go; of a sparse model, what is left. Nothing is written. */
+import { countModel, isCompensation } from './analysis/figures.js';
 import type { Facts } from './analysis/facts.js';
 import { Blockers, planRemoval } from './analysis/removal.js';
+import { hasSparseOperators, storedKnowledge, storedLayers } from './analysis/sparse-layers.js';
 import type { Target } from './analysis/cost.js';
 import { WeightMatrix } from './analysis/weights.js';
 import { rowOf } from './ops/table.js';
 import { layers, missedRemarks } from '../passes/channels/remarks.js';
-import { maskModel, type MaskOptions } from './masked-model.js';
-import { readModel } from './onnx/read.js';
+import { SPARSE_DOMAIN } from './ir/graph.js';
+import { asksForMasks, maskModel, type MaskOptions } from './masked-model.js';
+import { type Model, readModel } from './onnx/read.js';
 import { choosePasses, passContext, runPasses } from './pipeline.js';
 import type { ModelFigures, Remark } from './report/types.js';
 
@@ -26,6 +28,25 @@ export interface LayerInspection {
   readonly sparsity: number;
 }
 
+/** A layer of a model with sparse operators. */
+export interface SparseLayerInspection {
+  readonly node: string;
+  readonly opType: string;
+  /** Whether it is a sparse operator: then the file holds the kept weights alone. */
+  readonly isSparse: boolean;
+  readonly outputChannels: number;
+  readonly weights: number;
+  readonly keptWeights: number;
+  /** Share of zeros. */
+  readonly sparsity: number;
+}
+
+export interface SparseInspection {
+  readonly layers: readonly SparseLayerInspection[];
+  /** Native operators that are no layers: changes of layout, and what stands between layers. */
+  readonly others: readonly { readonly op: string; readonly count: number }[];
+}
+
 export interface Inspection {
   readonly model: string;
   readonly opset: number;
@@ -34,6 +55,8 @@ export interface Inspection {
   readonly removableChannels: number;
   readonly unknownOps: readonly { readonly op: string; readonly count: number }[];
   readonly remarks: readonly Remark[];
+  /** Of a model that was compiled with --sparse. Nothing can be removed from such a model, so all lists above are empty. */
+  readonly sparse?: SparseInspection;
 }
 
 export interface InspectOptions extends MaskOptions {
@@ -44,6 +67,9 @@ export interface InspectOptions extends MaskOptions {
 
 export async function inspectModel(source: string | Uint8Array, options: InspectOptions = {}): Promise<Inspection> {
   const model = readModel(source);
+  const name = typeof source === 'string' ? source : '(bytes)';
+  // With masks the question is what they would remove, and of such a model that is nothing: an error says so.
+  if (hasSparseOperators(model.graph) && !asksForMasks(options)) return inspectSparse(model, name);
   await maskModel(model, options);
   const context = passContext(model, options);
   await runPasses(choosePasses('inspection'), context, options.signal);
@@ -53,7 +79,7 @@ export async function inspectModel(source: string | Uint8Array, options: Inspect
   const sparsities = new Map(counts.layers.map(({ node, sparsity }) => [node, sparsity]));
   const found = inspectLayers(facts, (node) => sparsities.get(node) ?? 0);
   return {
-    model: typeof source === 'string' ? source : '(bytes)',
+    model: name,
     opset: model.graph.opset,
     figures: { ...counts.figures, sizeBytes: model.sizeBytes },
     layers: found,
@@ -63,6 +89,37 @@ export async function inspectModel(source: string | Uint8Array, options: Inspect
       pass: 'remove-channels',
       ...remark,
     })),
+  };
+}
+
+/** Read off the file: neither the native library nor ONNX Runtime is needed. */
+function inspectSparse({ graph, sizeBytes }: Model, name: string): Inspection {
+  const knowledge = storedKnowledge(graph);
+  const stored = storedLayers(knowledge);
+  const own = new Set(stored.map(({ node }) => node));
+  const others = new Map<string, number>();
+  for (const node of graph.nodes)
+    if (node.domain === SPARSE_DOMAIN && !own.has(node) && !isCompensation(node))
+      others.set(node.opType, (others.get(node.opType) ?? 0) + 1);
+  const channels = stored.reduce((total, { outputChannels }) => total + outputChannels, 0);
+  const layers = stored.map(({ node, isSparse, outputChannels, weights, keptWeights }) => ({
+    node: node.label,
+    opType: node.qualifiedOp,
+    isSparse,
+    outputChannels,
+    weights,
+    keptWeights,
+    sparsity: weights === 0 ? 0 : 1 - keptWeights / weights,
+  }));
+  return {
+    model: name,
+    opset: graph.opset,
+    figures: { ...countModel(knowledge).figures, channels, sizeBytes },
+    layers: [],
+    removableChannels: 0,
+    unknownOps: [],
+    remarks: [],
+    sparse: { layers, others: [...others].map(([op, count]) => ({ op, count })) },
   };
 }
 

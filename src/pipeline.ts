@@ -49,11 +49,14 @@ export function passContext(
 function refuseSparse({ graph, path }: Model): void {
   const node = graph.nodes.find(({ domain }) => domain === SPARSE_DOMAIN);
   if (node === undefined) return;
+  const why =
+    'its weights are packed for native operators: only their values and places are there, and no rule knows what they compute';
   throw new PruneCompileError('E-MODEL-SPARSE', {
     what: `${path ?? 'the model'} was compiled with --sparse already`,
     facts: [
       ['where', `${node.label} (${node.qualifiedOp})`],
-      ['try', 'the model that it was compiled from'],
+      ['why', why],
+      ['try', 'the model that it was compiled from; prune-compile inspect lists the layers of this one'],
     ],
   });
 }

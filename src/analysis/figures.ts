@@ -1,6 +1,6 @@
 /** Counts of a model for the report: parameters, zeros, MACs, channels; and the check for NaN in weights. */
 import { PruneCompileError } from '../errors.js';
-import { COMPILER_PREFIX, type Graph, type Node, SPARSE_DOMAIN, type Value } from '../ir/graph.js';
+import { COMPILER_PREFIX, type Node, type Value } from '../ir/graph.js';
 import { scanTensor } from '../ir/scan.js';
 import { isFloating, type Tensor } from '../ir/tensor.js';
 import { rowOf } from '../ops/table.js';
@@ -83,38 +83,9 @@ function countZeros(tensor: Tensor, name: string, node: Node): number {
   });
 }
 
-/** Convolutions that an earlier compilation added (see passes/channels/ones.ts) are no layers of the network. */
+/** Convolutions that a compilation added (see passes/channels/ones.ts) are no layers of the network, as sparse operators neither. */
 export function isCompensation(node: Node): boolean {
-  return /_constants(_\d+)?$/.test(node.name) && node.inputs[0]?.name.startsWith(COMPILER_PREFIX) === true;
-}
-
-/** After layers became sparse operators, which keep their names: what is stored and multiplied is what is not zero. */
-export function countSparse({ figures, layers, addedMacs }: Counts, graph: Graph): Counts {
-  const stored = new Map(
-    graph.nodes
-      .filter(({ domain }) => domain === SPARSE_DOMAIN)
-      .map(({ name, inputs }) => [name, inputs[1]?.initializer?.size ?? 0]),
-  );
-  const sparse = layers.map((layer) => {
-    const { node, size, macs } = layer;
-    const values = stored.get(`${node.label}_sparse`);
-    if (values === undefined || size === 0) return layer;
-    return { ...layer, size: values, macs: macs === undefined ? undefined : (macs * values) / size };
-  });
-  const gone = (of: (layer: Layer) => number) =>
-    layers.reduce((total, layer, at) => total + of(layer) - of(sparse[at] ?? layer), 0);
-  const zeros = gone(({ size }) => size);
-  return {
-    figures: {
-      ...figures,
-      parameters: figures.parameters - zeros,
-      zeros: Math.max(0, figures.zeros - zeros),
-      macs: figures.macs === undefined ? undefined : Math.round(figures.macs - gone(({ macs = 0 }) => macs)),
-      nodes: graph.nodes.length,
-    },
-    layers: sparse,
-    addedMacs,
-  };
+  return /_constants(_\d+)?(_sparse)?$/.test(node.name) && node.inputs[0]?.name.startsWith(COMPILER_PREFIX) === true;
 }
 
 function layerOf(

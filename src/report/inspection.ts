@@ -1,5 +1,5 @@
 /** What `inspect` and `why` print. Names of nodes come last in their lines: they are never cut, so that they can be copied. */
-import type { Inspection } from '../inspect.js';
+import type { Inspection, SparseInspection } from '../inspect.js';
 import type { Explanation, WhyGroup } from '../why.js';
 import { formatBytes, formatCount, formatInteger, formatPlural, formatShare } from './numbers.js';
 import { type Cell, textTable } from './text-table.js';
@@ -10,9 +10,11 @@ const WIDTH = 80;
 const RANGES = 12;
 
 export function renderInspection(inspection: Inspection): string {
-  const { model, opset, figures, removableChannels } = inspection;
+  const { model, opset, figures, removableChannels, sparse } = inspection;
+  const title = `${model}: opset ${opset}, ${formatPlural(figures.nodes, 'node')}, ${formatBytes(figures.sizeBytes)}`;
+  if (sparse !== undefined) return [...wrapText(title, WIDTH), ...sparseLines(inspection, sparse), ''].join('\n');
   const head = [
-    `${model}: opset ${opset}, ${formatPlural(figures.nodes, 'node')}, ${formatBytes(figures.sizeBytes)}`,
+    title,
     `${formatCount(figures.parameters)} parameters, ${formatShare(figures.zeros / Math.max(figures.parameters, 1))} of them zero`,
     `${formatInteger(removableChannels)} of ${formatPlural(figures.channels, 'channel')} can go without changing the outputs`,
   ];
@@ -23,6 +25,36 @@ export function renderInspection(inspection: Inspection): string {
     ...remarkLines(inspection),
     '',
   ].join('\n');
+}
+
+function sparseLines({ figures }: Inspection, { layers, others }: SparseInspection): string[] {
+  const total = (of: (layer: SparseInspection['layers'][number]) => number) =>
+    layers.reduce((sum, layer) => sum + of(layer), 0);
+  const [weights, kept, sparse] = [
+    total((layer) => layer.weights),
+    total((layer) => layer.keptWeights),
+    total(({ isSparse }) => Number(isSparse)),
+  ];
+  const rows = layers.map((layer): Cell[] => [
+    formatInteger(layer.weights),
+    formatInteger(layer.keptWeights),
+    formatShare(layer.sparsity),
+    `${layer.opType.replace(/^.*::/, '')} ${layer.node}`,
+  ]);
+  const list = others.map(({ op, count }) => `${op} (${formatInteger(count)})`).join(', ');
+  const right = { align: 'right' } as const;
+  return [
+    `compiled with --sparse: ${formatPlural(sparse, 'layer')} sparse, ${formatInteger(layers.length - sparse)} dense`,
+    `${formatCount(figures.parameters)} parameters stored; ${formatShare(1 - kept / Math.max(weights, 1))} of the layers' weights are zero`,
+    '',
+    ...textTable([right, right, right, {}], [['weights', 'kept', 'zeros', 'layer'], ...rows]),
+    '',
+    ...(list === '' ? [] : wrapText(`native operators besides: ${list}`, WIDTH, '  ')),
+    ...wrapText(
+      'What could still be removed, and why layers stayed dense, is told of the model that it was compiled from: inspect that one, or compile it with --report.',
+      WIDTH,
+    ),
+  ];
 }
 
 function layerLines({ layers }: Inspection): string[] {

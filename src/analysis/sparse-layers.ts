@@ -1,0 +1,94 @@
+/** The layers of a model that was compiled with --sparse: read off the file, since no rule of the analysis knows its operators. */
+import { type Graph, type Node, SPARSE_DOMAIN } from '../ir/graph.js';
+import { scanTensor } from '../ir/scan.js';
+import { nativeWeights } from '../ops/sparse.js';
+import { rowOf } from '../ops/table.js';
+import { type Counts, countModel, isCompensation } from './figures.js';
+import { type Knowledge, siteOf } from './site.js';
+
+export interface StoredLayer {
+  readonly node: Node;
+  /** Whether the file holds only the weights that are kept. */
+  readonly isSparse: boolean;
+  readonly outputChannels: number;
+  /** Elements of the dense weights. */
+  readonly weights: number;
+  /** Those that are not zero. */
+  readonly keptWeights: number;
+}
+
+export function hasSparseOperators({ nodes }: Graph): boolean {
+  return nodes.some(({ domain }) => domain === SPARSE_DOMAIN);
+}
+
+/** What initializers tell: no shapes, and nothing that would have to be run. */
+export function storedKnowledge(graph: Graph): Knowledge {
+  const shapes = { of: () => undefined, dataTypeOf: () => undefined, byName: new Map() };
+  const constants: Knowledge['constants'] = {
+    tensor: (value) => value?.initializer ?? value?.producer?.tensor('value'),
+    has: (value) => constants.tensor(value) !== undefined,
+  };
+  return { graph, shapes, constants };
+}
+
+/** In the order of the graph; convolutions that the compiler added are none. */
+export function storedLayers(knowledge: Knowledge): StoredLayer[] {
+  return knowledge.graph.nodes.flatMap((node) => (isCompensation(node) ? [] : (layerAt(node, knowledge) ?? [])));
+}
+
+function layerAt(node: Node, knowledge: Knowledge): StoredLayer | undefined {
+  const native = nativeWeights(node);
+  if (native?.isPacked === true) {
+    const { size: weights, outputChannels } = native;
+    return { node, isSparse: true, outputChannels, weights, keptWeights: node.inputs[1]?.initializer?.size ?? 0 };
+  }
+  const operand = native === undefined ? rowOf(node)?.layer?.(siteOf(node, knowledge))?.weights : DEPTHWISE;
+  const tensor = operand && knowledge.constants.tensor(node.inputs[operand.index]);
+  if (operand === undefined || tensor === undefined) return undefined;
+  const outputChannels = tensor.dims[operand.outAxis] ?? 0;
+  const keptWeights = tensor.size - scanTensor(tensor).zeros;
+  return { node, isSparse: false, outputChannels, weights: tensor.size, keptWeights };
+}
+
+const DEPTHWISE = { index: 1, outAxis: 0 } as const;
+
+/** Counts of what the file holds. What constant nodes compute from it is not known here: only differences of these are exact. */
+export function storedFigures(graph: Graph): Counts['figures'] {
+  return countModel(storedKnowledge(graph)).figures;
+}
+
+/**
+ * The counts of a graph whose layers became sparse operators, which keep their names: of those what is not zero is stored and multiplied.
+ * `before` are its stored figures before that.
+ */
+export function countSparse(
+  { figures, layers, addedMacs }: Counts,
+  before: ReturnType<typeof storedFigures>,
+  graph: Graph,
+): Counts {
+  const kept = new Map(
+    graph.nodes
+      .filter((node) => nativeWeights(node)?.isPacked === true)
+      .map(({ name, inputs }) => [name, inputs[1]?.initializer?.size ?? 0]),
+  );
+  const sparse = layers.map((layer) => {
+    const { node, size, macs } = layer;
+    const values = kept.get(`${node.label}_sparse`);
+    if (values === undefined || size === 0) return layer;
+    return { ...layer, size: values, macs: macs === undefined ? undefined : (macs * values) / size };
+  });
+  const saved = layers.reduce((total, { macs = 0 }, at) => total + macs - (sparse[at]?.macs ?? 0), 0);
+  // Normalisations and biases went into the operators as well.
+  const after = storedFigures(graph);
+  return {
+    figures: {
+      ...figures,
+      parameters: figures.parameters + after.parameters - before.parameters,
+      zeros: Math.max(0, figures.zeros + after.zeros - before.zeros),
+      macs: figures.macs === undefined ? undefined : Math.round(figures.macs - saved),
+      nodes: graph.nodes.length,
+    },
+    layers: sparse,
+    addedMacs,
+  };
+}
