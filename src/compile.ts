@@ -108,7 +108,7 @@ export async function compileModel(source: string | Uint8Array, options: Compile
   const macsShape = concreteSizes(model.graph, known.shapes, options.shapes);
   const written: WriteOptions = { shapes: known.shapes.byName, metadata: metadataOf(options, masking) };
   const dense = tuner === undefined ? undefined : encodeModel(model, written);
-  const stored = storedFigures(model.graph);
+  const stored = sparse ? storedFigures(model.graph) : undefined;
   // Last of all: no rule knows what it makes.
   const scattered = sparse
     ? await timed(
@@ -124,7 +124,7 @@ export async function compileModel(source: string | Uint8Array, options: Compile
       return stayDense(source, options, [...undone(scattered.remarks), { ...whole, kind: 'missed' }], steps);
     scattered.remarks.push({ ...whole, kind: 'applied' });
   }
-  const after = scattered?.gains === true ? countSparse(counted, stored, model.graph) : counted;
+  const after = stored !== undefined && scattered?.gains === true ? countSparse(counted, stored, model.graph) : counted;
   const remarks = [...passed.remarks, ...(scattered?.remarks ?? [])];
   const gains = passed.gains || scattered?.gains === true;
 

@@ -75,6 +75,8 @@ function generalHelp(): string[] {
       WIDTH,
     ),
     '',
+    ...wrapText('prune-compile COMMAND --help has the options of the other commands.', WIDTH),
+    '',
     'Exit codes:',
     ...EXIT_CODES.flatMap(([code, meaning]) => row(`  ${code}`, meaning, 7)),
     '',
@@ -97,7 +99,7 @@ function commandHelp(command: CommandName): string[] {
 function optionGroups(command: CommandName): string[] {
   return GROUPS.flatMap((group) => {
     const keys = OPTION_KEYS.filter((key) => SPECS[key].group === group && SPECS[key].commands.includes(command));
-    const rows = keys.flatMap((key) => row(signature(key), SPECS[key].help));
+    const rows = keys.flatMap((key) => row(signature(key), SPECS[key].helpOf?.[command] ?? SPECS[key].help));
     const general =
       group === 'General' ? [...row('  -h, --help', 'this help'), ...row('  -V, --version', 'the version')] : [];
     return rows.length + general.length === 0 ? [] : ['', `${group}:`, ...rows, ...general];

@@ -53,6 +53,8 @@ interface OptionSpec<T> {
   /** What separates several of them in an environment variable. */
   readonly separator?: string;
   readonly help: string;
+  /** Where a command has something else to say. */
+  readonly helpOf?: Partial<Readonly<Record<CommandName, string>>>;
   readonly commands: readonly CommandName[];
   readonly read: values.Reader<T>;
 }
@@ -83,10 +85,15 @@ const OPTIONS = {
   output: option(
     'Output',
     WRITING,
-    'where the result goes; default: MODEL.pruned.onnx beside the input; - is standard output. Of mask: .safetensors, .npz, .json, or .onnx for the model with zeros; default: MODEL.masks.safetensors. Of doctor --calibrate: the cost table; default: where --sparse looks for it',
+    'where the compiled model goes; default: MODEL.pruned.onnx beside the input; - is standard output',
     {
       alias: 'o',
       value: 'FILE',
+      helpOf: {
+        mask: 'where the masks go: .safetensors, .npz or .json; or .onnx for the model with zeros; default: MODEL.masks.safetensors beside the input',
+        doctor:
+          'with --calibrate: where the cost table goes; default: where --sparse looks for it; - is standard output',
+      },
       read: values.text('a file', '--output small.onnx'),
     },
   ),
@@ -177,9 +184,12 @@ const OPTIONS = {
     'remove channels whose weights are zero; the default, unless only --sparse is given',
     { read: onOff },
   ),
-  sparse: option('Compiling', COMPILE, 'make layers with scattered zeros sparse operators (native, CPU)', {
-    read: onOff,
-  }),
+  sparse: option(
+    'Compiling',
+    COMPILE,
+    'make layers with scattered zeros sparse operators, where that pays; the model then needs their native library (CPU)',
+    { read: onOff },
+  ),
   sparseTarget: option(
     'Compiling',
     COMPILE,
@@ -192,13 +202,13 @@ const OPTIONS = {
   target: option(
     'Compiling',
     JUDGING,
-    'what the model will run on (cpu, cuda, webgpu, tensorrt): decides which widths are fast',
+    'what the model will run on (cpu, cuda, webgpu, tensorrt): decides which widths are fast; default: cpu',
     {
       value: 'NAME',
       read: values.oneOf(['cpu', 'cuda', 'webgpu', 'tensorrt'] as const),
     },
   ),
-  align: option('Compiling', JUDGING, 'keep widths a multiple of N; auto asks the target', {
+  align: option('Compiling', JUDGING, 'keep widths a multiple of N; auto (default) asks the target', {
     value: 'N|auto',
     read: values.align('--align 8'),
   }),
@@ -238,6 +248,7 @@ const OPTIONS = {
   }),
   runs: option('Benchmark', ROUNDS, 'rounds measured, after warm-ups', {
     value: 'N',
+    helpOf: { doctor: 'with --calibrate: rounds of each measurement, after warm-ups' },
     read: values.wholeNumber(3, '--runs 31'),
   }),
   calibrate: option(

@@ -27,6 +27,15 @@ test('the help of a command lists its options and no others', async () => {
   }
 });
 
+test('what -o says is about the command that was asked for', async () => {
+  const help = async (...words: string[]) => (await run([...words, '--help'])).stdout.replace(/\s+/g, ' ');
+  expect(await help()).toContain('where the compiled model goes; default: MODEL.pruned.onnx beside the input');
+  expect(await help()).toContain('prune-compile COMMAND --help has the options of the other commands');
+  expect(await help('mask')).toContain('where the masks go: .safetensors, .npz or .json; or .onnx');
+  expect(await help('doctor')).toContain('with --calibrate: where the cost table goes; default: where --sparse looks');
+  for (const command of ['mask', 'doctor']) expect(await help(command)).not.toContain('pruned.onnx');
+});
+
 test('every example of the help is a command line that is understood', async () => {
   for (const argv of [['--help'], ...COMMAND_NAMES.map((name) => [name, '--help'])]) {
     const { stdout } = await run(argv);
