@@ -200,8 +200,8 @@ function appliedRemark({ nodes: [node, ...tail], zeros }: SparseLayer, estimate:
 function riderRemark(riders: readonly Member[]): Said[] {
   if (riders.length === 0) return [];
   const types = [...new Set(riders.map(({ nodes: [node] }) => node.opType))].join(', ');
-  const which = riders.length === 1 ? '1 operator between them keeps' : `${riders.length} operators between them keep`;
-  return [{ kind: 'applied', message: `${which} to their layout: ${types}` }];
+  const which = riders.length === 1 ? '1 operator between them stays' : `${riders.length} operators between them stay`;
+  return [{ kind: 'applied', message: `${which} in their layout: ${types}` }];
 }
 
 function missedRemark(layer: SparseLayer, estimate: Estimate | undefined, moves: number): Said {

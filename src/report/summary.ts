@@ -177,8 +177,8 @@ export function nothingToDoReason(report: CompileReport): string {
   if (report.layers.length === 0) return 'the model has no layer with constant weights';
   if (zeros === 0) return 'no weight is zero: the model is not pruned, or its masks are not in it';
   if (zeros / Math.max(parameters, 1) < 0.001)
-    return `only ${formatInteger(zeros)} of ${formatCount(parameters)} weights are zero: the model is not pruned, or its masks are not in it`;
-  const share = `${formatShare(zeros / Math.max(parameters, 1))} of the weights are zero`;
+    return `only ${formatInteger(zeros)} of ${formatCount(parameters)} parameters are zero: the model is not pruned, or its masks are not in it`;
+  const share = `${formatShare(zeros / Math.max(parameters, 1))} of the parameters are zero`;
   if (
     report.remarks.some(({ kind, pass, node }) => kind === 'missed' && pass === 'convert-sparse' && node !== undefined)
   )

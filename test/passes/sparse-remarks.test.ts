@@ -65,7 +65,7 @@ describe('shares of zeros', () => {
     expect(missed?.message).toMatch(new RegExp(`and it has ${formatShare(sparsity).replace('.', String.raw`\.`)}$`));
     const text = renderText(report);
     expect(text).toContain(
-      `nothing to do: ${formatShare(report.before.zeros / report.before.parameters)} of the weights`,
+      `nothing to do: ${formatShare(report.before.zeros / report.before.parameters)} of the parameters`,
     );
   });
 

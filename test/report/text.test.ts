@@ -78,8 +78,8 @@ test('what could not be done: the biggest five, with their reasons, and where al
 test('nothing to do is said first, with the reason', () => {
   const unchanged = { ...REPORT, changed: false, after: REPORT.before, remarks: [] };
   expect(lines(renderText(unchanged)).slice(0, 3)).toEqual([
-    'nothing to remove: 47.0 % of the weights are zero, but scattered: no whole',
-    'channel is',
+    'nothing to remove: 47.0 % of the parameters are zero, but scattered: no',
+    'whole channel is',
     'model.pruned.onnx is a copy of model.onnx',
   ]);
   const dense = { ...unchanged, before: { ...REPORT.before, zeros: 0 } };
@@ -175,8 +175,8 @@ test('how it was decided is a note, and layers that stay dense for one reason ar
   const unchanged = { ...REPORT, changed: false, after: REPORT.before, options: { sparse: true } };
   const text = renderText({ ...unchanged, remarks: [note, ...few, missed('/fc/Gemm', 'stays dense: one row')] });
   expect(lines(text).slice(0, 2)).toEqual([
-    'nothing to do: 47.0 % of the weights are zero, but no layer would be faster with',
-    'sparse operators (below)',
+    'nothing to do: 47.0 % of the parameters are zero, but no layer would be faster',
+    'with sparse operators (below)',
   ]);
   expect(lines(text).slice(-6)).toEqual(
     [
