@@ -182,11 +182,11 @@ function appliedRemarks(chosen: readonly Member[], estimates: ReadonlyMap<Sparse
   const added = layers.filter(isAdded).length;
   const which =
     added === 1
-      ? '1 convolution of ones that this compilation added is a sparse operator'
-      : `${added} convolutions of ones that this compilation added are sparse operators`;
+      ? '1 convolution that this compilation added, for constants of removed channels, is a sparse operator too'
+      : `${added} convolutions that this compilation added, for constants of removed channels, are sparse operators too`;
   return [
     ...layers.filter((layer) => !isAdded(layer)).map((layer) => appliedRemark(layer, estimates.get(layer))),
-    ...(added === 0 ? [] : [{ kind: 'applied', message: `${which} too` } as const]),
+    ...(added === 0 ? [] : [{ kind: 'applied', message: which } as const]),
   ];
 }
 

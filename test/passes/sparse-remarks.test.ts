@@ -41,7 +41,9 @@ describe('convolutions of ones that the compiler added', () => {
     for (const text of [renderText(report), renderMarkdown(report), renderHtml(report)])
       expect(text).not.toContain('_constants');
     const sparse = added.filter(({ opType }) => opType === 'SparseConv').length;
-    const told = report.remarks.flatMap(({ message }) => /^(\d+) convolutions? of ones/.exec(message)?.[1] ?? []);
+    const told = report.remarks.flatMap(
+      ({ message }) => /^(\d+) convolutions? that this compilation added/.exec(message)?.[1] ?? [],
+    );
     expect(told).toEqual(sparse === 0 ? [] : [String(sparse)]);
     expect(sparse > 0).toBe(sparseTarget === EAGER);
     if (report.sparse !== undefined) expect(report.sparse.layers).toBeLessThanOrEqual(report.layers.length);
