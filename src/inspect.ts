@@ -102,7 +102,7 @@ function inspectSparse({ graph, sizeBytes }: Model, name: string): Inspection {
     if (node.domain === SPARSE_DOMAIN && !own.has(node) && !isCompensation(node))
       others.set(node.opType, (others.get(node.opType) ?? 0) + 1);
   const channels = stored.reduce((total, { outputChannels }) => total + outputChannels, 0);
-  const layers = stored.map(({ node, isSparse, outputChannels, weights, keptWeights }) => ({
+  const listed = stored.map(({ node, isSparse, outputChannels, weights, keptWeights }) => ({
     node: node.label,
     opType: node.qualifiedOp,
     isSparse,
@@ -119,7 +119,7 @@ function inspectSparse({ graph, sizeBytes }: Model, name: string): Inspection {
     removableChannels: 0,
     unknownOps: [],
     remarks: [],
-    sparse: { layers, others: [...others].map(([op, count]) => ({ op, count })) },
+    sparse: { layers: listed, others: [...others].map(([op, count]) => ({ op, count })) },
   };
 }
 

@@ -78,8 +78,8 @@ test('what could not be done: the biggest five, with their reasons, and where al
 test('nothing to do is said first, with the reason', () => {
   const unchanged = { ...REPORT, changed: false, after: REPORT.before, remarks: [] };
   expect(lines(renderText(unchanged)).slice(0, 3)).toEqual([
-    'nothing to remove: 47.0 % of the parameters are zero, but scattered: no',
-    'whole channel is',
+    'nothing to remove: 47.0 % of the parameters are zero, but scattered: no whole',
+    'channel is',
     'model.pruned.onnx is a copy of model.onnx',
   ]);
   const dense = { ...unchanged, before: { ...REPORT.before, zeros: 0 } };
