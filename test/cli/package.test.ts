@@ -69,7 +69,7 @@ describe('the package', () => {
     const { status, stdout, stderr } = command(...SPARSE, '--json');
     expect(status, stderr).toBe(0);
     const report = JSON.parse(stdout) as CompileReport;
-    expect(report).toMatchObject({ sparse: { layers: 1, library }, verification: { equal: true } });
+    expect(report).toMatchObject({ sparse: { layers: 1, library, libraryFound: true }, verification: { equal: true } });
   });
 
   test.skipIf(!isBuilt)('refuses a library of another version', () => {
@@ -104,7 +104,7 @@ describe('the package', () => {
       expect(command('--structured').status).toBe(0);
       const unverified = command(...SPARSE, '--no-verify', '--json');
       expect(unverified.status, unverified.stderr).toBe(0);
-      expect(JSON.parse(unverified.stdout)).toMatchObject({ sparse: { layers: 1, library } });
+      expect(JSON.parse(unverified.stdout)).toMatchObject({ sparse: { layers: 1, library, libraryFound: false } });
     } finally {
       if (isBuilt) cpSync(kept, library);
     }

@@ -73,8 +73,8 @@ describe('groups: residual', () => {
   });
 
   test('a module stands for all that is in it; nothing left to mask is an error', async () => {
-    const { code, message } = await failureOfAsync(makeMasks(residualNetwork(), { exclude: ['block', 'stem'] }));
-    expect([code, message]).toEqual(['E-USAGE', 'no layer of the model can have masks of the granularity filter']);
+    const { code, what } = await failureOfAsync(makeMasks(residualNetwork(), { exclude: ['block', 'stem'] }));
+    expect([code, what]).toEqual(['E-USAGE', 'no layer of the model can have masks of the granularity filter']);
   });
 });
 
