@@ -240,7 +240,7 @@ function payingFrom(from: number, zeros: number): string {
   }
 }
 
-/** A millionth of a percent is less than one weight of a layer of 2 GiB. */
+/** A millionth of a percent is one weight of a hundred million, more than any layer has. */
 const MOST_DIGITS = 6;
 
 /** With one digit, as tables of layers have it. */
