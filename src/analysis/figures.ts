@@ -16,6 +16,8 @@ export interface Layer {
   readonly size: number;
   /** Multiply-accumulates at the sizes counted at; undefined where they are unknown. */
   readonly macs: number | undefined;
+  /** Set where it became a sparse operator. */
+  readonly isSparse?: true;
 }
 
 export interface Counts {
@@ -122,6 +124,7 @@ export function compareLayers(before: readonly Layer[], after: readonly Layer[])
     keptInputChannels: now.get(node)?.inputChannels,
     keptOutputChannels: now.get(node)?.outputChannels,
     sparsity,
+    ...(now.get(node)?.isSparse === true && { isSparse: true }),
   }));
 }
 

@@ -75,7 +75,12 @@ export function countSparse(
     const { node, size, macs } = layer;
     const values = kept.get(`${node.label}_sparse`);
     if (values === undefined || size === 0) return layer;
-    return { ...layer, size: values, macs: macs === undefined ? undefined : (macs * values) / size };
+    return {
+      ...layer,
+      isSparse: true as const,
+      size: values,
+      macs: macs === undefined ? undefined : (macs * values) / size,
+    };
   });
   const saved = layers.reduce((total, { macs = 0 }, at) => total + macs - (sparse[at]?.macs ?? 0), 0);
   // Normalisations and biases went into the operators as well.

@@ -21,7 +21,7 @@ import {
   verificationText,
 } from './summary.js';
 import { evidenceText, maskNotes } from './masks.js';
-import { pathNote, registrationLines, sparseNotes } from './sparse.js';
+import { operatorText, pathNote, registrationLines, sparseNotes } from './sparse.js';
 import { missedRemarks } from './text.js';
 import type {
   Benchmark,
@@ -224,7 +224,7 @@ function layersSection(layers: readonly LayerFigures[]): Html {
   const rows = layers.map((layer) =>
     row([
       layer.node,
-      layer.opType,
+      operatorText(layer),
       formatKept(layer.inputChannels, layer.keptInputChannels),
       formatKept(layer.outputChannels, layer.keptOutputChannels),
       keptBar(layer.keptOutputChannels ?? 0, layer.outputChannels),

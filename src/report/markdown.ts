@@ -21,7 +21,7 @@ import {
   summaryRows,
   verificationText,
 } from './summary.js';
-import { pathNote, registrationLines, sparseNotes } from './sparse.js';
+import { operatorText, pathNote, registrationLines, sparseNotes } from './sparse.js';
 import { missedRemarks, remarkText } from './text.js';
 import type { Benchmark, CompileReport, MaskReport, Remark, SparseReport, Verification } from './types.js';
 
@@ -173,7 +173,7 @@ function layersSection({ layers }: CompileReport): string[] {
       ['layer', 'operator', 'inputs', 'outputs', 'zero weights before'],
       layers.map((layer) => [
         layer.node,
-        layer.opType,
+        operatorText(layer),
         formatKept(layer.inputChannels, layer.keptInputChannels),
         formatKept(layer.outputChannels, layer.keptOutputChannels),
         formatShare(layer.sparsity),

@@ -1,6 +1,6 @@
 /** A model with operators of its own does not run everywhere: that is said before anybody deploys it. */
 import { formatInteger } from './numbers.js';
-import type { SparseReport } from './types.js';
+import type { LayerFigures, SparseReport } from './types.js';
 
 /** As the bindings of ONNX Runtime 1.18 and newer call it; docs/sparse.md has each with what stands around it. */
 const REGISTRATION: SparseReport['registration'] = {
@@ -34,6 +34,11 @@ export function sparseNotes({ layers, decided, libraryFound }: SparseReport): st
 /** Behind the path: whether it is a file that may be copied, or a place where one will be. */
 export function pathNote({ libraryFound }: SparseReport): string {
   return libraryFound ? '' : ' (once it is built)';
+}
+
+/** `Conv`, `Conv → sparse` */
+export function operatorText({ opType, isSparse }: LayerFigures): string {
+  return isSparse === true ? `${opType} → sparse` : opType;
 }
 
 /** [language, line] */

@@ -40,6 +40,8 @@ export interface LayerFigures {
   readonly keptOutputChannels: number | undefined;
   /** Share of exactly zero weights before. */
   readonly sparsity: number;
+  /** Set where it is a sparse operator now. */
+  readonly isSparse?: true;
 }
 
 export interface StepTime {

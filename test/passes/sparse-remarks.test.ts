@@ -46,7 +46,9 @@ describe('convolutions of ones that the compiler added', () => {
     );
     expect(told).toEqual(sparse === 0 ? [] : [String(sparse)]);
     expect(sparse > 0).toBe(sparseTarget === EAGER);
-    if (report.sparse !== undefined) expect(report.sparse.layers).toBeLessThanOrEqual(report.layers.length);
+    expect(report.layers.filter(({ isSparse }) => isSparse === true)).toHaveLength(report.sparse?.layers ?? 0);
+    expect(renderMarkdown(report).includes('| Conv → sparse |')).toBe(sparse > 0);
+    expect(renderHtml(report).includes('Conv → sparse')).toBe(sparse > 0);
   });
 });
 
