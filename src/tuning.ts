@@ -146,18 +146,14 @@ function layerModel(layer: SparseLayer, { shapes, constants }: Knowledge, proto:
       opsetImport: proto.opsetImport ?? [],
       graph: {
         name: 'layer',
-        // The last node: what is seen outside cannot become part of an operator.
-        node: [...protos, { opType: 'Identity', name: 'seen', input: [output.name], output: [SEEN] }],
+        node: protos,
         initializer: constantsOf(layer, operands, constants),
         input: operands.map(({ name }, index) => typeOf(name, FLOAT, extents[index] ?? [])),
-        output: [typeOf(SEEN, FLOAT, shapes.of(output) ?? [])],
+        output: [typeOf(output.name, FLOAT, shapes.of(output) ?? [])],
       },
     });
   return { key, dense, shapes: Object.fromEntries(operands.map(({ name }, index) => [name, extents[index] ?? []])) };
 }
-
-/** No name of a model: its output, seen from outside. */
-const SEEN = 'prune_compile_seen';
 
 function staticDims(dims: ReturnType<Knowledge['shapes']['of']>): readonly number[] | undefined {
   const extents = dims?.filter((dim) => typeof dim === 'number');

@@ -35,7 +35,7 @@ export class Emitter {
   }
 
   #conv(layer: SparseLayer): void {
-    const { nodes, x, dims, output, residual, groups } = layer;
+    const { nodes, x, dims, output, residual, groups, pads } = layer;
     const [node] = nodes;
     const last = nodes.at(-1) ?? node;
     const isInside = this.#places.isWanted(output);
@@ -46,7 +46,7 @@ export class Emitter {
       kernel_shape: ints(kernel),
       strides: ints(node.ints('strides') ?? [1, 1]),
       dilations: ints(node.ints('dilations') ?? [1, 1]),
-      pads: ints(node.ints('pads') ?? [0, 0, 0, 0]),
+      pads: ints(pads),
     };
     const image = isInsideX ? this.#inside(x, last) : this.#outside(x, last);
     const declared = isInside ? this.#internalType(output) : undefined;
@@ -93,7 +93,7 @@ export class Emitter {
 
   #hold(value: Value, made: Value, isInside: boolean): void {
     if (!isInside) {
-      this.#replace(value, made);
+      this.#editor.replaceUses(value, this.#replace(value, made));
       return;
     }
     this.#internal.set(value, made);
@@ -105,11 +105,13 @@ export class Emitter {
    * any reader: an operator may yet want it as a residual, because its own result is plain.
    */
   #leaveForDense(value: Value): void {
+    if (!this.#places.hasDenseReader(value)) return;
     const dense = value.uses.filter(({ node }) => !this.#places.isInsideUse(value, node));
-    const readers = new Set(value.uses.map(({ node }) => node));
-    const first = this.#editor.graph.nodes.find((node) => readers.has(node));
-    if (dense.length === 0 || first === undefined) return;
-    const plain = this.#outside(value, first);
+    const readers = new Set([...value.uses.map(({ node }) => node), ...value.capturedBy]);
+    const plain = this.#outside(
+      value,
+      this.#editor.graph.nodes.find((node) => readers.has(node)),
+    );
     for (const { node, index } of dense) this.#editor.setInput(node, index, plain);
   }
 
@@ -129,7 +131,7 @@ export class Emitter {
       out_features: int(isTransposed ? rows : columns),
       transB: int(isTransposed ? 1 : 0),
     });
-    this.#replace(output, made);
+    this.#hold(output, made, false);
   }
 
   #add(
@@ -207,12 +209,14 @@ export class Emitter {
     const known = this.#internal.get(value);
     if (known !== undefined) return known;
     const declared = this.#internalType(value);
+    const plain = this.#plain.get(value) ?? value;
+    this.#plain.set(value, plain);
     const node = this.#editor.addNode(
       {
         opType: 'Enter',
         domain: SPARSE_DOMAIN,
         name: this.#editor.graph.freshNodeName(`${value.name}_enter`),
-        inputs: [this.#plain.get(value) ?? value],
+        inputs: [plain],
         outputs: [`${value.name}_inside`],
         ...(declared && { declared }),
       },
@@ -223,7 +227,7 @@ export class Emitter {
     return made;
   }
 
-  #outside(value: Value, before: Node): Value {
+  #outside(value: Value, before: Node | undefined): Value {
     const known = this.#plain.get(value);
     const inside = this.#internal.get(value);
     if (known !== undefined || inside === undefined) return known ?? value;
@@ -237,14 +241,15 @@ export class Emitter {
       },
       before,
     );
-    const made = this.#output(node);
-    this.#plain.set(value, made);
-    return made;
+    return this.#replace(value, this.#output(node));
   }
 
-  #replace(value: Value, by: Value): void {
-    this.#plain.set(value, by);
-    this.#editor.replaceUses(value, by);
+  /** What reads the value in the plain layout reads `by`. A value that is seen outside keeps its name: it is computed by the operator now. */
+  #replace(value: Value, by: Value): Value {
+    const plain = value.isSeenOutside ? value : by;
+    this.#plain.set(value, plain);
+    if (plain === value) this.#editor.exchangeProducers(value, by);
+    return plain;
   }
 }
 

@@ -1,8 +1,9 @@
 /** Layers with zeros that cannot become sparse operators, whatever would be won, and why. */
 import type { Knowledge } from '../../src/analysis/site.js';
-import type { Node } from '../../src/ir/graph.js';
+import type { Dim, Node } from '../../src/ir/graph.js';
 import { FLOAT, type Tensor } from '../../src/ir/tensor.js';
 import type { SparseLayer } from './layers.js';
+import { autoPadOf, padsOf } from './padding.js';
 
 export interface Excluded {
   readonly node: Node;
@@ -12,12 +13,14 @@ export interface Excluded {
 const KINDS = ['Conv', 'ConvTranspose', 'Gemm', 'MatMul'];
 
 /** `found` are the layers that can. */
-export function excludedLayers({ graph, constants }: Knowledge, found: readonly SparseLayer[]): Excluded[] {
+export function excludedLayers({ graph, constants, shapes }: Knowledge, found: readonly SparseLayer[]): Excluded[] {
   const can = new Set(found.map(({ nodes: [node] }) => node));
   return graph.nodes.flatMap((node): Excluded[] => {
     if (node.domain !== '' || !KINDS.includes(node.opType) || can.has(node)) return [];
     const weights = constants.tensor(node.inputs[1]) ?? constants.tensor(node.inputs[0]);
-    return weights === undefined || !hasZeros(weights) ? [] : [{ node, why: whyNot(node, weights, constants) }];
+    return weights === undefined || !hasZeros(weights)
+      ? []
+      : [{ node, why: whyNot(node, weights, { constants, shapes }) }];
   });
 }
 
@@ -26,12 +29,18 @@ function hasZeros(weights: Tensor): boolean {
   return false;
 }
 
-function whyNot(node: Node, weights: Tensor, constants: Knowledge['constants']): string {
+function whyNot(node: Node, weights: Tensor, { constants, shapes }: Omit<Knowledge, 'graph'>): string {
   if (node.opType === 'ConvTranspose') return 'there is no sparse operator for it';
   if (weights.dataType !== FLOAT) return 'its weights are not float32';
-  if (node.outputs[0]?.isSeenOutside === true) return 'its result is an output of the model';
   if (constants.tensor(node.inputs[1]) === undefined) return 'its weights are on the left';
-  if (!['', 'NOTSET'].includes(node.string('auto_pad', ''))) return 'its padding is not written down (auto_pad)';
   if (node.opType === 'Conv' && weights.dims.length !== 4) return 'sparse convolutions have two spatial axes';
+  if (node.opType === 'Conv' && padsOf(node, weights.dims.slice(2), shapes.of(node.inputs[0])) === undefined)
+    return autoPadOf(node).startsWith('SAME_') && !isSized(shapes.of(node.inputs[0]))
+      ? 'its padding depends on the size of the image, which is open (auto_pad)'
+      : 'there is no sparse operator with such padding';
   return 'its attributes or its bias have no sparse operator';
+}
+
+function isSized(image: readonly Dim[] | undefined): boolean {
+  return image?.slice(2).every((extent) => typeof extent === 'number') === true;
 }

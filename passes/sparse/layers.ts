@@ -5,6 +5,7 @@ import type { Node, Value } from '../../src/ir/graph.js';
 import { FLOAT, product, type Tensor } from '../../src/ir/tensor.js';
 import { isStatic } from '../../src/ops/relation.js';
 import { type Activation, activationBehind } from './activations.js';
+import { padsOf } from './padding.js';
 
 export interface SparseLayer {
   readonly kind: 'conv' | 'matmul';
@@ -15,6 +16,8 @@ export interface SparseLayer {
   readonly weights: Float32Array;
   readonly groups: number;
   readonly dims: readonly number[];
+  /** Of a convolution: top, left, bottom, right. */
+  readonly pads: readonly number[];
   readonly bias: Float32Array | undefined;
   /** The other operand of the sum behind the layer. */
   readonly residual: Value | undefined;
@@ -44,8 +47,9 @@ function layerAt(node: Node, knowledge: Knowledge, taken: ReadonlySet<Node>): Sp
   const [output] = node.outputs;
   const weights = knowledge.constants.tensor(weight);
   if (kind === undefined || x === undefined || weights === undefined || output === undefined) return undefined;
-  if (weights.dataType !== FLOAT || !isFit(node, weights) || knowledge.constants.has(x) || output.isSeenOutside)
-    return undefined;
+  if (weights.dataType !== FLOAT || !isFit(node, weights) || knowledge.constants.has(x)) return undefined;
+  const pads = kind === 'conv' ? padsOf(node, weights.dims.slice(2), knowledge.shapes.of(x)) : [];
+  if (pads === undefined) return undefined;
   const bias = knowledge.constants.tensor(node.inputs[2]);
   const filters = weights.dims[kind === 'conv' || node.int('transB', 0) === 1 ? 0 : 1] ?? 0;
   if (node.inputs[2] !== undefined && (bias === undefined || !isPerFilter(bias, filters, 2))) return undefined;
@@ -54,19 +58,19 @@ function layerAt(node: Node, knowledge: Knowledge, taken: ReadonlySet<Node>): Sp
     bias: bias === undefined ? undefined : Float32Array.from(bias.numbers()),
     dims: weights.dims,
   };
-  return { kind, x, groups: node.int('group', 1), ...new Tail(node, operands, knowledge, taken).follow() };
+  return { kind, x, groups: node.int('group', 1), pads, ...new Tail(node, operands, knowledge, taken).follow() };
 }
 
 /** A normalisation that stands alone is a convolution of each channel with one weight. */
 export function normalisationAt(node: Node, knowledge: Knowledge, taken: ReadonlySet<Node>): SparseLayer | undefined {
   const [x] = node.inputs;
   const affine = node.opType === 'BatchNormalization' ? affineOf(node, knowledge) : undefined;
-  if (affine === undefined || x === undefined || node.outputs[0]?.isSeenOutside !== false) return undefined;
+  if (affine === undefined || x === undefined) return undefined;
   if (!isImage(x, knowledge)) return undefined;
   const [weights, bias] = [Float32Array.from(affine.factor), Float32Array.from(affine.offset)];
   const groups = weights.length;
   const tail = new Tail(node, { weights, bias, dims: [groups, 1, 1, 1] }, knowledge, taken);
-  return { kind: 'conv', x, groups, ...tail.follow() };
+  return { kind: 'conv', x, groups, pads: [0, 0, 0, 0], ...tail.follow() };
 }
 
 /** Computed, float32, with the four axes N, C, H, W. */
@@ -95,8 +99,7 @@ function isPerFilter(bias: Tensor, filters: number, mostAxes: number): boolean {
 }
 
 function isFit(node: Node, weights: Tensor): boolean {
-  if (node.opType === 'Conv')
-    return weights.dims.length === 4 && node.string('auto_pad', 'NOTSET') === 'NOTSET' && weights.size > 0;
+  if (node.opType === 'Conv') return weights.dims.length === 4 && weights.size > 0;
   const isPlain = node.int('transA', 0) === 0 && node.float('alpha', 1) === 1 && node.float('beta', 1) === 1;
   return isPlain && weights.dims.length === 2 && weights.size > 0;
 }
@@ -138,7 +141,7 @@ type Followed = Pick<
   'nodes' | 'weights' | 'dims' | 'bias' | 'residual' | 'activation' | 'output' | 'zeros'
 >;
 
-/** Walks from a layer over what can become part of it: each node the only reader of what comes before. */
+/** Walks from a layer over what can become part of it: each node all that sees what comes before. The last result may be seen by anybody. */
 class Tail {
   readonly #nodes: [Node, ...Node[]];
   #weights: Float32Array;
@@ -183,8 +186,7 @@ class Tail {
 
   #next(): Node | undefined {
     const use = this.#output.hasSoleReader ? this.#output.uses[0] : undefined;
-    if (use === undefined || use.node.domain !== '' || this.#taken.has(use.node)) return undefined;
-    return use.node.outputs[0]?.isSeenOutside === true ? undefined : use.node;
+    return use === undefined || use.node.domain !== '' || this.#taken.has(use.node) ? undefined : use.node;
   }
 
   #take(node: Node): void {
@@ -240,7 +242,6 @@ class Tail {
   #activate(): void {
     const found = activationBehind(this.#output, this.#knowledge);
     if (found === undefined || found.nodes.some((node) => this.#taken.has(node))) return;
-    if (found.nodes.at(-1)?.outputs[0]?.isSeenOutside !== false) return;
     this.#activation = found.activation;
     for (const node of found.nodes) this.#take(node);
   }

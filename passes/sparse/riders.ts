@@ -5,10 +5,10 @@
 import { ExtentKeys } from '../../src/analysis/extent-keys.js';
 import type { Knowledge } from '../../src/analysis/site.js';
 import type { AttributeValue, Node, Value } from '../../src/ir/graph.js';
-import { isCeiledOverPadding } from '../../src/ops/window.js';
 import { type Activation, activationBehind, activationOf } from './activations.js';
 import { int, ints } from './attributes.js';
 import { isImage } from './layers.js';
+import { padsOf } from './padding.js';
 
 export interface Rider {
   readonly kind: 'rider';
@@ -49,7 +49,7 @@ const NONE: Activation = { name: 'None' };
 export function riderAt(node: Node, knowledge: Knowledge, taken: ReadonlySet<Node>): Rider | undefined {
   const form = node.domain === '' && !taken.has(node) ? ROWS.get(node.opType)?.(node, knowledge) : undefined;
   const [output] = node.outputs;
-  if (form === undefined || output === undefined || output.isSeenOutside) return undefined;
+  if (form === undefined || output === undefined) return undefined;
   const inside = form.inside ?? node.inputs.filter((value) => value !== undefined);
   if (inside.length === 0 || !inside.every((value) => isImage(value, knowledge))) return undefined;
   const rider: Rider = {
@@ -70,7 +70,7 @@ export function riderAt(node: Node, knowledge: Knowledge, taken: ReadonlySet<Nod
 function withActivation(rider: Rider, knowledge: Knowledge, taken: ReadonlySet<Node>): Rider {
   const found = activationBehind(rider.output, knowledge);
   const output = found?.nodes.at(-1)?.outputs[0];
-  if (found === undefined || output === undefined || output.isSeenOutside) return rider;
+  if (found === undefined || output === undefined) return rider;
   if (found.nodes.some((node) => taken.has(node))) return rider;
   return { ...rider, nodes: [rider.nodes[0], ...found.nodes], activation: found.activation, output };
 }
@@ -80,11 +80,10 @@ const PLANE = [2, 3];
 /** Windows with the padding written down. */
 function pool(opType: string, node: Node, { shapes }: Knowledge): Form | undefined {
   const kernel = node.ints('kernel_shape') ?? [];
-  const pads = node.ints('pads') ?? [0, 0, 0, 0];
+  const pads = padsOf(node, kernel, shapes.of(node.inputs[0]));
   const strides = node.ints('strides') ?? [1, 1];
   const dilations = node.ints('dilations') ?? [1, 1];
-  const isPlain = node.string('auto_pad', 'NOTSET') === 'NOTSET' && node.int('storage_order', 0) === 0;
-  if (!isPlain || kernel.length !== 2 || pads.length !== 4) return undefined;
+  if (node.int('storage_order', 0) !== 0 || kernel.length !== 2 || pads === undefined) return undefined;
   if (pads.some((pad, side) => pad >= (kernel[side % 2] ?? 0))) return undefined;
   // Of an image smaller than the window ONNX Runtime makes a result all the same, where the stride is large enough: never here.
   const isLargeEnough = kernel.every((extent, axis) => {
@@ -95,7 +94,7 @@ function pool(opType: string, node: Node, { shapes }: Knowledge): Form | undefin
   if (!isLargeEnough) return undefined;
   // Without strides every window that fits counts anyway.
   const ceil = strides.every((stride) => stride === 1) ? 0 : node.int('ceil_mode', 0);
-  if (ceil !== 0 && isCeiledOverPadding(node)) return undefined;
+  if (ceil !== 0 && pads.some((pad) => pad !== 0)) return undefined;
   return {
     opType,
     attributes: {

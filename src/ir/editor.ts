@@ -197,6 +197,28 @@ export class Editor {
     return node;
   }
 
+  /**
+   * Each of the two is computed by the other's producer from now on: so an operator takes over a value that must keep its name. Nobody
+   * may read `made` yet, and its producer has to stand before the readers of `value`.
+   */
+  exchangeProducers(value: Value, made: Value): void {
+    const { producer: before } = value;
+    const { producer: after } = made;
+    if (before === undefined || after === undefined || made.uses.length > 0 || made.isSeenOutside)
+      throw new Error(`${made.name} cannot take the place of ${value.name}`);
+    const [from, to] = [before.outputs.indexOf(value), after.outputs.indexOf(made)];
+    this.#do(
+      () => {
+        [before.outputs[from], after.outputs[to]] = [made, value];
+        [value.producer, made.producer] = [after, before];
+      },
+      () => {
+        [before.outputs[from], after.outputs[to]] = [value, made];
+        [value.producer, made.producer] = [before, after];
+      },
+    );
+  }
+
   /** Removes a node whose outputs nobody reads, and those outputs. */
   removeNode(node: Node): void {
     for (const output of node.outputs) {

@@ -14,6 +14,7 @@ import * as ort from 'onnxruntime-node';
 import { normals, words } from '../../fixtures/random.js';
 import { compileModel, type CompileOptions } from '../../src/compile.js';
 import { Editor } from '../../src/ir/editor.js';
+import { SPARSE_DOMAIN } from '../../src/ir/graph.js';
 import { isFloating, Tensor } from '../../src/ir/tensor.js';
 import { readModel } from '../../src/onnx/read.js';
 import { encodeModel } from '../../src/onnx/write.js';
@@ -38,6 +39,8 @@ export interface Checked {
   readonly removed: number;
   /** Layers that became sparse operators. */
   readonly sparseLayers: number;
+  /** Outputs of the model that such operators compute. */
+  readonly sparseOutputs: number;
 }
 
 type Outputs = Readonly<Record<string, ort.Tensor>>;
@@ -45,37 +48,39 @@ type Outputs = Readonly<Record<string, ort.Tensor>>;
 export async function check(problem: Problem, options: CompileOptions): Promise<Checked> {
   const built = buildGraph(problem);
   const expected = await runAll(built.bytes, built).catch(() => undefined);
-  if (expected === undefined) return { skipped: true, cancels: false, removed: 0, sparseLayers: 0 };
+  if (expected === undefined) return { skipped: true, cancels: false, removed: 0, sparseLayers: 0, sparseOutputs: 0 };
   const compiled = await compileModel(built.bytes, options);
   const { before, after } = compiled.report;
   const removed = before.channels - after.channels;
   const sparseLayers = compiled.report.sparse?.layers ?? 0;
-  if (!compiled.report.changed) return { skipped: false, cancels: false, removed, sparseLayers };
+  const counts = { removed, sparseLayers, sparseOutputs: 0 };
+  if (!compiled.report.changed) return { skipped: false, cancels: false, ...counts };
   const bytes = compiled.encode();
+  const { outputs } = readModel(bytes).graph;
+  counts.sparseOutputs = outputs.filter(({ producer }) => producer?.domain === SPARSE_DOMAIN).length;
   const found = await runAll(bytes, built);
   const difference = compareAll(expected, found);
   let cancels = false;
-  if (difference.kind === 'shape') return { skipped: false, cancels, removed, sparseLayers, failure: difference.what };
+  if (difference.kind === 'shape') return { skipped: false, cancels, ...counts, failure: difference.what };
   if (difference.excess > 1) {
     cancels = true;
     const allowed = await sensitivity(built, expected);
     if (difference.error > allowed) {
       const failure = `${difference.what}: differs by ${difference.error.toExponential(1)}, allowed ${allowed.toExponential(1)}`;
-      return { skipped: false, cancels, removed, sparseLayers, failure };
+      return { skipped: false, cancels, ...counts, failure };
     }
   }
   // No rule knows sparse operators: such a model is not compiled again.
-  if (options.sparse === true) return { skipped: false, cancels, removed, sparseLayers };
+  if (options.sparse === true) return { skipped: false, cancels, ...counts };
   const again = await compileModel(bytes, options);
-  if (!again.report.changed) return { skipped: false, cancels, removed, sparseLayers };
+  if (!again.report.changed) return { skipped: false, cancels, ...counts };
   const what = again.report.remarks
     .filter(({ kind }) => kind === 'applied')
     .map(({ node, message }) => `${node ?? ''} ${message}`);
   return {
     skipped: false,
     cancels,
-    removed,
-    sparseLayers,
+    ...counts,
     failure: `a second compile changes more: ${what.join('; ')}`,
   };
 }

@@ -1,48 +1,13 @@
 /** Sparse operators against the dense layers they stand for; skipped, saying so, where the native library is not built. */
-import { existsSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { type GraphBuilder, graphBuilder } from '../../fixtures/graph-builder.js';
-import { normals, uniforms } from '../../fixtures/random.js';
+import { normals } from '../../fixtures/random.js';
 import type { CostTable } from '../../src/analysis/sparse-cost.js';
-import { EAGER, TABLES } from '../../src/analysis/sparse-tables.js';
+import { TABLES } from '../../src/analysis/sparse-tables.js';
 import { compileModel, type CompileOptions } from '../../src/compile.js';
-import { SPARSE_DOMAIN } from '../../src/ir/graph.js';
 import { readModel } from '../../src/onnx/read.js';
-import { kernelsPath } from '../../src/runtime/kernels.js';
 import { verifyModels } from '../../src/verify/verify.js';
-
-const isBuilt = existsSync(kernelsPath());
-if (!isBuilt) console.log('sparse operators are not tested: npm run build:kernels makes their library');
-
-let drawn = 0;
-/** Zeros anywhere; every draw is another one. */
-function sparseWeights(dims: readonly number[], zeros: number) {
-  const size = dims.reduce((total, extent) => total * extent, 1);
-  const name = `w${drawn++}`;
-  const chance = uniforms(11, `${name}#zeros`, size, 0, 1);
-  return { data: normals(11, name, size, 0.3).map((value, at) => ((chance[at] ?? 0) < zeros ? 0 : value)), dims };
-}
-
-const vector = (name: string, size: number) => ({ data: normals(11, name, size, 0.3), dims: [size] });
-
-function norm(g: GraphBuilder, x: string, channels: number): string {
-  return g.batchNorm(x, {
-    scale: vector(`scale${drawn}`, channels),
-    shift: vector(`shift${drawn}`, channels),
-    mean: vector(`mean${drawn}`, channels),
-    variance: { data: uniforms(11, `variance${drawn++}`, channels, 0.5, 1.5), dims: [channels] },
-  });
-}
-
-/** Whatever can be sparse is, unless a test is about what pays. */
-async function compiled(bytes: Uint8Array, options: CompileOptions = {}) {
-  const made = await compileModel(bytes, { sparse: true, sparseTarget: EAGER, ...options });
-  const output = made.encode();
-  const { nodes } = readModel(output).graph;
-  return { made, output, own: nodes.filter(({ domain }) => domain === SPARSE_DOMAIN).map(({ opType }) => opType) };
-}
-
-const SHAPES = { x: [2, 16, 12, 12] };
+import { compiled, isBuilt, norm, SHAPES, sparseWeights, vector } from './sparse-support.js';
 
 describe.skipIf(!isBuilt)('networks', () => {
   /** Two residual blocks of convolutions with normalisations, the second with stride: most is fused and stays inside. */
@@ -201,18 +166,23 @@ describe('declines', () => {
 });
 
 describe('what cannot be sparse says why', () => {
-  const weights = () => sparseWeights([16, 16, 3, 3], 0.9);
-  test.each<[string, (g: GraphBuilder, x: string) => string, RegExp]>([
-    ['an output', (g, x) => g.conv(x, weights(), { pads: 1 }), /its result is an output of the model$/],
+  const weights = (extent = 3) => sparseWeights([16, 16, extent, extent], 0.9);
+  test.each<[string, (g: GraphBuilder, x: string) => string, RegExp, (number | string)[]?]>([
+    ['transposed', (g, x) => g.op('ConvTranspose', [x, weights()]), /there is no sparse operator for it$/],
     [
-      'transposed',
-      (g, x) => g.op('Abs', [g.op('ConvTranspose', [x, weights()])]),
-      /there is no sparse operator for it$/,
+      'auto_pad with strides, at a size that is open',
+      (g, x) => g.op('Conv', [x, weights()], { auto_pad: 'SAME_UPPER', strides: [2, 2] }),
+      /its padding depends on the size of the image, which is open \(auto_pad\)$/,
     ],
-    ['auto_pad', (g, x) => g.op('Abs', [g.op('Conv', [x, weights()], { auto_pad: 'SAME_UPPER' })]), /\(auto_pad\)$/],
-  ])('%s', async (_, add, why) => {
+    [
+      'auto_pad that cuts off more than a pixel',
+      (g, x) => g.op('Conv', [x, weights(1)], { auto_pad: 'SAME_LOWER', strides: [4, 4] }),
+      /there is no sparse operator with such padding$/,
+      [1, 16, 12, 12],
+    ],
+  ])('%s', async (_, add, why, dims = [1, 16, 'h', 12]) => {
     const g = graphBuilder();
-    g.output(add(g, g.input('x', [1, 16, 12, 12])));
+    g.output(add(g, g.input('x', dims)));
     const { made } = await compiled(g.bytes());
     expect(made.report.remarks.map(({ message }) => message)).toContainEqual(expect.stringMatching(why));
   });
