@@ -32,6 +32,9 @@ Header read_header(const float* data, size_t rows, size_t floats, size_t channel
   const size_t image = Planes(header.height, header.width).image(header.channels);
   const bool fits = header.images == 0 ? rows == 1 && floats == kHeader : rows == header.images && floats == image;
   require(fits, "an input's size is not that of its layout");
+  for (size_t i = 1; i < header.images; i++) {
+    require(std::memcmp(data + i * image, &header, sizeof header) == 0, "the images of an input have different headers");
+  }
   return header;
 }
 

@@ -22,7 +22,8 @@ inline View view(bool internal, const Planes& planes, const float* image) {
 // Header and lead of `images` images; of none, a header alone.
 void write_headers(const Planes&, size_t images, size_t channels, float* data);
 
-// Checks that a tensor [rows, floats] is in the internal layout with this many channels (0: any); returns its header.
+// Checks that a tensor [rows, floats] is in the internal layout with this many channels (0: any), every image of it;
+// returns the header that they have in common.
 Header read_header(const float* data, size_t rows, size_t floats, size_t channels);
 
 // One channel from `from` to `to`. With an addend, that is added and the activation done on the way; zeros around the

@@ -10,7 +10,6 @@ namespace {
 
 OrtApiTable* table = nullptr;
 
-// An attribute that is missing, or of another type, is an error status here.
 bool given(OrtStatus* status) {
   if (status != nullptr) ort::ReleaseStatus(table, status);
   return status == nullptr;
@@ -91,15 +90,26 @@ size_t Info::inputs() const {
   return count;
 }
 
+// Reading says the same of an attribute that is missing and of one of another type, in words that may change. The length of
+// a list of integers is told of any attribute there is, 0 where it is no such list.
+void Info::require_missing(const char* attribute, const char* type) const {
+  size_t size = 0;
+  if (!given(ort::KernelInfoGetAttributeArray_int64(table, info_, attribute, nullptr, &size))) return;
+  throw Failure(std::string("attribute '") + attribute + "' is not of type " + type);
+}
+
 std::optional<int64_t> Info::integer(const char* attribute) const {
   int64_t value = 0;
-  if (!given(ort::KernelInfoGetAttribute_int64(table, info_, attribute, &value))) return std::nullopt;
-  return value;
+  if (given(ort::KernelInfoGetAttribute_int64(table, info_, attribute, &value))) return value;
+  require_missing(attribute, "int");
+  return std::nullopt;
 }
 
 float Info::number(const char* attribute, float otherwise) const {
   float value = 0;
-  return given(ort::KernelInfoGetAttribute_float(table, info_, attribute, &value)) ? value : otherwise;
+  if (given(ort::KernelInfoGetAttribute_float(table, info_, attribute, &value))) return value;
+  require_missing(attribute, "float");
+  return otherwise;
 }
 
 std::string Info::text(const char* attribute, const char* otherwise) const {
@@ -110,14 +120,14 @@ std::string Info::text(const char* attribute, const char* otherwise) const {
   }
   // A missing attribute leaves the size alone; one that is too long says how long it is.
   require(size <= sizeof buffer, "a text attribute is too long");
+  require_missing(attribute, "string");
   return otherwise;
 }
 
 std::optional<std::vector<int64_t>> Info::integers(const char* attribute) const {
   size_t size = 0;
-  if (!given(ort::KernelInfoGetAttributeArray_int64(table, info_, attribute, nullptr, &size)) && size == 0) {
-    return std::nullopt;
-  }
+  if (!given(ort::KernelInfoGetAttributeArray_int64(table, info_, attribute, nullptr, &size))) return std::nullopt;
+  if (size == 0) throw Failure(std::string("attribute '") + attribute + "' is empty, or not of type ints");
   require(size <= 16, "a list attribute is too long");
   std::vector<int64_t> values(size);
   if (size > 0) check(ort::KernelInfoGetAttributeArray_int64(table, info_, attribute, values.data(), &size));

@@ -32,7 +32,7 @@ struct Tensor {
   std::span<const uint8_t> bytes() const;  // throws where the type is another
 };
 
-// What a node says of itself.
+// What a node says of itself. Attributes of another type than asked for throw.
 class Info {
  public:
   explicit Info(const OrtKernelInfo* info) : info_(info) {}
@@ -45,6 +45,8 @@ class Info {
   std::optional<Tensor> constant(size_t input) const;  // nothing where it is computed or missing
 
  private:
+  void require_missing(const char* attribute, const char* type) const;
+
   const OrtKernelInfo* info_;
 };
 

@@ -272,6 +272,24 @@ def errors(rng):
     refuses("rank", conv(), "four axes", np.zeros((3, 5, 5), np.float32))
     refuses("not internal", conv(x_layout="internal"), "internal layout", np.zeros((1, 200), np.float32))
     refuses("too small", conv(kernel_shape=[1, 1], dilations=[1, 1], input_size=[0, 1]), "input_size", image)
+    for name, wrong, kind in (
+        ("group", "2", "int"),
+        ("group", 2.0, "int"),
+        ("group", [1, 1], "int"),
+        ("channels", 3.0, "int"),
+        ("activation", 1, "string"),
+        ("activation", ["Relu"], "string"),
+        ("alpha", 1, "float"),
+        ("beta", "6", "float"),
+        ("alpha", [0.1, 0.2], "float"),
+        ("kernel", 0, "string"),
+        ("x_layout", 1.0, "string"),
+        ("strides", 2, "ints"),
+        ("pads", [0.0, 0.0, 0.0, 0.0], "ints"),
+        ("dilations", "1,1", "ints"),
+        ("input_size", [5.0, 5.0], "ints"),
+    ):
+        refuses(("type", name, wrong), conv(**{name: wrong}), f"'{name}' is {'empty, or ' * (kind == 'ints')}not of type {kind}", image)
     refuses("leave", lambda g: g.node("Leave", ["x"], DOMAIN), "internal layout", np.zeros((2, 99), np.float32))
 
     def entered(kind, *others, **attributes):
@@ -282,6 +300,17 @@ def errors(rng):
     refuses("pool too large", entered("MaxPool", kernel_shape=[6, 6]), "smaller than the kernel", image)
     refuses("pool ceil", entered("MaxPool", kernel_shape=[2, 2], ceil_mode=2), "ceil_mode", image)
     refuses("pool layout", lambda g: g.node("MaxPool", ["x"], DOMAIN, kernel_shape=[2, 2]), "internal layout", np.zeros((1, 99), np.float32))
+    refuses("flag", entered("AveragePool", kernel_shape=[2, 2], count_include_pad=1.0), "'count_include_pad' is not of type int", image)
+    product = lambda g: g.node("SparseMatMul", ["x", g.constant(values), g.constant(bits)], DOMAIN, in_features=3, out_features=4, transB=[1])
+    refuses("product", product, "'transB' is not of type int", np.zeros((9, 3), np.float32))
+    # Every image of a tensor carries the header.
+    g = Graph()
+    two = session(g.model([("x", [2, 3, 5, 5])], [(g.node("Enter", ["x"], DOMAIN), None)])).run(None, {"x": np.zeros((2, 3, 5, 5), np.float32)})[0]
+    for place in range(16):
+        other = two.copy()
+        other.view(np.int32)[1, place] += 1
+        refuses(("second header", place), lambda g: g.node("Leave", ["x"], DOMAIN), "different headers", other)
+        refuses(("second header", place), conv(x_layout="internal"), "different headers", other)
     weights = lambda *size: lambda g: g.constant(np.ones(size, np.float32))
     refuses("depthwise", entered("DepthwiseConv", weights(3, 1, 3, 3), channels=3, kernel_shape=[3, 2]), "one kernel per channel", image)
     refuses("depthwise x", entered("DepthwiseConv", weights(2, 1, 1, 1), channels=2), "number of channels", image)

@@ -1,6 +1,7 @@
 """The library in another build of ONNX Runtime, through its C API: python other_runtime.py LIBRARY LIBONNXRUNTIME
 
-Compares a chain Enter, SparseConv, Leave with numpy; also that an older API version is refused with a message.
+Compares a chain Enter, SparseConv, Leave with numpy; also that an attribute of the wrong type and an older API version are refused with a
+message.
 """
 
 import ctypes
@@ -62,6 +63,15 @@ def main():
     wanted = np.maximum(np.einsum("oc,nchw->nohw", w[:, :, 0, 0], x), 0)
     error = np.abs(got - wanted).max() / np.abs(wanted).max()
     assert error < 2e-6, error
+
+    wrong = Graph()
+    y = wrong.sparse_conv("x", w, None, activation=1)
+    model = wrong.model([("x", list(x.shape))], [(y, [2, 8, 9, 11])]).SerializeToString()
+    try:
+        made(8, environment, ctypes.c_char_p(model), ctypes.c_size_t(len(model)), options)
+        raise AssertionError("an attribute of the wrong type was accepted")
+    except RuntimeError as refusal:
+        assert f"node '{y}' (SparseConv): attribute 'activation' is not of type string" in str(refusal), refusal
 
     # What a runtime that only knows older versions would answer.
     register = ctypes.CDLL(library).RegisterCustomOps
