@@ -1,7 +1,7 @@
 /**
  * `doctor --calibrate`: the cost table of the machine at hand (src/analysis/sparse-cost.ts), measured in ONNX Runtime with the compiler's own
- * operators. Every kind of layer runs dense and at several shares of zeros, one thread, interleaved rounds, medians; all in all some ten
- * seconds, a minute at most on a slow machine.
+ * operators. Every kind of layer runs dense and at several shares of zeros, one thread, interleaved rounds, medians; all in all half a
+ * minute, a minute on a slow machine.
  */
 import { LAYER_KINDS, type KindCosts, type LayerKind, type SpeedupPoint } from '../analysis/sparse-cost.js';
 import type { MeasuredTable } from '../analysis/sparse-table-file.js';
@@ -11,15 +11,7 @@ import { benchModels } from '../bench/benchmark.js';
 import { compileModel } from '../compile.js';
 import { loadKernels } from '../runtime/kernels.js';
 import { thisMachine } from '../runtime/machine.js';
-import {
-  macsOf,
-  MOVED_ELEMENTS,
-  movedElements,
-  moveModel,
-  SAMPLE_SIZES,
-  sampleModel,
-  type SampleSize,
-} from './models.js';
+import { macsOf, MOVED_ELEMENTS, moveModel, SAMPLE_SIZES, sampleModel, type SampleSize } from './models.js';
 
 // For whoever writes the table down: its text, and the place where --sparse looks for it.
 export { encodeTable } from '../analysis/sparse-table-file.js';
@@ -34,6 +26,8 @@ export interface CalibrationOptions {
 
 /** From where sparse operators begin to pay on the best machine to what nobody prunes beyond. */
 const SHARES = [0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98] as const;
+/** Lengths of the samples: their difference is one pair of layers without the ends of a model. */
+const PAIRS = [1, 2] as const;
 const DEFAULT_ROUNDS = 15;
 /** The first run allocates, the second one is as the others are. */
 const WARM_UPS = 2;
@@ -64,7 +58,7 @@ export async function calibrate(options: CalibrationOptions = {}): Promise<Calib
   options.onProgress?.(1, total);
   const samples: SampleTimes[] = [];
   for (const size of SAMPLE_SIZES) {
-    samples.push(await measureSample(size, clock, secondsPerMovedElement));
+    samples.push(await measureSample(size, clock));
     options.onProgress?.(samples.length + 1, total);
   }
   const costs = (kind: LayerKind) => kindCosts(samples.filter((sample) => sample.kind === kind));
@@ -83,24 +77,35 @@ async function measureMove(clock: Clock): Promise<number> {
   return Math.max(LEAST_SECONDS_PER_MOVED_ELEMENT, (moves - stays) / 1e3 / MOVED_ELEMENTS);
 }
 
-/**
- * Dense kernels do not skip zeros: one dense model stands for all shares. What the first layer brings into its layout is a move, which
- * whoever uses the table counts by itself.
- */
-async function measureSample(size: SampleSize, clock: Clock, secondsPerMovedElement: number): Promise<SampleTimes> {
-  const models = [sampleModel(size, SHARES[0])];
+/** Dense kernels do not skip zeros: one dense model stands for all shares. */
+async function measureSample(size: SampleSize, clock: Clock): Promise<SampleTimes> {
+  const models: Uint8Array[] = [];
+  for (const pairs of PAIRS) models.push(sampleModel(size, SHARES[0], pairs));
   for (const share of SHARES) {
-    const sparse = await compileModel(sampleModel(size, share), { sparse: true, sparseTarget: EAGER });
-    models.push(sparse.encode());
+    for (const pairs of PAIRS) {
+      const sparse = await compileModel(sampleModel(size, share, pairs), { sparse: true, sparseTarget: EAGER });
+      models.push(sparse.encode());
+    }
   }
-  const [dense = Number.NaN, ...sparse] = await clock.medians(models);
-  const moveMs = movedElements(size) * secondsPerMovedElement * 1e3;
-  return {
-    kind: size.kind,
-    denseMacsPerSecond: macsOf(size) / (dense / 1e3),
-    // A disturbed measurement of the move must not make a layer fast.
-    speedups: sparse.map((ms) => dense / Math.max(ms - moveMs, ms / 2)),
-  };
+  return { kind: size.kind, ...ratesOf(await clock.medians(models), macsOf(size)) };
+}
+
+/**
+ * What a pair of layers takes inside a run of them. At the ends of a model data changes its layout, and other operators have their time;
+ * in the cost table moves are counted by themselves (passes/sparse/choose.ts), so neither may be in the rates. Of two models that differ by
+ * one pair the ends are the same. No end is less than nothing, nor, where times are right, more than the pair: a disturbed measurement must
+ * not make a layer fast.
+ */
+function pairMs(oneMs: number, twoMs: number): number {
+  return Math.min(oneMs, Math.max(twoMs - oneMs, oneMs / 2));
+}
+
+/** From times of one pair and of two, in turns: dense, then sparse by share of zeros. */
+export function ratesOf(times: readonly number[], macs: number): Omit<SampleTimes, 'kind'> {
+  const [dense = Number.NaN, ...sparse] = Array.from({ length: times.length / 2 }, (_, at) =>
+    pairMs(times[2 * at] ?? Number.NaN, times[2 * at + 1] ?? Number.NaN),
+  );
+  return { denseMacsPerSecond: macs / (dense / 1e3), speedups: sparse.map((ms) => dense / ms) };
 }
 
 /** Spread of the rounds, of their median, above which something else was using the machine. */

@@ -1,4 +1,4 @@
-/** Small models that stand for a kind of layer, as networks have them: what is measured is two layers in a row, their moves at the narrow end. */
+/** Small models that stand for a kind of layer, as networks have them: pairs of layers in a row, wide between the two of a pair. */
 import type { LayerKind } from '../analysis/sparse-cost.js';
 import { SPARSE_DOMAIN } from '../ir/graph.js';
 import { FLOAT, Tensor } from '../ir/tensor.js';
@@ -28,34 +28,39 @@ export const SAMPLE_SIZES: readonly SampleSize[] = [
   { kind: 'matmul', extent: 128, outer: 512, inner: 2048 },
 ];
 
-/** Multiply-accumulates of one run. */
+/** Multiply-accumulates of a pair of layers. */
 export function macsOf({ kind, extent, outer, inner }: SampleSize): number {
   const uses = kind === 'matmul' ? extent : extent ** 2 * (kind === 'conv' ? 9 : 1);
   return 2 * outer * inner * uses;
 }
 
-/** Elements that the sparse form brings into its layout. */
-export function movedElements({ kind, extent, outer }: SampleSize): number {
-  return kind === 'matmul' ? 0 : outer * extent ** 2;
-}
-
-/** x -> layer -> Relu -> layer -> Relu -> a cheap operator, with that share of zeros anywhere in the weights. */
-export function sampleModel({ kind, extent, outer, inner }: SampleSize, zeros: number): Uint8Array {
+/** x -> [layer -> Relu -> layer -> Relu] -> a cheap operator, so many pairs, with that share of zeros anywhere in the weights. */
+export function sampleModel({ kind, extent, outer, inner }: SampleSize, zeros: number, pairs: number): Uint8Array {
   const side = kind === 'conv' ? 3 : 1;
   const isMatMul = kind === 'matmul';
-  const shapeOf = (from: number, to: number) => (isMatMul ? [from, to] : [to, from, side, side]);
   const opType = isMatMul ? 'MatMul' : 'Conv';
   const attribute = isMatMul ? [] : [ints('kernel_shape', [side, side]), ints('pads', Array(4).fill((side - 1) / 2))];
+  const layers = Array.from({ length: 2 * pairs }, (_, at) => {
+    const [from, to] = at % 2 === 0 ? [outer, inner] : [inner, outer];
+    const [x, w, sum, y] = [at === 0 ? 'x' : `y${at - 1}`, `w${at}`, `sum${at}`, `y${at}`];
+    return {
+      nodes: [
+        { opType, name: `layer${at}`, input: [x, w], output: [sum], attribute },
+        { opType: 'Relu', name: `relu${at}`, input: [sum], output: [y] },
+      ],
+      weights: weights(w, isMatMul ? [from, to] : [to, from, side, side], zeros),
+    };
+  });
+  const end = {
+    opType: isMatMul ? 'Abs' : 'GlobalAveragePool',
+    name: 'end',
+    input: [`y${2 * pairs - 1}`],
+    output: ['y'],
+  };
   return encode(
     isMatMul ? [extent, outer] : [1, outer, extent, extent],
-    [
-      { opType, name: 'first', input: ['x', 'w1'], output: ['a'], attribute },
-      { opType: 'Relu', name: 'relu1', input: ['a'], output: ['b'] },
-      { opType, name: 'second', input: ['b', 'w2'], output: ['c'], attribute },
-      { opType: 'Relu', name: 'relu2', input: ['c'], output: ['d'] },
-      { opType: isMatMul ? 'Abs' : 'GlobalAveragePool', name: 'end', input: ['d'], output: ['y'] },
-    ],
-    [weights('w1', shapeOf(outer, inner), zeros), weights('w2', shapeOf(inner, outer), zeros)],
+    [...layers.flatMap(({ nodes }) => nodes), end],
+    layers.map((layer) => layer.weights),
   );
 }
 
