@@ -20,9 +20,9 @@ import { PruneCompileError } from './errors.js';
 import { asksForMasks, maskingText, type Masking, maskModel, type MaskOptions, UNMASKED } from './masked-model.js';
 import { encodedSize, encodeModel, writeFiles, writeModel, type WriteOptions } from './onnx/write.js';
 import { type Model, readModel } from './onnx/read.js';
-import { choosePasses, passContext, runOnce, runPasses } from './pipeline.js';
-import type { CompileReport, Remark, StepTime } from './report/types.js';
-import { requireSizes, type Timer, Tuner, wholeText } from './tuning.js';
+import { choosePasses, passContext, type PipelineResult, runOnce, runPasses } from './pipeline.js';
+import type { CompileReport, StepTime } from './report/types.js';
+import { requireSizes, type Timer, type Timing, Tuner, wholeText } from './tuning.js';
 import type { MaskPlan } from './verify/masked-reference.js';
 import { TOOL } from './version.js';
 
@@ -107,22 +107,21 @@ export async function compileModel(source: string | Uint8Array, options: Compile
   const known = await knowledge();
   const macsShape = concreteSizes(model.graph, known.shapes, options.shapes);
   const written: WriteOptions = { shapes: known.shapes.byName, metadata: metadataOf(options, masking) };
-  const dense = tuner === undefined ? undefined : encodeModel(model, written);
   const stored = sparse ? storedFigures(model.graph) : undefined;
+  const tuning = tuner && { tuner, dense: encodeModel(model, written), revert: editor.checkpoint() };
   // Last of all: no rule knows what it makes.
-  const scattered = sparse
+  let scattered = sparse
     ? await timed(
         'sparse',
         () => runOnce(choosePasses('sparse', undefined, options.skip), context),
         tuner && (() => tuner.text),
       )
     : undefined;
-  if (tuner !== undefined && dense !== undefined && scattered?.gains === true) {
-    const timing = await timed('tune', () => tuner.compare(dense, encodeModel(model, written), macsShape), wholeText);
-    const whole = { pass: 'convert-sparse', message: wholeText(timing) };
-    if (!timing.isFaster)
-      return stayDense(source, options, [...undone(scattered.remarks), { ...whole, kind: 'missed' }], steps);
-    scattered.remarks.push({ ...whole, kind: 'applied' });
+  if (tuning !== undefined && scattered?.gains === true) {
+    const compare = () => tuning.tuner.compare(tuning.dense, encodeModel(model, written), macsShape);
+    const timing = await timed('tune', compare, wholeText);
+    if (!timing.isFaster) tuning.revert();
+    scattered = judged(scattered, timing);
   }
   const after = stored !== undefined && scattered?.gains === true ? countSparse(counted, stored, model.graph) : counted;
   const remarks = [...passed.remarks, ...(scattered?.remarks ?? [])];
@@ -183,21 +182,12 @@ async function allSparse(dense: Uint8Array): Promise<Uint8Array | undefined> {
   return made.report.changed ? made.encode() : undefined;
 }
 
-/** Compiled again without sparse operators: they were measured and did not pay. `remarks` and `steps` tell of that. */
-async function stayDense(
-  source: string | Uint8Array,
-  options: CompileOptions,
-  remarks: readonly Remark[],
-  steps: readonly StepTime[],
-): Promise<Compiled> {
-  const { tune: _tune, sparseTarget: _target, onStep: _onStep, structured = false, ...rest } = options;
-  const dense = await compileModel(source, { ...rest, structured, sparse: false });
-  const report = { ...dense.report, options: plainOptions(options), steps };
-  return { ...dense, report: { ...report, remarks: [...dense.report.remarks, ...remarks] } };
-}
-
-function undone(remarks: readonly Remark[]): Remark[] {
-  return remarks.filter(({ kind }) => kind !== 'applied');
+/** What is left of the pass for sparse operators once the whole model was measured: all, or what was not done. */
+function judged({ gains, remarks }: PipelineResult, timing: Timing): PipelineResult {
+  const whole = { pass: 'convert-sparse', message: wholeText(timing) };
+  if (timing.isFaster) return { gains, remarks: [...remarks, { ...whole, kind: 'applied' }] };
+  const undone = remarks.filter(({ kind }) => kind !== 'applied');
+  return { gains: false, remarks: [...undone, { ...whole, kind: 'missed' }] };
 }
 
 /** What the file says of its own making: the masks by name and hash, so that it can be made again. */

@@ -121,10 +121,7 @@ export async function runPasses(
 }
 
 /** Runs each pass of the list once. */
-export async function runOnce(
-  list: readonly Pass[],
-  context: PassContext,
-): Promise<PipelineResult & { readonly remarks: Remark[] }> {
+export async function runOnce(list: readonly Pass[], context: PassContext): Promise<PipelineResult> {
   const remarks: Remark[] = [];
   let gains = false;
   for (const pass of list) {

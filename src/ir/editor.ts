@@ -28,6 +28,8 @@ export class Editor {
   readonly history: string[] = [];
   readonly #stopAfter: number;
   #undo: (() => void)[] | undefined = undefined;
+  /** Inverses of the edits since the last checkpoint, where there is one. */
+  #revertible: (() => void)[] | undefined = undefined;
 
   constructor(graph: Graph, options: { stopAfter?: number } = {}) {
     this.graph = graph;
@@ -58,6 +60,7 @@ export class Editor {
         });
       }
       this.history.push(label);
+      this.#revertible?.push(...this.#undo);
       return true;
     } catch (error) {
       this.#rollBack();
@@ -66,6 +69,19 @@ export class Editor {
     } finally {
       this.#undo = undefined;
     }
+  }
+
+  /** From here on edits are remembered; the function that is returned takes all of them back, once. */
+  checkpoint(): () => void {
+    const done = this.history.length;
+    const inverses: (() => void)[] = [];
+    this.#revertible = inverses;
+    return () => {
+      if (this.#revertible !== inverses) return;
+      this.#revertible = undefined;
+      for (const undo of inverses.toReversed()) undo();
+      this.history.length = done;
+    };
   }
 
   setInput(node: Node, index: number, value: Value | undefined): void {

@@ -109,6 +109,30 @@ describe.skipIf(!isBuilt)('with a clock of its own', () => {
     expect(made.report.steps.map(({ step }) => step)).toContain('tune');
   });
 
+  test('where the whole is not faster, what other passes did stays, as if nothing sparse had been asked for', async () => {
+    const { timer } = clock(LAYERS, 0.9);
+    const dead = () => {
+      const g = graphBuilder();
+      const first = weights('a', [32, 32, 3, 3], 0.9);
+      // Four filters of which nothing is left.
+      first.data.fill(0, 0, 4 * 32 * 9);
+      const y = g.relu(g.conv(g.input('x', [1, 32, 24, 24]), first, { pads: 1, name: 'first' }));
+      g.output(g.conv(y, weights('c', [64, 32, 1, 1], 0.9), { name: 'last' }));
+      return g.bytes();
+    };
+    const made = await compileModel(dead(), { structured: true, sparse: true, tune: timer });
+    const dense = await compileModel(dead(), { structured: true });
+    expect([made.report.changed, operators(made.encode())]).toEqual([true, []]);
+    const { graph, ...rest } = readModel(made.encode()).proto;
+    expect(graph).toEqual(readModel(dense.encode()).proto.graph);
+    expect(rest.opsetImport).toEqual(readModel(dense.encode()).proto.opsetImport);
+    // The file says by which options it was made, and is larger by these words.
+    expect(made.report.after).toEqual({ ...dense.report.after, sizeBytes: made.report.after.sizeBytes });
+    expect(made.report.edits).toEqual(dense.report.edits);
+    expect(made.report.sparse).toBeUndefined();
+    expect(await verifyModels(dead(), made.encode())).toMatchObject({ equal: true });
+  });
+
   test('a model of open sizes is measured at those of --shape, and right at others', async () => {
     const { timer } = clock(LAYERS, 2);
     const open = model(['n', 32, 24, 24]);

@@ -39,6 +39,11 @@ const EDITS: Record<string, Edit> = {
   'interpose before a graph output': (editor, model) => {
     editor.interpose(valueOf(model, 'a'), { opType: 'Neg', name: 'neg', inputs: (inner) => [inner] });
   },
+  exchangeProducers: (editor, model) => {
+    const spec = { opType: 'Neg', name: 'neg', inputs: [valueOf(model, 'x')], outputs: ['made'] };
+    const [made] = editor.addNode(spec, valueOf(model, 'a').producer).outputs;
+    if (made !== undefined) editor.exchangeProducers(valueOf(model, 'a'), made);
+  },
   replaceUses: (editor, model) => editor.replaceUses(valueOf(model, 'a'), valueOf(model, 'x')),
   'replaceUses except one': (editor, model) =>
     editor.replaceUses(valueOf(model, 'w'), valueOf(model, 'x'), nodeOf(model, 'first')),
@@ -122,6 +127,26 @@ describe('edits', () => {
 });
 
 describe('transactions', () => {
+  test('all since a checkpoint are taken back, those before are not', () => {
+    const model = sample();
+    const editor = new Editor(model.graph);
+    editor.transaction('before', () => EDITS['setAttribute']?.(editor, model));
+    const before = [stateOf(model), Buffer.from(encodeModel(model)).toString('hex')];
+    const revert = editor.checkpoint();
+    for (const name of ['addNode', 'interpose', 'exchangeProducers', 'removeNode with a subgraph'])
+      expect(editor.transaction(name, () => EDITS[name]?.(editor, model))).toBe(true);
+    expect(editor.history).toHaveLength(5);
+    expect(stateOf(model)).not.toBe(before[0]);
+    revert();
+    expect([stateOf(model), Buffer.from(encodeModel(model)).toString('hex')]).toEqual(before);
+    expect(editor.history).toEqual(['before']);
+    expect(verifyGraph(model.graph)).toEqual([]);
+    // Nothing is left to take back.
+    editor.transaction('after', () => EDITS['replaceUses']?.(editor, model));
+    revert();
+    expect(editor.history).toEqual(['before', 'after']);
+  });
+
   test('the error of a refused edit names it and how to stop before it', () => {
     const model = sample();
     const editor = new Editor(model.graph);
