@@ -57,6 +57,20 @@ test.skipIf(!isBuilt)('leave sessions of other models as they were', async () =>
   expect(Object.values(one)[0]?.data).toEqual(Object.values(other)[0]?.data);
 });
 
+test('sessions are made from all that onnxruntime-node takes', async () => {
+  const bytes = model();
+  const padded = new Uint8Array(bytes.length + 30);
+  padded.set(bytes, 10);
+  const sessions = [
+    await createSession(bytes, { intraOpNumThreads: 1 }),
+    await createSession(Uint8Array.from(bytes).buffer),
+    await createSession(padded.buffer, 10, bytes.length, { intraOpNumThreads: 1 }),
+  ];
+  for (const { inputNames } of sessions) expect(inputNames).toEqual(['x']);
+  // The bytes around it are no model.
+  await expect(createSession(padded.buffer, 0, bytes.length)).rejects.toThrow('protobuf parsing failed');
+});
+
 describe('the library of this platform', () => {
   const glibc = { header: { glibcVersionRuntime: '2.36' } };
 
