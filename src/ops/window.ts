@@ -3,11 +3,16 @@ import type { Node } from '../ir/graph.js';
 import type { Site } from './relation.js';
 
 /**
- * ceil_mode with padding: where the last window would begin in the padding, shape inference counts it and the kernels do not
- * (ONNX Runtime 1.30), so that the two extents differ by one.
+ * ceil_mode where the last window may begin in the padding, or, with windows smaller than their stride, behind the image: shape inference
+ * counts such a window and the kernels do not (ONNX Runtime 1.30), so that the two extents differ by one.
  */
-export function isCeiledOverPadding(node: Node): boolean {
-  return node.int('ceil_mode', 0) !== 0 && (node.ints('pads') ?? []).some((pad) => pad !== 0);
+export function isCeiledBeyondImage(node: Node): boolean {
+  if (node.int('ceil_mode', 0) === 0) return false;
+  const [strides, dilations] = [node.ints('strides') ?? [], node.ints('dilations') ?? []];
+  const leavesGaps = (node.ints('kernel_shape') ?? []).some(
+    (kernel, axis) => (dilations[axis] ?? 1) * (kernel - 1) + 1 < (strides[axis] ?? 1),
+  );
+  return leavesGaps || (node.ints('pads') ?? []).some((pad) => pad !== 0);
 }
 
 /** Maps the key of an input extent to that of the output extent: equal keys stay equal. */
