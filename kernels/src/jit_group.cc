@@ -11,6 +11,7 @@ constexpr int kRegisters = 32;
 constexpr int32_t kNear = 512;          // weights within +-512 bytes of rsi need one byte of displacement
 constexpr size_t kFarTiles = 40;        // images of that many tiles: results leave the cache before they are read
 constexpr int32_t kTilesAhead = 2;      // how far ahead results and residuals are fetched then
+constexpr size_t kBlockBytes = 26;      // of code per row: a sum added, stored, and zero
 constexpr int kMaskRegister = 1, kCompareRegister = 2;
 
 }  // namespace
@@ -23,11 +24,11 @@ size_t GroupEmitter::first_weight(size_t group) const {
 }
 
 // Per weight 7 bytes of code and 4 of weight, and its share of what moves rsi; per column a load; a prefetch for each
-// line of the next group, which at worst is this large again; per row the rest.
+// line of the next group, which at worst is this large again; per row the rest, and 26 bytes for each further block.
 size_t GroupEmitter::room(size_t group) const {
   const auto own = [&](size_t g) {
     const size_t weights = first_weight(g + 1) - first_weight(g);
-    return weights * 12 + std::min(weights, spec_.matrix->columns) * 16;
+    return weights * 12 + std::min(weights, spec_.matrix->columns) * 16 + (spec_.blocks - 1) * kJitRows * kBlockBytes;
   };
   const size_t next = own(group + 1 < groups_ ? group + 1 : 0);
   return own(group) + (2 * own(group) + next) / 4 + 16384;
@@ -97,8 +98,10 @@ void GroupEmitter::emit_sums(Assembler& code, size_t group, size_t rows, size_t 
       }
     }
   };
+  size_t block = 0;
   for (size_t c = 0; c < column_count_; c++) {
     if (starts_[c] == starts_[c + 1]) continue;
+    while (first_column_ + c >= group_start(spec_.matrix->columns, spec_.blocks, block + 1)) end_block(code, first, rows, block++);
     const int x = static_cast<int>(rows) + turn;
     turn = (turn + 1) % spare;
     code.load(x, {kRdi, static_cast<int32_t>(spec_.offsets[first_column_ + c] * sizeof(float))});
@@ -106,6 +109,25 @@ void GroupEmitter::emit_sums(Assembler& code, size_t group, size_t rows, size_t 
       code.fma_broadcast(static_cast<int>(entries_[i].row), x, weight(code, entries_[i].weight));
     }
     fetch();
+  }
+  while (block + 1 < spec_.blocks) end_block(code, first, rows, block++);
+}
+
+// What blocks so far amount to waits where results go; the addend may lie there too, and so comes first.
+void GroupEmitter::end_block(Assembler& code, size_t first, size_t rows, size_t block) {
+  for (size_t r = 0; r < rows; r++) {
+    const int sum = static_cast<int>(r);
+    add_before(code, sum, first + r, block);
+    code.store({kRdx, y_disp(first + r)}, sum);
+    code.zero(sum);
+  }
+}
+
+void GroupEmitter::add_before(Assembler& code, int sum, size_t row, size_t block) {
+  if (block > 0) {
+    code.add(sum, sum, {kRdx, y_disp(row)});
+  } else if (spec_.addend) {
+    code.add(sum, sum, {kRcx, y_disp(row)});
   }
 }
 
@@ -145,11 +167,7 @@ void GroupEmitter::emit_activation(Assembler& code, size_t rows) {
 }
 
 void GroupEmitter::emit_results(Assembler& code, size_t first, size_t rows) {
-  if (spec_.addend) {
-    for (size_t r = 0; r < rows; r++) {
-      code.add(static_cast<int>(r), static_cast<int>(r), {kRcx, y_disp(first + r)});
-    }
-  }
+  for (size_t r = 0; r < rows; r++) add_before(code, static_cast<int>(r), first + r, spec_.blocks - 1);
   emit_activation(code, rows);
   for (size_t r = 0; r < rows; r++) code.store({kRdx, y_disp(first + r)}, static_cast<int>(r));
   code.end();
@@ -165,7 +183,7 @@ EmittedGroup GroupEmitter::emit(size_t group, uint8_t* begin, uint8_t* end) {
   // Per weight 11 bytes, per column that occurs 10: about as many as in this group.
   size_t loads = 0;
   for (size_t c = 0; c < column_count_; c++) loads += starts_[c] != starts_[c + 1] ? 1 : 0;
-  const size_t next_size = next_weights * 11 + loads * 10 + rows * 40;
+  const size_t next_size = next_weights * 11 + loads * 10 + rows * (40 + (spec_.blocks - 1) * kBlockBytes);
   const size_t tiles = std::max<size_t>(1, spec_.tiles_per_run);
   const size_t lines = groups_ > 1 ? (next_size / kLine + tiles) / tiles : 0;
 

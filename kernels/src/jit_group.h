@@ -33,6 +33,8 @@ class GroupEmitter {
   size_t first_weight(size_t group) const;
   void sort_by_column(size_t group);
   void emit_sums(Assembler&, size_t group, size_t rows, size_t lines);
+  void end_block(Assembler&, size_t first, size_t rows, size_t block);
+  void add_before(Assembler&, int sum, size_t row, size_t block);
   void emit_results(Assembler&, size_t first, size_t rows);
   void emit_activation(Assembler&, size_t rows);
   int32_t y_disp(size_t row) const;

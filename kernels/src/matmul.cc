@@ -52,6 +52,7 @@ std::shared_ptr<const MatMulPlan> make_plan(const MatMulKey& key) {
   };
   ProgramSpec spec;
   spec.matrix = &matrix;
+  spec.blocks = divided(inputs, kBlockColumns);
   spec.bias = key.bias;
   const auto take = [&](size_t rows) {
     plan->block = rows;

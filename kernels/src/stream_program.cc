@@ -35,7 +35,11 @@ struct Chunk {
   size_t entry, row;  // the first ones
   size_t row_count;
   size_t line, lines_end;  // of pixels, where this group is the first that reads them
+  bool begins_block, ends_block;
 };
+
+// What sums of all blocks but the first begin with.
+constexpr float kZeros[kMostRows] = {};
 
 class StreamProgram final : public Program {
  public:
@@ -74,14 +78,17 @@ class StreamProgram final : public Program {
       const size_t tile = first + group_start(last - first, passes, pass);
       const size_t tiles = first + group_start(last - first, passes, pass + 1) - tile;
       const size_t to = origin_ + row * stride_ + tile * kLane;
+      const float* before = addend == nullptr ? nullptr : addend + to;  // then what blocks so far amount to, where results go
       for (size_t c = chunk_starts_[group]; c < chunk_starts_[group + 1]; c++) {
         const Chunk& chunk = chunks_[c];
         const bool is_first = c == chunk_starts_[group], is_last = c + 1 == chunk_starts_[group + 1];
         isa_.stream({entries_.data() + chunk.entry, rows_.data() + chunk.row, chunk.row_count, tiles, x + tile * kLane,
-                     bias_.data() + row, is_first ? nullptr : partial, is_last ? y + to : partial,
-                     is_last ? stride_ : tiles * kLane, is_last, addend == nullptr ? nullptr : addend + to, activation_,
-                     is_clean_ ? masks_.data() + tile : nullptr, ahead(c, is_last ? chunk_starts_[group] : c + 1,
-                     is_last && pass + 1 == passes ? nullptr : x + (is_last ? tile + tiles : tile) * kLane)});
+                     is_first ? bias_.data() + row : kZeros, chunk.begins_block ? nullptr : partial,
+                     chunk.ends_block ? y + to : partial, chunk.ends_block ? stride_ : tiles * kLane, chunk.ends_block,
+                     before, is_last ? activation_ : Activation{}, is_last && is_clean_ ? masks_.data() + tile : nullptr,
+                     ahead(c, is_last ? chunk_starts_[group] : c + 1,
+                           is_last && pass + 1 == passes ? nullptr : x + (is_last ? tile + tiles : tile) * kLane)});
+        if (chunk.ends_block) before = y + to;
       }
     }
     if (!is_clean_ || last < masks_.size()) return;
@@ -134,47 +141,58 @@ class StreamProgram final : public Program {
     const auto start = [&](size_t r) -> size_t { return r == 0 ? 0 : matrix.ends[r - 1]; };
     const size_t weights = start(end) - start(begin);
     size_t from = 0, to = 1;
-    if (weights > 0) {
+    if (spec.blocks > 1) {
+      to = matrix.columns;
+    } else if (weights > 0) {
       const auto [least, most] = std::minmax_element(matrix.column.begin() + static_cast<std::ptrdiff_t>(start(begin)),
                                                      matrix.column.begin() + static_cast<std::ptrdiff_t>(start(end)));
       from = *least;
       to = *most + size_t{1};
     }
-    const auto width = static_cast<double>(to - from);
-    const double enough =
-        kLeastWeights * width * static_cast<double>(end - begin) / static_cast<double>(std::max<size_t>(1, weights));
-    const auto chunks = std::max<size_t>(1, static_cast<size_t>(width / std::max(columns, enough) + 0.5));
-
+    const double enough = kLeastWeights * static_cast<double>((to - from) * (end - begin)) /
+                          static_cast<double>(std::max<size_t>(1, weights));
     const bool is_first_reader = from >= columns_read_;
     columns_read_ = std::max(columns_read_, to);
 
     std::vector<size_t> at;  // of each row
     for (size_t r = begin; r < end; r++) at.push_back(start(r));
-    std::vector<size_t> counts(at.size()), order(at.size());
-    for (size_t c = 0; c < chunks; c++) {
-      const size_t limit = from + group_start(to - from, chunks, c + 1);
-      for (size_t r = 0; r < at.size(); r++) {
-        const auto row_end = matrix.column.begin() + matrix.ends[begin + r];
-        const auto first = matrix.column.begin() + static_cast<std::ptrdiff_t>(at[r]);
-        counts[r] = static_cast<size_t>(std::lower_bound(first, row_end, limit) - first);
-        order[r] = r;
-      }
-      std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return counts[a] < counts[b]; });
-      const bool is_first_or_last = c == 0 || c + 1 == chunks;
-      chunks_.push_back({entries_.size(), rows_.size(), 0, lines_.size(), 0});
-      if (is_first_reader) {
-        const auto lines = lines_of(spec, from + group_start(to - from, chunks, c), limit);
-        lines_.insert(lines_.end(), lines.begin(), lines.end());
-      }
-      chunks_.back().lines_end = lines_.size();
-      for (const size_t r : order) {
-        if (counts[r] == 0 && !is_first_or_last) continue;
-        for (const size_t stop = at[r] + counts[r]; at[r] < stop; at[r]++) {
-          entries_.push_back({spec.offsets[matrix.column[at[r]]], matrix.value[at[r]]});
+    for (size_t block = 0; block < spec.blocks; block++) {
+      const size_t first = from + group_start(to - from, spec.blocks, block);
+      const size_t width = from + group_start(to - from, spec.blocks, block + 1) - first;
+      const auto chunks =
+          std::max<size_t>(1, static_cast<size_t>(static_cast<double>(width) / std::max(columns, enough) + 0.5));
+      for (size_t c = 0; c < chunks; c++) {
+        const size_t column = first + group_start(width, chunks, c), limit = first + group_start(width, chunks, c + 1);
+        chunks_.push_back({entries_.size(), rows_.size(), 0, lines_.size(), 0, c == 0, c + 1 == chunks});
+        if (is_first_reader) {
+          const auto lines = lines_of(spec, column, limit);
+          lines_.insert(lines_.end(), lines.begin(), lines.end());
         }
-        rows_.push_back({static_cast<uint32_t>(r), static_cast<uint32_t>(entries_.size() - chunks_.back().entry)});
-        chunks_.back().row_count++;
+        chunks_.back().lines_end = lines_.size();
+        add_chunk(spec, begin, at, limit);
       }
+    }
+  }
+
+  // The weights in columns below `limit` that no chunk has yet, by rows of about as many.
+  void add_chunk(const ProgramSpec& spec, size_t begin, std::vector<size_t>& at, size_t limit) {
+    const Matrix& matrix = *spec.matrix;
+    Chunk& chunk = chunks_.back();
+    std::vector<size_t> counts(at.size()), order(at.size());
+    for (size_t r = 0; r < at.size(); r++) {
+      const auto row_end = matrix.column.begin() + matrix.ends[begin + r];
+      const auto first = matrix.column.begin() + static_cast<std::ptrdiff_t>(at[r]);
+      counts[r] = static_cast<size_t>(std::lower_bound(first, row_end, limit) - first);
+      order[r] = r;
+    }
+    std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return counts[a] < counts[b]; });
+    for (const size_t r : order) {
+      if (counts[r] == 0 && !chunk.begins_block && !chunk.ends_block) continue;
+      for (const size_t stop = at[r] + counts[r]; at[r] < stop; at[r]++) {
+        entries_.push_back({spec.offsets[matrix.column[at[r]]], matrix.value[at[r]]});
+      }
+      rows_.push_back({static_cast<uint32_t>(r), static_cast<uint32_t>(entries_.size() - chunk.entry)});
+      chunk.row_count++;
     }
   }
 

@@ -62,11 +62,16 @@ float promised(const pc::ProgramSpec& spec, const Images& images, size_t row, si
   if (simple && (mask(spec, tile) >> within & 1) == 0) return 0;
   const pc::Matrix& matrix = *spec.matrix;
   const size_t from = tile * spec.x_tile + within;
-  float sum = spec.bias[row];
-  for (size_t i = row == 0 ? 0 : matrix.ends[row - 1]; i < matrix.ends[row]; i++) {
-    sum = std::fma(matrix.value[i], images.x[spec.offsets[matrix.column[i]] + from], sum);
+  float sum = 0;
+  size_t i = row == 0 ? 0 : matrix.ends[row - 1];
+  for (size_t block = 0; block < spec.blocks; block++) {
+    float part = block == 0 ? spec.bias[row] : 0;
+    for (; i < matrix.ends[row] && matrix.column[i] < matrix.columns * (block + 1) / spec.blocks; i++) {
+      part = std::fma(matrix.value[i], images.x[spec.offsets[matrix.column[i]] + from], part);
+    }
+    if (block == 0 && spec.addend) part = part + images.addend[place(spec, row, lane)];
+    sum = block == 0 ? part : part + sum;
   }
-  if (spec.addend) sum = sum + images.addend[place(spec, row, lane)];
   return simple ? activated_simply(sum, spec.activation) : sum;
 }
 

@@ -47,8 +47,9 @@ struct Images {
 };
 
 // What one row has in one lane of a tile before anything that emitted code leaves to others; `lane` counts from the
-// image's first tile. The contract: fused multiply-adds in the order of the columns, starting with the bias; then the
-// addend; then the activation, if it is simple; then zero where there is no pixel.
+// image's first tile. The contract: fused multiply-adds in the order of the columns, starting with the bias, or for each
+// further block of columns with zero, and the sums of blocks added; the addend behind the first; then the activation, if it
+// is simple; then zero where there is no pixel.
 float promised(const pc::ProgramSpec&, const Images&, size_t row, size_t lane);
 
 // Where that is written, in y.

@@ -48,6 +48,8 @@ Layer::Layer(Random& random, bool usual) {
   in_place = spec.addend && random.chance(0.5);
   if (in_place) y = addend;
   spec.matrix = &matrix;
+  // More blocks than columns too: some are empty then.
+  spec.blocks = random.chance(0.6) ? 1 : draw(random, 2, random.chance(0.2) ? 100 : 5);
   spec.offsets = offsets;
   spec.bias = bias;
   spec.tiles_per_run = draw(random, 1, static_cast<int64_t>(spec.tiles));

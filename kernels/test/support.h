@@ -128,7 +128,12 @@ inline pc::ConvOptions random_options(Random& random) {
   // Now and then several groups of rows and several chunks of columns, of either kernel.
   o.channels = o.groups * random.integer(1, depthwise ? 1 : random.chance(0.05) ? 100 : 12);
   o.filters = o.groups * random.integer(1, random.chance(0.2) ? 150 : 12);
-  const bool usual = random.chance(0.5);
+  const bool large = random.chance(0.01);  // sums of several blocks of columns
+  if (large) {
+    o.channels = o.groups * random.integer(250, 700);
+    o.filters = o.groups * random.integer(1, 8);
+  }
+  const bool usual = large || random.chance(0.5);
   for (size_t i = 0; i < 2; i++) {
     o.kernel[i] = usual ? 3 : few(5);
     o.strides[i] = usual ? random.integer(1, 2) : few(4);

@@ -122,7 +122,8 @@ void convolution(Random& random) {
 
 void multiplication(Random& random) {
   pc::MatMulOptions o;
-  o.inputs = random.integer(1, 90);
+  const bool large = random.chance(0.02);  // sums of several blocks
+  o.inputs = large ? random.integer(2300, 7000) : random.integer(1, 90);
   o.outputs = random.integer(1, 90);
   o.transposed = random.chance(0.5);
   o.activation = random_activation(random);
@@ -130,7 +131,8 @@ void multiplication(Random& random) {
   const double sparsities[] = {0, 0.5, 0.8, 0.95, 1};
   const SparseWeights w = sparse_weights(random, o.transposed ? outputs : inputs, o.transposed ? inputs : outputs,
                                          sparsities[random.integer(0, 4)]);
-  const auto rows = static_cast<size_t>(random.chance(0.1) ? 0 : random.integer(1, random.chance(0.1) ? 1500 : 200));
+  const int64_t most_rows = large ? 20 : random.chance(0.1) ? 1500 : 200;
+  const auto rows = static_cast<size_t>(random.chance(0.1) ? 0 : random.integer(1, most_rows));
   const std::vector<float> x = random.normals(rows * inputs);
   const std::vector<float> bias = random.chance(0.8) ? random.normals(outputs) : std::vector<float>{};
   const std::vector<float> addend = random.chance(0.3) ? random.normals(rows * outputs) : std::vector<float>{};

@@ -1,0 +1,33 @@
+/** Sums of many thousand weights keep within 2e-6 of the output's scale, also where all terms have one sign. */
+import { Tensor } from 'onnxruntime-node';
+import { describe, expect, test } from 'vitest';
+import { graphBuilder } from '../../fixtures/graph-builder.js';
+import { normals, uniforms } from '../../fixtures/random.js';
+import { verifyModels } from '../../src/verify/verify.js';
+import { compiled, isBuilt } from '../passes/sparse-support.js';
+
+/** What the operators promise. */
+const BOUND = 2e-6;
+
+describe.skipIf(!isBuilt)('long sums', () => {
+  test.each([
+    [11008, 0.5],
+    [25088, 0.8],
+  ])('a product of %i inputs, %d of them zero', async (inputs, zeros) => {
+    const [rows, outputs] = [16, 64];
+    const chance = uniforms(5, `zeros${inputs}`, inputs * outputs, 0, 1);
+    const weights = normals(5, `weights${inputs}`, inputs * outputs, 1 / Math.sqrt(inputs)).map((value, at) =>
+      (chance[at] ?? 0) < zeros ? 0 : value,
+    );
+    const g = graphBuilder();
+    g.output(g.op('MatMul', [g.input('x', [rows, inputs]), { data: weights, dims: [inputs, outputs] }]));
+    const bytes = g.bytes();
+    const { output, own } = await compiled(bytes);
+    expect(own).toEqual(['SparseMatMul']);
+    const x = normals(5, `x${inputs}`, rows * inputs, 1).map(Math.abs);
+    const verified = await verifyModels(bytes, output, { inputs: [{ x: new Tensor(x, [rows, inputs]) }] });
+    expect(verified.difference).toBeLessThan(BOUND);
+    // Control: it is rounding that was measured, and not the same code run twice.
+    expect(verified.difference).toBeGreaterThan(0);
+  });
+});
