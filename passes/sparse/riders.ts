@@ -5,7 +5,7 @@
 import { ExtentKeys } from '../../src/analysis/extent-keys.js';
 import type { Knowledge } from '../../src/analysis/site.js';
 import type { AttributeValue, Node, Value } from '../../src/ir/graph.js';
-import { isCeiledBeyondImage } from '../../src/ops/window.js';
+import { isDoubtfulWindow } from '../../src/ops/doubtful-extents.js';
 import { type Activation, activationBehind, activationOf } from './activations.js';
 import { int, ints } from './attributes.js';
 import { isImage } from './layers.js';
@@ -95,7 +95,8 @@ function pool(opType: string, node: Node, { shapes }: Knowledge): Form | undefin
   if (!isLargeEnough) return undefined;
   // Without strides every window that fits counts anyway.
   const ceil = strides.every((stride) => stride === 1) ? 0 : node.int('ceil_mode', 0);
-  if (ceil !== 0 && (isCeiledBeyondImage(node) || pads.some((pad) => pad !== 0))) return undefined;
+  if (kernel.some((_, axis) => isDoubtfulWindow(node, axis)) || (ceil !== 0 && pads.some((pad) => pad !== 0)))
+    return undefined;
   return {
     opType,
     attributes: {

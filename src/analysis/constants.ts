@@ -1,8 +1,9 @@
 /** Which values are constants: initializers, Constant nodes, and what deterministic nodes compute from them. */
 import type { Graph, Node, Value } from '../ir/graph.js';
-import { FLOAT, INT64, Tensor } from '../ir/tensor.js';
+import { Tensor } from '../ir/tensor.js';
 import { AttributeType, type ModelProto, type NodeProto } from '../onnx/proto.js';
 import { nodeProto } from '../onnx/write.js';
+import { constantNodeTensor } from '../ops/constant-node.js';
 import { evaluateNodes } from '../runtime/evaluate.js';
 import type { Shapes } from './shapes.js';
 
@@ -86,21 +87,6 @@ function protoForEvaluation(node: Node, shapes: Shapes): NodeProto {
     output,
     attribute: [{ name: 'to', type: AttributeType.INT, i: to }],
   };
-}
-
-/** The value of a Constant node (ai.onnx, any opset); undefined for sparse and string values. */
-function constantNodeTensor(node: Node): Tensor | undefined {
-  if (node.opType !== 'Constant' || node.domain !== '') return undefined;
-  const tensor = node.tensor('value');
-  if (tensor !== undefined) return tensor;
-  const scalarInt = node.attributes.get('value_int');
-  if (scalarInt?.kind === 'int') return Tensor.fromNumbers(INT64, [], [scalarInt.value]);
-  const scalarFloat = node.attributes.get('value_float');
-  if (scalarFloat?.kind === 'float') return Tensor.fromNumbers(FLOAT, [], [scalarFloat.value]);
-  const ints = node.ints('value_ints');
-  if (ints !== undefined) return Tensor.fromNumbers(INT64, [ints.length], ints);
-  const floats = node.attributes.get('value_floats');
-  return floats?.kind === 'floats' ? Tensor.fromNumbers(FLOAT, [floats.value.length], floats.value) : undefined;
 }
 
 /** Every node that the values depend on. */

@@ -7,10 +7,10 @@ import type { Dim, Graph, Value } from '../ir/graph.js';
 import type { ModelProto, TensorProto, ValueInfoProto } from '../onnx/proto.js';
 import { writeTensor } from '../onnx/tensors.js';
 import { encodeProto } from '../onnx/encode.js';
-import { nodeProto, typeOf } from '../onnx/write.js';
-import { rowOf } from '../ops/table.js';
+import { typeOf } from '../onnx/write.js';
 import { dataTypeNamed } from '../runtime/evaluate.js';
 import { createSession } from '../runtime/session.js';
+import { doubtfulInside, looseNodes } from './loose-nodes.js';
 
 /** Constants up to this size may carry shapes (Reshape targets, pads, Resize scales) and stay in the model. */
 const LARGEST_SHAPE_CONSTANT = 256;
@@ -54,13 +54,14 @@ export async function inferShapes(
   const computed = graph.nodes.flatMap(({ outputs }) => outputs).filter((value) => value !== undefined);
   const outputs = new Set(graph.outputs.map(({ name }) => name));
   const symbols = symbolsOf(proto, sizes);
+  const loose = looseNodes(graph);
   const probe: ModelProto = Object.assign(Object.create(Object.getPrototypeOf(proto) as object) as ModelProto, proto, {
     metadataProps: [],
     graph: {
       ...proto.graph,
-      node: graph.nodes.map(nodeProto),
+      node: loose.nodes,
       initializer,
-      input: [...inputs.values()],
+      input: [...inputs.values(), ...loose.inputs],
       output: [
         ...(proto.graph?.output ?? []).map(withoutShape),
         ...computed.filter(({ name }) => !outputs.has(name)).map((value) => probed(value, symbols)),
@@ -78,7 +79,7 @@ export async function inferShapes(
       known.set(meta.name, meta.shape.map(normalDim));
   }
   await session.release();
-  forgetInexact(graph, known);
+  for (const value of doubtfulInside(graph, proto)) known.delete(value.name);
   return {
     of: (value) => (value === undefined ? undefined : known.get(value.name)),
     dataTypeOf: ({ name }) => dataTypes.get(name),
@@ -90,26 +91,6 @@ export async function inferShapes(
 function withoutShape(output: ValueInfoProto): ValueInfoProto {
   const elemType = output.type?.tensorType?.elemType;
   return elemType === undefined ? output : { name: output.name ?? '', type: { tensorType: { elemType } } };
-}
-
-/** Spatial extents behind a window whose inferred extent may not be that of a run count as unknown. */
-function forgetInexact(graph: Graph, known: Map<string, readonly Dim[]>): void {
-  const doubtful = new Set<Value>();
-  for (const node of graph.nodes) {
-    const isDoubtful =
-      rowOf(node)?.isInexact?.(node) === true ||
-      node.inputs.some((value) => value !== undefined && doubtful.has(value));
-    if (!isDoubtful) continue;
-    for (const value of node.outputs) {
-      const dims = value === undefined ? undefined : known.get(value.name);
-      if (value === undefined || dims === undefined || dims.length < 3) continue;
-      doubtful.add(value);
-      known.set(
-        value.name,
-        dims.map((dim, axis) => (axis < 2 || dim === 1 ? dim : '')),
-      );
-    }
-  }
 }
 
 /** A value asked for: without a type, but for what the compiler itself declared because it cannot be inferred. */

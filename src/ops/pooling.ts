@@ -1,6 +1,6 @@
 /** Operators that combine places of one channel: pooling, means over space, normalisation with stored statistics. */
 import { input, isNumber, normalAxis, type OpRow, output, type Relation, sameAxes, type Site } from './relation.js';
-import { isCeiledBeyondImage, windowOf } from './window.js';
+import { windowOf } from './window.js';
 
 /** Batch and channel pass through; the spatial axes are pinned. */
 function perChannel(site: Site, constant: (x: number) => number | undefined): Relation | undefined {
@@ -78,12 +78,11 @@ function softmax(site: Site): Relation | undefined {
 }
 
 export const poolingRows: readonly OpRow[] = [
-  { op: 'MaxPool', relate: (site) => pool(site, false), window: windowOf, isInexact: isCeiledBeyondImage },
+  { op: 'MaxPool', relate: (site) => pool(site, false), window: windowOf },
   {
     op: 'AveragePool',
     relate: (site) => pool(site, site.node.int('count_include_pad', 0) !== 0),
     window: windowOf,
-    isInexact: isCeiledBeyondImage,
   },
   { op: 'GlobalAveragePool', relate: (site) => perChannel(site, (x) => x) },
   { op: 'GlobalMaxPool', relate: (site) => perChannel(site, (x) => x) },

@@ -126,8 +126,6 @@ export interface OpRow {
   adjust?(site: Site, kept: KeptOf): readonly Adjustment[];
   /** How the extent of a spatial axis follows from the input's, for symbolic sizes; undefined: not in a way that is known. */
   window?(site: Site, axis: number): ((key: string) => string) | undefined;
-  /** Whether the extents that are inferred for the output may differ from those of a run. */
-  isInexact?(node: Node): boolean;
   /** Where a layer has its weights, known without the shapes of its data; undefined where they are not constant. */
   layer?(site: Site): LayerOperands | undefined;
   /** Multiply-accumulates of one run, from static shapes; undefined when unknown. */

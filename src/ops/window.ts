@@ -1,19 +1,5 @@
 /** How a sliding window changes a spatial extent, for extents that are not known as numbers. */
-import type { Node } from '../ir/graph.js';
 import type { Site } from './relation.js';
-
-/**
- * ceil_mode where the last window may begin in the padding, or, with windows smaller than their stride, behind the image: shape inference
- * counts such a window and the kernels do not (ONNX Runtime 1.30), so that the two extents differ by one.
- */
-export function isCeiledBeyondImage(node: Node): boolean {
-  if (node.int('ceil_mode', 0) === 0) return false;
-  const [strides, dilations] = [node.ints('strides') ?? [], node.ints('dilations') ?? []];
-  const leavesGaps = (node.ints('kernel_shape') ?? []).some(
-    (kernel, axis) => (dilations[axis] ?? 1) * (kernel - 1) + 1 < (strides[axis] ?? 1),
-  );
-  return leavesGaps || (node.ints('pads') ?? []).some((pad) => pad !== 0);
-}
 
 /** Maps the key of an input extent to that of the output extent: equal keys stay equal. */
 export type ExtentMap = (key: string) => string;
