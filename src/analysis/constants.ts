@@ -1,6 +1,6 @@
 /** Which values are constants: initializers, Constant nodes, and what deterministic nodes compute from them. */
 import type { Graph, Node, Value } from '../ir/graph.js';
-import { Tensor } from '../ir/tensor.js';
+import type { Tensor } from '../ir/tensor.js';
 import { AttributeType, type ModelProto, type NodeProto } from '../onnx/proto.js';
 import { nodeProto } from '../onnx/write.js';
 import { constantNodeTensor } from '../ops/constant-node.js';
