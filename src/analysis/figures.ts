@@ -1,4 +1,4 @@
-/** Counts of a model for the report: parameters, zeros, MACs, channels; and the check for NaN in weights. */
+/** Counts of a model for the report: parameters, zeros, MACs, channels; and the check that weights are finite. */
 import { PruneCompileError } from '../errors.js';
 import { COMPILER_PREFIX, type Node, type Value } from '../ir/graph.js';
 import { scanTensor } from '../ir/scan.js';
@@ -29,7 +29,7 @@ export interface Counts {
 
 /**
  * `sized` knows the same graph at concrete input sizes, for MACs (see sizes.ts).
- * Throws E-MODEL-NAN when a weight is not a number: nothing could be proved about such a model.
+ * Throws E-MODEL-NAN when a weight is not a number, E-MODEL-INFINITE when a layer's weight is infinite: nothing could be proved about such a model.
  */
 export function countModel(knowledge: Knowledge, sized: Knowledge = knowledge): Counts {
   const { graph, constants } = knowledge;
@@ -85,6 +85,23 @@ function countZeros(tensor: Tensor, name: string, node: Node): number {
   });
 }
 
+/** Other constants may be infinite: attention adds -Infinity to what is not to be seen. */
+function requireFinite(tensor: Tensor, { name, producer }: Value, node: Node): void {
+  if (!scanTensor(tensor).hasInfinity) return;
+  const computed = producer === undefined ? '' : `, computed by ${producer.label} (${producer.qualifiedOp})`;
+  throw new PruneCompileError('E-MODEL-INFINITE', {
+    what: `the weights ${name} hold infinite values`,
+    facts: [
+      ['where', `read by ${node.label} (${node.qualifiedOp})${computed}`],
+      [
+        'why',
+        'infinity times zero is NaN: what zeros in front of such weights give cannot be kept equal without computing it',
+      ],
+      ['try', 'find where training or a conversion overflowed; export from an earlier checkpoint, or in a wider type'],
+    ],
+  });
+}
+
 /** Convolutions that a compilation added (see passes/channels/ones.ts) are no layers of the network, as sparse operators neither. */
 export function isCompensation(node: Node): boolean {
   return /_constants(_\d+)?(_sparse)?$/.test(node.name) && node.inputs[0]?.name.startsWith(COMPILER_PREFIX) === true;
@@ -99,8 +116,10 @@ function layerOf(
   if (isCompensation(node)) return undefined;
   const relation = rowOf(node)?.relate(siteOf(node, knowledge));
   if (relation?.kind !== 'linear' && relation?.kind !== 'grouped') return undefined;
-  const tensor = knowledge.constants.tensor(node.inputs[relation.weights.index]);
-  if (tensor === undefined) return undefined;
+  const value = node.inputs[relation.weights.index];
+  const tensor = knowledge.constants.tensor(value);
+  if (tensor === undefined || value === undefined) return undefined;
+  requireFinite(tensor, value, node);
   const inAxis = relation.kind === 'linear' ? relation.weights.inAxis : 1;
   const groups = relation.kind === 'grouped' ? relation.groups : 1;
   return {
