@@ -20,11 +20,18 @@ export interface Layer {
   readonly isSparse?: true;
 }
 
+export interface AddedConvolution {
+  readonly node: Node;
+  /** Elements of the weights. */
+  readonly size: number;
+  readonly macs: number | undefined;
+}
+
 export interface Counts {
   readonly figures: Omit<ModelFigures, 'sizeBytes'>;
   readonly layers: readonly Layer[];
-  /** MACs of convolutions that a compilation added. */
-  readonly addedMacs: number;
+  /** Convolutions that a compilation added: no layers of the network, but part of its MACs. */
+  readonly added: readonly AddedConvolution[];
 }
 
 /**
@@ -51,11 +58,15 @@ export function countModel(knowledge: Knowledge, sized: Knowledge = knowledge): 
   }
   const layers = graph.nodes.flatMap((node) => layerOf(node, knowledge, sized, tensors) ?? []);
   const channels = layers.reduce((total, { outputChannels }) => total + outputChannels, 0);
-  const added = graph.nodes.filter(isCompensation).map((node) => rowOf(node)?.macs?.(siteOf(node, sized)) ?? 0);
+  const added = graph.nodes.filter(isCompensation).map((node) => ({
+    node,
+    size: constants.tensor(node.inputs[1])?.size ?? 0,
+    macs: rowOf(node)?.macs?.(siteOf(node, sized)),
+  }));
   return {
     figures: { parameters, zeros, macs: countMacs(sized), channels, nodes: graph.nodes.length },
     layers,
-    addedMacs: added.reduce((total, macs) => total + macs, 0),
+    added,
   };
 }
 
@@ -163,7 +174,7 @@ function inProportion(known: Counts, wanted: Counts): number | undefined {
   const sizes = new Map(wanted.layers.map(({ node, size }) => [node, size]));
   const isCovered = wanted.layers.every(({ node }) => known.layers.some((layer) => layer.node === node));
   if (known.figures.macs === undefined || !isCovered) return undefined;
-  let total = known.figures.macs - known.addedMacs;
+  let total = known.added.reduce((rest, { macs = 0 }) => rest - macs, known.figures.macs);
   for (const { node, size, macs } of known.layers) {
     if (macs === undefined || size === 0) return undefined;
     total += macs * ((sizes.get(node) ?? 0) / size - 1);
