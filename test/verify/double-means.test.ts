@@ -4,7 +4,8 @@ import { graphBuilder } from '../../fixtures/graph-builder.js';
 import { normals } from '../../fixtures/random.js';
 import { INT64 } from '../../src/ir/tensor.js';
 import { compileModel } from '../../src/compile.js';
-import { withDoubleMeans } from '../../src/verify/double-means.js';
+import { WILLING } from '../support/willing-table.js';
+import { hasNativeMean, withDoubleMeans } from '../../src/verify/double-means.js';
 import { verifyModels } from '../../src/verify/verify.js';
 
 /** Widths that are no multiple of 4 stay out of the optimiser's blocked layout: no other kernel then shows how far the mean drifts. */
@@ -94,6 +95,19 @@ describe('withDoubleMeans', () => {
       const sharper = withDoubleMeans(model);
       expect(sharper && (await verifyModels(model, sharper))).toMatchObject({ equal: true });
     }
+  });
+
+  it('leaves native operators, which are what is judged, as they are', async () => {
+    const g = graphBuilder();
+    const sparse = (name: string) => ({
+      data: normals(5, name, 576).map((value, at) => (at % 4 === 0 ? value : 0)),
+      dims: [8, 8, 3, 3],
+    });
+    const first = g.relu(g.conv(g.input('x', [1, 8, 16, 16]), sparse('a'), { pads: 1 }));
+    g.output(g.globalAveragePool(g.conv(first, sparse('b'), { pads: 1 })));
+    const made = await compileModel(g.bytes(), { sparse: true, sparseTarget: WILLING });
+    expect([hasNativeMean(made.encode()), withDoubleMeans(made.encode())]).toEqual([true, undefined]);
+    expect(hasNativeMean(g.bytes())).toBe(false);
   });
 
   it('is undefined without means', () => {
