@@ -121,8 +121,8 @@ async function measureOptimised(
 ): Promise<Map<string, number> | undefined> {
   const noise = new Map<string, number>();
   try {
-    for (const [index, result] of (await runCases(model, cases, true, signal)).entries())
-      recordNoise(noise, outputs[index] ?? {}, result);
+    let index = 0;
+    for await (const result of runCases(model, cases, true, signal)) recordNoise(noise, outputs[index++] ?? {}, result);
     return noise;
   } catch (error) {
     signal?.throwIfAborted();
@@ -133,20 +133,19 @@ async function measureOptimised(
   }
 }
 
-export async function runCases(
+/** What the model gives, case by case. */
+export async function* runCases(
   model: string | Uint8Array,
   cases: readonly Case[],
   isOptimised: boolean,
   signal: AbortSignal | undefined,
-): Promise<Outputs[]> {
+): AsyncGenerator<Outputs> {
   const session = await comparedSession(model, isOptimised);
-  const outputs: Outputs[] = [];
   try {
     for (const { feeds } of cases) {
       signal?.throwIfAborted();
-      outputs.push(await session.run(feeds));
+      yield await session.run(feeds);
     }
-    return outputs;
   } finally {
     await session.release();
   }

@@ -93,8 +93,11 @@ async function withDoubleMeansOf(
   try {
     const [ours, theirs] = [withDoubleMeans(reference), withDoubleMeans(candidate)];
     if (ours === undefined) return undefined;
-    const expected = await runCases(ours, cases, isOptimised, signal);
-    return { expected, found: theirs === undefined ? found : await runCases(theirs, cases, isOptimised, signal) };
+    const [expected, sharper]: [Outputs[], Outputs[]] = [[], []];
+    for await (const outputs of runCases(ours, cases, isOptimised, signal)) expected.push(outputs);
+    if (theirs === undefined) return { expected, found };
+    for await (const outputs of runCases(theirs, cases, isOptimised, signal)) sharper.push(outputs);
+    return { expected, found: sharper };
   } catch {
     // Other types than float32, or too large to be written in one piece: the comparison that was made stands.
     signal?.throwIfAborted();
