@@ -21,7 +21,7 @@ import { asksForMasks, maskingText, type Masking, maskModel, type MaskOptions, U
 import { encodedSize, encodeModel, writeFiles, writeModel, type WriteOptions } from './onnx/write.js';
 import { type Model, readModel } from './onnx/read.js';
 import { choosePasses, passContext, type PipelineResult, runOnce, runPasses } from './pipeline.js';
-import type { CompileReport, StepTime } from './report/types.js';
+import type { CompileReport, Remark, StepTime } from './report/types.js';
 import { requireSizes, type Timer, type Timing, Tuner, wholeText } from './tuning.js';
 import type { MaskPlan } from './verify/masked-reference.js';
 import { TOOL } from './version.js';
@@ -124,8 +124,10 @@ export async function compileModel(source: string | Uint8Array, options: Compile
     scattered = judged(scattered, timing);
   }
   const after = stored !== undefined && scattered?.gains === true ? countSparse(counted, stored, model.graph) : counted;
-  const remarks = [...passed.remarks, ...(scattered?.remarks ?? [])];
   const gains = passed.gains || scattered?.gains === true;
+  const said = scattered?.remarks ?? [];
+  const isTold = scattered?.gains !== false || editor.stopped || (!gains && !masking.changed);
+  const remarks = [...passed.remarks, ...said, ...(isTold ? [] : nothingSparse(said, options))];
 
   const original = () => (typeof source === 'string' ? readFileSync(source) : source);
   const maskedAgain = () => {
@@ -188,6 +190,15 @@ function judged({ gains, remarks }: PipelineResult, timing: Timing): PipelineRes
   if (timing.isFaster) return { gains, remarks: [...remarks, { ...whole, kind: 'applied' }] };
   const undone = remarks.filter(({ kind }) => kind !== 'applied');
   return { gains: false, remarks: [...undone, { ...whole, kind: 'missed' }] };
+}
+
+/** Where something else was done, no other word would say it. */
+function nothingSparse(remarks: readonly Remark[], { skip = [] }: CompileOptions): Remark[] {
+  const pass = 'convert-sparse';
+  if (skip.includes(pass)) return [];
+  const isMissed = remarks.some(({ kind }) => kind === 'missed');
+  const why = isMissed ? 'no layer would be faster as one' : 'no layer has scattered zeros';
+  return [{ pass, kind: 'note', message: `nothing became a sparse operator: ${why}` }];
 }
 
 /** What the file says of its own making: the masks by name and hash, so that it can be made again. */

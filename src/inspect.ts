@@ -3,6 +3,7 @@ import { countModel, isCompensation } from './analysis/figures.js';
 import type { Facts } from './analysis/facts.js';
 import { Blockers, planRemoval } from './analysis/removal.js';
 import { hasSparseOperators, storedKnowledge, storedLayers } from './analysis/sparse-layers.js';
+import { countSubgraphLayers } from './analysis/subgraphs.js';
 import type { Target } from './analysis/cost.js';
 import { WeightMatrix } from './analysis/weights.js';
 import { rowOf } from './ops/table.js';
@@ -55,6 +56,8 @@ export interface Inspection {
   readonly removableChannels: number;
   readonly unknownOps: readonly { readonly op: string; readonly count: number }[];
   readonly remarks: readonly Remark[];
+  /** Inside If, Loop and Scan: layers with constant weights that nothing else here counts. */
+  readonly subgraphLayers: number;
   /** Of a model that was compiled with --sparse. Nothing can be removed from such a model, so all lists above are empty. */
   readonly sparse?: SparseInspection;
 }
@@ -89,11 +92,12 @@ export async function inspectModel(source: string | Uint8Array, options: Inspect
       pass: 'remove-channels',
       ...remark,
     })),
+    subgraphLayers: countSubgraphLayers(model.proto.graph),
   };
 }
 
 /** Read off the file: neither the native library nor ONNX Runtime is needed. */
-function inspectSparse({ graph, sizeBytes }: Model, name: string): Inspection {
+function inspectSparse({ graph, proto, sizeBytes }: Model, name: string): Inspection {
   const knowledge = storedKnowledge(graph);
   const stored = storedLayers(knowledge);
   const own = new Set(stored.map(({ node }) => node));
@@ -119,6 +123,7 @@ function inspectSparse({ graph, sizeBytes }: Model, name: string): Inspection {
     removableChannels: 0,
     unknownOps: [],
     remarks: [],
+    subgraphLayers: countSubgraphLayers(proto.graph),
     sparse: { layers: listed, others: [...others].map(([op, count]) => ({ op, count })) },
   };
 }

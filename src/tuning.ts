@@ -173,10 +173,10 @@ function constantsOf(
 }
 
 /** Measuring needs one size: what --shape leaves open is an error, not a guess. */
-export function requireSizes({ graph }: Model, shapes: Knowledge['shapes'], given: TimingRequest['shapes'] = {}): void {
-  const open = graph.inputs.find((input) => {
+export function requireSizes(model: Model, shapes: Knowledge['shapes'], given: TimingRequest['shapes'] = {}): void {
+  const open = model.graph.inputs.find((input) => {
     const isFixed = given[input.name] !== undefined || input.initializer !== undefined;
-    return !isFixed && staticDims(shapes.of(input)) === undefined;
+    return !isFixed && staticDims(shapes.of(input)) === undefined && !isDeclaredScalar(model, input);
   });
   if (open === undefined) return;
   const dims = shapes.of(open) ?? [];
@@ -187,6 +187,12 @@ export function requireSizes({ graph }: Model, shapes: Knowledge['shapes'], give
       ['try', `--shape ${open.name}=${dims.length === 0 ? '1,3,224,224' : exampleOf(dims)}`],
     ],
   });
+}
+
+/** Shape inference does not tell a scalar from a tensor of unknown rank; the model's own declaration does. */
+function isDeclaredScalar({ proto }: Model, { name }: Value): boolean {
+  const shape = proto.graph?.input?.find((input) => input.name === name)?.type?.tensorType?.shape;
+  return shape !== undefined && (shape.dim ?? []).length === 0;
 }
 
 function exampleOf(dims: readonly (number | string)[]): string {

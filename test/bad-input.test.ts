@@ -207,6 +207,35 @@ test('NaN in the weights', async () => {
   });
 });
 
+test('infinite weights, stored or computed; infinite constants elsewhere are nothing bad', async () => {
+  const weights = normals(1, 'w', 216);
+  weights[7] = Number.NEGATIVE_INFINITY;
+  expect(await refusal('m.onnx', network(17, weights))).toEqual({
+    code: 'E-MODEL-INFINITE',
+    what: 'the weights conv1.weight hold infinite values',
+    facts: [
+      'where: read by /conv1/Conv (Conv)',
+      'why: infinity times zero is NaN: what zeros in front of such weights give cannot be kept equal without computing it',
+      'try: find where training or a conversion overflowed; export from an earlier checkpoint, or in a wider type',
+    ],
+  });
+  const scaled = (factor: number) => {
+    const g = graphBuilder();
+    const product = g.mul(
+      { data: new Float32Array(16).fill(1e30), dims: [4, 4] },
+      { data: [factor] },
+      { name: 'scale' },
+    );
+    const rows = g.op('MatMul', [g.input('x', [2, 4]), product], {}, { name: 'rows' });
+    g.output(g.add(rows, { data: [0, Number.NEGATIVE_INFINITY, 0, 0] }));
+    return g.bytes();
+  };
+  expect((await refusal('m.onnx', scaled(1e20))).facts[0]).toBe(
+    'where: read by rows (MatMul), computed by scale (Mul)',
+  );
+  expect((await compileModel(scaled(1e-20))).report.changed).toBe(false);
+});
+
 test('a model that ONNX Runtime cannot load', async () => {
   const g = graphBuilder();
   const x = g.input('x', [1, 3, 8, 8]);

@@ -13,7 +13,6 @@ import type { Rider } from './riders.js';
 export class Emitter {
   readonly #editor: Editor;
   readonly #shapes: Shapes;
-  readonly #members: readonly Member[];
   readonly #places: Places;
   /** By value of the old graph: what holds it now, in either layout. */
   readonly #plain = new Map<Value, Value>();
@@ -22,12 +21,12 @@ export class Emitter {
   constructor(editor: Editor, shapes: Shapes, members: readonly Member[]) {
     this.#editor = editor;
     this.#shapes = shapes;
-    this.#members = members;
     this.#places = new Places(members);
   }
 
-  emit(): void {
-    for (const member of this.#members) {
+  /** All members of the run in order, some at a time; in between the graph computes what it did. */
+  emit(members: readonly Member[]): void {
+    for (const member of members) {
       if (member.kind === 'rider') this.#rider(member);
       else if (member.kind === 'conv') this.#conv(member);
       else this.#matMul(member);

@@ -1,12 +1,15 @@
 /** Layers with zeros that cannot become sparse operators, whatever would be won, and why. */
 import type { Knowledge } from '../../src/analysis/site.js';
 import type { Dim, Node } from '../../src/ir/graph.js';
+import { scanTensor } from '../../src/ir/scan.js';
 import { FLOAT, type Tensor } from '../../src/ir/tensor.js';
 import type { SparseLayer } from './layers.js';
 import { autoPadOf, padsOf } from './padding.js';
 
 export interface Excluded {
   readonly node: Node;
+  /** Share of zeros in its weights. */
+  readonly zeros: number;
   readonly why: string;
 }
 
@@ -18,15 +21,11 @@ export function excludedLayers({ graph, constants, shapes }: Knowledge, found: r
   return graph.nodes.flatMap((node): Excluded[] => {
     if (node.domain !== '' || !KINDS.includes(node.opType) || can.has(node)) return [];
     const weights = constants.tensor(node.inputs[1]) ?? constants.tensor(node.inputs[0]);
-    return weights === undefined || !hasZeros(weights)
+    const zeros = weights === undefined ? 0 : scanTensor(weights).zeros;
+    return weights === undefined || zeros === 0
       ? []
-      : [{ node, why: whyNot(node, weights, { constants, shapes }) }];
+      : [{ node, zeros: zeros / weights.size, why: whyNot(node, weights, { constants, shapes }) }];
   });
-}
-
-function hasZeros(weights: Tensor): boolean {
-  for (const value of weights.numbers()) if (value === 0) return true;
-  return false;
 }
 
 function whyNot(node: Node, weights: Tensor, { constants, shapes }: Omit<Knowledge, 'graph'>): string {

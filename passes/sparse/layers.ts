@@ -68,6 +68,7 @@ export function normalisationAt(node: Node, knowledge: Knowledge, taken: Readonl
   if (affine === undefined || x === undefined) return undefined;
   if (!isImage(x, knowledge)) return undefined;
   const [weights, bias] = [Float32Array.from(affine.factor), Float32Array.from(affine.offset)];
+  if (!areFinite(weights) || !areFinite(bias)) return undefined;
   const groups = weights.length;
   const tail = new Tail(node, { weights, bias, dims: [groups, 1, 1, 1] }, knowledge, taken);
   return { kind: 'conv', x, groups, pads: [0, 0, 0, 0], ...tail.follow() };
@@ -127,6 +128,10 @@ function affineOf(node: Node, { constants }: Knowledge): Affine | undefined {
   const epsilon = node.float('epsilon', 1e-5);
   const factor = Float64Array.from(scale, (value, at) => value / Math.sqrt((variance[at] ?? 0) + epsilon));
   return { factor, offset: factor.map((value, at) => (shift[at] ?? 0) - (mean[at] ?? 0) * value) };
+}
+
+function areFinite(values: Float32Array): boolean {
+  return values.every((value) => Number.isFinite(value));
 }
 
 interface Operands {
@@ -208,9 +213,12 @@ class Tail {
     if (node === undefined || affine === undefined) return false;
     const { factor, offset } = affine;
     const perFilter = this.#weights.length / Math.max(1, this.#filters);
-    this.#weights = this.#weights.map((value, at) => value * (factor[Math.floor(at / perFilter)] ?? 0));
+    const weights = this.#weights.map((value, at) => value * (factor[Math.floor(at / perFilter)] ?? 0));
     const before = this.#bias;
-    this.#bias = Float32Array.from(factor, (value, at) => (before?.[at] ?? 0) * value + (offset[at] ?? 0));
+    const bias = Float32Array.from(factor, (value, at) => (before?.[at] ?? 0) * value + (offset[at] ?? 0));
+    // What overflows in one step need not in two.
+    if (!areFinite(weights) || !areFinite(bias)) return false;
+    [this.#weights, this.#bias] = [weights, bias];
     this.#take(node);
     return true;
   }

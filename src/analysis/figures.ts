@@ -1,4 +1,4 @@
-/** Counts of a model for the report: parameters, zeros, MACs, channels; and the check for NaN in weights. */
+/** Counts of a model for the report: parameters, zeros, MACs, channels; and the check that weights are finite. */
 import { PruneCompileError } from '../errors.js';
 import { COMPILER_PREFIX, type Node, type Value } from '../ir/graph.js';
 import { scanTensor } from '../ir/scan.js';
@@ -20,16 +20,23 @@ export interface Layer {
   readonly isSparse?: true;
 }
 
+export interface AddedConvolution {
+  readonly node: Node;
+  /** Elements of the weights. */
+  readonly size: number;
+  readonly macs: number | undefined;
+}
+
 export interface Counts {
   readonly figures: Omit<ModelFigures, 'sizeBytes'>;
   readonly layers: readonly Layer[];
-  /** MACs of convolutions that a compilation added. */
-  readonly addedMacs: number;
+  /** Convolutions that a compilation added: no layers of the network, but part of its MACs. */
+  readonly added: readonly AddedConvolution[];
 }
 
 /**
  * `sized` knows the same graph at concrete input sizes, for MACs (see sizes.ts).
- * Throws E-MODEL-NAN when a weight is not a number: nothing could be proved about such a model.
+ * Throws E-MODEL-NAN when a weight is not a number, E-MODEL-INFINITE when a layer's weight is infinite: nothing could be proved about such a model.
  */
 export function countModel(knowledge: Knowledge, sized: Knowledge = knowledge): Counts {
   const { graph, constants } = knowledge;
@@ -51,11 +58,15 @@ export function countModel(knowledge: Knowledge, sized: Knowledge = knowledge): 
   }
   const layers = graph.nodes.flatMap((node) => layerOf(node, knowledge, sized, tensors) ?? []);
   const channels = layers.reduce((total, { outputChannels }) => total + outputChannels, 0);
-  const added = graph.nodes.filter(isCompensation).map((node) => rowOf(node)?.macs?.(siteOf(node, sized)) ?? 0);
+  const added = graph.nodes.filter(isCompensation).map((node) => ({
+    node,
+    size: constants.tensor(node.inputs[1])?.size ?? 0,
+    macs: rowOf(node)?.macs?.(siteOf(node, sized)),
+  }));
   return {
     figures: { parameters, zeros, macs: countMacs(sized), channels, nodes: graph.nodes.length },
     layers,
-    addedMacs: added.reduce((total, macs) => total + macs, 0),
+    added,
   };
 }
 
@@ -85,6 +96,23 @@ function countZeros(tensor: Tensor, name: string, node: Node): number {
   });
 }
 
+/** Other constants may be infinite: attention adds -Infinity to what is not to be seen. */
+function requireFinite(tensor: Tensor, { name, producer }: Value, node: Node): void {
+  if (!scanTensor(tensor).hasInfinity) return;
+  const computed = producer === undefined ? '' : `, computed by ${producer.label} (${producer.qualifiedOp})`;
+  throw new PruneCompileError('E-MODEL-INFINITE', {
+    what: `the weights ${name} hold infinite values`,
+    facts: [
+      ['where', `read by ${node.label} (${node.qualifiedOp})${computed}`],
+      [
+        'why',
+        'infinity times zero is NaN: what zeros in front of such weights give cannot be kept equal without computing it',
+      ],
+      ['try', 'find where training or a conversion overflowed; export from an earlier checkpoint, or in a wider type'],
+    ],
+  });
+}
+
 /** Convolutions that a compilation added (see passes/channels/ones.ts) are no layers of the network, as sparse operators neither. */
 export function isCompensation(node: Node): boolean {
   return /_constants(_\d+)?(_sparse)?$/.test(node.name) && node.inputs[0]?.name.startsWith(COMPILER_PREFIX) === true;
@@ -99,8 +127,10 @@ function layerOf(
   if (isCompensation(node)) return undefined;
   const relation = rowOf(node)?.relate(siteOf(node, knowledge));
   if (relation?.kind !== 'linear' && relation?.kind !== 'grouped') return undefined;
-  const tensor = knowledge.constants.tensor(node.inputs[relation.weights.index]);
-  if (tensor === undefined) return undefined;
+  const value = node.inputs[relation.weights.index];
+  const tensor = knowledge.constants.tensor(value);
+  if (tensor === undefined || value === undefined) return undefined;
+  requireFinite(tensor, value, node);
   const inAxis = relation.kind === 'linear' ? relation.weights.inAxis : 1;
   const groups = relation.kind === 'grouped' ? relation.groups : 1;
   return {
@@ -144,7 +174,7 @@ function inProportion(known: Counts, wanted: Counts): number | undefined {
   const sizes = new Map(wanted.layers.map(({ node, size }) => [node, size]));
   const isCovered = wanted.layers.every(({ node }) => known.layers.some((layer) => layer.node === node));
   if (known.figures.macs === undefined || !isCovered) return undefined;
-  let total = known.figures.macs - known.addedMacs;
+  let total = known.added.reduce((rest, { macs = 0 }) => rest - macs, known.figures.macs);
   for (const { node, size, macs } of known.layers) {
     if (macs === undefined || size === 0) return undefined;
     total += macs * ((sizes.get(node) ?? 0) / size - 1);

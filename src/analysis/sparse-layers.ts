@@ -62,7 +62,7 @@ export function storedFigures(graph: Graph): Counts['figures'] {
  * `before` are its stored figures before that.
  */
 export function countSparse(
-  { figures, layers, addedMacs }: Counts,
+  { figures, layers, added }: Counts,
   before: ReturnType<typeof storedFigures>,
   graph: Graph,
 ): Counts {
@@ -71,18 +71,14 @@ export function countSparse(
       .filter((node) => nativeWeights(node)?.isPacked === true)
       .map(({ name, inputs }) => [name, inputs[1]?.initializer?.size ?? 0]),
   );
-  const sparse = layers.map((layer) => {
-    const { node, size, macs } = layer;
-    const values = kept.get(`${node.label}_sparse`);
-    if (values === undefined || size === 0) return layer;
-    return {
-      ...layer,
-      isSparse: true as const,
-      size: values,
-      macs: macs === undefined ? undefined : (macs * values) / size,
-    };
+  const sparseLayers = layers.map((layer) => {
+    const values = kept.get(`${layer.node.label}_sparse`);
+    return values === undefined ? layer : { ...withKept(layer, values), isSparse: true as const };
   });
-  const saved = layers.reduce((total, { macs = 0 }, at) => total + macs - (sparse[at]?.macs ?? 0), 0);
+  const sparseAdded = added.map((convolution) => withKept(convolution, kept.get(`${convolution.node.label}_sparse`)));
+  const macsOf = (counted: readonly { macs: number | undefined }[]) =>
+    counted.reduce((total, { macs = 0 }) => total + macs, 0);
+  const saved = macsOf(layers) + macsOf(added) - macsOf(sparseLayers) - macsOf(sparseAdded);
   // Normalisations and biases went into the operators as well.
   const after = storedFigures(graph);
   return {
@@ -93,7 +89,17 @@ export function countSparse(
       macs: figures.macs === undefined ? undefined : Math.round(figures.macs - saved),
       nodes: graph.nodes.length,
     },
-    layers: sparse,
-    addedMacs,
+    layers: sparseLayers,
+    added: sparseAdded,
   };
+}
+
+/** Of so many weights that are kept; as it is where it stayed dense. */
+function withKept<Counted extends { readonly size: number; readonly macs: number | undefined }>(
+  counted: Counted,
+  values: number | undefined,
+): Counted {
+  if (values === undefined || counted.size === 0) return counted;
+  const { size, macs } = counted;
+  return { ...counted, size: values, macs: macs === undefined ? undefined : (macs * values) / size };
 }

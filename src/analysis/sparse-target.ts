@@ -4,6 +4,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { PruneCompileError } from '../errors.js';
 import { nearestNames } from '../nearest.js';
+import { unheededSettings } from '../runtime/kernels.js';
 import { type Machine, thisMachine } from '../runtime/machine.js';
 import type { CostTable } from './sparse-cost.js';
 import { type MeasuredOn, type MeasuredTable, readTable } from './sparse-table-file.js';
@@ -63,13 +64,14 @@ function tableFor(machine: Machine): TableChoice {
       'the native library does not load here, so nothing is known of the processor: --sparse-target names one';
     return { table: shipped, from: 'shipped', notes: [note] };
   }
+  const unheeded = unheededSettings(kernels);
   const path = calibratedPath();
-  if (!existsSync(path)) return { table: shipped, from: 'shipped', notes: [] };
+  if (!existsSync(path)) return { table: shipped, from: 'shipped', notes: unheeded };
   const measured = readCalibrated(path);
   const why = typeof measured === 'string' ? measured : differenceOf(measured.machine, measuredOn(machine));
-  if (typeof measured !== 'string' && why === undefined) return { table: measured, from: path, notes: [] };
+  if (typeof measured !== 'string' && why === undefined) return { table: measured, from: path, notes: unheeded };
   const note = `the calibrated table ${path} is not used: ${why}; prune-compile doctor --calibrate measures again`;
-  return { table: shipped, from: 'shipped', notes: [note] };
+  return { table: shipped, from: 'shipped', notes: [...unheeded, note] };
 }
 
 /**

@@ -1,6 +1,8 @@
 /** The help, drawn from the table of options; no line is longer than 80 columns. */
 import { wrapText } from '../report/text.js';
-import { type CommandName, COMMANDS, GROUPS, OPTION_KEYS, type OptionKey, shownFlag, SPECS } from './options.js';
+import { type CommandName, COMMANDS } from './command-table.js';
+import { GROUPS } from './option-spec.js';
+import { OPTION_KEYS, type OptionKey, shownFlag, SPECS } from './options.js';
 
 const WIDTH = 80;
 const TEXT_AT = 27;

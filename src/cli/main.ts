@@ -6,7 +6,7 @@ import { type Engine, ENGINE } from './engine.js';
 import { failureOf, renderFailure, renderFailureJson } from './failure.js';
 import { helpText } from './help.js';
 import { BrokenPipe, Interruption, type Io, processIo, writeDiagnostic, writeTo } from './io.js';
-import type { CommandName } from './options.js';
+import type { CommandName } from './command-table.js';
 import { type Invocation, parseInvocation } from './parse.js';
 import { Steps } from './steps.js';
 import { TOOL } from '../version.js';

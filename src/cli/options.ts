@@ -3,83 +3,21 @@
  * help and checks are drawn from it. An option means the same in every command that has it.
  */
 import { CRITERIA } from '../mask-maker/choice.js';
+import {
+  COMPILE,
+  EVERY,
+  JUDGING,
+  MAKING,
+  MASKING,
+  MEASURING,
+  onOff,
+  option,
+  type OptionSpec,
+  ROUNDS,
+  RUNNING,
+  WRITING,
+} from './option-spec.js';
 import * as values from './values.js';
-
-export const COMMANDS = {
-  compile: {
-    usage: 'MODEL',
-    summary: 'make the smaller model; the default: its name may be left out',
-    least: 1,
-    most: 1,
-  },
-  inspect: { usage: 'MODEL', summary: 'what is zero, where, and what could go; writes nothing', least: 1, most: 1 },
-  why: { usage: 'MODEL NODE', summary: "why a node's channels stay: the nodes that need them", least: 2, most: 2 },
-  mask: { usage: 'MODEL', summary: 'make masks, and say what the compiler will remove of them', least: 1, most: 1 },
-  verify: { usage: 'A B', summary: 'run two models on the same inputs and compare their outputs', least: 2, most: 2 },
-  bench: {
-    usage: 'A [B...]',
-    summary: 'measure models side by side, in turns',
-    least: 1,
-    most: Number.POSITIVE_INFINITY,
-  },
-  doctor: {
-    usage: '',
-    summary: 'what of this machine is used, what is missing and how to get it',
-    least: 0,
-    most: 0,
-  },
-} as const;
-
-export type CommandName = keyof typeof COMMANDS;
-
-export const GROUPS = [
-  'Output',
-  'Masks',
-  'Making masks',
-  'Compiling',
-  'Checks',
-  'Benchmark',
-  'For those who debug',
-  'General',
-] as const;
-
-interface OptionSpec<T> {
-  readonly group: (typeof GROUPS)[number];
-  readonly alias?: string;
-  /** What stands for the value in the help; without it the option is a switch. */
-  readonly value?: string;
-  /** May be given several times. */
-  readonly repeatable?: boolean;
-  /** What separates several of them in an environment variable. */
-  readonly separator?: string;
-  readonly help: string;
-  /** Where a command has something else to say. */
-  readonly helpOf?: Partial<Readonly<Record<CommandName, string>>>;
-  readonly commands: readonly CommandName[];
-  readonly read: values.Reader<T>;
-}
-
-const EVERY: readonly CommandName[] = ['compile', 'inspect', 'why', 'mask', 'verify', 'bench', 'doctor'];
-const JUDGING: readonly CommandName[] = ['compile', 'inspect'];
-const MASKING: readonly CommandName[] = ['compile', 'inspect', 'why'];
-const RUNNING: readonly CommandName[] = ['compile', 'verify', 'bench'];
-const MEASURING: readonly CommandName[] = ['compile', 'bench'];
-const ROUNDS: readonly CommandName[] = ['compile', 'bench', 'doctor'];
-const WRITING: readonly CommandName[] = ['compile', 'mask', 'doctor'];
-const MAKING: readonly CommandName[] = ['mask'];
-const COMPILE: readonly CommandName[] = ['compile'];
-
-/** Switches are read before: their reader only gives them a type. */
-const onOff: values.Reader<boolean> = () => true;
-
-function option<T>(
-  group: (typeof GROUPS)[number],
-  commands: readonly CommandName[],
-  help: string,
-  spec: Omit<OptionSpec<T>, 'group' | 'commands' | 'help'>,
-): OptionSpec<T> {
-  return { group, commands, help, ...spec };
-}
 
 const OPTIONS = {
   output: option(

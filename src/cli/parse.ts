@@ -5,9 +5,8 @@ import { PruneCompileError } from '../errors.js';
 import { shellWord } from '../report/text.js';
 import { fromConfig, fromEnvironment, type Given, unknownOption } from './layers.js';
 import { nearestNames } from '../nearest.js';
+import { type CommandName, COMMANDS } from './command-table.js';
 import {
-  type CommandName,
-  COMMANDS,
   flagName,
   keyName,
   isOptionKey,

@@ -41,6 +41,11 @@ export class Editor {
     return this.history.length >= this.#stopAfter;
   }
 
+  /** How many transactions may still be done. */
+  get editsLeft(): number {
+    return Math.max(0, this.#stopAfter - this.history.length);
+  }
+
   /** Runs `edit`; returns false when it changed nothing or the editor is stopped. */
   transaction(label: string, edit: () => void): boolean {
     if (this.stopped) return false;

@@ -1,5 +1,5 @@
 /**
- * One look at every element of a constant tensor: how many are zero, whether any is NaN, and which kernels (the elements
+ * One look at every element of a constant tensor: how many are zero, whether any is NaN or infinite, and which kernels (the elements
  * behind the first two axes) hold anything. Remembered per tensor, so that all questions of the analysis cost one pass.
  */
 import { DOUBLE, FLOAT, product, type Tensor } from './tensor.js';
@@ -8,6 +8,7 @@ import { alignedScratch } from './scratch.js';
 export interface Scan {
   readonly zeros: number;
   readonly hasNaN: boolean;
+  readonly hasInfinity: boolean;
   /** Whether kernel number `index` (first axis * extent of the second + second axis) has a nonzero element. */
   isConnected(index: number): boolean;
 }
@@ -39,6 +40,7 @@ function scanValues(values: Float32Array | Float64Array, taps: number): Scan {
   const bits = new Uint32Array(Math.ceil(kernels / 32));
   let zeros = 0;
   let hasNaN = false;
+  let hasInfinity = false;
   // By index: an iterator over 25 million weights costs ten times as much.
   for (let kernel = 0, at = 0; kernel < kernels; kernel++) {
     let live = false;
@@ -47,10 +49,15 @@ function scanValues(values: Float32Array | Float64Array, taps: number): Scan {
       if (value === 0) zeros++;
       else {
         live = true;
-        if (value !== value) hasNaN = true;
+        // One test for both in the usual case: what is not finite minus itself is NaN.
+        if (value - value !== 0) {
+          if (value !== value) hasNaN = true;
+          else hasInfinity = true;
+        }
       }
     }
     if (live) bits[kernel >>> 5] = (bits[kernel >>> 5] ?? 0) | (1 << (kernel & 31));
   }
-  return { zeros, hasNaN, isConnected: (index) => (((bits[index >>> 5] ?? 0) >>> (index & 31)) & 1) === 1 };
+  const isConnected = (index: number) => (((bits[index >>> 5] ?? 0) >>> (index & 31)) & 1) === 1;
+  return { zeros, hasNaN, hasInfinity, isConnected };
 }

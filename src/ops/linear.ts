@@ -115,14 +115,14 @@ function gemmLayer(site: Site): LayerOperands | undefined {
   return { weights: { index: 1, inAxis: isTransposed ? 1 : 0, outAxis: isTransposed ? 0 : 1 }, bias: 2 };
 }
 
-/** MatMul-1, -9, -13 with a constant matrix on the right: Y […, N] = X […, K] * W [K, N]. */
+/** MatMul-1, -9, -13 with a constant matrix on the right: Y […, N] = X […, K] * W [K, N], of one row too: Y [N] = X [K] * W. */
 function matMul(site: Site): Relation | undefined {
   const x = site.inDims(0);
   const y = site.outDims(0);
   if (
     x === undefined ||
     y === undefined ||
-    x.length < 2 ||
+    x.length === 0 ||
     x.length !== y.length ||
     site.constant(1)?.dims.length !== 2
   )

@@ -15,7 +15,7 @@ export function renderDiagnosis(diagnosis: Diagnosis): string {
     ...row('  instructions', cpu.instructionSets?.join(' ') ?? 'not listed by this system'),
     ...row('ONNX Runtime', runtime.version),
     ...runtime.providers.flatMap((provider) => row(`  ${provider.name}`, providerText(provider))),
-    ...row('sparse operators', kernels.loads ? 'work' : `do not work: ${kernels.why ?? 'the library does not load'}`),
+    ...row('sparse operators', kernelsText(kernels)),
     ...row('  library', `${kernels.path}${kernels.build === undefined ? '' : ` (build ${kernels.build})`}`),
     ...(kernels.loads ? row('  run', runText(kernels)) : []),
     ...row('  cost table', `${costTable.name} (${costTable.from})`),
@@ -29,6 +29,13 @@ export function renderDiagnosis(diagnosis: Diagnosis): string {
 function providerText({ bundled, works, why }: ProviderDiagnosis): string {
   if (works) return 'works';
   return `${bundled ? 'bundled, does not work here' : 'not bundled'}: ${why ?? 'it does not load'}`;
+}
+
+function kernelsText({ found, loads, why }: KernelsDiagnosis): string {
+  if (loads) return 'work';
+  return found
+    ? `do not work: their native library cannot be used${why === undefined ? '' : `: ${why}`}`
+    : 'do not work: their native library is not there';
 }
 
 function runText({ isa, kernel, executableMemory }: KernelsDiagnosis): string {

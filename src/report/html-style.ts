@@ -15,7 +15,10 @@ code, .wrap { overflow-wrap: anywhere; white-space: normal; }
 table { border-collapse: collapse; min-width: 40%; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .8rem .3rem 0; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }
 th { color: var(--soft); font-weight: 600; }
-th:first-child, td:first-child, td.text, td:has(.wrap) { text-align: left; white-space: normal; overflow-wrap: anywhere; }
+th:first-child, td:first-child, td.text, td:has(.wrap, .words) { text-align: left; white-space: normal; overflow-wrap: break-word; }
+td.text, td:has(.wrap) { overflow-wrap: anywhere; }
+td:has(wbr) { min-width: 14rem; }
+td:has(.words) { min-width: 18rem; }
 .good { color: var(--good); }
 .bad, .missed { color: var(--bad); }
 .bar { position: relative; display: inline-block; width: 10rem; height: .7rem; background: var(--track); vertical-align: middle; }
@@ -26,6 +29,7 @@ th:first-child, td:first-child, td.text, td:has(.wrap) { text-align: left; white
   body { font-size: 11px; }
   main { max-width: none; padding: 0; }
   .scroll { overflow: visible; }
+  td:has(wbr), td:has(.words) { min-width: 0; }
   .bar, .bar * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   tr, h2 { break-inside: avoid; }
   h2 { break-after: avoid; }

@@ -60,6 +60,12 @@ function markupOf(part: Part): string {
 
 const NOTHING = html``;
 
+/** Names of nodes and weights are paths: they break behind their separators, where a line is too short, and are copied as they are. */
+function pathName(name: string): Html {
+  const parts = name.split(/(?<=[^/._:][/._:]+)(?=[^/._:])/);
+  return html`${parts.map((part, index) => (index === 0 ? html`${part}` : html`<wbr />${part}`))}`;
+}
+
 export function renderHtml(report: CompileReport): string {
   const title = `${report.input} -> ${report.output ?? 'standard output'}`;
   const policy = "default-src 'none'; style-src 'unsafe-inline'";
@@ -127,8 +133,8 @@ function masksSection(report: MaskReport): Html {
   const { masks, files } = report;
   const rows = masks.map((mask) =>
     row([
-      mask.key,
-      mask.weight,
+      pathName(mask.key),
+      pathName(mask.weight),
       evidenceText(mask),
       `${mask.granularity}${mask.isFromZeros ? ' (zeros of the checkpoint)' : ''}`,
       formatShare(
@@ -223,7 +229,7 @@ function keptBar(kept: number, before: number): Html {
 function layersSection(layers: readonly LayerFigures[]): Html {
   const rows = layers.map((layer) =>
     row([
-      layer.node,
+      pathName(layer.node),
       operatorText(layer),
       formatKept(layer.inputChannels, layer.keptInputChannels),
       formatKept(layer.outputChannels, layer.keptOutputChannels),
@@ -240,11 +246,11 @@ function remarksSection(remarks: readonly Remark[]): Html {
   const sorted = [...of('note'), ...missedRemarks(remarks), ...of('applied')];
   const rows = sorted.map(({ kind, pass, node, message, channels }) =>
     row([
-      node ?? '',
+      pathName(node ?? ''),
       html`<span class="${kind}">${kind}</span>`,
       pass,
       channels === undefined ? '' : formatInteger(channels),
-      html`<span class="wrap">${message}</span>`,
+      html`<span class="words">${message}</span>`,
     ]),
   );
   return html`<h2>Remarks</h2>

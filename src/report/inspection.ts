@@ -16,18 +16,21 @@ export function renderInspection(inspection: Inspection): string {
   const head = [
     title,
     `${formatCount(figures.parameters)} parameters, ${formatShare(figures.zeros / Math.max(figures.parameters, 1))} of them zero`,
-    `${formatInteger(removableChannels)} of ${formatPlural(figures.channels, 'channel')} can go without changing the outputs`,
+    figures.channels === 0
+      ? 'no channels are known that could go'
+      : `${formatInteger(removableChannels)} of ${formatPlural(figures.channels, 'channel')} can go without changing the outputs`,
   ];
   return [
     ...head.flatMap((line) => wrapText(line, WIDTH)),
     ...layerLines(inspection),
+    ...subgraphLines(inspection, ['']),
     ...opLines(inspection),
     ...remarkLines(inspection),
     '',
   ].join('\n');
 }
 
-function sparseLines({ figures }: Inspection, { layers, others }: SparseInspection): string[] {
+function sparseLines(inspection: Inspection, { layers, others }: SparseInspection): string[] {
   const total = (of: (layer: SparseInspection['layers'][number]) => number) =>
     layers.reduce((sum, layer) => sum + of(layer), 0);
   const [weights, kept, sparse] = [
@@ -45,10 +48,11 @@ function sparseLines({ figures }: Inspection, { layers, others }: SparseInspecti
   const right = { align: 'right' } as const;
   return [
     `compiled with --sparse: ${formatPlural(sparse, 'layer')} sparse, ${formatInteger(layers.length - sparse)} dense`,
-    `${formatCount(figures.parameters)} parameters stored; ${formatShare(1 - kept / Math.max(weights, 1))} of the layers' weights are zero`,
+    `${formatCount(inspection.figures.parameters)} parameters stored; ${formatShare(1 - kept / Math.max(weights, 1))} of the layers' weights are zero`,
     '',
     ...textTable([right, right, right, {}], [['weights', 'kept', 'zeros', 'layer'], ...rows]),
     '',
+    ...subgraphLines(inspection),
     ...(list === '' ? [] : wrapText(`native operators besides: ${list}`, WIDTH, '  ')),
     ...wrapText(
       'What could still be removed, and why layers stayed dense, is told of the model that it was compiled from: inspect that one, or compile it with --report.',
@@ -57,8 +61,16 @@ function sparseLines({ figures }: Inspection, { layers, others }: SparseInspecti
   ];
 }
 
+/** Behind an empty line where `before` says so. */
+function subgraphLines({ subgraphLayers }: Inspection, before: readonly string[] = []): string[] {
+  if (subgraphLayers === 0) return [];
+  const verb = subgraphLayers === 1 ? 'is' : 'are';
+  const text = `not counted: ${formatPlural(subgraphLayers, 'layer')} inside If, Loop or Scan, which ${verb} left as ${subgraphLayers === 1 ? 'it is' : 'they are'}`;
+  return [...before, ...wrapText(text, WIDTH, '  ')];
+}
+
 function layerLines({ layers }: Inspection): string[] {
-  if (layers.length === 0) return ['', 'no layer has constant weights'];
+  if (layers.length === 0) return ['', 'no layer has constant weights in a form that a rule knows'];
   const rows = layers.map((layer): Cell[] => [
     formatInteger(layer.outputChannels),
     countOrDash(layer.zeroFilters),

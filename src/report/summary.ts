@@ -174,7 +174,7 @@ export function asSentence(note: string): string {
 /** Why a compilation found nothing to do, as one sentence. */
 export function nothingToDoReason(report: CompileReport): string {
   const { zeros, parameters } = report.before;
-  if (report.layers.length === 0) return 'the model has no layer with constant weights';
+  if (report.layers.length === 0) return 'the model has no layer with constant weights in a form that a rule knows';
   if (zeros === 0) return 'no weight is zero: the model is not pruned, or its masks are not in it';
   if (zeros / Math.max(parameters, 1) < 0.001)
     return `only ${formatInteger(zeros)} of ${formatCount(parameters)} parameters are zero: the model is not pruned, or its masks are not in it`;

@@ -62,6 +62,8 @@ export interface OutputVerification {
   readonly difference: number;
   readonly bound: number;
   readonly noise: number;
+  /** Set where the reference's own output holds NaN or infinities. */
+  readonly hasNonFinite?: true;
 }
 
 export interface Verification {
@@ -78,6 +80,10 @@ export interface Verification {
   /** Why not equal, in a sentence. */
   readonly reason?: string;
   readonly outputs?: readonly OutputVerification[];
+  /** Set where both models ran with graph optimisations, because the reference runs with them only. */
+  readonly optimised?: true;
+  /** Set where the candidate cannot be loaded or run. */
+  readonly fails?: true;
   readonly notes: readonly string[];
 }
 

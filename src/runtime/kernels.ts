@@ -82,6 +82,27 @@ export interface NativeKernels {
   readonly fmaPeak: () => number | undefined;
 }
 
+/** Variables that the library reads (kernels/README.md), with what they may name. */
+const SETTINGS = {
+  PRUNE_COMPILE_ISA: { of: 'isa', names: ['avx512', 'avx2', 'baseline'] },
+  PRUNE_COMPILE_KERNEL: { of: 'kernel', names: ['jit', 'stream'] },
+} as const;
+
+/** What these variables ask for and do not get: the library takes the next best without a word. */
+export function unheededSettings(
+  kernels: Pick<NativeKernels, 'isa' | 'kernel'>,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): string[] {
+  return Object.entries(SETTINGS).flatMap(([variable, { of, names }]) => {
+    const [wanted = '', runs] = [env[variable], kernels[of]];
+    if (wanted === '' || wanted === runs) return [];
+    const why = (names as readonly string[]).includes(wanted)
+      ? 'is not available here'
+      : `is none of ${names.join(', ')}`;
+    return [`${variable}=${wanted} is not heeded: ${wanted} ${why}, and ${runs} runs`];
+  });
+}
+
 /** Enough to tell builds apart, few enough to be read. */
 const BUILD_DIGITS = 12;
 

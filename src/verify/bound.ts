@@ -42,7 +42,8 @@ export const LOUD_NOISE = 1e-3;
 
 /** The parts of an output's noise, each divided by the output's scale. */
 export interface Noise {
-  readonly optimised: number;
+  /** Undefined where only one of the two runs. */
+  readonly optimised: number | undefined;
   readonly nudged: number;
 }
 
@@ -54,14 +55,16 @@ export interface Bound {
 
 /** The bound for an output of that type; 0 for types that must be equal exactly. */
 export function boundFor(type: Tensor.Type, parts: Noise): Bound {
-  const noise = Math.max(parts.optimised, parts.nudged);
+  const { optimised, nudged } = parts;
+  const noise = Math.max(optimised ?? 0, nudged);
   const epsilon = EPSILON[type];
   if (epsilon === undefined) return { bound: 0, noise, reason: `${type} values must be equal exactly` };
   const epsilons = type === 'float16' ? FLOOR_EPSILONS_HALF : FLOOR_EPSILONS_WIDE;
   const floor = epsilons * epsilon;
   const measured =
     `the reference's own rounding noise, ${formatDifference(noise)} of the output's scale: ` +
-    `optimised against not ${formatDifference(parts.optimised)}, inputs moved by one unit in the last place ${formatDifference(parts.nudged)}`;
+    (optimised === undefined ? '' : `optimised against not ${formatDifference(optimised)}, `) +
+    `inputs moved by one unit in the last place ${formatDifference(nudged)}`;
   if (NOISE_MULTIPLE * noise >= floor)
     return { bound: NOISE_MULTIPLE * noise, noise, reason: `${NOISE_MULTIPLE} x ${measured}` };
   return { bound: floor, noise, reason: `${epsilons} ${type} epsilons, more than ${NOISE_MULTIPLE} x ${measured}` };

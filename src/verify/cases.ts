@@ -18,7 +18,7 @@ import {
   type Runnable,
   type Shapes,
 } from '../runtime/inputs.js';
-import { floatValues } from './compare.js';
+import { isAllFinite } from './compare.js';
 
 export interface Case {
   readonly shapes: Shapes;
@@ -101,7 +101,7 @@ async function smallestThatRuns(
 }
 
 function isComparable(tensor: Tensor): boolean {
-  return tensor.data.length > 0 && floatValues(tensor)?.some((value) => !Number.isFinite(value)) !== true;
+  return tensor.data.length > 0 && isAllFinite(tensor);
 }
 
 function givenCases(plan: ShapePlan, inputs: readonly Feeds[], notes: string[]): Case[] {

@@ -8,6 +8,9 @@ import { FLOAT16, Tensor } from '../ir/tensor.js';
  */
 export const INCOMPARABLE = 1;
 
+/** Of one run, by name. */
+export type Outputs = Readonly<Record<string, ort.Tensor>>;
+
 export interface Difference {
   /** Largest |a - b| over the elements, divided by the largest |a|; not divided where all of a is zero. */
   readonly difference: number;
@@ -65,6 +68,11 @@ function compareExactly(a: ort.Tensor, b: ort.Tensor): Difference {
   for (let index = 0; index < length; index++) if (a.data[index] !== b.data[index]) unequal++;
   if (unequal === 0) return { difference: 0 };
   return { difference: INCOMPARABLE, reason: `${unequal} of ${length} ${a.type} values are not equal` };
+}
+
+/** Whether no value is NaN or infinite. */
+export function isAllFinite(tensor: ort.Tensor): boolean {
+  return floatValues(tensor)?.some((value) => !Number.isFinite(value)) !== true;
 }
 
 /** Whether two tensors hold the same values, NaN equal to itself. */

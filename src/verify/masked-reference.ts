@@ -10,6 +10,7 @@ import type { Node, Value } from '../ir/graph.js';
 import { FLOAT, INT64, product, Tensor } from '../ir/tensor.js';
 import { readModel } from '../onnx/read.js';
 import { encodeModel } from '../onnx/write.js';
+import { addNode, addReduction } from './reference-nodes.js';
 
 export interface PlannedMask {
   /** Place of the layer in the graph's list of nodes, and which of its inputs. */
@@ -88,7 +89,7 @@ function switchOff(editor: Editor, layer: Node, dataType: number): void {
   if (weight === undefined || end?.producer === undefined) return;
   const axes = Array.from({ length: spatialRank + 2 }, (_, axis) => axis).filter((axis) => axis !== outAxis);
   const size = addNode(editor, 'Abs', [weight], layer);
-  const largest = reduceMax(editor, size, axes, layer);
+  const largest = addReduction(editor, 'ReduceMax', size, axes, layer);
   const zero = editor.addInitializer('reference_zero', Tensor.fromNumbers(FLOAT, [], [0]));
   const wide = addNode(editor, 'Cast', [largest], layer, FLOAT);
   const isLive = addNode(editor, 'Greater', [wide, zero], layer);
@@ -99,41 +100,6 @@ function switchOff(editor: Editor, layer: Node, dataType: number): void {
   const perChannel = addNode(editor, 'Reshape', [keep, target], layer);
   const name = editor.graph.freshNodeName(`${layer.label}_reference_drop`);
   editor.interpose(end, { opType: 'Mul', name, inputs: (inner) => [inner, perChannel] });
-}
-
-/** From opset 18 on the axes are an input. */
-function reduceMax(editor: Editor, value: Value, axes: readonly number[], before: Node): Value {
-  const { graph } = editor;
-  const isInput = graph.opset >= 18;
-  const inputs = isInput
-    ? [value, editor.addInitializer('reference_axes', Tensor.fromNumbers(INT64, [axes.length], axes))]
-    : [value];
-  const node = editor.addNode(
-    {
-      opType: 'ReduceMax',
-      name: graph.freshNodeName('reference_ReduceMax'),
-      inputs,
-      outputs: ['reference_largest'],
-      attributes: {
-        keepdims: { kind: 'int', value: 0 },
-        ...(isInput ? {} : { axes: { kind: 'ints', value: axes } }),
-      },
-    },
-    before,
-  );
-  return outputOf(node);
-}
-
-function addNode(editor: Editor, opType: string, inputs: readonly Value[], before: Node, castTo?: number): Value {
-  const name = editor.graph.freshNodeName(`reference_${opType}`);
-  const attributes = castTo === undefined ? {} : { to: { kind: 'int', value: castTo } as const };
-  return outputOf(editor.addNode({ opType, name, inputs, outputs: [name], attributes }, before));
-}
-
-function outputOf(node: Node): Value {
-  const [output] = node.outputs;
-  if (output === undefined) throw new Error(`${node.label} has no output`);
-  return output;
 }
 
 /** The value behind bias and normalisation: each of them the only reader of what comes before. */

@@ -69,6 +69,24 @@ test('in words', async () => {
   ]);
 });
 
+test('layers inside subgraphs are not counted, and that is said', async () => {
+  const g = graphBuilder();
+  const x = g.input('x', [1, 16, 8, 8]);
+  const branch = () => {
+    const inner = graphBuilder();
+    inner.output(inner.conv(x, scattered([16, 16, 1, 1], 1)));
+    return { graph: inner.graph() };
+  };
+  g.output(g.conv(x, scattered([16, 16, 3, 3], 8), { pads: 1, name: 'outside' }));
+  g.output(g.op('If', [{ data: [true], dims: [] }], { then_branch: branch(), else_branch: branch() }));
+  const bytes = (await compileModel(g.bytes(), { sparse: true, sparseTarget: EAGER })).encode();
+  const inspection = await inspectModel(bytes);
+  expect([inspection.sparse?.layers.length, inspection.subgraphLayers]).toEqual([1, 2]);
+  const text = renderInspection(inspection);
+  expect(text).toContain('compiled with --sparse: 1 layer sparse, 0 dense\n');
+  expect(text).toContain('not counted: 2 layers inside If, Loop or Scan, which are left as they are\n');
+});
+
 test('counts are those of the report that went with the model', async () => {
   const network = resnet('resnet18', {
     masks: 'zeros',

@@ -1,9 +1,10 @@
 /** inspect and why on a residual network: what could go, and what holds the rest. */
 import { describe, expect, test } from 'vitest';
-import { graphBuilder } from '../../fixtures/graph-builder.js';
+import { graphBuilder, type GraphBuilder } from '../../fixtures/graph-builder.js';
 import { normals } from '../../fixtures/random.js';
 import { compileModel } from '../../src/compile.js';
 import { inspectModel } from '../../src/inspect.js';
+import { renderInspection } from '../../src/report/inspection.js';
 import { explainNode } from '../../src/why.js';
 
 /** x -> stem (4) -> [a (4, filter 1 zero) -> b (4, filter 2 zero)] + stem -> head; Celu has no row. */
@@ -37,6 +38,51 @@ describe('inspect', () => {
     const { unknownOps, remarks } = await inspectModel(residual(true));
     expect(unknownOps).toEqual([{ op: 'Celu', count: 1 }]);
     expect(remarks.some(({ message }) => message.includes('Celu'))).toBe(true);
+  });
+});
+
+describe('what has no figures is said', () => {
+  test('layers inside subgraphs', async () => {
+    const kernel = { data: normals(1, 'w', 16), dims: [4, 4, 1, 1] };
+    const branch = (depth: number): { graph: ReturnType<GraphBuilder['graph']> } => {
+      const g = graphBuilder();
+      const own = g.conv('x', kernel, { name: `inside${depth}` });
+      g.output(depth === 0 ? own : g.op('If', [{ data: [true], dims: [] }], twice(depth - 1), { name: `if${depth}` }));
+      return { graph: g.graph() };
+    };
+    const twice = (depth: number) => ({ then_branch: branch(depth), else_branch: branch(depth) });
+    const g = graphBuilder();
+    g.input('x', [1, 4, 6, 6]);
+    g.output(g.conv(g.op('If', [{ data: [true], dims: [] }], twice(1)), kernel, { name: 'outside' }));
+    const inspection = await inspectModel(g.bytes());
+    // Two branches with one layer each, and two more in each.
+    expect(inspection.subgraphLayers).toBe(6);
+    expect(inspection.layers.map(({ node }) => node)).toEqual(['outside']);
+    expect(renderInspection(inspection)).toContain(
+      'not counted: 6 layers inside If, Loop or Scan, which are left as they are',
+    );
+  });
+
+  test('a layer in a form that no rule knows', async () => {
+    const g = graphBuilder();
+    const weights = { data: normals(1, 'w', 32), dims: [2, 4, 4] };
+    g.output(g.op('MatMul', [g.input('x', [2, 3, 4]), weights], {}, { name: 'batch' }));
+    const text = renderInspection(await inspectModel(g.bytes()));
+    expect(text).toContain('no channels are known that could go');
+    expect(text).toContain('no layer has constant weights in a form that a rule knows');
+  });
+
+  test('a product of one row without a batch axis is a layer', async () => {
+    const g = graphBuilder();
+    const weights = normals(1, 'w', 32).map((value, at) => (at % 8 === 0 ? 0 : value));
+    const hidden = g.op('MatMul', [g.input('x', [4]), { data: weights, dims: [4, 8] }], {}, { name: 'first' });
+    g.output(g.op('MatMul', [hidden, { data: normals(1, 'v', 16), dims: [8, 2] }], {}, { name: 'last' }));
+    const { layers, removableChannels } = await inspectModel(g.bytes());
+    expect(layers).toMatchObject([
+      { node: 'first', outputChannels: 8, zeroFilters: 1, removableChannels: 1 },
+      { node: 'last', outputChannels: 2 },
+    ]);
+    expect(removableChannels).toBe(1);
   });
 });
 

@@ -66,6 +66,38 @@ test('outputs that differ: nothing is left, the old output stays, the worst outp
   expect(readdirSync(folder)).toHaveLength(2);
 });
 
+test('what lies in the model is not called a bug: a model that runs optimised only, outputs that are not finite', async () => {
+  const { model, at } = modelFolder();
+  const failing = (verification: Verification) =>
+    run([model, '-q'], { engine: { verifyModels: () => Promise.resolve(verification) } });
+  const { code, stderr } = await failing({
+    ...DIFFERENT,
+    fails: true,
+    optimised: true,
+    reason: 'the compiled model fails at x=1,3,60,60, where the reference runs: padding values must be non-negative',
+  });
+  expect(code).toBe(1);
+  expect(stderr).toBe(
+    [
+      `prune-compile: ${at('model.pruned.onnx')} does not run where ${model} runs    [E-OUTPUTS-DIFFER]`,
+      '  why          the compiled model fails at x=1,3,60,60, where the reference',
+      '               runs: padding values must be non-negative',
+      '  the output   was not written (--keep-failed keeps it)',
+      "  try          the model itself runs in ONNX Runtime's blocked layout only,",
+      '               which takes multiples of 8 or 16 channels, and no sparse',
+      '               operators beside it: --align 16 without --sparse; or change the',
+      '               node that fails, so that it runs without graph optimisations',
+      '',
+    ].join('\n'),
+  );
+  const plain = await failing({ ...DIFFERENT, fails: true, reason: 'the compiled model cannot be loaded: why' });
+  expect(plain.stderr).toContain('this is a bug');
+  const outputs = [{ name: 'logits', difference: 0.31, bound: 3.6e-6, noise: 0, hasNonFinite: true as const }];
+  const infinite = await failing({ ...DIFFERENT, outputs });
+  expect(infinite.stderr).toContain("the model's own output holds NaN or infinities");
+  expect(infinite.stderr).not.toContain('bug');
+});
+
 test('--keep-failed leaves the output, --no-verify runs nothing', async () => {
   const { model, at } = modelFolder();
   expect((await run([model, '--keep-failed', '-o', at('kept.onnx')], { engine: differing })).code).toBe(1);

@@ -11,7 +11,7 @@ import { notFalling } from '../../src/calibrate/calibrate.js';
 import { ENGINE } from '../../src/cli/engine.js';
 import type { Diagnosis } from '../../src/doctor.js';
 import type { CompileReport } from '../../src/report/types.js';
-import { kernelsPath } from '../../src/runtime/kernels.js';
+import { kernelsPath, unheededSettings } from '../../src/runtime/kernels.js';
 import { modelFolder, run } from './harness.js';
 
 const isBuilt = existsSync(kernelsPath());
@@ -83,7 +83,13 @@ describe('what is here', () => {
     expect([code, stderr]).toEqual([0, '']);
     expect(JSON.parse(stdout)).toEqual({ schema: 1, ...HEALTHY, kernels });
     const told = await run(['doctor', '-q'], diagnoses({ ...HEALTHY, kernels }));
-    expect(told.stdout).toContain('sparse operators  do not work: it is not there\n');
+    expect(told.stdout).toContain('sparse operators  do not work: their native library is not there\n');
+    const stale = { ...kernels, found: true, why: 'it does not say which version it is, as those of this package do' };
+    expect(
+      (await run(['doctor', '-q'], diagnoses({ ...HEALTHY, kernels: stale }))).stdout.replace(/\s+/g, ' '),
+    ).toContain(
+      'sparse operators do not work: their native library cannot be used: it does not say which version it is',
+    );
   });
 
   test('it takes no model, and writes nothing without --calibrate', async () => {
@@ -113,6 +119,41 @@ describe('what is here', () => {
       expect(found.missing.map(({ what }) => what)).toContain('a cost table measured on this machine');
     }
   });
+});
+
+test.skipIf(!isBuilt)(
+  'variables of the native library that it does not heed are told, by doctor and by --sparse',
+  async () => {
+    vi.stubEnv('PRUNE_COMPILE_ISA', 'neon');
+    vi.stubEnv('PRUNE_COMPILE_KERNEL', 'Stream');
+    onTestFinished(() => {
+      vi.unstubAllEnvs();
+    });
+    const { stdout } = await run(['doctor', '--json'], { engine: ENGINE });
+    const { kernels, costTable } = JSON.parse(stdout) as Diagnosis;
+    const notes = [
+      `PRUNE_COMPILE_ISA=neon is not heeded: neon is none of avx512, avx2, baseline, and ${kernels.isa ?? ''} runs`,
+      `PRUNE_COMPILE_KERNEL=Stream is not heeded: Stream is none of jit, stream, and ${kernels.kernel ?? ''} runs`,
+    ];
+    expect(costTable.notes).toEqual(notes);
+    const { model, at } = modelFolder();
+    writeFileSync(model, layer());
+    const compiled = await run([model, '-o', at('out.onnx'), '--sparse', '--json'], { engine: ENGINE });
+    const { remarks } = JSON.parse(compiled.stdout) as CompileReport;
+    expect(remarks.filter(({ kind }) => kind === 'note').map(({ message }) => message)).toEqual(
+      expect.arrayContaining(notes),
+    );
+  },
+);
+
+test('what is heeded, or not set, is not told', () => {
+  const kernels = { isa: 'avx2', kernel: 'stream' };
+  expect(unheededSettings(kernels, {})).toEqual([]);
+  expect(unheededSettings(kernels, { PRUNE_COMPILE_ISA: '', PRUNE_COMPILE_KERNEL: 'stream' })).toEqual([]);
+  expect(unheededSettings(kernels, { PRUNE_COMPILE_ISA: 'avx512', PRUNE_COMPILE_KERNEL: 'jit' })).toEqual([
+    'PRUNE_COMPILE_ISA=avx512 is not heeded: avx512 is not available here, and avx2 runs',
+    'PRUNE_COMPILE_KERNEL=jit is not heeded: jit is not available here, and stream runs',
+  ]);
 });
 
 test('variables of the native library are no options', async () => {

@@ -6,6 +6,7 @@ import { normals, uniforms } from '../../fixtures/random.js';
 import { ENGINE } from '../../src/cli/engine.js';
 import { compileModel } from '../../src/compile.js';
 import { SPARSE_DOMAIN } from '../../src/ir/graph.js';
+import { encodeProto } from '../../src/onnx/encode.js';
 import { readModel } from '../../src/onnx/read.js';
 import type { CompileReport } from '../../src/report/types.js';
 import { kernelsPath } from '../../src/runtime/kernels.js';
@@ -139,6 +140,23 @@ describe.skipIf(!isBuilt)('with a clock of its own', () => {
     const made = await compileModel(open, { sparse: true, tune: timer, shapes: { x: [1, 32, 24, 24] } });
     expect(made.report.changed).toBe(true);
     expect(await verifyModels(open, made.encode(), { shapes: { x: [2, 32, 24, 24] } })).toMatchObject({ equal: true });
+  });
+
+  test('a scalar among the inputs has no size to leave open; an input of unknown rank has', async () => {
+    const { timer, asked } = clock(LAYERS, 2);
+    const g = graphBuilder();
+    const scaled = g.mul(g.input('x', [1, 32, 24, 24]), g.input('s', []));
+    g.output(g.relu(g.conv(scaled, weights('a', [32, 32, 3, 3], 0.9), { pads: 1, name: 'first' })));
+    const made = await compileModel(g.bytes(), { sparse: true, tune: timer });
+    expect([asked, operators(made.encode())]).toEqual([['Conv Relu', 'whole'], ['first']]);
+    expect(await verifyModels(g.bytes(), made.encode())).toMatchObject({ equal: true });
+
+    const { proto } = readModel(g.bytes());
+    delete proto.graph?.input?.find(({ name }) => name === 's')?.type?.tensorType?.shape;
+    await expect(compileModel(encodeProto(proto), { sparse: true, tune: timer })).rejects.toMatchObject({
+      code: 'E-SHAPE',
+      what: '--tune measures at one size, and the input s leaves its size open',
+    });
   });
 
   test('an open size is an error that names the input, and what is contradictory is one too', async () => {

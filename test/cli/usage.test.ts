@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { COMMANDS, OPTION_KEYS, shownFlag, SPECS } from '../../src/cli/options.js';
+import { COMMANDS } from '../../src/cli/command-table.js';
+import { OPTION_KEYS, shownFlag, SPECS } from '../../src/cli/options.js';
 import { TOOL } from '../../src/version.js';
 import { modelFolder, run } from './harness.js';
 

@@ -113,6 +113,24 @@ describe.skipIf(!isBuilt)('networks', () => {
     }
   });
 
+  test('a normalisation whose product with the weights overflows stays a node of its own', async () => {
+    const g = graphBuilder();
+    const huge = sparseWeights([16, 16, 3, 3], 0.8);
+    const scale = { data: new Float32Array(16).fill(1e25), dims: [16] };
+    const x = g.mul(g.input('x', SHAPES.x), { data: [1e-30] });
+    const y = g.conv(x, { ...huge, data: huge.data.map((value) => value * 1e18) }, { pads: 1 });
+    const [shift, mean, variance] = [
+      vector('s', 16),
+      { data: new Float32Array(16) },
+      { data: new Float32Array(16).fill(1) },
+    ];
+    g.output(g.relu(g.batchNorm(y, { scale, shift, mean, variance })));
+    const { output, own } = await compiled(g.bytes());
+    expect(own).toContain('SparseConv');
+    expect(readModel(output).graph.nodes.map(({ opType }) => opType)).toContain('BatchNormalization');
+    expect(await verifyModels(g.bytes(), output)).toMatchObject({ equal: true });
+  });
+
   test('a layer without any weight left, and filters without', async () => {
     const g = graphBuilder();
     const x = g.input('x', SHAPES.x);

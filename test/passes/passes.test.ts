@@ -107,6 +107,18 @@ describe('remove-channels', () => {
     expect(isEqual).toBe(true);
   });
 
+  test('a product of one row without a batch axis is a layer as any other', async () => {
+    const g = graphBuilder();
+    const first = normals(5, 'first', 6 * 4).map((value, at) => (at % 4 === 1 || at % 4 === 3 ? 0 : value));
+    const sums = g.add(g.op('MatMul', [g.input('x', [6]), { data: first, dims: [6, 4] }]), { data: [1, 0.7, 1, -2] });
+    g.output(g.op('MatMul', [g.relu(sums), { data: normals(5, 'second', 4 * 3), dims: [4, 3] }]));
+    const { lines, isEqual, again } = await runPass('remove-channels', g.bytes());
+    expect(lines[0]).toContain('[6,2]');
+    // Channel 1 holds 0.7: its row of the second weights comes back as an offset.
+    expect(lines.at(-1)).toMatch(/= Add\(.*_offset\[3\]\)$/);
+    expect([isEqual, again.changed]).toEqual([true, false]);
+  });
+
   test('constants that only a constant output reads are kept in its bias', async () => {
     const g = graphBuilder();
     const x = g.input('x', [1, 2, 4, 4]);

@@ -61,6 +61,42 @@ function layer(zeros: number): Uint8Array {
   return g.bytes();
 }
 
+test('layers with hardly any zeros are counted in one note, and not spoken of', async () => {
+  const g = graphBuilder();
+  const weights = (zeros: number) => ({
+    data: Array.from({ length: 36_864 }, (_, at) => (at < zeros ? 0 : 1)),
+    dims: [64, 64, 3, 3],
+  });
+  const x = g.input('x', [1, 64, 28, 28]);
+  const [first, second] = [g.conv(x, weights(1), { pads: 1 }), g.conv(x, weights(18), { pads: 1 })];
+  // ConvTranspose has no operator: with zeros enough it would be told why.
+  const third = g.op('ConvTranspose', [x, weights(5)], { pads: [1, 1, 1, 1] });
+  g.output(g.add(g.add(first, second), g.add(third, g.conv(x, weights(19), { pads: 1, name: 'told' }))));
+  const { report } = await compileModel(g.bytes(), { sparse: true, sparseTarget: 'avx2' });
+  expect(report.remarks.map(({ kind, node, message }) => [kind, node, message])).toEqual([
+    ['note', undefined, 'what pays was decided by the cost table "avx2" (docs/sparse.md)'],
+    ['note', undefined, '3 layers stay dense that have hardly any zeros, less than 0.05 %'],
+    ['missed', 'told', expect.stringMatching(/and it has 0\.1 %$/)],
+  ]);
+});
+
+test('MACs of convolutions that the compiler added count the weights that are kept', async () => {
+  const g = graphBuilder();
+  // Two filters without weights hold a constant that meets zero padding.
+  const first = Array.from({ length: 8 * 4 }, (_, at) => (at < 2 * 4 ? 0 : at % 3 === 0 ? 1 : 0));
+  const second = Array.from({ length: 8 * 8 * 9 }, (_, at) => (at % 5 === 0 ? at % 7 : 0));
+  const hidden = g.relu(
+    g.conv(g.input('x', [1, 4, 10, 10]), { data: first, dims: [8, 4, 1, 1] }, { bias: [2, 3, 0, 0, 0, 0, 0, 0] }),
+  );
+  g.output(g.op('Abs', [g.conv(hidden, { data: second, dims: [8, 8, 3, 3] }, { pads: 1 })]));
+  const compiled = await compileModel(g.bytes(), { structured: true, sparse: true, sparseTarget: EAGER, align: 1 });
+  const operators = readModel(compiled.encode()).graph.nodes.filter(({ opType }) => opType === 'SparseConv');
+  expect(operators.some(({ name }) => name.endsWith('_constants_sparse'))).toBe(true);
+  const kept = operators.reduce((total, { inputs }) => total + (inputs[1]?.initializer?.size ?? 0), 0);
+  // All layers compute 10 x 10 places.
+  expect(compiled.report.after.macs).toBe(100 * kept);
+});
+
 describe('shares of zeros', () => {
   test.each([14_598, 14_560, 14_600, 3_690])('are the same in remarks and tables: %i weights', async (zeros) => {
     const { report } = await compileModel(layer(zeros), { sparse: true, sparseTarget: 'avx2' });

@@ -40,11 +40,17 @@ test('html: one file that loads nothing and runs nothing', () => {
     '25.56 M',
     '2.09x [2.05, 2.12]',
     'faster: t(30) = 98.0, p &#60; .001',
-    '/layer1/conv1/Conv',
+    '/layer1/<wbr />conv1/<wbr />Conv',
     '64 → 32',
     'Outputs equal: yes',
   ])
     expect(page).toContain(text);
+});
+
+test('html: long names break behind their separators only', () => {
+  const node = '/stages.0/layers_1/Conv__fused';
+  const page = renderHtml({ ...FULL, remarks: [{ pass: 'p', kind: 'missed', node, message: 'kept' }] });
+  expect(page).toContain('<td>/stages.<wbr />0/<wbr />layers_<wbr />1/<wbr />Conv__<wbr />fused</td>');
 });
 
 test('html: nothing from a model becomes markup', () => {

@@ -102,20 +102,43 @@ function failureOf(
   const name = to === STDOUT ? 'the output' : to;
   const fate =
     keepFailed === true ? 'is there all the same (--keep-failed)' : 'was not written (--keep-failed keeps it)';
-  if (verification?.equal === false) {
-    const { worstOutput, reason, difference, bound, boundReason } = verification;
-    return new PruneCompileError('E-OUTPUTS-DIFFER', {
-      what: `${name} does not compute what ${model} computes`,
-      facts: [
-        ...(worstOutput === undefined ? [] : [['output', worstOutput] as const]),
-        ['why', reason ?? `it differs by ${formatDifference(difference)} of its scale`],
-        ['allowed', `${formatDifference(bound)} (${boundReason})`],
-        ['the output', fate],
-        ['try', '--stop-after N finds the edit that does harm; this is a bug, please send the model if you may'],
-      ],
-    });
-  }
+  if (verification?.equal === false) return unequalError(verification, name, model, fate);
   return missed.length === 0 ? undefined : gateError(missed, name, fate);
+}
+
+function unequalError(verification: Verification, name: string, model: string, fate: string): PruneCompileError {
+  const { worstOutput, reason, difference, bound, boundReason, fails } = verification;
+  const why = reason ?? `it differs by ${formatDifference(difference)} of its scale`;
+  const end = [['the output', fate] as const, ['try', adviceFor(verification)] as const];
+  if (fails === true)
+    return new PruneCompileError('E-OUTPUTS-DIFFER', {
+      what: `${name} does not run where ${model} runs`,
+      facts: [['why', why], ...end],
+    });
+  return new PruneCompileError('E-OUTPUTS-DIFFER', {
+    what: `${name} does not compute what ${model} computes`,
+    facts: [
+      ...(worstOutput === undefined ? [] : [['output', worstOutput] as const]),
+      ['why', why],
+      ['allowed', `${formatDifference(bound)} (${boundReason})`],
+      ...end,
+    ],
+  });
+}
+
+/** Only what cannot lie in the model is called a bug. */
+function adviceFor({ fails, optimised, outputs, worstOutput }: Verification): string {
+  if (fails === true && optimised === true)
+    return (
+      "the model itself runs in ONNX Runtime's blocked layout only, which takes multiples of 8 or 16 channels, and no sparse operators beside it: " +
+      '--align 16 without --sparse; or change the node that fails, so that it runs without graph optimisations'
+    );
+  if (fails !== true && outputs?.some(({ name, hasNonFinite }) => name === worstOutput && hasNonFinite === true))
+    return (
+      "the model's own output holds NaN or infinities on these inputs, and 0 times infinity, which is NaN, is not computed any more where weights are zero: " +
+      'find where they come from; verify() of the API takes real `inputs`'
+    );
+  return '--stop-after N finds the edit that does harm; this is a bug, please send the model if you may';
 }
 
 /** Report files, then the table, or JSON, on standard output: on standard error where the model itself is on standard output. */

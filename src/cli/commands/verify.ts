@@ -22,6 +22,6 @@ export async function verifyCommand({ engine, io, options, positionals, steps }:
   if (!verification.equal)
     // Where and by how much has just been printed.
     throw new PruneCompileError('E-OUTPUTS-DIFFER', {
-      what: `${names.candidate} does not compute what ${names.reference} computes`,
+      what: `${names.candidate} does not ${verification.fails === true ? `run where ${names.reference} runs` : `compute what ${names.reference} computes`}`,
     });
 }

@@ -1,0 +1,95 @@
+/** What layers win by being sparse: by a cost table, or as measured. */
+import {
+  type CostTable,
+  type KindCosts,
+  type LayerKind,
+  secondsWon,
+  speedupAt,
+} from '../../src/analysis/sparse-cost.js';
+import { type Knowledge, siteOf } from '../../src/analysis/site.js';
+import type { Value } from '../../src/ir/graph.js';
+import { product } from '../../src/ir/tensor.js';
+import { isStatic } from '../../src/ops/relation.js';
+import { rowOf } from '../../src/ops/table.js';
+import type { PassContext } from '../pass.js';
+import type { Costs } from './choose.js';
+import { hasRows, type SparseLayer } from './layers.js';
+import type { Member } from './places.js';
+
+/** What is known of a layer's speed before anything is decided. */
+export interface Estimate {
+  readonly costs: KindCosts;
+  /** A product for a few rows or pixels reads its weights once and uses them hardly more often: no operator makes that faster. */
+  readonly hasRows: boolean;
+  /** Undefined where extents are unknown. */
+  readonly denseSeconds: number | undefined;
+  /** Undefined below the table's first share of zeros. */
+  readonly speedup: number | undefined;
+  readonly isMeasured: boolean;
+}
+
+export async function estimateAll(
+  layers: readonly SparseLayer[],
+  table: CostTable,
+  sized: Knowledge,
+  measure: PassContext['sparse']['measure'],
+): Promise<Map<SparseLayer, Estimate>> {
+  const estimates = new Map(layers.map((layer) => [layer, estimateOf(layer, table, sized)]));
+  if (measure === undefined) return estimates;
+  // The largest first: time may run out, and it is spent where there is most to be won.
+  const ranked = [...estimates].toSorted(
+    ([, { denseSeconds: one = 0 }], [, { denseSeconds: other = 0 }]) => other - one,
+  );
+  for (const [layer, estimate] of ranked) {
+    const measured = estimate.hasRows ? await measure(layer, sized) : undefined;
+    if (measured === undefined) continue;
+    const { denseSeconds, sparseSeconds } = measured;
+    estimates.set(layer, { ...estimate, denseSeconds, speedup: denseSeconds / sparseSeconds, isMeasured: true });
+  }
+  return estimates;
+}
+
+function estimateOf(layer: SparseLayer, table: CostTable, sized: Knowledge): Estimate {
+  const { nodes, zeros } = layer;
+  const costs = table.layers[kindOf(layer)];
+  const macs = rowOf(nodes[0])?.macs?.(siteOf(nodes[0], sized));
+  return {
+    costs,
+    hasRows: hasRows(layer, sized),
+    denseSeconds: macs === undefined ? undefined : macs / costs.denseMacsPerSecond,
+    speedup: speedupAt(costs, zeros),
+    isMeasured: false,
+  };
+}
+
+function kindOf({ kind, dims: [, , ...kernel] }: SparseLayer): LayerKind {
+  if (kind === 'matmul') return 'matmul';
+  return kernel.every((extent) => extent === 1) ? 'conv1x1' : 'conv';
+}
+
+export function costsOf(
+  estimates: ReadonlyMap<SparseLayer, Estimate>,
+  table: CostTable,
+  { shapes }: Knowledge,
+): Costs<SparseLayer> {
+  const won = new Map<SparseLayer, number>();
+  for (const [layer, { denseSeconds, speedup, hasRows: isFit }] of estimates) {
+    if (!isFit || speedup === undefined) continue;
+    if (denseSeconds !== undefined) won.set(layer, secondsWon(denseSeconds, speedup));
+    // How much is unknown, that something is won is not: then it counts for more than any move.
+    else if (secondsWon(1, speedup) > 0) won.set(layer, Number.MAX_VALUE);
+  }
+  return {
+    won,
+    // What is not static costs nothing here, and is told by the benchmark.
+    move: (value: Value) => {
+      const dims = shapes.of(value);
+      return isStatic(dims) ? product(dims) * table.secondsPerMovedElement : 0;
+    },
+  };
+}
+
+/** Layers with zeros have a price; what only joins them has none. */
+export function isPriced(member: Member, estimates: ReadonlyMap<SparseLayer, Estimate>): member is SparseLayer {
+  return member.kind !== 'rider' && estimates.has(member);
+}

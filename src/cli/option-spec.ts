@@ -1,0 +1,52 @@
+/** What an option is, and which commands share some. */
+import type { CommandName } from './command-table.js';
+import type { Reader } from './values.js';
+
+export const GROUPS = [
+  'Output',
+  'Masks',
+  'Making masks',
+  'Compiling',
+  'Checks',
+  'Benchmark',
+  'For those who debug',
+  'General',
+] as const;
+
+export interface OptionSpec<T> {
+  readonly group: (typeof GROUPS)[number];
+  readonly alias?: string;
+  /** What stands for the value in the help; without it the option is a switch. */
+  readonly value?: string;
+  /** May be given several times. */
+  readonly repeatable?: boolean;
+  /** What separates several of them in an environment variable. */
+  readonly separator?: string;
+  readonly help: string;
+  /** Where a command has something else to say. */
+  readonly helpOf?: Partial<Readonly<Record<CommandName, string>>>;
+  readonly commands: readonly CommandName[];
+  readonly read: Reader<T>;
+}
+
+export const EVERY: readonly CommandName[] = ['compile', 'inspect', 'why', 'mask', 'verify', 'bench', 'doctor'];
+export const JUDGING: readonly CommandName[] = ['compile', 'inspect'];
+export const MASKING: readonly CommandName[] = ['compile', 'inspect', 'why'];
+export const RUNNING: readonly CommandName[] = ['compile', 'verify', 'bench'];
+export const MEASURING: readonly CommandName[] = ['compile', 'bench'];
+export const ROUNDS: readonly CommandName[] = ['compile', 'bench', 'doctor'];
+export const WRITING: readonly CommandName[] = ['compile', 'mask', 'doctor'];
+export const MAKING: readonly CommandName[] = ['mask'];
+export const COMPILE: readonly CommandName[] = ['compile'];
+
+/** Switches are read before: their reader only gives them a type. */
+export const onOff: Reader<boolean> = () => true;
+
+export function option<T>(
+  group: (typeof GROUPS)[number],
+  commands: readonly CommandName[],
+  help: string,
+  spec: Omit<OptionSpec<T>, 'group' | 'commands' | 'help'>,
+): OptionSpec<T> {
+  return { group, commands, help, ...spec };
+}

@@ -1,0 +1,175 @@
+/** Runs the reference alone: at which inputs, what comes out, and how far rounding moves that. */
+import type * as ort from 'onnxruntime-node';
+import { messageOf, PruneCompileError } from '../errors.js';
+import { type Feeds, firstLine, nudgedFeeds, type Shapes } from '../runtime/inputs.js';
+import { createSession } from '../runtime/session.js';
+import { type Bound, boundFor } from './bound.js';
+import { type Case, makeCases } from './cases.js';
+import { compareTensors, floatValues, type Outputs } from './compare.js';
+import { outputNotes } from './notes.js';
+
+export interface VerifyOptions {
+  /** Fixes symbolic dimensions: input name -> dims. */
+  readonly shapes?: Shapes | undefined;
+  /** Real inputs, used instead of random ones. */
+  readonly inputs?: readonly Feeds[] | undefined;
+  /** Seeds of the random inputs at the first shapes; default four. */
+  readonly seeds?: readonly number[] | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Everything learned from the reference alone. */
+export interface Reference extends Observed {
+  readonly bounds: ReadonlyMap<string, Bound>;
+}
+
+interface Observed {
+  readonly cases: readonly Case[];
+  readonly outputs: readonly Outputs[];
+  readonly types: ReadonlyMap<string, ort.Tensor.Type>;
+  readonly interface: Interface;
+  /** Of each output: how far it moves with its inputs. */
+  readonly nudged: ReadonlyMap<string, number>;
+  /** Whether graph optimisations are on for both models. */
+  readonly isOptimised: boolean;
+  readonly notes: readonly string[];
+}
+
+interface Interface {
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+}
+
+const DEFAULT_SEEDS = [1, 2, 3, 4];
+/** Verification shares the machine with whatever else the user does. */
+const THREADS = 2;
+
+/**
+ * A session to compare with. Optimised, quantised models keep their Quantize and Dequantize pairs: fusing those into integer kernels is more
+ * than rounding.
+ */
+export function comparedSession(model: string | Uint8Array, isOptimised: boolean): Promise<ort.InferenceSession> {
+  return createSession(model, {
+    threads: THREADS,
+    optimize: isOptimised,
+    ...(isOptimised && { config: { disable_quant_qdq: '1' } }),
+  });
+}
+
+export async function runReference(model: string | Uint8Array, options: VerifyOptions): Promise<Reference> {
+  const observed = await observe(model, options, false).catch((error: unknown) =>
+    observeOptimised(model, options, error),
+  );
+  const { cases, outputs, isOptimised, nudged } = observed;
+  const notes = [...observed.notes];
+  const optimised = isOptimised ? undefined : await measureOptimised(model, cases, outputs, notes, options.signal);
+  const bounds = new Map<string, Bound>();
+  for (const [name, type] of observed.types) {
+    const noise = { optimised: optimised && (optimised.get(name) ?? 0), nudged: nudged.get(name) ?? 0 };
+    bounds.set(name, boundFor(type, noise));
+  }
+  return { ...observed, bounds, notes: [...notes, ...outputNotes(cases, outputs, bounds)] };
+}
+
+/**
+ * Some models run only as the optimiser rearranges them: a kernel of its blocked layout accepts what the plain one refuses. Both models are
+ * then compared as users run them. What runs neither way fails with what it said first.
+ */
+async function observeOptimised(model: string | Uint8Array, options: VerifyOptions, error: unknown): Promise<Observed> {
+  options.signal?.throwIfAborted();
+  if (error instanceof PruneCompileError && error.code !== 'E-MODEL-RUNTIME') throw error;
+  const observed = await observe(model, options, true).catch(() => {
+    options.signal?.throwIfAborted();
+    throw error;
+  });
+  const note = `the reference runs with ONNX Runtime's graph optimisations only (without them: ${reasonOf(error)}): both models were compared with them`;
+  return { ...observed, notes: [note, ...observed.notes] };
+}
+
+async function observe(
+  model: string | Uint8Array,
+  { shapes, inputs, seeds = DEFAULT_SEEDS, signal }: VerifyOptions,
+  isOptimised: boolean,
+): Promise<Observed> {
+  const notes: string[] = [];
+  const nudged = new Map<string, number>();
+  const outputs: Outputs[] = [];
+  const session = await comparedSession(model, isOptimised);
+  try {
+    const cases = await makeCases(session, { shapes, inputs, seeds, signal }, notes);
+    for (const { feeds, seed } of cases) {
+      signal?.throwIfAborted();
+      const result = await session.run(feeds);
+      outputs.push(result);
+      if (Object.values(feeds).some((tensor) => floatValues(tensor) !== undefined))
+        recordNoise(nudged, result, await session.run(nudgedFeeds(feeds, seed)));
+    }
+    const types = new Map(session.outputNames.map((name) => [name, outputs[0]?.[name]?.type ?? 'float32']));
+    return { cases, outputs, types, interface: interfaceOf(session), nudged, isOptimised, notes };
+  } finally {
+    await session.release();
+  }
+}
+
+/** Undefined where the reference does not run with graph optimisations. */
+async function measureOptimised(
+  model: string | Uint8Array,
+  cases: readonly Case[],
+  outputs: readonly Outputs[],
+  notes: string[],
+  signal: AbortSignal | undefined,
+): Promise<Map<string, number> | undefined> {
+  const noise = new Map<string, number>();
+  try {
+    let index = 0;
+    for await (const result of runCases(model, cases, true, signal)) recordNoise(noise, outputs[index++] ?? {}, result);
+    return noise;
+  } catch (error) {
+    signal?.throwIfAborted();
+    notes.push(
+      `the optimised reference does not run (${reasonOf(error)}): noise was measured by moving the inputs alone`,
+    );
+    return undefined;
+  }
+}
+
+/** What the model gives, case by case. */
+export async function* runCases(
+  model: string | Uint8Array,
+  cases: readonly Case[],
+  isOptimised: boolean,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Outputs> {
+  const session = await comparedSession(model, isOptimised);
+  try {
+    for (const { feeds } of cases) {
+      signal?.throwIfAborted();
+      yield await session.run(feeds);
+    }
+  } finally {
+    await session.release();
+  }
+}
+
+function recordNoise(noise: Map<string, number>, before: Outputs, after: Outputs): void {
+  for (const [name, tensor] of Object.entries(before)) {
+    const other = after[name];
+    if (other === undefined) continue;
+    noise.set(name, Math.max(noise.get(name) ?? 0, compareTensors(tensor, other).difference));
+  }
+}
+
+export function interfaceOf(session: ort.InferenceSession): Interface {
+  const list = (metadata: readonly ort.InferenceSession.ValueMetadata[], isInput: boolean) =>
+    metadata.map((value) => {
+      // Symbolic extents of outputs are annotations; those of inputs say what the model accepts.
+      const dims = value.isTensor && isInput ? ` [${value.shape.join(', ')}]` : '';
+      return `${value.name} ${value.isTensor ? value.type : 'not a tensor'}${dims}`;
+    });
+  return { inputs: list(session.inputMetadata, true), outputs: list(session.outputMetadata, false) };
+}
+
+/** What ONNX Runtime said, where an error of ours stands before it. */
+export function reasonOf(error: unknown): string {
+  return firstLine(messageOf(error instanceof Error ? (error.cause ?? error) : error));
+}
