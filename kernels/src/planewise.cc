@@ -64,11 +64,11 @@ void run_concat(const Planes& planes, size_t images, std::span<const Part> parts
 
 void run_means(const Planes& planes, size_t images, size_t channels, const float* x, float* y, const Isa& isa,
                Parallel& parallel) {
-  const auto pixels = static_cast<float>(planes.height * planes.width);
+  const auto pixels = static_cast<double>(planes.height * planes.width);
   each_plane(images, channels, parallel, [&](size_t n, size_t c) {
     const float* plane = x + n * planes.image(channels) + planes.origin() + c * planes.stride;
     // What is no pixel is zero and adds nothing.
-    y[n * channels + c] = isa.planes->sum(plane, planes.tiles * kLane) / pixels;
+    y[n * channels + c] = static_cast<float>(isa.planes->sum(plane, planes.tiles * kLane) / pixels);
   });
 }
 

@@ -258,7 +258,7 @@ void means_and_doubling(Random& random) {
   for (size_t i = 0; i < x.images * x.channels; i++) {
     double sum = 0;
     for (size_t p = 0; p < x.height * x.width; p++) sum += static_cast<double>(x.data[i * x.height * x.width + p]);
-    expect(std::abs(sum / static_cast<double>(x.height * x.width) - static_cast<double>(means[i])) <= kTolerance * 6, "mean");
+    expect(std::abs(sum / static_cast<double>(x.height * x.width) - static_cast<double>(means[i])) <= kTolerance / 10, "mean");
   }
   on_all_sets(y, [&](const pc::Isa& isa, float* to, pc::Parallel& parallel) {
     pc::run_twice(planes, doubled, x.images, x.channels, given.data(), to, isa, parallel);

@@ -8,7 +8,7 @@
  *   x -> GlobalAveragePool -> y       x -> Cast(double) -> Reshape([0, 0, -1]) -> ReduceMean(2) -> Cast(float) -> Reshape(shape of y) -> y
  */
 import { Editor } from '../ir/editor.js';
-import { type Node, SPARSE_DOMAIN } from '../ir/graph.js';
+import type { Node } from '../ir/graph.js';
 import { DOUBLE, FLOAT, INT64, Tensor } from '../ir/tensor.js';
 import { readModel } from '../onnx/read.js';
 import { encodeModel } from '../onnx/write.js';
@@ -19,13 +19,7 @@ const REWRITERS: ReadonlyMap<string, (editor: Editor, node: Node) => void> = new
   ['GlobalAveragePool', globalAveragePool],
 ]);
 
-/** Whether a native operator takes a mean: that is what is to be judged, and stays as it is. */
-export function hasNativeMean(source: string | Uint8Array): boolean {
-  const { nodes } = readModel(source).graph;
-  return nodes.some(({ opType, domain }) => domain === SPARSE_DOMAIN && REWRITERS.has(opType));
-}
-
-/** Undefined where there is no mean. Of a model that computes in other types than float32 ONNX Runtime refuses what this gives. */
+/** Undefined where there is no mean; those of native operators are taken in double precision anyway. Of a model that computes in other types than float32 ONNX Runtime refuses what this gives. */
 export function withDoubleMeans(source: string | Uint8Array): Uint8Array | undefined {
   const model = readModel(source);
   const means = model.graph.nodes.filter(({ opType, domain }) => domain === '' && REWRITERS.has(opType));

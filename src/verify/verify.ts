@@ -9,7 +9,7 @@ import type { OutputVerification, Verification } from '../report/types.js';
 import { firstLine, formatShapes } from '../runtime/inputs.js';
 import { formatDifference, LOUD_NOISE } from './bound.js';
 import { compareTensors, INCOMPARABLE, isAllFinite, type Outputs, sameList } from './compare.js';
-import { hasNativeMean, withDoubleMeans } from './double-means.js';
+import { withDoubleMeans } from './double-means.js';
 import {
   comparedSession,
   interfaceOf,
@@ -65,14 +65,11 @@ export async function verifyModels(
     compareOutputs(sharper.expected, sharper.found),
   );
   if (again.equal) return again;
-  return { ...verification, notes: [...known.notes, stillDiffersNote(again, candidate)] };
+  return { ...verification, notes: [...known.notes, stillDiffersNote(again)] };
 }
 
-function stillDiffersNote({ difference, worstOutput = '' }: Verification, candidate: string | Uint8Array): string {
-  const text = `with means in double precision output "${worstOutput}" differs by ${formatDifference(difference)} of its scale`;
-  return hasNativeMean(candidate)
-    ? `${text}; a native operator takes a mean in float32, which may drift by as much over many places`
-    : text;
+function stillDiffersNote({ difference, worstOutput = '' }: Verification): string {
+  return `with means in double precision output "${worstOutput}" differs by ${formatDifference(difference)} of its scale`;
 }
 
 function sharperNote({ difference, worstOutput = '' }: Verification): string {
