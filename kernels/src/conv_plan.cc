@@ -158,8 +158,7 @@ std::shared_ptr<const ConvPlan> Conv::make_plan(size_t height, size_t width) con
   const Matrix matrix = matrix_of_rows(*weights_, filters, channels / groups * kernel_size, groups);
   ProgramSpec spec;
   spec.matrix = &matrix;
-  const size_t blocks = divided(channels / groups * kernel_size, kBlockColumns);
-  spec.blocks = blocks == 1 ? 1 : blocks * groups;
+  spec.blocks = block_count(matrix, groups);
   spec.offsets = offsets;
   spec.bias = bias_;
   // An addend that lies otherwise than the program's results is added, and the activation done, when they are moved.

@@ -52,7 +52,7 @@ std::shared_ptr<const MatMulPlan> make_plan(const MatMulKey& key) {
   };
   ProgramSpec spec;
   spec.matrix = &matrix;
-  spec.blocks = divided(inputs, kBlockColumns);
+  spec.blocks = block_count(matrix, 1);
   spec.bias = key.bias;
   const auto take = [&](size_t rows) {
     plan->block = rows;

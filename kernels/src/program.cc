@@ -20,6 +20,16 @@ std::unique_ptr<Program> make_program(const ProgramSpec& spec, KernelChoice choi
   return make_stream_program(spec, isa);
 }
 
+size_t block_count(const Matrix& matrix, size_t groups) {
+  size_t most = 0, before = 0;
+  for (const size_t end : matrix.ends) {
+    most = std::max(most, end - before);
+    before = end;
+  }
+  const size_t blocks = divided(most, kBlockWeights);
+  return blocks <= 1 ? 1 : blocks * groups;
+}
+
 // From eight groups on an even number, so that two threads (and mostly four) get equal shares.
 size_t group_count(size_t rows, size_t most) {
   const size_t groups = divided(rows, most);
