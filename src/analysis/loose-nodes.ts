@@ -3,12 +3,12 @@
  * through Gather, at an unknown number of places along each axis in doubt. So nothing wrong gets any further, wherever later nodes turn,
  * flatten or reshape it.
  */
-import { COMPILER_PREFIX, type Graph, type Node, type Value } from '../ir/graph.js';
+import { COMPILER_PREFIX, type Dim, type Graph, type Node, type Value } from '../ir/graph.js';
 import { INT64, type Tensor } from '../ir/tensor.js';
 import { AttributeType, type GraphProto, type ModelProto, type NodeProto, type ValueInfoProto } from '../onnx/proto.js';
 import { nodeProto, typeOf } from '../onnx/write.js';
 import { constantNodeTensor } from '../ops/constant-node.js';
-import { type Doubt, doubtOf, isSuspect } from '../ops/doubtful-extents.js';
+import { type Doubt, doubtOf, einsumDoubt, isSuspect } from '../ops/doubtful-extents.js';
 
 export interface LooseNodes {
   readonly nodes: NodeProto[];
@@ -16,14 +16,30 @@ export interface LooseNodes {
   readonly inputs: ValueInfoProto[];
 }
 
-export function looseNodes(graph: Graph): LooseNodes {
+/** `sums` are nodes and the axes of their results that are in doubt besides (see doubtfulSums). */
+export function looseNodes(graph: Graph, sums: ReadonlyMap<Node, readonly number[]>): LooseNodes {
   const places = graph.freshName(`${COMPILER_PREFIX}any_places`);
   const nodes = graph.nodes.flatMap((node) => {
     const doubt = doubtOf(node, (index) => tensorOf(node.inputs[index]));
+    const axes = sums.get(node);
+    if (axes !== undefined) return loosenedResult(graph, node, axes, places);
     return doubt === undefined ? [nodeProto(node)] : loosened(graph, node, doubt, places);
   });
   const isUsed = nodes.length > graph.nodes.length;
   return { nodes, inputs: isUsed ? [typeOf(places, INT64, [''])] : [] };
+}
+
+/** Einsum nodes of which more is in doubt than the nodes themselves say: it takes the extents of their operands. */
+export function doubtfulSums(graph: Graph, known: ReadonlyMap<string, readonly Dim[]>): Map<Node, readonly number[]> {
+  const found = new Map<Node, readonly number[]>();
+  for (const node of graph.nodes) {
+    if (node.opType !== 'Einsum' || node.domain !== '') continue;
+    const dimsOf = (value: Value | undefined) => (value === undefined ? undefined : known.get(value.name));
+    const rank = dimsOf(node.outputs[0])?.length ?? 0;
+    const axes = einsumDoubt(node.string('equation', ''), node.inputs.map(dimsOf)) ?? [...Array(rank).keys()];
+    if (axes.length > 0) found.set(node, axes);
+  }
+  return found;
 }
 
 function tensorOf(value: Value | undefined): Tensor | undefined {
@@ -38,27 +54,30 @@ function loosened(
 ): NodeProto[] {
   const proto = nodeProto(node);
   const [data = '', ...others] = proto.input ?? [];
-  let from = data;
-  const gathers = axes.map((axis) => {
-    const to = graph.freshName(`${COMPILER_PREFIX}${proto.output?.find((name) => name !== '') ?? data}_any_${axis}`);
-    const made = gather(from, places, to, axis);
-    from = to;
-    return made;
-  });
+  const { nodes, last } = gathered(graph, data, axes, places);
   const attribute = proto.attribute?.filter(({ name = '' }) => !misleading.includes(name)) ?? [];
   const own = isAll
-    ? { opType: 'Identity', input: [from], output: proto.output ?? [] }
-    : { ...proto, input: [from, ...others], attribute };
-  return [...gathers, own];
+    ? { opType: 'Identity', input: [last], output: proto.output ?? [] }
+    : { ...proto, input: [last, ...others], attribute };
+  return [...nodes, own];
 }
 
-function gather(data: string, indices: string, output: string, axis: number): NodeProto {
-  return {
-    opType: 'Gather',
-    input: [data, indices],
-    output: [output],
-    attribute: [{ name: 'axis', type: AttributeType.INT, i: axis }],
-  };
+function loosenedResult(graph: Graph, node: Node, axes: readonly number[], places: string): NodeProto[] {
+  const proto = nodeProto(node);
+  const inner = graph.freshName(`${COMPILER_PREFIX}${proto.output?.[0]}_inferred`);
+  const { nodes, last } = gathered(graph, inner, axes, places);
+  return [{ ...proto, output: [inner] }, ...nodes, { opType: 'Identity', input: [last], output: proto.output ?? [] }];
+}
+
+/** The value at any places along these axes. */
+function gathered(graph: Graph, value: string, axes: readonly number[], places: string) {
+  let last = value;
+  const nodes = axes.map((axis): NodeProto => {
+    const input = [last, places];
+    last = graph.freshName(`${last}_any_${axis}`);
+    return { opType: 'Gather', input, output: [last], attribute: [{ name: 'axis', type: AttributeType.INT, i: axis }] };
+  });
+  return { nodes, last };
 }
 
 /** Values behind subgraphs and functions with such operators inside: of these not even the rank is believed. */

@@ -19,7 +19,8 @@ function window(random: Random): Record<string, readonly number[] | string> {
     kernel_shape: pair(random, 1, 4),
     strides: pair(random, 1, 4),
     auto_pad: auto,
-    ...(auto === 'NOTSET' && { pads: [...pair(random, 0, 3), ...pair(random, 0, 3)] }),
+    // Beside auto_pad they mean nothing, and yet some say so much.
+    ...((auto === 'NOTSET' || random.below(4) === 0) && { pads: [...pair(random, 0, 3), ...pair(random, 0, 3)] }),
     ...(random.below(2) === 0 && { dilations: pair(random, 1, 3) }),
   };
 }
@@ -45,6 +46,34 @@ const KINDS: Readonly<Record<string, Build>> = {
       ...(random.below(2) === 0 && { output_padding: pair(random, 0, 2) }),
       ...(random.below(4) === 0 && { output_shape: pair(random, 10, 60) }),
     });
+  },
+  'ConvTranspose with computed weights': (g, x, random) => {
+    const weights = g.op('Relu', [
+      g.op('Mul', [zeros([4, 3, ...pair(random, 1, 3)]), g.op('ReduceMax', [x], { keepdims: 0 })]),
+    ]);
+    return g.op('ConvTranspose', [x, weights], {
+      strides: pair(random, 1, 3),
+      ...(random.below(2) === 0 ? { auto_pad: 'SAME_UPPER' } : {}),
+      ...(random.below(2) === 0 ? { output_padding: pair(random, 0, 1) } : {}),
+      ...(random.below(4) === 0 ? { output_shape: pair(random, 10, 60) } : {}),
+    });
+  },
+  Einsum: (g, x, random) => {
+    const [b, c, h] = [1, 2, 3].map(() => 1 + random.below(2));
+    const other = (dims: readonly number[]) => zeros(dims.map((extent) => (random.below(2) === 0 ? 1 : extent)));
+    const y = g.op('AveragePool', [x], { kernel_shape: [1, 1] });
+    return pick(
+      random,
+      () => g.op('Einsum', [other([b ?? 1, 5, 4]), y], { equation: 'bqc,bchw->bqhw' }),
+      () => g.op('Einsum', [y, other([c ?? 1, 4, h ?? 1, 1])], { equation: 'bchw, bchw -> bhwc' }),
+      () => g.op('Einsum', [other([b ?? 1, 1]), y], { equation: 'bc,bc...->b...c' }),
+      () => g.op('Einsum', [other([4, 3]), y], { equation: 'ck,bchw' }),
+    )();
+  },
+  Slice: (g, x, random) => {
+    const end = () => pick(random, 2 ** 53 - 1, -(2 ** 53 - 1), random.below(30) - 15);
+    const bounds = [pair(random, -20, 20), [end(), end()], [2, 3], [pick(random, 1, 2, -1, -2), pick(random, 1, -1)]];
+    return g.op('Slice', [x, ...bounds.map(int64)]);
   },
   'Resize by scales': (g, x, random) => {
     const scales = { data: [1, 1, pick(random, ...SCALES), pick(random, ...SCALES)], dims: [4] };
