@@ -115,9 +115,9 @@ export function einsumDoubt(
   const [left = '', right] = equation.replaceAll(' ', '').split('->');
   if (right === undefined || equation.includes('.')) return undefined;
   const terms = left.split(',');
-  return [...right].flatMap((label, axis) => {
+  return right.split('').flatMap((label, axis) => {
     const extents = terms.flatMap((term, operand) =>
-      [...term].flatMap((other, at) => (other === label ? [operands[operand]?.[at] ?? ''] : [])),
+      term.split('').flatMap((other, at) => (other === label ? [operands[operand]?.[at] ?? ''] : [])),
     );
     const [first = ''] = extents;
     const isSure = first === '' || (typeof first === 'number' && first !== 1);
