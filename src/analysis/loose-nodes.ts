@@ -8,7 +8,7 @@ import { INT64, type Tensor } from '../ir/tensor.js';
 import { AttributeType, type GraphProto, type ModelProto, type NodeProto, type ValueInfoProto } from '../onnx/proto.js';
 import { nodeProto, typeOf } from '../onnx/write.js';
 import { constantNodeTensor } from '../ops/constant-node.js';
-import { type Doubt, doubtOf, einsumDoubt, isSuspect } from '../ops/doubtful-extents.js';
+import { type Doubt, doubtByOperands, doubtOf, isSuspect } from '../ops/doubtful-extents.js';
 
 export interface LooseNodes {
   readonly nodes: NodeProto[];
@@ -16,12 +16,12 @@ export interface LooseNodes {
   readonly inputs: ValueInfoProto[];
 }
 
-/** `sums` are nodes and the axes of their results that are in doubt besides (see doubtfulSums). */
-export function looseNodes(graph: Graph, sums: ReadonlyMap<Node, readonly number[]>): LooseNodes {
+/** `results`: axes of nodes' results that are in doubt besides (doubtfulResults). */
+export function looseNodes(graph: Graph, results: ReadonlyMap<Node, readonly number[]>): LooseNodes {
   const places = graph.freshName(`${COMPILER_PREFIX}any_places`);
   const nodes = graph.nodes.flatMap((node) => {
     const doubt = doubtOf(node, (index) => tensorOf(node.inputs[index]));
-    const axes = sums.get(node);
+    const axes = results.get(node);
     if (axes !== undefined) return loosenedResult(graph, node, axes, places);
     return doubt === undefined ? [nodeProto(node)] : loosened(graph, node, doubt, places);
   });
@@ -29,17 +29,18 @@ export function looseNodes(graph: Graph, sums: ReadonlyMap<Node, readonly number
   return { nodes, inputs: isUsed ? [typeOf(places, INT64, [''])] : [] };
 }
 
-/** Einsum nodes of which more is in doubt than the nodes themselves say: it takes the extents of their operands. */
-export function doubtfulSums(graph: Graph, known: ReadonlyMap<string, readonly Dim[]>): Map<Node, readonly number[]> {
-  const found = new Map<Node, readonly number[]>();
-  for (const node of graph.nodes) {
-    if (node.opType !== 'Einsum' || node.domain !== '') continue;
-    const dimsOf = (value: Value | undefined) => (value === undefined ? undefined : known.get(value.name));
-    const rank = dimsOf(node.outputs[0])?.length ?? 0;
-    const axes = einsumDoubt(node.string('equation', ''), node.inputs.map(dimsOf)) ?? [...Array(rank).keys()];
-    if (axes.length > 0) found.set(node, axes);
-  }
-  return found;
+/** Nodes of which more is in doubt than they say themselves: what is known of their operands decides. */
+export function doubtfulResults(
+  graph: Graph,
+  known: ReadonlyMap<string, readonly Dim[]>,
+): Map<Node, readonly number[]> {
+  const dimsOf = (value: Value | undefined) => (value === undefined ? undefined : known.get(value.name));
+  return new Map(
+    graph.nodes.flatMap((node): [Node, readonly number[]][] => {
+      const axes = doubtByOperands(node, node.inputs.map(dimsOf), dimsOf(node.outputs[0]));
+      return axes.length === 0 ? [] : [[node, axes]];
+    }),
+  );
 }
 
 function tensorOf(value: Value | undefined): Tensor | undefined {

@@ -10,7 +10,7 @@ import { encodeProto } from '../onnx/encode.js';
 import { typeOf } from '../onnx/write.js';
 import { dataTypeNamed } from '../runtime/evaluate.js';
 import { createSession } from '../runtime/session.js';
-import { doubtfulInside, doubtfulSums, looseNodes } from './loose-nodes.js';
+import { doubtfulInside, doubtfulResults, looseNodes } from './loose-nodes.js';
 
 /** Constants up to this size may carry shapes (Reshape targets, pads, Resize scales) and stay in the model. */
 const LARGEST_SHAPE_CONSTANT = 256;
@@ -30,16 +30,16 @@ type Sizes = Readonly<Record<string, readonly number[]>>;
 export async function inferShapes(graph: Graph, proto: ModelProto, sizes: Sizes = {}): Promise<Shapes> {
   const first = await probeShapes(graph, proto, sizes, new Map());
   // Once is enough: what is open then puts nothing else in doubt that was not before.
-  const sums = doubtfulSums(graph, first.byName);
-  return sums.size === 0 ? first : probeShapes(graph, proto, sizes, sums);
+  const results = doubtfulResults(graph, first.byName);
+  return results.size === 0 ? first : probeShapes(graph, proto, sizes, results);
 }
 
-/** `sums`: axes of nodes' results that are in doubt for what is known of their operands. */
+/** `results`: axes of nodes' results that are in doubt for what is known of their operands. */
 async function probeShapes(
   graph: Graph,
   proto: ModelProto,
   sizes: Sizes,
-  sums: ReadonlyMap<Node, readonly number[]>,
+  results: ReadonlyMap<Node, readonly number[]>,
 ): Promise<Shapes> {
   const known = new Map<string, readonly Dim[]>();
   const initializer: TensorProto[] = [];
@@ -65,7 +65,7 @@ async function probeShapes(
   const computed = graph.nodes.flatMap(({ outputs }) => outputs).filter((value) => value !== undefined);
   const outputs = new Set(graph.outputs.map(({ name }) => name));
   const symbols = symbolsOf(proto, sizes);
-  const loose = looseNodes(graph, sums);
+  const loose = looseNodes(graph, results);
   const probe: ModelProto = Object.assign(Object.create(Object.getPrototypeOf(proto) as object) as ModelProto, proto, {
     metadataProps: [],
     graph: {

@@ -105,15 +105,19 @@ function isExact(scale: number): boolean {
 }
 
 /**
- * Axes of an Einsum's result whose extent is not that of the label's first operand, going by what is known of the operands: that one is 1, or a
- * symbol that may stand for 1, and another one is not the same. Undefined: any axis, the equation says no more.
+ * Axes of the node's result that are in doubt for what is known of its operands. Of an Einsum these are labels whose first operand's extent is
+ * 1, or a symbol that may stand for 1, while another one is not the same.
  */
-export function einsumDoubt(
-  equation: string,
+export function doubtByOperands(
+  node: Node,
   operands: readonly (readonly Dim[] | undefined)[],
-): readonly number[] | undefined {
-  const [left = '', right] = equation.replaceAll(' ', '').split('->');
-  if (right === undefined || equation.includes('.')) return undefined;
+  result: readonly Dim[] | undefined,
+): readonly number[] {
+  if (node.opType !== 'Einsum' || node.domain !== '' || result === undefined) return [];
+  const equation = node.string('equation', '').replaceAll(' ', '');
+  const [left = '', right] = equation.split('->');
+  // What the equation leaves to rules is not followed: any axis may be wrong.
+  if (right === undefined || equation.includes('.')) return [...result.keys()];
   const terms = left.split(',');
   return right.split('').flatMap((label, axis) => {
     const extents = terms.flatMap((term, operand) =>
