@@ -28,7 +28,7 @@ const isRefused = (extent: number, [, auto, kernel, strides]: (typeof cases)[num
   auto.startsWith('SAME') &&
   kernel.some((taps, axis) => (Math.ceil(extent / (strides[axis] ?? 1)) - 1) * (strides[axis] ?? 1) + taps < extent);
 const extentsOf = (window: (typeof cases)[number]) =>
-  [18, 19, 20, 21, 22].filter((extent) => !isRefused(extent, window));
+  [19, 20, 21].filter((extent) => !isRefused(extent, window));
 
 type Weights = ReturnType<typeof sparseWeights>;
 
