@@ -27,8 +27,7 @@ const cases = ['MaxPool', 'AveragePool'].flatMap((opType) =>
 const isRefused = (extent: number, [, auto, kernel, strides]: (typeof cases)[number]) =>
   auto.startsWith('SAME') &&
   kernel.some((taps, axis) => (Math.ceil(extent / (strides[axis] ?? 1)) - 1) * (strides[axis] ?? 1) + taps < extent);
-const extentsOf = (window: (typeof cases)[number]) =>
-  [19, 20, 21].filter((extent) => !isRefused(extent, window));
+const extentsOf = (window: (typeof cases)[number]) => [19, 20, 21].filter((extent) => !isRefused(extent, window));
 
 type Weights = ReturnType<typeof sparseWeights>;
 
