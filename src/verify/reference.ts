@@ -134,7 +134,7 @@ async function measureOptimised(
 }
 
 /** What the model gives, case by case. */
-export async function* runCases(
+async function* runCases(
   model: string | Uint8Array,
   cases: readonly Case[],
   isOptimised: boolean,
