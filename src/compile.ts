@@ -260,7 +260,7 @@ function plainOptions(options: CompileOptions): Record<string, unknown> {
     skip,
     stopAfter,
   } = options;
-  const { meaning = 'zero', maskPrefix, maskSoft, allowUnmatched, sparseTarget, tune } = options;
+  const { meaning = 'zero', maskPrefix, maskSoft, maskLayout, allowUnmatched, sparseTarget, tune } = options;
   return {
     structured,
     sparse,
@@ -273,6 +273,7 @@ function plainOptions(options: CompileOptions): Record<string, unknown> {
     meaning,
     ...(maskPrefix !== undefined && { maskPrefix }),
     ...(maskSoft !== undefined && { maskSoft }),
+    ...(maskLayout !== undefined && { maskLayout }),
     ...(allowUnmatched !== undefined && { allowUnmatched }),
     ...(names && { passes: names }),
     ...(skip && { skip }),

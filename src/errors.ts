@@ -28,6 +28,7 @@ const CATALOGUE = {
   'E-MASK-SOFT': EXIT.usage,
   'E-MASK-SHAPE': EXIT.usage,
   'E-MASK-NO-MATCH': EXIT.usage,
+  'E-MASK-LOST': EXIT.usage,
   'E-MASK-AMBIGUOUS': EXIT.usage,
   'E-MASK-MAP': EXIT.usage,
   'E-OUTPUT-IS-INPUT': EXIT.usage,

@@ -5,12 +5,22 @@
 import { coupledMasks } from './analysis/coupled-masks.js';
 import { analyze } from './analysis/facts.js';
 import { droppedShifts } from './analysis/dropped-shifts.js';
-import { weightSlots } from './analysis/weight-slots.js';
+import { floatingConstants, weightSlots } from './analysis/weight-slots.js';
 import { PruneCompileError } from './errors.js';
 import { Editor } from './ir/editor.js';
-import { applyEdits, combineMasks, countZeros, maskEdits, type MaskedWeight, type OperandEdit } from './masks/apply.js';
+import type { Tensor } from './ir/tensor.js';
+import {
+  applyEdits,
+  combineMasks,
+  maskEdits,
+  type MaskedWeight,
+  type OperandEdit,
+  operandOf,
+} from './masks/apply.js';
+import { countZeros } from './masks/expand.js';
 import { type Binding, bindMasks } from './masks/bind.js';
 import { claimsOf } from './masks/claims.js';
+import { fateText, type TensorFate } from './masks/fates.js';
 import { slotName } from './masks/mask-errors.js';
 import { readMaskFile } from './masks/read.js';
 import type { WeightSlot } from './masks/slots.js';
@@ -29,7 +39,9 @@ export interface MaskOptions {
   maskPrefix?: string;
   /** What values other than 0 and 1 mean. */
   maskSoft?: 'error' | 'multiply';
-  /** Masks without a weight are left out instead of an error. */
+  /** Whose axes all masks have: [out, in] as in PyTorch, or those of the model's tensors. Evidence decides where it is absent. */
+  maskLayout?: 'torch' | 'stored';
+  /** Masks without a weight, and zeros that nothing in the model is known to have, are left out instead of an error. */
   allowUnmatched?: boolean;
   /** zero: masked weights are zeros, exact for the model as exported. drop: a filter masked altogether is gone with bias and shift. */
   meaning?: 'zero' | 'drop';
@@ -68,7 +80,8 @@ export async function maskModel(model: Model, options: MaskOptions): Promise<Mas
   const before = passContext(model);
   const knowledge = await before.knowledge();
   const slots = weightSlots(knowledge);
-  const files = paths.map((path) => bindFile(path, slots, options, () => analyze(knowledge)));
+  const target = { slots, constants: floatingConstants(knowledge), facts: () => analyze(knowledge) };
+  const files = paths.map((path) => bindFile(path, target, options));
   checkMap(options.maskMap, files);
   const weights = combineMasks(files.flatMap(({ bindings }) => bindings));
   const edits = maskEdits(model.graph, weights);
@@ -100,18 +113,26 @@ interface BoundFile {
   readonly sha256: string;
   readonly bindings: readonly Binding[];
   readonly unmatched: readonly string[];
+  readonly fates: readonly TensorFate[];
+}
+
+interface MaskTarget {
+  readonly slots: readonly WeightSlot[];
+  readonly constants: readonly Tensor[];
+  facts(): ReturnType<typeof analyze>;
 }
 
 function bindFile(
   path: string,
-  slots: readonly WeightSlot[],
-  { maskMap, maskPrefix, maskSoft, allowUnmatched }: MaskOptions,
-  facts: () => ReturnType<typeof analyze>,
+  { slots, constants, facts }: MaskTarget,
+  { maskMap, maskPrefix, maskSoft, maskLayout, allowUnmatched }: MaskOptions,
 ): BoundFile {
   const file = readMaskFile(path);
-  const { claims, modules } = claimsOf(file, maskPrefix);
+  const { claims, ...others } = claimsOf(file, maskPrefix);
   const settings = {
-    modules,
+    ...others,
+    constants,
+    ...(maskLayout && { layout: maskLayout }),
     ...(maskMap && { map: maskMap }),
     ...(maskSoft && { soft: maskSoft }),
     ...(allowUnmatched !== undefined && { allowUnmatched }),
@@ -120,7 +141,7 @@ function bindFile(
   // Indices of a history count what the steps before left: none of them may be left out.
   const bound = bindMasks(claims, slots, isCoupled ? { ...settings, allowUnmatched: false } : settings);
   const bindings = isCoupled ? coupledMasks(bound.bindings, slots, facts()) : bound.bindings;
-  if (bindings.length === 0 && bound.unmatched.length === 0) throw nothingPruned(path, claims.length);
+  if (bindings.length === 0 && bound.unmatched.length === 0) throw nothingPruned(path, bound.fates);
   return {
     path,
     keys: claims.map(({ key }) => key),
@@ -128,6 +149,7 @@ function bindFile(
     sha256: file.sha256,
     bindings,
     unmatched: bound.unmatched,
+    fates: bound.fates,
   };
 }
 
@@ -143,11 +165,11 @@ function checkMap(map: MaskOptions['maskMap'], files: readonly BoundFile[]): voi
   });
 }
 
-function nothingPruned(path: string, count: number): PruneCompileError {
+function nothingPruned(path: string, fates: readonly TensorFate[]): PruneCompileError {
   return new PruneCompileError('E-MASK-EMPTY', {
     what: `${path} holds no mask`,
     facts: [
-      ['holds', `${count} tensors that are weights of the model, without zeros where pruning would have left them`],
+      ['holds', `${fateText(fates)}; no zero that the model has not`],
       ['try', 'save the masks: keys that end in weight_mask, or { module: mask }'],
     ],
   });
@@ -169,18 +191,16 @@ function maskPlan(
   const placeOf = (slot: WeightSlot) => nodes.indexOf(slot.node);
   const byPlace = new Map(edits.map((edit) => [`${edit.node}#${edit.input}`, edit]));
   return {
-    masks: weights.flatMap(({ bindings: [{ slot }], factors }) => {
+    masks: weights.flatMap(({ bindings: [{ slot }], factors, offsets }) => {
       const edit = byPlace.get(`${placeOf(slot)}#${slot.index}`);
       // A tensor that several readers share was masked with the first of them.
       if (edit === undefined) return [];
-      return [{ node: edit.node, input: edit.input, ...typeOf(slot), factors, isForAll: edit.isForAll }];
+      const { dataType, dims } = operandOf(slot);
+      const added = offsets === undefined ? {} : { offsets };
+      return [{ node: edit.node, input: edit.input, dataType, dims, factors, ...added, isForAll: edit.isForAll }];
     }),
     droppedIn: [...new Set(layers)].map((slot) => ({ node: placeOf(slot), dataType: slot.tensor.dataType })),
   };
-}
-
-function typeOf({ tensor: { dataType, dims } }: WeightSlot): { dataType: number; dims: readonly number[] } {
-  return { dataType, dims };
 }
 
 interface Findings {
@@ -196,7 +216,7 @@ function maskReport({ meaning, files, weights, slots, droppedFilters }: Findings
   const layers = slots.filter(({ isLayer, parameter }) => isLayer && parameter === 'weight');
   return {
     meaning,
-    files: files.map(({ path, format, sha256 }) => ({ path, format, sha256 })),
+    files: files.map(({ path, format, sha256, fates }) => ({ path, format, sha256, tensors: fates })),
     masks: files.flatMap(({ path, bindings }) =>
       bindings.map(({ claim, slot, evidence, mask, values, isFromZeros }) => ({
         file: path,

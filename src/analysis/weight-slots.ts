@@ -6,6 +6,7 @@ import type { WeightSlot } from '../masks/slots.js';
 import { nodeModulePathsOf, statedModulePathsOf } from '../onnx/module-path.js';
 import { scaledOperands } from '../ops/scaling.js';
 import { rowOf } from '../ops/table.js';
+import { recurrentSlots } from './recurrent-slots.js';
 import { type Knowledge, siteOf } from './site.js';
 
 export function weightSlots(knowledge: Knowledge): WeightSlot[] {
@@ -15,11 +16,18 @@ export function weightSlots(knowledge: Knowledge): WeightSlot[] {
     if (node.outputs.every((value) => constants.has(value))) continue;
     slots.push(...slotsOf(node, knowledge));
   }
+  slots.push(...recurrentSlots(knowledge));
   const known = new Set(slots.map(({ value }) => value));
   for (const value of graph.initializers()) {
     if (!known.has(value)) slots.push(...storedSlots(value, value.initializer));
   }
   return slots;
+}
+
+/** Floating-point constants of the graph, whatever reads them: a file's buffers are compared with them. */
+export function floatingConstants({ graph, constants }: Knowledge): Tensor[] {
+  const tensors = [...graph.values.values()].map((value) => constants.tensor(value));
+  return tensors.filter((tensor) => tensor !== undefined && isFloating(tensor.dataType)) as Tensor[];
 }
 
 /** Parameters of operators without weights of their own: normalisations, a bias that is added by a node behind. */

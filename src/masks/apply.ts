@@ -3,11 +3,14 @@ import type { Editor } from '../ir/editor.js';
 import type { Graph, Value } from '../ir/graph.js';
 import { elementBytes, Tensor } from '../ir/tensor.js';
 import type { Binding } from './bind.js';
+import type { WeightSlot } from './slots.js';
 
 /** A weight with all its masks, of all files: one factor per element. */
 export interface MaskedWeight {
   readonly bindings: readonly [Binding, ...Binding[]];
   readonly factors: Uint8Array | Float32Array | Float64Array;
+  /** Added to what the factors leave (folded-norms.ts). */
+  readonly offsets: Float64Array | undefined;
 }
 
 /** Masks of several files multiply. */
@@ -22,8 +25,23 @@ export function combineMasks(bindings: readonly Binding[]): MaskedWeight[] {
   }
   return [...byPlace.values()].map((list) => ({
     bindings: list,
-    factors: multiplyAll(list.map(({ mask }) => mask.factors)),
+    factors: multiplyAll(list.map(wholeFactors)),
+    offsets: list.map(({ mask }) => mask.offsets).find((offsets) => offsets !== undefined),
   }));
+}
+
+/** Over the whole operand, where the mask is for a part of it. */
+function wholeFactors({ slot, mask: { factors } }: Binding): Factors {
+  if (slot.part === undefined) return factors;
+  const { whole, places } = slot.part;
+  const all = new (factors.constructor as Uint8ArrayConstructor)(whole.size).fill(1);
+  for (const [at, place] of places.entries()) all[place] = factors[at] ?? 1;
+  return all;
+}
+
+/** The operand that a slot is, or is a part of. */
+export function operandOf({ part, tensor }: WeightSlot): Tensor {
+  return part?.whole ?? tensor;
 }
 
 type Factors = MaskedWeight['factors'];
@@ -36,12 +54,6 @@ function multiplyAll(all: readonly Factors[]): Factors {
   for (const factors of others)
     for (let at = 0; at < product.length; at++) product[at] = (product[at] ?? 0) * (factors[at] ?? 0);
   return product;
-}
-
-export function countZeros(factors: Factors): number {
-  let zeros = 0;
-  for (const factor of factors) if (factor === 0) zeros++;
-  return zeros;
 }
 
 /** New contents of one constant operand. Plain data: the same edit fits every reading of the same model. */
@@ -63,15 +75,15 @@ export function maskEdits({ nodes }: Graph, weights: readonly MaskedWeight[]): O
     const { value } = bindings[0].slot;
     masked.set(value, (masked.get(value) ?? 0) + 1);
   }
-  for (const { bindings, factors } of weights) {
-    const { value, node, index, tensor } = bindings[0].slot;
+  for (const { bindings, factors, offsets } of weights) {
+    const { value, node, index } = bindings[0].slot;
     if (done.has(value)) continue;
     const isWhole = value.initializer !== undefined && !value.isSeenOutside && masked.get(value) === value.uses.length;
     // Readers of one tensor may have masks of their own.
     const isForAll =
-      isWhole && weights.every((other) => other.bindings[0].slot.value !== value || isSame(other.factors, factors));
+      isWhole && weights.every((other) => other.bindings[0].slot.value !== value || (isSame(other.factors, factors) && other.offsets === offsets));
     if (isForAll) done.add(value);
-    edits.push({ node: nodes.indexOf(node), input: index, tensor: maskTensor(tensor, factors), isForAll });
+    edits.push({ node: nodes.indexOf(node), input: index, tensor: maskTensor(operandOf(bindings[0].slot), factors, offsets), isForAll });
   }
   return edits;
 }
@@ -94,14 +106,17 @@ export function applyEdits(editor: Editor, label: string, edits: readonly Operan
 }
 
 /** Zeros are bytes of zeros in every dtype; other factors are multiplied in double precision and rounded once. */
-export function maskTensor(tensor: Tensor, factors: Factors): Tensor {
+export function maskTensor(tensor: Tensor, factors: Factors, offsets?: Float64Array): Tensor {
   let masked: Uint8Array | undefined;
-  return new Tensor(tensor.dataType, tensor.dims, () => (masked ??= multiply(tensor, factors)));
+  return new Tensor(tensor.dataType, tensor.dims, () => (masked ??= multiply(tensor, factors, offsets)));
 }
 
-function multiply(tensor: Tensor, factors: Factors): Uint8Array {
-  if (!(factors instanceof Uint8Array)) {
-    const product = Float64Array.from(tensor.numbers(), (value, at) => value * (factors[at] ?? 0));
+function multiply(tensor: Tensor, factors: Factors, offsets: Float64Array | undefined): Uint8Array {
+  if (!(factors instanceof Uint8Array) || offsets !== undefined) {
+    const product = Float64Array.from(
+      tensor.numbers(),
+      (value, at) => value * (factors[at] ?? 0) + (offsets?.[at] ?? 0),
+    );
     return Tensor.fromNumbers(tensor.dataType, tensor.dims, product).bytes();
   }
   const size = elementBytes(tensor.dataType) ?? 1;

@@ -1,7 +1,7 @@
 /** The figures of a report as rows of text: what the final table of every output format shows. */
 import { describeComparison } from '../bench/describe.js';
 import type { Provider } from '../runtime/session.js';
-import { masksText, meaningText } from './masks.js';
+import { masksText, meaningText, otherTensors } from './masks.js';
 import {
   formatBytes,
   formatChange,
@@ -81,7 +81,10 @@ export function summaryRows(report: CompileReport): SummaryRow[] {
     },
     ...(report.masks === undefined || report.masks.files.length === 0
       ? []
-      : [{ label: 'masks', text: masksText(report.masks) }]),
+      : [
+          { label: 'masks', text: masksText(report.masks) },
+          ...otherTensors(report.masks),
+        ]),
     { label: 'meaning of masks', text: meaningText(report) },
     ...(report.benchmarks ?? []).flatMap((benchmark) => benchmarkRows(benchmark, report)),
     {

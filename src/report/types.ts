@@ -1,4 +1,5 @@
 /** The one report object. Everything the command prints, and every `--json`, is drawn from it. */
+import type { TensorFate } from '../masks/fates.js';
 import type { Provider } from '../runtime/session.js';
 
 export const REPORT_SCHEMA = 1;
@@ -143,9 +144,17 @@ export interface BoundMask {
   readonly values?: 'same' | 'different' | 'unknown';
 }
 
+export interface MaskFileReport {
+  readonly path: string;
+  readonly format: string;
+  readonly sha256: string;
+  /** Every tensor of the file, and what became of it. */
+  readonly tensors: readonly TensorFate[];
+}
+
 export interface MaskReport {
   readonly meaning: 'zero' | 'drop';
-  readonly files: readonly { readonly path: string; readonly format: string; readonly sha256: string }[];
+  readonly files: readonly MaskFileReport[];
   readonly masks: readonly BoundMask[];
   /** Elements that are pruned, of all weights: what several masks prune counts once. */
   readonly zeros: number;

@@ -20,6 +20,8 @@ export interface PlannedMask {
   readonly dims: readonly number[];
   /** Row-major. */
   readonly factors: ArrayLike<number>;
+  /** Added after the multiplication; row-major. */
+  readonly offsets?: ArrayLike<number>;
   /** Whether all readers of the stored tensor get the mask. */
   readonly isForAll: boolean;
 }
@@ -48,15 +50,22 @@ function nodeAt(nodes: readonly Node[], place: number): Node {
   return node;
 }
 
-function multiplyMask(editor: Editor, node: Node, { input, dataType, dims, factors, isForAll }: PlannedMask): void {
+function multiplyMask(editor: Editor, node: Node, planned: PlannedMask): void {
+  const { input, dataType, dims, factors, offsets, isForAll } = planned;
   const weight = node.inputs[input];
   if (weight === undefined) throw new Error(`${node.label} has no input ${input}`);
   const { graph } = editor;
   const uses = [...weight.uses];
   const mask = editor.addInitializer(`${weight.name}_reference_mask`, Tensor.fromNumbers(dataType, dims, factors));
   const first = graph.nodes.find((candidate) => uses.some((use) => use.node === candidate));
-  const masked = addNode(editor, 'Mul', [weight, mask], first ?? node);
+  const product = addNode(editor, 'Mul', [weight, mask], first ?? node);
+  const masked = offsets === undefined ? product : addOffsets(editor, product, planned, first ?? node);
   for (const use of isForAll ? uses : [{ node, index: input }]) editor.setInput(use.node, use.index, masked);
+}
+
+function addOffsets(editor: Editor, masked: Value, { dataType, dims, offsets = [] }: PlannedMask, before: Node): Value {
+  const tensor = Tensor.fromNumbers(dataType, dims, offsets);
+  return addNode(editor, 'Add', [masked, editor.addInitializer(`${masked.name}_offsets`, tensor)], before);
 }
 
 interface LayerLayout {

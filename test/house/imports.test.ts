@@ -84,9 +84,9 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
   // The judges know nothing of how a model was compiled: only so can they be believed.
   verify: { uses: ['runtime', 'onnx', 'ir', 'version', 'errors'], types: ['report'] },
   bench: { uses: ['runtime', 'onnx', 'ir', 'version', 'errors'], types: ['report'] },
-  // Renderers are pure functions of report objects; of bench they use how it words its tests.
+  // Renderers are pure functions of report objects; of bench and masks they use how those word their results.
   report: {
-    uses: ['bench', 'version'],
+    uses: ['bench', 'masks', 'version'],
     types: ['inspect', 'why', 'doctor', 'mask-maker', 'runtime', 'verify', 'analysis'],
   },
   cli: {

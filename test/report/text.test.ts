@@ -98,7 +98,7 @@ test('masks: how many, by which evidence, what was left out', () => {
   } as const;
   const masks = {
     meaning: 'drop',
-    files: [{ path: 'my masks.pth', format: 'PyTorch (zip)', sha256: 'abc' }],
+    files: [{ path: 'my masks.pth', format: 'PyTorch (zip)', sha256: 'abc', tensors: [] }],
     masks: [
       { ...mask, key: 'a', evidence: 'name', zeros: 1200 },
       { ...mask, key: 'b', evidence: 'module', zeros: 3, values: 'different' },
