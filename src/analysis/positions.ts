@@ -78,12 +78,15 @@ export class Positions {
   classOf(position: number): number {
     const parent = this.#parent;
     let at = position;
-    while (parent[at] !== at) {
-      const up = parent[at] ?? at;
-      parent[at] = parent[up] ?? up;
-      at = parent[at] ?? at;
+    for (;;) {
+      const up = parent[at];
+      // A position that is none would be looked for for ever.
+      if (up === undefined) throw new RangeError(`there is no position ${at}`);
+      if (up === at) return at;
+      const above = parent[up] ?? up;
+      parent[at] = above;
+      at = above;
     }
-    return at;
   }
 
   unite(a: number, b: number): void {

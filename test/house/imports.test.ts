@@ -15,13 +15,15 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
   version: { uses: [] },
   // "Did you mean": for whoever words an error.
   nearest: { uses: [] },
+  // Objects keyed by names of models and files.
+  names: { uses: [] },
   ir: { uses: ['errors'] },
   onnx: { uses: ['ir', 'errors'] },
   ops: { uses: ['ir'] },
   masks: { uses: ['onnx', 'ir', 'nearest', 'errors'] },
   // Sessions, input generation and evaluation of constant subgraphs: below analysis, which folds and infers with it.
-  runtime: { uses: ['onnx', 'ir', 'version', 'errors'] },
-  analysis: { uses: ['ops', 'masks', 'runtime', 'onnx', 'ir', 'nearest', 'errors'], types: ['report'] },
+  runtime: { uses: ['onnx', 'ir', 'names', 'version', 'errors'] },
+  analysis: { uses: ['ops', 'masks', 'runtime', 'onnx', 'ir', 'names', 'nearest', 'errors'], types: ['report'] },
   passes: { uses: ['analysis', 'ops', 'ir', 'errors'], types: ['onnx', 'report'] },
   // Which passes, in which order, until when.
   pipeline: { uses: ['passes', 'analysis', 'onnx', 'ir', 'errors'], types: ['report'] },
@@ -52,7 +54,7 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
     types: ['verify'],
   },
   // What --tune measures; with which clock is its caller's business.
-  tuning: { uses: ['onnx', 'ir', 'errors'], types: ['passes', 'analysis'] },
+  tuning: { uses: ['onnx', 'ir', 'names', 'errors'], types: ['passes', 'analysis'] },
   // The cost table of a machine: compiled samples under the benchmark's clock.
   calibrate: { uses: ['compile', 'bench', 'analysis', 'runtime', 'onnx', 'ir', 'errors'] },
   doctor: { uses: ['bench', 'analysis', 'runtime', 'version', 'errors'] },
@@ -82,7 +84,7 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
     types: ['report'],
   },
   // The judges know nothing of how a model was compiled: only so can they be believed.
-  verify: { uses: ['runtime', 'onnx', 'ir', 'version', 'errors'], types: ['report'] },
+  verify: { uses: ['runtime', 'onnx', 'ir', 'names', 'version', 'errors'], types: ['report'] },
   bench: { uses: ['runtime', 'onnx', 'ir', 'version', 'errors'], types: ['report'] },
   // Renderers are pure functions of report objects; of bench they use how it words its tests.
   report: {
@@ -93,6 +95,7 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
     uses: [
       'compile',
       'channels',
+      'names',
       'nearest',
       'inspect',
       'why',
