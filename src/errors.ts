@@ -16,6 +16,8 @@ const CATALOGUE = {
   'E-MODEL-SPARSE': EXIT.usage,
   'E-MODEL-NAN': EXIT.usage,
   'E-MODEL-INFINITE': EXIT.usage,
+  'E-MODEL-CRASH': EXIT.usage,
+  'E-MODEL-LIMIT': EXIT.usage,
   'E-MODEL-TOO-LARGE': EXIT.usage,
   'E-EXTERNAL-MISSING': EXIT.usage,
   'E-EXTERNAL-PATH': EXIT.usage,

@@ -8,6 +8,7 @@ import { analyze } from './analysis/facts.js';
 import { inferShapes } from './analysis/shapes.js';
 import type { Knowledge } from './analysis/site.js';
 import { atSizes, concreteSizes, type Sizes } from './analysis/sizes.js';
+import { checkAttributes, checkExtents } from './analysis/validity.js';
 import { chooseTable, type SparseTarget } from './analysis/sparse-target.js';
 import { messageOf, PruneCompileError } from './errors.js';
 import { Editor } from './ir/editor.js';
@@ -34,6 +35,7 @@ export function passContext(
 ): PassContext {
   const { align = 'auto', target = 'cpu', stopAfter, shapes, sparseTarget } = options;
   refuseSparse(model);
+  checkAttributes(model.proto);
   const editor = new Editor(model.graph, stopAfter === undefined ? {} : { stopAfter });
   const knowledge = untilEdited(editor, () => findKnowledge(model).catch((error: unknown) => blame(error, editor)));
   const facts = untilEdited(editor, async () => analyze(await knowledge()));
@@ -74,7 +76,9 @@ function blame(error: unknown, { history }: Editor): never {
 
 async function findKnowledge({ graph, proto }: Model): Promise<Knowledge> {
   const shapes = await inferShapes(graph, proto);
-  return { graph, shapes, constants: await findConstants(graph, proto, shapes) };
+  const knowledge = { graph, shapes, constants: await findConstants(graph, proto, shapes) };
+  checkExtents(knowledge);
+  return knowledge;
 }
 
 /** What `compute` gives for the graph as it is, computed again only after an edit. */

@@ -160,11 +160,19 @@ export class Graph {
   }
 
   freshName(wish: string): string {
-    const taken = (name: string) => this.values.has(name) || this.reservedNames.has(name);
-    if (!taken(wish)) return wish;
-    let count = 2;
-    while (taken(`${wish}_${count}`)) count++;
-    return `${wish}_${count}`;
+    return this.freshNames()(wish);
+  }
+
+  /** For values that never become the graph's own: every call gives another name, whatever was wished for. */
+  freshNames(): (wish: string) => string {
+    const given = new Set<string>();
+    const isTaken = (name: string) => this.values.has(name) || this.reservedNames.has(name) || given.has(name);
+    return (wish) => {
+      let name = wish;
+      for (let count = 2; isTaken(name); count++) name = `${wish}_${count}`;
+      given.add(name);
+      return name;
+    };
   }
 
   /** ONNX Runtime refuses two nodes of one name. */

@@ -151,7 +151,8 @@ function checkOpset(proto: ModelProto, name: string): number {
 
 /** What the file says must hold together before anybody edits it: later, a broken graph would look like our own bug. */
 function checkGraph(graph: Graph, name: string): void {
-  const problems = verifyGraph(graph);
+  const problems =
+    graph.outputs.length === 0 ? ['it has no outputs, so there is nothing to compute'] : verifyGraph(graph);
   if (problems.length === 0) return;
   throw new PruneCompileError('E-MODEL-INVALID', {
     what: `${name} is not a valid ONNX graph`,

@@ -13,8 +13,8 @@ import { Node } from '../../src/ir/graph.js';
 import { KeptLog } from '../../src/ir/kept-log.js';
 import { readModel } from '../../src/onnx/read.js';
 import { passContext } from '../../src/pipeline.js';
-import { buildGraph } from '../differential/build-graph.js';
-import { problems } from '../differential/random-graphs.js';
+import { buildGraph } from '../../fixtures/random-networks/build-graph.js';
+import { problems } from '../../fixtures/random-networks/random-graphs.js';
 import { hasData, loadSkeleton, skeletonNames } from '../support/skeletons.js';
 import { rebuild } from './rebuild.js';
 

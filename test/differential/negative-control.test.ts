@@ -8,7 +8,7 @@ import type * as Elementwise from '../../src/ops/elementwise.js';
 import type { OpRow, Relation, Site } from '../../src/ops/relation.js';
 import type * as Table from '../../src/ops/table.js';
 import type * as Weights from '../../src/analysis/weights.js';
-import { problems, WINDOWS } from './random-graphs.js';
+import { problems, WINDOWS } from '../../fixtures/random-networks/random-graphs.js';
 
 const TABLE = '../../src/ops/table.js';
 const WEIGHTS = '../../src/analysis/weights.js';
@@ -24,7 +24,7 @@ afterEach(() => {
 /** Cases until the first counterexample; undefined when none was found. */
 async function casesUntilFailure(kinds?: typeof WINDOWS): Promise<number | undefined> {
   vi.resetModules();
-  const { check } = await import('./check.js');
+  const { check } = await import('../../fixtures/fuzz/check.js');
   const property = fc.asyncProperty(problems(kinds), async (problem) => {
     // A model that does not run any more is a failure like a wrong one.
     const { failure } = await check(problem, { align: 1 });

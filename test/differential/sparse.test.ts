@@ -7,8 +7,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { kernelsPath } from '../../src/runtime/kernels.js';
 import { WILLING } from '../support/willing-table.js';
-import { check } from './check.js';
-import { problems } from './random-graphs.js';
+import { check } from '../../fixtures/fuzz/check.js';
+import { problems } from '../../fixtures/random-networks/random-graphs.js';
 
 const SEED = Number(process.env.DIFFERENTIAL_SEED ?? 11);
 const RUNS = 200;
