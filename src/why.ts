@@ -1,4 +1,5 @@
 /** Why channels of a node stay: the chain from the node to what needs or pins them. */
+import { channelAxis } from './analysis/channel-axis.js';
 import type { Facts } from './analysis/facts.js';
 import type { Axis } from './analysis/positions.js';
 import { isOperand } from './analysis/positions.js';
@@ -40,7 +41,7 @@ export async function explainNode(
   await runPasses(choosePasses('inspection'), context, options.signal);
   const node = findNode(model.graph, nodeName);
   const facts = await context.facts();
-  const axis = channelAxis(facts, node);
+  const axis = channelAxis(node, facts);
   if (axis === undefined) {
     const reason = 'its output has no channel axis of a fixed extent, so nothing of it can be removed';
     return {
@@ -70,13 +71,6 @@ function nearest(wish: string, names: readonly string[]): string[] {
     .filter((part) => part !== '');
   const score = (name: string) => parts.filter((part) => name.toLowerCase().includes(part)).length;
   return names.toSorted((a, b) => score(b) - score(a)).slice(0, 5);
-}
-
-/** The second axis of a feature map, the last of a matrix. */
-function channelAxis({ positions }: Facts, node: Node): Axis | undefined {
-  const [output] = node.outputs;
-  const axes = output === undefined ? [] : positions.axesOf(output);
-  return axes.length === 1 ? axes[0] : (axes[1] ?? axes.at(-1));
 }
 
 /** Channels with the same chain are said once. */
