@@ -104,7 +104,7 @@ function alike(remarks: readonly Remark[]): [Remark, ...Remark[]][] {
 
 /** `inspect` knows of channels; why layers do not become sparse is known to this compilation alone, and in its reports. */
 function nextLines(report: CompileReport, hidden: number): string[] {
-  const isAboutSparse = report.remarks.some(({ kind, pass }) => kind === 'missed' && pass === 'convert-sparse');
+  const isAboutSparse = report.remarks.some(({ kind, about }) => kind === 'missed' && about === 'sparse');
   const more = `${formatInteger(hidden)} more`;
   if (!isAboutSparse) return [`${hidden > 0 ? more : 'by layer'}: ${inspectCommand(report)}`];
   return hidden > 0 ? [`${more}: the same command with --report report.html lists all`] : [];
