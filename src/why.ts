@@ -8,6 +8,7 @@ import { PruneCompileError } from './errors.js';
 import type { Graph, Node } from './ir/graph.js';
 import { maskModel, type MaskOptions } from './masked-model.js';
 import { readModel } from './onnx/read.js';
+import { printable } from './printable.js';
 import { choosePasses, passContext, runPasses } from './pipeline.js';
 
 export interface WhyStep {
@@ -54,7 +55,8 @@ export async function explainNode(
 }
 
 function findNode(graph: Graph, name: string): Node {
-  const node = graph.findNode(name);
+  // A name may be given as it is shown, too.
+  const node = graph.findNode(name) ?? graph.nodes.find((candidate) => printable(candidate.name) === name);
   if (node !== undefined) return node;
   const names = graph.nodes.map((candidate) => candidate.name || (candidate.outputs[0]?.name ?? ''));
   throw new PruneCompileError('E-NODE-UNKNOWN', {

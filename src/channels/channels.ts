@@ -134,8 +134,7 @@ export class KeptChannels {
       }
       return node.inputs.flatMap((value, index): Unheld[] => {
         if (wasData[index] !== true || value === undefined) return [];
-        if (makesOnes(value.producer))
-          return [{ node: node.label, what: 'reads a map of ones instead of its input' }];
+        if (makesOnes(value.producer)) return [{ node: node.label, what: 'reads a map of ones instead of its input' }];
         const isConstant = value.initializer !== undefined && isFloating(value.initializer.dataType);
         return isConstant ? [{ node: node.label, what: 'reads constants instead of a branch' }] : [];
       });

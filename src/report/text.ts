@@ -1,4 +1,5 @@
 /** The final table of `compile` for a terminal: 80 columns, then the biggest things that could not be done. */
+import { printable, shown } from '../printable.js';
 import { formatInteger, formatPlural } from './numbers.js';
 import { maskNotes } from './masks.js';
 import { pathNote, registrationLines, sparseNotes } from './sparse.js';
@@ -12,12 +13,18 @@ const COLUMNS = [{ width: 38 }, { width: 12 }, { width: 12 }, { width: 18 }] as 
 const TEXT_WIDTH = 42;
 const MISSED_REMARKS = 5;
 
-/** Shell words of product text: quoted only where a shell would take them apart. */
-export function shellWord(word: string): string {
+/** What printable() writes for a character that is not seen. */
+const ESCAPE = /\\(?:[nrt]|x[0-9a-f]{2}|u[0-9a-f]{4}|u\{[0-9a-f]+\})/;
+
+/** Shell words of product text: quoted only where a shell would take them apart; characters that are not seen as bash and zsh read them. */
+export function shellWord(text: string): string {
+  const word = printable(text);
+  if (ESCAPE.test(word)) return `$'${word.replaceAll("'", String.raw`\'`)}'`;
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
 }
 
-export function renderText(report: CompileReport): string {
+export function renderText(given: CompileReport): string {
+  const report = shown(given);
   const sparse = report.sparse === undefined ? [] : sparseLines(report.sparse);
   return [...headLines(report), ...noteLines(report), ...sparse, ...missedLines(report), ''].join('\n');
 }

@@ -11,7 +11,9 @@ interface Direction {
 
 /** In reading order: bytes -> graph -> facts -> edits -> bytes, then what judges the result, then who tells it. */
 const DIRECTION: Readonly<Record<string, Direction>> = {
-  errors: { uses: [] },
+  // How text from outside is shown.
+  printable: { uses: [] },
+  errors: { uses: ['printable'] },
   version: { uses: [] },
   // "Did you mean": for whoever words an error.
   nearest: { uses: [] },
@@ -73,7 +75,7 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
     ],
   },
   why: {
-    uses: ['masked-model', 'pipeline', 'passes', 'analysis', 'ops', 'masks', 'onnx', 'ir', 'errors'],
+    uses: ['masked-model', 'pipeline', 'passes', 'analysis', 'ops', 'masks', 'onnx', 'ir', 'printable', 'errors'],
     types: ['report'],
   },
   // Makes masks, and asks the passes beforehand what could go with them.
@@ -86,7 +88,7 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
   bench: { uses: ['runtime', 'onnx', 'ir', 'version', 'errors'], types: ['report'] },
   // Renderers are pure functions of report objects; of bench they use how it words its tests.
   report: {
-    uses: ['bench', 'version'],
+    uses: ['bench', 'version', 'printable'],
     types: ['inspect', 'why', 'doctor', 'mask-maker', 'runtime', 'verify', 'analysis'],
   },
   cli: {
@@ -106,6 +108,7 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
       'runtime',
       'onnx',
       'version',
+      'printable',
       'errors',
     ],
     types: ['analysis', 'masked-model', 'tuning'],
