@@ -155,8 +155,9 @@ describe('no renderer lets through what is not to be seen', () => {
   test('no name makes a line, a row or a cell of its own', () => {
     const count = (text: string, pattern: RegExp) => text.match(pattern)?.length;
     const cells = /(?<!\\)\|/g;
+    const tables = (text: string) => text.replace(/^[^|].*$/gm, '');
     expect(count(renderMarkdown(hostile(FULL)), /\n/g)).toBe(count(renderMarkdown(FULL), /\n/g));
-    expect(count(renderMarkdown(hostile(FULL)), cells)).toBe(count(renderMarkdown(FULL), cells));
+    expect(count(tables(renderMarkdown(hostile(FULL))), cells)).toBe(count(tables(renderMarkdown(FULL)), cells));
     expect(renderMarkdown(hostile(FULL))).not.toContain('<b>');
     expect(renderHtml(hostile(FULL))).not.toMatch(/<b>(?!<)/);
   });
