@@ -17,7 +17,7 @@ import { INT64, product, Tensor } from '../../src/ir/tensor.js';
 const MADE = new WeakMap<Graph, { readonly what: readonly unknown[]; readonly value: Value }[]>();
 
 /** The value that was made for the same before, as long as it is there and `fits`; else a new one. */
-function once(graph: Graph, what: readonly unknown[], make: () => Value, fits = (_: Value) => true): Value {
+function once(graph: Graph, what: readonly unknown[], make: () => Value, fits?: (value: Value) => boolean): Value {
   const made = MADE.get(graph) ?? [];
   MADE.set(graph, made);
   const known = made.find(
@@ -25,7 +25,7 @@ function once(graph: Graph, what: readonly unknown[], make: () => Value, fits = 
       entry.what.length === what.length &&
       entry.what.every((part, index) => part === what[index]) &&
       graph.values.get(entry.value.name) === entry.value &&
-      fits(entry.value),
+      fits?.(entry.value) !== false,
   );
   if (known !== undefined) return known.value;
   const value = make();

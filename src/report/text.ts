@@ -89,9 +89,9 @@ export function missedRemarks(remarks: readonly Remark[]): Remark[] {
 function missedLines(report: CompileReport): string[] {
   const groups = alike(missedRemarks(report.remarks));
   if (groups.length === 0) return [];
-  const shown = groups.slice(0, MISSED_REMARKS);
-  const lines = shown.flatMap(([first, ...others]) =>
-    wrapText(`missed: ${remarkText(first, others.length)}`, WIDTH, '  '),
+  const first = groups.slice(0, MISSED_REMARKS);
+  const lines = first.flatMap(([remark, ...others]) =>
+    wrapText(`missed: ${remarkText(remark, others.length)}`, WIDTH, '  '),
   );
   return ['', ...lines, ...nextLines(report, groups.slice(MISSED_REMARKS).flat().length)];
 }

@@ -4,9 +4,9 @@ import { passes } from '../../passes/index.js';
 import { sourceFiles } from './sources.js';
 
 const code = sourceFiles(['src', 'passes']);
-const findings = (pattern: RegExp, isChecked = (_: string) => true) =>
+const findings = (pattern: RegExp, isChecked?: (path: string) => boolean) =>
   code
-    .filter(({ path }) => isChecked(path))
+    .filter(({ path }) => isChecked?.(path) !== false)
     .flatMap(({ path, text }) => [...text.matchAll(pattern)].map(([found]) => `${path}: ${found}`));
 
 const outsidePasses = (path: string) => path.startsWith('src/');

@@ -52,7 +52,8 @@ const DECIDING = new Set([
 function replaced(value: unknown, name?: string): unknown {
   if (typeof value === 'string') return name !== undefined && DECIDING.has(name) ? value : `${value}${EVIL}`;
   if (Array.isArray(value)) return value.map((entry) => replaced(entry, name));
-  if (typeof value !== 'object' || value === null) return value;
+  // The tool is ourselves.
+  if (typeof value !== 'object' || value === null || name === 'tool') return value;
   const isByName = name === 'macsShape' || name === 'shapes';
   return Object.fromEntries(
     Object.entries(value).map(([key, entry]) => [isByName ? `${key}${EVIL}` : key, replaced(entry, key)]),
@@ -158,7 +159,8 @@ describe('no renderer lets through what is not to be seen', () => {
     const tables = (text: string) => text.replace(/^[^|].*$/gm, '');
     expect(count(renderMarkdown(hostile(FULL)), /\n/g)).toBe(count(renderMarkdown(FULL), /\n/g));
     expect(count(tables(renderMarkdown(hostile(FULL))), cells)).toBe(count(tables(renderMarkdown(FULL)), cells));
-    expect(renderMarkdown(hostile(FULL))).not.toContain('<b>');
+    // Inside a code span, whose fence is longer than any in the name, it is text.
+    expect(renderMarkdown(hostile(FULL)).replace(/``.*``/g, '')).not.toContain('<b>');
     expect(renderHtml(hostile(FULL))).not.toMatch(/<b>(?!<)/);
   });
 });
