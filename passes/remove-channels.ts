@@ -46,8 +46,8 @@ interface Replacement {
   readonly operand: Operand;
   readonly tensor: Tensor;
   readonly kept: KeptAxes;
-  /** Equal keys of one value mean equal contents; such readers keep sharing one initializer. */
-  readonly key: string;
+  /** Equal keys of one value mean equal contents; such readers keep sharing one initializer. Rewritten weights are their own. */
+  readonly key: string | Operand;
 }
 
 interface Applied {
@@ -82,7 +82,7 @@ function applyPlan(editor: Editor, facts: Facts, plan: RemovalPlan): Applied {
       const kept = facts.positions.axesOf(slot).map((axis) => plan.keptOf(axis));
       const whole = rewritten.get(slot);
       if (whole === undefined && kept.every((indices) => indices === undefined)) continue;
-      const key = whole === undefined ? JSON.stringify(kept) : `${at.node.label}#${slot.index}`;
+      const key = whole === undefined ? JSON.stringify(kept) : slot;
       replacements.push({ operand: slot, tensor: sliceTensor(whole ?? slot.tensor, kept), kept, key });
     }
   }
@@ -116,7 +116,7 @@ function replaceOperands(editor: Editor, replacements: readonly Replacement[]): 
       editor.setInitializer(value, first.tensor);
       continue;
     }
-    const made = new Map<string, Value>();
+    const made = new Map<string | Operand, Value>();
     for (const { operand, tensor, key } of list) {
       const replaced = made.get(key) ?? editor.addInitializer(value.name, tensor);
       made.set(key, replaced);

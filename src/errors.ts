@@ -2,6 +2,8 @@
  * The one catalogue of errors. An error says what happened, where, why and what to do next; the command prints
  * it as product text, the API throws it.
  */
+import { printable } from './printable.js';
+
 export const EXIT = { done: 0, checkFailed: 1, usage: 2, internal: 70, interrupted: 130 } as const;
 
 const CATALOGUE = {
@@ -55,7 +57,10 @@ export interface ErrorDetails {
   cause?: unknown;
 }
 
-/** Its message is all of it, for whoever prints that alone: the sentence, then a line for each fact. */
+/**
+ * Its message is all of it, for whoever prints that alone: the sentence, then a line for each fact, with what is not to be seen in
+ * names escaped. `what` and `facts` have the names as they are.
+ */
 export class PruneCompileError extends Error {
   override readonly name = 'PruneCompileError';
   /** The sentence alone. */
@@ -66,8 +71,8 @@ export class PruneCompileError extends Error {
 
   constructor(code: ErrorCode, details: ErrorDetails) {
     const { what, facts = [], cause } = details;
-    const lines = facts.map(([label, text]) => `  ${label}: ${text.replaceAll('\n', '\n    ')}`);
-    super([what, ...lines].join('\n'), cause === undefined ? undefined : { cause });
+    const lines = facts.map(([label, text]) => `  ${printable(label)}: ${printable(text)}`);
+    super([printable(what), ...lines].join('\n'), cause === undefined ? undefined : { cause });
     this.what = what;
     this.code = code;
     this.exitCode = CATALOGUE[code];
@@ -75,8 +80,8 @@ export class PruneCompileError extends Error {
   }
 }
 
-/** What another error says in a sentence. */
+/** What another error says in a sentence, on one line. */
 export function messageOf(error: unknown): string {
   if (error instanceof PruneCompileError) return error.what;
-  return error instanceof Error ? error.message : String(error);
+  return (error instanceof Error ? error.message : String(error)).replace(/\s*\n\s*/g, ' ').trim();
 }

@@ -171,6 +171,7 @@ function onesConvolution(
   const spec = {
     opType: 'Conv',
     name: editor.graph.freshNodeName(`${at.node.label}_constants`),
+    origin: { kind: 'compensation' } as const,
     inputs: [ones, weights],
     outputs: [`${name}_constants`],
     attributes,

@@ -13,6 +13,14 @@ type Elements = readonly (Extent | undefined)[];
 /** Shapes have a handful of entries; longer tensors are data. */
 const LONGEST_SHAPE = 16;
 
+/**
+ * The symbol of an extent that only the run knows: the model's name for it, or else its place. As JSON, so that no name of a model
+ * is the symbol of a place.
+ */
+export function symbolOf(dim: string, value: Value, axis: number): string {
+  return JSON.stringify(dim === '' ? [value.name, axis] : dim);
+}
+
 /** The elements of a scalar or 1-D integer value; undefined when it is something else. */
 export function elementsOf(value: Value, knowledge: Knowledge): Elements | undefined {
   const tensor = knowledge.constants.tensor(value);
@@ -58,7 +66,7 @@ const FOLLOWED = new Map<string, Follow>(
       if (dims === undefined || value === undefined) return undefined;
       const start = normalAxis(node.int('start', 0), dims.length);
       const end = node.attributes.has('end') ? normalAxis(node.int('end', 0), dims.length) : dims.length;
-      return dims.map((dim, axis) => (dim === '' ? `${value.name}#${axis}` : dim)).slice(start, end);
+      return dims.map((dim, axis) => (typeof dim === 'number' ? dim : symbolOf(dim, value, axis))).slice(start, end);
     },
     Gather(node: Node, knowledge: Knowledge) {
       const from = operand(node, 0, knowledge);

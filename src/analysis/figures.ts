@@ -1,6 +1,7 @@
 /** Counts of a model for the report: parameters, zeros, MACs, channels; and the check that weights are finite. */
 import { PruneCompileError } from '../errors.js';
-import { COMPILER_PREFIX, type Node, type Value } from '../ir/graph.js';
+import type { Node, Value } from '../ir/graph.js';
+import { isCompensation } from '../ir/origin.js';
 import { scanTensor } from '../ir/scan.js';
 import { isFloating, type Tensor } from '../ir/tensor.js';
 import { rowOf } from '../ops/table.js';
@@ -111,11 +112,6 @@ function requireFinite(tensor: Tensor, { name, producer }: Value, node: Node): v
       ['try', 'find where training or a conversion overflowed; export from an earlier checkpoint, or in a wider type'],
     ],
   });
-}
-
-/** Convolutions that a compilation added (see passes/channels/ones.ts) are no layers of the network, as sparse operators neither. */
-export function isCompensation(node: Node): boolean {
-  return /_constants(_\d+)?(_sparse)?$/.test(node.name) && node.inputs[0]?.name.startsWith(COMPILER_PREFIX) === true;
 }
 
 function layerOf(

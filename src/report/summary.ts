@@ -182,9 +182,7 @@ export function nothingToDoReason(report: CompileReport): string {
   if (zeros / Math.max(parameters, 1) < 0.001)
     return `only ${formatInteger(zeros)} of ${formatCount(parameters)} parameters are zero: the model is not pruned, or its masks are not in it`;
   const share = `${formatShare(zeros / Math.max(parameters, 1))} of the parameters are zero`;
-  if (
-    report.remarks.some(({ kind, pass, node }) => kind === 'missed' && pass === 'convert-sparse' && node !== undefined)
-  )
+  if (report.remarks.some(({ kind, about, node }) => kind === 'missed' && about === 'sparse' && node !== undefined))
     return `${share}, but no layer would be faster with sparse operators (below)`;
   return report.remarks.some(({ kind }) => kind === 'missed')
     ? `${share}, and what could go is needed (below)`

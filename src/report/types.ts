@@ -7,6 +7,8 @@ export const REPORT_SCHEMA = 1;
 /** What a pass did, or why it could not; a note says how that was decided. */
 export interface Remark {
   readonly pass: string;
+  /** Set where it is about sparse operators, not about channels. */
+  readonly about?: 'sparse';
   readonly kind: 'applied' | 'missed' | 'note';
   /** Label of the node it is about; absent for remarks about the whole model. */
   readonly node?: string;

@@ -103,6 +103,7 @@ describe.skipIf(!isBuilt)('with a clock of its own', () => {
     expect(made.report.options).toMatchObject({ sparse: true, tune: true });
     expect(made.report.remarks.at(-1)).toEqual({
       pass: 'convert-sparse',
+      about: 'sparse',
       kind: 'missed',
       message:
         'the whole model takes 13.3 ms with sparse operators and 12.0 ms without, which is not faster: it stays dense',

@@ -11,7 +11,9 @@ interface Direction {
 
 /** In reading order: bytes -> graph -> facts -> edits -> bytes, then what judges the result, then who tells it. */
 const DIRECTION: Readonly<Record<string, Direction>> = {
-  errors: { uses: [] },
+  // How text from outside is shown.
+  printable: { uses: [] },
+  errors: { uses: ['printable'] },
   version: { uses: [] },
   // "Did you mean": for whoever words an error.
   nearest: { uses: [] },
@@ -75,7 +77,7 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
     ],
   },
   why: {
-    uses: ['masked-model', 'pipeline', 'passes', 'analysis', 'ops', 'masks', 'onnx', 'ir', 'errors'],
+    uses: ['masked-model', 'pipeline', 'passes', 'analysis', 'ops', 'masks', 'onnx', 'ir', 'printable', 'errors'],
     types: ['report'],
   },
   // Makes masks, and asks the passes beforehand what could go with them.
@@ -88,7 +90,7 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
   bench: { uses: ['runtime', 'onnx', 'ir', 'version', 'errors'], types: ['report'] },
   // Renderers are pure functions of report objects; of bench and masks they use how those word their results.
   report: {
-    uses: ['bench', 'masks', 'version'],
+    uses: ['bench', 'masks', 'printable', 'version'],
     types: ['inspect', 'why', 'doctor', 'mask-maker', 'runtime', 'verify', 'analysis'],
   },
   cli: {
@@ -109,6 +111,7 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
       'runtime',
       'onnx',
       'version',
+      'printable',
       'errors',
     ],
     types: ['analysis', 'masked-model', 'tuning'],
