@@ -3,6 +3,7 @@ import { PruneCompileError } from '../errors.js';
 import { COMPILER_PREFIX, type Node, type Value } from '../ir/graph.js';
 import { scanTensor } from '../ir/scan.js';
 import { isFloating, type Tensor } from '../ir/tensor.js';
+import { rootOf } from '../ops/aliases.js';
 import { rowOf } from '../ops/table.js';
 import type { LayerFigures, ModelFigures } from '../report/types.js';
 import { type Knowledge, siteOf } from './site.js';
@@ -40,21 +41,27 @@ export interface Counts {
  */
 export function countModel(knowledge: Knowledge, sized: Knowledge = knowledge): Counts {
   const { graph, constants } = knowledge;
-  const tensors = new Map<Tensor, { zeros: number; stored: number }>();
+  const tensors = new Map<Tensor, { zeros: number }>();
+  const counted = new Set<Tensor | Value>();
+  let parameters = 0;
+  let zeros = 0;
   for (const node of graph.nodes) {
     if (node.outputs.every((value) => constants.has(value))) continue;
     for (const value of node.inputs) {
       const tensor = constants.tensor(value);
       if (tensor === undefined || value === undefined || tensors.has(tensor) || !isFloating(tensor.dataType)) continue;
-      tensors.set(tensor, { zeros: countZeros(tensor, value.name, node), stored: storedSize(value, constants) });
+      const scanned = { zeros: countZeros(tensor, value.name, node) };
+      tensors.set(tensor, scanned);
+      // What is read in several layouts or types is one parameter.
+      const root = rootOf(value);
+      const parameter = constants.tensor(root) ?? root;
+      if (counted.has(parameter)) continue;
+      counted.add(parameter);
+      // A masked weight counts once; a map that a few numbers are blown up to counts as those.
+      const stored = storedSize(value, constants);
+      parameters += Math.min(tensor.size, stored);
+      zeros += Math.min(scanned.zeros, stored);
     }
-  }
-  let parameters = 0;
-  let zeros = 0;
-  for (const [tensor, counted] of tensors) {
-    // A masked weight counts once; a map that a few numbers are blown up to counts as those.
-    parameters += Math.min(tensor.size, counted.stored);
-    zeros += Math.min(counted.zeros, counted.stored);
   }
   const layers = graph.nodes.flatMap((node) => layerOf(node, knowledge, sized, tensors) ?? []);
   const channels = layers.reduce((total, { outputChannels }) => total + outputChannels, 0);

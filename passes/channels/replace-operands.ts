@@ -1,0 +1,88 @@
+/**
+ * Constant operands get other contents. A tensor that several nodes read, also through an Identity, a Cast or a Transpose, is cut once
+ * where it is stored if all of them keep the same of it; else those that keep the same share a copy of what they keep.
+ */
+import type { Operand } from '../../src/analysis/positions.js';
+import type { Knowledge } from '../../src/analysis/site.js';
+import type { Editor } from '../../src/ir/editor.js';
+import type { Value } from '../../src/ir/graph.js';
+import type { KeptAxes } from '../../src/ir/kept-log.js';
+import { sliceTensor } from '../../src/ir/slice.js';
+import type { Tensor } from '../../src/ir/tensor.js';
+import { aliasedBy, axesInRoot, rootOf } from '../../src/ops/aliases.js';
+
+export interface Replacement {
+  readonly operand: Operand;
+  readonly tensor: Tensor;
+  readonly kept: KeptAxes;
+  /** Equal keys of one value mean equal contents. */
+  readonly key: string;
+  /** Whether the values are others than those of the indices that are kept. */
+  readonly isRewritten: boolean;
+}
+
+export function replaceOperands(editor: Editor, knowledge: Knowledge, replacements: readonly Replacement[]): void {
+  const byRoot = new Map<Value, Replacement[]>();
+  for (const replacement of replacements) {
+    const root = rootOf(replacement.operand.value);
+    byRoot.set(root, [...(byRoot.get(root) ?? []), replacement]);
+  }
+  for (const [root, list] of byRoot) {
+    if (replaceRoot(editor, knowledge, root, list)) continue;
+    const made = new Map<Tensor, Map<string, Value>>();
+    for (const { operand, tensor, key } of list) {
+      const copies = made.get(operand.tensor) ?? new Map<string, Value>();
+      const copy = copies.get(key) ?? editor.addInitializer(operand.value.name, tensor);
+      made.set(operand.tensor, copies.set(key, copy));
+      editor.setInput(operand.node, operand.index, copy);
+    }
+  }
+}
+
+/** Where it is stored, under its name. False where somebody reads it who is not in the list, or keeps something else. */
+function replaceRoot(editor: Editor, knowledge: Knowledge, root: Value, list: readonly Replacement[]): boolean {
+  const [first] = list;
+  if (first === undefined || !areAllReaders(root, list)) return false;
+  if (list.every(({ operand }) => operand.value === root)) {
+    if (root.initializer === undefined || list.some(({ key }) => key !== first.key)) return false;
+    editor.setInitializer(root, first.tensor);
+    return true;
+  }
+  const whole = knowledge.constants.tensor(root);
+  const kept = list.map((replacement) => keptOfRoot(replacement, knowledge));
+  const [ofFirst] = kept;
+  if (whole === undefined || ofFirst === undefined) return false;
+  if (kept.some((other) => JSON.stringify(other) !== JSON.stringify(ofFirst))) return false;
+  const tensor = sliceTensor(whole, ofFirst);
+  if (root.initializer === undefined) editor.replaceUses(root, editor.addInitializer(root.name, tensor));
+  else editor.setInitializer(root, tensor);
+  return true;
+}
+
+/** Whether the list has every node that reads the value or an alias of it, and nobody else sees any of these. */
+function areAllReaders(value: Value, list: readonly Replacement[]): boolean {
+  if (value.isSeenOutside) return false;
+  return value.uses.every(({ node, index }) => {
+    if (list.some(({ operand }) => operand.node === node && operand.index === index)) return true;
+    const [alias] = node.outputs;
+    return index === 0 && aliasedBy(node) === value && alias !== undefined && areAllReaders(alias, list);
+  });
+}
+
+/** In the axes of the root; undefined where those cannot be told, or where the contents are not the root's. */
+function keptOfRoot(
+  { operand, kept, isRewritten }: Replacement,
+  { constants, shapes }: Knowledge,
+): KeptAxes | undefined {
+  const axes = axesInRoot(operand.value, (value) => constants.tensor(value)?.dims ?? shapes.of(value));
+  const root = constants.tensor(rootOf(operand.value));
+  if (axes === undefined || root === undefined || isRewritten) return undefined;
+  const ofRoot: (readonly number[] | undefined)[] = root.dims.map(() => undefined);
+  for (const [axis, indices] of kept.entries()) {
+    const rootAxis = axes[axis];
+    if (indices === undefined) continue;
+    if (rootAxis === undefined) return undefined;
+    ofRoot[rootAxis] = indices;
+  }
+  return ofRoot;
+}

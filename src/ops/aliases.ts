@@ -1,0 +1,67 @@
+/**
+ * Values that are another value over again, under another name, in another layout or type: of a stored tensor such an alias is no
+ * parameter of its own. Zeros stay where they are, so what is cut out of one can be cut out of what it is an alias of.
+ */
+import type { Dim, Node, Value } from '../ir/graph.js';
+
+/** Each element is the element at the same place. */
+const SAME_PLACE: ReadonlySet<string> = new Set(['Identity', 'Cast', 'CastLike']);
+/** The elements in the same order, under other extents. */
+const SAME_ORDER: ReadonlySet<string> = new Set(['Reshape', 'Squeeze', 'Unsqueeze']);
+
+/** What the output of the node is an alias of; undefined for all other operators. */
+export function aliasedBy(node: Node): Value | undefined {
+  const isAlias = SAME_PLACE.has(node.opType) || SAME_ORDER.has(node.opType) || node.opType === 'Transpose';
+  return isAlias && node.domain === '' ? node.inputs[0] : undefined;
+}
+
+/** The value that no node makes an alias: an initializer, the output of a Constant node, or what is computed otherwise. */
+export function rootOf(value: Value): Value {
+  let root = value;
+  for (let next = up(root); next !== undefined; next = up(root)) root = next;
+  return root;
+}
+
+/** The same through Identity alone: what has the same contents, bit for bit. */
+export function storedAs(value: Value): Value {
+  let root = value;
+  for (let { producer } = root; producer?.opType === 'Identity' && producer.domain === ''; { producer } = root) {
+    const [next] = producer.inputs;
+    if (next === undefined) break;
+    root = next;
+  }
+  return root;
+}
+
+/** Whether a file holds the value's contents as they are. */
+export function isStored({ initializer, producer }: Value): boolean {
+  return initializer !== undefined || producer?.opType === 'Constant';
+}
+
+function up({ initializer, producer }: Value): Value | undefined {
+  return initializer === undefined && producer !== undefined ? aliasedBy(producer) : undefined;
+}
+
+/** Per axis of the value the axis of its root, undefined where the root has none (it is of extent 1); undefined where nothing tells. */
+export function axesInRoot(
+  value: Value,
+  dimsOf: (value: Value) => readonly Dim[] | undefined,
+): readonly (number | undefined)[] | undefined {
+  const source = up(value);
+  const dims = dimsOf(value);
+  if (dims === undefined) return undefined;
+  if (source === undefined || value.producer === undefined) return dims.map((_, axis) => axis);
+  const above = axesInRoot(source, dimsOf);
+  if (above === undefined) return undefined;
+  const { opType } = value.producer;
+  if (SAME_PLACE.has(opType)) return above;
+  if (opType === 'Transpose') {
+    const order = value.producer.ints('perm') ?? dims.map((_, axis) => dims.length - 1 - axis);
+    return order.map((axis) => above[axis]);
+  }
+  // A target that is written down would have to be cut as well.
+  if (opType === 'Reshape') return undefined;
+  const wide = [...(dimsOf(source) ?? []).keys()].filter((axis) => dimsOf(source)?.[axis] !== 1);
+  let seen = 0;
+  return dims.map((dim) => (dim === 1 ? undefined : above[wide[seen++] ?? -1]));
+}
