@@ -8,6 +8,7 @@ import { droppedShifts } from './analysis/dropped-shifts.js';
 import { weightSlots } from './analysis/weight-slots.js';
 import { PruneCompileError } from './errors.js';
 import { Editor } from './ir/editor.js';
+import type { Tensor } from './ir/tensor.js';
 import { applyEdits, combineMasks, countZeros, maskEdits, type MaskedWeight, type OperandEdit } from './masks/apply.js';
 import { type Binding, bindMasks } from './masks/bind.js';
 import { claimsOf } from './masks/claims.js';
@@ -80,7 +81,14 @@ export async function maskModel(model: Model, options: MaskOptions): Promise<Mas
   const dropFrom = ({ graph }: Model) => applyEdits(new Editor(graph), 'drop masked filters', dropped.edits);
   dropFrom(model);
   return {
-    report: maskReport({ meaning, files, weights, slots, droppedFilters: dropped.filters }),
+    report: maskReport({
+      meaning,
+      files,
+      weights,
+      slots,
+      zeros: zerosOf(model, weights, edits),
+      droppedFilters: dropped.filters,
+    }),
     changed: edits.length + dropped.edits.length > 0,
     apply: (again) => {
       applyTo(again);
@@ -188,10 +196,27 @@ interface Findings {
   readonly files: readonly BoundFile[];
   readonly weights: readonly MaskedWeight[];
   readonly slots: readonly WeightSlot[];
+  readonly zeros: number;
   readonly droppedFilters: number;
 }
 
-function maskReport({ meaning, files, weights, slots, droppedFilters }: Findings): MaskReport {
+/** Elements that are pruned; those of a tensor that several layers read count once. */
+function zerosOf({ graph }: Model, weights: readonly MaskedWeight[], edits: readonly OperandEdit[]): number {
+  const tensors = new Map(edits.map(({ node, input, tensor }) => [`${node}#${input}`, tensor]));
+  const places = new Map(graph.nodes.map((node, place) => [node, place]));
+  const counted = new Set<Tensor>();
+  let zeros = 0;
+  for (const { bindings, factors } of weights) {
+    const { node, index } = bindings[0].slot;
+    const tensor = tensors.get(`${places.get(node)}#${index}`);
+    if (tensor === undefined || counted.has(tensor)) continue;
+    counted.add(tensor);
+    zeros += countZeros(factors);
+  }
+  return zeros;
+}
+
+function maskReport({ meaning, files, weights, slots, zeros, droppedFilters }: Findings): MaskReport {
   const masked = new Set(weights.map(({ bindings: [{ slot }] }) => slot));
   const layers = slots.filter(({ isLayer, parameter }) => isLayer && parameter === 'weight');
   return {
@@ -211,7 +236,7 @@ function maskReport({ meaning, files, weights, slots, droppedFilters }: Findings
         ...(values !== undefined && { values }),
       })),
     ),
-    zeros: weights.reduce((total, { factors }) => total + countZeros(factors), 0),
+    zeros,
     unmatched: files.flatMap(({ unmatched }) => unmatched),
     unmaskedLayers: files.length === 0 ? [] : layers.filter((slot) => !masked.has(slot)).map(({ node }) => node.label),
     droppedFilters,

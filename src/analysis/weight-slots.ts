@@ -4,6 +4,7 @@ import { isFloating, type Tensor } from '../ir/tensor.js';
 import { parseKey } from '../masks/names.js';
 import type { WeightSlot } from '../masks/slots.js';
 import { nodeModulePathsOf, statedModulePathsOf } from '../onnx/module-path.js';
+import { storedAs } from '../ops/aliases.js';
 import { scaledOperands } from '../ops/scaling.js';
 import { rowOf } from '../ops/table.js';
 import { type Knowledge, siteOf } from './site.js';
@@ -50,9 +51,11 @@ function slotsOf(node: Node, knowledge: Knowledge): WeightSlot[] {
   const { weights, bias } = layer;
   const modulePaths = statedModulePathsOf(node);
   const slot = (index: number, rest: Pick<WeightSlot, 'parameter' | 'outAxis' | 'inAxis'>): WeightSlot[] => {
-    const value = node.inputs[index];
-    const tensor = knowledge.constants.tensor(value);
-    if (value === undefined || tensor === undefined || !isFloating(tensor.dataType)) return [];
+    const operand = node.inputs[index];
+    const tensor = knowledge.constants.tensor(operand);
+    if (operand === undefined || tensor === undefined || !isFloating(tensor.dataType)) return [];
+    // Modules that share a weight may read it under names of their own.
+    const value = storedAs(operand);
     return [
       {
         isLayer: true,

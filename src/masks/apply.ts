@@ -1,8 +1,10 @@
 /** Masks into a graph: pruned weights become zeros. What a fully masked filter adds besides goes with `drop`. */
 import type { Editor } from '../ir/editor.js';
-import type { Graph, Value } from '../ir/graph.js';
-import { elementBytes, Tensor } from '../ir/tensor.js';
+import type { Graph, Use, Value } from '../ir/graph.js';
+import { DOUBLE, elementBytes, Tensor } from '../ir/tensor.js';
+import { axesInRoot, rootOf, storedAs } from '../ops/aliases.js';
 import type { Binding } from './bind.js';
+import { FileTensor } from './contents.js';
 
 /** A weight with all its masks, of all files: one factor per element. */
 export interface MaskedWeight {
@@ -54,26 +56,73 @@ export interface OperandEdit {
   readonly isForAll: boolean;
 }
 
-/** A stored weight changes where it is stored when all its readers have the mask; else each of them gets a copy. */
+/**
+ * A stored weight changes where it is stored when all its readers have the mask; else those of them that have the same mask share a copy.
+ * An Identity reads nothing for itself, and what the transpose of a masked weight holds is masked already.
+ */
 export function maskEdits({ nodes }: Graph, weights: readonly MaskedWeight[]): OperandEdit[] {
-  const edits: OperandEdit[] = [];
-  const done = new Set<Value>();
-  const masked = new Map<Value, number>();
-  for (const { bindings } of weights) {
-    const { value } = bindings[0].slot;
-    masked.set(value, (masked.get(value) ?? 0) + 1);
+  const byValue = new Map<Value, MaskedWeight[]>();
+  for (const weight of weights) {
+    const { value } = weight.bindings[0].slot;
+    byValue.set(value, [...(byValue.get(value) ?? []), weight]);
   }
-  for (const { bindings, factors } of weights) {
-    const { value, node, index, tensor } = bindings[0].slot;
-    if (done.has(value)) continue;
-    const isWhole = value.initializer !== undefined && !value.isSeenOutside && masked.get(value) === value.uses.length;
-    // Readers of one tensor may have masks of their own.
-    const isForAll =
-      isWhole && weights.every((other) => other.bindings[0].slot.value !== value || isSame(other.factors, factors));
-    if (isForAll) done.add(value);
-    edits.push({ node: nodes.indexOf(node), input: index, tensor: maskTensor(tensor, factors), isForAll });
+  const places = new Map(nodes.map((node, place) => [node, place]));
+  const whole = new Map<Value, MaskedWeight>();
+  for (const [value, list] of byValue) {
+    const [first] = list;
+    if (first !== undefined && value.initializer !== undefined && isWhole(value, first, list)) whole.set(value, first);
+  }
+  const edits: OperandEdit[] = [];
+  for (const [value, list] of byValue) {
+    const [first] = list;
+    if (first === undefined || isMaskedAtRoot(first, list, whole)) continue;
+    const copies: { readonly factors: Factors; readonly tensor: Tensor }[] = [];
+    for (const { bindings, factors } of whole.has(value) ? [first] : list) {
+      const { node, index, tensor } = bindings[0].slot;
+      const known = copies.find((copy) => isSame(copy.factors, factors));
+      const copy = known ?? { factors, tensor: maskTensor(tensor, factors) };
+      if (known === undefined) copies.push(copy);
+      edits.push({ node: places.get(node) ?? -1, input: index, tensor: copy.tensor, isForAll: whole.has(value) });
+    }
   }
   return edits;
+}
+
+/** Whether all that read the value, through Identity too, have one mask. */
+function isWhole(value: Value, first: MaskedWeight, list: readonly MaskedWeight[]): boolean {
+  return readersOf(value)?.length === list.length && list.every(({ factors }) => isSame(factors, first.factors));
+}
+
+/** Undefined where somebody else sees it. */
+function readersOf(value: Value): readonly Use[] | undefined {
+  if (value.isSeenOutside) return undefined;
+  const readers: Use[] = [];
+  for (const use of value.uses) {
+    const [alias] = use.node.outputs;
+    const found = alias !== undefined && storedAs(alias) === storedAs(value) ? readersOf(alias) : [use];
+    if (found === undefined) return undefined;
+    readers.push(...found);
+  }
+  return readers;
+}
+
+/** Whether these masks say of an alias what the mask of the whole stored weight says of it. */
+function isMaskedAtRoot(
+  { bindings: [{ slot }], factors }: MaskedWeight,
+  list: readonly MaskedWeight[],
+  whole: ReadonlyMap<Value, MaskedWeight>,
+): boolean {
+  const root = rootOf(slot.value);
+  const masked = root === slot.value ? undefined : whole.get(root);
+  if (masked === undefined || list.some((other) => !isSame(other.factors, factors))) return false;
+  const dims = masked.bindings[0].slot.tensor.dims;
+  const axes = axesInRoot(slot.value, (value) =>
+    value === root ? dims : value === slot.value ? slot.tensor.dims : undefined,
+  );
+  if (axes === undefined) return false;
+  const own = Float64Array.from(masked.factors);
+  const view = FileTensor.contiguous(DOUBLE, dims, () => new Uint8Array(own.buffer));
+  return isSame(view.permuted(axes).toTensor().numbers(), factors);
 }
 
 function isSame(one: Factors, other: Factors): boolean {
@@ -82,13 +131,20 @@ function isSame(one: Factors, other: Factors): boolean {
 
 /** One transaction. */
 export function applyEdits(editor: Editor, label: string, edits: readonly OperandEdit[]): void {
+  const copies = new Map<Tensor, Value>();
   editor.transaction(label, () => {
     for (const { node: place, input, tensor, isForAll } of edits) {
       const node = editor.graph.nodes[place];
       const value = node?.inputs[input];
       if (node === undefined || value === undefined) throw new Error(`the model has no operand ${place}#${input}`);
-      if (isForAll) editor.setInitializer(value, tensor);
-      else editor.setInput(node, input, editor.addInitializer(`${value.name}_masked`, tensor));
+      const copy = copies.get(tensor);
+      if (isForAll) editor.setInitializer(storedAs(value), tensor);
+      else if (copy !== undefined) editor.setInput(node, input, copy);
+      else {
+        const made = editor.addInitializer(`${value.name}_masked`, tensor);
+        copies.set(tensor, made);
+        editor.setInput(node, input, made);
+      }
     }
   });
 }

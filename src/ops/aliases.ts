@@ -48,20 +48,15 @@ export function axesInRoot(
   dimsOf: (value: Value) => readonly Dim[] | undefined,
 ): readonly (number | undefined)[] | undefined {
   const source = up(value);
-  const dims = dimsOf(value);
-  if (dims === undefined) return undefined;
-  if (source === undefined || value.producer === undefined) return dims.map((_, axis) => axis);
+  const { producer } = value;
+  if (source === undefined || producer === undefined) return dimsOf(value)?.map((_, axis) => axis);
   const above = axesInRoot(source, dimsOf);
-  if (above === undefined) return undefined;
-  const { opType } = value.producer;
-  if (SAME_PLACE.has(opType)) return above;
-  if (opType === 'Transpose') {
-    const order = value.producer.ints('perm') ?? dims.map((_, axis) => dims.length - 1 - axis);
-    return order.map((axis) => above[axis]);
-  }
-  // A target that is written down would have to be cut as well.
-  if (opType === 'Reshape') return undefined;
-  const wide = [...(dimsOf(source) ?? []).keys()].filter((axis) => dimsOf(source)?.[axis] !== 1);
+  if (above === undefined || SAME_PLACE.has(producer.opType)) return above;
+  if (producer.opType === 'Transpose') return producer.ints('perm')?.map((axis) => above[axis]) ?? above.toReversed();
+  const [dims, sourceDims] = [dimsOf(value), dimsOf(source)];
+  // The target of a Reshape is written down and would have to be cut as well.
+  if (producer.opType === 'Reshape' || dims === undefined || sourceDims === undefined) return undefined;
+  const wide = above.filter((_, axis) => sourceDims[axis] !== 1);
   let seen = 0;
-  return dims.map((dim) => (dim === 1 ? undefined : above[wide[seen++] ?? -1]));
+  return dims.map((dim) => (dim === 1 ? undefined : wide[seen++]));
 }

@@ -49,14 +49,21 @@ function nodeAt(nodes: readonly Node[], place: number): Node {
 }
 
 function multiplyMask(editor: Editor, node: Node, { input, dataType, dims, factors, isForAll }: PlannedMask): void {
-  const weight = node.inputs[input];
-  if (weight === undefined) throw new Error(`${node.label} has no input ${input}`);
+  const operand = node.inputs[input];
+  if (operand === undefined) throw new Error(`${node.label} has no input ${input}`);
+  const weight = isForAll ? behindIdentities(operand) : operand;
   const { graph } = editor;
   const uses = [...weight.uses];
   const mask = editor.addInitializer(`${weight.name}_reference_mask`, Tensor.fromNumbers(dataType, dims, factors));
   const first = graph.nodes.find((candidate) => uses.some((use) => use.node === candidate));
   const masked = addNode(editor, 'Mul', [weight, mask], first ?? node);
   for (const use of isForAll ? uses : [{ node, index: input }]) editor.setInput(use.node, use.index, masked);
+}
+
+/** The stored tensor, which other readers may read under other names. */
+function behindIdentities(value: Value): Value {
+  const source = value.producer?.opType === 'Identity' ? value.producer.inputs[0] : undefined;
+  return source === undefined ? value : behindIdentities(source);
 }
 
 interface LayerLayout {
