@@ -12,12 +12,13 @@
  * made from (ConstantOfShape, Expand, a wider type), or that is read elsewhere and stays (a weight and its transpose). Declines
  * for dequantised weights, too. Cost: one small session for all of them.
  */
+import { freedBytes } from '../src/analysis/freed.js';
 import type { Shapes } from '../src/analysis/shapes.js';
 import type { Knowledge } from '../src/analysis/site.js';
-import { type Graph, hasInitializer, type Node, type Value } from '../src/ir/graph.js';
-import { isFloating, type Tensor } from '../src/ir/tensor.js';
-import { constantNodeTensor } from '../src/ops/constant-node.js';
+import type { Graph, Node, Value } from '../src/ir/graph.js';
+import { INT64, isFloating, Tensor } from '../src/ir/tensor.js';
 import { isStored, rootOf } from '../src/ops/aliases.js';
+import { isStatic } from '../src/ops/relation.js';
 import { type Pass, UNCHANGED } from './pass.js';
 
 /** Results up to this many elements are folded whatever they are made from: shapes, axes, pads, scalars. */
@@ -38,7 +39,7 @@ export const foldConstants: Pass = {
   summary: 'multiply masks into weights, and fold other arithmetic on constants',
   exactness: 'bitwise',
   async run({ editor, knowledge }) {
-    const folds = findFolds(await knowledge()).filter(({ values }) => values.length > 0);
+    const folds = findFolds(await knowledge());
     if (folds.length === 0) return UNCHANGED;
     const changed = editor.transaction('fold constants', () => {
       for (const { values, source } of folds) {
@@ -54,56 +55,52 @@ export const foldConstants: Pass = {
 };
 
 function findFolds({ graph, constants, shapes }: Knowledge): Fold[] {
-  const folds = new Map<Tensor, Fold>();
-  for (const value of graph.initializers())
-    folds.set(value.initializer, { values: [], source: value, isMasked: false });
-  const places = new Map(graph.nodes.map((node, place) => [node, place]));
+  const holders = new Map<Tensor, { readonly node: Node; readonly values: Value[] }>();
   for (const node of graph.nodes) {
     for (const value of node.outputs) {
       const tensor = constants.tensor(value);
       if (value === undefined || tensor === undefined) continue;
-      const first = folds.get(tensor);
-      if (first !== undefined) {
-        if (value.uses.length > 0) first.values.push(value);
-      } else if (node.opType === 'Constant') folds.set(tensor, { values: [], source: value, isMasked: false });
-      else if (value.uses.length > 0) {
-        const { source, isMasked } = sourceOf(node, tensor, shapes);
-        const name = source?.replace(/_orig$/, '') ?? `${value.name}_folded`;
-        const isSmall = tensor.size <= SMALL && !(isFloating(tensor.dataType) && isStored(rootOf(value)));
-        const pays =
-          source !== undefined && tensor.sizeBytes <= bytesOnlyFor(value, tensor, { graph, constants, places });
-        if (isSmall || pays || tensor.sizeBytes <= NEGLIGIBLE)
-          folds.set(tensor, { values: [value], source: { name, tensor }, isMasked: isMasked && source !== undefined });
-        else folds.set(tensor, { values: [], source: value, isMasked: false });
-      }
+      const holder = holders.get(tensor) ?? { node, values: [] };
+      holder.values.push(value);
+      holders.set(tensor, holder);
     }
   }
-  return [...folds.values()];
-}
-
-interface Places {
-  readonly graph: Graph;
-  readonly constants: Knowledge['constants'];
-  readonly places: ReadonlyMap<Node, number>;
-}
-
-/** Bytes of stored constants that nobody reads any more once all that hold the tensor are read from elsewhere. */
-function bytesOnlyFor(value: Value, tensor: Tensor, { constants, places }: Places): number {
-  const cone = new Set(value.producer === undefined ? [] : [value.producer]);
-  for (const node of cone) for (const input of node.inputs) if (input?.producer !== undefined) cone.add(input.producer);
-  const unread = new Set<Node>();
-  const isUnread = (at: Value | undefined) =>
-    at === undefined ||
-    (!at.isSeenOutside && (constants.tensor(at) === tensor || at.uses.every(({ node }) => unread.has(node))));
-  for (const node of [...cone].toSorted((one, other) => (places.get(other) ?? 0) - (places.get(one) ?? 0)))
-    if (node.outputs.every(isUnread)) unread.add(node);
-  const operands = new Set([...unread].flatMap(({ inputs }) => inputs));
-  let bytes = 0;
-  for (const operand of operands) {
-    if (operand !== undefined && hasInitializer(operand) && isUnread(operand)) bytes += operand.initializer.sizeBytes;
+  const stored = new Map([...graph.initializers()].map((value) => [value.initializer, value]));
+  const folds: Fold[] = [];
+  for (const [tensor, { node, values }] of holders) {
+    const [first] = values;
+    if (first === undefined) continue;
+    const read = (source: Value) => values.filter((value) => value !== source && value.uses.length > 0);
+    const uses = values.flatMap((value) => value.uses);
+    const own = stored.get(tensor) ?? values.find(isStored);
+    if (own !== undefined) {
+      folds.push({ values: read(own), source: own, isMasked: false });
+      continue;
+    }
+    const { source, isMasked } = sourceOf(node, tensor, shapes);
+    const name = source?.replace(/_orig$/, '') ?? `${first.name}_folded`;
+    const isSmall = tensor.size <= SMALL && !(isFloating(tensor.dataType) && isStored(rootOf(first)));
+    const pays = source !== undefined && tensor.sizeBytes <= freedBytes(graph, uses);
+    if (isSmall || pays || tensor.sizeBytes <= NEGLIGIBLE)
+      folds.push({ values, source: { name, tensor }, isMasked: isMasked && source !== undefined });
+    else folds.push({ values: read(first), source: first, isMasked: false });
   }
-  for (const node of unread) bytes += constantNodeTensor(node)?.sizeBytes ?? 0;
-  return bytes;
+  return [...folds, ...foldShapesOfConstants(graph, constants, shapes)].filter(({ values }) =>
+    values.some(({ uses }) => uses.length > 0),
+  );
+}
+
+/** Who asks a weight for its extents alone would keep all of it in the file. */
+function foldShapesOfConstants({ nodes }: Graph, { tensor, has }: Knowledge['constants'], shapes: Shapes): Fold[] {
+  return nodes.flatMap((node): Fold[] => {
+    const [output] = node.outputs;
+    if (node.opType !== 'Shape' || !has(output) || output === undefined || tensor(output) !== undefined) return [];
+    const dims = tensor(node.inputs[0])?.dims ?? shapes.of(node.inputs[0]);
+    if (!isStatic(dims)) return [];
+    const extents = dims.slice(node.int('start', 0), node.int('end', dims.length));
+    const source = { name: `${output.name}_folded`, tensor: Tensor.fromNumbers(INT64, [extents.length], extents) };
+    return [{ values: [output], source, isMasked: false }];
+  });
 }
 
 /** The constant of the result's size that it is made from, preferring `…_orig`, and whether a mask is multiplied in. */

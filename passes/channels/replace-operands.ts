@@ -1,14 +1,15 @@
 /**
  * Constant operands get other contents. A tensor that several nodes read, also through an Identity, a Cast or a Transpose, is cut once
- * where it is stored if all of them keep the same of it; else those that keep the same share a copy of what they keep.
+ * where it is stored if all of them keep the same of it; else those that keep the same share what they keep, copied or picked.
  */
+import { freedBytes } from '../../src/analysis/freed.js';
 import type { Operand } from '../../src/analysis/positions.js';
 import type { Knowledge } from '../../src/analysis/site.js';
 import type { Editor } from '../../src/ir/editor.js';
 import type { Value } from '../../src/ir/graph.js';
 import type { KeptAxes } from '../../src/ir/kept-log.js';
 import { sliceTensor } from '../../src/ir/slice.js';
-import type { Tensor } from '../../src/ir/tensor.js';
+import { INT64, Tensor } from '../../src/ir/tensor.js';
 import { aliasedBy, axesInRoot, rootOf } from '../../src/ops/aliases.js';
 
 export interface Replacement {
@@ -29,14 +30,52 @@ export function replaceOperands(editor: Editor, knowledge: Knowledge, replacemen
   }
   for (const [root, list] of byRoot) {
     if (replaceRoot(editor, knowledge, root, list)) continue;
-    const made = new Map<Tensor, Map<string, Value>>();
-    for (const { operand, tensor, key } of list) {
-      const copies = made.get(operand.tensor) ?? new Map<string, Value>();
-      const copy = copies.get(key) ?? editor.addInitializer(operand.value.name, tensor);
-      made.set(operand.tensor, copies.set(key, copy));
-      editor.setInput(operand.node, operand.index, copy);
-    }
+    copyOperands(editor, list);
   }
+}
+
+/** What a node and the names of its values take in a file. */
+const NODE_BYTES = 128;
+
+/** Readers that keep the same share one value; where copies would be more than what is not read any more, it is picked from the original. */
+function copyOperands(editor: Editor, list: readonly Replacement[]): void {
+  const groups = new Map<Tensor, Map<string, [Replacement, ...Replacement[]]>>();
+  for (const replacement of list) {
+    const byKey = groups.get(replacement.operand.tensor) ?? new Map<string, [Replacement, ...Replacement[]]>();
+    const group = byKey.get(replacement.key);
+    if (group === undefined) byKey.set(replacement.key, [replacement]);
+    else group.push(replacement);
+    groups.set(replacement.operand.tensor, byKey);
+  }
+  const sets = [...groups.values()].flatMap((byKey) => [...byKey.values()]);
+  const copied = sets.reduce((total, [{ tensor }]) => total + tensor.sizeBytes, 0);
+  const freed = freedBytes(
+    editor.graph,
+    list.map(({ operand }) => operand),
+  );
+  for (const set of sets) {
+    const [{ operand, tensor, kept, isRewritten }] = set;
+    const indices = kept.reduce((total, axis) => total + (axis === undefined ? 0 : NODE_BYTES + 8 * axis.length), 0);
+    const made =
+      isRewritten || copied <= freed || tensor.sizeBytes <= indices
+        ? editor.addInitializer(operand.value.name, tensor)
+        : pick(editor, operand, kept);
+    for (const { operand: reader } of set) editor.setInput(reader.node, reader.index, made);
+  }
+}
+
+/** By a Gather per axis, which runtimes fold when they load the model. */
+function pick(editor: Editor, { node, value }: Operand, kept: KeptAxes): Value {
+  let picked = value;
+  for (const [axis, indices] of kept.entries()) {
+    if (indices === undefined) continue;
+    const name = `${value.name}_kept`;
+    const list = editor.addInitializer(`${name}_indices`, Tensor.fromNumbers(INT64, [indices.length], indices));
+    const spec = { opType: 'Gather', name: editor.graph.freshNodeName(name), inputs: [picked, list], outputs: [name] };
+    const attributes = { axis: { kind: 'int', value: axis } } as const;
+    picked = editor.addNode({ ...spec, attributes }, node).outputs[0] ?? picked;
+  }
+  return picked;
 }
 
 /** Where it is stored, under its name. False where somebody reads it who is not in the list, or keeps something else. */

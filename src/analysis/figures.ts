@@ -3,9 +3,9 @@ import { PruneCompileError } from '../errors.js';
 import { COMPILER_PREFIX, type Node, type Value } from '../ir/graph.js';
 import { scanTensor } from '../ir/scan.js';
 import { isFloating, type Tensor } from '../ir/tensor.js';
-import { rootOf } from '../ops/aliases.js';
 import { rowOf } from '../ops/table.js';
 import type { LayerFigures, ModelFigures } from '../report/types.js';
+import { ParameterCount } from './parameter-count.js';
 import { type Knowledge, siteOf } from './site.js';
 
 export interface Layer {
@@ -42,9 +42,7 @@ export interface Counts {
 export function countModel(knowledge: Knowledge, sized: Knowledge = knowledge): Counts {
   const { graph, constants } = knowledge;
   const tensors = new Map<Tensor, { zeros: number }>();
-  const counted = new Set<Tensor | Value>();
-  let parameters = 0;
-  let zeros = 0;
+  const parameters = new ParameterCount(constants);
   for (const node of graph.nodes) {
     if (node.outputs.every((value) => constants.has(value))) continue;
     for (const value of node.inputs) {
@@ -52,15 +50,7 @@ export function countModel(knowledge: Knowledge, sized: Knowledge = knowledge): 
       if (tensor === undefined || value === undefined || tensors.has(tensor) || !isFloating(tensor.dataType)) continue;
       const scanned = { zeros: countZeros(tensor, value.name, node) };
       tensors.set(tensor, scanned);
-      // What is read in several layouts or types is one parameter.
-      const root = rootOf(value);
-      const parameter = constants.tensor(root) ?? root;
-      if (counted.has(parameter)) continue;
-      counted.add(parameter);
-      // A masked weight counts once; a map that a few numbers are blown up to counts as those.
-      const stored = storedSize(value, constants);
-      parameters += Math.min(tensor.size, stored);
-      zeros += Math.min(scanned.zeros, stored);
+      parameters.add(value, tensor, scanned.zeros);
     }
   }
   const layers = graph.nodes.flatMap((node) => layerOf(node, knowledge, sized, tensors) ?? []);
@@ -70,24 +60,12 @@ export function countModel(knowledge: Knowledge, sized: Knowledge = knowledge): 
     size: constants.tensor(node.inputs[1])?.size ?? 0,
     macs: rowOf(node)?.macs?.(siteOf(node, sized)),
   }));
+  const { size, zeros } = parameters.total;
   return {
-    figures: { parameters, zeros, macs: countMacs(sized), channels, nodes: graph.nodes.length },
+    figures: { parameters: size, zeros, macs: countMacs(sized), channels, nodes: graph.nodes.length },
     layers,
     added,
   };
-}
-
-/** Elements of all stored constants that the value is computed from. */
-function storedSize(value: Value, constants: Knowledge['constants']): number {
-  const seen = new Set([value]);
-  let total = 0;
-  for (const at of seen) {
-    const { producer, initializer } = at;
-    if (initializer !== undefined || producer === undefined || producer.opType === 'Constant')
-      total += constants.tensor(at)?.size ?? 0;
-    else for (const input of producer.inputs) if (input !== undefined) seen.add(input);
-  }
-  return total;
 }
 
 function countZeros(tensor: Tensor, name: string, node: Node): number {
