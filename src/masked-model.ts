@@ -9,7 +9,15 @@ import { weightSlots } from './analysis/weight-slots.js';
 import { PruneCompileError } from './errors.js';
 import { Editor } from './ir/editor.js';
 import type { Tensor } from './ir/tensor.js';
-import { applyEdits, combineMasks, countZeros, maskEdits, type MaskedWeight, type OperandEdit } from './masks/apply.js';
+import {
+  applyEdits,
+  combineMasks,
+  countZeros,
+  maskEdits,
+  type MaskedWeight,
+  type OperandEdit,
+  withoutRepeats,
+} from './masks/apply.js';
 import { type Binding, bindMasks } from './masks/bind.js';
 import { claimsOf } from './masks/claims.js';
 import { slotName } from './masks/mask-errors.js';
@@ -73,6 +81,7 @@ export async function maskModel(model: Model, options: MaskOptions): Promise<Mas
   checkMap(options.maskMap, files);
   const weights = combineMasks(files.flatMap(({ bindings }) => bindings));
   const edits = maskEdits(model.graph, weights);
+  const planned = withoutRepeats(weights);
   const applyTo = ({ graph }: Model) => applyEdits(new Editor(graph), 'apply masks', edits);
   applyTo(model);
 
@@ -94,7 +103,7 @@ export async function maskModel(model: Model, options: MaskOptions): Promise<Mas
       applyTo(again);
       dropFrom(again);
     },
-    plan: maskPlan(model, weights, edits, layers),
+    plan: maskPlan(model, planned, layers),
   };
 }
 
@@ -167,22 +176,17 @@ function layersOf(weights: readonly MaskedWeight[], slots: readonly WeightSlot[]
   return masked.filter(({ isLayer, parameter }) => isLayer && parameter === 'weight');
 }
 
-function maskPlan(
-  model: Model,
-  weights: readonly MaskedWeight[],
-  edits: readonly OperandEdit[],
-  layers: readonly WeightSlot[],
-): MaskPlan {
+function maskPlan(model: Model, weights: readonly MaskedWeight[], layers: readonly WeightSlot[]): MaskPlan {
   const { nodes } = model.graph;
   const placeOf = (slot: WeightSlot) => nodes.indexOf(slot.node);
-  const byPlace = new Map(edits.map((edit) => [`${edit.node}#${edit.input}`, edit]));
   return {
-    masks: weights.flatMap(({ bindings: [{ slot }], factors }) => {
-      const edit = byPlace.get(`${placeOf(slot)}#${slot.index}`);
-      // A tensor that several readers share was masked with the first of them.
-      if (edit === undefined) return [];
-      return [{ node: edit.node, input: edit.input, ...typeOf(slot), factors, isForAll: edit.isForAll }];
-    }),
+    // Reader by reader: the reference need not know where the compiler stores what.
+    masks: weights.map(({ bindings: [{ slot }], factors }) => ({
+      node: placeOf(slot),
+      input: slot.index,
+      ...typeOf(slot),
+      factors,
+    })),
     droppedIn: [...new Set(layers)].map((slot) => ({ node: placeOf(slot), dataType: slot.tensor.dataType })),
   };
 }

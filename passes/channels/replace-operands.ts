@@ -6,11 +6,11 @@ import { freedBytes } from '../../src/analysis/freed.js';
 import type { Operand } from '../../src/analysis/positions.js';
 import type { Knowledge } from '../../src/analysis/site.js';
 import type { Editor } from '../../src/ir/editor.js';
-import type { Value } from '../../src/ir/graph.js';
+import type { Use, Value } from '../../src/ir/graph.js';
 import type { KeptAxes } from '../../src/ir/kept-log.js';
 import { sliceTensor } from '../../src/ir/slice.js';
 import { INT64, Tensor } from '../../src/ir/tensor.js';
-import { aliasedBy, axesInRoot, rootOf } from '../../src/ops/aliases.js';
+import { axesInRoot, readersOf, rootOf } from '../../src/ops/aliases.js';
 
 export interface Replacement {
   readonly operand: Operand;
@@ -81,7 +81,9 @@ function pick(editor: Editor, { node, value }: Operand, kept: KeptAxes): Value {
 /** Where it is stored, under its name. False where somebody reads it who is not in the list, or keeps something else. */
 function replaceRoot(editor: Editor, knowledge: Knowledge, root: Value, list: readonly Replacement[]): boolean {
   const [first] = list;
-  if (first === undefined || !areAllReaders(root, list)) return false;
+  const isListed = ({ node, index }: Use) =>
+    list.some(({ operand }) => operand.node === node && operand.index === index);
+  if (first === undefined || readersOf(root)?.every(isListed) !== true) return false;
   if (list.every(({ operand }) => operand.value === root)) {
     if (root.initializer === undefined || list.some(({ key }) => key !== first.key)) return false;
     editor.setInitializer(root, first.tensor);
@@ -96,16 +98,6 @@ function replaceRoot(editor: Editor, knowledge: Knowledge, root: Value, list: re
   if (root.initializer === undefined) editor.replaceUses(root, editor.addInitializer(root.name, tensor));
   else editor.setInitializer(root, tensor);
   return true;
-}
-
-/** Whether the list has every node that reads the value or an alias of it, and nobody else sees any of these. */
-function areAllReaders(value: Value, list: readonly Replacement[]): boolean {
-  if (value.isSeenOutside) return false;
-  return value.uses.every(({ node, index }) => {
-    if (list.some(({ operand }) => operand.node === node && operand.index === index)) return true;
-    const [alias] = node.outputs;
-    return index === 0 && aliasedBy(node) === value && alias !== undefined && areAllReaders(alias, list);
-  });
 }
 
 /** In the axes of the root; undefined where those cannot be told, or where the contents are not the root's. */

@@ -1,8 +1,8 @@
 /** Masks into a graph: pruned weights become zeros. What a fully masked filter adds besides goes with `drop`. */
 import type { Editor } from '../ir/editor.js';
-import type { Graph, Use, Value } from '../ir/graph.js';
+import type { Graph, Node, Use, Value } from '../ir/graph.js';
 import { DOUBLE, elementBytes, Tensor } from '../ir/tensor.js';
-import { axesInRoot, rootOf, storedAs } from '../ops/aliases.js';
+import { aliasedBy, axesInRoot, readersOf, rootOf } from '../ops/aliases.js';
 import type { Binding } from './bind.js';
 import { FileTensor } from './contents.js';
 
@@ -57,72 +57,73 @@ export interface OperandEdit {
 }
 
 /**
- * A stored weight changes where it is stored when all its readers have the mask; else those of them that have the same mask share a copy.
- * An Identity reads nothing for itself, and what the transpose of a masked weight holds is masked already.
+ * A stored weight changes where it is stored when all its readers have the mask, those of its transpose or of another type of it too; else
+ * those of them that have the same mask share a copy.
  */
 export function maskEdits({ nodes }: Graph, weights: readonly MaskedWeight[]): OperandEdit[] {
-  const byValue = new Map<Value, MaskedWeight[]>();
-  for (const weight of weights) {
-    const { value } = weight.bindings[0].slot;
-    byValue.set(value, [...(byValue.get(value) ?? []), weight]);
+  const byRoot = new Map<Value, MaskedWeight[]>();
+  for (const weight of withoutRepeats(weights)) {
+    const root = rootOf(weight.bindings[0].slot.value);
+    byRoot.set(root, [...(byRoot.get(root) ?? []), weight]);
   }
   const places = new Map(nodes.map((node, place) => [node, place]));
-  const whole = new Map<Value, MaskedWeight>();
-  for (const [value, list] of byValue) {
-    const [first] = list;
-    if (first !== undefined && value.initializer !== undefined && isWhole(value, first, list)) whole.set(value, first);
-  }
-  const edits: OperandEdit[] = [];
-  for (const [value, list] of byValue) {
-    const [first] = list;
-    if (first === undefined || isMaskedAtRoot(first, list, whole)) continue;
-    const copies: { readonly factors: Factors; readonly tensor: Tensor }[] = [];
-    for (const { bindings, factors } of whole.has(value) ? [first] : list) {
+  return [...byRoot].flatMap(([root, list]) => {
+    const whole = maskOfAll(root, list);
+    const edits: OperandEdit[] = [];
+    const copies: { readonly of: Tensor; readonly factors: Factors; readonly tensor: Tensor }[] = [];
+    for (const { bindings, factors } of whole === undefined ? list : list.slice(0, 1)) {
       const { node, index, tensor } = bindings[0].slot;
-      const known = copies.find((copy) => isSame(copy.factors, factors));
-      const copy = known ?? { factors, tensor: maskTensor(tensor, factors) };
-      if (known === undefined) copies.push(copy);
-      edits.push({ node: places.get(node) ?? -1, input: index, tensor: copy.tensor, isForAll: whole.has(value) });
+      const known = copies.find((copy) => copy.of === tensor && isSame(copy.factors, factors))?.tensor;
+      const masked = whole ?? known ?? maskTensor(tensor, factors);
+      copies.push({ of: tensor, factors, tensor: masked });
+      edits.push({ node: places.get(node) ?? -1, input: index, tensor: masked, isForAll: whole !== undefined });
     }
+    return edits;
+  });
+}
+
+/** Without readers of what is read as an alias of something that has the mask already. */
+export function withoutRepeats(weights: readonly MaskedWeight[]): MaskedWeight[] {
+  const masked = new Map<Node, Set<number>>();
+  for (const { bindings } of weights) {
+    const { node, index } = bindings[0].slot;
+    masked.set(node, (masked.get(node) ?? new Set()).add(index));
   }
-  return edits;
+  return weights.filter(({ bindings }) => {
+    const { node, index } = bindings[0].slot;
+    for (let at = node.inputs[index]?.producer; at !== undefined && aliasedBy(at) !== undefined;) {
+      if (masked.get(at)?.has(0) === true) return false;
+      at = at.inputs[0]?.producer;
+    }
+    return true;
+  });
 }
 
-/** Whether all that read the value, through Identity too, have one mask. */
-function isWhole(value: Value, first: MaskedWeight, list: readonly MaskedWeight[]): boolean {
-  return readersOf(value)?.length === list.length && list.every(({ factors }) => isSame(factors, first.factors));
+/** The stored tensor with its masks, where all that read it or an alias of it have the same one. */
+function maskOfAll(root: Value, list: readonly MaskedWeight[]): Tensor | undefined {
+  const { initializer } = root;
+  if (initializer === undefined) return undefined;
+  const isListed = ({ node, index }: Use) =>
+    list.some(({ bindings: [{ slot }] }) => slot.node === node && slot.index === index);
+  if (readersOf(root, isListed)?.every(isListed) !== true) return undefined;
+  const all = list.map((weight) => factorsOfRoot(root, initializer, weight));
+  const [first] = all;
+  if (first === undefined || all.some((factors) => factors === undefined || !isSame(factors, first))) return undefined;
+  return maskTensor(initializer, first);
 }
 
-/** Undefined where somebody else sees it. */
-function readersOf(value: Value): readonly Use[] | undefined {
-  if (value.isSeenOutside) return undefined;
-  const readers: Use[] = [];
-  for (const use of value.uses) {
-    const [alias] = use.node.outputs;
-    const found = alias !== undefined && storedAs(alias) === storedAs(value) ? readersOf(alias) : [use];
-    if (found === undefined) return undefined;
-    readers.push(...found);
-  }
-  return readers;
-}
-
-/** Whether these masks say of an alias what the mask of the whole stored weight says of it. */
-function isMaskedAtRoot(
-  { bindings: [{ slot }], factors }: MaskedWeight,
-  list: readonly MaskedWeight[],
-  whole: ReadonlyMap<Value, MaskedWeight>,
-): boolean {
-  const root = rootOf(slot.value);
-  const masked = root === slot.value ? undefined : whole.get(root);
-  if (masked === undefined || list.some((other) => !isSame(other.factors, factors))) return false;
-  const dims = masked.bindings[0].slot.tensor.dims;
+/** In the layout of the stored tensor. */
+function factorsOfRoot(root: Value, { dims }: Tensor, { bindings: [{ slot }], factors }: MaskedWeight) {
+  if (slot.value === root) return factors;
   const axes = axesInRoot(slot.value, (value) =>
     value === root ? dims : value === slot.value ? slot.tensor.dims : undefined,
   );
-  if (axes === undefined) return false;
-  const own = Float64Array.from(masked.factors);
-  const view = FileTensor.contiguous(DOUBLE, dims, () => new Uint8Array(own.buffer));
-  return isSame(view.permuted(axes).toTensor().numbers(), factors);
+  if (axes === undefined) return undefined;
+  const own = Float64Array.from(factors);
+  const view = FileTensor.contiguous(DOUBLE, slot.tensor.dims, () => new Uint8Array(own.buffer));
+  const turned = view.permuted(dims.map((_, axis) => (axes.includes(axis) ? axes.indexOf(axis) : undefined)));
+  const values = turned.toTensor().numbers();
+  return factors instanceof Uint8Array ? Uint8Array.from(values) : values;
 }
 
 function isSame(one: Factors, other: Factors): boolean {
@@ -138,7 +139,7 @@ export function applyEdits(editor: Editor, label: string, edits: readonly Operan
       const value = node?.inputs[input];
       if (node === undefined || value === undefined) throw new Error(`the model has no operand ${place}#${input}`);
       const copy = copies.get(tensor);
-      if (isForAll) editor.setInitializer(storedAs(value), tensor);
+      if (isForAll) editor.setInitializer(rootOf(value), tensor);
       else if (copy !== undefined) editor.setInput(node, input, copy);
       else {
         const made = editor.addInitializer(`${value.name}_masked`, tensor);

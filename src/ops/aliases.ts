@@ -2,7 +2,7 @@
  * Values that are another value over again, under another name, in another layout or type: of a stored tensor such an alias is no
  * parameter of its own. Zeros stay where they are, so what is cut out of one can be cut out of what it is an alias of.
  */
-import type { Dim, Node, Value } from '../ir/graph.js';
+import type { Dim, Node, Use, Value } from '../ir/graph.js';
 
 /** Each element is the element at the same place. */
 const SAME_PLACE: ReadonlySet<string> = new Set(['Identity', 'Cast', 'CastLike']);
@@ -40,6 +40,20 @@ export function isStored({ initializer, producer }: Value): boolean {
 
 function up({ initializer, producer }: Value): Value | undefined {
   return initializer === undefined && producer !== undefined ? aliasedBy(producer) : undefined;
+}
+
+/** Who reads the value or an alias of it, aliases themselves not counted unless `isReader` says so; undefined where somebody else sees one. */
+export function readersOf(value: Value, isReader: (use: Use) => boolean = () => false): readonly Use[] | undefined {
+  if (value.isSeenOutside) return undefined;
+  const readers: Use[] = [];
+  for (const use of value.uses) {
+    const [alias] = use.node.outputs;
+    const isAlias = use.index === 0 && aliasedBy(use.node) === value && alias !== undefined && !isReader(use);
+    const found = isAlias ? readersOf(alias, isReader) : [use];
+    if (found === undefined) return undefined;
+    readers.push(...found);
+  }
+  return readers;
 }
 
 /** Per axis of the value the axis of its root, undefined where the root has none (it is of extent 1); undefined where nothing tells. */

@@ -20,8 +20,6 @@ export interface PlannedMask {
   readonly dims: readonly number[];
   /** Row-major. */
   readonly factors: ArrayLike<number>;
-  /** Whether all readers of the stored tensor get the mask. */
-  readonly isForAll: boolean;
 }
 
 export interface MaskPlan {
@@ -48,22 +46,11 @@ function nodeAt(nodes: readonly Node[], place: number): Node {
   return node;
 }
 
-function multiplyMask(editor: Editor, node: Node, { input, dataType, dims, factors, isForAll }: PlannedMask): void {
-  const operand = node.inputs[input];
-  if (operand === undefined) throw new Error(`${node.label} has no input ${input}`);
-  const weight = isForAll ? behindIdentities(operand) : operand;
-  const { graph } = editor;
-  const uses = [...weight.uses];
+function multiplyMask(editor: Editor, node: Node, { input, dataType, dims, factors }: PlannedMask): void {
+  const weight = node.inputs[input];
+  if (weight === undefined) throw new Error(`${node.label} has no input ${input}`);
   const mask = editor.addInitializer(`${weight.name}_reference_mask`, Tensor.fromNumbers(dataType, dims, factors));
-  const first = graph.nodes.find((candidate) => uses.some((use) => use.node === candidate));
-  const masked = addNode(editor, 'Mul', [weight, mask], first ?? node);
-  for (const use of isForAll ? uses : [{ node, index: input }]) editor.setInput(use.node, use.index, masked);
-}
-
-/** The stored tensor, which other readers may read under other names. */
-function behindIdentities(value: Value): Value {
-  const source = value.producer?.opType === 'Identity' ? value.producer.inputs[0] : undefined;
-  return source === undefined ? value : behindIdentities(source);
+  editor.setInput(node, input, addNode(editor, 'Mul', [weight, mask], node));
 }
 
 interface LayerLayout {
