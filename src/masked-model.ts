@@ -16,6 +16,7 @@ import {
   type MaskedWeight,
   type OperandEdit,
   operandOf,
+  withoutRepeats,
 } from './masks/apply.js';
 import { countZeros } from './masks/expand.js';
 import { type Binding, bindMasks } from './masks/bind.js';
@@ -85,6 +86,7 @@ export async function maskModel(model: Model, options: MaskOptions): Promise<Mas
   checkMap(options.maskMap, files);
   const weights = combineMasks(files.flatMap(({ bindings }) => bindings));
   const edits = maskEdits(model.graph, weights);
+  const planned = withoutRepeats(weights);
   const applyTo = ({ graph }: Model) => applyEdits(new Editor(graph), 'apply masks', edits);
   applyTo(model);
 
@@ -93,13 +95,20 @@ export async function maskModel(model: Model, options: MaskOptions): Promise<Mas
   const dropFrom = ({ graph }: Model) => applyEdits(new Editor(graph), 'drop masked filters', dropped.edits);
   dropFrom(model);
   return {
-    report: maskReport({ meaning, files, weights, slots, droppedFilters: dropped.filters }),
+    report: maskReport({
+      meaning,
+      files,
+      weights,
+      slots,
+      zeros: zerosOf(model, weights, edits),
+      droppedFilters: dropped.filters,
+    }),
     changed: edits.length + dropped.edits.length > 0,
     apply: (again) => {
       applyTo(again);
       dropFrom(again);
     },
-    plan: maskPlan(model, weights, edits, layers),
+    plan: maskPlan(model, planned, layers),
   };
 }
 
@@ -181,23 +190,15 @@ function layersOf(weights: readonly MaskedWeight[], slots: readonly WeightSlot[]
   return masked.filter(({ isLayer, parameter }) => isLayer && parameter === 'weight');
 }
 
-function maskPlan(
-  model: Model,
-  weights: readonly MaskedWeight[],
-  edits: readonly OperandEdit[],
-  layers: readonly WeightSlot[],
-): MaskPlan {
+function maskPlan(model: Model, weights: readonly MaskedWeight[], layers: readonly WeightSlot[]): MaskPlan {
   const { nodes } = model.graph;
   const placeOf = (slot: WeightSlot) => nodes.indexOf(slot.node);
-  const byPlace = new Map(edits.map((edit) => [`${edit.node}#${edit.input}`, edit]));
   return {
-    masks: weights.flatMap(({ bindings: [{ slot }], factors, offsets }) => {
-      const edit = byPlace.get(`${placeOf(slot)}#${slot.index}`);
-      // A tensor that several readers share was masked with the first of them.
-      if (edit === undefined) return [];
+    // Reader by reader: the reference need not know where the compiler stores what.
+    masks: weights.map(({ bindings: [{ slot }], factors, offsets }) => {
       const { dataType, dims } = operandOf(slot);
       const added = offsets === undefined ? {} : { offsets };
-      return [{ node: edit.node, input: edit.input, dataType, dims, factors, ...added, isForAll: edit.isForAll }];
+      return { node: placeOf(slot), input: slot.index, dataType, dims, factors, ...added };
     }),
     droppedIn: [...new Set(layers)].map((slot) => ({ node: placeOf(slot), dataType: slot.tensor.dataType })),
   };
@@ -208,10 +209,27 @@ interface Findings {
   readonly files: readonly BoundFile[];
   readonly weights: readonly MaskedWeight[];
   readonly slots: readonly WeightSlot[];
+  readonly zeros: number;
   readonly droppedFilters: number;
 }
 
-function maskReport({ meaning, files, weights, slots, droppedFilters }: Findings): MaskReport {
+/** Elements that are pruned; those of a tensor that several layers read count once. */
+function zerosOf({ graph }: Model, weights: readonly MaskedWeight[], edits: readonly OperandEdit[]): number {
+  const tensors = new Map(edits.map(({ node, input, tensor }) => [`${node}#${input}`, tensor]));
+  const places = new Map(graph.nodes.map((node, place) => [node, place]));
+  const counted = new Set<Tensor>();
+  let zeros = 0;
+  for (const { bindings, factors } of weights) {
+    const { node, index } = bindings[0].slot;
+    const tensor = tensors.get(`${places.get(node)}#${index}`);
+    if (tensor === undefined || counted.has(tensor)) continue;
+    counted.add(tensor);
+    zeros += countZeros(factors);
+  }
+  return zeros;
+}
+
+function maskReport({ meaning, files, weights, slots, zeros, droppedFilters }: Findings): MaskReport {
   const masked = new Set(weights.map(({ bindings: [{ slot }] }) => slot));
   const layers = slots.filter(({ isLayer, parameter }) => isLayer && parameter === 'weight');
   return {
@@ -231,7 +249,7 @@ function maskReport({ meaning, files, weights, slots, droppedFilters }: Findings
         ...(values !== undefined && { values }),
       })),
     ),
-    zeros: weights.reduce((total, { factors }) => total + countZeros(factors), 0),
+    zeros,
     unmatched: files.flatMap(({ unmatched }) => unmatched),
     unmaskedLayers: files.length === 0 ? [] : layers.filter((slot) => !masked.has(slot)).map(({ node }) => node.label),
     droppedFilters,

@@ -1,9 +1,11 @@
 /** Masks into a graph: pruned weights become zeros. What a fully masked filter adds besides goes with `drop`. */
 import type { Editor } from '../ir/editor.js';
-import type { Graph, Value } from '../ir/graph.js';
-import { elementBytes, Tensor } from '../ir/tensor.js';
+import type { Graph, Node, Use, Value } from '../ir/graph.js';
+import { DOUBLE, elementBytes, Tensor } from '../ir/tensor.js';
+import { aliasedBy, axesInRoot, readersOf, rootOf } from '../ops/aliases.js';
 import type { Binding } from './bind.js';
 import type { WeightSlot } from './slots.js';
+import { FileTensor } from './contents.js';
 
 /** A weight with all its masks, of all files: one factor per element. */
 export interface MaskedWeight {
@@ -66,26 +68,83 @@ export interface OperandEdit {
   readonly isForAll: boolean;
 }
 
-/** A stored weight changes where it is stored when all its readers have the mask; else each of them gets a copy. */
+/**
+ * A stored weight changes where it is stored when all its readers have the mask, those of its transpose or of another type of it too; else
+ * those of them that have the same mask share a copy.
+ */
 export function maskEdits({ nodes }: Graph, weights: readonly MaskedWeight[]): OperandEdit[] {
-  const edits: OperandEdit[] = [];
-  const done = new Set<Value>();
-  const masked = new Map<Value, number>();
+  const byRoot = new Map<Value, MaskedWeight[]>();
+  for (const weight of withoutRepeats(weights)) {
+    const root = rootOf(weight.bindings[0].slot.value);
+    byRoot.set(root, [...(byRoot.get(root) ?? []), weight]);
+  }
+  const places = new Map(nodes.map((node, place) => [node, place]));
+  return [...byRoot].flatMap(([root, list]) => {
+    const whole = maskOfAll(root, list);
+    const edits: OperandEdit[] = [];
+    const copies: { readonly of: Tensor; readonly weight: MaskedWeight; readonly tensor: Tensor }[] = [];
+    for (const weight of whole === undefined ? list : list.slice(0, 1)) {
+      const { slot } = weight.bindings[0];
+      const { node, index } = slot;
+      const operand = operandOf(slot);
+      const known = copies.find((copy) => copy.of === operand && isSameMask(copy.weight, weight))?.tensor;
+      const masked = whole ?? known ?? maskTensor(operand, weight.factors, weight.offsets);
+      copies.push({ of: operand, weight, tensor: masked });
+      edits.push({ node: places.get(node) ?? -1, input: index, tensor: masked, isForAll: whole !== undefined });
+    }
+    return edits;
+  });
+}
+
+/** Without readers of what is read as an alias of something that has the mask already. */
+export function withoutRepeats(weights: readonly MaskedWeight[]): MaskedWeight[] {
+  const masked = new Map<Node, Set<number>>();
   for (const { bindings } of weights) {
-    const { value } = bindings[0].slot;
-    masked.set(value, (masked.get(value) ?? 0) + 1);
+    const { node, index } = bindings[0].slot;
+    masked.set(node, (masked.get(node) ?? new Set()).add(index));
   }
-  for (const { bindings, factors, offsets } of weights) {
-    const { value, node, index } = bindings[0].slot;
-    if (done.has(value)) continue;
-    const isWhole = value.initializer !== undefined && !value.isSeenOutside && masked.get(value) === value.uses.length;
-    // Readers of one tensor may have masks of their own.
-    const isForAll =
-      isWhole && weights.every((other) => other.bindings[0].slot.value !== value || (isSame(other.factors, factors) && other.offsets === offsets));
-    if (isForAll) done.add(value);
-    edits.push({ node: nodes.indexOf(node), input: index, tensor: maskTensor(operandOf(bindings[0].slot), factors, offsets), isForAll });
-  }
-  return edits;
+  return weights.filter(({ bindings }) => {
+    const { node, index } = bindings[0].slot;
+    for (let at = node.inputs[index]?.producer; at !== undefined && aliasedBy(at) !== undefined;) {
+      if (masked.get(at)?.has(0) === true) return false;
+      at = at.inputs[0]?.producer;
+    }
+    return true;
+  });
+}
+
+/** The stored tensor with its masks, where all that read it or an alias of it have the same one. */
+function maskOfAll(root: Value, list: readonly MaskedWeight[]): Tensor | undefined {
+  const { initializer } = root;
+  if (initializer === undefined) return undefined;
+  const isListed = ({ node, index }: Use) =>
+    list.some(({ bindings: [{ slot }] }) => slot.node === node && slot.index === index);
+  if (readersOf(root, isListed)?.every(isListed) !== true) return undefined;
+  const all = list.map((weight) => factorsOfRoot(root, initializer, weight));
+  const [first] = all;
+  if (first === undefined || all.some((factors) => factors === undefined || !isSame(factors, first))) return undefined;
+  // Offsets are for the layer that they were computed for.
+  const offsets = list[0]?.offsets;
+  if (list.some((weight) => weight.offsets !== offsets)) return undefined;
+  return maskTensor(initializer, first, offsets);
+}
+
+/** In the layout of the stored tensor. */
+function factorsOfRoot(root: Value, { dims }: Tensor, { bindings: [{ slot }], factors }: MaskedWeight) {
+  if (slot.value === root) return factors;
+  const axes = axesInRoot(slot.value, (value) =>
+    value === root ? dims : value === slot.value ? operandOf(slot).dims : undefined,
+  );
+  if (axes === undefined) return undefined;
+  const own = Float64Array.from(factors);
+  const view = FileTensor.contiguous(DOUBLE, operandOf(slot).dims, () => new Uint8Array(own.buffer));
+  const turned = view.permuted(dims.map((_, axis) => (axes.includes(axis) ? axes.indexOf(axis) : undefined)));
+  const values = turned.toTensor().numbers();
+  return factors instanceof Uint8Array ? Uint8Array.from(values) : values;
+}
+
+function isSameMask(one: MaskedWeight, other: MaskedWeight): boolean {
+  return one.offsets === other.offsets && isSame(one.factors, other.factors);
 }
 
 function isSame(one: Factors, other: Factors): boolean {
@@ -94,13 +153,20 @@ function isSame(one: Factors, other: Factors): boolean {
 
 /** One transaction. */
 export function applyEdits(editor: Editor, label: string, edits: readonly OperandEdit[]): void {
+  const copies = new Map<Tensor, Value>();
   editor.transaction(label, () => {
     for (const { node: place, input, tensor, isForAll } of edits) {
       const node = editor.graph.nodes[place];
       const value = node?.inputs[input];
       if (node === undefined || value === undefined) throw new Error(`the model has no operand ${place}#${input}`);
-      if (isForAll) editor.setInitializer(value, tensor);
-      else editor.setInput(node, input, editor.addInitializer(`${value.name}_masked`, tensor));
+      const copy = copies.get(tensor);
+      if (isForAll) editor.setInitializer(rootOf(value), tensor);
+      else if (copy !== undefined) editor.setInput(node, input, copy);
+      else {
+        const made = editor.addInitializer(`${value.name}_masked`, tensor);
+        copies.set(tensor, made);
+        editor.setInput(node, input, made);
+      }
     }
   });
 }

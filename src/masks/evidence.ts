@@ -6,6 +6,7 @@ import { type Expanded, expandMask, type Layout } from './expand.js';
 import { parseKey, type ParsedKey, statedModule } from './names.js';
 import { areProportional, compareWeights, type Sameness } from './same-weights.js';
 import { fromTorchLayout, type WeightSlot } from './slots.js';
+import { rootOf } from '../ops/aliases.js';
 
 /** In a file that holds weights too: what is called a parameter's mask, is said in words, or is a module's and fits one. */
 export function isMask(
@@ -124,7 +125,7 @@ export function fitsWhole({ source }: Claim, { tensor, outAxis }: WeightSlot): b
 }
 
 export function holdSameValues(a: WeightSlot, b: WeightSlot): boolean {
-  if (a.value === b.value || a.tensor === b.tensor) return true;
+  if (a.tensor === b.tensor || rootOf(a.value) === rootOf(b.value)) return true;
   if (a.tensor.dims.join() !== b.tensor.dims.join() || a.outAxis !== b.outAxis) return false;
   const [ours, theirs] = [a.tensor.numbers(), b.tensor.numbers()];
   return ours.every((value, at) => value === theirs[at]) || areProportional(ours, theirs, a) === 'same';

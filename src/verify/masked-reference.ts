@@ -22,8 +22,6 @@ export interface PlannedMask {
   readonly factors: ArrayLike<number>;
   /** Added after the multiplication; row-major. */
   readonly offsets?: ArrayLike<number>;
-  /** Whether all readers of the stored tensor get the mask. */
-  readonly isForAll: boolean;
 }
 
 export interface MaskPlan {
@@ -51,16 +49,12 @@ function nodeAt(nodes: readonly Node[], place: number): Node {
 }
 
 function multiplyMask(editor: Editor, node: Node, planned: PlannedMask): void {
-  const { input, dataType, dims, factors, offsets, isForAll } = planned;
+  const { input, dataType, dims, factors, offsets } = planned;
   const weight = node.inputs[input];
   if (weight === undefined) throw new Error(`${node.label} has no input ${input}`);
-  const { graph } = editor;
-  const uses = [...weight.uses];
   const mask = editor.addInitializer(`${weight.name}_reference_mask`, Tensor.fromNumbers(dataType, dims, factors));
-  const first = graph.nodes.find((candidate) => uses.some((use) => use.node === candidate));
-  const product = addNode(editor, 'Mul', [weight, mask], first ?? node);
-  const masked = offsets === undefined ? product : addOffsets(editor, product, planned, first ?? node);
-  for (const use of isForAll ? uses : [{ node, index: input }]) editor.setInput(use.node, use.index, masked);
+  const product = addNode(editor, 'Mul', [weight, mask], node);
+  editor.setInput(node, input, offsets === undefined ? product : addOffsets(editor, product, planned, node));
 }
 
 function addOffsets(editor: Editor, masked: Value, { dataType, dims, offsets = [] }: PlannedMask, before: Node): Value {

@@ -62,7 +62,7 @@ function replaced(value: unknown, name?: string): unknown {
 
 const MASKS: MaskReport = {
   meaning: 'drop',
-  files: [{ path: 'm.npz', format: 'npz', sha256: '0' }],
+  files: [{ path: 'm.npz', format: 'npz', sha256: '0', tensors: [] }],
   masks: [
     {
       file: 'm.npz',
