@@ -69,16 +69,20 @@ export function onesHaveBatch({ graph, shapes }: Knowledge, at: NodeSite): boole
 
 /**
  * The model input whose leading extent is the batch, so that the ones can be given the very shape of the data. None
- * where the batch has no name, or where the opset (Expand-8, Greater-9 for all floats) cannot make ones at run time.
+ * where the batch has no name, or where the opset (Expand-8, Greater-9 for all floats) cannot make ones at run time. Where
+ * the batch is a number an element of the input is read, so that one which may be empty is none either.
  */
 function modelInput(graph: Graph, shapes: Knowledge['shapes'], batch: Dim): Value | undefined {
   if (graph.opset < 9 || batch === '') return undefined;
-  // Only what a convolution reads is surely of a floating-point type and not empty.
+  const isFit = (value: Value) => {
+    const dims = shapes.of(value);
+    if (typeof batch === 'string') return dims?.[0] === batch;
+    return dims?.every((dim) => typeof dim === 'number' && dim > 0) === true;
+  };
+  // Only what a convolution reads is surely of a floating-point type.
   return graph.inputs.find(
     (value) =>
-      value.initializer === undefined &&
-      (typeof batch === 'number' || shapes.of(value)?.[0] === batch) &&
-      value.uses.some(({ node }) => node.opType === 'Conv'),
+      value.initializer === undefined && isFit(value) && value.uses.some(({ node }) => node.opType === 'Conv'),
   );
 }
 

@@ -262,7 +262,7 @@ function guessType(proto: AttributeProto): number {
 }
 
 /** Names that a subgraph (and its own subgraphs) reads from outside; every name it defines goes to `reserved`. */
-function capturedNames(graph: GraphProto, reserved: Set<string>): Set<string> {
+export function capturedNames(graph: GraphProto, reserved = new Set<string>()): Set<string> {
   const defined = new Set<string>();
   const read = new Set<string>();
   for (const { name } of [...(graph.input ?? []), ...(graph.initializer ?? [])]) defined.add(name ?? '');

@@ -152,7 +152,7 @@ export function verificationText(verification: Verification): string {
   const difference = formatDifference(verification.difference);
   if (verification.equal) {
     const how = verification.difference === 0 ? 'bitwise' : `max difference ${difference} of the output's scale`;
-    return `yes: ${how}, ${casesText(verification)}`;
+    return `yes: ${verification.upToTies === true ? 'up to ties, ' : ''}${how}, ${casesText(verification)}`;
   }
   if (verification.reason !== undefined) return `NO: ${verification.reason}`;
   const where = verification.worstOutput === undefined ? '' : ` at ${verification.worstOutput}`;

@@ -85,6 +85,8 @@ export interface Verification {
   readonly outputs?: readonly OutputVerification[];
   /** Set where both models ran with graph optimisations, because the reference runs with them only. */
   readonly optimised?: true;
+  /** Set where outputs, or what they follow from, may be chosen otherwise where values are tied within rounding. */
+  readonly upToTies?: true;
   /** Set where the candidate cannot be loaded or run. */
   readonly fails?: true;
   readonly notes: readonly string[];
