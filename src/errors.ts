@@ -30,6 +30,7 @@ const CATALOGUE = {
   'E-MASK-NO-MATCH': EXIT.usage,
   'E-MASK-AMBIGUOUS': EXIT.usage,
   'E-MASK-MAP': EXIT.usage,
+  'E-STATE-DICT': EXIT.usage,
   'E-OUTPUT-IS-INPUT': EXIT.usage,
   'E-OUTPUT-UNWRITABLE': EXIT.usage,
   'E-PROVIDER': EXIT.usage,
