@@ -124,11 +124,13 @@ function dimsOf(value: Value | undefined, { constants, shapes }: Knowledge): rea
 }
 
 /** A stored tensor under a name of its own, or what an alias of one is called. */
-export function isNameOfParameter(value: Value, { listed }: ParameterList): boolean {
+export function isNameOfParameter(value: Value, { listed, isTorchScript }: ParameterList): boolean {
   const { name, producer, initializer } = value;
   if (listed?.has(parameterName(name)) === true) return true;
   if (name.endsWith('_mask') || isAutomatic(value)) return false;
-  if (initializer !== undefined || producer?.opType === 'Constant') return true;
+  if (initializer !== undefined) return true;
+  // Other exporters keep weights in Constant nodes.
+  if (producer?.opType === 'Constant') return listed === undefined && !isTorchScript;
   return moduleOfParameter(name) !== undefined || (producer?.opType === 'Identity' && name.includes('.'));
 }
 
