@@ -20,6 +20,7 @@ import {
   isSameParameter,
   layoutOf,
   mayBeBias,
+  mayBeMeant,
   patternOf,
   relationOf,
   zerosOfVector,
@@ -189,7 +190,9 @@ class Binder {
     const readers = this.#readers(claim, exact);
     if (readers.length > 0)
       return readers.map((slot) => ({ slot, evidence: exact.includes(slot) ? 'name' : 'values' }));
-    const modules = (this.#byModule.get(parameterOf(claim.name)) ?? []).filter(({ slot }) => mayBeBias(slot));
+    const inModule = this.#byModule.get(parameterOf(claim.name)) ?? [];
+    const hasLayer = inModule.some(({ slot }) => slot.isLayer);
+    const modules = inModule.filter(({ slot }) => mayBeBias(slot) && (!hasLayer || mayBeMeant(claim, slot)));
     const best = Math.min(...modules.map(({ rank }) => rank));
     const slots = unique(modules.filter(({ rank }) => rank === best).map(({ slot }) => slot));
     const [first, ...others] = slots;
@@ -200,7 +203,9 @@ class Binder {
     );
     const calls = weaker.filter((slot) => first !== undefined && holdSameValues(first, slot));
     // `/conv_1/Conv` may be the module conv_1, or conv under a name that another one took first; the file may know.
-    const strangers = weaker.filter((slot) => !calls.includes(slot) && !this.#knowsModuleOf(slot));
+    const strangers = weaker.filter(
+      (slot) => !calls.includes(slot) && !this.#knowsModuleOf(slot) && expandMask(claim, slot, 'torch') !== undefined,
+    );
     if (first !== undefined && strangers.length > 0 && claim.original === undefined)
       throw ambiguous(claim, [...slots, ...strangers]);
     return unique([...slots, ...calls]).map((slot) => ({ slot, evidence: 'module' }));
