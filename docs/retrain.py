@@ -22,22 +22,31 @@ class Gone(nn.Module):
 
 def narrow(model, kept, state):
     groups = {weight["parameter"]: weight["groups"] for weight in kept["weights"]}
-    for name, old in list(model.named_modules()):
-        weight, bias = state.get(f"{name}.weight"), state.get(f"{name}.bias")
-        if isinstance(old, nn.Conv2d):
-            g = groups.get(f"{name}.weight")
-            new = Gone(old.stride) if weight is None else nn.Conv2d(
-                weight.shape[1] * g, weight.shape[0], old.kernel_size, old.stride, old.padding, old.dilation, g,
-                bias is not None, old.padding_mode)
-        elif isinstance(old, nn.Linear) and weight is not None:
-            new = nn.Linear(weight.shape[1], weight.shape[0], bias is not None)
-        elif isinstance(old, nn.BatchNorm2d):  # without parameters it was folded into its convolution, or is gone too
-            new = nn.Identity() if weight is None else nn.BatchNorm2d(len(weight), old.eps, old.momentum)
-        else:
+    for name, module in list(model.named_modules()):
+        own = {key.rpartition(".")[2]: value for key, value in state.items() if key.rpartition(".")[0] == name}
+        size = own.get("weight", own.get("running_mean"))
+        if isinstance(module, (nn.modules.conv._ConvNd, nn.modules.batchnorm._BatchNorm)) and not own:
+            # A normalisation without parameters was folded into its convolution, or is gone with it.
+            parent, _, attribute = name.rpartition(".")
+            gone = Gone(module.stride) if isinstance(module, nn.modules.conv._ConvNd) else nn.Identity()
+            setattr(model.get_submodule(parent), attribute, gone)
             continue
-        parent, _, attribute = name.rpartition(".")
-        setattr(model.get_submodule(parent), attribute, new)
-    model.load_state_dict(state)
+        for key, value in own.items():
+            if key in module._buffers:
+                module._buffers[key] = value
+            else:
+                setattr(module, key, nn.Parameter(value))
+        if isinstance(module, nn.modules.conv._ConvNd):
+            module.groups = groups[f"{name}.weight"]
+            inner, outer = size.shape[1] * module.groups, size.shape[0]
+            if module.transposed:
+                inner, outer = outer, inner
+            module.in_channels, module.out_channels = inner, outer
+        elif isinstance(module, nn.Linear):
+            module.out_features, module.in_features = size.shape
+        elif isinstance(module, nn.modules.batchnorm._NormBase):
+            module.num_features = len(size)
+    model.load_state_dict(state)  # strict: all is there, and nothing else
     return model
 
 def train(model, x, steps=5):

@@ -63,7 +63,7 @@ export interface Compiled {
   masked(): string | Uint8Array;
   /** Which channels of the original weights are still there; plain data (see docs/retrain.md). */
   channels(): Channels;
-  /** The small weights under their PyTorch names and in PyTorch's layouts, as a safetensors file. */
+  /** The small weights under their PyTorch names and in PyTorch's layouts, as a safetensors file. Throws E-STATE-DICT. */
   stateDict(): Uint8Array;
 }
 
@@ -94,14 +94,17 @@ export async function compileModel(source: string | Uint8Array, options: Compile
     () => readModel(source),
     ({ graph }) => `${graph.nodes.length} nodes, opset ${graph.opset}`,
   );
-  const masking = asksForMasks(options) ? await timed('masks', () => maskModel(model, options), maskingText) : UNMASKED;
+  // Masks rename weights: whose they are is asked before.
+  const asRead = asksForMasks(options) ? await passContext(model).knowledge() : undefined;
+  const traced = asRead && traceWeights(asRead, model.proto);
+  const masking = asRead ? await timed('masks', () => maskModel(model, options, asRead), maskingText) : UNMASKED;
   const tuner = options.tune === undefined ? undefined : new Tuner(options.tune, model, allSparse, options.signal);
   const context = passContext(model, options, tuner?.measure);
   const { editor, knowledge } = context;
   if (tuner !== undefined) requireSizes(model, (await knowledge()).shapes, options.shapes);
   const count = async () => countModel(await knowledge(), await context.sparse.sized());
   const before = await timed('analyse', count);
-  const kept = new KeptChannels(model.graph, traceWeights(await knowledge()), context.kept);
+  const kept = new KeptChannels(model.graph, traced ?? traceWeights(await knowledge(), model.proto), context.kept);
 
   const passed = await timed('passes', () => runPasses(list, context, options.signal));
   const counted = await timed('count', count);
@@ -174,7 +177,7 @@ export async function compileModel(source: string | Uint8Array, options: Compile
     },
     stateDict: () => {
       requireDense(options);
-      return encodeStateDict(stateDictOf(kept.smallWeights(known.constants)), kept.channels(gains));
+      return encodeStateDict(stateDictOf(kept.smallState(known.constants)), kept.channels(gains));
     },
   };
 }

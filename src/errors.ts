@@ -35,6 +35,7 @@ const CATALOGUE = {
   'E-MASK-LOST': EXIT.usage,
   'E-MASK-AMBIGUOUS': EXIT.usage,
   'E-MASK-MAP': EXIT.usage,
+  'E-STATE-DICT': EXIT.usage,
   'E-OUTPUT-IS-INPUT': EXIT.usage,
   'E-OUTPUT-UNWRITABLE': EXIT.usage,
   'E-PROVIDER': EXIT.usage,

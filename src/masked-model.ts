@@ -5,6 +5,7 @@
 import { coupledMasks } from './analysis/coupled-masks.js';
 import { analyze } from './analysis/facts.js';
 import { droppedShifts } from './analysis/dropped-shifts.js';
+import type { Knowledge } from './analysis/site.js';
 import { floatingConstants, weightSlots } from './analysis/weight-slots.js';
 import { PruneCompileError } from './errors.js';
 import { Editor } from './ir/editor.js';
@@ -74,12 +75,11 @@ export function maskingText({ report }: Masking): string {
   return `${files.length === 0 ? '' : `${bound}; `}meaning ${meaning}${meaning === 'drop' ? `: ${dropped}` : ''}`;
 }
 
-/** Edits the model's graph. Throws E-MASK-… and E-INPUT-… errors before anything is changed. */
-export async function maskModel(model: Model, options: MaskOptions): Promise<Masking> {
+/** Edits the model's graph; `asRead` is what is known of it. Throws E-MASK-… and E-INPUT-… errors before anything is changed. */
+export async function maskModel(model: Model, options: MaskOptions, asRead?: Knowledge): Promise<Masking> {
   const { masks: paths = [], meaning = 'zero' } = options;
   if (!asksForMasks(options)) return UNMASKED;
-  const before = passContext(model);
-  const knowledge = await before.knowledge();
+  const knowledge = asRead ?? (await passContext(model).knowledge());
   const slots = weightSlots(knowledge);
   const target = { slots, constants: floatingConstants(knowledge), facts: () => analyze(knowledge) };
   const files = paths.map((path) => bindFile(path, target, options));

@@ -6,8 +6,11 @@ import type { Constants } from '../analysis/constants.js';
 import type { Graph, Node, Value } from '../ir/graph.js';
 import type { KeptLog } from '../ir/kept-log.js';
 import { makesOnes } from '../ir/origin.js';
-import { isFloating, type Tensor } from '../ir/tensor.js';
+import { isFloating, Tensor } from '../ir/tensor.js';
+import { isWithoutZeroBias } from '../onnx/module-path.js';
 import { groupsOf, parameterRole } from '../ops/parameters.js';
+import { fateOf } from './held-parameters.js';
+import type { Axes } from './parameter-names.js';
 import { namedByModule, type Trace, type TracedWeight } from './trace.js';
 
 export const CHANNELS_SCHEMA = 1;
@@ -51,9 +54,25 @@ export interface Channels {
 /** A parameter as it is at the end. */
 export interface SmallWeight {
   readonly name: string;
+  /** As the operand has it. */
   readonly tensor: Tensor;
-  readonly isReversed: boolean;
-  readonly node: Node;
+  readonly axes: Axes;
+}
+
+/** What load_state_dict, which is strict, would miss. */
+export interface Missing {
+  /** null where the model does not say what it is called. */
+  readonly parameter: string | null;
+  readonly where: string;
+  readonly why: string;
+}
+
+export interface SmallState {
+  /** A name occurs twice where a weight was shared. */
+  readonly weights: readonly SmallWeight[];
+  readonly missing: readonly Missing[];
+  /** All names of the original state dict, where the model lists them. */
+  readonly listed: ReadonlySet<string> | undefined;
 }
 
 export class KeptChannels {
@@ -79,29 +98,73 @@ export class KeptChannels {
     };
   }
 
-  /** The named parameters of the layers that are left; a name occurs twice where a weight was shared. `constants`: now. */
-  smallWeights(constants: Constants): readonly SmallWeight[] {
+  /** The parameters of the layers that are left, and what else load_state_dict would ask for. `constants`: now. */
+  smallState(constants: Constants): SmallState {
     const live = new Set(this.#graph.nodes);
-    const small = this.#trace.weights.flatMap(({ node, input, parameter, isReversed }): SmallWeight[] => {
+    const { weights: traced, held, nameless, listed } = this.#trace;
+    const noName = 'the file has no name for it';
+    const missing = nameless.filter((node) => live.has(node)).map((node) => missed(null, node.label, noName));
+    const small: SmallWeight[] = [];
+    for (const { node, input, parameter, axes } of traced) {
+      if (!live.has(node)) continue;
+      const tensor = constants.tensor(node.inputs[input]);
+      if (parameter === undefined || tensor === undefined)
+        missing.push(missed(parameter ?? null, node.label, parameter === undefined ? noName : 'it is computed now'));
+      else small.push({ name: parameter, tensor, axes });
+    }
+    for (const entry of held) {
+      const { isNeeded, changed } = fateOf(entry, live, constants);
+      const { name, tensor } = entry;
+      if (changed !== undefined)
+        missing.push(missed(name, changed.label, 'what the model computes from it was masked or cut'));
+      else if (isNeeded) small.push({ name, tensor, axes: tensor.dims.map((_, axis) => axis) });
+    }
+    small.push(...this.#addedBiases(live));
+    small.push(...this.#zeroBiases(live, new Set(small.map(({ name }) => name)), constants));
+    return { weights: small, missing: [...missing, ...this.#unstored(small)], listed };
+  }
+
+  /** Exporters leave a bias of zeros out; the module has it. */
+  #zeroBiases(live: ReadonlySet<Node>, known: ReadonlySet<string>, constants: Constants): SmallWeight[] {
+    const { listed, weights } = this.#trace;
+    return weights.flatMap(({ node, input, parameter, axes }): SmallWeight[] => {
+      const name = parameter?.replace(/weight$/, 'bias');
       const tensor = live.has(node) ? constants.tensor(node.inputs[input]) : undefined;
-      return parameter === undefined || tensor === undefined ? [] : [{ name: parameter, tensor, isReversed, node }];
+      if (name === undefined || tensor === undefined || known.has(name)) return [];
+      if (listed?.has(name) !== true || !isWithoutZeroBias(node)) return [];
+      const isTransposed = node.opType === 'ConvTranspose';
+      const filters = isTransposed ? (tensor.dims[1] ?? 1) * (groupsOf(node) ?? 1) : (tensor.dims[axes[0] ?? 0] ?? 1);
+      const zeros = Tensor.fromNumbers(tensor.dataType, [filters], new Float32Array(filters));
+      return [{ name, tensor: zeros, axes: [0] }];
     });
-    return [...small, ...this.#addedBiases(live)];
+  }
+
+  /** What the exporter lists of a module that is there, and no tensor of the file is. */
+  #unstored(small: readonly SmallWeight[]): Missing[] {
+    const { listed = [], weights, held } = this.#trace;
+    const stored = new Set([...weights.flatMap(({ parameter }) => parameter ?? []), ...held.map(({ name }) => name)]);
+    for (const { name } of small) stored.add(name);
+    const moduleOf = (name: string) => name.slice(0, Math.max(name.lastIndexOf('.'), 0));
+    const modules = new Set(small.map(({ name }) => moduleOf(name)));
+    const isLost = (name: string) => modules.has(moduleOf(name)) && !stored.has(name) && !name.endsWith(COUNTER);
+    return [...listed]
+      .filter(isLost)
+      .map((name) => missed(name, moduleOf(name), 'the exporter lists it, and the file does not hold it'));
   }
 
   #describe(weight: TracedWeight, removed: boolean): WeightChannels {
-    const { node, input, initializer, parameter, isReversed, dims } = weight;
+    const { node, input, initializer, parameter, axes, dims } = weight;
     const log = this.#log.keptOf(node, input);
-    const kept = dims.map((_, axis) => log[axis] ?? null);
+    const kept = axes.map((axis) => (axis === undefined ? null : (log[axis] ?? null)));
     return {
       parameter: parameter ?? null,
       initializer,
       node: node.label,
       input,
-      shape: isReversed ? dims.toReversed() : dims,
-      transposed: isReversed,
+      shape: axes.map((axis) => (axis === undefined ? 1 : (dims[axis] ?? 1))),
+      transposed: isReversed(axes),
       removed,
-      kept: removed ? null : isReversed ? kept.toReversed() : kept,
+      kept: removed ? null : kept,
       rewritten: !removed && this.#log.isRewritten(node, input),
       groups: removed ? null : (groupsOf(node) ?? null),
     };
@@ -115,11 +178,12 @@ export class KeptChannels {
       if (!live.has(node) || parameterRole(node, input)?.name !== 'weight') return [];
       const at = node.inputs.findIndex((_, index) => parameterRole(node, index)?.name === 'bias');
       const tensor = node.inputs[at]?.initializer;
-      if (tensor === undefined || had(node, at)) return [];
+      // Zeros that an exporter made up are no bias.
+      if (tensor === undefined || had(node, at) || tensor.numbers().every((value) => value === 0)) return [];
       const name = parameter?.endsWith('weight')
         ? parameter.replace(/weight$/, 'bias')
         : namedByModule(node, at, parameters);
-      return name === undefined ? [] : [{ name, tensor, isReversed: false, node }];
+      return name === undefined ? [] : [{ name, tensor, axes: [0] }];
     });
   }
 
@@ -149,6 +213,17 @@ export class KeptChannels {
     if (makesOnes(producer)) return undefined;
     return producer.inputs.map((input) => this.#originalProducer(input)).find((at) => at !== undefined);
   }
+}
+
+/** Training counts its steps there; no inference needs it. */
+export const COUNTER = 'num_batches_tracked';
+
+function missed(parameter: string | null, where: string, why: string): Missing {
+  return { parameter, where, why };
+}
+
+function isReversed(axes: Axes): boolean {
+  return axes.length === 2 && axes[0] === 1 && axes[1] === 0;
 }
 
 /** Weights that layers shared, where they now keep different channels: the original network has room for one of them. */

@@ -1,9 +1,13 @@
 /** The parameters of a model before it is edited: whose they are, and what the training framework calls them. */
 import type { Knowledge } from '../analysis/site.js';
 import type { Node, Value } from '../ir/graph.js';
-import { isFloating } from '../ir/tensor.js';
-import { modulePathsOf } from '../onnx/module-path.js';
-import { isTransposition, parameterRole, sourcesOf } from '../ops/parameters.js';
+import { isFloating, type Tensor } from '../ir/tensor.js';
+import { listedParameters } from '../onnx/listed-parameters.js';
+import { isFolded, modulePathsOf, moduleOfParameter, nodeModulePathsOf } from '../onnx/module-path.js';
+import type { ModelProto } from '../onnx/proto.js';
+import { parameterRole } from '../ops/parameters.js';
+import { type Axes, type Origin, originOf, parameterName, type ParameterList } from './parameter-names.js';
+import { heldParameters, type HeldParameter } from './held-parameters.js';
 
 /** A constant operand of the model as it was read. */
 export interface TracedWeight {
@@ -13,21 +17,36 @@ export interface TracedWeight {
   readonly initializer: string;
   /** undefined where neither the initializer nor the node tells. */
   readonly parameter: string | undefined;
-  /** Whether the operand has the parameter's axes in reverse. */
-  readonly isReversed: boolean;
+  /** Which axes of the operand are the parameter's. */
+  readonly axes: Axes;
   /** In the operand's layout. */
   readonly dims: readonly number[];
 }
 
-export interface Trace {
+export interface Trace extends ParameterList {
   readonly weights: readonly TracedWeight[];
+  /** Parameters that reach their readers in another form than a state dict has them. */
+  readonly held: readonly HeldParameter[];
+  /** Nodes with weights of which the file does not say whose they are. */
+  readonly nameless: readonly Node[];
   /** Per node of the model: which inputs are data, not constants. */
   readonly isData: ReadonlyMap<Node, readonly boolean[]>;
 }
 
-export function traceWeights({ graph, constants }: Knowledge): Trace {
+interface Found {
+  readonly node: Node;
+  readonly input: number;
+  readonly value: Value;
+  readonly tensor: Tensor;
+  readonly origin: Origin;
+}
+
+export function traceWeights(knowledge: Knowledge, proto: ModelProto): Trace {
+  const { graph, constants } = knowledge;
+  const list: ParameterList = { listed: listedNames(proto), isTorchScript: isTorchScript(proto) };
   const isData = new Map<Node, readonly boolean[]>();
-  const found: (Omit<TracedWeight, 'parameter' | 'isReversed'> & { readonly stated: Stated | undefined })[] = [];
+  const found: Found[] = [];
+  const nameless = new Set<Node>();
   for (const node of graph.nodes) {
     isData.set(
       node,
@@ -37,86 +56,124 @@ export function traceWeights({ graph, constants }: Knowledge): Trace {
     for (const [input, value] of node.inputs.entries()) {
       const tensor = constants.tensor(value);
       if (value === undefined || tensor === undefined || !isFloating(tensor.dataType)) continue;
-      const stated = statedParameter(value, tensor.size);
-      const isNamed = stated !== undefined && (stated.name.includes('.') || tensor.dims.length > 1);
-      if (isNamed || parameterRole(node, input) !== undefined)
-        found.push({ node, input, initializer: value.name, dims: tensor.dims, stated });
+      const origin = originOf(value, knowledge, list);
+      if (isTraced(node, input, tensor, origin, list)) found.push({ node, input, value, tensor, origin });
+      else if (RECURRENT.has(node.opType) && origin.kind === 'unnamed') nameless.add(node);
     }
   }
-  const taken = new Set(found.flatMap(({ stated }) => stated?.name ?? []));
-  const inferred = found.map(({ stated, node, input }) =>
-    stated === undefined ? namedByModule(node, input, taken) : undefined,
+  const weights = named(found, list);
+  const known = new Set(weights.flatMap(({ parameter }) => parameter ?? []));
+  return { ...list, weights, isData, held: heldParameters(knowledge, list, known), nameless: [...nameless] };
+}
+
+/** The gates of all directions are one tensor there: a module has them otherwise. */
+const RECURRENT = new Set(['LSTM', 'GRU', 'RNN']);
+
+/** That exporter names nodes by modules and writes no metadata. */
+function isTorchScript({ producerName, graph }: ModelProto): boolean {
+  return (
+    producerName === 'pytorch' && graph?.node?.every(({ metadataProps = [] }) => metadataProps.length === 0) === true
   );
-  const weights = found.map(({ stated, ...weight }, at) => {
-    if (stated !== undefined) return { ...weight, parameter: stated.name, isReversed: stated.isReversed };
-    const name = inferred[at];
-    // A module that multiplies with several weights of its own says of none which it is.
-    const isAmbiguous = inferred.some(
-      (other, index) => other === name && found[index]?.initializer !== weight.initializer,
-    );
-    // An exporter that transposed a weight gave it a name of its own.
-    const isReversed = parameterRole(weight.node, weight.input)?.isReversed === true;
-    return { ...weight, parameter: isAmbiguous ? undefined : name, isReversed };
-  });
-  return { weights, isData };
 }
 
-/** `layer1.0.conv1` and the bias of a layer: `layer1.0.conv1.bias`. A name that another tensor has is not given twice. */
-export function namedByModule(node: Node, input: number, taken: ReadonlySet<string>): string | undefined {
+/** Under the names before pruning; masks are no parameters of the module that goes on training. */
+function listedNames(proto: ModelProto): ReadonlySet<string> | undefined {
+  const listed = listedParameters(proto);
+  const isMask = (name: string) => name.endsWith('_mask') && listed?.has(name.replace(/_mask$/, '_orig')) === true;
+  return listed && new Set([...listed].filter((name) => !isMask(name)).map(parameterName));
+}
+
+function isTraced(
+  node: Node,
+  input: number,
+  { dims }: Tensor,
+  origin: Origin,
+  { listed, isTorchScript }: ParameterList,
+): boolean {
+  if (origin.kind === 'made up') return false;
   const role = parameterRole(node, input);
-  const [path] = modulePathsOf(node);
-  if (role === undefined || path === undefined) return undefined;
-  const name = path === '' ? role.name : `${path}.${role.name}`;
-  return taken.has(name) ? undefined : name;
+  if (origin.kind !== 'stated') return role !== undefined && origin.kind === 'unnamed' && !isStandIn(node, input);
+  const isParameter = listed?.has(origin.name) ?? (isTorchScript || origin.name.includes('.') || dims.length > 1);
+  return isParameter || role !== undefined;
 }
 
-interface Stated {
-  readonly name: string;
-  readonly isReversed: boolean;
+/** The scale 1 and shift 0 of a normalisation that has none: its statistics have names, and these would have as well. */
+function isStandIn(node: Node, input: number): boolean {
+  if (node.opType !== 'BatchNormalization' || input > 2) return false;
+  return moduleOfParameter(node.inputs[3]?.name ?? '') !== undefined;
+}
+
+function named(found: readonly Found[], list: ParameterList): TracedWeight[] {
+  const stated = found.map((entry) => statedName(entry, found, list));
+  const taken = new Set(stated.flatMap((name) => name ?? []));
+  const inferred = found.map(({ node, input }, at) =>
+    stated[at] === undefined ? namedByModule(node, input, taken, list.listed) : undefined,
+  );
+  return found.flatMap(({ node, input, value, tensor: { dims }, origin }, at): TracedWeight[] => {
+    const weight = { node, input, initializer: value.name, dims };
+    const own = stated[at];
+    if (own !== undefined && origin.kind === 'stated') return [{ ...weight, parameter: own, axes: origin.axes }];
+    const name = inferred[at];
+    // Where the exporter lists the parameters, what it does not list is none.
+    if (name === undefined && list.listed !== undefined && parameterRole(node, input)?.name !== 'weight') return [];
+    // A module that multiplies with several weights of its own says of none which it is.
+    const isAmbiguous = inferred.some((other, index) => other === name && found[index]?.value !== value);
+    return [{ ...weight, parameter: isAmbiguous ? undefined : name, axes: axesByRole(node, input, dims) }];
+  });
 }
 
 /**
- * The parameter that a constant is made from, by its own name; `…_orig` is what pruning makes of a parameter. Tensors of other
- * sizes are not the data: a mask per filter, a scale.
+ * Exporters and optimisers store equal tensors once. Another module that reads one has a parameter of its own, as long as
+ * somebody reads it as the module that it is named after.
  */
-function statedParameter(value: Value, size: number): Stated | undefined {
-  if (value.initializer !== undefined)
-    return isAutomatic(value.name) ? undefined : { name: parameterName(value.name), isReversed: false };
-  const seen = new Map([[value, false]]);
-  let first: Stated | undefined;
-  for (const [at, isReversed] of seen) {
-    if (at.initializer?.size === size && !isAutomatic(at.name)) {
-      const stated = { name: parameterName(at.name), isReversed };
-      if (at.name.endsWith('_orig')) return stated;
-      first ??= at.name.endsWith('_mask') ? undefined : stated;
-    }
-    const { producer } = at;
-    if (producer === undefined) continue;
-    for (const source of sourcesOf(producer))
-      if (!seen.has(source)) seen.set(source, isReversed !== isTransposition(producer));
-  }
-  return first;
+function statedName({ node, input, value, origin }: Found, found: readonly Found[], list: ParameterList) {
+  if (origin.kind !== 'stated') return undefined;
+  const { name } = origin;
+  const module = moduleOfParameter(name);
+  const isStranger = (reader: Node) => module !== undefined && relationTo(module, reader) === 'stranger';
+  if (!isStranger(node)) return name;
+  const isOwned = found.some(
+    (other) => other.value === value && other.origin.kind === 'stated' && !isStranger(other.node),
+  );
+  const own = isOwned ? namedByReader(node, input, list.listed) : undefined;
+  // A name that another tensor has is not given twice.
+  const isTaken = found.some(({ origin: other }) => other.kind === 'stated' && other.name === own);
+  return own === undefined || isTaken ? name : own;
 }
 
-/** `conv1.weight_orig` -> `conv1.weight`; `conv1.weight_bias` is what folding a normalisation gives the convolution. */
-function parameterName(name: string): string {
-  return name.replace(/_orig$/, '').replace(/\.weight_bias$/, '.bias');
+function relationTo(module: string, reader: Node): 'own' | 'around' | 'stranger' {
+  const paths = nodeModulePathsOf(reader);
+  if (paths.length === 0 || paths.includes(module)) return 'own';
+  return paths.some((path) => path === '' || module.startsWith(`${path}.`)) ? 'around' : 'stranger';
 }
 
-/** Names that exporters and optimisers make up: numbers, paths of nodes, ATen operators, parts of a quantised tensor. */
-const AUTOMATIC = new RegExp(
-  [
-    '^onnx::|^/|^\\d+$|_folded$|^const_fold_opt__|_(quantized|scale|zero_point)$|^reorder(_token_\\d+)?$',
-    `^(${[
-      'val mul add sub div t permute transpose view reshape const constant scalar scalar_tensor expand squeeze unsqueeze',
-      'index slice select cat stack where arange full zeros ones clone _to_copy roll repeat masked_fill linspace',
-    ]
-      .join(' ')
-      .replaceAll(' ', '|')})(_default)?(_\\d+)*(_bias)?$`,
-  ].join('|'),
-  'i',
-);
+function namedByReader(node: Node, input: number, listed: ReadonlySet<string> | undefined): string | undefined {
+  const role = parameterRole(node, input);
+  if (role === undefined) return undefined;
+  const names = nodeModulePathsOf(node).map((path) => `${path}.${role.name}`);
+  return listed === undefined ? names[0] : names.find((name) => listed.has(name));
+}
 
-function isAutomatic(name: string): boolean {
-  return AUTOMATIC.test(name);
+/** `layer1.0.conv1` and the bias of a layer: `layer1.0.conv1.bias`. A name that another tensor has is not given twice. */
+export function namedByModule(
+  node: Node,
+  input: number,
+  taken: ReadonlySet<string>,
+  listed?: ReadonlySet<string>,
+): string | undefined {
+  const role = parameterRole(node, input);
+  if (role === undefined) return undefined;
+  const names = modulePathsOf(node).map((path) => (path === '' ? role.name : `${path}.${role.name}`));
+  // Folding a normalisation gives a convolution a bias that its module has not.
+  const name = listed === undefined || isFolded(node) ? names[0] : names.find((candidate) => listed.has(candidate));
+  return name === undefined || taken.has(name) ? undefined : name;
+}
+
+/** An exporter that turned a weight around gave it a name of its own; channels of a PReLU's operand are not its last axis. */
+function axesByRole(node: Node, input: number, dims: readonly number[]): Axes {
+  const axes = dims.map((_, axis) => axis);
+  if (parameterRole(node, input)?.isReversed === true && axes.length === 2) return [1, 0];
+  if (node.opType !== 'PRelu' || axes.length < 2) return axes;
+  const wide = axes.filter((axis) => dims[axis] !== 1);
+  return wide.length > 1 ? axes : [wide[0] ?? 0];
 }

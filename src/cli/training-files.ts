@@ -36,15 +36,10 @@ const DROP_HINT = '; --meaning drop takes bias and shift of wholly masked filter
 /** What the narrow network will not compute although the compiled model does: told only to those who want to train it. */
 export function trainingRemarks(compiled: Compiled, { channels, stateDict, meaning }: Options): readonly Remark[] {
   if (channels === undefined && stateDict === undefined) return [];
-  const { weights, unheld }: Channels = compiled.channels();
-  const unnamed = weights.filter(({ parameter, removed }) => parameter === null && !removed);
-  const remark = (message: string): Remark => ({ pass: 'state-dict', kind: 'missed', message });
-  return [
-    ...(unheld.length === 0 ? [] : [remark(unheldMessage(unheld) + (meaning === 'drop' ? '' : DROP_HINT))]),
-    ...(unnamed.length === 0
-      ? []
-      : [remark(`${unnamed.length} weights have no PyTorch name in the model: they are not in the state dict`)]),
-  ];
+  const { unheld }: Channels = compiled.channels();
+  if (unheld.length === 0) return [];
+  const message = unheldMessage(unheld) + (meaning === 'drop' ? '' : DROP_HINT);
+  return [{ pass: 'state-dict', kind: 'missed', message }];
 }
 
 function unheldMessage(unheld: Channels['unheld']): string {

@@ -23,6 +23,7 @@ import {
   isUnclearSquare,
   layoutOf,
   mayBeBias,
+  mayBeMeant,
   relationOf,
 } from './evidence.js';
 import { countZeros, type Expanded, expandMask, type Layout } from './expand.js';
@@ -204,8 +205,9 @@ class Binder {
     const readers = this.#readers(claim, exact);
     if (readers.length > 0)
       return readers.map((slot) => ({ slot, evidence: exact.includes(slot) ? 'name' : 'values' }));
-    const called = (this.#byModule.get(parameterOf(claim.name)) ?? []).filter(({ slot }) => mayBeBias(slot));
-    const modules = ofShape(claim, ofRole(called));
+    const inModule = this.#byModule.get(parameterOf(claim.name)) ?? [];
+    const hasLayer = inModule.some(({ slot }) => slot.isLayer);
+    const modules = inModule.filter(({ slot }) => mayBeBias(slot) && (!hasLayer || mayBeMeant(claim, slot)));
     const best = Math.min(...modules.map(({ rank }) => rank));
     const slots = unique(modules.filter(({ rank }) => rank === best).map(({ slot }) => slot));
     const [first, ...others] = slots;
@@ -216,7 +218,9 @@ class Binder {
     );
     const calls = weaker.filter((slot) => first !== undefined && holdSameValues(first, slot));
     // `/conv_1/Conv` may be the module conv_1, or conv under a name that another one took first; the file may know.
-    const strangers = weaker.filter((slot) => !calls.includes(slot) && !this.#knowsModuleOf(slot));
+    const strangers = weaker.filter(
+      (slot) => !calls.includes(slot) && !this.#knowsModuleOf(slot) && expandMask(claim, slot, 'torch') !== undefined,
+    );
     if (first !== undefined && strangers.length > 0 && claim.original === undefined)
       throw ambiguous(claim, [...slots, ...strangers]);
     return unique([...slots, ...calls]).map((slot) => ({ slot, evidence: 'module' }));
@@ -384,21 +388,6 @@ function isSameKind(slot: string, parameter: string): boolean {
 
 function bothRecurrent(slot: string, parameter: string): boolean {
   return slot.replace(/_l\d+(_reverse)?$/, '') === parameter.replace(/_l\d+(_reverse)?$/, '');
-}
-
-/**
- * Of what a module's nodes read: the weights of its layers. A bias that a node of its own adds is called by the exporter, and only
- * a rule says which operand is a weight.
- */
-function ofRole<Found extends { slot: WeightSlot }>(found: readonly Found[]): readonly Found[] {
-  const isKnown = ({ slot }: Found) => slot.isLayer || slot.names.some((name) => parseKey(name)?.isParameter === true);
-  return found.some(isKnown) ? found.filter(isKnown) : found;
-}
-
-/** Of several that may be meant, those that the mask fits. */
-function ofShape<Found extends { slot: WeightSlot }>(claim: Claim, found: readonly Found[]): readonly Found[] {
-  const fitting = found.filter(({ slot }) => expandMask(claim, slot, 'torch') !== undefined);
-  return fitting.length > 0 ? fitting : found;
 }
 
 function add<Value>(map: Map<string, Value[]>, key: string, value: Value): void {

@@ -30,6 +30,11 @@ export function mayBeBias({ parameter, value }: WeightSlot): boolean {
   return parameter !== 'bias' || parseKey(value.name)?.isParameter === true;
 }
 
+/** Beside a layer's weight: not a vector of its module that a node behind adds, nor what has another shape than the mask. */
+export function mayBeMeant(claim: Claim, slot: WeightSlot): boolean {
+  return slot.isLayer || (slot.tensor.dims.length > 1 && expandMask(claim, slot, 'torch') !== undefined);
+}
+
 /** What the reader says of itself: the claim's module, code around it, another module, or nothing. */
 export function relationOf(
   { name: { module } }: Claim,

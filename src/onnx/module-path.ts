@@ -76,7 +76,13 @@ function metadata(node: Node, key: string): string | undefined {
   return metadataProps.find((entry) => entry.key === key)?.value;
 }
 
-function isFolded(node: Node): boolean {
+/** Whether the exporter left a bias out because it was zero. */
+export function isWithoutZeroBias(node: Node): boolean {
+  return /RemoveOptionalBias/.test(metadata(node, 'pkg.onnxscript.rewriter.rule_name') ?? '');
+}
+
+/** Whether the exporter folded the normalisation behind the node into it. */
+export function isFolded(node: Node): boolean {
   return /FuseBatchNorm/.test(metadata(node, 'pkg.onnxscript.rewriter.rule_name') ?? '');
 }
 

@@ -99,6 +99,7 @@ export interface GraphProto extends Message {
   output?: ValueInfoProto[];
   valueInfo?: ValueInfoProto[];
   quantizationAnnotation?: Message[];
+  metadataProps?: StringStringEntryProto[];
 }
 
 export interface OperatorSetIdProto extends Message {

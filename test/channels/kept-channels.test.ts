@@ -46,7 +46,7 @@ describe('cuts of cuts', () => {
     g.output(g.conv(hidden, g.initializer(w2.name, w2.dims, w2.data), { name: 'b' }));
     const model = readModel(g.bytes());
     const context = passContext(model, { align: 4 });
-    const kept = new KeptChannels(model.graph, traceWeights(await context.knowledge()), context.kept);
+    const kept = new KeptChannels(model.graph, traceWeights(await context.knowledge(), model.proto), context.kept);
     const widths = () => kept.channels().weights.map((weight) => weight.kept?.map((axis) => axis?.length ?? null));
     expect((await removeChannels.run(context)).changed).toBe(true);
     expect(widths().slice(0, 1)).toEqual([[8, null, null, null]]);
@@ -56,7 +56,7 @@ describe('cuts of cuts', () => {
       [live, null, null, null],
       [null, live, null, null],
     ]);
-    const [small] = kept.smallWeights((await context.knowledge()).constants);
+    const [small] = kept.smallState((await context.knowledge()).constants).weights;
     const expected = live.flatMap((filter) => Array.from(w1.data.slice(filter * 27, filter * 27 + 27)));
     expect([...(small?.tensor.numbers() ?? [])]).toEqual(expected);
   });
@@ -248,7 +248,7 @@ describe.skipIf(!hasData)(`real exports${hasData ? '' : ' (skipped: no ../shared
     '%s: no two tensors under one name',
     async (name) => {
       const model = readModel(await loadSkeleton(name));
-      const { weights: traced } = traceWeights(await passContext(model).knowledge());
+      const { weights: traced } = traceWeights(await passContext(model).knowledge(), model.proto);
       const initializers = new Map<string, string>();
       for (const { parameter, initializer } of traced) {
         if (parameter === undefined) continue;

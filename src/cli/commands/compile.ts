@@ -34,6 +34,8 @@ export async function compileCommand(context: Context): Promise<void> {
 
   const source = await sourceOf(model, io);
   const compiled = await engine.compileModel(source, compileOptions(context));
+  // What cannot be told is an error before anything is written.
+  if (options.stateDict !== undefined) compiled.stateDict();
   await breathe(io.signal);
   const output = await steps.run(
     'write',

@@ -1,0 +1,157 @@
+/** What a model says of a constant operand: which parameter it is, with which axes, or that it is computed from others. */
+import type { Knowledge } from '../analysis/site.js';
+import type { Dim, Node, Value } from '../ir/graph.js';
+import { isFloating, type Tensor } from '../ir/tensor.js';
+import { moduleOfParameter } from '../onnx/module-path.js';
+
+/** Per axis of the parameter the operand's axis; undefined where the operand has no such axis, which is then of extent 1. */
+export type Axes = readonly (number | undefined)[];
+
+export type Origin =
+  /** The parameter of this name, maybe masked, maybe with its axes in another order. */
+  | { readonly kind: 'stated'; readonly name: string; readonly axes: Axes }
+  /** Stored numbers under a name that the exporter made up. */
+  | { readonly kind: 'unnamed' }
+  /** Other numbers than those of the parameters that they are computed from, or in another shape. */
+  | { readonly kind: 'computed'; readonly from: readonly string[] }
+  /** Written by the exporter: no weight is stored for it. */
+  | { readonly kind: 'made up' };
+
+/** What the file as a whole says of its parameters. */
+export interface ParameterList {
+  /** All of them, where the exporter lists them. */
+  readonly listed: ReadonlySet<string> | undefined;
+  /** Whether each initializer that has a name of its own is a parameter or buffer: so the TorchScript exporter writes them. */
+  readonly isTorchScript: boolean;
+}
+
+/** `conv1.weight_orig` -> `conv1.weight`; `conv1.weight_bias` is what folding a normalisation gives the convolution. */
+export function parameterName(name: string): string {
+  return name.replace(/_orig$/, '').replace(/\.weight_bias$/, '.bias');
+}
+
+/** Operators that hand the numbers of their first operand on. */
+const HANDED_ON = new Set(['Transpose', 'Identity', 'Cast', 'CastLike', 'Reshape', 'Squeeze', 'Unsqueeze', 'Flatten']);
+
+/** Operators that read an extent, and no number. */
+export const EXTENTS: ReadonlySet<string> = new Set(['Shape', 'Size']);
+
+/** The name is the nearest on the way from the operand to what is stored: exporters store equal parameters once, behind an Identity. */
+export function originOf(value: Value, knowledge: Knowledge, list: ParameterList): Origin {
+  let at = value;
+  let axes: Axes | undefined = dimsOf(at, knowledge)?.map((_, axis) => axis);
+  let name: string | undefined;
+  for (;;) {
+    if (name === undefined && isNameOfParameter(at, list)) name = parameterName(at.name);
+    const { producer } = at;
+    if (storedTensor(at, knowledge) !== undefined || producer === undefined) break;
+    const next = unmasked(producer, knowledge);
+    if (next === undefined) break;
+    axes = axes && axesBefore(producer, next, axes, knowledge);
+    at = next;
+  }
+  const stored = storedTensor(at, knowledge);
+  if (name !== undefined && stored !== undefined && axes !== undefined) return { kind: 'stated', name, axes };
+  const leaves = storedBehind(at, knowledge);
+  const from = leaves.filter((leaf) => isNameOfParameter(leaf, list)).map((leaf) => parameterName(leaf.name));
+  if (from.length > 0) return { kind: 'computed', from: [...new Set(from)] };
+  return leaves.some(({ initializer }) => initializer !== undefined && isFloating(initializer.dataType))
+    ? { kind: 'unnamed' }
+    : { kind: 'made up' };
+}
+
+/** Initializers and Constant nodes that a constant depends on with its numbers. */
+export function storedBehind(value: Value, knowledge: Knowledge): readonly Value[] {
+  const seen = new Set([value]);
+  for (const { producer } of seen) {
+    if (producer === undefined || EXTENTS.has(producer.opType)) continue;
+    for (const input of producer.inputs) if (input !== undefined) seen.add(input);
+  }
+  return [...seen].filter((at) => storedTensor(at, knowledge) !== undefined);
+}
+
+function storedTensor(value: Value, { constants }: Knowledge): Tensor | undefined {
+  return value.initializer ?? (value.producer?.opType === 'Constant' ? constants.tensor(value) : undefined);
+}
+
+/** What a node hands on: its data, or of a product with a mask the weight. */
+function unmasked({ opType, domain, inputs }: Node, knowledge: Knowledge): Value | undefined {
+  if (domain !== '') return undefined;
+  if (HANDED_ON.has(opType)) return inputs[0];
+  const [left, right] = inputs;
+  if (opType !== 'Mul' || left === undefined || right === undefined) return undefined;
+  const [isLeft, isRight] = [isMaskByName(left), isMaskByName(right)];
+  if (isLeft !== isRight) return isLeft ? right : left;
+  if (isBinary(right, knowledge)) return left;
+  return isBinary(left, knowledge) ? right : undefined;
+}
+
+/** Behind casts and whatever else hands it on. */
+function isMaskByName(value: Value): boolean {
+  for (let at: Value | undefined = value; at !== undefined;) {
+    if (at.name.endsWith('_mask')) return true;
+    const { producer }: Value = at;
+    at = producer !== undefined && HANDED_ON.has(producer.opType) ? producer.inputs[0] : undefined;
+  }
+  return false;
+}
+
+function isBinary(value: Value, knowledge: Knowledge): boolean {
+  const stored = storedBehind(value, knowledge);
+  const [only] = stored;
+  const tensor = only && storedTensor(only, knowledge);
+  return stored.length === 1 && tensor?.numbers().every((number) => number === 0 || number === 1) === true;
+}
+
+function axesBefore(node: Node, input: Value, axes: Axes, knowledge: Knowledge): Axes | undefined {
+  const [after, before] = [dimsOf(node.outputs[0], knowledge), dimsOf(input, knowledge)];
+  if (before === undefined || after === undefined) return undefined;
+  if (node.opType === 'Transpose') {
+    const order = node.ints('perm') ?? after.map((_, axis) => after.length - 1 - axis);
+    return before.map((_, axis) => axes[order.indexOf(axis)]);
+  }
+  if (before.join() === after.join()) return axes;
+  if (node.opType === 'Mul') return undefined;
+  // Axes of extent 1 come and go; whatever else a Reshape does is another tensor.
+  const wide = after.flatMap((extent, axis) => (extent === 1 ? [] : [axis]));
+  const isSame = before.filter((extent) => extent !== 1).join() === wide.map((axis) => after[axis]).join();
+  let next = 0;
+  return isSame ? before.map((extent) => (extent === 1 ? undefined : axes[wide[next++] ?? -1])) : undefined;
+}
+
+function dimsOf(value: Value | undefined, { constants, shapes }: Knowledge): readonly Dim[] | undefined {
+  return value === undefined ? undefined : (constants.tensor(value)?.dims ?? shapes.of(value));
+}
+
+/** A stored tensor under a name of its own, or what an alias of one is called. */
+export function isNameOfParameter(value: Value, { listed, isTorchScript }: ParameterList): boolean {
+  const { name, producer, initializer } = value;
+  if (listed?.has(parameterName(name)) === true) return true;
+  if (name.endsWith('_mask') || isAutomatic(value)) return false;
+  if (initializer !== undefined) return true;
+  // Other exporters keep weights in Constant nodes.
+  if (producer?.opType === 'Constant') return listed === undefined && !isTorchScript;
+  return moduleOfParameter(name) !== undefined || (producer?.opType === 'Identity' && name.includes('.'));
+}
+
+/** Names that exporters and optimisers make up: numbers, paths of nodes, ATen operators. */
+const AUTOMATIC = new RegExp(
+  [
+    '^onnx::|^/|^\\d+$|_folded$|^const_fold_opt__|^ortshared_|^reorder(_token_\\d+)?$',
+    `^(${[
+      'val mul add sub div t permute transpose view reshape const constant scalar scalar_tensor expand squeeze unsqueeze',
+      'index slice select cat stack where arange full zeros ones clone _to_copy roll repeat masked_fill linspace',
+    ]
+      .join(' ')
+      .replaceAll(' ', '|')})(_default)?(_\\d+)*(_bias)?$`,
+  ].join('|'),
+  'i',
+);
+
+/** Parts of a quantised tensor. */
+const QUANTISED = /_(quantized|scale|zero_point)$/;
+
+function isAutomatic({ name, uses }: Value): boolean {
+  if (AUTOMATIC.test(name)) return true;
+  return QUANTISED.test(name) && uses.some(({ node }) => /Quantize|Integer|QLinear/.test(node.opType));
+}
