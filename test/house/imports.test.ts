@@ -17,8 +17,10 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
   version: { uses: [] },
   // "Did you mean": for whoever words an error.
   nearest: { uses: [] },
+  // Where files that are written go, and how they get there.
+  files: { uses: ['errors'] },
   ir: { uses: ['errors'] },
-  onnx: { uses: ['ir', 'errors'] },
+  onnx: { uses: ['ir', 'files', 'errors'] },
   ops: { uses: ['ir'] },
   masks: { uses: ['onnx', 'ir', 'nearest', 'errors'] },
   // Sessions, input generation and evaluation of constant subgraphs: below analysis, which folds and infers with it.
@@ -47,6 +49,7 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
       'masks',
       'onnx',
       'ir',
+      'files',
       'report',
       'version',
       'errors',
@@ -80,7 +83,7 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
   },
   // Makes masks, and asks the passes beforehand what could go with them.
   'mask-maker': {
-    uses: ['pipeline', 'analysis', 'ops', 'masks', 'runtime', 'nearest', 'onnx', 'ir', 'version', 'errors'],
+    uses: ['pipeline', 'analysis', 'ops', 'masks', 'runtime', 'nearest', 'onnx', 'ir', 'files', 'version', 'errors'],
     types: ['report'],
   },
   // The judges know nothing of how a model was compiled: only so can they be believed.
@@ -109,6 +112,7 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
       'onnx',
       'version',
       'printable',
+      'files',
       'errors',
     ],
     types: ['analysis', 'masked-model', 'tuning'],
