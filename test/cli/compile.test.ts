@@ -21,7 +21,7 @@ test('compiles, verifies, writes beside the input, shows the table', async () =>
     'verify T   4 inputs x 2 shapes',
     '',
   ]);
-  expect(result.stdout).toContain('file size                             102.5 MB    18 B ');
+  expect(result.stdout).toContain('file size                             102.5 MB    42 B ');
   expect(result.stdout).not.toContain('\u001B');
 });
 
