@@ -2,7 +2,7 @@
  * All files that a command writes. They are written in staging folders beside their places and moved there together when all checks have
  * passed: the names of data files hold, and neither a crash, a failed check nor a failed move touches what was there before.
  */
-import { readdirSync, writeFileSync } from 'node:fs';
+import { lstatSync, readdirSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { type Move, moveTogether } from '../files/move.js';
 import { Staging } from '../files/staging.js';
@@ -82,6 +82,9 @@ export class OutputFiles {
   /** A data file belongs to the model beside it: it is ours where that is. */
   #checkData(wanted: Wanted, model: string, inputs: readonly string[], made: string): void {
     checkOutput(wanted, inputs);
+    // The model names it as a file beside itself, which a link leads away from.
+    if (lstatSync(wanted.path, { throwIfNoEntry: false })?.isSymbolicLink() === true)
+      throw unwritable(wanted.path, 'it is a link, and data files are not written through links', wanted.option);
     if (!this.#mayReplace) checkEarlier({ ...wanted, markedBy: model }, undefined, made);
   }
 }

@@ -32,7 +32,7 @@ export function placeOf(path: string): Place | Refusal {
   if (there !== undefined && !there.isFile())
     return {
       why: `it is ${kindOf(there)}, no file: what is written is put there as a whole, and that would replace it`,
-      remedy: 'a path in a folder; the model itself also goes to standard output (--output -)',
+      remedy: 'the path of a file; compile writes the model to standard output with --output -',
     };
   try {
     return { path: there === undefined ? followed(path) : realpathSync(path), there };

@@ -120,6 +120,18 @@ describe('a link is followed', () => {
     expect((await run([model, '-q', '-o', at('lost.onnx')])).stderr).toContain('E-OUTPUT-UNWRITABLE');
   });
 
+  test('but not for a data file, which has to be beside its model', async () => {
+    const { at } = folder();
+    const g = graphBuilder();
+    g.output(g.conv(g.input('x', [1, 64, 2, 2]), { data: Array.from({ length: 512 }, () => 1), dims: [8, 64, 1, 1] }));
+    writeModel(readModel(g.bytes()), at('m.onnx'), { largestMessage: 1000 });
+    writeFileSync(at('elsewhere'), '');
+    symlinkSync('elsewhere', at('out.onnx.data'));
+    const { stderr } = await run([at('m.onnx'), '-q', '--force', '-o', at('out.onnx')], { engine: ENGINE });
+    expect(stderr.replace(/\s+/g, ' ')).toContain('[E-OUTPUT-UNWRITABLE] why it is a link');
+    expect([existsSync(at('out.onnx')), readFileSync(at('elsewhere'), 'utf8')]).toEqual([false, '']);
+  });
+
   test('two names of one place are one output', async () => {
     const { model, at } = modelFolder();
     symlinkSync('a.json', at('b.json'));
