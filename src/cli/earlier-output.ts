@@ -9,18 +9,18 @@ const END_BYTES = 2 ** 20;
 interface Mark {
   readonly kinds: readonly OutputKind[];
   readonly at: 'start' | 'end';
-  /** Of the bytes, one character each. */
-  readonly pattern: RegExp;
+  /** What is looked for in the bytes, one character each. */
+  readonly pattern: RegExp | string;
 }
 
 const MARKS: readonly Mark[] = [
   // metadata_props of a model: the key with its tag and length, then the tag of the value.
-  { kinds: ['model'], at: 'end', pattern: /\n\x15prune-compile\.version\x12/ },
+  { kinds: ['model'], at: 'end', pattern: '\n\u0015prune-compile.version\u0012' },
   // Safetensors: the length of the header, which begins with its metadata.
   { kinds: ['state dict'], at: 'start', pattern: /^.{8}\{"__metadata__":\{"format":"pt","prune-compile\.version":/s },
   { kinds: ['masks'], at: 'start', pattern: /^.{8}\{"__metadata__":\{"prune-compile\.version":/s },
   // The comment at the end of a zip archive, with its length before it.
-  { kinds: ['masks'], at: 'end', pattern: /\x13\x00prune-compile masks$/ },
+  { kinds: ['masks'], at: 'end', pattern: '\u0013\u0000prune-compile masks' },
   { kinds: ['masks'], at: 'start', pattern: /^\{\s*"format": "prune-compile masks",/ },
   { kinds: ['cost table'], at: 'start', pattern: /^\{\s*"format": "prune-compile sparse costs",/ },
   { kinds: ['channels'], at: 'start', pattern: /^\{\n {2}"schema": \d+,\n {2}"weights": \[/ },
@@ -32,7 +32,10 @@ const MARKS: readonly Mark[] = [
 /** Whether the file at `path` is an output of that kind, by its own words. */
 export function isEarlierOutput(path: string, kind: OutputKind): boolean {
   const { start, end } = ends(path);
-  return MARKS.some(({ kinds, at, pattern }) => kinds.includes(kind) && pattern.test(at === 'start' ? start : end));
+  return MARKS.some(({ kinds, at, pattern }) => {
+    const text = at === 'start' ? start : end;
+    return kinds.includes(kind) && (typeof pattern === 'string' ? text.includes(pattern) : pattern.test(text));
+  });
 }
 
 /** Nothing is lost with such a file: it is empty, as `mktemp` makes it, or says what `other` says. */
