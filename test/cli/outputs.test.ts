@@ -43,9 +43,6 @@ function folder(): { folder: string; at: (name: string) => string } {
   return { folder: made, at: (name) => join(made, name) };
 }
 
-/** Node.js makes none itself. */
-const MKFIFO = 'mkfifo';
-
 /** Node.js makes no device itself, and not everybody may. */
 const MAY_MAKE_DEVICES = (() => {
   const made = mkdtempSync(join(tmpdir(), 'prune-compile-test-'));
@@ -55,7 +52,7 @@ const MAY_MAKE_DEVICES = (() => {
 })();
 
 const SPECIAL: Readonly<Record<string, (path: string) => unknown>> = {
-  'a named pipe': (path) => execFileSync(MKFIFO, [path]),
+  'a named pipe': (path) => execFileSync('mkfifo', [path]),
   'a socket': async (path) => {
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(path, resolve));
@@ -91,7 +88,7 @@ describe('what is no file is refused before any work, and still there', () => {
 
   test('by the API too', async () => {
     const { at } = folder();
-    execFileSync(MKFIFO, [at('pipe')]);
+    execFileSync('mkfifo', [at('pipe')]);
     const write = () => writeFiles([{ path: at('pipe'), chunks: [Buffer.from('x')] }]);
     expect(write).toThrow(expect.objectContaining({ code: 'E-OUTPUT-UNWRITABLE' }));
     expect(() => writeModel(readModel(prunedModel()), at('pipe'))).toThrow('it is a named pipe');
