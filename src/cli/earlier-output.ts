@@ -6,36 +6,40 @@ export type OutputKind = 'model' | 'report' | 'channels' | 'state dict' | 'masks
 /** Headers and metadata are far smaller; of large files no more is read. */
 const END_BYTES = 2 ** 20;
 
+type Pattern = RegExp | string;
+
+/** What is looked for in the bytes, one character each; where both ends are named, both have to have it. */
 interface Mark {
-  readonly kinds: readonly OutputKind[];
-  readonly at: 'start' | 'end';
-  /** What is looked for in the bytes, one character each. */
-  readonly pattern: RegExp | string;
+  readonly kind: OutputKind;
+  readonly start?: Pattern;
+  readonly end?: Pattern;
 }
 
 const MARKS: readonly Mark[] = [
   // metadata_props of a model: the key with its tag and length, then the tag of the value.
-  { kinds: ['model'], at: 'end', pattern: '\n\u0015prune-compile.version\u0012' },
+  { kind: 'model', end: '\n\u0015prune-compile.version\u0012' },
   // Safetensors: the length of the header, which begins with its metadata.
-  { kinds: ['state dict'], at: 'start', pattern: /^.{8}\{"__metadata__":\{"format":"pt","prune-compile\.version":/s },
-  { kinds: ['masks'], at: 'start', pattern: /^.{8}\{"__metadata__":\{"prune-compile\.version":/s },
+  { kind: 'state dict', start: /^.{8}\{"__metadata__":\{"format":"pt","prune-compile\.version":/s },
+  { kind: 'masks', start: /^.{8}\{"__metadata__":\{"prune-compile\.version":/s },
   // The comment at the end of a zip archive, with its length before it.
-  { kinds: ['masks'], at: 'end', pattern: '\u0013\u0000prune-compile masks' },
-  { kinds: ['masks'], at: 'start', pattern: /^\{\s*"format": "prune-compile masks",/ },
-  { kinds: ['cost table'], at: 'start', pattern: /^\{\s*"format": "prune-compile sparse costs",/ },
-  { kinds: ['channels'], at: 'start', pattern: /^\{\n {2}"schema": \d+,\n {2}"weights": \[/ },
-  { kinds: ['report'], at: 'start', pattern: /^\{\s*"schema": \d+,\s*"tool": \{\s*"name": "prune-compile",/ },
-  { kinds: ['report'], at: 'start', pattern: /<meta name="generator" content="prune-compile" \/>/ },
-  { kinds: ['report'], at: 'end', pattern: /\nprune-compile [^\n ]+; [^\n]+ written\.\n$/ },
+  { kind: 'masks', end: '\u0013\u0000prune-compile masks' },
+  { kind: 'masks', start: /^\{\s*"format": "prune-compile masks",/ },
+  { kind: 'cost table', start: /^\{\s*"format": "prune-compile sparse costs",/ },
+  { kind: 'channels', start: /^\{\n {2}"schema": \d+,\n {2}"weights": \[/ },
+  { kind: 'report', start: /^\{\s*"schema": \d+,\s*"tool": \{\s*"name": "prune-compile",/ },
+  { kind: 'report', start: /^<!doctype html>\s[^]*<meta name="generator" content="prune-compile" \/>/ },
+  // Somebody's notes may have a report at their end.
+  { kind: 'report', start: /^# [^\n]* -> [^\n]*\n/, end: /\nprune-compile [^\n ]+; [^\n]+ written\.\n$/ },
 ];
 
 /** Whether the file at `path` is an output of that kind, by its own words. */
 export function isEarlierOutput(path: string, kind: OutputKind): boolean {
   const { start, end } = ends(path);
-  return MARKS.some(({ kinds, at, pattern }) => {
-    const text = at === 'start' ? start : end;
-    return kinds.includes(kind) && (typeof pattern === 'string' ? text.includes(pattern) : pattern.test(text));
-  });
+  return MARKS.some((mark) => mark.kind === kind && has(start, mark.start) && has(end, mark.end));
+}
+
+function has(text: string, pattern: Pattern = ''): boolean {
+  return typeof pattern === 'string' ? text.includes(pattern) : pattern.test(text);
 }
 
 /** Nothing is lost with such a file: it is empty, as `mktemp` makes it, or says what `other` says. */

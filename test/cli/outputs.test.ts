@@ -164,6 +164,13 @@ describe('a file that is there', () => {
     expect(readFileSync(at(name), 'utf8')).not.toBe('# Made with prune-compile, by hand');
   });
 
+  test('notes that end with a report are not a report', async () => {
+    const { model, at } = modelFolder();
+    expect((await run([model, '-q', '--report', at('r.md')])).code).toBe(0);
+    writeFileSync(at('r.md'), `# My notes\n\n${readFileSync(at('r.md'), 'utf8')}`);
+    expect((await run([model, '-q', '--report', at('r.md')])).stderr).toContain('E-OUTPUT-EXISTS');
+  });
+
   test('an output of another kind is not replaced either: masks are no model', async () => {
     const { at } = folder();
     writeFileSync(at('m.onnx'), prunedModel());
