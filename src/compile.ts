@@ -17,8 +17,9 @@ import { encodeStateDict, stateDictOf } from './channels/state-dict.js';
 import { traceWeights } from './channels/trace.js';
 import { compileReport } from './compile-report.js';
 import { PruneCompileError } from './errors.js';
+import { writeFiles } from './files/write-files.js';
 import { asksForMasks, maskingText, type Masking, maskModel, type MaskOptions, UNMASKED } from './masked-model.js';
-import { encodedSize, encodeModel, writeFiles, writeModel, type WriteOptions } from './onnx/write.js';
+import { encodedSize, encodeModel, writeModel, type WriteOptions } from './onnx/write.js';
 import { type Model, readModel } from './onnx/read.js';
 import type { Pass } from '../passes/pass.js';
 import { choosePasses, passContext, type PipelineResult, remarkBy, runOnce, runPasses } from './pipeline.js';
@@ -55,7 +56,7 @@ export interface Compiled {
   readonly report: CompileReport;
   /** The compiled model as bytes; the input's own bytes when nothing was to do. */
   encode(): Uint8Array;
-  /** Writes the compiled model (see writeModel) and returns its size in bytes. */
+  /** Writes the compiled model (see writeModel) and returns its size in bytes. A file that is there is replaced. */
   write(path: string): number;
   /** What the compiled model must compute besides the input: undefined without masks. For src/verify/masked-reference.ts. */
   readonly maskPlan: MaskPlan | undefined;
@@ -166,7 +167,8 @@ export async function compileModel(source: string | Uint8Array, options: Compile
     write: (path) => {
       const made = result();
       if (made !== undefined) return writeModel(made, path, written);
-      if (model.hasExternalData) return writeModel(readModel(source), path);
+      // Its data file gets another name, so that it is no copy of the input anyway.
+      if (model.hasExternalData) return writeModel(readModel(source), path, { metadata: metadataOf(options, masking) });
       return writeFiles([{ path, chunks: [original()] }]);
     },
     maskPlan: masking.plan,

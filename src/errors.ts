@@ -38,6 +38,7 @@ const CATALOGUE = {
   'E-STATE-DICT': EXIT.usage,
   'E-OUTPUT-IS-INPUT': EXIT.usage,
   'E-OUTPUT-UNWRITABLE': EXIT.usage,
+  'E-OUTPUT-EXISTS': EXIT.usage,
   'E-PROVIDER': EXIT.usage,
   'E-KERNELS': EXIT.usage,
   'E-COST-TABLE': EXIT.usage,

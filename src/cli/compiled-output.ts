@@ -1,13 +1,16 @@
-/** The compiled model on its way out: staged beside its destination, or held as bytes for standard output. */
+/** Where the files of a compilation go, and the compiled model on its way there. */
 import { existsSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Compiled } from '../compile.js';
 import { PruneCompileError } from '../errors.js';
-import { type Context, STDIN } from './context.js';
-import { checkOutput, StagedOutput, STDOUT } from './destination.js';
+import { requirePlace } from '../files/write-files.js';
+import { STDIN } from './context.js';
+import { checkEarlier, checkOutput, STDOUT, type Wanted } from './destination.js';
+import type { OutputKind } from './earlier-output.js';
 import type { Source } from './engine.js';
 import { BrokenPipe, type Io, writeTo } from './io.js';
 import type { Options } from './options.js';
+import type { OutputFiles } from './output-files.js';
 
 /** Mistakes about files, found before any work is done. */
 export function checkPlaces(model: string, to: string, options: Options): void {
@@ -21,68 +24,82 @@ export function checkPlaces(model: string, to: string, options: Options): void {
   if (model !== STDIN && !existsSync(model)) return;
   const { masks = [], maskMap } = options;
   const inputs = [...(model === STDIN ? [] : [model]), ...masks, ...(maskMap === undefined ? [] : [maskMap])];
-  if (to !== STDOUT) checkOutput(to, inputs, '--output');
-  const taken = new Map([[resolve(to), 'the model']]);
-  for (const { path, option, what } of sideFiles(options)) {
-    checkOutput(path, inputs, option);
-    const other = taken.get(resolve(path));
-    // Two reports of one name are one report.
-    if (other !== undefined && other !== what)
-      throw new PruneCompileError('E-USAGE', { what: `${path} cannot be both ${other} and ${what}` });
-    taken.set(resolve(path), what);
+  const taken = new Map<string, OutputKind>();
+  for (const wanted of [...(to === STDOUT ? [] : [modelAt(to)]), ...sideFiles(options)]) {
+    checkOutput(wanted, inputs);
+    // A copy of what comes through a pipe is known as such when that was read.
+    const mayBeCopy = wanted.kind === 'model' && model === STDIN;
+    if (options.force !== true && !mayBeCopy) checkEarlier(wanted, wanted.kind === 'model' ? model : undefined);
+    const place = requirePlace(wanted.path, wanted.option);
+    const other = taken.get(place);
+    if (other !== undefined && other !== wanted.kind)
+      throw new PruneCompileError('E-USAGE', {
+        what: `${wanted.path} cannot be both ${WHAT[other]} and ${WHAT[wanted.kind]}`,
+      });
+    taken.set(place, wanted.kind);
   }
 }
 
-function sideFiles({ report = [], channels, stateDict }: Options) {
+const WHAT: Readonly<Record<OutputKind, string>> = {
+  model: 'the model',
+  report: 'a report',
+  channels: 'the kept channels',
+  'state dict': 'the small weights',
+  masks: 'the masks',
+  'cost table': 'the cost table',
+};
+
+function modelAt(path: string): Wanted {
+  return { path, kind: 'model', option: '--output' };
+}
+
+function sideFiles({ report = [], channels, stateDict }: Options): Wanted[] {
   return [
-    ...report.map((path) => ({ path, option: '--report', what: 'a report' })),
-    ...(channels === undefined ? [] : [{ path: channels, option: '--channels', what: 'the kept channels' }]),
-    ...(stateDict === undefined ? [] : [{ path: stateDict, option: '--state-dict', what: 'the small weights' }]),
+    ...report.map(reportAt),
+    ...(channels === undefined ? [] : [channelsAt(channels)]),
+    ...(stateDict === undefined ? [] : [stateDictAt(stateDict)]),
   ];
 }
 
+export function reportAt(path: string): Wanted {
+  return { path, kind: 'report', option: '--report' };
+}
+
+export function channelsAt(path: string): Wanted {
+  return { path, kind: 'channels', option: '--channels' };
+}
+
+export function stateDictAt(path: string): Wanted {
+  return { path, kind: 'state dict', option: '--state-dict' };
+}
+
+/** The compiled model: staged with the other files, or held as bytes for standard output. */
 export class CompiledOutput {
   readonly sizeBytes: number;
-  readonly #io: Io;
-  readonly #held: StagedOutput | Uint8Array;
+  /** For whoever runs the model: where it is now. */
+  readonly source: Source;
   /** The files that were read: none of them may be replaced. */
   readonly inputs: readonly string[];
-  #published = false;
 
-  private constructor(held: StagedOutput | Uint8Array, sizeBytes: number, inputs: readonly string[], io: Io) {
-    this.#held = held;
+  private constructor(source: Source, sizeBytes: number, inputs: readonly string[]) {
+    this.source = source;
     this.sizeBytes = sizeBytes;
     this.inputs = inputs;
-    this.#io = io;
   }
 
-  static write(compiled: Compiled, to: string, { io, onFinish }: Context): CompiledOutput {
+  static write(compiled: Compiled, to: string, files: OutputFiles): CompiledOutput {
     const inputs = filesOf(compiled);
     if (to === STDOUT) {
       const bytes = compiled.encode();
-      return new CompiledOutput(bytes, bytes.length, inputs, io);
+      return new CompiledOutput(bytes, bytes.length, inputs);
     }
-    const staged = new StagedOutput(to);
-    onFinish(() => staged.discard());
-    return new CompiledOutput(staged, compiled.write(staged.path), inputs, io);
+    const staged = files.stage(modelAt(to));
+    return new CompiledOutput(staged, compiled.write(staged), inputs);
   }
 
-  /** For whoever runs the model: where it is now. */
-  get source(): Source {
-    return this.#held instanceof StagedOutput ? this.#held.path : this.#held;
-  }
-
-  /** Whether the model is where it was asked for: what goes with it may then be written. */
-  get isPublished(): boolean {
-    return this.#published;
-  }
-
-  /** Puts the model where it was asked for; once. */
-  async publish(): Promise<void> {
-    if (this.#published) return;
-    this.#published = true;
-    if (this.#held instanceof StagedOutput) this.#held.publish(this.inputs);
-    else await send(this.#held, this.#io);
+  /** To standard output, where it was asked for there; a file is published with the others. */
+  async send(io: Io): Promise<void> {
+    if (typeof this.source !== 'string') await send(this.source, io);
   }
 }
 

@@ -1,11 +1,9 @@
-/**
- * Where the compiled model goes. It is written into a folder of its own beside the destination and moved when all checks
- * have passed: the names of its data files hold, and neither a crash nor a failed check touches what was there before.
- */
-import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync, type Stats, statSync } from 'node:fs';
-import { basename, dirname, extname, join, resolve } from 'node:path';
-import { messageOf, PruneCompileError } from '../errors.js';
-import { noteTemporary } from './guard.js';
+/** Where the outputs of a command go, and what may be replaced there. */
+import { existsSync, type Stats, statSync } from 'node:fs';
+import { extname } from 'node:path';
+import { PruneCompileError } from '../errors.js';
+import { requirePlace } from '../files/write-files.js';
+import { isEarlierOutput, isNoLoss, type OutputKind } from './earlier-output.js';
 
 export const STDOUT = '-';
 
@@ -21,34 +19,58 @@ export function defaultMaskOutput(model: string): string {
   return `${extension === '' ? model : model.slice(0, -extension.length)}.masks.safetensors`;
 }
 
-/** Throws unless `output` is a place that may be written, and none of `inputs` (compared as files, not as names). */
-export function checkOutput(output: string, inputs: readonly string[], option: string): void {
-  const there = statOf(output);
+/** A file that was asked for. */
+export interface Wanted {
+  readonly path: string;
+  readonly kind: OutputKind;
+  /** The option that names it. */
+  readonly option: string;
+  /** The file that tells whose this one is, where that is not itself. */
+  readonly markedBy?: string;
+}
+
+/** Throws unless it is a place that may be written, and none of `inputs` (compared as files, not as names). */
+export function checkOutput({ path, option }: Wanted, inputs: readonly string[]): void {
+  const there = statOf(path);
   if (there !== undefined && inputs.some((input) => isSameFile(there, statOf(input)))) {
     throw new PruneCompileError('E-OUTPUT-IS-INPUT', {
-      what: `${output} is the input itself`,
+      what: `${path} is the input itself`,
       facts: [
         ['why', 'the input is never overwritten: the result is proven equal to it'],
         ['try', `${option} with another name`],
       ],
     });
   }
-  const why =
-    there?.isDirectory() === true
-      ? 'it is a folder'
-      : statOf(dirname(resolve(output)))?.isDirectory() === true
-        ? undefined
-        : `there is no folder ${dirname(output)}`;
-  if (why !== undefined) {
-    throw new PruneCompileError('E-OUTPUT-UNWRITABLE', {
-      what: `cannot write ${output}`,
-      facts: [
-        ['why', why],
-        ['try', `${option} with a path in a folder that exists`],
-      ],
-    });
-  }
+  requirePlace(path, option);
 }
+
+/** Throws where a file would be replaced that this tool did not write, unless nothing is lost: it is `copied`, or as the new one. */
+export function checkEarlier({ path, kind, option, markedBy }: Wanted, copied?: string, made?: string): void {
+  if (!existsSync(path)) return;
+  try {
+    const isOurs =
+      markedBy === undefined ? isEarlierOutput(path, kind) : existsSync(markedBy) && isEarlierOutput(markedBy, kind);
+    if (isOurs || isNoLoss(path, made) || isNoLoss(path, copied)) return;
+  } catch {
+    // What cannot be read is not known to be ours.
+  }
+  throw new PruneCompileError('E-OUTPUT-EXISTS', {
+    what: `${path} is there already, and was not written by prune-compile`,
+    facts: [
+      ['why', `only an earlier ${NAMES[kind]} is replaced without being asked`],
+      ['try', `${option} with another name; or --force, to replace it`],
+    ],
+  });
+}
+
+const NAMES: Readonly<Record<OutputKind, string>> = {
+  model: 'output',
+  report: 'report',
+  channels: 'file of kept channels',
+  'state dict': 'state dict of it',
+  masks: 'mask file of it',
+  'cost table': 'cost table of it',
+};
 
 function statOf(path: string): Stats | undefined {
   try {
@@ -61,52 +83,4 @@ function statOf(path: string): Stats | undefined {
 
 function isSameFile(one: Stats, other: Stats | undefined): boolean {
   return other !== undefined && one.ino === other.ino && one.dev === other.dev && one.ino !== 0;
-}
-
-export class StagedOutput {
-  /** Where the model is: first beside the destination, then there. */
-  path: string;
-  readonly #destination: string;
-  readonly #folder: string;
-
-  constructor(destination: string) {
-    this.#destination = destination;
-    try {
-      this.#folder = mkdtempSync(join(dirname(destination), `.${basename(destination)}.`));
-      noteTemporary(resolve(this.#folder));
-    } catch (error) {
-      throw unwritable(destination, error);
-    }
-    this.path = join(this.#folder, basename(destination));
-  }
-
-  /** Moves the files to their destination, the model last: it is what others look for. `inputs` are never replaced. */
-  publish(inputs: readonly string[]): void {
-    const model = basename(this.#destination);
-    const names = readdirSync(this.#folder).toSorted((one, other) => Number(one === model) - Number(other === model));
-    const folder = dirname(this.#destination);
-    for (const name of names) checkOutput(join(folder, name), inputs, '--output');
-    try {
-      for (const name of names) renameSync(join(this.#folder, name), join(folder, name));
-    } catch (error) {
-      throw unwritable(this.#destination, error);
-    }
-    this.path = this.#destination;
-    this.discard();
-  }
-
-  discard(): void {
-    if (existsSync(this.#folder)) rmSync(this.#folder, { recursive: true, force: true });
-  }
-}
-
-function unwritable(path: string, cause: unknown): PruneCompileError {
-  return new PruneCompileError('E-OUTPUT-UNWRITABLE', {
-    what: `cannot write ${path}`,
-    facts: [
-      ['why', messageOf(cause)],
-      ['try', '--output with a path in a folder you may write to'],
-    ],
-    cause,
-  });
 }

@@ -49,6 +49,7 @@ const OPTIONS = {
     value: 'FILE',
     read: values.text('a file', '--state-dict small.safetensors'),
   }),
+  force: option('Output', WRITING, 'replace files that are there and were not written by this tool', { read: onOff }),
   json: option('Output', EVERY, 'print the result as JSON, and errors too (to standard error)', { read: onOff }),
   quiet: option('Output', EVERY, 'no lines about the steps', { alias: 'q', read: onOff }),
   masks: option('Masks', MASKING, 'masks of the weights, in any format of docs/masks.md; several files multiply', {

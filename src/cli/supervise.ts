@@ -4,10 +4,10 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { rmSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { discardStaging } from '../files/staging.js';
 import type { EndingSignal } from './guard.js';
 import { ENDING_SIGNALS, GUARD_FD, SIGNAL_EXITS } from './guard.js';
 
@@ -29,7 +29,7 @@ export async function supervise(argv: readonly string[]): Promise<number> {
   const [code, signal] = (await once(worker, 'close')) as [number | null, NodeJS.Signals | null];
   const ending = heard() ?? ENDING_SIGNALS.find((name) => name === signal);
   if (ending === undefined && code !== null) return code;
-  for (const path of temporary) rmSync(path, { recursive: true, force: true });
+  for (const folder of temporary) discardStaging(folder);
   return ending === undefined ? crashed(signal ?? 'a crash', argv) : SIGNAL_EXITS[ending];
 }
 

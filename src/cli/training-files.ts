@@ -2,16 +2,16 @@
 import { type Channels, renderChannels } from '../channels/channels.js';
 import type { Compiled } from '../compile.js';
 import type { Remark } from '../report/types.js';
-import { checkOutput } from './destination.js';
+import { channelsAt, stateDictAt } from './compiled-output.js';
 import type { Options } from './options.js';
-import { writeSideFile } from './side-file.js';
+import type { OutputFiles } from './output-files.js';
 import type { Steps } from './steps.js';
 
-/** Writes the files that were asked for; `inputs` are never replaced. */
+/** Writes the files that were asked for. */
 export async function writeTrainingFiles(
   compiled: Compiled,
   { channels, stateDict }: Options,
-  inputs: readonly string[],
+  files: OutputFiles,
   steps: Steps,
 ): Promise<void> {
   const paths = [channels, stateDict].filter((path) => path !== undefined);
@@ -19,13 +19,8 @@ export async function writeTrainingFiles(
   await steps.run(
     'weights',
     () => {
-      if (channels !== undefined) checkOutput(channels, inputs, '--channels');
-      if (stateDict !== undefined) {
-        checkOutput(stateDict, inputs, '--state-dict');
-        writeSideFile(stateDict, compiled.stateDict(), 'the small weights', '--state-dict');
-      }
-      if (channels !== undefined)
-        writeSideFile(channels, renderChannels(compiled.channels()), 'the kept channels', '--channels');
+      if (stateDict !== undefined) files.add(stateDictAt(stateDict), compiled.stateDict());
+      if (channels !== undefined) files.add(channelsAt(channels), renderChannels(compiled.channels()));
     },
     () => paths.join(', '),
   );

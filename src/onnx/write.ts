@@ -1,7 +1,9 @@
 /** Model -> ONNX bytes and files. What was not edited is written from what was read, field for field. */
-import { closeSync, existsSync, openSync, realpathSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { messageOf, PruneCompileError } from '../errors.js';
+import { PruneCompileError } from '../errors.js';
+import { LONGEST_NAME } from '../files/place.js';
+import { requirePlace, writeFiles } from '../files/write-files.js';
 import {
   type Attribute,
   type Dim,
@@ -73,19 +75,20 @@ export function encodedSize(model: Model, options: WriteOptions = {}): number {
 }
 
 /**
- * Writes the model to `path` (and `path`.data where the input had external data or the message would pass 2 GiB).
- * Files are written beside their destination and renamed, so that a crash leaves nothing half-written.
- * Returns the total size in bytes.
+ * Writes the model to `given` (and a file of the same name and `.data` where the input had external data or the message would pass
+ * 2 GiB). Links are followed; see writeFiles. Returns the total size in bytes.
  */
-export function writeModel(model: Model, path: string, options: WriteOptions = {}): number {
+export function writeModel(model: Model, given: string, options: WriteOptions = {}): number {
   const { largestMessage = LARGEST_MESSAGE } = options;
+  // Weights go beside the file itself, not beside a link to it.
+  const path = requirePlace(given);
   if (!model.hasExternalData && weightBytes(model.graph) <= largestMessage) {
     const chunks = encodeChunks(modelProto(model, options, INSIDE));
     // The graph counts too, and is seldom known to be small.
     if (chunks.reduce((total, chunk) => total + chunk.length, 0) <= largestMessage)
       return writeFiles([{ path, chunks }]);
   }
-  const dataPath = `${path}.data`;
+  const dataPath = join(dirname(path), dataName(basename(path)));
   const tensors: Tensor[] = [];
   let offset = 0;
   const proto = modelProto(model, options, {
@@ -102,6 +105,14 @@ export function writeModel(model: Model, path: string, options: WriteOptions = {
   if (tensors.length === 0) return writeFiles([main]);
   checkNotRead(dataPath, model);
   return writeFiles([{ path: dataPath, chunks: lazyBytes(tensors) }, main]);
+}
+
+/** `model.onnx.data`; of a name that leaves no room for that, as much as there is room for. */
+function dataName(model: string): string {
+  const letters = Array.from(model);
+  const name = () => `${letters.join('')}.data`;
+  while (Buffer.byteLength(name()) > LONGEST_NAME) letters.pop();
+  return name();
 }
 
 /** Weights that were not edited are still to be read from the input's data file. */
@@ -134,40 +145,6 @@ function externalTensor(name: string, tensor: Tensor, location: string, offset: 
     ],
     dataLocation: EXTERNAL,
   };
-}
-
-/** Writes all files beside their destinations, then renames them: either all are there or none. Returns total bytes. */
-export function writeFiles(files: readonly { path: string; chunks: Iterable<Uint8Array> }[]): number {
-  let total = 0;
-  const pending: { from: string; to: string }[] = [];
-  try {
-    for (const { path, chunks } of files) {
-      const from = join(dirname(path), `.${basename(path)}.${process.pid}.tmp`);
-      pending.push({ from, to: path });
-      const file = openSync(from, 'w');
-      try {
-        for (const chunk of chunks) {
-          for (let at = 0; at < chunk.length;) at += writeSync(file, chunk, at, Math.min(chunk.length - at, 2 ** 30));
-          total += chunk.length;
-        }
-      } finally {
-        closeSync(file);
-      }
-    }
-    for (const { from, to } of pending) renameSync(from, to);
-  } catch (error) {
-    for (const { from } of pending) rmSync(from, { force: true });
-    if (error instanceof PruneCompileError) throw error;
-    throw new PruneCompileError('E-OUTPUT-UNWRITABLE', {
-      what: `cannot write ${files.at(-1)?.path ?? 'the output'}`,
-      facts: [
-        ['why', messageOf(error)],
-        ['try', '--output with a path in a folder you may write to'],
-      ],
-      cause: error,
-    });
-  }
-  return total;
 }
 
 /** Where weights go: into the message, or into a file beside it. */

@@ -77,6 +77,7 @@ export function renderHtml(given: CompileReport): string {
         <meta charset="utf-8" />
         <meta name="viewport" content="width=device-width, initial-scale=1" />
         <meta http-equiv="Content-Security-Policy" content="${new Html(policy)}" />
+        <meta name="generator" content="prune-compile" />
         <title>${title}</title>
         <style>
           ${new Html(STYLE)}

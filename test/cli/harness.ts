@@ -10,7 +10,8 @@ import { main } from '../../src/cli/main.js';
 import { Graph } from '../../src/ir/graph.js';
 import { BENCHMARK, REPORT, VERIFICATION } from '../report/sample.js';
 
-export const COMPILED_BYTES = Buffer.from('the compiled model');
+/** With the mark by which an earlier output is known. */
+export const COMPILED_BYTES = Buffer.from('the compiled model\n\u0015prune-compile.version\u0012');
 export const STATE_DICT = Buffer.from('the small weights');
 export const CHANNELS: Channels = {
   schema: 1,

@@ -26,7 +26,7 @@ test('the report says what a module cannot hold, to those who asked for the weig
 test('outputs that differ: neither is written, what was there stays; --keep-failed writes them', async () => {
   const { folder, model, at } = modelFolder();
   writeFileSync(at('kept.json'), 'old');
-  const argv = [model, '-q', '--channels', at('kept.json'), '--state-dict', at('small.safetensors')];
+  const argv = [model, '-q', '--force', '--channels', at('kept.json'), '--state-dict', at('small.safetensors')];
   expect((await run(argv, { engine: differing })).code).toBe(1);
   expect(readFileSync(at('kept.json'), 'utf8')).toBe('old');
   expect(readdirSync(folder)).toHaveLength(2);

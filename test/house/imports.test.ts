@@ -19,8 +19,10 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
   nearest: { uses: [] },
   // Objects keyed by names of models and files.
   names: { uses: [] },
+  // Where files that are written go, and how they get there.
+  files: { uses: ['errors'] },
   ir: { uses: ['errors'] },
-  onnx: { uses: ['ir', 'errors'] },
+  onnx: { uses: ['ir', 'files', 'errors'] },
   ops: { uses: ['ir'] },
   masks: { uses: ['onnx', 'ir', 'nearest', 'errors'] },
   // Sessions, input generation and evaluation of constant subgraphs: below analysis, which folds and infers with it.
@@ -49,6 +51,7 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
       'masks',
       'onnx',
       'ir',
+      'files',
       'report',
       'version',
       'errors',
@@ -82,7 +85,7 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
   },
   // Makes masks, and asks the passes beforehand what could go with them.
   'mask-maker': {
-    uses: ['pipeline', 'analysis', 'ops', 'masks', 'runtime', 'nearest', 'onnx', 'ir', 'version', 'errors'],
+    uses: ['pipeline', 'analysis', 'ops', 'masks', 'runtime', 'nearest', 'onnx', 'ir', 'files', 'version', 'errors'],
     types: ['report'],
   },
   // The judges know nothing of how a model was compiled: only so can they be believed.
@@ -112,6 +115,7 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
       'onnx',
       'version',
       'printable',
+      'files',
       'errors',
     ],
     types: ['analysis', 'masked-model', 'tuning'],

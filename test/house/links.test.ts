@@ -25,6 +25,15 @@ test('no code looks for the prefix of composed names, or for a composed name', (
   expect(findings(/\b(values|nodes)\.(get|find)\([^)]*`/g)).toEqual([]);
 });
 
+test('every renderer begins by escaping what is not to be seen', () => {
+  const renderers = code.filter(
+    ({ path, text }) => path.startsWith('src/report/') && /^export (async )?function render[A-Z]/m.test(text),
+  );
+  expect(renderers.length).toBeGreaterThan(5);
+  const without = renderers.filter(({ text }) => !/\b(shown|jsonText)\(/.test(text));
+  expect(without.map(({ path }) => path)).toEqual([]);
+});
+
 test('no code outside passes has the name of a pass as text', () => {
   const names = passes.map(({ name }) => name).join('|');
   expect(findings(new RegExp(`['"\`](${names})['"\`]`, 'g'), outsidePasses)).toEqual([]);

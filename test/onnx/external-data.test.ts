@@ -15,7 +15,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Editor } from '../../src/ir/editor.js';
 import { sliceTensor } from '../../src/ir/slice.js';
 import { decodeModel, type Model, readModel } from '../../src/onnx/read.js';
-import { encodeModel, writeFiles, writeModel } from '../../src/onnx/write.js';
+import { writeFiles } from '../../src/files/write-files.js';
+import { encodeModel, writeModel } from '../../src/onnx/write.js';
 import { failureOf } from './failure.js';
 import { chunk, type Field, identity, initializer, int, message, modelOf, valueInfo } from './wire.js';
 

@@ -10,6 +10,7 @@ import type { CompileReport, Verification } from '../../report/types.js';
 import { breathe, type Context, nameOf, present, sourceOf, STDIN } from '../context.js';
 import { checkPlaces, CompiledOutput } from '../compiled-output.js';
 import { defaultOutput, STDOUT } from '../destination.js';
+import { OutputFiles } from '../output-files.js';
 import type { Source } from '../engine.js';
 import { gateError, missedSizeGates, missedSpeedGates } from '../gates.js';
 import { writeDiagnostic, writeTo } from '../io.js';
@@ -37,9 +38,11 @@ export async function compileCommand(context: Context): Promise<void> {
   // What cannot be told is an error before anything is written.
   if (options.stateDict !== undefined) compiled.stateDict();
   await breathe(io.signal);
+  const files = new OutputFiles(options.force);
+  context.onFinish(() => files.discard());
   const output = await steps.run(
     'write',
-    () => CompiledOutput.write(compiled, to, context),
+    () => CompiledOutput.write(compiled, to, files),
     ({ sizeBytes }) => formatBytes(sizeBytes),
   );
   await breathe(io.signal);
@@ -48,25 +51,26 @@ export async function compileCommand(context: Context): Promise<void> {
   const report = { ...compiled.report, after: { ...compiled.report.after, sizeBytes: output.sizeBytes } };
   const isEqual = verification?.equal !== false;
   const missed = isEqual ? missedSizeGates(report, options) : [];
-  // With a gate on speed, what is at the destination now stays until that gate is passed too.
-  if (isEqual && missed.length === 0 && options.minSpeedup === undefined) await output.publish();
   const benchmarks = measures && isEqual ? await benchCompiled(compiled, source, output, context) : undefined;
   if (benchmarks !== undefined) missed.push(...missedSpeedGates(benchmarks, options));
-  if ((isEqual && missed.length === 0) || options.keepFailed === true) await output.publish();
-  if (output.isPublished) await writeTrainingFiles(compiled, options, output.inputs, steps);
+  const isWanted = (isEqual && missed.length === 0) || options.keepFailed === true;
+  if (isWanted) await writeTrainingFiles(compiled, options, files, steps);
+  // A report tells of a check that failed, too.
+  else files.discard();
 
   const failure = failureOf(verification, missed, nameOf(model), to, options);
-  await show(
-    {
-      ...report,
-      remarks: [...report.remarks, ...trainingRemarks(compiled, options)],
-      input: nameOf(model),
-      output: to === STDOUT ? undefined : to,
-      ...present({ verification, benchmarks }),
-    },
-    to,
-    context,
-  );
+  const full = {
+    ...report,
+    remarks: [...report.remarks, ...trainingRemarks(compiled, options)],
+    input: nameOf(model),
+    output: to === STDOUT ? undefined : to,
+    ...present({ verification, benchmarks }),
+  };
+  await writeReports(withSteps(full, steps), options.report ?? [], files, steps);
+  await breathe(io.signal);
+  if (isWanted) await output.send(io);
+  files.publish(output.inputs);
+  await show(withSteps(full, steps), to, context);
   if (failure !== undefined) throw failure;
 }
 
@@ -143,12 +147,13 @@ function adviceFor({ fails, optimised, outputs, worstOutput }: Verification): st
   return '--stop-after N finds the edit that does harm; this is a bug, please send the model if you may';
 }
 
-/** Report files, then the table, or JSON, on standard output: on standard error where the model itself is on standard output. */
-async function show(report: CompileReport, to: string, context: Context): Promise<void> {
-  const { io, options, steps } = context;
-  const full: CompileReport = { ...report, steps: [...report.steps, ...steps.times] };
-  await writeReports(full, options.report ?? [], steps);
-  if (options.json === true) await writeTo(io.stdout, renderJson(full));
-  else if (to === STDOUT) await writeDiagnostic(io.stderr, options.quiet === true ? '' : renderText(full));
-  else await writeTo(io.stdout, renderText(full));
+function withSteps(report: CompileReport, { times }: Context['steps']): CompileReport {
+  return { ...report, steps: [...report.steps, ...times] };
+}
+
+/** The table, or JSON, on standard output: on standard error where the model itself is on standard output. */
+async function show(report: CompileReport, to: string, { io, options }: Context): Promise<void> {
+  if (options.json === true) await writeTo(io.stdout, renderJson(report));
+  else if (to === STDOUT) await writeDiagnostic(io.stderr, options.quiet === true ? '' : renderText(report));
+  else await writeTo(io.stdout, renderText(report));
 }

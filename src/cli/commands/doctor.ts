@@ -1,13 +1,16 @@
 /** `prune-compile doctor`: what is here and works; with --calibrate, measures the cost table of this machine. */
+import { mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { PruneCompileError } from '../../errors.js';
+import { unwritable } from '../../files/write-files.js';
 import { renderCalibration, renderDiagnosis } from '../../report/doctor.js';
 import { renderJson } from '../../report/json.js';
 import { shellWord } from '../../report/text.js';
 import { REPORT_SCHEMA } from '../../report/types.js';
 import { type Context, present } from '../context.js';
-import { checkOutput, STDOUT } from '../destination.js';
+import { checkEarlier, checkOutput, STDOUT, type Wanted } from '../destination.js';
+import { OutputFiles } from '../output-files.js';
 import { writeTo } from '../io.js';
-import { writeSideFile } from '../side-file.js';
 
 export async function doctorCommand(context: Context): Promise<void> {
   const { engine, io, options, steps } = context;
@@ -26,8 +29,12 @@ export async function doctorCommand(context: Context): Promise<void> {
   );
 }
 
-async function calibrateCommand({ engine, io, options, steps }: Context): Promise<void> {
-  if (options.output !== undefined && options.output !== STDOUT) checkOutput(options.output, [], '--output');
+async function calibrateCommand({ engine, io, onFinish, options, steps }: Context): Promise<void> {
+  const wanted = (path: string): Wanted => ({ path, kind: 'cost table', option: '--output' });
+  if (options.output !== undefined && options.output !== STDOUT) {
+    checkOutput(wanted(options.output), []);
+    if (options.force !== true) checkEarlier(wanted(options.output));
+  }
   await engine.checkKernels();
   const settings = { ...present({ rounds: options.runs }), signal: io.signal };
   const measured = await steps.run(
@@ -42,7 +49,12 @@ async function calibrateCommand({ engine, io, options, steps }: Context): Promis
   }
   const isDefault = options.output === undefined;
   const path = options.output ?? measured.path;
-  writeSideFile(path, text, 'the cost table', '--output', { makesFolder: isDefault });
+  // A folder is made only where the user did not name it.
+  if (isDefault) makeFolder(path);
+  const files = new OutputFiles(options.force);
+  onFinish(() => files.discard());
+  files.add(wanted(path), text);
+  files.publish([]);
   const next = isDefault
     ? `--sparse decides by ${path} from now on, on this machine`
     : `--sparse-target ${shellWord(path)} decides by it, on any machine`;
@@ -52,4 +64,12 @@ async function calibrateCommand({ engine, io, options, steps }: Context): Promis
       ? renderJson({ schema: REPORT_SCHEMA, output: path, table, notes })
       : renderCalibration(table, [...notes, next]),
   );
+}
+
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+  } catch (error) {
+    throw unwritable(path, error);
+  }
 }

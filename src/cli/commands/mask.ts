@@ -8,7 +8,8 @@ import { renderMaskMaking } from '../../report/mask-making.js';
 import { formatBytes } from '../../report/numbers.js';
 import { REPORT_SCHEMA } from '../../report/types.js';
 import { breathe, type Context, nameOf, present, sourceOf, STDIN } from '../context.js';
-import { checkOutput, defaultMaskOutput, StagedOutput } from '../destination.js';
+import { checkEarlier, checkOutput, defaultMaskOutput } from '../destination.js';
+import { OutputFiles } from '../output-files.js';
 import { writeTo } from '../io.js';
 
 /** Not imported from the mask maker, which loads ONNX Runtime: mistakes must not wait for that. */
@@ -24,7 +25,11 @@ export async function maskCommand({ engine, io, onFinish, options, positionals, 
   const to = options.output ?? (model === STDIN ? undefined : defaultMaskOutput(model));
   const format = to === undefined ? undefined : FORMATS.get(extname(to).toLowerCase());
   if (to === undefined || format === undefined) throw noFormat(to);
-  if (model === STDIN || existsSync(model)) checkOutput(to, model === STDIN ? [] : [model], '--output');
+  const wanted = { path: to, kind: format === 'onnx' ? 'model' : 'masks', option: '--output' } as const;
+  if (model === STDIN || existsSync(model)) {
+    checkOutput(wanted, model === STDIN ? [] : [model]);
+    if (options.force !== true) checkEarlier(wanted);
+  }
 
   const { granularity, criterion, ratio, scope, groups, widthMultiple, exclude, seed, meaning } = options;
   const asked = present({ granularity, criterion, ratio, scope, groups, widthMultiple, exclude, seed, meaning });
@@ -35,15 +40,16 @@ export async function maskCommand({ engine, io, onFinish, options, positionals, 
     ({ masks, report: { zeros } }) => `${masks.length} masks, ${zeros} zeros`,
   );
   await breathe(io.signal);
-  const staged = new StagedOutput(to);
-  onFinish(() => staged.discard());
+  const files = new OutputFiles(options.force);
+  onFinish(() => files.discard());
+  const staged = files.stage(wanted);
   const sizeBytes = await steps.run(
     'write',
-    () => made.write(staged.path, format),
+    () => made.write(staged, format),
     (size) => formatBytes(size),
   );
   await breathe(io.signal);
-  staged.publish(made.inputs);
+  files.publish(made.inputs);
 
   const report = { ...made.report, model: nameOf(model), output: to, sizeBytes };
   await writeTo(

@@ -33,5 +33,6 @@ export function readNpz(bytes: Uint8Array, path: string): Entry {
 /** Arrays of bool, packed. */
 export function writeNpz(masks: readonly NamedMask[]): Uint8Array {
   checkMasks(masks);
-  return writeZip(masks.map((mask) => ({ name: `${mask.name}${EXTENSION}`, data: writeNpyMask(mask) })));
+  const arrays = masks.map((mask) => ({ name: `${mask.name}${EXTENSION}`, data: writeNpyMask(mask) }));
+  return writeZip(arrays, 'prune-compile masks');
 }

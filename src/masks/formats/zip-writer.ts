@@ -24,7 +24,8 @@ const MOST_ENTRIES = 0xffff;
 const MOST_NAME_BYTES = 0xffff;
 const MOST_BYTES = 0xffffffff;
 
-export function writeZip(contents: readonly ZipContent[]): Uint8Array {
+/** `comment` stands at the very end: readers pass over it. */
+export function writeZip(contents: readonly ZipContent[], comment = ''): Uint8Array {
   if (contents.length >= MOST_ENTRIES) throw tooLarge(`${contents.length} entries`);
   const body: Buffer[] = [];
   const directory: Buffer[] = [];
@@ -46,9 +47,10 @@ export function writeZip(contents: readonly ZipContent[]): Uint8Array {
     at += local.length;
   }
   const count = uint16(contents.length);
-  // 4.3.16, end of central directory: disks 0 and 0, entries here and in all, size and place of the directory, no comment.
-  const end = [signature(0x06054b50), uint32(0), count, count, uint32(directoryBytes), uint32(at), uint16(0)];
-  return new Uint8Array(Buffer.concat([...body, ...directory, ...end]));
+  const said = Buffer.from(comment);
+  // 4.3.16, end of central directory: disks 0 and 0, entries here and in all, size and place of the directory, the comment.
+  const end = [signature(0x06054b50), uint32(0), count, count, uint32(directoryBytes), uint32(at), uint16(said.length)];
+  return new Uint8Array(Buffer.concat([...body, ...directory, ...end, said]));
 }
 
 /** What both headers of an entry say in the same order: from the version needed to the length of the name. */
