@@ -89,7 +89,7 @@ async function compareVariants(
   const decisions = decisionsOf(ours).length;
   let pairs = pairDecisions(ours, theirs);
   for (let round = 0; round < MOST_ROUNDS; round++) {
-    const runs = new CloseRuns(ours, theirs, pairs, known.isOptimised);
+    const runs = new CloseRuns(ours, theirs, pairs, known);
     try {
       const comparison = await compareAll(runs, pairs, known, signal);
       await explainSteepPlaces(runs, comparison, known, signal);
