@@ -139,7 +139,7 @@ async function withDoubleMeansOf(
     if (loosestOf(sharper) > most) return undefined;
     const found = await runCandidate(withDoubleMeans(candidate) ?? candidate, sharper, options.signal);
     if ('reason' in found) return undefined;
-    const bounds = new Map([...sharper.bounds].map(([name, own]) => [name, tighter(own, known.bounds.get(name))]));
+    const bounds = new Map([...sharper.bounds].map(([name, bound]) => [name, tighter(bound, known.bounds.get(name))]));
     return conclude({ ...sharper, bounds, notes: [...sharper.notes, note] }, compareOutputs(sharper.outputs, found));
   } catch {
     // Other types than float32, or too large to be written in one piece: the comparison that was made stands.
