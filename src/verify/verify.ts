@@ -71,9 +71,10 @@ function failed(mismatch: Mismatch): Compared {
 }
 
 /** Where everything that the reference decides was compared, the close comparison says more, for both answers. */
-function preferred(judged: Verification, { verification, isComplete }: CloseVerification): Verification {
+function preferred(judged: Verification, { verification, isComplete, isTrusted }: CloseVerification): Verification {
   if (judged.equal) return isComplete ? verification : judged;
-  return verification.equal || (isComplete && judged.fails !== true) ? verification : judged;
+  if (verification.equal) return isTrusted ? verification : judged;
+  return isComplete && judged.fails !== true ? verification : judged;
 }
 
 /** Once more with means in double precision, where these may be what differs or what makes the bound loose. */
