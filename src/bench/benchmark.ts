@@ -5,6 +5,9 @@
 import type * as ort from 'onnxruntime-node';
 import { messageOf, PruneCompileError } from '../errors.js';
 import type { Benchmark, Comparison, Contender } from '../report/types.js';
+import { Extents } from '../runtime/extents.js';
+import { Crash, createGuarded } from '../runtime/guarded-session.js';
+import { planShapes } from '../runtime/input-shapes.js';
 import {
   type Feeds,
   findShapes,
@@ -73,6 +76,7 @@ const RESTLESS = 0.1;
 
 interface Runner {
   readonly name: string;
+  readonly model: string | Uint8Array;
   readonly session: ort.InferenceSession;
 }
 
@@ -92,7 +96,7 @@ export async function benchModels(
   try {
     for (const { name, model } of contenders) {
       signal?.throwIfAborted();
-      runners.push({ name, session: await contenderSession(name, model, provider, threads, notes) });
+      runners.push({ name, model, session: await contenderSession(name, model, provider, threads, notes) });
     }
     const { shapes, feeds } = await commonFeeds(runners, options);
     const plan = await warmUp(runners, feeds, options, notes);
@@ -153,7 +157,7 @@ async function commonFeeds(
   const [first, ...others] = runners;
   if (first === undefined) return { shapes: {}, feeds: {} };
   const { shapes: overrides, batch, signal, seed = 1 } = options;
-  const runnable = await findShapes(first.session, { overrides, batch, signal });
+  const runnable = await findShapes(first.session, { overrides, batch, signal, avoid: crashAt(first.model) });
   if (batch !== undefined) checkBatch(runnable, batch);
   const { plan, shapes } = runnable;
   const feeds = randomFeeds(plan.inputs, shapes, seed);
@@ -172,6 +176,23 @@ async function commonFeeds(
     }
   }
   return { shapes, feeds };
+}
+
+/** Sizes at which a value may be empty are tried in a process of their own: ONNX Runtime may crash there. */
+function crashAt(model: string | Uint8Array): (shapes: Shapes) => Promise<string | undefined> {
+  const extents = new Extents(model);
+  return async (shapes) => {
+    if ((await extents.at(shapes)).isSafe) return undefined;
+    const guarded = await createGuarded(model);
+    try {
+      await guarded.run(randomFeeds(planShapes(guarded.inputMetadata).inputs, shapes, 1));
+      return undefined;
+    } catch (error) {
+      return error instanceof Crash ? error.message : undefined;
+    } finally {
+      await guarded.release();
+    }
+  };
 }
 
 function checkBatch({ plan, shapes }: Runnable, batch: number): void {

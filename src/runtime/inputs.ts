@@ -14,6 +14,7 @@ import {
   type Sizes,
   type TensorInput,
 } from './input-shapes.js';
+import type { RunSession } from './guarded-session.js';
 import { Random } from './random.js';
 
 export type { Shapes, ShapePlan } from './input-shapes.js';
@@ -27,16 +28,22 @@ export interface Runnable {
   readonly shapes: Shapes;
 }
 
+export interface SearchOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Why the model is not to be run at these shapes, if it is not. */
+  readonly avoid?: ((shapes: Shapes) => Promise<string | undefined>) | undefined;
+}
+
 /**
  * Finds concrete shapes at which `session` runs: user overrides first, then candidates for what is symbolic.
  * Throws E-SHAPE for overrides that do not fit the model, E-MODEL-RUNTIME when no candidate runs.
  */
 export async function findShapes(
-  session: ort.InferenceSession,
-  options: { overrides?: Shapes | undefined; batch?: number | undefined; signal?: AbortSignal | undefined } = {},
+  session: RunSession,
+  options: SearchOptions & { overrides?: Shapes | undefined; batch?: number | undefined } = {},
 ): Promise<Runnable> {
   const plan = planShapes(session.inputMetadata, options.overrides);
-  const found = await firstThatRuns(session, plan, firstSizes(plan, options.batch), options.signal);
+  const found = await firstThatRuns(session, plan, firstSizes(plan, options.batch), options);
   if ('sizes' in found) return found;
   throw new PruneCompileError('E-MODEL-RUNTIME', {
     what: 'the model does not run on random inputs',
@@ -59,10 +66,10 @@ export interface NothingRuns {
 
 /** The first of the candidates at which the model runs. */
 export async function firstThatRuns(
-  session: ort.InferenceSession,
+  session: RunSession,
   plan: ShapePlan,
   candidates: readonly Sizes[],
-  signal?: AbortSignal,
+  { signal, avoid }: SearchOptions = {},
 ): Promise<Runnable | NothingRuns> {
   const tried: Shapes[] = [];
   let cause: unknown;
@@ -70,7 +77,9 @@ export async function firstThatRuns(
     signal?.throwIfAborted();
     const shapes = concreteShapes(plan, sizes);
     const feeds = randomFeeds(plan.inputs, shapes, 1);
+    const reason = await avoid?.(shapes);
     try {
+      if (reason !== undefined) throw new Error(reason);
       await session.run(feeds);
       return { plan, sizes, shapes };
     } catch (error) {

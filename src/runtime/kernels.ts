@@ -36,7 +36,7 @@ export function kernelsPath(): string {
 }
 
 /** This file is in src/runtime or in dist/src/runtime. */
-function packageRoot(): string {
+export function packageRoot(): string {
   let folder = dirname(fileURLToPath(import.meta.url));
   while (!existsSync(join(folder, 'package.json')) && dirname(folder) !== folder) folder = dirname(folder);
   return folder;

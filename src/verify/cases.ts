@@ -1,5 +1,5 @@
 /** Which inputs a verification runs: shape combinations times seeds, found by running the reference. */
-import type { InferenceSession, Tensor } from 'onnxruntime-node';
+import type { Tensor } from 'onnxruntime-node';
 import { PruneCompileError } from '../errors.js';
 import { byName, ownOf } from '../names.js';
 import {
@@ -17,9 +17,12 @@ import {
   formatShapes,
   randomFeeds,
   type Runnable,
+  type SearchOptions,
   type Shapes,
 } from '../runtime/inputs.js';
+import type { RunSession } from '../runtime/guarded-session.js';
 import { isAllFinite } from './compare.js';
+import { NeedsGuard, type SizeGuard } from './size-guard.js';
 
 export interface Case {
   readonly shapes: Shapes;
@@ -32,13 +35,21 @@ export interface CaseOptions {
   readonly inputs?: readonly Feeds[] | undefined;
   readonly seeds: readonly number[];
   readonly signal?: AbortSignal | undefined;
+  readonly guard: SizeGuard;
 }
 
-/** All seeds at the first shapes; one seed each at a second batch size, a second image size or length, and a tiny image. */
-export async function makeCases(session: InferenceSession, options: CaseOptions, notes: string[]): Promise<Case[]> {
-  if (options.inputs !== undefined)
-    return givenCases(planShapes(session.inputMetadata, options.shapes), options.inputs, notes);
-  const first = await findShapes(session, { overrides: options.shapes, signal: options.signal });
+/**
+ * All seeds at the first shapes; one seed each at a second batch size, a second image size or length, and a tiny image. Sizes at which a value is
+ * empty are not chosen; where there are no others, they are run under the guard. Throws NeedsGuard where there is none.
+ */
+export async function makeCases(session: RunSession, options: CaseOptions, notes: string[]): Promise<Case[]> {
+  const { guard } = options;
+  if (options.inputs !== undefined) {
+    const given = givenCases(planShapes(session.inputMetadata, options.shapes), options.inputs, notes);
+    for (const { shapes } of given) if (!guard.isGuarded && !(await guard.isSafe(shapes))) throw new NeedsGuard();
+    return given;
+  }
+  const first = await firstShapes(session, options, notes);
   // Only what the model leaves open can be narrowed.
   if (first.plan.fixed.size > 0)
     notes.push(
@@ -46,9 +57,27 @@ export async function makeCases(session: InferenceSession, options: CaseOptions,
     );
   const cases = options.seeds.map((seed) => randomCase(first.plan, first.shapes, seed));
   const [seed = 1] = options.seeds;
-  for (const shapes of await furtherShapes(session, first, notes, options.signal))
+  for (const shapes of await furtherShapes(session, first, notes, options))
     cases.push(randomCase(first.plan, shapes, seed));
   return cases;
+}
+
+async function firstShapes(
+  session: RunSession,
+  { shapes: overrides, signal, guard }: CaseOptions,
+  notes: string[],
+): Promise<Runnable> {
+  try {
+    return await findShapes(session, { overrides, signal, avoid: guard.avoid });
+  } catch (error) {
+    if (!guard.hasAvoided || (error instanceof PruneCompileError && error.code !== 'E-MODEL-RUNTIME')) throw error;
+    if (!guard.isGuarded) throw new NeedsGuard();
+    const first = await findShapes(session, { overrides, signal });
+    const { empty } = await guard.at(first.shapes);
+    if (empty !== undefined)
+      notes.push(`value "${empty}" is empty at ${formatShapes(first.shapes)}: there is nothing to compare behind it`);
+    return first;
+  }
 }
 
 function randomCase(plan: ShapePlan, shapes: Shapes, seed: number): Case {
@@ -56,16 +85,16 @@ function randomCase(plan: ShapePlan, shapes: Shapes, seed: number): Case {
 }
 
 async function furtherShapes(
-  session: InferenceSession,
+  session: RunSession,
   first: Runnable,
   notes: string[],
-  signal: AbortSignal | undefined,
+  { signal, guard }: CaseOptions,
 ): Promise<Shapes[]> {
   const { plan, sizes } = first;
   const found: Shapes[] = [];
   const attempt = async (what: string, candidates: readonly Sizes[]) => {
     if (candidates.length === 0) return;
-    const result = await firstThatRuns(session, plan, candidates, signal);
+    const result = await firstThatRuns(session, plan, candidates, { signal, avoid: guard.avoid });
     if ('shapes' in result) found.push(result.shapes);
     else
       notes.push(
@@ -74,7 +103,7 @@ async function furtherShapes(
   };
   await attempt('batch size', plan.free.has('batch') ? [{ ...sizes, batch: sizes.batch + 1 }] : []);
   await attempt(plan.free.has('sequence') ? 'length' : 'image size', secondSizes(plan, sizes));
-  const small = await smallestThatRuns(session, plan, smallSizes(plan, sizes), signal);
+  const small = await smallestThatRuns(session, plan, smallSizes(plan, sizes), { signal, avoid: guard.avoid });
   return small === undefined ? found : [...found, small];
 }
 
@@ -83,14 +112,15 @@ async function furtherShapes(
  * fails, or gives tensors without elements, or means of nothing. That none does is usual, and not worth a note.
  */
 async function smallestThatRuns(
-  session: InferenceSession,
+  session: RunSession,
   plan: ShapePlan,
   candidates: readonly Sizes[],
-  signal: AbortSignal | undefined,
+  { signal, avoid }: SearchOptions,
 ): Promise<Shapes | undefined> {
   for (const candidate of candidates) {
     signal?.throwIfAborted();
     const shapes = concreteShapes(plan, candidate);
+    if ((await avoid?.(shapes)) !== undefined) continue;
     try {
       const outputs = await session.run(randomFeeds(plan.inputs, shapes, 1));
       if (Object.values(outputs).every(isComparable)) return shapes;

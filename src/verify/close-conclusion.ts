@@ -60,10 +60,8 @@ export function concludeClosely(known: Reference, comparison: CloseComparison): 
 }
 
 function judge(entry: Entry, known: Reference): Judged {
-  const { name, differences, steep, reason } = entry;
-  const own = boundOf(entry);
-  const plain = known.bounds.get(name);
-  const bound = plain !== undefined && plain.bound < own.bound ? plain : own;
+  const { differences, steep, reason } = entry;
+  const bound = boundOf(entry, known.bounds);
   const difference = Math.max(0, ...differences);
   const allowed = steep === undefined ? bound : steepBound(bound, steep);
   return { entry, difference, bound, allowed, isEqual: reason === undefined && difference <= allowed.bound };

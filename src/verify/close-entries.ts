@@ -29,7 +29,9 @@ export interface CloseComparison {
   of: number;
 }
 
-/** What rounding alone allows. */
-export function boundOf({ type, optimised, nudged }: Entry): Bound {
-  return boundFor(type, { optimised, nudged });
+/** What rounding alone allows: never more than the plain comparison does. */
+export function boundOf({ name, type, optimised, nudged }: Entry, known: ReadonlyMap<string, Bound>): Bound {
+  const own = boundFor(type, { optimised, nudged });
+  const plain = known.get(name);
+  return plain !== undefined && plain.bound < own.bound ? plain : own;
 }

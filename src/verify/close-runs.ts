@@ -3,15 +3,15 @@
  * compared however ties are ordered. What the decisions read is compared too, and with that the candidate's own decisions
  * are those of the same function on values that are equal within rounding.
  */
-import type { InferenceSession } from 'onnxruntime-node';
 import { encodeProto } from '../onnx/encode.js';
 import type { ModelProto } from '../onnx/proto.js';
+import type { RunSession } from '../runtime/guarded-session.js';
 import { type Feeds, nudgedFeeds } from '../runtime/inputs.js';
 import type { Case } from './cases.js';
 import { type Outputs, sameList } from './compare.js';
 import type { Pair } from './decisions.js';
 import { choiceName, exposed, forced, nudged, readName } from './probe-models.js';
-import { comparedSession } from './reference.js';
+import { comparedSession, type Mode } from './reference.js';
 
 export interface CloseRun {
   /** What the reference computes, reads and chooses. */
@@ -36,17 +36,17 @@ export class Misfits extends Error {
 export class CloseRuns {
   readonly #pairs: readonly Pair[];
   readonly #models: readonly [reference: ModelProto, candidate: ModelProto];
-  readonly #isOptimised: boolean;
-  readonly #sessions = new Map<string, InferenceSession>();
+  readonly #mode: Mode;
+  readonly #sessions = new Map<string, RunSession>();
   #types: ReadonlyMap<string, string> = new Map();
   /** Whether the reference runs with optimisations besides. */
   #canOptimise: boolean;
 
-  constructor(reference: ModelProto, candidate: ModelProto, pairs: readonly Pair[], isOptimised: boolean) {
+  constructor(reference: ModelProto, candidate: ModelProto, pairs: readonly Pair[], mode: Mode) {
     this.#models = [reference, candidate];
     this.#pairs = pairs;
-    this.#isOptimised = isOptimised;
-    this.#canOptimise = !isOptimised;
+    this.#mode = mode;
+    this.#canOptimise = !mode.isOptimised;
   }
 
   /** Throws Misfits, and what ONNX Runtime throws. */
@@ -87,7 +87,7 @@ export class CloseRuns {
     return expected;
   }
 
-  #forced(): Promise<InferenceSession> {
+  #forced(): Promise<RunSession> {
     return this.#session('forced', () => forced(this.#models[0], this.#decisions(0), this.#types));
   }
 
@@ -149,11 +149,11 @@ export class CloseRuns {
   async #session(
     key: string,
     make: () => ModelProto | Promise<ModelProto>,
-    isOptimised = this.#isOptimised,
-  ): Promise<InferenceSession> {
+    isOptimised = this.#mode.isOptimised,
+  ): Promise<RunSession> {
     const known = this.#sessions.get(key);
     if (known !== undefined) return known;
-    const session = await comparedSession(encodeProto(await make()), isOptimised);
+    const session = await comparedSession(encodeProto(await make()), { ...this.#mode, isOptimised });
     this.#sessions.set(key, session);
     return session;
   }

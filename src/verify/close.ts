@@ -9,6 +9,7 @@ import { decodeModel, readModel } from '../onnx/read.js';
 import { encodeModel } from '../onnx/write.js';
 import type { ModelProto } from '../onnx/proto.js';
 import type { Verification } from '../report/types.js';
+import { LOUD_NOISE } from './bound.js';
 import { concludeClosely } from './close-conclusion.js';
 import { boundOf, type CloseComparison, type Entry } from './close-entries.js';
 import { type CloseRun, CloseRuns, Misfits } from './close-runs.js';
@@ -23,6 +24,8 @@ export interface CloseVerification {
   readonly verification: Verification;
   /** Whether the reference has decisions, and each of them was compared. */
   readonly isComplete: boolean;
+  /** Whether no decision is left that hides errors: others than those compared may jump, and so make bounds loose. */
+  readonly isTrusted: boolean;
 }
 
 /** Each round takes out the pairs that do not fit, and others may show behind them. */
@@ -89,12 +92,14 @@ async function compareVariants(
   const decisions = decisionsOf(ours).length;
   let pairs = pairDecisions(ours, theirs);
   for (let round = 0; round < MOST_ROUNDS; round++) {
-    const runs = new CloseRuns(ours, theirs, pairs, known.isOptimised);
+    const runs = new CloseRuns(ours, theirs, pairs, known);
     try {
       const comparison = await compareAll(runs, pairs, known, signal);
       await explainSteepPlaces(runs, comparison, known, signal);
-      const isComplete = decisions > 0 && pairs.length === decisions;
-      return { verification: concludeClosely(known, comparison), isComplete };
+      const areAll = pairs.length === decisions;
+      const isTight = comparison.entries.every((entry) => boundOf(entry, known.bounds).bound <= LOUD_NOISE);
+      const verification = concludeClosely(known, comparison);
+      return { verification, isComplete: areAll && decisions > 0, isTrusted: areAll || isTight };
     } catch (error) {
       if (!(error instanceof Misfits)) throw error;
       pairs = pairs.filter((pair) => !error.pairs.has(pair));
@@ -173,7 +178,7 @@ async function explainSteepPlaces(
   known: Reference,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const isOff = (entry: Entry, at: number) => (entry.differences[at] ?? 0) > boundOf(entry).bound;
+  const isOff = (entry: Entry, at: number) => (entry.differences[at] ?? 0) > boundOf(entry, known.bounds).bound;
   if (entries.some(({ reason }) => reason !== undefined)) return;
   for (const [at, entry] of known.cases.entries()) {
     const off = entries.filter((compared) => isOff(compared, at));
@@ -182,7 +187,8 @@ async function explainSteepPlaces(
     const { expected, found } = await runs.run(entry);
     const moved = await runs.runMoved(entry, expected, STEEP_RUNS);
     for (const compared of off) {
-      const steep = steepnessHere(compared, expected, found, moved);
+      const { bound } = boundOf(compared, known.bounds);
+      const steep = steepnessHere(compared.name, bound, { expected, found }, moved);
       if (steep === undefined) {
         delete compared.steep;
         return;
@@ -193,16 +199,15 @@ async function explainSteepPlaces(
 }
 
 function steepnessHere(
-  entry: Entry,
-  expected: Outputs,
-  found: Outputs,
+  name: string,
+  bound: number,
+  { expected, found }: Pick<CloseRun, 'expected' | 'found'>,
   moved: readonly Outputs[],
 ): Steepness | undefined {
-  const { name } = entry;
   const samples = moved.flatMap((outputs) => outputs[name] ?? []);
   const [a, b] = [expected[name], found[name]];
   if (a === undefined || b === undefined || samples.length < moved.length) return undefined;
-  return steepnessOf(a, b, samples, boundOf(entry).bound);
+  return steepnessOf(a, b, samples, bound);
 }
 
 function merged(before: Steepness | undefined, now: Steepness): Steepness {

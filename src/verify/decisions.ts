@@ -84,25 +84,21 @@ function decides(node: NodeProto): boolean {
   );
 }
 
+/** Operators that decide in one of their forms only. */
+const SOMETIMES: ReadonlyMap<string, (node: NodeProto) => boolean> = new Map([
+  // To whole numbers and truth values; of CastLike another value says the type.
+  ['Cast', (node: NodeProto) => !FLOATING.has(Number(attributeOf(node, 'to')?.i ?? DataType.FLOAT))],
+  ['CastLike', () => true],
+  // Which of the values was the largest.
+  ['MaxPool', ({ output = [] }: NodeProto) => (output[1] ?? '') !== ''],
+  ['GridSample', (node: NodeProto) => Buffer.from(attributeOf(node, 'mode')?.s ?? []).toString('utf8') === 'nearest'],
+  // In training mode it is random.
+  ['Dropout', ({ input = [] }: NodeProto) => (input[2] ?? '') !== ''],
+]);
+
 function decidesItself(node: NodeProto): boolean {
-  const { opType = '', input = [], output = [] } = node;
-  switch (opType) {
-    // To whole numbers; of CastLike another value says the type.
-    case 'Cast':
-      return !FLOATING.has(Number(attributeOf(node, 'to')?.i ?? DataType.FLOAT));
-    case 'CastLike':
-      return true;
-    // Which of the values was the largest.
-    case 'MaxPool':
-      return (output[1] ?? '') !== '';
-    case 'GridSample':
-      return Buffer.from(attributeOf(node, 'mode')?.s ?? []).toString('utf8') === 'nearest';
-    // In training mode it is random.
-    case 'Dropout':
-      return (input[2] ?? '') !== '';
-    default:
-      return DECIDING.has(opType) || RANDOM.has(opType);
-  }
+  const { opType = '' } = node;
+  return DECIDING.has(opType) || RANDOM.has(opType) || SOMETIMES.get(opType)?.(node) === true;
 }
 
 function isRandom(node: NodeProto): boolean {

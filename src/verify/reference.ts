@@ -2,11 +2,13 @@
 import type * as ort from 'onnxruntime-node';
 import { messageOf, PruneCompileError } from '../errors.js';
 import { type Feeds, firstLine, nudgedFeeds, type Shapes } from '../runtime/inputs.js';
+import { createGuarded, type RunSession } from '../runtime/guarded-session.js';
 import { createSession } from '../runtime/session.js';
 import { type Bound, boundFor } from './bound.js';
 import { type Case, makeCases } from './cases.js';
 import { compareTensors, floatValues, type Outputs } from './compare.js';
 import { outputNotes } from './notes.js';
+import { NeedsGuard, SizeGuard } from './size-guard.js';
 
 export interface VerifyOptions {
   /** Fixes symbolic dimensions: input name -> dims. */
@@ -25,15 +27,21 @@ export interface Reference extends Observed {
   readonly runNotes: readonly string[];
 }
 
-interface Observed {
+/** How models are run. */
+export interface Mode {
+  /** Whether graph optimisations are on for both models. */
+  readonly isOptimised: boolean;
+  /** Whether in a process of its own, because ONNX Runtime may crash. */
+  readonly isGuarded: boolean;
+}
+
+interface Observed extends Mode {
   readonly cases: readonly Case[];
   readonly outputs: readonly Outputs[];
   readonly types: ReadonlyMap<string, ort.Tensor.Type>;
   readonly interface: Interface;
   /** Of each output: how far it moves with its inputs. */
   readonly nudged: ReadonlyMap<string, number>;
-  /** Whether graph optimisations are on for both models. */
-  readonly isOptimised: boolean;
   readonly notes: readonly string[];
 }
 
@@ -50,8 +58,8 @@ const THREADS = 2;
  * A session to compare with. Optimised, quantised models keep their Quantize and Dequantize pairs: fusing those into integer kernels is more
  * than rounding.
  */
-export function comparedSession(model: string | Uint8Array, isOptimised: boolean): Promise<ort.InferenceSession> {
-  return createSession(model, {
+export function comparedSession(model: string | Uint8Array, { isOptimised, isGuarded }: Mode): Promise<RunSession> {
+  return (isGuarded ? createGuarded : createSession)(model, {
     threads: THREADS,
     optimize: isOptimised,
     ...(isOptimised && { config: { disable_quant_qdq: '1' } }),
@@ -64,7 +72,7 @@ export async function runReference(model: string | Uint8Array, options: VerifyOp
   );
   const { cases, outputs, isOptimised, nudged } = observed;
   const notes = [...observed.notes];
-  const optimised = isOptimised ? undefined : await measureOptimised(model, cases, outputs, notes, options.signal);
+  const optimised = isOptimised ? undefined : await measureOptimised(model, observed, notes, options.signal);
   const bounds = new Map<string, Bound>();
   for (const [name, type] of observed.types) {
     const noise = { optimised: optimised && (optimised.get(name) ?? 0), nudged: nudged.get(name) ?? 0 };
@@ -88,17 +96,28 @@ async function observeOptimised(model: string | Uint8Array, options: VerifyOptio
   return { ...observed, notes: [note, ...observed.notes] };
 }
 
-async function observe(
+/** In this process where no value can be empty. */
+async function observe(model: string | Uint8Array, options: VerifyOptions, isOptimised: boolean): Promise<Observed> {
+  try {
+    return await observeIn(model, options, { isOptimised, isGuarded: false });
+  } catch (error) {
+    if (!(error instanceof NeedsGuard)) throw error;
+    return observeIn(model, options, { isOptimised, isGuarded: true });
+  }
+}
+
+async function observeIn(
   model: string | Uint8Array,
   { shapes, inputs, seeds = DEFAULT_SEEDS, signal }: VerifyOptions,
-  isOptimised: boolean,
+  mode: Mode,
 ): Promise<Observed> {
   const notes: string[] = [];
+  const guard = new SizeGuard(model, mode.isGuarded);
   const nudged = new Map<string, number>();
   const outputs: Outputs[] = [];
-  const session = await comparedSession(model, isOptimised);
+  const session = await comparedSession(model, mode);
   try {
-    const cases = await makeCases(session, { shapes, inputs, seeds, signal }, notes);
+    const cases = await makeCases(session, { shapes, inputs, seeds, signal, guard }, notes);
     for (const { feeds, seed } of cases) {
       signal?.throwIfAborted();
       const result = await session.run(feeds);
@@ -107,7 +126,7 @@ async function observe(
         recordNoise(nudged, result, await session.run(nudgedFeeds(feeds, seed)));
     }
     const types = new Map(session.outputNames.map((name) => [name, outputs[0]?.[name]?.type ?? 'float32']));
-    return { cases, outputs, types, interface: interfaceOf(session), nudged, isOptimised, notes };
+    return { ...mode, cases, outputs, types, interface: interfaceOf(session), nudged, notes };
   } finally {
     await session.release();
   }
@@ -116,15 +135,15 @@ async function observe(
 /** Undefined where the reference does not run with graph optimisations. */
 async function measureOptimised(
   model: string | Uint8Array,
-  cases: readonly Case[],
-  outputs: readonly Outputs[],
+  { cases, outputs, isGuarded }: Observed,
   notes: string[],
   signal: AbortSignal | undefined,
 ): Promise<Map<string, number> | undefined> {
   const noise = new Map<string, number>();
   try {
     let index = 0;
-    for await (const result of runCases(model, cases, true, signal)) recordNoise(noise, outputs[index++] ?? {}, result);
+    for await (const result of runCases(model, cases, { isOptimised: true, isGuarded }, signal))
+      recordNoise(noise, outputs[index++] ?? {}, result);
     return noise;
   } catch (error) {
     signal?.throwIfAborted();
@@ -139,10 +158,10 @@ async function measureOptimised(
 async function* runCases(
   model: string | Uint8Array,
   cases: readonly Case[],
-  isOptimised: boolean,
+  mode: Mode,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Outputs> {
-  const session = await comparedSession(model, isOptimised);
+  const session = await comparedSession(model, mode);
   try {
     for (const { feeds } of cases) {
       signal?.throwIfAborted();
@@ -161,7 +180,7 @@ function recordNoise(noise: Map<string, number>, before: Outputs, after: Outputs
   }
 }
 
-export function interfaceOf(session: ort.InferenceSession): Interface {
+export function interfaceOf(session: RunSession): Interface {
   const list = (metadata: readonly ort.InferenceSession.ValueMetadata[], isInput: boolean) =>
     metadata.map((value) => {
       // Symbolic extents of outputs are annotations; those of inputs say what the model accepts.

@@ -3,9 +3,9 @@
  * sides, so that what is compared is the two graphs and not what ONNX Runtime makes of them (unless the reference runs with them
  * only); what is allowed follows from the reference's own rounding noise (bound.ts).
  */
-import type { InferenceSession } from 'onnxruntime-node';
 import { messageOf, PruneCompileError } from '../errors.js';
 import type { OutputVerification, Verification } from '../report/types.js';
+import type { RunSession } from '../runtime/guarded-session.js';
 import { firstLine, formatShapes } from '../runtime/inputs.js';
 import { type Bound, formatDifference, LOUD_NOISE } from './bound.js';
 import { type CloseVerification, compareClosely, hasDecisions } from './close.js';
@@ -19,6 +19,7 @@ import {
   runReference,
   type VerifyOptions,
 } from './reference.js';
+import { SizeGuard } from './size-guard.js';
 
 export type { VerifyOptions } from './reference.js';
 
@@ -50,7 +51,8 @@ export async function verifyModels(
   candidate: string | Uint8Array,
   options: VerifyOptions = {},
 ): Promise<Verification> {
-  const known = await runReference(reference, options);
+  const own = await runReference(reference, options);
+  const known = { ...own, isGuarded: own.isGuarded || !(await isSafe(candidate, own)) };
   const found = await runCandidate(candidate, known, options.signal);
   const compared = 'reason' in found ? failed(found) : compareOutputs(known.outputs, found);
   const verification = conclude(known, compared);
@@ -69,9 +71,10 @@ function failed(mismatch: Mismatch): Compared {
 }
 
 /** Where everything that the reference decides was compared, the close comparison says more, for both answers. */
-function preferred(judged: Verification, { verification, isComplete }: CloseVerification): Verification {
+function preferred(judged: Verification, { verification, isComplete, isTrusted }: CloseVerification): Verification {
   if (judged.equal) return isComplete ? verification : judged;
-  return verification.equal || (isComplete && judged.fails !== true) ? verification : judged;
+  if (verification.equal) return isTrusted ? verification : judged;
+  return isComplete && judged.fails !== true ? verification : judged;
 }
 
 /** Once more with means in double precision, where these may be what differs or what makes the bound loose. */
@@ -132,11 +135,12 @@ async function withDoubleMeansOf(
   try {
     const doubled = withDoubleMeans(reference);
     if (doubled === undefined) return undefined;
-    const sharper = await runReference(doubled, options);
+    const own = await runReference(doubled, options);
+    const sharper = { ...own, isGuarded: own.isGuarded || known.isGuarded };
     if (loosestOf(sharper) > most) return undefined;
     const found = await runCandidate(withDoubleMeans(candidate) ?? candidate, sharper, options.signal);
     if ('reason' in found) return undefined;
-    const bounds = new Map([...sharper.bounds].map(([name, own]) => [name, tighter(own, known.bounds.get(name))]));
+    const bounds = new Map([...sharper.bounds].map(([name, bound]) => [name, tighter(bound, known.bounds.get(name))]));
     return conclude({ ...sharper, bounds, notes: [...sharper.notes, note] }, compareOutputs(sharper.outputs, found));
   } catch {
     // Other types than float32, or too large to be written in one piece: the comparison that was made stands.
@@ -159,9 +163,9 @@ async function runCandidate(
   reference: Reference,
   signal: AbortSignal | undefined,
 ): Promise<readonly Outputs[] | Mismatch> {
-  let session: InferenceSession;
+  let session: RunSession;
   try {
-    session = await comparedSession(model, reference.isOptimised);
+    session = await comparedSession(model, reference);
   } catch (error) {
     // Nothing is known of the model then.
     if (error instanceof PruneCompileError && error.code === 'E-KERNELS') throw error;
@@ -190,6 +194,13 @@ async function runCandidate(
   } finally {
     await session.release();
   }
+}
+
+/** Whether the candidate has no value that may be empty where the reference has none. */
+async function isSafe(model: string | Uint8Array, { cases }: Reference): Promise<boolean> {
+  const guard = new SizeGuard(model, false);
+  for (const { shapes } of cases) if (!(await guard.isSafe(shapes))) return false;
+  return true;
 }
 
 /** Stops at the first thing that makes the models unequal whatever the bound. */

@@ -202,6 +202,13 @@ test('outputs that differ are plain to see', () => {
   expect(renderVerification(DIFFERENT, 'a.onnx', 'b.onnx')).toContain('OUTPUTS DIFFER: max difference 0.31');
 });
 
+test('equal up to ties is not plainly equal', () => {
+  const verification = { ...VERIFICATION, upToTies: true } as const;
+  expect(renderText({ ...REPORT, verification })).toMatch(/outputs equal +yes: up to ties, max difference 3\.1e-7/);
+  expect(renderMarkdown({ ...REPORT, verification })).toContain('yes: up to ties, max difference');
+  expect(renderHtml({ ...REPORT, verification })).toContain('yes: up to ties, max difference');
+});
+
 test('a speed that is none says so', () => {
   const [comparison] = BENCHMARK.comparisons;
   const slower = {
