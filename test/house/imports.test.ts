@@ -26,7 +26,7 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
   analysis: { uses: ['ops', 'masks', 'runtime', 'onnx', 'ir', 'names', 'nearest', 'errors'], types: ['report'] },
   passes: { uses: ['analysis', 'ops', 'ir', 'errors'], types: ['onnx', 'report'] },
   // Which passes, in which order, until when.
-  pipeline: { uses: ['passes', 'analysis', 'onnx', 'ir', 'errors'], types: ['report'] },
+  pipeline: { uses: ['passes', 'analysis', 'runtime', 'onnx', 'ir', 'errors'], types: ['report'] },
   // What is left of the original weights, for whoever goes on training.
   channels: { uses: ['analysis', 'ops', 'masks', 'onnx', 'ir', 'version', 'errors'] },
   // Masks bound and applied, before anything is compiled.
