@@ -205,7 +205,10 @@ describe('imports', () => {
 
   test('only src/runtime talks to ONNX Runtime', () => {
     const outside = code.filter(({ text }) => /^import (?!type).*from 'onnxruntime-node'/m.test(text));
-    expect(outside.filter(({ path }) => !path.startsWith('src/runtime/')).map(({ path }) => path)).toEqual([]);
+    // The check of random networks judges what src/runtime makes of feeds, and brings its own.
+    const allowed = ['src/runtime/', 'fixtures/fuzz/check.ts'];
+    const wrong = outside.filter(({ path }) => !allowed.some((place) => path.startsWith(place)));
+    expect(wrong.map(({ path }) => path)).toEqual([]);
   });
 });
 
