@@ -175,7 +175,8 @@ describe('imports', () => {
     const wrong = code.flatMap(({ path, imports }) => {
       const from = unitOf(path);
       const direction = DIRECTION[from];
-      if (direction === undefined || PROGRAMS.includes(path) || PROGRAM_PARTS.some((part) => path.startsWith(part))) return [];
+      if (direction === undefined || PROGRAMS.includes(path) || PROGRAM_PARTS.some((part) => path.startsWith(part)))
+        return [];
       return imports
         .filter(({ to, isTypeOnly }) => {
           const unit = unitOf(to);
