@@ -14,8 +14,11 @@ import { messageOf, PruneCompileError } from './errors.js';
 import { Editor } from './ir/editor.js';
 import { SPARSE_DOMAIN } from './ir/graph.js';
 import { KeptLog } from './ir/kept-log.js';
+import { encodeProto } from './onnx/encode.js';
 import type { Model } from './onnx/read.js';
 import type { Remark } from './report/types.js';
+import { findShapes } from './runtime/inputs.js';
+import { createSession } from './runtime/session.js';
 
 /** Rounds of the pass list; each round but the last removes something, and models need two or three. */
 const MOST_ROUNDS = 16;
@@ -37,7 +40,9 @@ export function passContext(
   refuseSparse(model);
   checkAttributes(model.proto);
   const editor = new Editor(model.graph, stopAfter === undefined ? {} : { stopAfter });
-  const knowledge = untilEdited(editor, () => findKnowledge(model).catch((error: unknown) => blame(error, editor)));
+  const knowledge = untilEdited(editor, () =>
+    findKnowledge(model).catch((error: unknown) => blame(error, editor, model)),
+  );
   const facts = untilEdited(editor, async () => analyze(await knowledge()));
   const sized = async () => {
     const known = await knowledge();
@@ -63,15 +68,26 @@ function refuseSparse({ graph, path }: Model): void {
   });
 }
 
-/** A model that loaded and does not after an edit: the edit is wrong, not the model. */
-function blame(error: unknown, { history }: Editor): never {
+/** A model that loaded and does not after an edit: the edit is wrong, unless the model itself does not run either. */
+async function blame(error: unknown, { history }: Editor, model: Model): Promise<never> {
   const lastEdit = history.at(-1);
   if (lastEdit === undefined) throw error;
+  await requireRunning(model);
   throw new PruneCompileError('E-INTERNAL', {
     what: `after the edit "${lastEdit}" ONNX Runtime cannot load the model any more`,
     facts: [['try', `--stop-after ${history.length - 1}`]],
     cause: error,
   });
+}
+
+/** Throws E-MODEL-RUNTIME. What a model computes wrongly for itself, such as the target of a Reshape, shows on load once it is a constant. */
+async function requireRunning({ path, proto }: Model): Promise<void> {
+  const session = await createSession(path ?? encodeProto(proto), { optimize: false });
+  try {
+    await findShapes(session);
+  } finally {
+    await session.release();
+  }
 }
 
 async function findKnowledge({ graph, proto }: Model): Promise<Knowledge> {

@@ -1,6 +1,6 @@
 /** Models that hold together as graphs, and that nothing can compute: one error each, before anybody divides by zero or loops for ever. */
 import { describe, expect, test } from 'vitest';
-import { graphBuilder } from '../fixtures/graph-builder.js';
+import { type GraphBuilder, graphBuilder, int64 } from '../fixtures/graph-builder.js';
 import { normals } from '../fixtures/random.js';
 import { compileModel } from '../src/compile.js';
 import { inspectModel } from '../src/inspect.js';
@@ -90,4 +90,61 @@ test('two readers of one value of which the extents are in doubt', async () => {
   const compiled = await compileModel(model);
   expect(await verifyModels(model, compiled.encode())).toMatchObject({ equal: true });
   await inspectModel(model);
+});
+
+test('what a model computes wrongly for itself is its own fault, also where folding finds it first', async () => {
+  const g = graphBuilder();
+  const x = g.input('x', [1, 4, 2, 2]);
+  const target = g.concat([g.op('Shape', [x], { end: 2 }), int64([-2, 2])], 0);
+  g.output(g.op('Reshape', [x, target]));
+  expect(await refusal(g.bytes())).toMatchObject({
+    code: 'E-MODEL-RUNTIME',
+    what: 'the model does not run on random inputs',
+  });
+});
+
+describe('extents', () => {
+  function convolved(dims: readonly number[], after: (g: GraphBuilder, y: string) => string): Uint8Array {
+    const g = graphBuilder();
+    const y = g.conv(g.input('x', dims), g.initializer('w', [4, 3, 1, 1], normals(1, 'w', 12)));
+    g.output(after(g, g.relu(y)));
+    return g.bytes();
+  }
+
+  test.each([2e7, 2 ** 31])('%d columns have no positions, and are too many to run', async (columns) => {
+    const model = convolved([1, 3, 1, columns], (_, y) => y);
+    expect(await inspectModel(model)).toMatchObject({ removableChannels: 0, figures: { channels: 4 } });
+    expect((await compileModel(model)).report.changed).toBe(false);
+  });
+
+  test('an input that cannot be made up', async () => {
+    const model = convolved([1, 3, 2 ** 16, 2 ** 16], (_, y) => y);
+    await expect(verifyModels(model, model)).rejects.toMatchObject({
+      code: 'E-MODEL-LIMIT',
+      what: `the input x holds ${3 * 2 ** 32} numbers, more than are made up for it`,
+    });
+  });
+
+  test('more channels than are followed', async () => {
+    const model = convolved([1, 3, 2, 2], (g, y) => g.pad(y, [0, 0, 0, 0, 0, 2 ** 40, 0, 0]));
+    expect(await refusal(model)).toMatchObject({
+      code: 'E-MODEL-LIMIT',
+      what: expect.stringMatching(
+        /^the axes that belong to channels of layers have 10995116278\d\d places, more than can be looked at$/,
+      ),
+      facts: [
+        `where: axis 1 of Pad_output_0 has ${2 ** 40 + 4}`,
+        'why: up to 8388608 are followed, or as many as the model stores numbers',
+        'try: export the model again at the size it is used at',
+      ],
+    });
+  });
+
+  test('a few numbers that become very many are left to the run', async () => {
+    const model = convolved([1, 3, 2, 2], (g, y) =>
+      g.mul(y, g.reduceMean(g.op('ConstantOfShape', [int64([1, 4, 2 ** 23, 1])], { value: { data: [2] } }), [2, 3])),
+    );
+    const { report } = await compileModel(model);
+    expect(report.after.parameters).toBeLessThan(100);
+  });
 });

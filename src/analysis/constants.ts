@@ -1,5 +1,5 @@
 /** Which values are constants: initializers, Constant nodes, and what deterministic nodes compute from them. */
-import type { Graph, Node, Value } from '../ir/graph.js';
+import type { Dim, Graph, Node, Value } from '../ir/graph.js';
 import type { Tensor } from '../ir/tensor.js';
 import { AttributeType, type ModelProto, type NodeProto } from '../onnx/proto.js';
 import { nodeProto } from '../onnx/write.js';
@@ -21,6 +21,9 @@ const NOT_FOLDED = new Set([
   'DequantizeLinear',
   'DynamicQuantizeLinear',
 ]);
+
+/** Elements; the attention mask of 4,096 tokens is as large. */
+const MOST_COMPUTED = 2 ** 24;
 
 export interface Constants {
   /** The tensor of a constant value; undefined for values that depend on an input (or could not be evaluated). */
@@ -80,7 +83,18 @@ function isFoldable(node: Node, known: (value: Value) => boolean, shapes: Shapes
   if (node.opType === 'CastLike')
     return node.inputs[0] !== undefined && known(node.inputs[0]) && likeType(node, shapes) !== undefined;
   const inputs = node.inputs.filter((value) => value !== undefined);
-  return inputs.length > 0 && inputs.every(known);
+  return inputs.length > 0 && inputs.every(known) && !isBlownUp(node, shapes);
+}
+
+/** A few numbers that become very many (ConstantOfShape, Expand, Tile) are left to the run: neither the model nor the compiler has room for all. */
+function isBlownUp(node: Node, shapes: Shapes): boolean {
+  const sizeOf = (values: readonly (Value | undefined)[]) =>
+    values.reduce((total, value) => total + elements(value?.initializer?.dims ?? shapes.of(value) ?? []), 0);
+  return sizeOf(node.outputs) > Math.max(MOST_COMPUTED, sizeOf(node.inputs));
+}
+
+function elements(dims: readonly Dim[]): number {
+  return dims.reduce<number>((total, dim) => total * (typeof dim === 'number' ? dim : 1), 1);
 }
 
 /** CastLike reads its second operand for the dtype alone: exporters give it an activation. */

@@ -105,7 +105,7 @@ export function formatShapes(shapes: Shapes): string {
 /**
  * Random values for every input, the same for the same seed: normal with mean 0 and deviation 1 for floating-point inputs,
  * 0 or 1 for integers (the only values that are indices into any table) and booleans.
- * Throws E-MODEL-RUNTIME for string inputs.
+ * Throws E-MODEL-RUNTIME for string inputs, E-MODEL-LIMIT for inputs of more than 2^28 numbers.
  */
 export function randomFeeds(inputs: readonly TensorInput[], shapes: Shapes, seed: number): Feeds {
   return byName(inputs.map((input) => [input.name, randomTensor(input, ownOf(shapes, input.name) ?? [], seed)]));
@@ -114,6 +114,7 @@ export function randomFeeds(inputs: readonly TensorInput[], shapes: Shapes, seed
 function randomTensor({ name, type }: TensorInput, dims: readonly number[], seed: number): ort.Tensor {
   const random = new Random(seed, name);
   const length = product(dims);
+  if (length > MOST_RANDOM) throw tooLarge(name, dims, length);
   const shape = [...dims];
   const bit = () => random.word() >>> 31;
   const fill = <Values extends { [index: number]: number }>(values: Values, draw: () => number): Values => {
@@ -162,6 +163,23 @@ function randomTensor({ name, type }: TensorInput, dims: readonly number[], seed
         facts: [['try', '--no-verify, and no --bench; verify() of the API takes real `inputs`']],
       });
   }
+}
+
+/** A gibibyte of float32; beyond, runs on random inputs are nothing that anybody waits for. */
+const MOST_RANDOM = 2 ** 28;
+
+function tooLarge(name: string, dims: readonly number[], length: number): PruneCompileError {
+  return new PruneCompileError('E-MODEL-LIMIT', {
+    what: `the input ${name} holds ${length} numbers, more than are made up for it`,
+    facts: [
+      ['shape', dims.join(' x ')],
+      ['why', `up to ${MOST_RANDOM} are`],
+      [
+        'try',
+        'the model exported at the size it is used at; --shape where it leaves its size open; or --no-verify, and no --bench',
+      ],
+    ],
+  });
 }
 
 /**

@@ -30,7 +30,7 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
   analysis: { uses: ['ops', 'masks', 'runtime', 'onnx', 'ir', 'names', 'nearest', 'errors'], types: ['report'] },
   passes: { uses: ['analysis', 'ops', 'ir', 'errors'], types: ['onnx', 'report'] },
   // Which passes, in which order, until when.
-  pipeline: { uses: ['passes', 'analysis', 'onnx', 'ir', 'errors'], types: ['report'] },
+  pipeline: { uses: ['passes', 'analysis', 'runtime', 'onnx', 'ir', 'errors'], types: ['report'] },
   // What is left of the original weights, for whoever goes on training.
   channels: { uses: ['analysis', 'ops', 'masks', 'onnx', 'ir', 'version', 'errors'] },
   // Masks bound and applied, before anything is compiled.
@@ -182,7 +182,8 @@ describe('imports', () => {
     const wrong = code.flatMap(({ path, imports }) => {
       const from = unitOf(path);
       const direction = DIRECTION[from];
-      if (direction === undefined || PROGRAMS.includes(path) || PROGRAM_PARTS.some((part) => path.startsWith(part))) return [];
+      if (direction === undefined || PROGRAMS.includes(path) || PROGRAM_PARTS.some((part) => path.startsWith(part)))
+        return [];
       return imports
         .filter(({ to, isTypeOnly }) => {
           const unit = unitOf(to);
@@ -212,7 +213,10 @@ describe('imports', () => {
 
   test('only src/runtime talks to ONNX Runtime', () => {
     const outside = code.filter(({ text }) => /^import (?!type).*from 'onnxruntime-node'/m.test(text));
-    expect(outside.filter(({ path }) => !path.startsWith('src/runtime/')).map(({ path }) => path)).toEqual([]);
+    // The check of random networks judges what src/runtime makes of feeds, and brings its own.
+    const allowed = ['src/runtime/', 'fixtures/fuzz/check.ts'];
+    const wrong = outside.filter(({ path }) => !allowed.some((place) => path.startsWith(place)));
+    expect(wrong.map(({ path }) => path)).toEqual([]);
   });
 });
 
