@@ -2,11 +2,30 @@
 import type Long from 'long';
 import onnxProto from 'onnx-proto';
 
-type Numbers<Enum> = Readonly<Record<keyof Enum, number>>;
+// Names are written down, not taken from onnx-proto's types: those do not stand up to a user's check of the libraries.
+type DataTypeName =
+  | 'UNDEFINED'
+  | 'FLOAT'
+  | 'UINT8'
+  | 'INT8'
+  | 'UINT16'
+  | 'INT16'
+  | 'INT32'
+  | 'INT64'
+  | 'STRING'
+  | 'BOOL'
+  | 'FLOAT16'
+  | 'DOUBLE'
+  | 'UINT32'
+  | 'UINT64'
+  | 'COMPLEX64'
+  | 'COMPLEX128'
+  | 'BFLOAT16';
+type Singular = 'FLOAT' | 'INT' | 'STRING' | 'TENSOR' | 'GRAPH' | 'SPARSE_TENSOR' | 'TYPE_PROTO';
+type AttributeTypeName = 'UNDEFINED' | Singular | `${Singular}S`;
 
-export const DataType: Numbers<typeof onnxProto.onnx.TensorProto.DataType> = onnxProto.onnx.TensorProto.DataType;
-export const AttributeType: Numbers<typeof onnxProto.onnx.AttributeProto.AttributeType> =
-  onnxProto.onnx.AttributeProto.AttributeType;
+export const DataType: Readonly<Record<DataTypeName, number>> = onnxProto.onnx.TensorProto.DataType;
+export const AttributeType: Readonly<Record<AttributeTypeName, number>> = onnxProto.onnx.AttributeProto.AttributeType;
 
 /** Key in a node's metadata under which the compiler says what it made the node for (src/ir/origin.ts). */
 export const ORIGIN_KEY = 'prune-compile.origin';

@@ -23,7 +23,7 @@ export interface SessionOptions {
 const HELP: Readonly<Record<Provider, string>> = {
   cpu: 'npm ci (the CPU provider is inside onnxruntime-node)',
   webgpu: 'a machine with a Vulkan, Metal or D3D12 driver; on Linux the package libvulkan1 and a driver',
-  cuda: 'ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node --ignore-scripts=false, on a machine with an NVIDIA driver',
+  cuda: 'ONNXRUNTIME_NODE_INSTALL=cuda12 node node_modules/onnxruntime-node/script/install.js, on a machine with an NVIDIA driver',
   tensorrt: 'the CUDA files (see --providers cuda) and an installed TensorRT',
 };
 

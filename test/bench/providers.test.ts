@@ -21,22 +21,19 @@ describe('a provider that was asked for', () => {
     expect(await providerProblem('cpu')).toBeUndefined();
   });
 
-  it.each(['webgpu', 'cuda', 'tensorrt'] as const)(
-    'is used or is an error with a reason: %s',
-    async (provider) => {
-      const g = graphBuilder();
-      g.output(g.relu(g.input('x', [1, 4])));
-      const bench = benchModels([{ name: 'relu', model: g.bytes() }], { provider, rounds: 2, warmUps: 1 });
-      const problem = await providerProblem(provider);
-      if (problem === undefined) {
-        expect((await bench).provider).toBe(provider);
-        return;
-      }
-      expect(problem).toMatch(/\w/);
-      await expect(bench).rejects.toMatchObject({ code: 'E-PROVIDER', exitCode: 2 });
-      await expect(requireProvider(provider)).rejects.toMatchObject({
-        facts: expect.arrayContaining([['why', problem]]),
-      });
-    },
-  );
+  it.each(['webgpu', 'cuda', 'tensorrt'] as const)('is used or is an error with a reason: %s', async (provider) => {
+    const g = graphBuilder();
+    g.output(g.relu(g.input('x', [1, 4])));
+    const bench = benchModels([{ name: 'relu', model: g.bytes() }], { provider, rounds: 2, warmUps: 1 });
+    const problem = await providerProblem(provider);
+    if (problem === undefined) {
+      expect((await bench).provider).toBe(provider);
+      return;
+    }
+    expect(problem).toMatch(/\w/);
+    await expect(bench).rejects.toMatchObject({ code: 'E-PROVIDER', exitCode: 2 });
+    await expect(requireProvider(provider)).rejects.toMatchObject({
+      facts: expect.arrayContaining([['why', problem]]),
+    });
+  });
 });
