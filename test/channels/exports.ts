@@ -12,7 +12,7 @@ export const FORMS = [
 ] as const;
 export type Form = (typeof FORMS)[number];
 
-const [ALIASED, MERGED, UNOPTIMISED] = FORMS;
+const [ALIASED, , UNOPTIMISED] = FORMS;
 
 /** Output channels of the convolutions. */
 export const WIDTHS: ReadonlyMap<string, number> = new Map([
