@@ -9,8 +9,8 @@
  * Pools, sums and the like between such layers join them where that saves moving data (sparse/riders.ts). Cost: one walk over the weights;
  * with --tune some runs of every kind of layer.
  */
-import { isCompensation } from '../src/analysis/figures.js';
 import type { Knowledge } from '../src/analysis/site.js';
+import { isCompensation } from '../src/ir/origin.js';
 import { type Pass, UNCHANGED } from './pass.js';
 import { chooseMembers, type Costs } from './sparse/choose.js';
 import { Emitter } from './sparse/emit.js';
@@ -25,6 +25,7 @@ export const convertSparse: Pass = {
   name: 'convert-sparse',
   summary: 'make layers with scattered zeros sparse operators',
   exactness: 'rounding',
+  about: 'sparse',
   async run({ editor, knowledge: known, sparse }) {
     const knowledge = await known();
     const found = findLayers(knowledge);
@@ -51,7 +52,11 @@ export const convertSparse: Pass = {
     const emitter = new Emitter(editor, knowledge.shapes, made);
     for (const { label, members } of editsOf(made, estimates))
       editor.transaction(`sparse operator for ${label}`, () => emitter.emit(members));
-    return { changed: made.length > 0, gains: made.length > 0, remarks };
+    if (made.length === 0) return { ...UNCHANGED, remarks };
+    const sparseLayers = made
+      .filter((member) => isPriced(member, estimates))
+      .filter(({ nodes: [node] }) => !isCompensation(node)).length;
+    return { changed: true, gains: true, remarks, sparseLayers };
   },
 };
 

@@ -6,22 +6,31 @@
  *                Mul -> Conv          =>    weight -> Conv
  *   weight_mask /
  *
- * Exact? Bitwise: ONNX Runtime itself does the arithmetic. Declines when the result would be larger than what it is made from
- * (ConstantOfShape, Expand), and for dequantised weights. Cost: one small session for all of them.
+ * Values that hold the same are read from one place: what an Identity makes of a weight is that weight.
+ *
+ * Exact? Bitwise: ONNX Runtime itself does the arithmetic. Declines when the file would grow: the result is larger than what it is
+ * made from (ConstantOfShape, Expand, a wider type), or that is read elsewhere and stays (a weight and its transpose). Declines
+ * for dequantised weights, too. Cost: one small session for all of them.
  */
+import { freedBytes } from '../src/analysis/freed.js';
 import type { Shapes } from '../src/analysis/shapes.js';
 import type { Knowledge } from '../src/analysis/site.js';
-import type { Node, Value } from '../src/ir/graph.js';
-import { isFloating, type Tensor } from '../src/ir/tensor.js';
+import type { Graph, Node, Value } from '../src/ir/graph.js';
+import { INT64, isFloating, Tensor } from '../src/ir/tensor.js';
+import { isStored, rootOf } from '../src/ops/aliases.js';
+import { isStatic } from '../src/ops/relation.js';
 import { type Pass, UNCHANGED } from './pass.js';
 
 /** Results up to this many elements are folded whatever they are made from: shapes, axes, pads, scalars. */
 const SMALL = 64;
 
+/** So few bytes are less than the nodes that compute them. */
+const NEGLIGIBLE = 16;
+
+/** All that hold one tensor, to be read from the first of them or from an initializer of its own. */
 interface Fold {
-  readonly value: Value;
-  readonly tensor: Tensor;
-  readonly name: string;
+  readonly values: Value[];
+  readonly source: Value | { readonly name: string; readonly tensor: Tensor };
   readonly isMasked: boolean;
 }
 
@@ -33,7 +42,10 @@ export const foldConstants: Pass = {
     const folds = findFolds(await knowledge());
     if (folds.length === 0) return UNCHANGED;
     const changed = editor.transaction('fold constants', () => {
-      for (const { value, tensor, name } of folds) editor.replaceUses(value, editor.addInitializer(name, tensor));
+      for (const { values, source } of folds) {
+        const folded = 'tensor' in source ? editor.addInitializer(source.name, source.tensor) : source;
+        for (const value of values) editor.replaceUses(value, folded);
+      }
     });
     const masked = folds.filter(({ isMasked }) => isMasked).length;
     const message =
@@ -43,19 +55,52 @@ export const foldConstants: Pass = {
 };
 
 function findFolds({ graph, constants, shapes }: Knowledge): Fold[] {
-  const folds: Fold[] = [];
+  const holders = new Map<Tensor, { readonly node: Node; readonly values: Value[] }>();
   for (const node of graph.nodes) {
-    if (node.opType === 'Constant') continue;
     for (const value of node.outputs) {
-      if (value === undefined || value.uses.length === 0) continue;
       const tensor = constants.tensor(value);
-      if (tensor === undefined) continue;
-      const { source, isMasked } = sourceOf(node, tensor, shapes);
-      if (source !== undefined) folds.push({ value, tensor, name: source.replace(/_orig$/, ''), isMasked });
-      else if (tensor.size <= SMALL) folds.push({ value, tensor, name: `${value.name}_folded`, isMasked: false });
+      if (value === undefined || tensor === undefined) continue;
+      const holder = holders.get(tensor) ?? { node, values: [] };
+      holder.values.push(value);
+      holders.set(tensor, holder);
     }
   }
-  return folds;
+  const stored = new Map([...graph.initializers()].map((value) => [value.initializer, value]));
+  const folds: Fold[] = [];
+  for (const [tensor, { node, values }] of holders) {
+    const [first] = values;
+    if (first === undefined) continue;
+    const read = (source: Value) => values.filter((value) => value !== source && value.uses.length > 0);
+    const uses = values.flatMap((value) => value.uses);
+    const own = stored.get(tensor) ?? values.find(isStored);
+    if (own !== undefined) {
+      folds.push({ values: read(own), source: own, isMasked: false });
+      continue;
+    }
+    const { source, isMasked } = sourceOf(node, tensor, shapes);
+    const name = source?.replace(/_orig$/, '') ?? `${first.name}_folded`;
+    const isSmall = tensor.size <= SMALL && !(isFloating(tensor.dataType) && isStored(rootOf(first)));
+    const pays = source !== undefined && tensor.sizeBytes <= freedBytes(graph, uses);
+    if (isSmall || pays || tensor.sizeBytes <= NEGLIGIBLE)
+      folds.push({ values, source: { name, tensor }, isMasked: isMasked && source !== undefined });
+    else folds.push({ values: read(first), source: first, isMasked: false });
+  }
+  return [...folds, ...foldShapesOfConstants(graph, constants, shapes)].filter(({ values }) =>
+    values.some(({ uses }) => uses.length > 0),
+  );
+}
+
+/** Who asks a weight for its extents alone would keep all of it in the file. */
+function foldShapesOfConstants({ nodes }: Graph, { tensor, has }: Knowledge['constants'], shapes: Shapes): Fold[] {
+  return nodes.flatMap((node): Fold[] => {
+    const [output] = node.outputs;
+    if (node.opType !== 'Shape' || !has(output) || output === undefined || tensor(output) !== undefined) return [];
+    const dims = tensor(node.inputs[0])?.dims ?? shapes.of(node.inputs[0]);
+    if (!isStatic(dims)) return [];
+    const extents = dims.slice(node.int('start', 0), node.int('end', dims.length));
+    const source = { name: `${output.name}_folded`, tensor: Tensor.fromNumbers(INT64, [extents.length], extents) };
+    return [{ values: [output], source, isMasked: false }];
+  });
 }
 
 /** The constant of the result's size that it is made from, preferring `…_orig`, and whether a mask is multiplied in. */

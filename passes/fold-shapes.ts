@@ -6,9 +6,9 @@
  * Exact? Bitwise: the same elements under the same shape for every input. Declines when two extents depend on the input in
  * different ways. Cost: none; fewer nodes run. It lets channels through that a computed target would pin.
  */
-import { elementsOf, type Extent } from '../src/analysis/extents.js';
+import { elementsOf, type Extent, symbolOf } from '../src/analysis/extents.js';
 import type { Knowledge } from '../src/analysis/site.js';
-import type { Dim, Node } from '../src/ir/graph.js';
+import type { Node } from '../src/ir/graph.js';
 import { INT64, product, Tensor } from '../src/ir/tensor.js';
 import { type Pass, UNCHANGED } from './pass.js';
 
@@ -44,7 +44,7 @@ function constantTarget(node: Node, knowledge: Knowledge): number[] | undefined 
   const elements = shape === undefined ? undefined : elementsOf(shape, knowledge);
   if (data === undefined || dims === undefined || elements === undefined) return undefined;
   const zeroCopies = node.int('allowzero', 0) === 0;
-  const own = dims.map((dim, axis) => extentOf(dim, data.name, axis));
+  const own = dims.map((dim, axis) => (typeof dim === 'number' ? dim : symbolOf(dim, data, axis)));
   const wanted = elements.map((entry, axis) => (entry === 0 && zeroCopies ? own[axis] : entry));
   const resolved = resolveRest(wanted, own);
   if (resolved === undefined) return undefined;
@@ -56,11 +56,6 @@ function constantTarget(node: Node, knowledge: Knowledge): number[] | undefined 
     return -1;
   });
   return rest > 1 ? undefined : target;
-}
-
-/** An unnamed dynamic extent is told from others by where it is. */
-function extentOf(dim: Dim, name: string, axis: number): Extent {
-  return dim === '' ? `${name}#${axis}` : dim;
 }
 
 /** Replaces -1 by what is left of the element count, where symbols cancel. */

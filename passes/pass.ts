@@ -42,7 +42,9 @@ export interface PassResult {
   readonly changed: boolean;
   /** Whether the edit is worth a new file by itself: something pruned went. Preparations alone are not written. */
   readonly gains: boolean;
-  readonly remarks: readonly Omit<Remark, 'pass'>[];
+  readonly remarks: readonly Omit<Remark, 'pass' | 'about'>[];
+  /** Layers of the network that are sparse operators now; absent where the pass made none of anything. */
+  readonly sparseLayers?: number;
 }
 
 export interface Pass {
@@ -51,6 +53,8 @@ export interface Pass {
   readonly summary: string;
   /** bitwise: the outputs keep every bit; rounding: sums are taken in another order. */
   readonly exactness: 'bitwise' | 'rounding';
+  /** What its remarks are about, where that is not channels. */
+  readonly about?: Remark['about'];
   run(context: PassContext): Promise<PassResult>;
 }
 

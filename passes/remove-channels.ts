@@ -9,18 +9,19 @@
  * layer slower. Cost: the analysis (src/analysis) plus copying what is kept.
  */
 import type { Facts, NodeSite } from '../src/analysis/facts.js';
-import { isOperand, type Operand } from '../src/analysis/positions.js';
+import { isOperand } from '../src/analysis/positions.js';
 import { axisOf } from '../src/analysis/relate.js';
 import { planRemoval, type RemovalPlan } from '../src/analysis/removal.js';
 import type { Editor } from '../src/ir/editor.js';
-import type { Node, Use, Value } from '../src/ir/graph.js';
-import type { KeptAxes, KeptLog } from '../src/ir/kept-log.js';
+import type { Node, Use } from '../src/ir/graph.js';
+import type { KeptLog } from '../src/ir/kept-log.js';
 import { sliceTensor } from '../src/ir/slice.js';
 import type { Tensor } from '../src/ir/tensor.js';
 import type { Adjustment, KeptOf } from '../src/ops/relation.js';
 import { rowOf } from '../src/ops/table.js';
 import { compensate, prepareCompensation } from './channels/compensate.js';
 import { appliedRemarks, missedRemarks } from './channels/remarks.js';
+import { replaceOperands, type Replacement } from './channels/replace-operands.js';
 import type { Pass } from './pass.js';
 
 export const removeChannels: Pass = {
@@ -40,15 +41,6 @@ export const removeChannels: Pass = {
     return { changed, gains: changed, remarks: [...appliedRemarks(facts, plan), ...missed] };
   },
 };
-
-/** One constant operand that gets other contents. */
-interface Replacement {
-  readonly operand: Operand;
-  readonly tensor: Tensor;
-  readonly kept: KeptAxes;
-  /** Equal keys of one value mean equal contents; such readers keep sharing one initializer. */
-  readonly key: string;
-}
 
 interface Applied {
   readonly replacements: readonly Replacement[];
@@ -82,8 +74,9 @@ function applyPlan(editor: Editor, facts: Facts, plan: RemovalPlan): Applied {
       const kept = facts.positions.axesOf(slot).map((axis) => plan.keptOf(axis));
       const whole = rewritten.get(slot);
       if (whole === undefined && kept.every((indices) => indices === undefined)) continue;
-      const key = whole === undefined ? JSON.stringify(kept) : `${at.node.label}#${slot.index}`;
-      replacements.push({ operand: slot, tensor: sliceTensor(whole ?? slot.tensor, kept), kept, key });
+      const key = whole === undefined ? JSON.stringify(kept) : slot;
+      const tensor = sliceTensor(whole ?? slot.tensor, kept);
+      replacements.push({ operand: slot, tensor, kept, key, isRewritten: whole !== undefined });
     }
   }
   // Rows look at the weights: they are asked before those are cut.
@@ -91,38 +84,16 @@ function applyPlan(editor: Editor, facts: Facts, plan: RemovalPlan): Applied {
     node: at.node,
     list: rowOf(at.node)?.adjust?.(at.site, keptFor(at)) ?? [],
   }));
-  replaceOperands(editor, replacements);
+  replaceOperands(editor, facts.knowledge, replacements);
   for (const { node, list } of adjustments) adjust(editor, node, list);
-  const biases = compensate(editor, facts, prepared);
+  const cut = new Map(facts.sites.map(({ node }) => [node, new Map<number, Tensor>()]));
+  for (const { operand, tensor } of replacements) cut.get(operand.node)?.set(operand.index, tensor);
+  const operandNow = (node: Node, index: number) => {
+    const value = node.inputs[index];
+    return value?.initializer ?? cut.get(node)?.get(index) ?? facts.knowledge.constants.tensor(value);
+  };
+  const biases = compensate(editor, facts, prepared, operandNow);
   return { replacements, rewritten: [...rewritten.keys(), ...biases] };
-}
-
-/** Shared initializers are written once per distinct result; a name survives where all its readers agree. */
-function replaceOperands(editor: Editor, replacements: readonly Replacement[]): void {
-  const byValue = new Map<Value, Replacement[]>();
-  for (const replacement of replacements) {
-    const { value } = replacement.operand;
-    byValue.set(value, [...(byValue.get(value) ?? []), replacement]);
-  }
-  for (const [value, list] of byValue) {
-    const [first] = list;
-    const isWholeStory = !value.isSeenOutside && value.uses.length === list.length;
-    if (
-      first !== undefined &&
-      value.initializer !== undefined &&
-      isWholeStory &&
-      list.every(({ key }) => key === first.key)
-    ) {
-      editor.setInitializer(value, first.tensor);
-      continue;
-    }
-    const made = new Map<string, Value>();
-    for (const { operand, tensor, key } of list) {
-      const replaced = made.get(key) ?? editor.addInitializer(value.name, tensor);
-      made.set(key, replaced);
-      editor.setInput(operand.node, operand.index, replaced);
-    }
-  }
 }
 
 /** Attributes and shape constants that repeat an extent which shrank. */

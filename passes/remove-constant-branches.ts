@@ -7,6 +7,7 @@
  * Exact? To rounding: the constants are what the branch computes for every input. Declines when a channel of the branch varies,
  * when x has not the full shape of y, and when y is all constant. Cost: none; a whole branch stops running.
  */
+import { channelAxis } from '../src/analysis/channel-axis.js';
 import type { Facts, NodeSite } from '../src/analysis/facts.js';
 import { ExtentKeys } from '../src/analysis/extent-keys.js';
 import { type Axis, isOperand } from '../src/analysis/positions.js';
@@ -18,8 +19,10 @@ import { type Pass, UNCHANGED } from './pass.js';
 interface ConstantBranch {
   readonly at: NodeSite;
   readonly liveIndex: number;
+  /** One for each index of the axis. */
   readonly constants: Float64Array;
-  /** Behind the channel axis, for broadcasting. */
+  readonly axis: number;
+  /** Axes behind it, for broadcasting. */
   readonly trailing: number;
   readonly dataType: number;
 }
@@ -58,28 +61,36 @@ function findBranch(at: NodeSite, facts: Facts, keys: ExtentKeys): ConstantBranc
     const live = at.inSlots[liveIndex];
     if (slot === undefined || live === undefined || isOperand(slot) || isOperand(live) || slot === live) continue;
     if (slot.producer === undefined) continue;
-    const axis = channelAxis(slot, facts);
-    const constants = axis === undefined ? undefined : constantsAlong(axis, at, facts);
+    const found = constantAxis(slot, at, facts);
     const out = at.site.outDims(0);
-    if (axis === undefined || constants === undefined || out === undefined || !hasFullShape(live, slot, at, keys))
-      continue;
-    if (allConstant(live, axis.axis, facts)) continue;
+    if (found === undefined || out === undefined || !hasFullShape(live, slot, at, keys)) continue;
+    const { constants, axis } = found;
+    if (allConstant(live, axis, facts)) continue;
     const dataType = floatTypeNear(at);
     if (dataType === undefined) continue;
-    return { at, liveIndex, constants, trailing: out.length - axis.axis - 1, dataType };
+    return { at, liveIndex, constants, axis, trailing: out.length - axis - 1, dataType };
   }
   return undefined;
 }
 
-/** The axis whose every index is one scalar, or is not needed behind the Add. */
-function channelAxis(value: Value, { positions }: Facts): Axis | undefined {
-  const axes = positions.axesOf(value);
-  return axes.length >= 2 ? axes[1] : undefined;
+/** The axis whose every index is one scalar, or is not needed behind the Add: that of the channels where a layer made the value. */
+function constantAxis(value: Value, at: NodeSite, facts: Facts): { constants: Float64Array; axis: number } | undefined {
+  const axes = facts.positions.axesOf(value);
+  if (axes.length < 2) return undefined;
+  const first = value.producer === undefined ? undefined : channelAxis(value.producer, facts);
+  for (const axis of new Set([first, ...axes])) {
+    const constants = axis === undefined || axis.slot !== value ? undefined : constantsAlong(axis, at, facts);
+    if (axis !== undefined && constants !== undefined) return { constants, axis: axis.axis };
+  }
+  return undefined;
 }
 
 function constantsAlong(axis: Axis, at: NodeSite, { constant, needed, positions }: Facts): Float64Array | undefined {
   const [output] = at.node.outputs;
-  const out = output === undefined ? undefined : positions.axesOf(output)[axis.axis];
+  const outAxes = output === undefined ? [] : positions.axesOf(output);
+  // A branch of fewer axes is stretched: its axes are not those of the same number.
+  if (outAxes.length !== positions.axesOf(axis.slot).length) return undefined;
+  const out = outAxes[axis.axis];
   if (out === undefined || out.extent !== axis.extent) return undefined;
   const values = constant.slice(axis.base, axis.base + axis.extent);
   for (const [index, value] of values.entries()) {
@@ -121,7 +132,7 @@ function floatTypeNear({ node }: NodeSite): number | undefined {
 /** Returns the operand that the constants went into, if any did. */
 function removeBranch(
   editor: Editor,
-  { at, liveIndex, constants, trailing, dataType }: ConstantBranch,
+  { at, liveIndex, constants, axis, trailing, dataType }: ConstantBranch,
 ): readonly Use[] {
   const { node } = at;
   const [output] = node.outputs;
@@ -131,7 +142,8 @@ function removeBranch(
   const isZero = constants.every((value) => value === 0);
   const isReplaceable = !output.isSeenOutside;
   // The bias is changed only where the Add goes: else the constants would count twice.
-  const bias = isReplaceable && !isZero ? addToProducerBias(editor, live, constants) : undefined;
+  const hasBias = isReplaceable && !isZero && axis === BIAS_AXIS;
+  const bias = hasBias ? addToProducerBias(editor, live, constants) : undefined;
   if (isReplaceable && (isZero || bias !== undefined)) {
     editor.replaceUses(output, live);
     editor.removeNode(node);
@@ -142,6 +154,9 @@ function removeBranch(
   editor.setInput(node, 1 - liveIndex, operand);
   return [];
 }
+
+/** Of a convolution and a normalisation. */
+const BIAS_AXIS = 1;
 
 /** Into the bias of the convolution or normalisation that makes x, when only this Add reads x. */
 function addToProducerBias(editor: Editor, live: Value, constants: Float64Array): Use | undefined {

@@ -30,6 +30,8 @@ export interface CompileFindings {
   /** Size of the compiled model. */
   readonly sizeBytes: number;
   readonly macsShape: Sizes;
+  /** Layers that are sparse operators now; undefined where nothing is one. */
+  readonly sparseLayers: number | undefined;
   readonly remarks: readonly Remark[];
   readonly edits: readonly string[];
   /** Filled further while the report is in use. */
@@ -39,9 +41,10 @@ export interface CompileFindings {
 export function compileReport(findings: CompileFindings): CompileReport {
   const { model, source, options, gains, masks, isMasked, before, after, sizeBytes, macsShape, remarks, edits, steps } =
     findings;
+  const { sparseLayers } = findings;
   const macs = macsOfBoth(before, after);
   const layers = compareLayers(before.layers, gains ? after.layers : before.layers);
-  const sparse = gains ? sparseFindings(remarks) : undefined;
+  const sparse = gains && sparseLayers !== undefined ? sparseFindings(sparseLayers, remarks) : undefined;
   const input = { ...before.figures, macs: macs.before, sizeBytes: model.sizeBytes };
   return {
     schema: REPORT_SCHEMA,
@@ -62,13 +65,13 @@ export function compileReport(findings: CompileFindings): CompileReport {
   };
 }
 
-/** What convert-sparse did to layers counts them; what it said of none tells how they were chosen. */
-function sparseFindings(remarks: readonly Remark[]): SparseReport | undefined {
-  const said = remarks.filter(({ pass, kind }) => pass === 'convert-sparse' && kind !== 'missed');
-  const decided = said.flatMap(({ node, message }) => (node === undefined ? [message] : []));
-  const layers = said.length - decided.length;
+/** What is said of sparse operators, and of no layer, tells how they were chosen. */
+function sparseFindings(layers: number, remarks: readonly Remark[]): SparseReport {
+  const decided = remarks
+    .filter(({ about, kind, node }) => about === 'sparse' && kind !== 'missed' && node === undefined)
+    .map(({ message }) => message);
   const library = kernelsPath();
-  return layers === 0 ? undefined : sparseReport(layers, decided, { path: library, isFound: existsSync(library) });
+  return sparseReport(layers, decided, { path: library, isFound: existsSync(library) });
 }
 
 /** Channels of the input's layers; convolutions that the compiler added are not counted. */

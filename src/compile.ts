@@ -20,7 +20,8 @@ import { PruneCompileError } from './errors.js';
 import { asksForMasks, maskingText, type Masking, maskModel, type MaskOptions, UNMASKED } from './masked-model.js';
 import { encodedSize, encodeModel, writeFiles, writeModel, type WriteOptions } from './onnx/write.js';
 import { type Model, readModel } from './onnx/read.js';
-import { choosePasses, passContext, type PipelineResult, runOnce, runPasses } from './pipeline.js';
+import type { Pass } from '../passes/pass.js';
+import { choosePasses, passContext, type PipelineResult, remarkBy, runOnce, runPasses } from './pipeline.js';
 import type { CompileReport, Remark, StepTime } from './report/types.js';
 import { requireSizes, type Timer, type Timing, Tuner, wholeText } from './tuning.js';
 import type { MaskPlan } from './verify/masked-reference.js';
@@ -113,24 +114,23 @@ export async function compileModel(source: string | Uint8Array, options: Compile
   const stored = sparse ? storedFigures(model.graph) : undefined;
   const tuning = tuner && { tuner, dense: encodeModel(model, written), revert: editor.checkpoint() };
   // Last of all: no rule knows what it makes.
+  const lastPasses = choosePasses('sparse', undefined, options.skip);
+  const sparsePass = lastPasses.find(({ about }) => about === 'sparse');
   let scattered = sparse
-    ? await timed(
-        'sparse',
-        () => runOnce(choosePasses('sparse', undefined, options.skip), context),
-        tuner && (() => tuner.text),
-      )
+    ? await timed('sparse', () => runOnce(lastPasses, context), tuner && (() => tuner.text))
     : undefined;
-  if (tuning !== undefined && scattered?.gains === true) {
+  if (tuning !== undefined && sparsePass !== undefined && scattered?.gains === true) {
     const compare = () => tuning.tuner.compare(tuning.dense, encodeModel(model, written), macsShape);
     const timing = await timed('tune', compare, wholeText);
     if (!timing.isFaster) tuning.revert();
-    scattered = judged(scattered, timing);
+    scattered = judged(scattered, timing, sparsePass);
   }
   const after = stored !== undefined && scattered?.gains === true ? countSparse(counted, stored, model.graph) : counted;
   const gains = passed.gains || scattered?.gains === true;
   const said = scattered?.remarks ?? [];
   const isTold = scattered?.gains !== false || editor.stopped || (!gains && !masking.changed);
-  const remarks = [...passed.remarks, ...said, ...(isTold ? [] : nothingSparse(said, options))];
+  const unsaid = isTold || sparsePass === undefined ? [] : [nothingSparse(said, sparsePass)];
+  const remarks = [...passed.remarks, ...said, ...unsaid];
 
   const original = () => (typeof source === 'string' ? readFileSync(source) : source);
   const maskedAgain = () => {
@@ -151,6 +151,7 @@ export async function compileModel(source: string | Uint8Array, options: Compile
     after,
     sizeBytes: gains ? encodedSize(model, written) : model.sizeBytes,
     macsShape,
+    sparseLayers: scattered?.sparseLayers,
     remarks,
     edits: editor.history,
     steps,
@@ -188,20 +189,18 @@ async function allSparse(dense: Uint8Array): Promise<Uint8Array | undefined> {
 }
 
 /** What is left of the pass for sparse operators once the whole model was measured: all, or what was not done. */
-function judged({ gains, remarks }: PipelineResult, timing: Timing): PipelineResult {
-  const whole = { pass: 'convert-sparse', message: wholeText(timing) };
-  if (timing.isFaster) return { gains, remarks: [...remarks, { ...whole, kind: 'applied' }] };
-  const undone = remarks.filter(({ kind }) => kind !== 'applied');
-  return { gains: false, remarks: [...undone, { ...whole, kind: 'missed' }] };
+function judged(done: PipelineResult, timing: Timing, pass: Pass): PipelineResult {
+  const whole = (kind: Remark['kind']) => remarkBy(pass, { kind, message: wholeText(timing) });
+  if (timing.isFaster) return { ...done, remarks: [...done.remarks, whole('applied')] };
+  const undone = done.remarks.filter(({ kind }) => kind !== 'applied');
+  return { gains: false, remarks: [...undone, whole('missed')] };
 }
 
 /** Where something else was done, no other word would say it. */
-function nothingSparse(remarks: readonly Remark[], { skip = [] }: CompileOptions): Remark[] {
-  const pass = 'convert-sparse';
-  if (skip.includes(pass)) return [];
+function nothingSparse(remarks: readonly Remark[], pass: Pass): Remark {
   const isMissed = remarks.some(({ kind }) => kind === 'missed');
   const why = isMissed ? 'no layer would be faster as one' : 'no layer has scattered zeros';
-  return [{ pass, kind: 'note', message: `nothing became a sparse operator: ${why}` }];
+  return remarkBy(pass, { kind: 'note', message: `nothing became a sparse operator: ${why}` });
 }
 
 /** What the file says of its own making: the masks by name and hash, so that it can be made again. */
@@ -263,7 +262,7 @@ function plainOptions(options: CompileOptions): Record<string, unknown> {
     skip,
     stopAfter,
   } = options;
-  const { meaning = 'zero', maskPrefix, maskSoft, allowUnmatched, sparseTarget, tune } = options;
+  const { meaning = 'zero', maskPrefix, maskSoft, maskLayout, allowUnmatched, sparseTarget, tune } = options;
   return {
     structured,
     sparse,
@@ -276,6 +275,7 @@ function plainOptions(options: CompileOptions): Record<string, unknown> {
     meaning,
     ...(maskPrefix !== undefined && { maskPrefix }),
     ...(maskSoft !== undefined && { maskSoft }),
+    ...(maskLayout !== undefined && { maskLayout }),
     ...(allowUnmatched !== undefined && { allowUnmatched }),
     ...(names && { passes: names }),
     ...(skip && { skip }),

@@ -2,6 +2,8 @@
  * The one catalogue of errors. An error says what happened, where, why and what to do next; the command prints
  * it as product text, the API throws it.
  */
+import { printable } from './printable.js';
+
 export const EXIT = { done: 0, checkFailed: 1, usage: 2, internal: 70, interrupted: 130 } as const;
 
 const CATALOGUE = {
@@ -16,6 +18,8 @@ const CATALOGUE = {
   'E-MODEL-SPARSE': EXIT.usage,
   'E-MODEL-NAN': EXIT.usage,
   'E-MODEL-INFINITE': EXIT.usage,
+  'E-MODEL-CRASH': EXIT.usage,
+  'E-MODEL-LIMIT': EXIT.usage,
   'E-MODEL-TOO-LARGE': EXIT.usage,
   'E-EXTERNAL-MISSING': EXIT.usage,
   'E-EXTERNAL-PATH': EXIT.usage,
@@ -28,6 +32,7 @@ const CATALOGUE = {
   'E-MASK-SOFT': EXIT.usage,
   'E-MASK-SHAPE': EXIT.usage,
   'E-MASK-NO-MATCH': EXIT.usage,
+  'E-MASK-LOST': EXIT.usage,
   'E-MASK-AMBIGUOUS': EXIT.usage,
   'E-MASK-MAP': EXIT.usage,
   'E-STATE-DICT': EXIT.usage,
@@ -53,7 +58,10 @@ export interface ErrorDetails {
   cause?: unknown;
 }
 
-/** Its message is all of it, for whoever prints that alone: the sentence, then a line for each fact. */
+/**
+ * Its message is all of it, for whoever prints that alone: the sentence, then a line for each fact, with what is not to be seen in
+ * names escaped. `what` and `facts` have the names as they are.
+ */
 export class PruneCompileError extends Error {
   override readonly name = 'PruneCompileError';
   /** The sentence alone. */
@@ -64,8 +72,8 @@ export class PruneCompileError extends Error {
 
   constructor(code: ErrorCode, details: ErrorDetails) {
     const { what, facts = [], cause } = details;
-    const lines = facts.map(([label, text]) => `  ${label}: ${text.replaceAll('\n', '\n    ')}`);
-    super([what, ...lines].join('\n'), cause === undefined ? undefined : { cause });
+    const lines = facts.map(([label, text]) => `  ${printable(label)}: ${printable(text)}`);
+    super([printable(what), ...lines].join('\n'), cause === undefined ? undefined : { cause });
     this.what = what;
     this.code = code;
     this.exitCode = CATALOGUE[code];
@@ -73,8 +81,8 @@ export class PruneCompileError extends Error {
   }
 }
 
-/** What another error says in a sentence. */
+/** What another error says in a sentence, on one line. */
 export function messageOf(error: unknown): string {
   if (error instanceof PruneCompileError) return error.what;
-  return error instanceof Error ? error.message : String(error);
+  return (error instanceof Error ? error.message : String(error)).replace(/\s*\n\s*/g, ' ').trim();
 }

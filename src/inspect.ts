@@ -1,5 +1,5 @@
 /** What is zero, constant or unneeded in a model, and what could go; of a sparse model, what is left. Nothing is written. */
-import { countModel, isCompensation } from './analysis/figures.js';
+import { countModel } from './analysis/figures.js';
 import type { Facts } from './analysis/facts.js';
 import { Blockers, planRemoval } from './analysis/removal.js';
 import { hasSparseOperators, storedKnowledge, storedLayers } from './analysis/sparse-layers.js';
@@ -8,10 +8,12 @@ import type { Target } from './analysis/cost.js';
 import { WeightMatrix } from './analysis/weights.js';
 import { rowOf } from './ops/table.js';
 import { layers, missedRemarks } from '../passes/channels/remarks.js';
+import { removeChannels } from '../passes/remove-channels.js';
 import { SPARSE_DOMAIN } from './ir/graph.js';
+import { isCompensation } from './ir/origin.js';
 import { asksForMasks, maskModel, type MaskOptions } from './masked-model.js';
 import { type Model, readModel } from './onnx/read.js';
-import { choosePasses, passContext, runPasses } from './pipeline.js';
+import { choosePasses, passContext, remarkBy, runPasses } from './pipeline.js';
 import type { ModelFigures, Remark } from './report/types.js';
 
 export interface LayerInspection {
@@ -88,10 +90,7 @@ export async function inspectModel(source: string | Uint8Array, options: Inspect
     layers: found,
     removableChannels: found.reduce((total, { removableChannels }) => total + removableChannels, 0),
     unknownOps: [...facts.unknownOps].map(([op, count]) => ({ op, count })),
-    remarks: missedRemarks(facts, planRemoval(facts, context.cost)).map((remark) => ({
-      pass: 'remove-channels',
-      ...remark,
-    })),
+    remarks: missedRemarks(facts, planRemoval(facts, context.cost)).map((remark) => remarkBy(removeChannels, remark)),
     subgraphLayers: countSubgraphLayers(model.proto.graph),
   };
 }

@@ -6,12 +6,23 @@ import { coupledMasks } from './analysis/coupled-masks.js';
 import { analyze } from './analysis/facts.js';
 import { droppedShifts } from './analysis/dropped-shifts.js';
 import type { Knowledge } from './analysis/site.js';
-import { weightSlots } from './analysis/weight-slots.js';
+import { floatingConstants, weightSlots } from './analysis/weight-slots.js';
 import { PruneCompileError } from './errors.js';
 import { Editor } from './ir/editor.js';
-import { applyEdits, combineMasks, countZeros, maskEdits, type MaskedWeight, type OperandEdit } from './masks/apply.js';
+import type { Tensor } from './ir/tensor.js';
+import {
+  applyEdits,
+  combineMasks,
+  maskEdits,
+  type MaskedWeight,
+  type OperandEdit,
+  operandOf,
+  withoutRepeats,
+} from './masks/apply.js';
+import { countZeros } from './masks/expand.js';
 import { type Binding, bindMasks } from './masks/bind.js';
 import { claimsOf } from './masks/claims.js';
+import { fateText, type TensorFate } from './masks/fates.js';
 import { slotName } from './masks/mask-errors.js';
 import { readMaskFile } from './masks/read.js';
 import type { WeightSlot } from './masks/slots.js';
@@ -30,7 +41,9 @@ export interface MaskOptions {
   maskPrefix?: string;
   /** What values other than 0 and 1 mean. */
   maskSoft?: 'error' | 'multiply';
-  /** Masks without a weight are left out instead of an error. */
+  /** Whose axes all masks have: [out, in] as in PyTorch, or those of the model's tensors. Evidence decides where it is absent. */
+  maskLayout?: 'torch' | 'stored';
+  /** Masks without a weight, and zeros that nothing in the model is known to have, are left out instead of an error. */
   allowUnmatched?: boolean;
   /** zero: masked weights are zeros, exact for the model as exported. drop: a filter masked altogether is gone with bias and shift. */
   meaning?: 'zero' | 'drop';
@@ -68,10 +81,12 @@ export async function maskModel(model: Model, options: MaskOptions, asRead?: Kno
   if (!asksForMasks(options)) return UNMASKED;
   const knowledge = asRead ?? (await passContext(model).knowledge());
   const slots = weightSlots(knowledge);
-  const files = paths.map((path) => bindFile(path, slots, options, () => analyze(knowledge)));
+  const target = { slots, constants: floatingConstants(knowledge), facts: () => analyze(knowledge) };
+  const files = paths.map((path) => bindFile(path, target, options));
   checkMap(options.maskMap, files);
   const weights = combineMasks(files.flatMap(({ bindings }) => bindings));
   const edits = maskEdits(model.graph, weights);
+  const planned = withoutRepeats(weights);
   const applyTo = ({ graph }: Model) => applyEdits(new Editor(graph), 'apply masks', edits);
   applyTo(model);
 
@@ -80,13 +95,20 @@ export async function maskModel(model: Model, options: MaskOptions, asRead?: Kno
   const dropFrom = ({ graph }: Model) => applyEdits(new Editor(graph), 'drop masked filters', dropped.edits);
   dropFrom(model);
   return {
-    report: maskReport({ meaning, files, weights, slots, droppedFilters: dropped.filters }),
+    report: maskReport({
+      meaning,
+      files,
+      weights,
+      slots,
+      zeros: zerosOf(model, weights, edits),
+      droppedFilters: dropped.filters,
+    }),
     changed: edits.length + dropped.edits.length > 0,
     apply: (again) => {
       applyTo(again);
       dropFrom(again);
     },
-    plan: maskPlan(model, weights, edits, layers),
+    plan: maskPlan(model, planned, layers),
   };
 }
 
@@ -100,18 +122,26 @@ interface BoundFile {
   readonly sha256: string;
   readonly bindings: readonly Binding[];
   readonly unmatched: readonly string[];
+  readonly fates: readonly TensorFate[];
+}
+
+interface MaskTarget {
+  readonly slots: readonly WeightSlot[];
+  readonly constants: readonly Tensor[];
+  facts(): ReturnType<typeof analyze>;
 }
 
 function bindFile(
   path: string,
-  slots: readonly WeightSlot[],
-  { maskMap, maskPrefix, maskSoft, allowUnmatched }: MaskOptions,
-  facts: () => ReturnType<typeof analyze>,
+  { slots, constants, facts }: MaskTarget,
+  { maskMap, maskPrefix, maskSoft, maskLayout, allowUnmatched }: MaskOptions,
 ): BoundFile {
   const file = readMaskFile(path);
-  const { claims, modules } = claimsOf(file, maskPrefix);
+  const { claims, ...others } = claimsOf(file, maskPrefix);
   const settings = {
-    modules,
+    ...others,
+    constants,
+    ...(maskLayout && { layout: maskLayout }),
     ...(maskMap && { map: maskMap }),
     ...(maskSoft && { soft: maskSoft }),
     ...(allowUnmatched !== undefined && { allowUnmatched }),
@@ -120,7 +150,7 @@ function bindFile(
   // Indices of a history count what the steps before left: none of them may be left out.
   const bound = bindMasks(claims, slots, isCoupled ? { ...settings, allowUnmatched: false } : settings);
   const bindings = isCoupled ? coupledMasks(bound.bindings, slots, facts()) : bound.bindings;
-  if (bindings.length === 0 && bound.unmatched.length === 0) throw nothingPruned(path, claims.length);
+  if (bindings.length === 0 && bound.unmatched.length === 0) throw nothingPruned(path, bound.fates);
   return {
     path,
     keys: claims.map(({ key }) => key),
@@ -128,6 +158,7 @@ function bindFile(
     sha256: file.sha256,
     bindings,
     unmatched: bound.unmatched,
+    fates: bound.fates,
   };
 }
 
@@ -143,11 +174,11 @@ function checkMap(map: MaskOptions['maskMap'], files: readonly BoundFile[]): voi
   });
 }
 
-function nothingPruned(path: string, count: number): PruneCompileError {
+function nothingPruned(path: string, fates: readonly TensorFate[]): PruneCompileError {
   return new PruneCompileError('E-MASK-EMPTY', {
     what: `${path} holds no mask`,
     facts: [
-      ['holds', `${count} tensors that are weights of the model, without zeros where pruning would have left them`],
+      ['holds', `${fateText(fates)}; no zero that the model has not`],
       ['try', 'save the masks: keys that end in weight_mask, or { module: mask }'],
     ],
   });
@@ -159,28 +190,18 @@ function layersOf(weights: readonly MaskedWeight[], slots: readonly WeightSlot[]
   return masked.filter(({ isLayer, parameter }) => isLayer && parameter === 'weight');
 }
 
-function maskPlan(
-  model: Model,
-  weights: readonly MaskedWeight[],
-  edits: readonly OperandEdit[],
-  layers: readonly WeightSlot[],
-): MaskPlan {
+function maskPlan(model: Model, weights: readonly MaskedWeight[], layers: readonly WeightSlot[]): MaskPlan {
   const { nodes } = model.graph;
   const placeOf = (slot: WeightSlot) => nodes.indexOf(slot.node);
-  const byPlace = new Map(edits.map((edit) => [`${edit.node}#${edit.input}`, edit]));
   return {
-    masks: weights.flatMap(({ bindings: [{ slot }], factors }) => {
-      const edit = byPlace.get(`${placeOf(slot)}#${slot.index}`);
-      // A tensor that several readers share was masked with the first of them.
-      if (edit === undefined) return [];
-      return [{ node: edit.node, input: edit.input, ...typeOf(slot), factors, isForAll: edit.isForAll }];
+    // Reader by reader: the reference need not know where the compiler stores what.
+    masks: weights.map(({ bindings: [{ slot }], factors, offsets }) => {
+      const { dataType, dims } = operandOf(slot);
+      const added = offsets === undefined ? {} : { offsets };
+      return { node: placeOf(slot), input: slot.index, dataType, dims, factors, ...added };
     }),
     droppedIn: [...new Set(layers)].map((slot) => ({ node: placeOf(slot), dataType: slot.tensor.dataType })),
   };
-}
-
-function typeOf({ tensor: { dataType, dims } }: WeightSlot): { dataType: number; dims: readonly number[] } {
-  return { dataType, dims };
 }
 
 interface Findings {
@@ -188,15 +209,32 @@ interface Findings {
   readonly files: readonly BoundFile[];
   readonly weights: readonly MaskedWeight[];
   readonly slots: readonly WeightSlot[];
+  readonly zeros: number;
   readonly droppedFilters: number;
 }
 
-function maskReport({ meaning, files, weights, slots, droppedFilters }: Findings): MaskReport {
+/** Elements that are pruned; those of a tensor that several layers read count once. */
+function zerosOf({ graph }: Model, weights: readonly MaskedWeight[], edits: readonly OperandEdit[]): number {
+  const tensors = new Map(edits.map(({ node, input, tensor }) => [`${node}#${input}`, tensor]));
+  const places = new Map(graph.nodes.map((node, place) => [node, place]));
+  const counted = new Set<Tensor>();
+  let zeros = 0;
+  for (const { bindings, factors } of weights) {
+    const { node, index } = bindings[0].slot;
+    const tensor = tensors.get(`${places.get(node)}#${index}`);
+    if (tensor === undefined || counted.has(tensor)) continue;
+    counted.add(tensor);
+    zeros += countZeros(factors);
+  }
+  return zeros;
+}
+
+function maskReport({ meaning, files, weights, slots, zeros, droppedFilters }: Findings): MaskReport {
   const masked = new Set(weights.map(({ bindings: [{ slot }] }) => slot));
   const layers = slots.filter(({ isLayer, parameter }) => isLayer && parameter === 'weight');
   return {
     meaning,
-    files: files.map(({ path, format, sha256 }) => ({ path, format, sha256 })),
+    files: files.map(({ path, format, sha256, fates }) => ({ path, format, sha256, tensors: fates })),
     masks: files.flatMap(({ path, bindings }) =>
       bindings.map(({ claim, slot, evidence, mask, values, isFromZeros }) => ({
         file: path,
@@ -211,7 +249,7 @@ function maskReport({ meaning, files, weights, slots, droppedFilters }: Findings
         ...(values !== undefined && { values }),
       })),
     ),
-    zeros: weights.reduce((total, { factors }) => total + countZeros(factors), 0),
+    zeros,
     unmatched: files.flatMap(({ unmatched }) => unmatched),
     unmaskedLayers: files.length === 0 ? [] : layers.filter((slot) => !masked.has(slot)).map(({ node }) => node.label),
     droppedFilters,

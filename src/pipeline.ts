@@ -8,6 +8,7 @@ import { analyze } from './analysis/facts.js';
 import { inferShapes } from './analysis/shapes.js';
 import type { Knowledge } from './analysis/site.js';
 import { atSizes, concreteSizes, type Sizes } from './analysis/sizes.js';
+import { checkAttributes, checkExtents } from './analysis/validity.js';
 import { chooseTable, type SparseTarget } from './analysis/sparse-target.js';
 import { messageOf, PruneCompileError } from './errors.js';
 import { Editor } from './ir/editor.js';
@@ -34,6 +35,7 @@ export function passContext(
 ): PassContext {
   const { align = 'auto', target = 'cpu', stopAfter, shapes, sparseTarget } = options;
   refuseSparse(model);
+  checkAttributes(model.proto);
   const editor = new Editor(model.graph, stopAfter === undefined ? {} : { stopAfter });
   const knowledge = untilEdited(editor, () => findKnowledge(model).catch((error: unknown) => blame(error, editor)));
   const facts = untilEdited(editor, async () => analyze(await knowledge()));
@@ -74,7 +76,9 @@ function blame(error: unknown, { history }: Editor): never {
 
 async function findKnowledge({ graph, proto }: Model): Promise<Knowledge> {
   const shapes = await inferShapes(graph, proto);
-  return { graph, shapes, constants: await findConstants(graph, proto, shapes) };
+  const knowledge = { graph, shapes, constants: await findConstants(graph, proto, shapes) };
+  checkExtents(knowledge);
+  return knowledge;
 }
 
 /** What `compute` gives for the graph as it is, computed again only after an edit. */
@@ -90,6 +94,13 @@ export interface PipelineResult {
   readonly remarks: readonly Remark[];
   /** Whether anything pruned went; without it the edits are preparations that nobody asked for. */
   readonly gains: boolean;
+  /** Layers that are sparse operators now; absent where nothing is one. */
+  readonly sparseLayers?: number;
+}
+
+/** What a pass says, with its name. */
+export function remarkBy({ name, about }: Pass, remark: PassResult['remarks'][number]): Remark {
+  return { pass: name, ...(about !== undefined && { about }), ...remark };
 }
 
 /** Runs the list until a whole round changes nothing. What was missed is said once, by the last round. */
@@ -111,8 +122,7 @@ export async function runPasses(
       const result = await runPass(pass, context);
       changed ||= result.changed;
       gains ||= result.gains;
-      for (const remark of result.remarks)
-        (remark.kind === 'applied' ? applied : missed).push({ pass: pass.name, ...remark });
+      for (const remark of result.remarks) (remark.kind === 'applied' ? applied : missed).push(remarkBy(pass, remark));
     }
     if (!changed) return { remarks: [...applied, ...missed], gains };
   }
@@ -124,12 +134,14 @@ export async function runPasses(
 export async function runOnce(list: readonly Pass[], context: PassContext): Promise<PipelineResult> {
   const remarks: Remark[] = [];
   let gains = false;
+  let sparseLayers: number | undefined;
   for (const pass of list) {
     const result = await runPass(pass, context);
     gains ||= result.gains;
-    remarks.push(...result.remarks.map((remark) => ({ pass: pass.name, ...remark })));
+    sparseLayers = result.sparseLayers ?? sparseLayers;
+    remarks.push(...result.remarks.map((remark) => remarkBy(pass, remark)));
   }
-  return { remarks, gains };
+  return { remarks, gains, ...(sparseLayers !== undefined && { sparseLayers }) };
 }
 
 /** A pass does not throw for a model it cannot improve; when it does, that is a bug, and says where. */

@@ -12,6 +12,7 @@ import type { Knowledge } from './analysis/site.js';
 import { PruneCompileError } from './errors.js';
 import type { Value } from './ir/graph.js';
 import { FLOAT } from './ir/tensor.js';
+import { byName, ownOf } from './names.js';
 import { encodeProto } from './onnx/encode.js';
 import type { ModelProto, TensorProto } from './onnx/proto.js';
 import type { Model } from './onnx/read.js';
@@ -152,7 +153,7 @@ function layerModel(layer: SparseLayer, { shapes, constants }: Knowledge, proto:
         output: [typeOf(output.name, FLOAT, shapes.of(output) ?? [])],
       },
     });
-  return { key, dense, shapes: Object.fromEntries(operands.map(({ name }, index) => [name, extents[index] ?? []])) };
+  return { key, dense, shapes: byName(operands.map(({ name }, index) => [name, extents[index] ?? []])) };
 }
 
 function staticDims(dims: ReturnType<Knowledge['shapes']['of']>): readonly number[] | undefined {
@@ -175,7 +176,7 @@ function constantsOf(
 /** Measuring needs one size: what --shape leaves open is an error, not a guess. */
 export function requireSizes(model: Model, shapes: Knowledge['shapes'], given: TimingRequest['shapes'] = {}): void {
   const open = model.graph.inputs.find((input) => {
-    const isFixed = given[input.name] !== undefined || input.initializer !== undefined;
+    const isFixed = ownOf(given, input.name) !== undefined || input.initializer !== undefined;
     return !isFixed && staticDims(shapes.of(input)) === undefined && !isDeclaredScalar(model, input);
   });
   if (open === undefined) return;

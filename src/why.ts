@@ -1,4 +1,5 @@
 /** Why channels of a node stay: the chain from the node to what needs or pins them. */
+import { channelAxis } from './analysis/channel-axis.js';
 import type { Facts } from './analysis/facts.js';
 import type { Axis } from './analysis/positions.js';
 import { isOperand } from './analysis/positions.js';
@@ -7,6 +8,7 @@ import { PruneCompileError } from './errors.js';
 import type { Graph, Node } from './ir/graph.js';
 import { maskModel, type MaskOptions } from './masked-model.js';
 import { readModel } from './onnx/read.js';
+import { printable } from './printable.js';
 import { choosePasses, passContext, runPasses } from './pipeline.js';
 
 export interface WhyStep {
@@ -40,7 +42,7 @@ export async function explainNode(
   await runPasses(choosePasses('inspection'), context, options.signal);
   const node = findNode(model.graph, nodeName);
   const facts = await context.facts();
-  const axis = channelAxis(facts, node);
+  const axis = channelAxis(node, facts);
   if (axis === undefined) {
     const reason = 'its output has no channel axis of a fixed extent, so nothing of it can be removed';
     return {
@@ -53,7 +55,8 @@ export async function explainNode(
 }
 
 function findNode(graph: Graph, name: string): Node {
-  const node = graph.findNode(name);
+  // A name may be given as it is shown, too.
+  const node = graph.findNode(name) ?? graph.nodes.find((candidate) => printable(candidate.name) === name);
   if (node !== undefined) return node;
   const names = graph.nodes.map((candidate) => candidate.name || (candidate.outputs[0]?.name ?? ''));
   throw new PruneCompileError('E-NODE-UNKNOWN', {
@@ -70,13 +73,6 @@ function nearest(wish: string, names: readonly string[]): string[] {
     .filter((part) => part !== '');
   const score = (name: string) => parts.filter((part) => name.toLowerCase().includes(part)).length;
   return names.toSorted((a, b) => score(b) - score(a)).slice(0, 5);
-}
-
-/** The second axis of a feature map, the last of a matrix. */
-function channelAxis({ positions }: Facts, node: Node): Axis | undefined {
-  const [output] = node.outputs;
-  const axes = output === undefined ? [] : positions.axesOf(output);
-  return axes.length === 1 ? axes[0] : (axes[1] ?? axes.at(-1));
 }
 
 /** Channels with the same chain are said once. */

@@ -3,7 +3,7 @@
  * column, the reader's output loses the sum over c of k_c * (W[:, c] * ones): a number per output without padding, and
  * at zero-padded borders a map that depends on the place. Three forms give that map exactly, see removal.ts.
  */
-import type { Facts, NodeSite } from '../../src/analysis/facts.js';
+import type { Facts } from '../../src/analysis/facts.js';
 import { isOperand, type Operand } from '../../src/analysis/positions.js';
 import { type Compensation, spatialDims } from '../../src/analysis/removal.js';
 import { isRow, WeightMatrix } from '../../src/analysis/weights.js';
@@ -62,23 +62,37 @@ export function prepareCompensation(compensation: Compensation, keptOutputs: rea
   };
 }
 
+/** A constant operand as it is now: cut already, where it is stored or where an alias of it is. */
+export type OperandNow = (node: Node, index: number) => Tensor | undefined;
+
 /** Gives the constants back, except those that rewritten weights carry; returns the biases that they went into. */
-export function compensate(editor: Editor, facts: Facts, prepared: readonly Prepared[]): readonly Use[] {
+export function compensate(
+  editor: Editor,
+  facts: Facts,
+  prepared: readonly Prepared[],
+  operandNow: OperandNow,
+): readonly Use[] {
   const biases: Use[] = [];
   for (const { compensation, offsets, kernel } of prepared) {
-    if (offsets !== undefined) biases.push(...addToBias(editor, compensation.read.at, compensation, offsets));
-    else if (kernel !== undefined) addMap(editor, facts, compensation, kernel);
+    if (offsets !== undefined) biases.push(...addToBias(editor, compensation, offsets, operandNow));
+    else if (kernel !== undefined) addMap(editor, facts, compensation, kernel, operandNow);
   }
   return biases;
 }
 
 /** Into the operator's own bias where it has one to give, else as an Add behind it. */
-function addToBias(editor: Editor, at: NodeSite, { read }: Compensation, offsets: Float64Array): readonly Use[] {
+function addToBias(
+  editor: Editor,
+  { read }: Compensation,
+  offsets: Float64Array,
+  operandNow: OperandNow,
+): readonly Use[] {
+  const { at } = read;
   const { node } = at;
   const { bias, weights } = read.relation;
   const dataType = at.site.constant(weights.index)?.dataType ?? 1;
   const before = bias === undefined ? undefined : node.inputs[bias.index];
-  const present = bias === undefined ? undefined : (before?.initializer ?? at.site.constant(bias.index));
+  const present = bias === undefined ? undefined : operandNow(node, bias.index);
   // Gemm allows a bias per row as well: what is added per output then goes behind it.
   const fits = present === undefined || present.size === 1 || isRow(present, offsets.length);
   if (bias === undefined || bias.beta === 0 || !fits) {
@@ -110,13 +124,19 @@ function addToBias(editor: Editor, at: NodeSite, { read }: Compensation, offsets
  * Adds Conv(ones, kernel) to the reader's output. Where a BatchNormalization alone reads it, the map goes behind that, with
  * the kernel scaled as the normalisation scales: ONNX Runtime then still fuses convolution and normalisation.
  */
-function addMap(editor: Editor, facts: Facts, compensation: Compensation, kernel: Tensor): void {
+function addMap(
+  editor: Editor,
+  facts: Facts,
+  compensation: Compensation,
+  kernel: Tensor,
+  operandNow: OperandNow,
+): void {
   const { at } = compensation.read;
   const [direct] = at.node.outputs;
   if (direct === undefined) return;
   const normalization = soleNormalization(direct, facts);
   const target = normalization?.outputs[0] ?? direct;
-  const scaled = normalization === undefined ? kernel : scaleLike(normalization, facts, kernel);
+  const scaled = normalization === undefined ? kernel : scaleLike(normalization, operandNow, kernel);
   const map =
     compensation.form === 'map'
       ? editor.addInitializer(`${direct.name}_constants`, staticMap(compensation, scaled))
@@ -137,11 +157,8 @@ function soleNormalization(value: Value, facts: Facts): Node | undefined {
 }
 
 /** The kernel times scale / sqrt(variance + epsilon) per output; the parameters are cut already. */
-function scaleLike(node: Node, facts: Facts, kernel: Tensor): Tensor {
-  const parameter = (index: number) => {
-    const value = node.inputs[index];
-    return (value?.initializer ?? facts.knowledge.constants.tensor(value))?.numbers() ?? [];
-  };
+function scaleLike(node: Node, operandNow: OperandNow, kernel: Tensor): Tensor {
+  const parameter = (index: number) => operandNow(node, index)?.numbers() ?? [];
   const [scale, variance] = [parameter(1), parameter(4)];
   const epsilon = node.float('epsilon', 1e-5);
   const perOutput = kernel.size / (kernel.dims[0] ?? 1);
@@ -171,6 +188,7 @@ function onesConvolution(
   const spec = {
     opType: 'Conv',
     name: editor.graph.freshNodeName(`${at.node.label}_constants`),
+    origin: { kind: 'compensation' } as const,
     inputs: [ones, weights],
     outputs: [`${name}_constants`],
     attributes,

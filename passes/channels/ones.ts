@@ -10,7 +10,28 @@ import type { NodeSite } from '../../src/analysis/facts.js';
 import type { Editor, NodeSpec } from '../../src/ir/editor.js';
 import type { Knowledge } from '../../src/analysis/site.js';
 import { COMPILER_PREFIX, type Dim, type Graph, type Node, type Value } from '../../src/ir/graph.js';
+import { makesOnes } from '../../src/ir/origin.js';
 import { INT64, product, Tensor } from '../../src/ir/tensor.js';
+
+/** What was made for a graph, by what it is. By name it is never looked up: a model may have a value of that name. */
+const MADE = new WeakMap<Graph, { readonly what: readonly unknown[]; readonly value: Value }[]>();
+
+/** The value that was made for the same before, as long as it is there and `fits`; else a new one. */
+function once(graph: Graph, what: readonly unknown[], make: () => Value, fits?: (value: Value) => boolean): Value {
+  const made = MADE.get(graph) ?? [];
+  MADE.set(graph, made);
+  const known = made.find(
+    (entry) =>
+      entry.what.length === what.length &&
+      entry.what.every((part, index) => part === what[index]) &&
+      graph.values.get(entry.value.name) === entry.value &&
+      fits?.(entry.value) !== false,
+  );
+  if (known !== undefined) return known.value;
+  const value = make();
+  made.push({ what, value });
+  return value;
+}
 
 const AXIS_0 = { axis: { kind: 'int', value: 0 } } as const;
 
@@ -27,17 +48,17 @@ export function onesLike(
   const source = modelInput(editor.graph, shapes, batch);
   const shape: Dim[] = [source === undefined ? 1 : batch, 1, ...dims];
   const name = `${COMPILER_PREFIX}ones_${dataType}_${shape.join('x')}`;
-  const present = editor.graph.values.get(name);
-  if (present !== undefined) return present;
-  if (source === undefined) {
-    const ones = new Float64Array(product(dims)).fill(1);
-    return editor.addInitializer(name, Tensor.fromNumbers(dataType, [1, 1, ...dims], ones));
-  }
-  const make = atStart(editor);
-  const one = runtimeOne(editor, source, batch, dataType, make);
-  const target =
-    typeof batch === 'number' ? integers(editor, [batch, 1, ...dims]) : shapeWithBatch(editor, source, dims, make);
-  return make({ opType: 'Expand', inputs: [one, target], name, declared: { dataType, dims: shape } });
+  return once(editor.graph, ['ones', dataType, ...shape], () => {
+    if (source === undefined) {
+      const ones = new Float64Array(product(dims)).fill(1);
+      return editor.addInitializer(name, Tensor.fromNumbers(dataType, [1, 1, ...dims], ones));
+    }
+    const make = atStart(editor);
+    const one = runtimeOne(editor, source, batch, dataType, make);
+    const target =
+      typeof batch === 'number' ? integers(editor, [batch, 1, ...dims]) : shapeWithBatch(editor, source, dims, make);
+    return make({ opType: 'Expand', inputs: [one, target], name, declared: { dataType, dims: shape } });
+  });
 }
 
 /** Whether onesLike gives the reader's own batch, and not a batch of 1 that is only good for adding. */
@@ -48,16 +69,20 @@ export function onesHaveBatch({ graph, shapes }: Knowledge, at: NodeSite): boole
 
 /**
  * The model input whose leading extent is the batch, so that the ones can be given the very shape of the data. None
- * where the batch has no name, or where the opset (Expand-8, Greater-9 for all floats) cannot make ones at run time.
+ * where the batch has no name, or where the opset (Expand-8, Greater-9 for all floats) cannot make ones at run time. Where
+ * the batch is a number an element of the input is read, so that one which may be empty is none either.
  */
 function modelInput(graph: Graph, shapes: Knowledge['shapes'], batch: Dim): Value | undefined {
   if (graph.opset < 9 || batch === '') return undefined;
-  // Only what a convolution reads is surely of a floating-point type and not empty.
+  const isFit = (value: Value) => {
+    const dims = shapes.of(value);
+    if (typeof batch === 'string') return dims?.[0] === batch;
+    return dims?.every((dim) => typeof dim === 'number' && dim > 0) === true;
+  };
+  // Only what a convolution reads is surely of a floating-point type.
   return graph.inputs.find(
     (value) =>
-      value.initializer === undefined &&
-      (typeof batch === 'number' || shapes.of(value)?.[0] === batch) &&
-      value.uses.some(({ node }) => node.opType === 'Conv'),
+      value.initializer === undefined && isFit(value) && value.uses.some(({ node }) => node.opType === 'Conv'),
   );
 }
 
@@ -65,12 +90,15 @@ type Make = (spec: Pick<NodeSpec, 'opType' | 'inputs' | 'attributes' | 'declared
 
 /** Adds nodes one behind the other at the start of the graph: they depend on model inputs and constants alone. */
 function atStart(editor: Editor): Make {
-  const anchor = editor.graph.nodes.find((node) => !node.name.startsWith(COMPILER_PREFIX));
+  const anchor = editor.graph.nodes.find((node) => !makesOnes(node));
   return (spec) => addNode(editor, spec, anchor);
 }
 
 function addNode(editor: Editor, { name, ...spec }: Parameters<Make>[0], anchor: Node | undefined): Value {
-  const node = editor.addNode({ ...spec, name: editor.graph.freshNodeName(name), outputs: [name] }, anchor);
+  const node = editor.addNode(
+    { ...spec, name: editor.graph.freshNodeName(name), outputs: [name], origin: { kind: 'ones' } },
+    anchor,
+  );
   const [value] = node.outputs;
   if (value === undefined) throw new Error(`${spec.opType} has one output`);
   return value;
@@ -78,34 +106,34 @@ function addNode(editor: Editor, { name, ...spec }: Parameters<Make>[0], anchor:
 
 /** [1] holding 1: from the batch where it is symbolic (an empty one too), else from an element of the input. */
 function runtimeOne(editor: Editor, source: Value, batch: Dim, dataType: number, make: Make): Value {
-  const name = `${COMPILER_PREFIX}one_${dataType}`;
-  const present = editor.graph.values.get(name);
-  if (present !== undefined) return present;
-  const cast = { to: { kind: 'int', value: dataType } } as const;
-  if (typeof batch === 'string') {
-    const size = batchOf(editor, source, make);
-    const always = make({ opType: 'Equal', inputs: [size, size], name: `${COMPILER_PREFIX}always` });
+  return once(editor.graph, ['one', dataType], () => {
+    const name = `${COMPILER_PREFIX}one_${dataType}`;
+    const cast = { to: { kind: 'int', value: dataType } } as const;
+    if (typeof batch === 'string') {
+      const size = batchOf(editor, source, make);
+      const always = make({ opType: 'Equal', inputs: [size, size], name: `${COMPILER_PREFIX}always` });
+      return make({ opType: 'Cast', inputs: [always], name, attributes: cast });
+    }
+    const flat = make({ opType: 'Reshape', inputs: [source, integers(editor, [-1])], name: `${COMPILER_PREFIX}flat` });
+    const element = make({
+      opType: 'Gather',
+      inputs: [flat, integers(editor, [0])],
+      name: `${COMPILER_PREFIX}element`,
+      attributes: AXIS_0,
+    });
+    const never = make({ opType: 'Greater', inputs: [element, element], name: `${COMPILER_PREFIX}never` });
+    const always = make({ opType: 'Not', inputs: [never], name: `${COMPILER_PREFIX}always` });
     return make({ opType: 'Cast', inputs: [always], name, attributes: cast });
-  }
-  const flat = make({ opType: 'Reshape', inputs: [source, integers(editor, [-1])], name: `${COMPILER_PREFIX}flat` });
-  const element = make({
-    opType: 'Gather',
-    inputs: [flat, integers(editor, [0])],
-    name: `${COMPILER_PREFIX}element`,
-    attributes: AXIS_0,
   });
-  const never = make({ opType: 'Greater', inputs: [element, element], name: `${COMPILER_PREFIX}never` });
-  const always = make({ opType: 'Not', inputs: [never], name: `${COMPILER_PREFIX}always` });
-  return make({ opType: 'Cast', inputs: [always], name, attributes: cast });
 }
 
 /** [batch] as INT64, read from the model input. */
 function batchOf(editor: Editor, source: Value, make: Make): Value {
-  const name = `${COMPILER_PREFIX}batch_of_${source.name}`;
-  const present = editor.graph.values.get(name);
-  if (present !== undefined) return present;
-  const whole = make({ opType: 'Shape', inputs: [source], name: `${COMPILER_PREFIX}shape_of_${source.name}` });
-  return make({ opType: 'Gather', inputs: [whole, integers(editor, [0])], name, attributes: AXIS_0 });
+  return once(editor.graph, ['batch', source], () => {
+    const whole = make({ opType: 'Shape', inputs: [source], name: `${COMPILER_PREFIX}shape_of_${source.name}` });
+    const name = `${COMPILER_PREFIX}batch_of_${source.name}`;
+    return make({ opType: 'Gather', inputs: [whole, integers(editor, [0])], name, attributes: AXIS_0 });
+  });
 }
 
 /** [batch, 1, spatial…] as INT64. */
@@ -119,20 +147,26 @@ function sizedAtRunTime(editor: Editor, { node, site }: NodeSite, dataType: numb
   const { graph } = editor;
   const [data] = node.inputs;
   if (data === undefined) throw new Error(`${node.label} has no input`);
-  const name = `${COMPILER_PREFIX}ones_${dataType}_like_${data.name}`;
-  const present = graph.values.get(name);
-  if (present?.producer !== undefined && graph.nodes.indexOf(present.producer) < graph.nodes.indexOf(node))
-    return present;
-  const make: Make = (spec) => addNode(editor, spec, node);
-  const spatial = spatialShape(editor, data, site.inDims(0)?.length ?? 4, make);
-  const shape = make({
-    opType: 'Concat',
-    inputs: [integers(editor, [1, 1]), spatial],
-    name: `${name}_shape`,
-    attributes: AXIS_0,
-  });
-  const value = { kind: 'tensor', value: Tensor.fromNumbers(dataType, [1], [1]) } as const;
-  return make({ opType: 'ConstantOfShape', inputs: [shape], name, attributes: { value } });
+  const isBefore = ({ producer }: Value) =>
+    producer !== undefined && graph.nodes.indexOf(producer) < graph.nodes.indexOf(node);
+  return once(
+    graph,
+    ['ones like', dataType, data],
+    () => {
+      const name = `${COMPILER_PREFIX}ones_${dataType}_like_${data.name}`;
+      const make: Make = (spec) => addNode(editor, spec, node);
+      const spatial = spatialShape(editor, data, site.inDims(0)?.length ?? 4, make);
+      const shape = make({
+        opType: 'Concat',
+        inputs: [integers(editor, [1, 1]), spatial],
+        name: `${name}_shape`,
+        attributes: AXIS_0,
+      });
+      const value = { kind: 'tensor', value: Tensor.fromNumbers(dataType, [1], [1]) } as const;
+      return make({ opType: 'ConstantOfShape', inputs: [shape], name, attributes: { value } });
+    },
+    isBefore,
+  );
 }
 
 /** The spatial part of the shape of `data`, as INT64. */
@@ -150,8 +184,7 @@ function spatialShape(editor: Editor, data: Value, rank: number, make: Make): Va
 }
 
 function integers(editor: Editor, values: readonly number[]): Value {
-  const name = `${COMPILER_PREFIX}${values.join('x')}`;
-  return (
-    editor.graph.values.get(name) ?? editor.addInitializer(name, Tensor.fromNumbers(INT64, [values.length], values))
+  return once(editor.graph, ['integers', ...values], () =>
+    editor.addInitializer(`${COMPILER_PREFIX}${values.join('x')}`, Tensor.fromNumbers(INT64, [values.length], values)),
   );
 }

@@ -1,9 +1,9 @@
 /** What remove-channels says: channels that went, and dead channels that had to stay, with what holds them. */
 import type { Facts, NodeSite } from '../../src/analysis/facts.js';
-import { isCompensation } from '../../src/analysis/figures.js';
 import type { Axis } from '../../src/analysis/positions.js';
 import { axisOf } from '../../src/analysis/relate.js';
 import type { Blocker, Compensation, RemovalPlan } from '../../src/analysis/removal.js';
+import { isCompensation } from '../../src/ir/origin.js';
 import type { Remark } from '../../src/report/types.js';
 
 type Said = Omit<Remark, 'pass'>;

@@ -1,6 +1,6 @@
 /** What convert-sparse says: how it was decided, which layers became sparse operators, and why others did not. */
-import { isCompensation } from '../../src/analysis/figures.js';
 import { type CostTable, secondsWon, speedupToWin, zerosFor } from '../../src/analysis/sparse-cost.js';
+import { isCompensation } from '../../src/ir/origin.js';
 import type { PassResult } from '../pass.js';
 import { addedMoves, type Costs } from './choose.js';
 import { type Estimate, isPriced } from './estimate.js';

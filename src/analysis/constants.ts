@@ -6,6 +6,7 @@ import { nodeProto } from '../onnx/write.js';
 import { constantNodeTensor } from '../ops/constant-node.js';
 import { evaluateNodes } from '../runtime/evaluate.js';
 import type { Shapes } from './shapes.js';
+import { Twins } from './twins.js';
 
 /** Nodes whose result may differ between runs, or whose folding would undo what the user wants (quantised weights). */
 const NOT_FOLDED = new Set([
@@ -28,11 +29,15 @@ export interface Constants {
   has(value: Value | undefined): boolean;
 }
 
-/** Finds all constants and evaluates those that a non-constant node (or nobody) reads, in one run of ONNX Runtime. */
+/**
+ * Finds all constants and evaluates those that a non-constant node (or nobody) reads, in one run of ONNX Runtime. Values that hold the same
+ * because the graph says so have one tensor: what an Identity makes of a stored one is that one.
+ */
 export async function findConstants(graph: Graph, proto: ModelProto, shapes: Shapes): Promise<Constants> {
   const tensors = new Map<Value, Tensor>();
   const computed = new Set<Value>();
   const nodes: Node[] = [];
+  const twins = new Twins();
   for (const node of graph.nodes) {
     const own = constantNodeTensor(node);
     const [output] = node.outputs;
@@ -42,15 +47,23 @@ export async function findConstants(graph: Graph, proto: ModelProto, shapes: Sha
     } else if (isFoldable(node, (value) => isKnown(value, tensors, computed), shapes)) {
       for (const value of node.outputs) if (value !== undefined) computed.add(value);
       nodes.push(node);
+      if (node.opType === 'CastLike') twins.add(node, node.inputs.slice(0, 1), String(likeType(node, shapes)));
+      else twins.add(node, node.inputs);
     }
   }
   const foldedNodes = new Set(nodes);
   const frontier = [...computed].filter(({ uses }) => uses.some(({ node }) => !foldedNodes.has(node)));
-  if (frontier.length > 0) {
-    const needed = backwardSlice(frontier);
+  const wanted = new Set(frontier.map((value) => twins.first(value)).filter((value) => computed.has(value)));
+  if (wanted.size > 0) {
+    const needed = backwardSlice([...wanted]);
     const evaluated = nodes.filter((node) => needed.has(node));
-    const results = await evaluateNodes(proto, evaluated, frontier, (node) => protoForEvaluation(node, shapes));
+    const results = await evaluateNodes(proto, evaluated, [...wanted], (node) => protoForEvaluation(node, shapes));
     for (const [value, tensor] of results) tensors.set(value, tensor);
+  }
+  for (const value of frontier) {
+    const first = twins.first(value);
+    const tensor = first.initializer ?? tensors.get(first);
+    if (tensor !== undefined) tensors.set(value, tensor);
   }
   return {
     tensor: (value) => (value === undefined ? undefined : (value.initializer ?? tensors.get(value))),

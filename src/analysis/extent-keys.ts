@@ -5,6 +5,7 @@
  */
 import type { Value } from '../ir/graph.js';
 import { rowOf } from '../ops/table.js';
+import { symbolOf } from './extents.js';
 import { type Knowledge, siteOf } from './site.js';
 
 export class ExtentKeys {
@@ -28,7 +29,7 @@ export class ExtentKeys {
     let key = known.get(axis);
     if (key === undefined) {
       // Set first: a graph has no cycles, but a key that is asked for while it is made must not recurse for ever.
-      known.set(axis, `${value.name}#${axis}`);
+      known.set(axis, symbolOf('', value, axis));
       key = this.#make(value, axis);
       known.set(axis, key);
     }
@@ -36,9 +37,10 @@ export class ExtentKeys {
   }
 
   #make(value: Value, axis: number): string {
-    const own = `${value.name}#${axis}`;
+    const own = symbolOf('', value, axis);
     const dim = this.#knowledge.shapes.of(value)?.[axis];
-    if (dim !== undefined && dim !== '') return String(dim);
+    if (typeof dim === 'number') return String(dim);
+    if (dim !== undefined && dim !== '') return symbolOf(dim, value, axis);
     const { producer } = value;
     if (producer === undefined) return own;
     const row = rowOf(producer);

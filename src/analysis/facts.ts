@@ -5,7 +5,7 @@
  *   class (union-find): positions that an operator forces to shrink together, and whether something pins them.
  * The operator rows (src/ops) say how axes belong together; here they are interpreted. Unknown means pinned.
  */
-import type { Node, Value } from '../ir/graph.js';
+import type { Dim, Node, Value } from '../ir/graph.js';
 import type { Linear, Relation, Site } from '../ops/relation.js';
 import { rowOf } from '../ops/table.js';
 import { propagateConstants, relevantAxes } from './constant-facts.js';
@@ -13,6 +13,7 @@ import { propagateNeed } from './need-facts.js';
 import { type Axis, type Operand, Positions, type Slot } from './positions.js';
 import { relateAxes } from './relate.js';
 import { type Knowledge, siteOf } from './site.js';
+import { tiedAxes } from './tied-axes.js';
 
 export interface NodeSite {
   readonly node: Node;
@@ -83,11 +84,11 @@ export class PinBoard {
 
 export function analyze(knowledge: Knowledge): Facts {
   const { graph, constants } = knowledge;
-  const positions = new Positions();
+  const slots = new Map<Slot, readonly Dim[]>();
   const sites: NodeSite[] = [];
   const addValue = (value: Value) => {
     const dims = knowledge.shapes.of(value);
-    if (dims !== undefined) positions.addSlot(value, dims);
+    if (dims !== undefined) slots.set(value, dims);
   };
   for (const value of graph.inputs) if (value.initializer === undefined) addValue(value);
   for (const node of graph.nodes) {
@@ -95,10 +96,10 @@ export function analyze(knowledge: Knowledge): Facts {
     for (const value of node.outputs) if (value !== undefined) addValue(value);
     const site = siteOf(node, knowledge);
     const row = rowOf(node);
-    const inSlots = node.inputs.map((value, index) => slotOf(node, index, value, knowledge, positions));
+    const inSlots = node.inputs.map((value, index) => slotOf(node, index, value, knowledge, slots));
     sites.push({ node, site, relation: row?.relate(site), inSlots });
   }
-  positions.freeze();
+  const positions = new Positions(slots, tiedAxes(slots, sites));
 
   const board = new PinBoard(positions);
   relateAxes(graph, sites, positions, board);
@@ -141,11 +142,11 @@ function slotOf(
   index: number,
   value: Value | undefined,
   { constants }: Knowledge,
-  positions: Positions,
+  slots: Map<Slot, readonly Dim[]>,
 ): Slot | undefined {
   const tensor = constants.tensor(value);
   if (value === undefined || tensor === undefined) return value;
   const operand: Operand = { node, index, value, tensor };
-  positions.addSlot(operand, tensor.dims);
+  slots.set(operand, tensor.dims);
   return operand;
 }

@@ -1,10 +1,12 @@
 /** Counts of a model for the report: parameters, zeros, MACs, channels; and the check that weights are finite. */
 import { PruneCompileError } from '../errors.js';
-import { COMPILER_PREFIX, type Node, type Value } from '../ir/graph.js';
+import type { Node, Value } from '../ir/graph.js';
+import { isCompensation } from '../ir/origin.js';
 import { scanTensor } from '../ir/scan.js';
 import { isFloating, type Tensor } from '../ir/tensor.js';
 import { rowOf } from '../ops/table.js';
 import type { LayerFigures, ModelFigures } from '../report/types.js';
+import { ParameterCount } from './parameter-count.js';
 import { type Knowledge, siteOf } from './site.js';
 
 export interface Layer {
@@ -40,21 +42,17 @@ export interface Counts {
  */
 export function countModel(knowledge: Knowledge, sized: Knowledge = knowledge): Counts {
   const { graph, constants } = knowledge;
-  const tensors = new Map<Tensor, { zeros: number; stored: number }>();
+  const tensors = new Map<Tensor, { zeros: number }>();
+  const parameters = new ParameterCount(constants);
   for (const node of graph.nodes) {
     if (node.outputs.every((value) => constants.has(value))) continue;
     for (const value of node.inputs) {
       const tensor = constants.tensor(value);
       if (tensor === undefined || value === undefined || tensors.has(tensor) || !isFloating(tensor.dataType)) continue;
-      tensors.set(tensor, { zeros: countZeros(tensor, value.name, node), stored: storedSize(value, constants) });
+      const scanned = { zeros: countZeros(tensor, value.name, node) };
+      tensors.set(tensor, scanned);
+      parameters.add(value, tensor, scanned.zeros);
     }
-  }
-  let parameters = 0;
-  let zeros = 0;
-  for (const [tensor, counted] of tensors) {
-    // A masked weight counts once; a map that a few numbers are blown up to counts as those.
-    parameters += Math.min(tensor.size, counted.stored);
-    zeros += Math.min(counted.zeros, counted.stored);
   }
   const layers = graph.nodes.flatMap((node) => layerOf(node, knowledge, sized, tensors) ?? []);
   const channels = layers.reduce((total, { outputChannels }) => total + outputChannels, 0);
@@ -63,24 +61,12 @@ export function countModel(knowledge: Knowledge, sized: Knowledge = knowledge): 
     size: constants.tensor(node.inputs[1])?.size ?? 0,
     macs: rowOf(node)?.macs?.(siteOf(node, sized)),
   }));
+  const { size, zeros } = parameters.total;
   return {
-    figures: { parameters, zeros, macs: countMacs(sized), channels, nodes: graph.nodes.length },
+    figures: { parameters: size, zeros, macs: countMacs(sized), channels, nodes: graph.nodes.length },
     layers,
     added,
   };
-}
-
-/** Elements of all stored constants that the value is computed from. */
-function storedSize(value: Value, constants: Knowledge['constants']): number {
-  const seen = new Set([value]);
-  let total = 0;
-  for (const at of seen) {
-    const { producer, initializer } = at;
-    if (initializer !== undefined || producer === undefined || producer.opType === 'Constant')
-      total += constants.tensor(at)?.size ?? 0;
-    else for (const input of producer.inputs) if (input !== undefined) seen.add(input);
-  }
-  return total;
 }
 
 function countZeros(tensor: Tensor, name: string, node: Node): number {
@@ -111,11 +97,6 @@ function requireFinite(tensor: Tensor, { name, producer }: Value, node: Node): v
       ['try', 'find where training or a conversion overflowed; export from an earlier checkpoint, or in a wider type'],
     ],
   });
-}
-
-/** Convolutions that a compilation added (see passes/channels/ones.ts) are no layers of the network, as sparse operators neither. */
-export function isCompensation(node: Node): boolean {
-  return /_constants(_\d+)?(_sparse)?$/.test(node.name) && node.inputs[0]?.name.startsWith(COMPILER_PREFIX) === true;
 }
 
 function layerOf(

@@ -10,6 +10,8 @@ import { nodeProto, typeOf } from '../onnx/write.js';
 import { constantNodeTensor } from '../ops/constant-node.js';
 import { type Doubt, doubtByOperands, doubtOf, isSuspect } from '../ops/doubtful-extents.js';
 
+type FreshNames = ReturnType<Graph['freshNames']>;
+
 export interface LooseNodes {
   readonly nodes: NodeProto[];
   /** Further graph inputs that they read. */
@@ -18,12 +20,13 @@ export interface LooseNodes {
 
 /** `results`: axes of nodes' results that are in doubt besides (doubtfulResults). */
 export function looseNodes(graph: Graph, results: ReadonlyMap<Node, readonly number[]>): LooseNodes {
-  const places = graph.freshName(`${COMPILER_PREFIX}any_places`);
+  const names = graph.freshNames();
+  const places = names(`${COMPILER_PREFIX}any_places`);
   const nodes = graph.nodes.flatMap((node) => {
     const doubt = doubtOf(node, (index) => tensorOf(node.inputs[index]));
     const axes = results.get(node);
-    if (axes !== undefined) return loosenedResult(graph, node, axes, places);
-    return doubt === undefined ? [nodeProto(node)] : loosened(graph, node, doubt, places);
+    if (axes !== undefined) return loosenedResult(names, node, axes, places);
+    return doubt === undefined ? [nodeProto(node)] : loosened(names, node, doubt, places);
   });
   const isUsed = nodes.length > graph.nodes.length;
   return { nodes, inputs: isUsed ? [typeOf(places, INT64, [''])] : [] };
@@ -48,14 +51,14 @@ function tensorOf(value: Value | undefined): Tensor | undefined {
 }
 
 function loosened(
-  graph: Graph,
+  names: FreshNames,
   node: Node,
   { axes, misleading = [], isAll = false }: Doubt,
   places: string,
 ): NodeProto[] {
   const proto = nodeProto(node);
   const [data = '', ...others] = proto.input ?? [];
-  const { nodes, last } = gathered(graph, data, axes, places);
+  const { nodes, last } = gathered(names, data, axes, places);
   const attribute = proto.attribute?.filter(({ name = '' }) => !misleading.includes(name)) ?? [];
   const own = isAll
     ? { opType: 'Identity', input: [last], output: proto.output ?? [] }
@@ -63,19 +66,19 @@ function loosened(
   return [...nodes, own];
 }
 
-function loosenedResult(graph: Graph, node: Node, axes: readonly number[], places: string): NodeProto[] {
+function loosenedResult(names: FreshNames, node: Node, axes: readonly number[], places: string): NodeProto[] {
   const proto = nodeProto(node);
-  const inner = graph.freshName(`${COMPILER_PREFIX}${proto.output?.[0]}_inferred`);
-  const { nodes, last } = gathered(graph, inner, axes, places);
+  const inner = names(`${COMPILER_PREFIX}${proto.output?.[0]}_inferred`);
+  const { nodes, last } = gathered(names, inner, axes, places);
   return [{ ...proto, output: [inner] }, ...nodes, { opType: 'Identity', input: [last], output: proto.output ?? [] }];
 }
 
 /** The value at any places along these axes. */
-function gathered(graph: Graph, value: string, axes: readonly number[], places: string) {
+function gathered(names: FreshNames, value: string, axes: readonly number[], places: string) {
   let last = value;
   const nodes = axes.map((axis): NodeProto => {
     const input = [last, places];
-    last = graph.freshName(`${last}_any_${axis}`);
+    last = names(`${last}_any_${axis}`);
     return { opType: 'Gather', input, output: [last], attribute: [{ name: 'axis', type: AttributeType.INT, i: axis }] };
   });
   return { nodes, last };

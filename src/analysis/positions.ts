@@ -1,7 +1,9 @@
 /**
- * Positions: (value, axis, index), numbered. Only static extents have positions; an axis without them cannot shrink.
+ * Positions: (value, axis, index), numbered. Only static extents have positions, and of these only the ones that anything ties to a layer
+ * (tied-axes.ts); an axis without them cannot shrink.
  * A constant operand has positions of its own per reader, so that one initializer may be cut differently for each.
  */
+import { PruneCompileError } from '../errors.js';
 import type { Dim, Node, Value } from '../ir/graph.js';
 import type { Tensor } from '../ir/tensor.js';
 
@@ -28,28 +30,51 @@ export function isOperand(slot: Slot): slot is Operand {
   return 'tensor' in slot;
 }
 
+/** Each takes some 40 bytes here and there, 320 MiB in all. A model that stores more numbers than that may have as many positions. */
+const MOST_POSITIONS = 2 ** 23;
+
+function checkCount(count: number, axes: readonly Axis[]): void {
+  const operands = new Set(axes.flatMap(({ slot }) => (isOperand(slot) ? [slot.tensor] : [])));
+  const stored = [...operands].reduce((total, { size }) => total + size, 0);
+  if (count <= Math.max(MOST_POSITIONS, stored)) return;
+  const largest = axes.reduce((most, axis) => (axis.extent > most.extent ? axis : most));
+  const { name } = isOperand(largest.slot) ? largest.slot.value : largest.slot;
+  throw new PruneCompileError('E-MODEL-LIMIT', {
+    what: `the axes that belong to channels of layers have ${count} places, more than can be looked at`,
+    facts: [
+      ['where', `axis ${largest.axis} of ${name} has ${largest.extent}`],
+      ['why', `up to ${MOST_POSITIONS} are followed, or as many as the model stores numbers`],
+      ['try', 'export the model again at the size it is used at'],
+    ],
+  });
+}
+
 /** Numbers the positions and keeps them in classes (union-find): positions of a class shrink together. */
 export class Positions {
   readonly #axes = new Map<Slot, (Axis | undefined)[]>();
-  readonly all: Axis[] = [];
-  count = 0;
-  #parent = new Int32Array(0);
+  readonly all: readonly Axis[];
+  readonly count: number;
+  readonly #parent: Int32Array;
 
-  addSlot(slot: Slot, dims: readonly Dim[]): void {
-    const axes = dims.map((extent, axis): Axis | undefined => {
-      if (typeof extent !== 'number') return undefined;
-      const added: Axis = { slot, axis, extent, base: this.count };
-      this.count += extent;
-      this.all.push(added);
-      return added;
-    });
-    this.#axes.set(slot, axes);
-  }
-
-  /** Call once after the last addSlot. */
-  freeze(): void {
-    this.#parent = new Int32Array(this.count);
-    for (let position = 0; position < this.count; position++) this.#parent[position] = position;
+  /** Throws E-MODEL-LIMIT. */
+  constructor(slots: ReadonlyMap<Slot, readonly Dim[]>, isTied: (slot: Slot, axis: number) => boolean) {
+    const all: Axis[] = [];
+    let count = 0;
+    for (const [slot, dims] of slots) {
+      const axes = dims.map((extent, axis): Axis | undefined => {
+        if (typeof extent !== 'number' || !isTied(slot, axis)) return undefined;
+        const added: Axis = { slot, axis, extent, base: count };
+        count += extent;
+        all.push(added);
+        return added;
+      });
+      this.#axes.set(slot, axes);
+    }
+    checkCount(count, all);
+    this.all = all;
+    this.count = count;
+    this.#parent = new Int32Array(count);
+    for (let position = 0; position < count; position++) this.#parent[position] = position;
   }
 
   /** Whether the slot's rank is known. */
@@ -78,12 +103,15 @@ export class Positions {
   classOf(position: number): number {
     const parent = this.#parent;
     let at = position;
-    while (parent[at] !== at) {
-      const up = parent[at] ?? at;
-      parent[at] = parent[up] ?? up;
-      at = parent[at] ?? at;
+    for (;;) {
+      const up = parent[at];
+      // A position that is none would be looked for for ever.
+      if (up === undefined) throw new RangeError(`there is no position ${at}`);
+      if (up === at) return at;
+      const above = parent[up] ?? up;
+      parent[at] = above;
+      at = above;
     }
-    return at;
   }
 
   unite(a: number, b: number): void {

@@ -1,5 +1,6 @@
 /** Concrete sizes for counting: what a model with symbolic extents costs for one input. */
 import type { Dim, Graph } from '../ir/graph.js';
+import { byName, ownOf } from '../names.js';
 import type { ModelProto } from '../onnx/proto.js';
 import { inferShapes } from './shapes.js';
 import type { Knowledge } from './site.js';
@@ -13,13 +14,13 @@ const SEQUENCE = 128;
 
 /** Sizes of all graph inputs: those given, else one image or sequence where extents are symbolic. */
 export function concreteSizes({ inputs }: Graph, shapes: Knowledge['shapes'], given: Sizes = {}): Sizes {
-  const sizes: Record<string, readonly number[]> = {};
-  for (const input of inputs) {
-    const dims = input.initializer === undefined ? shapes.of(input) : undefined;
-    if (dims !== undefined)
-      sizes[input.name] = given[input.name] ?? dims.map((dim, axis) => extent(dim, axis, dims.length));
-  }
-  return sizes;
+  return byName(
+    inputs.flatMap((input): [string, readonly number[]][] => {
+      const dims = input.initializer === undefined ? shapes.of(input) : undefined;
+      if (dims === undefined) return [];
+      return [[input.name, ownOf(given, input.name) ?? dims.map((dim, axis) => extent(dim, axis, dims.length))]];
+    }),
+  );
 }
 
 function extent(dim: Dim, axis: number, rank: number): number {

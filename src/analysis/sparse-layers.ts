@@ -1,9 +1,10 @@
 /** The layers of a model that was compiled with --sparse: read off the file, since no rule of the analysis knows its operators. */
 import { type Graph, type Node, SPARSE_DOMAIN } from '../ir/graph.js';
+import { isCompensation } from '../ir/origin.js';
 import { scanTensor } from '../ir/scan.js';
 import { nativeWeights } from '../ops/sparse.js';
 import { rowOf } from '../ops/table.js';
-import { type Counts, countModel, isCompensation } from './figures.js';
+import { type Counts, countModel } from './figures.js';
 import { type Knowledge, siteOf } from './site.js';
 
 export interface StoredLayer {
@@ -58,8 +59,8 @@ export function storedFigures(graph: Graph): Counts['figures'] {
 }
 
 /**
- * The counts of a graph whose layers became sparse operators, which keep their names: of those what is not zero is stored and multiplied.
- * `before` are its stored figures before that.
+ * The counts of a graph whose layers became sparse operators, which know what they stand for: of those what is not zero is stored
+ * and multiplied. `before` are its stored figures before that.
  */
 export function countSparse(
   { figures, layers, added }: Counts,
@@ -67,15 +68,17 @@ export function countSparse(
   graph: Graph,
 ): Counts {
   const kept = new Map(
-    graph.nodes
-      .filter((node) => nativeWeights(node)?.isPacked === true)
-      .map(({ name, inputs }) => [name, inputs[1]?.initializer?.size ?? 0]),
+    graph.nodes.flatMap((node): [Node, number][] =>
+      node.origin?.kind === 'native' && nativeWeights(node)?.isPacked === true
+        ? [[node.origin.of, node.inputs[1]?.initializer?.size ?? 0]]
+        : [],
+    ),
   );
   const sparseLayers = layers.map((layer) => {
-    const values = kept.get(`${layer.node.label}_sparse`);
+    const values = kept.get(layer.node);
     return values === undefined ? layer : { ...withKept(layer, values), isSparse: true as const };
   });
-  const sparseAdded = added.map((convolution) => withKept(convolution, kept.get(`${convolution.node.label}_sparse`)));
+  const sparseAdded = added.map((convolution) => withKept(convolution, kept.get(convolution.node)));
   const macsOf = (counted: readonly { macs: number | undefined }[]) =>
     counted.reduce((total, { macs = 0 }) => total + macs, 0);
   const saved = macsOf(layers) + macsOf(added) - macsOf(sparseLayers) - macsOf(sparseAdded);

@@ -1,11 +1,13 @@
 /** The operands of a graph that masks can be bound to: weights and biases of layers, and all other initializers by name. */
-import { hasInitializer, type Node, type Value } from '../ir/graph.js';
+import { hasInitializer, type Node, type Use, type Value } from '../ir/graph.js';
 import { isFloating, type Tensor } from '../ir/tensor.js';
 import { parseKey } from '../masks/names.js';
 import type { WeightSlot } from '../masks/slots.js';
 import { nodeModulePathsOf, statedModulePathsOf } from '../onnx/module-path.js';
+import { aliasedBy, readersOf, storedAs } from '../ops/aliases.js';
 import { scaledOperands } from '../ops/scaling.js';
 import { rowOf } from '../ops/table.js';
+import { recurrentSlots } from './recurrent-slots.js';
 import { type Knowledge, siteOf } from './site.js';
 
 export function weightSlots(knowledge: Knowledge): WeightSlot[] {
@@ -15,21 +17,42 @@ export function weightSlots(knowledge: Knowledge): WeightSlot[] {
     if (node.outputs.every((value) => constants.has(value))) continue;
     slots.push(...slotsOf(node, knowledge));
   }
+  slots.push(...recurrentSlots(knowledge));
   const known = new Set(slots.map(({ value }) => value));
+  const layers = new Set(slots.map(placeOf));
+  // What a layer reads in another layout or type is that layer's weight.
+  const isOfLayers = ({ node, index }: Use) => {
+    const [alias] = node.outputs;
+    if (index !== 0 || aliasedBy(node) === undefined || alias === undefined) return false;
+    const readers = readersOf(alias);
+    return readers !== undefined && readers.length > 0 && readers.every((use) => layers.has(placeOf(use)));
+  };
   for (const value of graph.initializers()) {
-    if (!known.has(value)) slots.push(...storedSlots(value, value.initializer));
+    if (known.has(value)) continue;
+    const uses = value.uses.filter((use) => !isOfLayers(use));
+    slots.push(...storedSlots(value, value.initializer, uses));
   }
   return slots;
 }
 
+/** Floating-point constants of the graph, whatever reads them: a file's buffers are compared with them. */
+export function floatingConstants({ graph, constants }: Knowledge): Tensor[] {
+  const tensors = [...graph.values.values()].map((value) => constants.tensor(value));
+  return tensors.filter((tensor) => tensor !== undefined && isFloating(tensor.dataType)) as Tensor[];
+}
+
+function placeOf({ node, index }: Use): string {
+  return JSON.stringify([node.label, node.outputs[0]?.name, index]);
+}
+
 /** Parameters of operators without weights of their own: normalisations, a bias that is added by a node behind. */
-function storedSlots(value: Value, tensor: Tensor): WeightSlot[] {
+function storedSlots(value: Value, tensor: Tensor, uses: readonly Use[]): WeightSlot[] {
   const name = parseKey(value.name);
   if (name?.part !== 'bare' || !isFloating(tensor.dataType)) return [];
   // Which axis counts filters is for a rule to say: without one, only masks of the tensor's own shape fit.
   const outAxis = tensor.dims.length > 1 ? -1 : 0;
   const { parameter } = name;
-  return value.uses.map(({ node, index }) => ({
+  return uses.map(({ node, index }) => ({
     isLayer: false,
     node,
     index,
@@ -50,9 +73,11 @@ function slotsOf(node: Node, knowledge: Knowledge): WeightSlot[] {
   const { weights, bias } = layer;
   const modulePaths = statedModulePathsOf(node);
   const slot = (index: number, rest: Pick<WeightSlot, 'parameter' | 'outAxis' | 'inAxis'>): WeightSlot[] => {
-    const value = node.inputs[index];
-    const tensor = knowledge.constants.tensor(value);
-    if (value === undefined || tensor === undefined || !isFloating(tensor.dataType)) return [];
+    const operand = node.inputs[index];
+    const tensor = knowledge.constants.tensor(operand);
+    if (operand === undefined || tensor === undefined || !isFloating(tensor.dataType)) return [];
+    // Modules that share a weight may read it under names of their own.
+    const value = storedAs(operand);
     return [
       {
         isLayer: true,

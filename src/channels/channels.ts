@@ -3,8 +3,9 @@
  * and what the compiled model computes that the modules of the original network have no place for.
  */
 import type { Constants } from '../analysis/constants.js';
-import { COMPILER_PREFIX, type Graph, type Node, type Value } from '../ir/graph.js';
+import type { Graph, Node, Value } from '../ir/graph.js';
 import type { KeptLog } from '../ir/kept-log.js';
+import { makesOnes } from '../ir/origin.js';
 import { isFloating, Tensor } from '../ir/tensor.js';
 import { isWithoutZeroBias } from '../onnx/module-path.js';
 import { groupsOf, parameterRole } from '../ops/parameters.js';
@@ -191,14 +192,13 @@ export class KeptChannels {
     const found = this.#graph.nodes.flatMap((node): Unheld[] => {
       const wasData = this.#trace.isData.get(node);
       if (wasData === undefined) {
-        if (node.name.startsWith(COMPILER_PREFIX)) return [];
+        if (makesOnes(node)) return [];
         const layer = node.inputs.map((value) => this.#originalProducer(value)).find((at) => at !== undefined);
         return layer === undefined ? [] : [{ node: layer.label, what: 'adds the constants of removed channels' }];
       }
       return node.inputs.flatMap((value, index): Unheld[] => {
         if (wasData[index] !== true || value === undefined) return [];
-        if (value.producer?.name.startsWith(COMPILER_PREFIX) === true)
-          return [{ node: node.label, what: 'reads a map of ones instead of its input' }];
+        if (makesOnes(value.producer)) return [{ node: node.label, what: 'reads a map of ones instead of its input' }];
         const isConstant = value.initializer !== undefined && isFloating(value.initializer.dataType);
         return isConstant ? [{ node: node.label, what: 'reads constants instead of a branch' }] : [];
       });
@@ -210,7 +210,7 @@ export class KeptChannels {
   #originalProducer(value: Value | undefined): Node | undefined {
     const producer = value?.producer;
     if (producer === undefined || this.#trace.isData.has(producer)) return producer;
-    if (producer.name.startsWith(COMPILER_PREFIX)) return undefined;
+    if (makesOnes(producer)) return undefined;
     return producer.inputs.map((input) => this.#originalProducer(input)).find((at) => at !== undefined);
   }
 }

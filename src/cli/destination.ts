@@ -5,6 +5,7 @@
 import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync, type Stats, statSync } from 'node:fs';
 import { basename, dirname, extname, join, resolve } from 'node:path';
 import { messageOf, PruneCompileError } from '../errors.js';
+import { noteTemporary } from './guard.js';
 
 export const STDOUT = '-';
 
@@ -72,6 +73,7 @@ export class StagedOutput {
     this.#destination = destination;
     try {
       this.#folder = mkdtempSync(join(dirname(destination), `.${basename(destination)}.`));
+      noteTemporary(resolve(this.#folder));
     } catch (error) {
       throw unwritable(destination, error);
     }

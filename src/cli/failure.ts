@@ -1,6 +1,7 @@
 /** Errors as the user sees them: one sentence and its code, then aligned facts; or, with --json, one JSON object. */
 import type { Colors } from './colors.js';
 import { EXIT, messageOf, PruneCompileError } from '../errors.js';
+import { jsonText, printable, printableLines } from '../printable.js';
 import { shellWord, wrapText } from '../report/text.js';
 import { TOOL } from '../version.js';
 
@@ -51,22 +52,23 @@ function stackOf(error: Error): string {
 }
 
 /** Lines that fit keep their spaces; a label that is very long itself does not press its text into a few letters. */
-function wrapFact(line: string, width: number): string[] {
-  return line.length <= width ? [line] : wrapText(line, Math.max(width, NARROWEST));
+function wrapFact(text: string, width: number): string[] {
+  return text.length <= width ? [text] : wrapText(text, Math.max(width, NARROWEST));
 }
 
 export function renderFailure(failure: Failure, colors: Colors): string {
-  const { code, what, facts, stack } = failure;
+  const { code, stack } = failure;
+  const what = printable(failure.what);
+  const facts = failure.facts.map(([label, text]) => [printable(label), printable(text)] as const);
   const width = Math.max(0, ...facts.map(([label]) => label.length)) + 3;
   const lines = facts.map(([label, text]) => {
     // A command that is to be copied stays on its line.
-    const wrapped =
-      label === 'command' ? [text] : text.split('\n').flatMap((line) => wrapFact(line, WIDTH - width - 2));
+    const wrapped = label === 'command' ? [text] : wrapFact(text, WIDTH - width - 2);
     const aligned = wrapped.join(`\n${' '.repeat(width + 2)}`);
     return `  ${colors.dim(label)}${' '.repeat(width - label.length)}${aligned}`;
   });
   const head = `${colors.red('prune-compile:')} ${what}    ${colors.dim(`[${code}]`)}`;
-  return `${[head, ...lines, ...(stack === undefined ? [] : [colors.dim(stack)])].join('\n')}\n`;
+  return `${[head, ...lines, ...(stack === undefined ? [] : [colors.dim(printableLines(stack))])].join('\n')}\n`;
 }
 
 export function renderFailureJson({ code, what, facts, exitCode, stack }: Failure): string {
@@ -77,5 +79,5 @@ export function renderFailureJson({ code, what, facts, exitCode, stack }: Failur
     exitCode,
     ...(stack === undefined ? {} : { stack }),
   };
-  return `${JSON.stringify({ error })}\n`;
+  return `${jsonText({ error })}\n`;
 }

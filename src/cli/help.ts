@@ -46,7 +46,7 @@ const EXIT_CODES = [
   ['1', 'a check failed: outputs differ, or a gate was missed; no output is left'],
   ['2', 'the command line or an input is wrong'],
   ['70', 'an internal error'],
-  ['130', 'interrupted; nothing half-written is left'],
+  ['130', 'interrupted (SIGINT, Ctrl-C); nothing half-written is left. 143 by SIGTERM, 129 by SIGHUP'],
 ] as const;
 
 /** Help about everything when no command was named, else about that command. */

@@ -1,4 +1,5 @@
 /** The outside world of the command: streams, environment, interruption. Tests bring their own. */
+import { ENDING_SIGNALS, type EndingSignal, SIGNAL_EXITS } from './guard.js';
 
 export interface Output {
   write(chunk: string | Uint8Array, done: (error?: Error | null) => void): unknown;
@@ -10,18 +11,17 @@ export interface Io {
   readonly stderr: Output;
   readonly stdin: AsyncIterable<Uint8Array>;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Aborted by Ctrl-C or SIGTERM; its reason is an Interruption. */
+  /** Aborted by Ctrl-C and other signals that end the command; its reason is an Interruption. */
   readonly signal: AbortSignal;
 }
 
-/** What a shell expects of a process that a signal ended: 128 and the signal's number. */
 export class Interruption extends Error {
   override readonly name = 'Interruption';
   readonly exitCode: number;
 
-  constructor(signal: 'SIGINT' | 'SIGTERM') {
+  constructor(signal: EndingSignal) {
     super(`interrupted by ${signal}`);
-    this.exitCode = signal === 'SIGINT' ? 130 : 143;
+    this.exitCode = SIGNAL_EXITS[signal];
   }
 }
 
@@ -32,8 +32,7 @@ export class BrokenPipe extends Error {
 
 export function processIo(): Io {
   const controller = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const)
-    process.on(signal, () => controller.abort(new Interruption(signal)));
+  for (const signal of ENDING_SIGNALS) process.on(signal, () => controller.abort(new Interruption(signal)));
   // Failed writes come back to their callers; without a listener they would also end the process with a stack trace.
   process.stdout.on('error', () => {});
   process.stderr.on('error', () => {});

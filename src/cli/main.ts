@@ -11,8 +11,8 @@ import { type Invocation, parseInvocation } from './parse.js';
 import { Steps } from './steps.js';
 import { TOOL } from '../version.js';
 
-/** After Ctrl-C the work may come to its own end for so long; a run of ONNX Runtime cannot be broken off. */
-const GRACE_MS = 1000;
+/** After Ctrl-C the work may come to its own end for so long; whatever does not even listen is ended from outside (supervise.ts). */
+const GRACE_MS = 300;
 
 const HANDLERS: Readonly<Record<CommandName, () => Promise<(context: Context) => Promise<void>>>> = {
   compile: async () => (await import('./commands/compile.js')).compileCommand,

@@ -5,9 +5,10 @@ import type { MaskOptions } from '../masked-model.js';
 import { present } from './context.js';
 import type { Options } from './options.js';
 
-export function maskOptions({ masks, meaning, maskPrefix, maskMap, maskSoft, allowUnmatched }: Options): MaskOptions {
+export function maskOptions(options: Options): MaskOptions {
+  const { masks, meaning, maskPrefix, maskMap, maskSoft, maskLayout, allowUnmatched } = options;
   if (masks === undefined) {
-    const idle = Object.entries({ maskPrefix, maskMap, maskSoft, allowUnmatched }).find(
+    const idle = Object.entries({ maskPrefix, maskMap, maskSoft, maskLayout, allowUnmatched }).find(
       ([, value]) => value !== undefined,
     );
     if (idle !== undefined)
@@ -21,6 +22,7 @@ export function maskOptions({ masks, meaning, maskPrefix, maskMap, maskSoft, all
     meaning,
     maskPrefix,
     maskSoft,
+    maskLayout,
     allowUnmatched,
     maskMap: maskMap === undefined ? undefined : readMaskMap(maskMap),
   });

@@ -76,7 +76,13 @@ const OPTIONS = {
     value: 'error|multiply',
     read: values.oneOf(['error', 'multiply'] as const),
   }),
-  allowUnmatched: option('Masks', MASKING, 'leave out masks that belong to no weight, instead of failing', {
+  maskLayout: option(
+    'Masks',
+    MASKING,
+    "axes of all masks: torch ([out, in, …]) or stored (those of the model's tensors); default: by evidence",
+    { value: 'torch|stored', read: values.oneOf(['torch', 'stored'] as const) },
+  ),
+  allowUnmatched: option('Masks', MASKING, 'leave out what belongs to no weight of the model, instead of failing', {
     read: onOff,
   }),
   granularity: option(

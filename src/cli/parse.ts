@@ -42,12 +42,16 @@ export function parseInvocation(
   return { command, asks, named, positionals, options: readOptions(flags, env, command) };
 }
 
+/** Options that are no settings. */
+const GENERAL: readonly string[] = ['help', 'version'];
+
 function isCommand(word: string): word is CommandName {
   return Object.hasOwn(COMMANDS, word);
 }
 
 /** yargs takes the words apart; names, values and their errors are ours, because they come from three places. */
 function parseFlags(argv: readonly string[]): { words: string[]; flags: Given[]; asks: Invocation['asks'] } {
+  refuseUnknown(argv);
   const switches = OPTION_KEYS.filter((key) => SPECS[key].value === undefined).map(flagName);
   const withValue = OPTION_KEYS.filter((key) => SPECS[key].value !== undefined).map(flagName);
   const aliases = Object.fromEntries(
@@ -65,20 +69,38 @@ function parseFlags(argv: readonly string[]): { words: string[]; flags: Given[];
       'parse-positional-numbers': false,
       'greedy-arrays': false,
     })
-    .boolean([...switches, 'help', 'version'])
+    .boolean([...switches, ...GENERAL])
     .array(withValue)
     .string(withValue)
     .alias({ ...aliases, help: 'h', version: 'V' })
     .parseSync();
   const { _: words, $0: _self, help, version, ...rest } = parsed;
-  const flags = Object.entries(rest).flatMap(([name, value]) =>
-    value === undefined ? [] : [flagGiven(name, value, argv)],
-  );
+  const flags = Object.entries(rest).flatMap(([name, value]) => (value === undefined ? [] : [flagGiven(name, value)]));
   return {
     words: Array.isArray(words) ? words.map(String) : [],
     flags,
     asks: help === true ? 'help' : version === true ? 'version' : undefined,
   };
+}
+
+/** Before yargs sees them: it looks names of options up in plain objects, where it finds `constructor`. */
+function refuseUnknown(argv: readonly string[]): void {
+  const end = argv.indexOf('--');
+  for (const word of end < 0 ? argv : argv.slice(0, end)) {
+    const [, no = '', name = ''] = /^--(no-)?([^=]+)/.exec(word) ?? [];
+    if (name !== '' && !GENERAL.includes(no + name) && !isFlag(name) && !isFlag(no + name))
+      throw unknownFlag(no + name);
+  }
+}
+
+function isFlag(name: string): boolean {
+  const key = keyName(name);
+  return isOptionKey(key) && flagName(key) === name;
+}
+
+function unknownFlag(name: string): PruneCompileError {
+  const typed = name.length === 1 ? `-${name}` : `--${name}`;
+  return unknownOption(typed, nearestNames(typed, OPTION_KEYS.map(shownFlag), 1)[0]);
 }
 
 /** yargs takes a lone `-` for a word of its own: `--output -` becomes `--output=-`. */
@@ -94,12 +116,9 @@ function withDashes(argv: readonly string[]): string[] {
   });
 }
 
-function flagGiven(name: string, value: unknown, argv: readonly string[]): Given {
+function flagGiven(name: string, value: unknown): Given {
   const key = keyName(name);
-  if (!isOptionKey(key) || flagName(key) !== name) {
-    const typed = argv.includes(`--no-${name}`) ? `--no-${name}` : name.length === 1 ? `-${name}` : `--${name}`;
-    throw unknownOption(typed, nearestNames(typed, OPTION_KEYS.map(shownFlag), 1)[0]);
-  }
+  if (!isOptionKey(key) || flagName(key) !== name) throw unknownFlag(name);
   const source = `--${name}`;
   if (SPECS[key].value === undefined)
     return { key, source, setting: Array.isArray(value) ? value.at(-1) === true : value === true };

@@ -1,5 +1,6 @@
 /** One line for every step, with its time, on standard error: plain in a pipe, with what is under way where a person watches. */
 import type { Colors } from './colors.js';
+import { printable } from '../printable.js';
 import { formatMs } from '../report/numbers.js';
 import type { StepTime } from '../report/types.js';
 import { type Output, writeDiagnostic } from './io.js';
@@ -25,7 +26,7 @@ export class Steps {
   /** A step that somebody else measured. */
   done(step: { step: string; ms: number; detail?: string }): void {
     const { colors } = this.#options;
-    const detail = step.detail === undefined ? '' : `   ${colors.dim(step.detail)}`;
+    const detail = step.detail === undefined ? '' : `   ${colors.dim(printable(step.detail))}`;
     this.#print(`${this.#clear()}${step.step.padEnd(12)}${formatMs(step.ms).padStart(10)}${detail}\n`);
   }
 
@@ -37,7 +38,7 @@ export class Steps {
     const start = performance.now();
     const progress = (text: string) => {
       if (this.#options.output.isTTY === true)
-        this.#print(`${CLEAR_LINE}${step.padEnd(12)}${this.#options.colors.dim(text)}`);
+        this.#print(`${CLEAR_LINE}${step.padEnd(12)}${this.#options.colors.dim(printable(text))}`);
     };
     progress('…');
     try {

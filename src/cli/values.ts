@@ -1,24 +1,27 @@
 /** Texts of options -> values. Every reader names the place that the text came from: a flag, a variable, a config key. */
 import { type ErrorCode, PruneCompileError } from '../errors.js';
 import { REPORT_EXTENSIONS, rendererFor } from '../report/render.js';
+import { byName } from '../names.js';
 import type { Provider } from '../runtime/session.js';
 
 // Not imported from runtime/session.ts, which loads ONNX Runtime: --help must not wait for that.
 export const PROVIDER_NAMES = ['cpu', 'webgpu', 'cuda', 'tensorrt'] as const satisfies readonly Provider[];
 
-const UNITS: Readonly<Record<string, number>> = {
-  '': 1,
-  b: 1,
-  k: 1e3,
-  kb: 1e3,
-  m: 1e6,
-  mb: 1e6,
-  g: 1e9,
-  gb: 1e9,
-  kib: 2 ** 10,
-  mib: 2 ** 20,
-  gib: 2 ** 30,
-};
+const UNITS: ReadonlyMap<string, number> = new Map(
+  Object.entries({
+    '': 1,
+    b: 1,
+    k: 1e3,
+    kb: 1e3,
+    m: 1e6,
+    mb: 1e6,
+    g: 1e9,
+    gb: 1e9,
+    kib: 2 ** 10,
+    mib: 2 ** 20,
+    gib: 2 ** 30,
+  }),
+);
 
 export type Reader<T> = (texts: readonly string[], source: string) => T;
 
@@ -95,7 +98,7 @@ export function share(example: string): Reader<number> {
 export function bytes(example: string): Reader<number> {
   return (texts, source) => {
     const [, number = '', unit = ''] = /^(\d*\.?\d+)\s*([a-z]*)$/i.exec(last(texts)) ?? [];
-    const size = UNITS[unit.toLowerCase()];
+    const size = UNITS.get(unit.toLowerCase());
     if (number === '' || size === undefined) throw wants(source, 'a size in bytes, kB, MB or GB', last(texts), example);
     return Math.round(Number(number) * size);
   };
@@ -145,8 +148,8 @@ export const reportFiles: Reader<readonly string[]> = (texts, source) => {
 
 /** input=1,3,224,224 (or 1x3x224x224); names of inputs may contain `=`. */
 export const shapes: Reader<Readonly<Record<string, readonly number[]>>> = (texts, source) =>
-  Object.fromEntries(
-    texts.map((entry) => {
+  byName(
+    texts.map((entry): [string, readonly number[]] => {
       const at = entry.lastIndexOf('=');
       const extents = entry.slice(at + 1).split(/[,x]/);
       if (at < 1 || !extents.every((extent) => /^[1-9]\d{0,9}$/.test(extent.trim())))

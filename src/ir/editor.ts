@@ -4,6 +4,7 @@
  */
 import { PruneCompileError } from '../errors.js';
 import { type AttributeValue, type Graph, Node, Value } from './graph.js';
+import type { Origin } from './origin.js';
 import type { Tensor } from './tensor.js';
 import { verifyGraph } from './verifier.js';
 
@@ -15,6 +16,8 @@ export interface NodeSpec {
   /** Names wished for the outputs; made fresh. */
   outputs: readonly string[];
   attributes?: Readonly<Record<string, AttributeValue>>;
+  /** What the node is made for, where anybody asks. */
+  origin?: Origin;
   /** Type of the first output, to be written down in value_info. */
   declared?: NonNullable<Value['declared']>;
 }
@@ -158,6 +161,7 @@ export class Editor {
   /** Inserts a node before `anchor` (at the end without one). */
   addNode(spec: NodeSpec, anchor?: Node): Node {
     const node = new Node(spec.opType, spec.domain ?? '', spec.name);
+    node.origin = spec.origin;
     for (const [name, value] of Object.entries(spec.attributes ?? {})) node.attributes.set(name, value);
     const outputs = spec.outputs.map((wish, index) => {
       const value = new Value(this.graph.freshName(wish));
@@ -196,6 +200,7 @@ export class Editor {
     const { nodes, values } = this.graph;
     const inner = new Value(this.graph.freshName(`${value.name}_before_${spec.opType}`));
     const node = new Node(spec.opType, spec.domain ?? '', spec.name);
+    node.origin = spec.origin;
     for (const [name, attribute] of Object.entries(spec.attributes ?? {})) node.attributes.set(name, attribute);
     const slot = producer.outputs.indexOf(value);
     this.#do(

@@ -2,12 +2,13 @@
  * The graph the compiler works on: nodes in topological order, values that know their producer and their uses.
  * Everything here is read-only to the outside; changes go through the Editor (editor.ts), which keeps uses right.
  */
+import type { Origin } from './origin.js';
 import type { Tensor } from './tensor.js';
 
 /** A static extent, a symbolic one by name, or '' for an unknown one. */
 export type Dim = number | string;
 
-/** Names of values and nodes that the compiler adds to every reader of a size begin so. */
+/** Names of what the compiler adds begin so, for people: nothing is found by it. */
 export const COMPILER_PREFIX = 'prune_compile/';
 
 /** Domain of the native operators (kernels/). */
@@ -80,6 +81,8 @@ export class Node {
   readonly attributes = new Map<string, Attribute>();
   /** Whether the node has subgraphs (If, Loop, Scan). */
   hasSubgraph = false;
+  /** What the compiler made it for; undefined for nodes of the model. */
+  origin: Origin | undefined = undefined;
   /** What the codec read: doc string, metadata, unknown fields. */
   source: object | undefined = undefined;
 
@@ -160,11 +163,19 @@ export class Graph {
   }
 
   freshName(wish: string): string {
-    const taken = (name: string) => this.values.has(name) || this.reservedNames.has(name);
-    if (!taken(wish)) return wish;
-    let count = 2;
-    while (taken(`${wish}_${count}`)) count++;
-    return `${wish}_${count}`;
+    return this.freshNames()(wish);
+  }
+
+  /** For values that never become the graph's own: every call gives another name, whatever was wished for. */
+  freshNames(): (wish: string) => string {
+    const given = new Set<string>();
+    const isTaken = (name: string) => this.values.has(name) || this.reservedNames.has(name) || given.has(name);
+    return (wish) => {
+      let name = wish;
+      for (let count = 2; isTaken(name); count++) name = `${wish}_${count}`;
+      given.add(name);
+      return name;
+    };
   }
 
   /** ONNX Runtime refuses two nodes of one name. */

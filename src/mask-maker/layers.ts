@@ -7,6 +7,7 @@ import type { Layout } from '../masks/expand.js';
 import { parseKey } from '../masks/names.js';
 import type { WeightSlot } from '../masks/slots.js';
 import { nearestNames } from '../nearest.js';
+import { axesInRoot } from '../ops/aliases.js';
 
 /** A weight as the matrix [outputs, inputs] of kernels with `taps` elements; of a grouped one, inputs are those of a group. */
 export interface Matrix {
@@ -40,7 +41,8 @@ export function findLayers(slots: readonly WeightSlot[], facts: Facts): MaskLaye
     const { key, layout } = nameOf(slot, slots);
     const known = byKey.get(key);
     if (known === undefined) byKey.set(key, { layout, slots: [slot] });
-    else if (known.slots[0].tensor.dims.join() === slot.tensor.dims.join()) known.slots.push(slot);
+    // Who reads the transpose has the same mask, in other axes; a square matrix does not tell.
+    else if (layoutIn(known.slots[0]) === layoutIn(slot)) known.slots.push(slot);
   }
   const sites = new Map(facts.sites.map((site) => [site.node.outputs[0]?.name, site]));
   return [...byKey].flatMap(([key, { layout, slots: readers }]): MaskLayer[] => {
@@ -63,6 +65,11 @@ export function findLayers(slots: readonly WeightSlot[], facts: Facts): MaskLaye
       },
     ];
   });
+}
+
+function layoutIn({ value, tensor }: WeightSlot): string {
+  const axes = axesInRoot(value, (at) => (at === value ? tensor.dims : at.initializer?.dims));
+  return JSON.stringify([tensor.dims, axes]);
 }
 
 /** A stored weight by its own name, as it is stored; a computed one by its module, as the framework has it. */

@@ -53,13 +53,24 @@ export async function makeMasks(source: string | Uint8Array, options: MakeMasksO
   const slots = weightSlots(knowledge);
   const layers = findLayers(slots, facts);
   const excluded = excludedLayers(layers, choice.exclude);
-  const { pools, skipped } = poolsOf(layers, facts, choice, excluded);
-  if (pools.length === 0) throw nothingToMask(choice, skipped);
   const scorer: Scorer = { criterion: choice.criterion, seed: choice.seed, knowledge };
-  const chosen = await prune(layers, pools, choice, scorer, signal);
-  if (chosen.every(({ pruned }) => !pruned.includes(1))) throw nothingMasked(choice);
-  const masks = chosen.map(({ layer, units, pruned }) => ({ layer, keep: keepBytes(layer, units, pruned) }));
-  const bindings = bindNamed(masks, slots);
+  const choose = async (nameless: ReadonlySet<MaskLayer>) => {
+    const { pools, skipped: others } = poolsOf(layers, facts, choice, new Set([...excluded, ...nameless]));
+    const skipped = [...[...nameless].map((layer) => ({ layer, why: NAMELESS })), ...others];
+    if (pools.length === 0) throw nothingToMask(choice, skipped);
+    const chosen = await prune(layers, pools, choice, scorer, signal);
+    if (chosen.every(({ pruned }) => !pruned.includes(1))) throw nothingMasked(choice);
+    const masks = chosen.map(({ layer, units, pruned }) => ({ layer, keep: keepBytes(layer, units, pruned) }));
+    return { chosen, masks, skipped, ...bindNamed(masks, slots) };
+  };
+  const nameless = new Set<MaskLayer>();
+  let made = await choose(nameless);
+  // A layer is lost once, so this ends.
+  while (made.lost.length > 0) {
+    for (const layer of made.lost) nameless.add(layer);
+    made = await choose(nameless);
+  }
+  const { chosen, masks, skipped, bindings } = made;
   const edits = maskEdits(model.graph, combineMasks(bindings));
   applyEdits(new Editor(model.graph), 'apply masks', edits);
   const masked = bindings.map(({ slot }) => slot);
@@ -76,6 +87,8 @@ export async function makeMasks(source: string | Uint8Array, options: MakeMasksO
     ...writers({ source, choice, masks, edits: [edits, dropped] }),
   };
 }
+
+const NAMELESS = 'under its name a mask would not be bound to it alone: the model calls another weight so';
 
 async function count({ graph, proto }: Model, known: Knowledge): Promise<Counts> {
   return countModel(known, await atSizes(known, proto, concreteSizes(graph, known.shapes)));

@@ -27,24 +27,45 @@ export function namedMask({ layer, keep }: LayerMask, layout: Layout = layer.lay
   return { name: layer.key, dims: view.dims, keep: view.toTensor().bytes() };
 }
 
-/** What the compiler makes of a file with these masks. Throws E-INTERNAL when that is something else. */
-export function bindNamed(masks: readonly LayerMask[], slots: readonly WeightSlot[]): readonly Binding[] {
+export interface BoundNamed {
+  readonly bindings: readonly Binding[];
+  /** Layers whose masks would be bound to nothing, to something else or turned: the names in the model do not tell them apart. */
+  readonly lost: readonly MaskLayer[];
+}
+
+/** What the compiler makes of a file with these masks. */
+export function bindNamed(masks: readonly LayerMask[], slots: readonly WeightSlot[]): BoundNamed {
+  try {
+    const bindings = bindAll(masks, slots);
+    return { bindings, lost: masks.filter((mask) => !isBound(mask, bindings)).map(({ layer }) => layer) };
+  } catch (error) {
+    const lost = masks.filter((mask) => !isBoundAlone(mask, slots)).map(({ layer }) => layer);
+    if (lost.length === 0 || !(error instanceof PruneCompileError)) throw error;
+    return { bindings: [], lost };
+  }
+}
+
+function bindAll(masks: readonly LayerMask[], slots: readonly WeightSlot[]): readonly Binding[] {
   const root = new Map<string, Entry>(
     masks.map((mask) => {
       const { name, dims, keep } = namedMask(mask);
       return [name, FileTensor.contiguous(UINT8, dims, () => keep)];
     }),
   );
-  const bindings = bindRoot(root, slots);
-  for (const { layer, keep } of masks) {
-    if (layer.slots.every((slot) => bindings.some((binding) => binding.slot === slot && isSame(binding, keep))))
-      continue;
-    throw new PruneCompileError('E-INTERNAL', {
-      what: `the mask ${layer.key} would not be found to be that of ${layer.label}`,
-      facts: [['try', `--exclude '${layer.label}'`]],
-    });
+  return bindRoot(root, slots);
+}
+
+function isBound({ layer, keep }: LayerMask, bindings: readonly Binding[]): boolean {
+  return layer.slots.every((slot) => bindings.some((binding) => binding.slot === slot && isSame(binding, keep)));
+}
+
+function isBoundAlone(mask: LayerMask, slots: readonly WeightSlot[]): boolean {
+  try {
+    return isBound(mask, bindAll([mask], slots));
+  } catch (error) {
+    if (error instanceof PruneCompileError) return false;
+    throw error;
   }
-  return bindings;
 }
 
 function bindRoot(root: Entry, slots: readonly WeightSlot[]): readonly Binding[] {

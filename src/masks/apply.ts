@@ -1,13 +1,18 @@
 /** Masks into a graph: pruned weights become zeros. What a fully masked filter adds besides goes with `drop`. */
 import type { Editor } from '../ir/editor.js';
-import type { Graph, Value } from '../ir/graph.js';
-import { elementBytes, Tensor } from '../ir/tensor.js';
+import type { Graph, Node, Use, Value } from '../ir/graph.js';
+import { DOUBLE, elementBytes, Tensor } from '../ir/tensor.js';
+import { aliasedBy, axesInRoot, readersOf, rootOf } from '../ops/aliases.js';
 import type { Binding } from './bind.js';
+import type { WeightSlot } from './slots.js';
+import { FileTensor } from './contents.js';
 
 /** A weight with all its masks, of all files: one factor per element. */
 export interface MaskedWeight {
   readonly bindings: readonly [Binding, ...Binding[]];
   readonly factors: Uint8Array | Float32Array | Float64Array;
+  /** Added to what the factors leave (folded-norms.ts). */
+  readonly offsets: Float64Array | undefined;
 }
 
 /** Masks of several files multiply. */
@@ -22,8 +27,23 @@ export function combineMasks(bindings: readonly Binding[]): MaskedWeight[] {
   }
   return [...byPlace.values()].map((list) => ({
     bindings: list,
-    factors: multiplyAll(list.map(({ mask }) => mask.factors)),
+    factors: multiplyAll(list.map(wholeFactors)),
+    offsets: list.map(({ mask }) => mask.offsets).find((offsets) => offsets !== undefined),
   }));
+}
+
+/** Over the whole operand, where the mask is for a part of it. */
+function wholeFactors({ slot, mask: { factors } }: Binding): Factors {
+  if (slot.part === undefined) return factors;
+  const { whole, places } = slot.part;
+  const all = new (factors.constructor as Uint8ArrayConstructor)(whole.size).fill(1);
+  for (const [at, place] of places.entries()) all[place] = factors[at] ?? 1;
+  return all;
+}
+
+/** The operand that a slot is, or is a part of. */
+export function operandOf({ part, tensor }: WeightSlot): Tensor {
+  return part?.whole ?? tensor;
 }
 
 type Factors = MaskedWeight['factors'];
@@ -38,12 +58,6 @@ function multiplyAll(all: readonly Factors[]): Factors {
   return product;
 }
 
-export function countZeros(factors: Factors): number {
-  let zeros = 0;
-  for (const factor of factors) if (factor === 0) zeros++;
-  return zeros;
-}
-
 /** New contents of one constant operand. Plain data: the same edit fits every reading of the same model. */
 export interface OperandEdit {
   /** Place of the node in the graph's list. */
@@ -54,26 +68,83 @@ export interface OperandEdit {
   readonly isForAll: boolean;
 }
 
-/** A stored weight changes where it is stored when all its readers have the mask; else each of them gets a copy. */
+/**
+ * A stored weight changes where it is stored when all its readers have the mask, those of its transpose or of another type of it too; else
+ * those of them that have the same mask share a copy.
+ */
 export function maskEdits({ nodes }: Graph, weights: readonly MaskedWeight[]): OperandEdit[] {
-  const edits: OperandEdit[] = [];
-  const done = new Set<Value>();
-  const masked = new Map<Value, number>();
+  const byRoot = new Map<Value, MaskedWeight[]>();
+  for (const weight of withoutRepeats(weights)) {
+    const root = rootOf(weight.bindings[0].slot.value);
+    byRoot.set(root, [...(byRoot.get(root) ?? []), weight]);
+  }
+  const places = new Map(nodes.map((node, place) => [node, place]));
+  return [...byRoot].flatMap(([root, list]) => {
+    const whole = maskOfAll(root, list);
+    const edits: OperandEdit[] = [];
+    const copies: { readonly of: Tensor; readonly weight: MaskedWeight; readonly tensor: Tensor }[] = [];
+    for (const weight of whole === undefined ? list : list.slice(0, 1)) {
+      const { slot } = weight.bindings[0];
+      const { node, index } = slot;
+      const operand = operandOf(slot);
+      const known = copies.find((copy) => copy.of === operand && isSameMask(copy.weight, weight))?.tensor;
+      const masked = whole ?? known ?? maskTensor(operand, weight.factors, weight.offsets);
+      copies.push({ of: operand, weight, tensor: masked });
+      edits.push({ node: places.get(node) ?? -1, input: index, tensor: masked, isForAll: whole !== undefined });
+    }
+    return edits;
+  });
+}
+
+/** Without readers of what is read as an alias of something that has the mask already. */
+export function withoutRepeats(weights: readonly MaskedWeight[]): MaskedWeight[] {
+  const masked = new Map<Node, Set<number>>();
   for (const { bindings } of weights) {
-    const { value } = bindings[0].slot;
-    masked.set(value, (masked.get(value) ?? 0) + 1);
+    const { node, index } = bindings[0].slot;
+    masked.set(node, (masked.get(node) ?? new Set()).add(index));
   }
-  for (const { bindings, factors } of weights) {
-    const { value, node, index, tensor } = bindings[0].slot;
-    if (done.has(value)) continue;
-    const isWhole = value.initializer !== undefined && !value.isSeenOutside && masked.get(value) === value.uses.length;
-    // Readers of one tensor may have masks of their own.
-    const isForAll =
-      isWhole && weights.every((other) => other.bindings[0].slot.value !== value || isSame(other.factors, factors));
-    if (isForAll) done.add(value);
-    edits.push({ node: nodes.indexOf(node), input: index, tensor: maskTensor(tensor, factors), isForAll });
-  }
-  return edits;
+  return weights.filter(({ bindings }) => {
+    const { node, index } = bindings[0].slot;
+    for (let at = node.inputs[index]?.producer; at !== undefined && aliasedBy(at) !== undefined;) {
+      if (masked.get(at)?.has(0) === true) return false;
+      at = at.inputs[0]?.producer;
+    }
+    return true;
+  });
+}
+
+/** The stored tensor with its masks, where all that read it or an alias of it have the same one. */
+function maskOfAll(root: Value, list: readonly MaskedWeight[]): Tensor | undefined {
+  const { initializer } = root;
+  if (initializer === undefined) return undefined;
+  const isListed = ({ node, index }: Use) =>
+    list.some(({ bindings: [{ slot }] }) => slot.node === node && slot.index === index);
+  if (readersOf(root, isListed)?.every(isListed) !== true) return undefined;
+  const all = list.map((weight) => factorsOfRoot(root, initializer, weight));
+  const [first] = all;
+  if (first === undefined || all.some((factors) => factors === undefined || !isSame(factors, first))) return undefined;
+  // Offsets are for the layer that they were computed for.
+  const offsets = list[0]?.offsets;
+  if (list.some((weight) => weight.offsets !== offsets)) return undefined;
+  return maskTensor(initializer, first, offsets);
+}
+
+/** In the layout of the stored tensor. */
+function factorsOfRoot(root: Value, { dims }: Tensor, { bindings: [{ slot }], factors }: MaskedWeight) {
+  if (slot.value === root) return factors;
+  const axes = axesInRoot(slot.value, (value) =>
+    value === root ? dims : value === slot.value ? operandOf(slot).dims : undefined,
+  );
+  if (axes === undefined) return undefined;
+  const own = Float64Array.from(factors);
+  const view = FileTensor.contiguous(DOUBLE, operandOf(slot).dims, () => new Uint8Array(own.buffer));
+  const turned = view.permuted(dims.map((_, axis) => (axes.includes(axis) ? axes.indexOf(axis) : undefined)));
+  const values = turned.toTensor().numbers();
+  return factors instanceof Uint8Array ? Uint8Array.from(values) : values;
+}
+
+function isSameMask(one: MaskedWeight, other: MaskedWeight): boolean {
+  return one.offsets === other.offsets && isSame(one.factors, other.factors);
 }
 
 function isSame(one: Factors, other: Factors): boolean {
@@ -82,26 +153,36 @@ function isSame(one: Factors, other: Factors): boolean {
 
 /** One transaction. */
 export function applyEdits(editor: Editor, label: string, edits: readonly OperandEdit[]): void {
+  const copies = new Map<Tensor, Value>();
   editor.transaction(label, () => {
     for (const { node: place, input, tensor, isForAll } of edits) {
       const node = editor.graph.nodes[place];
       const value = node?.inputs[input];
       if (node === undefined || value === undefined) throw new Error(`the model has no operand ${place}#${input}`);
-      if (isForAll) editor.setInitializer(value, tensor);
-      else editor.setInput(node, input, editor.addInitializer(`${value.name}_masked`, tensor));
+      const copy = copies.get(tensor);
+      if (isForAll) editor.setInitializer(rootOf(value), tensor);
+      else if (copy !== undefined) editor.setInput(node, input, copy);
+      else {
+        const made = editor.addInitializer(`${value.name}_masked`, tensor);
+        copies.set(tensor, made);
+        editor.setInput(node, input, made);
+      }
     }
   });
 }
 
 /** Zeros are bytes of zeros in every dtype; other factors are multiplied in double precision and rounded once. */
-export function maskTensor(tensor: Tensor, factors: Factors): Tensor {
+export function maskTensor(tensor: Tensor, factors: Factors, offsets?: Float64Array): Tensor {
   let masked: Uint8Array | undefined;
-  return new Tensor(tensor.dataType, tensor.dims, () => (masked ??= multiply(tensor, factors)));
+  return new Tensor(tensor.dataType, tensor.dims, () => (masked ??= multiply(tensor, factors, offsets)));
 }
 
-function multiply(tensor: Tensor, factors: Factors): Uint8Array {
-  if (!(factors instanceof Uint8Array)) {
-    const product = Float64Array.from(tensor.numbers(), (value, at) => value * (factors[at] ?? 0));
+function multiply(tensor: Tensor, factors: Factors, offsets: Float64Array | undefined): Uint8Array {
+  if (!(factors instanceof Uint8Array) || offsets !== undefined) {
+    const product = Float64Array.from(
+      tensor.numbers(),
+      (value, at) => value * (factors[at] ?? 0) + (offsets?.[at] ?? 0),
+    );
     return Tensor.fromNumbers(tensor.dataType, tensor.dims, product).bytes();
   }
   const size = elementBytes(tensor.dataType) ?? 1;

@@ -7,8 +7,10 @@
  *   values   the file holds the parameter before masking, and it is that weight, up to a scale per filter
  *   shape    names say nothing at all, and each mask has one weight that it fits, and that weight one mask
  *
- * A mask that fits nothing, or two weights, or two masks for one weight are errors: wrong bindings would be wrong outputs.
+ * A mask that fits nothing, or two weights, or two masks for one weight are errors: wrong bindings would be wrong outputs. What is
+ * no mask is accounted for as well (parameters.ts).
  */
+import type { Tensor } from '../ir/tensor.js';
 import type { Claim } from './claims.js';
 import type { FileTensor } from './contents.js';
 import {
@@ -18,16 +20,27 @@ import {
   isBinary,
   isMask,
   isSameParameter,
+  isUnclearSquare,
   layoutOf,
   mayBeBias,
   mayBeMeant,
-  patternOf,
   relationOf,
-  zerosOfVector,
 } from './evidence.js';
-import { type Expanded, expandMask } from './expand.js';
-import { ambiguous, contradiction, misfit, noMatch, softMask, twice, unknownTarget } from './mask-errors.js';
+import { countZeros, type Expanded, expandMask, type Layout } from './expand.js';
+import type { TensorFate } from './fates.js';
+import {
+  ambiguous,
+  contradiction,
+  lostZeros,
+  misfit,
+  noMatch,
+  softMask,
+  twice,
+  unclearLayout,
+  unknownTarget,
+} from './mask-errors.js';
 import { parseKey, type ParsedKey, statedModule, withoutMaskSuffix } from './names.js';
+import { accountFor } from './parameters.js';
 import { compareWeights, type Sameness } from './same-weights.js';
 import type { WeightSlot } from './slots.js';
 
@@ -42,6 +55,8 @@ export interface Binding {
   readonly values: Sameness | undefined;
   /** The zeros of a checkpoint's weights, where pruning was made permanent before it was saved. */
   readonly isFromZeros: boolean;
+  /** What the pruned parameters of a folded normalisation mean for the layer, beside masks of its own. */
+  readonly isFolded?: boolean;
 }
 
 export interface BindOptions {
@@ -52,15 +67,24 @@ export interface BindOptions {
   readonly modules?: ReadonlySet<string>;
   /** What values other than 0 and 1 mean: an error, or factors of the weights. */
   readonly soft?: 'error' | 'multiply';
+  /** Whose axes the masks have, where the user says so. */
+  readonly layout?: Layout;
+  /** What the file holds besides claims (claims.ts). */
+  readonly settled?: readonly TensorFate[];
+  readonly parameters?: ReadonlyMap<string, FileTensor>;
+  /** Constants of the model, whatever reads them. */
+  readonly constants?: readonly Tensor[];
 }
 
 export interface Bound {
   readonly bindings: readonly Binding[];
   /** Keys of masks that fit nothing, with --allow-unmatched, or that the map leaves out. */
   readonly unmatched: readonly string[];
+  /** What became of each tensor of the file. */
+  readonly fates: readonly TensorFate[];
 }
 
-/** Binds the masks of one file. Throws E-MASK-NO-MATCH, -AMBIGUOUS, -SHAPE, -SOFT, -EMPTY, -MAP. */
+/** Binds the masks of one file. Throws E-MASK-NO-MATCH, -AMBIGUOUS, -LOST, -SHAPE, -SOFT, -EMPTY, -MAP. */
 export function bindMasks(claims: readonly Claim[], slots: readonly WeightSlot[], options: BindOptions = {}): Bound {
   return new Binder(slots, options).bind(claims);
 }
@@ -107,60 +131,53 @@ class Binder {
     const open: Claim[] = [];
     for (const [claim, found] of masks) {
       const bound = this.#fitting(claim, found, bindings);
-      if (bound.length === 0) open.push(claim);
+      if (bound.length === 0 && !this.#isIdle(claim)) open.push(claim);
       for (const candidate of bound) bindings.push(this.#check(claim, candidate));
     }
-    if (isBesideWeights) {
-      const parameters = claims.filter((claim) => !masks.has(claim) && claim.name.isParameter);
-      bindings.push(...this.#fromZeros(parameters, named, bindings, isCheckpoint));
-    }
-    this.#leftOver(open, bindings);
+    const others = claims.filter((claim) => !masks.has(claim) && !this.#unmatched.includes(claim.key));
+    const { parameters = new Map<string, FileTensor>(), constants = [], settled = [], layout } = this.#options;
+    const accounts = accountFor(others, open, {
+      slots: this.#slots,
+      masks: bindings,
+      isCheckpoint,
+      parameters,
+      constants,
+      layout,
+      candidates: (claim, taken) => {
+        const found = named.get(claim) ?? [];
+        return found.length === 0 && holdsWeights(claim) ? this.#byValues(claim, taken) : found;
+      },
+    });
+    const fates = [...settled, ...accounts.fates];
+    const all = [...bindings, ...accounts.bindings];
+    const known = new Set(bindings.map(({ claim }) => claim.key));
+    for (const key of known) fates.push({ key, fate: 'mask' });
+    this.#leftOver(
+      open.filter((claim) => !accounts.settledMasks.has(claim)),
+      all,
+    );
+    this.#loseNothing(accounts.lost, all, fates);
+    for (const key of this.#unmatched) fates.push({ key, fate: 'left-out' });
     // Steps of a history may come back to a layer.
-    onePerSlot(bindings.filter(({ claim }) => claim.isCoupled !== true));
-    return { bindings, unmatched: this.#unmatched };
+    onePerSlot(all.filter(({ claim, isFolded }) => claim.isCoupled !== true && isFolded !== true));
+    return { bindings: all, unmatched: this.#unmatched, fates };
+  }
+
+  /** A mask of a bias that the layer has not. */
+  #isIdle({ isOptional, name: { module } }: Claim): boolean {
+    return isOptional === true && this.#options.parameters?.has(`${module}.bias`) !== true;
   }
 
   /** Candidates by name, or by value where there are none or they do not have the mask's shape. */
   #fitting(claim: Claim, found: readonly Candidate[], bindings: readonly Binding[]): readonly Candidate[] {
-    const isFit = found.some(({ slot }) => expandMask(claim, slot, 'torch') !== undefined);
+    const { layout } = this.#options;
+    const isFit = found.some(({ slot, evidence }) => {
+      const { layout: own } = layoutOf(claim, slot, evidence, this.#originalOf(claim), layout);
+      return expandMask(claim, slot, own) !== undefined;
+    });
     if (isFit || found.some(({ evidence }) => evidence === 'map')) return found;
     const valued = this.#byValues(claim, bindings);
     return valued.length > 0 ? valued : found;
-  }
-
-  /** Pruning that was made permanent: the zeros of parameters that are else the model's own. */
-  #fromZeros(
-    parameters: readonly Claim[],
-    named: ReadonlyMap<Claim, readonly Candidate[]>,
-    bindings: readonly Binding[],
-    isCheckpoint: boolean,
-  ): Binding[] {
-    const masked = new Set(bindings.map(({ slot }) => slot));
-    const found: Binding[] = [];
-    for (const claim of parameters) {
-      const candidates = named.get(claim) ?? [];
-      const isWeight = holdsWeights(claim);
-      const all = candidates.length === 0 && isWeight ? this.#byValues(claim, [...bindings, ...found]) : candidates;
-      if (all.length === 0 && isCheckpoint && isWeight && this.#mayBePruned(claim))
-        this.#leftOver([claim], [...bindings, ...found]);
-      for (const candidate of all) {
-        if (masked.has(candidate.slot)) continue;
-        const binding = isWeight ? this.#zerosOf(claim, candidate, isCheckpoint) : zerosOfVector(claim, candidate);
-        if (binding !== undefined && binding.mask.zeros > 0) found.push(binding);
-      }
-    }
-    return found;
-  }
-
-  #zerosOf(claim: Claim, { slot, evidence }: Candidate, isCheckpoint: boolean): Binding | undefined {
-    // Nothing but zeros is left of a weight that was pruned altogether: there is no value to compare.
-    const { layout, values } = layoutOf(claim, slot, evidence, this.#originalOf(claim));
-    const mask = expandMask(claim, slot, layout);
-    if (values !== 'different' && mask !== undefined)
-      return { claim, slot, evidence, values, isFromZeros: true, mask: patternOf(mask) };
-    // Beside masks it is a layer that was trained on; alone it is taken for a mask, and is none.
-    if (!isCheckpoint || mask?.odd === undefined) return undefined;
-    throw softMask(claim, slot, mask.odd, true);
   }
 
   /** Not a mask but the parameter itself, zeros and all: its values are those of the weight that it names, or of some weight. */
@@ -169,10 +186,8 @@ class Binder {
     const original = this.#originalOf(claim);
     if (original === undefined) return false;
     const slots = named.length > 0 ? named.map(({ slot }) => slot) : this.#slots;
-    return slots.some(
-      (slot) =>
-        compareWeights(original, claim, slot, 'torch') === 'same' ||
-        compareWeights(original, claim, slot, 'stored') === 'same',
+    return slots.some((slot) =>
+      LAYOUTS.some((layout) => compareWeights(original, claim, slot, layout) === 'same'),
     );
   }
 
@@ -257,10 +272,17 @@ class Binder {
       this.#unmatched.push(claim.key);
       return [];
     }
-    const slots = this.#slots.filter(
-      ({ node, value, parameter }) =>
-        value.name === wanted || (node.name === wanted && parameter === claim.name.parameter),
-    );
+    const isWanted = ({ node, value, parameter }: WeightSlot) =>
+      value.name === wanted || (node.name === wanted && parameter === claim.name.parameter);
+    // The mask of a bias goes where that of the weight does.
+    const slots =
+      claim.isOptional === true
+        ? this.#slots.filter(
+            ({ node, parameter }) =>
+              parameter === 'bias' && this.#slots.some((slot) => slot.node === node && isWanted(slot)),
+          )
+        : this.#slots.filter(isWanted);
+    if (slots.length === 0 && claim.isOptional === true) return [];
     if (slots.length === 0) throw unknownTarget(claim, wanted, this.#slots);
     return slots.map((slot) => ({ slot, evidence: 'map' }));
   }
@@ -273,8 +295,8 @@ class Binder {
     const same = this.#slots.filter(
       (slot) =>
         !taken.has(slot) &&
-        slot.parameter === claim.name.parameter &&
-        compareWeights(original, claim, slot, 'torch') === 'same',
+        isSameKind(slot.parameter, claim.name.parameter) &&
+        LAYOUTS.some((layout) => compareWeights(original, claim, slot, layout) === 'same'),
     );
     if (same.length > 1) throw ambiguous(claim, same);
     return same.map((slot) => ({ slot, evidence: 'values' }));
@@ -285,7 +307,10 @@ class Binder {
     if ([...candidates.values()].some((found) => found.length > 0)) return;
     const weights = this.#slots.filter(({ parameter, isLayer }) => isLayer && parameter === 'weight');
     const fits = (claim: Claim) =>
-      claim.source.kind === 'tensor' && claim.source.tensor.dims.length >= 2 && this.#originalOf(claim) === undefined
+      claim.source.kind === 'tensor' &&
+      claim.isListed !== true &&
+      claim.source.tensor.dims.length >= 2 &&
+      this.#originalOf(claim) === undefined
         ? weights.filter((slot) => fitsWhole(claim, slot))
         : [];
     const fitting = new Map([...candidates.keys()].map((claim) => [claim, fits(claim)]));
@@ -299,15 +324,18 @@ class Binder {
 
   #check(claim: Claim, { slot, evidence }: Candidate): Binding {
     const original = this.#originalOf(claim);
-    const { layout, values } = layoutOf(claim, slot, evidence, original);
+    const { layout, values } = layoutOf(claim, slot, evidence, original, this.#options.layout);
     if (original !== undefined && values === 'different') {
       const better = this.#slots.find(
         (other) => other !== slot && compareWeights(original, claim, other, 'torch') === 'same',
       );
       if (better !== undefined && evidence !== 'map') throw contradiction(claim, slot, better);
     }
-    const mask = expandMask(claim, slot, layout);
-    if (mask === undefined) throw misfit(claim, slot, this.#slots);
+    if (this.#options.layout === undefined && values !== 'same' && isUnclearSquare(claim, slot, evidence, layout))
+      throw unclearLayout(claim, slot);
+    const fitted = expandMask(claim, slot, layout);
+    if (fitted === undefined) throw misfit(claim, slot, this.#slots, layout);
+    const mask = values === 'same' ? withZerosOf(original, claim, slot, layout, fitted) : fitted;
     // Factors are shares of a weight; what is beyond them is a weight itself.
     const isWeight = mask.odd !== undefined && mask.factors.some((factor) => !(factor >= 0 && factor <= 1));
     if (mask.odd !== undefined && (this.#options.soft !== 'multiply' || isWeight))
@@ -315,18 +343,51 @@ class Binder {
     return { claim, slot, evidence, values, isFromZeros: false, mask };
   }
 
-  #mayBePruned({ source }: Claim): boolean {
-    if (source.kind !== 'tensor') return true;
-    return this.#sizes.has(source.tensor.size) && source.tensor.toTensor().numbers().includes(0);
-  }
-
   #leftOver(open: readonly Claim[], bindings: readonly Binding[]): void {
     const excused = new Set(this.#unmatched);
     const left = open.filter((claim) => !excused.has(claim.key));
     if (left.length === 0) return;
     if (this.#options.allowUnmatched !== true || bindings.length === 0) throw noMatch(left, bindings, this.#slots);
-    this.#unmatched.push(...left.map(({ key }) => key));
+    this.#unmatched.push(...unique(left.map(({ key }) => key)));
   }
+
+  /** Zeros that the file has, and the model would not have. */
+  #loseNothing(lost: readonly Claim[], bindings: readonly Binding[], fates: readonly TensorFate[]): void {
+    if (lost.length === 0) return;
+    if (this.#options.allowUnmatched !== true || bindings.length === 0) throw lostZeros(lost, fates, this.#slots);
+    this.#unmatched.push(...lost.map(({ key }) => key));
+  }
+}
+
+/** The weight before it was masked may have zeros of an earlier round that the mask does not name. */
+function withZerosOf(
+  original: FileTensor | undefined,
+  claim: Claim,
+  slot: WeightSlot,
+  layout: Layout,
+  mask: Expanded,
+): Expanded {
+  const weights =
+    original === undefined
+      ? undefined
+      : expandMask({ ...claim, source: { kind: 'tensor', tensor: original } }, slot, layout);
+  if (weights === undefined || weights.zeros === 0) return mask;
+  const ours = slot.tensor.numbers();
+  const isAdded = (at: number) => weights.factors[at] === 0 && mask.factors[at] !== 0 && ours[at] !== 0;
+  if (!weights.factors.some((_, at) => isAdded(at))) return mask;
+  const factors = mask.factors.map((factor, at) => (isAdded(at) ? 0 : factor));
+  return { ...mask, factors, zeros: countZeros(factors), granularity: 'element' };
+}
+
+const LAYOUTS = ['torch', 'stored'] as const;
+
+/** Whether a parameter may be what the slot holds: packed and recurrent weights have names of their own. */
+function isSameKind(slot: string, parameter: string): boolean {
+  return slot === parameter || (slot === 'weight' && parameter === 'in_proj_weight') || bothRecurrent(slot, parameter);
+}
+
+function bothRecurrent(slot: string, parameter: string): boolean {
+  return slot.replace(/_l\d+(_reverse)?$/, '') === parameter.replace(/_l\d+(_reverse)?$/, '');
 }
 
 function add<Value>(map: Map<string, Value[]>, key: string, value: Value): void {

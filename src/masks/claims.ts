@@ -5,8 +5,10 @@
 import { parse } from 'node:path';
 import { PruneCompileError } from '../errors.js';
 import { type Entry, FileTensor, isList, isMap, type MaskContents } from './contents.js';
+import type { StateKind, TensorFate } from './fates.js';
 import { isJsonMask, jsonSource, misspeltWord, numbersOf, pruningHistory } from './json-claims.js';
-import { type ParsedKey, parseKey, withoutMaskSuffix } from './names.js';
+import { isFilterMaskOfNncf, statisticOf, type ParsedKey, parseKey, withoutMaskSuffix } from './names.js';
+import { isMaskFormat, isOfNorms, join, type Section, sectionsOf, trainingState } from './sections.js';
 
 /** The elements of a mask, or what they follow from. */
 export type MaskSource =
@@ -36,6 +38,12 @@ export interface Claim {
   readonly isOnnx: boolean;
   /** A parameter beside masks: one of its own only where its zeros are (pruning made permanent for that layer). */
   readonly isBeside?: boolean;
+  /** A mask that is for this parameter only where the layer has it (NNCF masks a bias with its filters). */
+  readonly isOptional?: boolean;
+  /** A mask of a whole BatchNormalization, scale and shift. */
+  readonly isOfNorm?: boolean;
+  /** One of a list: its place is no name, and it is never bound by it. */
+  readonly isListed?: boolean;
   /** Of Torch-Pruning: what must shrink with the filters goes with them. */
   readonly isCoupled?: boolean;
 }
@@ -44,57 +52,167 @@ export interface Claims {
   readonly claims: readonly Claim[];
   /** All modules that the file speaks of, pruned or not. */
   readonly modules: ReadonlySet<string>;
+  /** Tensors that claim nothing, with what each is. */
+  readonly settled: readonly TensorFate[];
+  /** Tensors under their parameters' names, running statistics among them, by module and parameter. */
+  readonly parameters: ReadonlyMap<string, FileTensor>;
 }
-
-/** Keys under which trainers and tools keep what is asked for, beside other things. */
-const CONTAINERS = ['masks', 'state_dict', 'model_state_dict'];
-/** Words that may be containers, and are as often modules: containers only where nothing else could hold a mask. */
-const WORDS = ['mask', 'model', 'net', 'network', 'module', 'weights', 'params'];
 
 /** Throws E-MASK-EMPTY when nothing in the file can be a mask, E-MASK-FORMAT for JSON that says nothing known. */
 export function claimsOf(file: MaskContents, prefix?: string): Claims {
   const history = pruningHistory(file);
-  if (history.length > 0) return { claims: history, modules: new Set() };
-  const found: Found[] = [];
+  if (history.length > 0) return { claims: history, modules: new Set(), settled: [], parameters: new Map() };
+  const { main, masks, outside } = sectionsOf(file);
   // A file of one array says nothing but its own name: layer1.0.conv1.npy.
-  collect(unwrap(file.root, file), file.root instanceof FileTensor ? parse(file.path).name : '', found, file);
-  const isOnnx = file.format === 'ONNX';
-  const parsed = found.flatMap(({ key, source }) => {
-    const name = parseKey(key, prefix);
-    return name === undefined ? [] : [{ key, source, name }];
-  });
-  const originals = new Map(
-    parsed.flatMap(({ key, name, source }) =>
-      name.part === 'original' && source.kind === 'tensor' ? [[key.replace(/_orig$/, ''), source.tensor]] : [],
-    ),
-  );
-  // A buffer may be called causal_mask; the mask of a parameter says its name, or stands beside what it masks.
-  const hasMasks = parsed.some(
-    ({ key, name }) => name.part === 'mask' && (name.isParameter || originals.has(withoutMaskSuffix(key))),
-  );
-  const claims = parsed
-    .filter(({ name, source }) => name.part !== 'original' && !isScalar(source))
-    .map(({ key, source, name }): Claim => {
-      const original = originals.get(withoutMaskSuffix(key));
-      const isBeside = hasMasks && name.part === 'bare' && source.kind === 'tensor' && name.isParameter;
-      return {
-        key,
-        file: file.path,
-        name,
-        source,
-        isOnnx,
-        ...(original !== undefined && { original }),
-        ...(isBeside && { isBeside }),
-      };
-    });
-  if (claims.length === 0) throw nothingIn(file, found);
-  const modules = new Set(parsed.map(({ name }) => name.module));
-  return { claims, modules };
+  const found = collectFrom(main, file, main.entry instanceof FileTensor ? parse(file.path).name : '');
+  const apart = masks === undefined ? [] : collectFrom(masks, file);
+  const reader = new Reader(file, prefix);
+  const isClash = (key: string) => apart.some((mask) => mask.key === key);
+  for (const tensor of found) reader.read(isClash(tensor.key) ? join(main.path, tensor.key) : tensor.key, tensor);
+  for (const tensor of apart) reader.readMask(tensor, masks !== undefined && isOfNorms(masks));
+  for (const section of outside) reader.readOutside(section);
+  return reader.claims(found);
 }
 
 interface Found {
   readonly key: string;
   readonly source: MaskSource;
+  readonly isListed: boolean;
+}
+
+interface Parsed extends Found {
+  /** Without the containers that it lies in. */
+  readonly inner: string;
+  readonly name: ParsedKey;
+  readonly place: 'main' | 'masks' | 'outside';
+  readonly isOfNorm?: boolean;
+}
+
+/** Sorts what a file holds: masks, parameters, what each mask's weight was, and state. */
+class Reader {
+  readonly #file: MaskContents;
+  readonly #prefix: string | undefined;
+  readonly #parsed: Parsed[] = [];
+  readonly #settled: TensorFate[] = [];
+  readonly #parameters = new Map<string, FileTensor>();
+
+  constructor(file: MaskContents, prefix: string | undefined) {
+    this.#file = file;
+    this.#prefix = prefix;
+  }
+
+  read(key: string, { key: inner, source, isListed }: Found): void {
+    const name = parseKey(inner, this.#prefix);
+    const state = trainingState(inner);
+    if (name === undefined) this.#readStatistic(key, inner, source);
+    else if (isScalar(source)) this.#settle(key, 'scalar');
+    else if (state !== undefined && !name.isParameter && name.part === 'bare' && inner.includes('.'))
+      this.#settle(key, state);
+    else this.#add({ key, inner, source, isListed, name, place: 'main' });
+  }
+
+  readMask({ key, source, isListed }: Found, isOfNorm: boolean): void {
+    const name = parseKey(key, this.#prefix);
+    if (name === undefined) this.#readStatistic(key, key, source);
+    else if (isScalar(source)) this.#settle(key, 'scalar');
+    else this.#add({ key, inner: key, source, isListed, name: { ...name, part: 'mask' }, place: 'masks', isOfNorm });
+  }
+
+  readOutside(section: Section): void {
+    // JSON has a word or two about itself there: whatever could be a mask was refused as a second set.
+    if (isMaskFormat(this.#file)) return;
+    const state = trainingState(section.path);
+    for (const { key: inner, source, isListed } of collectFrom(section, this.#file)) {
+      const key = inner === '' ? section.path : join(section.path, inner);
+      const name = parseKey(key, this.#prefix);
+      if (state !== undefined) this.#settle(key, state);
+      else if (isScalar(source)) this.#settle(key, 'scalar');
+      else if (name === undefined) this.#readStatistic(key, key, source);
+      else this.#add({ key, inner: key, source, isListed, name, place: 'outside' });
+    }
+  }
+
+  #add(parsed: Parsed): void {
+    const { name, source, place } = parsed;
+    this.#parsed.push(parsed);
+    if (place === 'main' && name.part !== 'mask' && source.kind === 'tensor')
+      this.#parameters.set(`${name.module}.${name.parameter}`, source.tensor);
+  }
+
+  #readStatistic(key: string, inner: string, source: MaskSource): void {
+    const parsed = statisticOf(inner, this.#prefix);
+    if (parsed !== undefined && source.kind === 'tensor')
+      this.#parameters.set(`${parsed.module}.${parsed.statistic}`, source.tensor);
+    this.#settle(key, isScalar(source) ? 'counter' : 'running-statistic');
+  }
+
+  #settle(key: string, what: StateKind): void {
+    this.#settled.push({ key, fate: 'state', what });
+  }
+
+  /** Throws E-MASK-EMPTY where nothing claims anything. */
+  claims(found: readonly Found[]): Claims {
+    const parsed = this.#parsed;
+    const originals = originalsOf(parsed);
+    // A buffer may be called causal_mask; the mask of a parameter says its name, or stands beside what it masks.
+    const hasMasks = parsed.some(
+      ({ inner, name, place }) =>
+        place === 'masks' || (name.part === 'mask' && (name.isParameter || originals.has(withoutMaskSuffix(inner)))),
+    );
+    const masked = new Set(parsed.filter(isMaskOf).map(({ inner }) => withoutMaskSuffix(inner)));
+    const claims: Claim[] = [];
+    for (const item of parsed) {
+      const { key, inner, name, source, place } = item;
+      const plain = withoutMaskSuffix(inner).replace(/_orig$/, '');
+      const isMaskHere = isMaskOf(item);
+      // Its mask speaks for it.
+      if (!isMaskHere && masked.has(plain) && originals.get(plain) === item) {
+        this.#settled.push({ key, fate: 'original' });
+        continue;
+      }
+      const original = isMaskHere ? originals.get(plain) : undefined;
+      const isBeside =
+        place === 'outside' || (hasMasks && name.part === 'bare' && source.kind === 'tensor' && name.isParameter);
+      const claim: Claim = {
+        key,
+        file: this.#file.path,
+        name: name.part === 'original' ? { ...name, part: 'bare' } : name,
+        source,
+        isOnnx: this.#file.format === 'ONNX',
+        ...(original?.source.kind === 'tensor' && { original: original.source.tensor }),
+        ...((isBeside || name.part === 'original') && { isBeside: true }),
+        ...(item.isOfNorm === true && { isOfNorm: true }),
+        ...(item.isListed && { isListed: true }),
+      };
+      claims.push(claim);
+      if (isFilterMaskOfNncf(inner)) claims.push(ofBias(claim));
+      if (item.isOfNorm === true) claims.push({ ...ofBias(claim), isOptional: false });
+    }
+    if (claims.length === 0) throw nothingIn(this.#file, found);
+    const modules = new Set(parsed.map(({ name }) => name.module));
+    return { claims, modules, settled: this.#settled, parameters: this.#parameters };
+  }
+}
+
+function ofBias(claim: Claim): Claim {
+  const { original, ...rest } = claim;
+  return { ...rest, name: { ...claim.name, parameter: 'bias' }, isOptional: true };
+}
+
+function isMaskOf({ name, place }: Parsed): boolean {
+  return place === 'masks' || name.part === 'mask';
+}
+
+/** By the key of the parameter: what it was before it was masked, `weight_orig`, else `weight` beside its mask. */
+function originalsOf(parsed: readonly Parsed[]): ReadonlyMap<string, Parsed> {
+  const found = new Map<string, Parsed>();
+  for (const item of parsed) {
+    const { inner, name, source, place } = item;
+    if (place !== 'main' || source.kind !== 'tensor') continue;
+    if (name.part === 'original') found.set(inner.replace(/_orig$/, ''), item);
+    else if (name.part === 'bare' && name.isParameter && !found.has(inner)) found.set(inner, item);
+  }
+  return found;
 }
 
 function isScalar(source: MaskSource): boolean {
@@ -113,80 +231,28 @@ function nothingIn({ path, format }: MaskContents, found: readonly Found[]): Pru
   });
 }
 
-function unwrap(root: Entry, file: MaskContents): Entry {
-  if (!isMap(root)) return root;
-  const holding = [...root].filter(
-    ([, inner]) => isMap(inner) && !isJsonMask(inner, isMaskFormat(file)) && holdsParameters(inner, file),
-  );
-  const container =
-    holding.find(([key]) => CONTAINERS.includes(key)) ?? (holding.length === 1 ? holding[0] : undefined);
-  const [key, inner] = container ?? [];
-  if (key === undefined || inner === undefined || (!CONTAINERS.includes(key) && !WORDS.includes(key))) return root;
-  // Names with dots are those of a whole network.
-  const isContainer =
-    CONTAINERS.includes(key) || (isMap(inner) && [...inner.keys()].some((name) => name.includes('.')));
-  const beside = [...root].filter(([name, entry]) => name !== key && isMaskEntry(name, entry, file, isContainer));
-  const second = holding.find(([name]) => name !== key) ?? beside[0];
-  if (second === undefined) return unwrap(inner, file);
-  if (!isContainer) return root;
-  throw new PruneCompileError('E-MASK-AMBIGUOUS', {
-    what: `${file.path} holds more than one set of masks or weights`,
-    facts: [
-      ['sets', `${key}, ${second[0]}`],
-      ['try', 'save the one that is meant in a file of its own'],
-    ],
-  });
+function collectFrom({ entry }: Section, file: MaskContents, key = ''): Found[] {
+  const found: Found[] = [];
+  collect(entry, key, found, file);
+  return found;
 }
 
-/**
- * Something a mask could be, beside what may be a container. Trainers put the state of random numbers and their best score beside a
- * state dict; a tensor there must be called as a parameter or its mask is.
- */
-function isMaskEntry(name: string, entry: Entry, file: MaskContents, isContainer: boolean): boolean {
-  if (isMap(entry)) return isJsonMask(entry, isMaskFormat(file));
-  if (!(entry instanceof FileTensor)) return isMaskFormat(file) && isList(entry);
-  const parsed = parseKey(name);
-  return entry.dims.length > 0 && (!isContainer || parsed?.isParameter === true || parsed?.part === 'mask');
-}
-
-/** Whether anything in it is called as parameters or their masks are, or says a mask in words; modules alone do as well. */
-function holdsParameters(entry: ReadonlyMap<string, Entry>, file: MaskContents): boolean {
-  return [...entry].some(([key, inner]) => {
-    if (isMap(inner)) return isJsonMask(inner, isMaskFormat(file)) || holdsParameters(inner, file);
-    return isTensor(inner, file) && !STATE_OF_TRAINING.has(key);
-  });
-}
-
-/** What optimizers call their tensors. */
-const STATE_OF_TRAINING = new Set([
-  'exp_avg',
-  'exp_avg_sq',
-  'max_exp_avg_sq',
-  'momentum_buffer',
-  'square_avg',
-  'sum',
-  'step',
-  'best_model_score',
-]);
-
-/** Lists of numbers are tensors where there is nothing else to write one with. */
-function isTensor(entry: Entry, file: MaskContents): boolean {
-  return entry instanceof FileTensor || (isMaskFormat(file) && isList(entry) && numbersOf(entry) !== undefined);
-}
-
-function collect(entry: Entry, key: string, found: Found[], file: MaskContents): void {
-  if (entry instanceof FileTensor) found.push({ key, source: { kind: 'tensor', tensor: entry } });
+function collect(entry: Entry, key: string, found: Found[], file: MaskContents, isListed = false): void {
+  if (entry instanceof FileTensor) found.push({ key, source: { kind: 'tensor', tensor: entry }, isListed });
   else if (isMap(entry)) {
     const where = `${file.path}, mask ${key}`;
     const misspelt = isMaskFormat(file) ? misspeltWord(entry, where) : undefined;
-    if (isJsonMask(entry, isMaskFormat(file))) found.push({ key, source: jsonSource(entry, where) });
+    if (isJsonMask(entry, isMaskFormat(file))) found.push({ key, source: jsonSource(entry, where), isListed });
     else if (misspelt !== undefined) throw misspelt;
-    else for (const [name, inner] of entry) collect(inner, key === '' ? name : `${key}.${name}`, found, file);
+    else for (const [name, inner] of entry) collect(inner, join(key, name), found, file, isListed);
   } else if (isMaskFormat(file) && entry !== null) {
     const tensor = isList(entry) ? numbersOf(entry) : undefined;
     // Beside masks nothing else may stand, or a mistake would pass for it.
     if (tensor === undefined) throw notAMask(file.path, key);
-    found.push({ key, source: { kind: 'tensor', tensor } });
+    found.push({ key, source: { kind: 'tensor', tensor }, isListed });
+  } else if (isList(entry)) {
+    // RigL, SNIP and optimizers keep tensors in lists. Their places are no names, but nothing is lost without a word.
+    for (const [index, inner] of entry.entries()) collect(inner, `${key}[${index}]`, found, file, true);
   }
 }
 
@@ -195,9 +261,4 @@ function notAMask(path: string, key: string): PruneCompileError {
     what: `${path}, mask ${key}: it is neither a list of zeros and ones nor an object that says a mask`,
     facts: [['try', '"remove": [0, 3, 17], or null for a layer without a mask']],
   });
-}
-
-/** Lists in checkpoints are histories, steps and metrics; in JSON they are all there is to write a mask with. */
-function isMaskFormat({ format }: MaskContents): boolean {
-  return format === 'JSON';
 }

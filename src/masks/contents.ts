@@ -81,6 +81,26 @@ export class FileTensor {
     return new FileTensor({ dataType: this.dataType, dims, strides, offset: this.offset }, this.#storage);
   }
 
+  /** Whether any element is 0. What repeats is looked at once, however large the view says it is. */
+  holdsZero(): boolean {
+    const isRepeated = (axis: number) => this.strides[axis] === 0;
+    const dims = this.dims.map((extent, axis) => (extent > 0 && isRepeated(axis) ? 1 : extent));
+    const view = new FileTensor({ ...this.#view(), dims }, this.#storage);
+    // Strides that overlap otherwise: all that they touch.
+    const touched = extentOf(view);
+    const elements = view.size <= touched ? view : FileTensor.contiguous(this.dataType, [touched], () => view.#touched());
+    return elements.toTensor().numbers().includes(0);
+  }
+
+  #view(): TensorView {
+    return { dataType: this.dataType, dims: this.dims, strides: this.strides, offset: this.offset };
+  }
+
+  #touched(): Uint8Array {
+    const bytesEach = elementBytes(this.dataType) ?? 1;
+    return this.#storage().subarray(this.offset * bytesEach, (this.offset + extentOf(this)) * bytesEach);
+  }
+
   /** The elements in row-major order: a view of the file where they lie so already, else a copy. Ask `size` first. */
   toTensor(): Tensor {
     const { dataType, dims, strides, offset, size } = this;

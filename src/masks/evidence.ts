@@ -1,15 +1,22 @@
 /** Questions that binding asks of masks and weights: what a claim is, whose weight a reader has, whether two weights are one. */
-import type { Binding, Candidate, Evidence } from './bind.js';
+import type { Candidate, Evidence } from './bind.js';
 import type { Claim } from './claims.js';
 import { FileTensor } from './contents.js';
 import { type Expanded, expandMask, type Layout } from './expand.js';
 import { parseKey, type ParsedKey, statedModule } from './names.js';
 import { areProportional, compareWeights, type Sameness } from './same-weights.js';
 import { fromTorchLayout, type WeightSlot } from './slots.js';
+import { rootOf } from '../ops/aliases.js';
 
 /** In a file that holds weights too: what is called a parameter's mask, is said in words, or is a module's and fits one. */
-export function isMask({ name, source, isBeside, original }: Claim, found: readonly Candidate[]): boolean {
-  if (source.kind !== 'tensor') return true;
+export function isMask(
+  { name, source, isBeside, original, isListed, isOfNorm }: Claim,
+  found: readonly Candidate[],
+): boolean {
+  if (source.kind !== 'tensor' || isOfNorm === true) return true;
+  // Who sends it somewhere means it: a mask, or weights with zeros.
+  if (found.some(({ evidence }) => evidence === 'map')) return isBinary(source.tensor);
+  if (isListed === true) return name.part === 'mask';
   // A parameter has its weight's size; what says less of it is a mask of filters or channels.
   const isSmaller = found.length > 0 && found.every(({ slot }) => slot.tensor.size !== source.tensor.size);
   if (isSmaller && isBinary(source.tensor)) return true;
@@ -52,40 +59,48 @@ export function isSameParameter(stored: WeightSlot, other: WeightSlot): boolean 
 
 const NAMELESS: ParsedKey = { module: '', parameter: 'weight', part: 'bare', isParameter: true, isKernel: false };
 
+/** Whether the slot's operand is a stored tensor under its own name: an initializer, or what a Constant node holds. */
 function isOwnTensor({ names, value }: WeightSlot): boolean {
-  return value.initializer !== undefined && names[0] === value.name;
+  return (value.initializer !== undefined || value.producer?.opType === 'Constant') && names[0] === value.name;
 }
 
-/** Whose axes a mask has: those of the tensor that bears its very name, else the framework's; its values may know better. */
+/**
+ * Whose axes a mask has: those of the tensor that bears its very name, else the framework's; its values may know better. Shapes
+ * have no say: a square matrix would fit both ways.
+ */
 export function layoutOf(
   claim: Claim,
   slot: WeightSlot,
   evidence: Evidence,
   original: FileTensor | undefined,
+  stated?: Layout,
 ): { layout: Layout; values: Sameness | undefined } {
-  const isNamed = evidence === 'name' && isOwnTensor(slot);
-  const layout: Layout = isNamed ? 'stored' : 'torch';
+  const isNamed = evidence === 'name' && isOwnTensor(slot) && (!claim.name.isKernel || claim.isOnnx);
+  const layout: Layout = stated ?? (isNamed ? 'stored' : shapeAloneLayout(claim, slot, evidence));
   if (original === undefined) return { layout, values: undefined };
   const values = compareWeights(original, claim, slot, layout);
-  // Square and transposed by whoever wrote the model.
-  if (values === 'different' && layout === 'stored' && compareWeights(original, claim, slot, 'torch') === 'same')
-    return { layout: 'torch', values: 'same' };
+  const other: Layout = layout === 'stored' ? 'torch' : 'stored';
+  // Transposed by whoever wrote the model, or the file.
+  if (values !== 'same' && stated === undefined && compareWeights(original, claim, slot, other) === 'same')
+    return { layout: other, values: 'same' };
   return { layout, values };
 }
 
-/** A bias that was pruned for good: equal to the model's where it is not zero, and not zero everywhere. */
-export function zerosOfVector(claim: Claim, { slot, evidence }: Candidate): Binding | undefined {
+/** Where nothing but the shape is known, an oblong matrix tells by it which way it lies. */
+function shapeAloneLayout(claim: Claim, slot: WeightSlot, evidence: Evidence): Layout {
+  if (evidence !== 'shape' || expandMask(claim, slot, 'torch') !== undefined) return 'torch';
+  return expandMask(claim, slot, 'stored') === undefined ? 'torch' : 'stored';
+}
+
+/** A square matrix of which no evidence says whether its rows are filters. */
+export function isUnclearSquare(claim: Claim, slot: WeightSlot, evidence: Evidence, layout: Layout): boolean {
+  const { dims } = slot.tensor;
+  if (dims.length !== 2 || dims[0] !== dims[1] || slot.parameter === 'bias') return false;
   const { source } = claim;
-  if (source.kind !== 'tensor' || source.tensor.size !== slot.tensor.size || evidence === 'module') return undefined;
-  const theirs = source.tensor.toTensor().numbers();
-  const ours = slot.tensor.numbers();
-  const isEqual = theirs.every(
-    (value, at) => value === 0 || Math.abs(value - (ours[at] ?? 0)) <= Math.abs(value) * 2 ** -9,
-  );
-  const pruned = theirs.filter((value, at) => value === 0 && ours[at] !== 0).length;
-  const mask = expandMask(claim, slot, 'torch');
-  if (!isEqual || pruned === 0 || pruned === theirs.length || mask === undefined) return undefined;
-  return { claim, slot, evidence, values: 'same', isFromZeros: true, mask: patternOf(mask) };
+  const rank = source.kind === 'tensor' ? source.tensor.dims.length : 2;
+  if (evidence === 'shape') return rank === 2;
+  // One number per filter, under the name of a stored matrix: its rows may be filters, or what they read.
+  return rank === 1 && layout === 'stored' && slot.outAxis === 1;
 }
 
 const binary = new WeakMap<FileTensor, boolean>();
@@ -104,7 +119,7 @@ export function isBinary(tensor: FileTensor): boolean {
 
 /** Of a checkpoint without masks: matrices and kernels; vectors of zeros are how biases begin. */
 export function holdsWeights({ source, name }: Claim): boolean {
-  return source.kind === 'tensor' && source.tensor.dims.length >= 2 && name.parameter === 'weight';
+  return source.kind === 'tensor' && source.tensor.dims.length >= 2 && /weight/.test(name.parameter);
 }
 
 /** Element for element, in either layout. */
@@ -115,7 +130,7 @@ export function fitsWhole({ source }: Claim, { tensor, outAxis }: WeightSlot): b
 }
 
 export function holdSameValues(a: WeightSlot, b: WeightSlot): boolean {
-  if (a.value === b.value || a.tensor === b.tensor) return true;
+  if (a.tensor === b.tensor || rootOf(a.value) === rootOf(b.value)) return true;
   if (a.tensor.dims.join() !== b.tensor.dims.join() || a.outAxis !== b.outAxis) return false;
   const [ours, theirs] = [a.tensor.numbers(), b.tensor.numbers()];
   return ours.every((value, at) => value === theirs[at]) || areProportional(ours, theirs, a) === 'same';

@@ -7,7 +7,7 @@ import type { Claim, MaskSource } from './claims.js';
 import { FileTensor } from './contents.js';
 import { type WeightSlot, fromTorchLayout } from './slots.js';
 
-/** Whose axes a mask has: those of the tensor it is named after, or of the framework's parameter. */
+/** Whose axes a mask has: those of the model's tensor as it is stored, or of the framework's parameter. */
 export type Layout = 'stored' | 'torch';
 
 export type Granularity = 'element' | 'kernel' | 'filter' | 'channel' | 'pattern';
@@ -19,6 +19,8 @@ export interface Expanded {
   readonly zeros: number;
   /** A value that is neither 0 nor 1, if there is one. */
   readonly odd: number | undefined;
+  /** Added to what the factors leave: a bias that is another one once its layer's normalisation is pruned. */
+  readonly offsets?: Float64Array;
 }
 
 /** What a mask has to fit: a layer's operand, or any stored tensor (then axes have no meaning). */
@@ -54,18 +56,16 @@ export function alignedView(
     return tensor.dims.length === 1 && tensor.size === target.tensor.size
       ? tensor.permuted(dims.map((_, axis) => (axis === dims.length - 1 ? 0 : undefined)))
       : undefined;
-  // A square matrix in the parameter's own layout: its rows may be filters, or what they read.
-  const isUnclear = layout === 'stored' && target.outAxis === 1 && dims.length === 2 && dims[0] === dims[1];
   if (tensor.dims.length === 1)
-    return tensor.dims[0] === dims[target.outAxis] && !isUnclear
+    return tensor.dims[0] === dims[target.outAxis]
       ? tensor.permuted(dims.map((_, axis) => (axis === target.outAxis ? 0 : undefined))).broadcast(dims)
       : undefined;
   if (tensor.dims.length !== dims.length) return undefined;
+  // No shape overrules the layout: what fits an oblong matrix only when it is turned would fit a square one as it is.
+  if (layout === 'stored') return tensor.broadcast(dims);
   const isDepthwise = name.isKernel && name.module.endsWith('.depthwise');
   const parameter = name.isKernel ? tensor.permuted(fromKeras(tensor.dims.length, isDepthwise)) : tensor;
-  const torch = parameter.permuted(fromTorchLayout(target));
-  const [first, ...others] = layout === 'stored' && !name.isKernel ? [parameter, torch] : [torch, parameter, tensor];
-  return first.broadcast(dims) ?? others.find((view) => sameDims(view.dims, dims));
+  return parameter.permuted(fromTorchLayout(target)).broadcast(dims);
 }
 
 /**
@@ -75,10 +75,6 @@ export function alignedView(
 function fromKeras(rank: number, isDepthwise: boolean): number[] {
   const spatial = Array.from({ length: rank - 2 }, (_, axis) => axis);
   return isDepthwise ? [rank - 2, rank - 1, ...spatial] : [rank - 1, rank - 2, ...spatial];
-}
-
-function sameDims(a: readonly number[], b: readonly number[]): boolean {
-  return a.length === b.length && a.every((extent, axis) => extent === b[axis]);
 }
 
 function fromTensor(view: FileTensor, given: FileTensor, target: Target): Expanded {
@@ -196,7 +192,7 @@ function fromPattern({ keep, of }: MaskSource & { kind: 'pattern' }, target: Tar
   return { factors, granularity: 'pattern', zeros: countZeros(factors), odd: undefined };
 }
 
-function countZeros(factors: Uint8Array): number {
+export function countZeros(factors: Expanded['factors']): number {
   let zeros = 0;
   for (const factor of factors) if (factor === 0) zeros++;
   return zeros;

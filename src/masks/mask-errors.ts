@@ -3,6 +3,8 @@ import { type ErrorCode, PruneCompileError } from '../errors.js';
 import { nearestNames } from '../nearest.js';
 import type { Binding } from './bind.js';
 import type { Claim } from './claims.js';
+import { expandMask, type Layout } from './expand.js';
+import { fateText, type TensorFate } from './fates.js';
 import type { WeightSlot } from './slots.js';
 
 /** Entries of a list before it ends in "and 17 more". */
@@ -71,7 +73,12 @@ export function contradiction(claim: Claim, named: WeightSlot, valued: WeightSlo
   );
 }
 
-export function misfit(claim: Claim, slot: WeightSlot, slots: readonly WeightSlot[]): PruneCompileError {
+export function misfit(
+  claim: Claim,
+  slot: WeightSlot,
+  slots: readonly WeightSlot[],
+  layout: Layout,
+): PruneCompileError {
   const [out, perGroup] = [
     slot.tensor.dims[slot.outAxis],
     slot.inAxis === undefined ? undefined : slot.tensor.dims[slot.inAxis],
@@ -89,8 +96,56 @@ export function misfit(claim: Claim, slot: WeightSlot, slots: readonly WeightSlo
     ['weight', slotText(slot)],
     ['wanted', wanted],
     ...(fitting.length === 0 ? [] : [['fits', listed(fitting)] as const]),
-    ['try', 'check that the masks and the model are of the same network; --mask-map names another weight'],
+    ['try', turnedHint(claim, slot, layout) ?? SAME_NETWORK],
   ]);
+}
+
+const SAME_NETWORK = 'check that the masks and the model are of the same network; --mask-map names another weight';
+
+/** Where the mask fits once it is turned: a matter of layouts. */
+function turnedHint(claim: Claim, slot: WeightSlot, layout: Layout): string | undefined {
+  const other: Layout = layout === 'torch' ? 'stored' : 'torch';
+  if (expandMask(claim, slot, other) === undefined) return undefined;
+  return layout === 'torch'
+    ? "--mask-layout stored, if the mask has the axes of the model's tensor; PyTorch's [out, in] was expected"
+    : "--mask-layout torch, if the mask has PyTorch's axes [out, in]; those of the tensor of its name were expected";
+}
+
+export function unclearLayout(claim: Claim, slot: WeightSlot): PruneCompileError {
+  return maskError('E-MASK-AMBIGUOUS', `nothing says which way the mask ${claim.key} of ${claim.file} lies`, [
+    ['mask', givenText(claim)],
+    ['weight', slotText(slot)],
+    ['why', 'the matrix is square: its rows may be filters, or what the filters read'],
+    ['try', "--mask-layout torch for [out, in], or --mask-layout stored for the axes of the model's tensor"],
+  ]);
+}
+
+/** Zeros that no weight of the model would have. */
+export function lostZeros(
+  lost: readonly Claim[],
+  fates: readonly TensorFate[],
+  slots: readonly WeightSlot[],
+): PruneCompileError {
+  const [first] = lost;
+  const file = first?.file ?? 'the mask file';
+  const near = first === undefined ? [] : nearestNames(first.key, namesOf(slots));
+  return maskError(
+    'E-MASK-LOST',
+    `${formatCount(lost.length, 'tensor')} of ${file} ${lost.length === 1 ? 'has' : 'have'} zeros that the model would not have`,
+    [
+      [lost.length === 1 ? 'tensor' : 'tensors', listed(lost.map(claimText))],
+      ['others', fateText(fates)],
+      ['why', LOST],
+      ...(near.length === 0 ? [] : [['near', listed(near)] as const]),
+      ['try', `--mask-map FILE with { "${first?.key}": "NAME" } or null, or --allow-unmatched if they prune nothing`],
+    ],
+  );
+}
+
+const LOST = 'each belongs to no weight of the model by name, layer or values, or to one with other values';
+
+function formatCount(count: number, word: string): string {
+  return `${count} ${word}${count === 1 ? '' : 's'}`;
 }
 
 function givenText(claim: Claim): string {

@@ -3,8 +3,8 @@
  * `layer1.0.conv1`. Wrappers put prefixes before it, other tools other suffixes behind it.
  */
 
-/** Prefixes that wrappers add: DataParallel and DDP, torch.compile, Lightning. They may be stacked. */
-const WRAPPER_PREFIXES = ['module.', '_orig_mod.', 'model.'];
+/** Prefixes that wrappers add: DataParallel and DDP, torch.compile, Lightning, NNCF. They may be stacked. */
+const WRAPPER_PREFIXES = ['module.', '_orig_mod.', 'model.', 'nncf_module.'];
 
 export interface ParsedKey {
   /** Module path without wrappers, with dots: layer1.0.conv1. */
@@ -24,9 +24,35 @@ const NOT_PARAMETERS = new Set(['running_mean', 'running_var', 'num_batches_trac
 
 const PARAMETERS = new Set(['weight', 'bias', 'kernel', 'depthwise_kernel', 'pointwise_kernel', 'gamma', 'beta']);
 
+/** torch.nn.LSTM, GRU and RNN: layer and direction are in the name. torch.nn.MultiheadAttention packs three matrices. */
+const PACKED = /^((weight|bias)_(ih|hh)_l\d+(_reverse)?|in_proj_(weight|bias))$/;
+
+/** Keys of tools that name a mask in another way than `weight_mask`, and the parameter that it is for. */
+const SPELLINGS: readonly (readonly [RegExp, string])[] = [
+  // NNCF: hooks before a layer. A filter mask is applied to the bias as well: see claims.ts.
+  [/\.pre_ops\.\d+\.op\._?binary_filter_pruning_mask$/, '.weight_mask'],
+  [/\.pre_ops\.\d+\.op\._?binary_mask$/, '.weight_mask'],
+  // NVIDIA apex, ASP.
+  [/\.__(\w+?)_mma_mask$/, '.$1_mask'],
+  // torch.ao.pruning, and torch.nn.utils.parametrize in general.
+  [/\.parametrizations\.(\w+)\.\d+\.mask$/, '.$1_mask'],
+  [/\.parametrizations\.(\w+)\.original$/, '.$1_orig'],
+];
+
+/** The key as torch.nn.utils.prune would write it. */
+export function usualKey(key: string): string {
+  const found = SPELLINGS.find(([spelling]) => spelling.test(key));
+  return found === undefined ? key : key.replace(found[0], found[1]);
+}
+
+/** Whether a key is that of NNCF's filter pruning: its masks are for the weight and the bias of a layer. */
+export function isFilterMaskOfNncf(key: string): boolean {
+  return /\.pre_ops\.\d+\.op\._?binary_filter_pruning_mask$/.test(key);
+}
+
 /** Undefined for keys that hold neither masks nor parameters. */
 export function parseKey(key: string, prefix = ''): ParsedKey | undefined {
-  const unwrapped = withoutWrappers(dotted(key.startsWith(prefix) ? key.slice(prefix.length) : key));
+  const unwrapped = withoutWrappers(dotted(usualKey(key.startsWith(prefix) ? key.slice(prefix.length) : key)));
   const segments = unwrapped.replace(/:\d+$/, '').split('.');
   let last = segments.at(-1) ?? '';
   if (NOT_PARAMETERS.has(last)) return undefined;
@@ -42,7 +68,7 @@ export function parseKey(key: string, prefix = ''): ParsedKey | undefined {
     part = 'original';
     last = last.slice(0, -'_orig'.length);
   }
-  const isParameter = PARAMETERS.has(last);
+  const isParameter = isParameterName(last);
   const isKernel = last.endsWith('kernel');
   // Keras' separable layers are two convolutions, which ONNX has as two nodes.
   const [, half] = /^(depthwise|pointwise)_kernel$/.exec(last) ?? [];
@@ -51,13 +77,24 @@ export function parseKey(key: string, prefix = ''): ParsedKey | undefined {
   return { module: modulePath, parameter: isParameter && !isKernel ? last : 'weight', part, isParameter, isKernel };
 }
 
+/** The module whose running statistic a key is, and which one; undefined for all other keys. */
+export function statisticOf(key: string, prefix = ''): { module: string; statistic: string } | undefined {
+  const segments = withoutWrappers(dotted(key.startsWith(prefix) ? key.slice(prefix.length) : key)).split('.');
+  const statistic = segments.pop() ?? '';
+  return NOT_PARAMETERS.has(statistic) ? { module: segments.join('.'), statistic } : undefined;
+}
+
+function isParameterName(name: string): boolean {
+  return PARAMETERS.has(name) || PACKED.test(name);
+}
+
 function withoutWrappers(name: string): string {
   let rest = name;
   for (;;) {
     const prefix = WRAPPER_PREFIXES.find((candidate) => rest.startsWith(candidate));
     const inner = prefix === undefined ? '' : rest.slice(prefix.length);
     // `model.weight` is the weight of a module called so.
-    if (inner === '' || PARAMETERS.has(inner.replace(/_(orig|mask)$/, ''))) return rest;
+    if (inner === '' || isParameterName(inner.replace(/_(orig|mask)$/, ''))) return rest;
     rest = inner;
   }
 }
@@ -69,7 +106,7 @@ export function statedModule(path: string): string {
 
 /** The key of what a mask is for: conv1.weight_mask, conv1.mask -> conv1.weight, conv1. */
 export function withoutMaskSuffix(key: string): string {
-  return key.replace(/[._]mask$/, '');
+  return usualKey(key).replace(/[._]mask$/, '');
 }
 
 /** npz writers and Keras separate by slashes. */

@@ -15,8 +15,10 @@ export interface WeightSlot {
   /** weight, bias; of stored tensors what their name says. */
   readonly parameter: string;
   readonly value: Value;
-  /** What it holds, computed where the file only says how. */
+  /** What it holds, computed where the file only says how. Of a part: in the framework's order. */
   readonly tensor: Tensor;
+  /** Where the slot is a part of an operand: the operand, and where in it each of the slot's elements is. */
+  readonly part?: { readonly whole: Tensor; readonly places: Int32Array };
   /** Stored tensors that it is computed from, nearest first; one name when it is an initializer itself. */
   readonly names: readonly string[];
   /** Modules that the file says it belongs to, most likely first. */

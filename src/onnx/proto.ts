@@ -8,6 +8,9 @@ export const DataType: Numbers<typeof onnxProto.onnx.TensorProto.DataType> = onn
 export const AttributeType: Numbers<typeof onnxProto.onnx.AttributeProto.AttributeType> =
   onnxProto.onnx.AttributeProto.AttributeType;
 
+/** Key in a node's metadata under which the compiler says what it made the node for (src/ir/origin.ts). */
+export const ORIGIN_KEY = 'prune-compile.origin';
+
 /** An int64 as protobufjs gives it; numbers are accepted when writing. */
 export type Int64 = Long | number;
 

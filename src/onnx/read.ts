@@ -2,7 +2,8 @@
 import { readFileSync, statSync } from 'node:fs';
 import protobuf from 'protobufjs';
 import { messageOf, PruneCompileError } from '../errors.js';
-import { type Attribute, COMPILER_PREFIX, Graph, Node } from '../ir/graph.js';
+import { type Attribute, Graph, Node } from '../ir/graph.js';
+import { isStoredKind, makesOnes } from '../ir/origin.js';
 import { verifyGraph } from '../ir/verifier.js';
 import { embedOddTensors } from './embed.js';
 import { ExternalData } from './external-data.js';
@@ -13,6 +14,7 @@ import {
   type GraphProto,
   type ModelProto,
   type NodeProto,
+  ORIGIN_KEY,
   toClampedNumber,
   type ValueInfoProto,
 } from './proto.js';
@@ -151,7 +153,8 @@ function checkOpset(proto: ModelProto, name: string): number {
 
 /** What the file says must hold together before anybody edits it: later, a broken graph would look like our own bug. */
 function checkGraph(graph: Graph, name: string): void {
-  const problems = verifyGraph(graph);
+  const problems =
+    graph.outputs.length === 0 ? ['it has no outputs, so there is nothing to compute'] : verifyGraph(graph);
   if (problems.length === 0) return;
   throw new PruneCompileError('E-MODEL-INVALID', {
     what: `${name} is not a valid ONNX graph`,
@@ -192,13 +195,15 @@ function readDeclared(graph: Graph, { name = '', type }: ValueInfoProto): void {
   const value = graph.values.get(name);
   const dataType = type?.tensorType?.elemType;
   const dims = type?.tensorType?.shape?.dim?.map(({ dimValue, dimParam }) => dimParam ?? Number(dimValue ?? 0));
-  if (!name.startsWith(COMPILER_PREFIX) || value === undefined || dataType === undefined || dims === undefined) return;
+  if (value === undefined || !makesOnes(value.producer) || dataType === undefined || dims === undefined) return;
   value.declared = { dataType, dims };
 }
 
 function addNode(graph: Graph, proto: NodeProto, external: ExternalData): void {
   const node = new Node(proto.opType ?? '', proto.domain ?? '', proto.name ?? '');
   node.source = proto;
+  const kind = proto.metadataProps?.find(({ key }) => key === ORIGIN_KEY)?.value ?? '';
+  if (isStoredKind(kind)) node.origin = { kind };
   for (const [index, name] of (proto.input ?? []).entries()) {
     const value = name === '' ? undefined : graph.value(name);
     node.inputs.push(value);
@@ -257,7 +262,7 @@ function guessType(proto: AttributeProto): number {
 }
 
 /** Names that a subgraph (and its own subgraphs) reads from outside; every name it defines goes to `reserved`. */
-function capturedNames(graph: GraphProto, reserved: Set<string>): Set<string> {
+export function capturedNames(graph: GraphProto, reserved = new Set<string>()): Set<string> {
   const defined = new Set<string>();
   const read = new Set<string>();
   for (const { name } of [...(graph.input ?? []), ...(graph.initializer ?? [])]) defined.add(name ?? '');

@@ -11,6 +11,7 @@ import {
   SPARSE_VERSION,
   type Value,
 } from '../ir/graph.js';
+import { storedKindOf } from '../ir/origin.js';
 import type { Tensor } from '../ir/tensor.js';
 import {
   type AttributeProto,
@@ -20,6 +21,7 @@ import {
   type ModelProto,
   type NodeProto,
   type OperatorSetIdProto,
+  ORIGIN_KEY,
   type TensorProto,
   type ValueInfoProto,
 } from './proto.js';
@@ -304,7 +306,14 @@ export function nodeProto(node: Node): NodeProto {
     input: names(node.inputs),
     output: names(node.outputs),
     attribute: [...node.attributes].map(([name, attribute]) => attributeProto(name, attribute)),
+    ...originProps(node),
   });
+}
+
+/** What the compiler made a node for is read again from its metadata, not from its name. */
+function originProps(node: Node): Pick<NodeProto, 'metadataProps'> {
+  const kind = storedKindOf(node);
+  return kind === undefined || node.source !== undefined ? {} : { metadataProps: [{ key: ORIGIN_KEY, value: kind }] };
 }
 
 function attributeProto(name: string, attribute: Attribute): AttributeProto {

@@ -27,24 +27,24 @@ type Constant = (input: number) => Tensor | undefined;
 
 /** Operators of which any may be doubtful; backward slices are too rare to suspect all. */
 export const isSuspect = (domain: string, opType: string): boolean =>
-  domain === '' && (opType === 'Einsum' || (opType !== 'Slice' && Object.hasOwn(ROWS, opType)));
+  domain === '' && (opType === 'Einsum' || (opType !== 'Slice' && ROWS.has(opType)));
 
 /** Axes of the node's output whose inferred extents may be wrong; undefined where there are none. `constant` knows inputs by index. */
 export function doubtOf(node: Node, constant: Constant): Doubt | undefined {
-  const doubt = node.domain === '' ? ROWS[node.opType]?.(node, constant) : undefined;
+  const doubt = node.domain === '' ? ROWS.get(node.opType)?.(node, constant) : undefined;
   return doubt === undefined || (doubt.axes.length === 0 && doubt.misleading === undefined) ? undefined : doubt;
 }
 
-const ROWS: Readonly<Record<string, (node: Node, constant: Constant) => Doubt>> = {
-  MaxPool: pool,
-  AveragePool: pool,
-  LpPool: pool,
-  MaxUnpool: (node) => ({ axes: spatialAxes(node.ints('kernel_shape')?.length ?? 0) }),
-  ConvTranspose: transposed,
-  Slice: sliced,
-  Resize: resized,
-  Upsample: resized,
-};
+const ROWS = new Map<string, (node: Node, constant: Constant) => Doubt>([
+  ['MaxPool', pool],
+  ['AveragePool', pool],
+  ['LpPool', pool],
+  ['MaxUnpool', (node) => ({ axes: spatialAxes(node.ints('kernel_shape')?.length ?? 0) })],
+  ['ConvTranspose', transposed],
+  ['Slice', sliced],
+  ['Resize', resized],
+  ['Upsample', resized],
+]);
 
 const spatialAxes = (count: number): number[] => Array.from({ length: count }, (_, at) => at + 2);
 

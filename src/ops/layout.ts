@@ -152,18 +152,19 @@ function shape(site: Site): Relation | undefined {
   return rank === undefined ? undefined : { kind: 'extents', start: normalAxis(site.node.int('start', 0), rank) };
 }
 
-/** Gather-1, -11, -13 with constant indices: only those are read. */
+/** Gather-1, -11, -13. Of constant indices only those are read; others (a lookup in an embedding) may read all. */
 function gather(site: Site): Relation | undefined {
   const dims = site.inDims(0);
   const indices = site.constant(1);
-  if (dims === undefined || indices === undefined) return undefined;
+  const widened = (indices?.dims ?? site.inDims(1))?.length;
+  if (dims === undefined || widened === undefined) return undefined;
   const axis = normalAxis(site.node.int('axis', 0), dims.length);
   const extent = dims[axis];
   if (typeof extent !== 'number') return undefined;
-  const widened = indices.dims.length;
   const links = dims
     .map((_, from) => ({ from: input(0, from), to: output(0, from < axis ? from : from + widened - 1) }))
     .filter((_, from) => from !== axis);
+  if (indices === undefined) return { kind: 'pointwise', links };
   const read = [...indices.numbers()].map((index) => normalAxis(index, extent));
   return { kind: 'pointwise', links, reads: { from: input(0, axis), indices: read } };
 }

@@ -12,19 +12,21 @@ type Names = readonly (ParameterRole['name'] | undefined)[];
 const LAYER: Names = [undefined, 'weight', 'bias'];
 
 /** By operator, per input. */
-const NAMES: Readonly<Record<string, Names>> = {
-  Conv: LAYER,
-  ConvTranspose: LAYER,
-  Gemm: LAYER,
-  MatMul: [undefined, 'weight'],
-  BatchNormalization: [undefined, 'weight', 'bias', 'running_mean', 'running_var'],
-  InstanceNormalization: LAYER,
-  LayerNormalization: LAYER,
-  PRelu: [undefined, 'weight'],
-};
+const NAMES: ReadonlyMap<string, Names> = new Map(
+  Object.entries({
+    Conv: LAYER,
+    ConvTranspose: LAYER,
+    Gemm: LAYER,
+    MatMul: [undefined, 'weight'],
+    BatchNormalization: [undefined, 'weight', 'bias', 'running_mean', 'running_var'],
+    InstanceNormalization: LAYER,
+    LayerNormalization: LAYER,
+    PRelu: [undefined, 'weight'],
+  } satisfies Record<string, Names>),
+);
 
 export function parameterRole(node: Node, index: number): ParameterRole | undefined {
-  const name = node.domain === '' ? NAMES[node.opType]?.[index] : undefined;
+  const name = node.domain === '' ? NAMES.get(node.opType)?.[index] : undefined;
   if (name === undefined) return undefined;
   const isMatrix = node.opType === 'MatMul' || (node.opType === 'Gemm' && node.int('transB', 0) === 0);
   return { name, isReversed: isMatrix && name === 'weight' };

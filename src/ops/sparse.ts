@@ -10,23 +10,25 @@ export interface NativeWeights {
   readonly isPacked: boolean;
 }
 
-const OPERATORS: Readonly<Record<string, (node: Node) => NativeWeights>> = {
-  SparseConv: (node) => {
-    const [channels, filters] = [node.int('channels', 0), node.int('filters', 0)];
-    const size = (filters * channels * product(node.ints('kernel_shape') ?? [])) / node.int('group', 1);
-    return { size, outputChannels: filters, isPacked: true };
-  },
-  SparseMatMul: (node) => {
-    const outputs = node.int('out_features', 0);
-    return { size: node.int('in_features', 0) * outputs, outputChannels: outputs, isPacked: true };
-  },
-  DepthwiseConv: (node) => ({
-    size: node.inputs[1]?.initializer?.size ?? 0,
-    outputChannels: node.int('channels', 0),
-    isPacked: false,
+const OPERATORS = new Map<string, (node: Node) => NativeWeights>(
+  Object.entries({
+    SparseConv: (node: Node) => {
+      const [channels, filters] = [node.int('channels', 0), node.int('filters', 0)];
+      const size = (filters * channels * product(node.ints('kernel_shape') ?? [])) / node.int('group', 1);
+      return { size, outputChannels: filters, isPacked: true };
+    },
+    SparseMatMul: (node: Node) => {
+      const outputs = node.int('out_features', 0);
+      return { size: node.int('in_features', 0) * outputs, outputChannels: outputs, isPacked: true };
+    },
+    DepthwiseConv: (node: Node) => ({
+      size: node.inputs[1]?.initializer?.size ?? 0,
+      outputChannels: node.int('channels', 0),
+      isPacked: false,
+    }),
   }),
-};
+);
 
 export function nativeWeights(node: Node): NativeWeights | undefined {
-  return node.domain === SPARSE_DOMAIN ? OPERATORS[node.opType]?.(node) : undefined;
+  return node.domain === SPARSE_DOMAIN ? OPERATORS.get(node.opType)?.(node) : undefined;
 }

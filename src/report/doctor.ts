@@ -1,5 +1,6 @@
 /** What `doctor` prints: what is here, then how to get what is missing; and the table that `doctor --calibrate` measured. */
 import type { MeasuredTable } from '../analysis/sparse-table-file.js';
+import { shown } from '../printable.js';
 import type { Diagnosis, KernelsDiagnosis, ProviderDiagnosis } from '../doctor.js';
 import { formatPlural } from './numbers.js';
 import { wrapText } from './text.js';
@@ -8,7 +9,7 @@ const WIDTH = 80;
 const LABEL = 18;
 
 export function renderDiagnosis(diagnosis: Diagnosis): string {
-  const { tool, node, platform, runtime, cpu, kernels, costTable, missing } = diagnosis;
+  const { tool, node, platform, runtime, cpu, kernels, costTable, missing } = shown(diagnosis);
   return [
     ...row(tool.name, `${tool.version}, Node ${node.replace(/^v/, '')}, ${platform}`),
     ...row('processor', `${cpu.model}, ${formatPlural(cpu.cores, 'core')}`),
@@ -46,10 +47,9 @@ function runText({ isa, kernel, executableMemory }: KernelsDiagnosis): string {
 const KINDS = { conv1x1: '1x1 convolution', conv: 'larger kernels', matmul: 'MatMul' } as const;
 
 /** The measured speed-ups, one row for each kind of layer. */
-export function renderCalibration(
-  { name, layers, secondsPerMovedElement }: MeasuredTable,
-  notes: readonly string[],
-): string {
+export function renderCalibration(table: MeasuredTable, said: readonly string[]): string {
+  const { name, layers, secondsPerMovedElement } = shown(table);
+  const notes = shown(said);
   const kinds = Object.entries(KINDS) as ['conv1x1' | 'conv' | 'matmul', string][];
   const cells = (texts: readonly string[]) => texts.map((text) => text.padStart(7)).join('');
   return [

@@ -1,5 +1,6 @@
 /** The report as one HTML file: no scripts, nothing loaded from anywhere, light and dark, fit for printing. */
 import { describeComparison } from '../bench/describe.js';
+import { shown } from '../printable.js';
 import { STYLE } from './html-style.js';
 import {
   formatDifference,
@@ -66,7 +67,8 @@ function pathName(name: string): Html {
   return html`${parts.map((part, index) => (index === 0 ? html`${part}` : html`<wbr />${part}`))}`;
 }
 
-export function renderHtml(report: CompileReport): string {
+export function renderHtml(given: CompileReport): string {
+  const report = shown(given);
   const title = `${report.input} -> ${report.output ?? 'standard output'}`;
   const policy = "default-src 'none'; style-src 'unsafe-inline'";
   return html`<!doctype html>

@@ -1,4 +1,5 @@
 /** What `inspect` and `why` print. Names of nodes come last in their lines: they are never cut, so that they can be copied. */
+import { shown } from '../printable.js';
 import type { Inspection, SparseInspection } from '../inspect.js';
 import type { Explanation, WhyGroup } from '../why.js';
 import { formatBytes, formatCount, formatInteger, formatPlural, formatShare } from './numbers.js';
@@ -9,7 +10,8 @@ const WIDTH = 80;
 /** Scattered channels are shown up to so many ranges; --json has all. */
 const RANGES = 12;
 
-export function renderInspection(inspection: Inspection): string {
+export function renderInspection(given: Inspection): string {
+  const inspection = shown(given);
   const { model, opset, figures, removableChannels, sparse } = inspection;
   const title = `${model}: opset ${opset}, ${formatPlural(figures.nodes, 'node')}, ${formatBytes(figures.sizeBytes)}`;
   if (sparse !== undefined) return [...wrapText(title, WIDTH), ...sparseLines(inspection, sparse), ''].join('\n');
@@ -107,7 +109,8 @@ function remarkLines({ remarks, model }: Inspection): string[] {
   ];
 }
 
-export function renderExplanation({ node, channels, groups }: Explanation): string {
+export function renderExplanation(explanation: Explanation): string {
+  const { node, channels, groups } = shown(explanation);
   const removable = groups
     .filter(({ state }) => state === 'removable')
     .reduce((total, group) => total + group.channels.length, 0);

@@ -1,5 +1,6 @@
 /** The report as Markdown: for pull requests and job summaries. */
 import { describeComparison } from '../bench/describe.js';
+import { shown } from '../printable.js';
 import {
   formatBytes,
   formatDifference,
@@ -25,7 +26,8 @@ import { operatorText, pathNote, registrationLines, sparseNotes } from './sparse
 import { missedRemarks, remarkText } from './text.js';
 import type { Benchmark, CompileReport, MaskReport, Remark, SparseReport, Verification } from './types.js';
 
-export function renderMarkdown(report: CompileReport): string {
+export function renderMarkdown(given: CompileReport): string {
+  const report = shown(given);
   const sections = [
     [`# ${escapeMarkdown(report.input)} -> ${escapeMarkdown(report.output ?? 'standard output')}`],
     ...(removedNothing(report)
@@ -50,7 +52,7 @@ export function renderMarkdown(report: CompileReport): string {
 export function escapeMarkdown(text: string): string {
   return text
     .replace(/\s+/g, ' ')
-    .replace(/[\\`*_{}[\]|#~]/g, String.raw`\$&`)
+    .replace(/[\\`*_{}[\]|#~$]/g, String.raw`\$&`)
     .replaceAll('&', '&amp;')
     .replaceAll('<', '&lt;')
     .replaceAll('>', '&gt;');

@@ -1,5 +1,6 @@
 /** What `mask` prints. Names of layers come last in their lines: they are never cut, so that they can be copied. */
 import type { MaskMakingReport } from '../mask-maker/report.js';
+import { shown } from '../printable.js';
 import { formatChange, formatCount, formatDelta, formatInteger, formatPlural, formatShare } from './numbers.js';
 import { type Cell, textTable } from './text-table.js';
 import { shellWord, wrapText } from './text.js';
@@ -12,7 +13,8 @@ export interface MaskMaking extends MaskMakingReport {
   readonly output: string;
 }
 
-export function renderMaskMaking(made: MaskMaking): string {
+export function renderMaskMaking(given: MaskMaking): string {
+  const made = shown(given);
   const { model, output, zeros, weights, layers } = made;
   const share = formatShare(zeros / Math.max(weights, 1));
   const head = [

@@ -1,5 +1,6 @@
 /** Masks in words: how many, for what, by which evidence, and what a masked filter means. */
 import { formatInteger, formatPlural } from './numbers.js';
+import { fateText } from '../masks/fates.js';
 import type { BoundMask, CompileReport, MaskReport } from './types.js';
 
 const EVIDENCE: Readonly<Record<BoundMask['evidence'], string>> = {
@@ -23,6 +24,12 @@ export function evidenceText({ evidence }: BoundMask): string {
 export function masksText({ masks, zeros }: MaskReport): string {
   const ways = [...new Set(masks.map(evidenceText))];
   return `${formatPlural(masks.length, 'mask')}, ${formatInteger(zeros)} zeros, bound by ${ways.join(', ')}`;
+}
+
+/** What the files hold beside masks, in a row of its own: `18 parameters of the model, 2 counters`; none where there is nothing. */
+export function otherTensors({ files }: MaskReport): { label: string; text: string }[] {
+  const others = files.flatMap(({ tensors }) => tensors.filter(({ fate }) => fate !== 'mask' && fate !== 'zeros'));
+  return others.length === 0 ? [] : [{ label: 'other tensors', text: fateText(others) }];
 }
 
 export function meaningText({ masks }: CompileReport): string {

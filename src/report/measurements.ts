@@ -1,5 +1,6 @@
 /** What `verify` and `bench` print. */
 import { describeComparison } from '../bench/describe.js';
+import { printable, shown } from '../printable.js';
 import { formatDifference, formatInteger, formatMs, formatPlural, formatShapes, formatSpeedup } from './numbers.js';
 import { benchmarkPlace, verificationText } from './summary.js';
 import { textTable } from './text-table.js';
@@ -8,7 +9,8 @@ import type { Benchmark, Verification } from './types.js';
 
 const WIDTH = 80;
 
-export function renderVerification(verification: Verification, reference: string, candidate: string): string {
+export function renderVerification(given: Verification, reference: string, candidate: string): string {
+  const verification = shown(given);
   const { equal, bound, boundReason, cases, notes } = verification;
   const rows = cases.map((entry) => [
     formatShapes(entry.shapes),
@@ -19,7 +21,7 @@ export function renderVerification(verification: Verification, reference: string
     ? `outputs equal: ${verificationText(verification).replace(/^yes: /, '')}`
     : verificationText(verification).replace(/^NO: /, 'OUTPUTS DIFFER: ');
   return [
-    `${reference} and ${candidate}`,
+    `${printable(reference)} and ${printable(candidate)}`,
     ...wrapText(verdict, WIDTH),
     ...wrapText(`allowed: ${formatDifference(bound)} (${boundReason})`, WIDTH),
     '',
@@ -30,7 +32,9 @@ export function renderVerification(verification: Verification, reference: string
 }
 
 export function renderBenchmarks(benchmarks: readonly Benchmark[]): string {
-  return `${benchmarks.map((benchmark) => benchmarkLines(benchmark).join('\n')).join('\n\n')}\n`;
+  return `${shown(benchmarks)
+    .map((benchmark) => benchmarkLines(benchmark).join('\n'))
+    .join('\n\n')}\n`;
 }
 
 function benchmarkLines(benchmark: Benchmark): string[] {

@@ -5,15 +5,15 @@ import { renderJson } from './json.js';
 import { renderMarkdown } from './markdown.js';
 import type { CompileReport } from './types.js';
 
-const RENDERERS: Readonly<Record<string, (report: CompileReport) => string>> = {
-  '.json': renderJson,
-  '.md': renderMarkdown,
-  '.html': renderHtml,
-};
+const RENDERERS: ReadonlyMap<string, (report: CompileReport) => string> = new Map([
+  ['.json', renderJson],
+  ['.md', renderMarkdown],
+  ['.html', renderHtml],
+]);
 
-export const REPORT_EXTENSIONS: readonly string[] = Object.keys(RENDERERS);
+export const REPORT_EXTENSIONS: readonly string[] = [...RENDERERS.keys()];
 
 /** Undefined when the extension names no format. */
 export function rendererFor(path: string): ((report: CompileReport) => string) | undefined {
-  return RENDERERS[extname(path).toLowerCase()];
+  return RENDERERS.get(extname(path).toLowerCase());
 }

@@ -1,7 +1,7 @@
 /** The figures of a report as rows of text: what the final table of every output format shows. */
 import { describeComparison } from '../bench/describe.js';
 import type { Provider } from '../runtime/session.js';
-import { masksText, meaningText } from './masks.js';
+import { masksText, meaningText, otherTensors } from './masks.js';
 import {
   formatBytes,
   formatChange,
@@ -81,7 +81,10 @@ export function summaryRows(report: CompileReport): SummaryRow[] {
     },
     ...(report.masks === undefined || report.masks.files.length === 0
       ? []
-      : [{ label: 'masks', text: masksText(report.masks) }]),
+      : [
+          { label: 'masks', text: masksText(report.masks) },
+          ...otherTensors(report.masks),
+        ]),
     { label: 'meaning of masks', text: meaningText(report) },
     ...(report.benchmarks ?? []).flatMap((benchmark) => benchmarkRows(benchmark, report)),
     {
@@ -149,7 +152,7 @@ export function verificationText(verification: Verification): string {
   const difference = formatDifference(verification.difference);
   if (verification.equal) {
     const how = verification.difference === 0 ? 'bitwise' : `max difference ${difference} of the output's scale`;
-    return `yes: ${how}, ${casesText(verification)}`;
+    return `yes: ${verification.upToTies === true ? 'up to ties, ' : ''}${how}, ${casesText(verification)}`;
   }
   if (verification.reason !== undefined) return `NO: ${verification.reason}`;
   const where = verification.worstOutput === undefined ? '' : ` at ${verification.worstOutput}`;
@@ -179,9 +182,7 @@ export function nothingToDoReason(report: CompileReport): string {
   if (zeros / Math.max(parameters, 1) < 0.001)
     return `only ${formatInteger(zeros)} of ${formatCount(parameters)} parameters are zero: the model is not pruned, or its masks are not in it`;
   const share = `${formatShare(zeros / Math.max(parameters, 1))} of the parameters are zero`;
-  if (
-    report.remarks.some(({ kind, pass, node }) => kind === 'missed' && pass === 'convert-sparse' && node !== undefined)
-  )
+  if (report.remarks.some(({ kind, about, node }) => kind === 'missed' && about === 'sparse' && node !== undefined))
     return `${share}, but no layer would be faster with sparse operators (below)`;
   return report.remarks.some(({ kind }) => kind === 'missed')
     ? `${share}, and what could go is needed (below)`

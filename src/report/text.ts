@@ -1,4 +1,5 @@
 /** The final table of `compile` for a terminal: 80 columns, then the biggest things that could not be done. */
+import { printable, shown } from '../printable.js';
 import { formatInteger, formatPlural } from './numbers.js';
 import { maskNotes } from './masks.js';
 import { pathNote, registrationLines, sparseNotes } from './sparse.js';
@@ -12,12 +13,18 @@ const COLUMNS = [{ width: 38 }, { width: 12 }, { width: 12 }, { width: 18 }] as 
 const TEXT_WIDTH = 42;
 const MISSED_REMARKS = 5;
 
-/** Shell words of product text: quoted only where a shell would take them apart. */
-export function shellWord(word: string): string {
+/** What printable() writes for a character that is not seen. */
+const ESCAPE = /\\(?:[nrt]|x[0-9a-f]{2}|u[0-9a-f]{4}|u\{[0-9a-f]+\})/;
+
+/** Shell words of product text: quoted only where a shell would take them apart; characters that are not seen as bash and zsh read them. */
+export function shellWord(text: string): string {
+  const word = printable(text);
+  if (ESCAPE.test(word)) return `$'${word.replaceAll("'", String.raw`\'`)}'`;
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
 }
 
-export function renderText(report: CompileReport): string {
+export function renderText(given: CompileReport): string {
+  const report = shown(given);
   const sparse = report.sparse === undefined ? [] : sparseLines(report.sparse);
   return [...headLines(report), ...noteLines(report), ...sparse, ...missedLines(report), ''].join('\n');
 }
@@ -82,9 +89,9 @@ export function missedRemarks(remarks: readonly Remark[]): Remark[] {
 function missedLines(report: CompileReport): string[] {
   const groups = alike(missedRemarks(report.remarks));
   if (groups.length === 0) return [];
-  const shown = groups.slice(0, MISSED_REMARKS);
-  const lines = shown.flatMap(([first, ...others]) =>
-    wrapText(`missed: ${remarkText(first, others.length)}`, WIDTH, '  '),
+  const first = groups.slice(0, MISSED_REMARKS);
+  const lines = first.flatMap(([remark, ...others]) =>
+    wrapText(`missed: ${remarkText(remark, others.length)}`, WIDTH, '  '),
   );
   return ['', ...lines, ...nextLines(report, groups.slice(MISSED_REMARKS).flat().length)];
 }
@@ -104,7 +111,7 @@ function alike(remarks: readonly Remark[]): [Remark, ...Remark[]][] {
 
 /** `inspect` knows of channels; why layers do not become sparse is known to this compilation alone, and in its reports. */
 function nextLines(report: CompileReport, hidden: number): string[] {
-  const isAboutSparse = report.remarks.some(({ kind, pass }) => kind === 'missed' && pass === 'convert-sparse');
+  const isAboutSparse = report.remarks.some(({ kind, about }) => kind === 'missed' && about === 'sparse');
   const more = `${formatInteger(hidden)} more`;
   if (!isAboutSparse) return [`${hidden > 0 ? more : 'by layer'}: ${inspectCommand(report)}`];
   return hidden > 0 ? [`${more}: the same command with --report report.html lists all`] : [];

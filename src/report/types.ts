@@ -1,4 +1,5 @@
 /** The one report object. Everything the command prints, and every `--json`, is drawn from it. */
+import type { TensorFate } from '../masks/fates.js';
 import type { Provider } from '../runtime/session.js';
 
 export const REPORT_SCHEMA = 1;
@@ -6,6 +7,8 @@ export const REPORT_SCHEMA = 1;
 /** What a pass did, or why it could not; a note says how that was decided. */
 export interface Remark {
   readonly pass: string;
+  /** Set where it is about sparse operators, not about channels. */
+  readonly about?: 'sparse';
   readonly kind: 'applied' | 'missed' | 'note';
   /** Label of the node it is about; absent for remarks about the whole model. */
   readonly node?: string;
@@ -82,6 +85,8 @@ export interface Verification {
   readonly outputs?: readonly OutputVerification[];
   /** Set where both models ran with graph optimisations, because the reference runs with them only. */
   readonly optimised?: true;
+  /** Set where outputs, or what they follow from, may be chosen otherwise where values are tied within rounding. */
+  readonly upToTies?: true;
   /** Set where the candidate cannot be loaded or run. */
   readonly fails?: true;
   readonly notes: readonly string[];
@@ -143,9 +148,17 @@ export interface BoundMask {
   readonly values?: 'same' | 'different' | 'unknown';
 }
 
+export interface MaskFileReport {
+  readonly path: string;
+  readonly format: string;
+  readonly sha256: string;
+  /** Every tensor of the file, and what became of it. */
+  readonly tensors: readonly TensorFate[];
+}
+
 export interface MaskReport {
   readonly meaning: 'zero' | 'drop';
-  readonly files: readonly { readonly path: string; readonly format: string; readonly sha256: string }[];
+  readonly files: readonly MaskFileReport[];
   readonly masks: readonly BoundMask[];
   /** Elements that are pruned, of all weights: what several masks prune counts once. */
   readonly zeros: number;

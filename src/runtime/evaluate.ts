@@ -9,29 +9,28 @@ import type { ModelProto, NodeProto } from '../onnx/proto.js';
 import { encodeProto } from '../onnx/encode.js';
 import { nodeProto } from '../onnx/write.js';
 import { writeTensor } from '../onnx/tensors.js';
+import { byName } from '../names.js';
 import { createSession } from './session.js';
 
 /** Constants above this many bytes are fed as inputs instead of being copied into the small model. */
 const LARGEST_INLINE_BYTES = 4096;
 
-const FEED_TYPES: Readonly<Record<number, ort.Tensor.Type>> = {
-  [FLOAT]: 'float32',
-  [UINT8]: 'uint8',
-  [INT8]: 'int8',
-  [INT32]: 'int32',
-  [INT64]: 'int64',
-  [BOOL]: 'bool',
-  [FLOAT16]: 'float16',
-  [DOUBLE]: 'float64',
-};
+const FEED_TYPES: ReadonlyMap<number, ort.Tensor.Type> = new Map([
+  [FLOAT, 'float32'],
+  [UINT8, 'uint8'],
+  [INT8, 'int8'],
+  [INT32, 'int32'],
+  [INT64, 'int64'],
+  [BOOL, 'bool'],
+  [FLOAT16, 'float16'],
+  [DOUBLE, 'float64'],
+]);
 
-const DATA_TYPES: Readonly<Record<string, number>> = Object.fromEntries(
-  Object.entries(FEED_TYPES).map(([dataType, name]) => [name, Number(dataType)]),
-);
+const DATA_TYPES: ReadonlyMap<string, number> = new Map([...FEED_TYPES].map(([dataType, name]) => [name, dataType]));
 
 /** The ONNX data type of ONNX Runtime's name for it, such as 'float32'. */
 export function dataTypeNamed(name: string): number | undefined {
-  return DATA_TYPES[name];
+  return DATA_TYPES.get(name);
 }
 
 /** Runs `nodes` (topologically ordered, all inputs constant) and returns the tensors of `wanted`. */
@@ -65,7 +64,7 @@ export async function evaluateNodes(
   };
   const session = await createSession(encodeProto(model), { optimize: false });
   try {
-    const feeds = Object.fromEntries(fed.map(([{ name }, tensor]) => [name, feed(tensor)]));
+    const feeds = byName(fed.map(([{ name }, tensor]) => [name, feed(tensor)]));
     const results = await session.run(feeds);
     return new Map(wanted.map((value) => [value, toTensor(results[value.name])]));
   } finally {
@@ -74,7 +73,7 @@ export async function evaluateNodes(
 }
 
 function feedable(tensor: Tensor): boolean {
-  return FEED_TYPES[tensor.dataType] !== undefined;
+  return FEED_TYPES.has(tensor.dataType);
 }
 
 function typed({ name }: Value, tensor: Tensor) {
@@ -83,23 +82,23 @@ function typed({ name }: Value, tensor: Tensor) {
 }
 
 function feed(tensor: Tensor): ort.Tensor {
-  const type = FEED_TYPES[tensor.dataType] ?? 'float32';
+  const type = FEED_TYPES.get(tensor.dataType) ?? 'float32';
   // A copy: ONNX Runtime wants aligned memory of its own, and gives it back when the run is over.
   const bytes = new Uint8Array(tensor.bytes());
   const { buffer } = bytes;
-  const data = VIEWS[type]?.(buffer) ?? bytes;
+  const data = VIEWS.get(type)?.(buffer) ?? bytes;
   return new ort.Tensor(type, data as Float32Array, [...tensor.dims]);
 }
 
 /** Typed views by type name; the byte types need none. */
-const VIEWS: Readonly<Record<string, (buffer: ArrayBuffer) => ArrayBufferView>> = {
-  float32: (buffer) => new Float32Array(buffer),
-  float16: (buffer) => new Uint16Array(buffer),
-  float64: (buffer) => new Float64Array(buffer),
-  int64: (buffer) => new BigInt64Array(buffer),
-  int32: (buffer) => new Int32Array(buffer),
-  int8: (buffer) => new Int8Array(buffer),
-};
+const VIEWS = new Map<string, (buffer: ArrayBuffer) => ArrayBufferView>([
+  ['float32', (buffer) => new Float32Array(buffer)],
+  ['float16', (buffer) => new Uint16Array(buffer)],
+  ['float64', (buffer) => new Float64Array(buffer)],
+  ['int64', (buffer) => new BigInt64Array(buffer)],
+  ['int32', (buffer) => new Int32Array(buffer)],
+  ['int8', (buffer) => new Int8Array(buffer)],
+]);
 
 function toTensor(result: ort.Tensor | undefined): Tensor {
   const dataType = dataTypeNamed(result?.type ?? '');

@@ -4,6 +4,7 @@
  */
 import type { InferenceSession } from 'onnxruntime-node';
 import { PruneCompileError } from '../errors.js';
+import { byName, ownOf } from '../names.js';
 
 /** Input name -> dims. */
 export type Shapes = Readonly<Record<string, readonly number[]>>;
@@ -169,9 +170,9 @@ export function smallSizes(plan: ShapePlan, first: Sizes): Sizes[] {
 
 /** The dims of every input for the given sizes of what is free. */
 export function concreteShapes(plan: ShapePlan, sizes: Sizes): Shapes {
-  return Object.fromEntries(
-    plan.inputs.map((input) => {
-      const override = plan.overrides[input.name];
+  return byName(
+    plan.inputs.map((input): [string, readonly number[]] => {
+      const override = ownOf(plan.overrides, input.name);
       if (override !== undefined) return [input.name, override];
       const dims = input.shape.map((dim, axis) => {
         if (typeof dim === 'number') return dim;

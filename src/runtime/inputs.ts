@@ -3,6 +3,7 @@ import { Float16Array as HalfArray } from '@petamoriken/float16';
 import * as ort from 'onnxruntime-node';
 import { messageOf, PruneCompileError } from '../errors.js';
 import { product } from '../ir/tensor.js';
+import { byName, ownOf } from '../names.js';
 import {
   concreteShapes,
   describeInput,
@@ -98,7 +99,7 @@ export function formatShapes(shapes: Shapes): string {
  * Throws E-MODEL-RUNTIME for string inputs.
  */
 export function randomFeeds(inputs: readonly TensorInput[], shapes: Shapes, seed: number): Feeds {
-  return Object.fromEntries(inputs.map((input) => [input.name, randomTensor(input, shapes[input.name] ?? [], seed)]));
+  return byName(inputs.map((input) => [input.name, randomTensor(input, ownOf(shapes, input.name) ?? [], seed)]));
 }
 
 function randomTensor({ name, type }: TensorInput, dims: readonly number[], seed: number): ort.Tensor {
@@ -159,7 +160,7 @@ function randomTensor({ name, type }: TensorInput, dims: readonly number[], seed
  * Other types are left as they are. What the model makes of it is its own sensitivity to rounding.
  */
 export function nudgedFeeds(feeds: Feeds, seed: number): Feeds {
-  return Object.fromEntries(
+  return byName(
     Object.entries(feeds).map(([name, tensor]) => [name, nudged(tensor, new Random(seed, `nudge ${name}`))]),
   );
 }

@@ -3,6 +3,7 @@ import * as ort from 'onnxruntime-node';
 import { messageOf, PruneCompileError } from '../errors.js';
 import { SPARSE_DOMAIN } from '../ir/graph.js';
 import { hasKernels, loadKernels } from './kernels.js';
+import { withOddOutputs } from './odd-outputs.js';
 
 export const PROVIDERS = ['cpu', 'webgpu', 'cuda', 'tensorrt'] as const;
 export type Provider = (typeof PROVIDERS)[number];
@@ -56,7 +57,8 @@ export async function createSession(
     extra: { session: { force_spinning_stop: '1', ...options.config } },
   };
   try {
-    return await createPlain(model, sessionOptions);
+    const session = await createPlain(model, sessionOptions);
+    return await withOddOutputs(session, model, (renamed) => createPlain(renamed, sessionOptions));
   } catch (error) {
     if (error instanceof PruneCompileError) throw error;
     if (provider !== 'cpu') throw providerError(provider, error);

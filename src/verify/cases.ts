@@ -1,6 +1,7 @@
 /** Which inputs a verification runs: shape combinations times seeds, found by running the reference. */
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import { PruneCompileError } from '../errors.js';
+import { byName, ownOf } from '../names.js';
 import {
   concreteShapes,
   planShapes,
@@ -112,11 +113,11 @@ function givenCases(plan: ShapePlan, inputs: readonly Feeds[], notes: string[]):
     });
   notes.push(`compared on ${inputs.length} given input${inputs.length === 1 ? '' : 's'} only`);
   return inputs.map((feeds, index) => {
-    const shapes = Object.fromEntries(Object.entries(feeds).map(([name, { dims }]) => [name, dims]));
-    const missing = plan.inputs.find(({ name }) => feeds[name] === undefined);
+    const shapes = byName(Object.entries(feeds).map(([name, { dims }]) => [name, dims]));
+    const missing = plan.inputs.find(({ name }) => ownOf(feeds, name) === undefined);
     // Names, ranks and fixed extents, checked as if the user had fixed these shapes.
     const checked = planShapes(plan.inputs, shapes);
-    const wrongType = checked.inputs.find(({ name, type }) => feeds[name] !== undefined && feeds[name].type !== type);
+    const wrongType = checked.inputs.find(({ name, type }) => (ownOf(feeds, name)?.type ?? type) !== type);
     if (missing !== undefined || wrongType !== undefined) throw inputError(index, feeds, missing ?? wrongType);
     return {
       shapes: concreteShapes(checked, { batch: 1, channels: 1, height: 1, width: 1, sequence: 1 }),
@@ -128,7 +129,7 @@ function givenCases(plan: ShapePlan, inputs: readonly Feeds[], notes: string[]):
 
 function inputError(index: number, feeds: Feeds, input: { name: string; type: string } | undefined): PruneCompileError {
   const name = input?.name ?? '';
-  const found = feeds[name];
+  const found = ownOf(feeds, name);
   return new PruneCompileError('E-SHAPE', {
     what:
       found === undefined

@@ -20,8 +20,8 @@ export interface PlannedMask {
   readonly dims: readonly number[];
   /** Row-major. */
   readonly factors: ArrayLike<number>;
-  /** Whether all readers of the stored tensor get the mask. */
-  readonly isForAll: boolean;
+  /** Added after the multiplication; row-major. */
+  readonly offsets?: ArrayLike<number>;
 }
 
 export interface MaskPlan {
@@ -48,15 +48,18 @@ function nodeAt(nodes: readonly Node[], place: number): Node {
   return node;
 }
 
-function multiplyMask(editor: Editor, node: Node, { input, dataType, dims, factors, isForAll }: PlannedMask): void {
+function multiplyMask(editor: Editor, node: Node, planned: PlannedMask): void {
+  const { input, dataType, dims, factors, offsets } = planned;
   const weight = node.inputs[input];
   if (weight === undefined) throw new Error(`${node.label} has no input ${input}`);
-  const { graph } = editor;
-  const uses = [...weight.uses];
   const mask = editor.addInitializer(`${weight.name}_reference_mask`, Tensor.fromNumbers(dataType, dims, factors));
-  const first = graph.nodes.find((candidate) => uses.some((use) => use.node === candidate));
-  const masked = addNode(editor, 'Mul', [weight, mask], first ?? node);
-  for (const use of isForAll ? uses : [{ node, index: input }]) editor.setInput(use.node, use.index, masked);
+  const product = addNode(editor, 'Mul', [weight, mask], node);
+  editor.setInput(node, input, offsets === undefined ? product : addOffsets(editor, product, planned, node));
+}
+
+function addOffsets(editor: Editor, masked: Value, { dataType, dims, offsets = [] }: PlannedMask, before: Node): Value {
+  const tensor = Tensor.fromNumbers(dataType, dims, offsets);
+  return addNode(editor, 'Add', [masked, editor.addInitializer(`${masked.name}_offsets`, tensor)], before);
 }
 
 interface LayerLayout {

@@ -21,6 +21,8 @@ export interface VerifyOptions {
 /** Everything learned from the reference alone. */
 export interface Reference extends Observed {
   readonly bounds: ReadonlyMap<string, Bound>;
+  /** The notes without those about bounds. */
+  readonly runNotes: readonly string[];
 }
 
 interface Observed {
@@ -68,7 +70,7 @@ export async function runReference(model: string | Uint8Array, options: VerifyOp
     const noise = { optimised: optimised && (optimised.get(name) ?? 0), nudged: nudged.get(name) ?? 0 };
     bounds.set(name, boundFor(type, noise));
   }
-  return { ...observed, bounds, notes: [...notes, ...outputNotes(cases, outputs, bounds)] };
+  return { ...observed, bounds, runNotes: notes, notes: [...notes, ...outputNotes(cases, outputs, bounds)] };
 }
 
 /**

@@ -8,6 +8,7 @@ import { messageOf, PruneCompileError } from '../errors.js';
 import type { OutputVerification, Verification } from '../report/types.js';
 import { firstLine, formatShapes } from '../runtime/inputs.js';
 import { type Bound, formatDifference, LOUD_NOISE } from './bound.js';
+import { type CloseVerification, compareClosely, hasDecisions } from './close.js';
 import { compareTensors, INCOMPARABLE, isAllFinite, type Outputs, sameList } from './compare.js';
 import { withDoubleMeans } from './double-means.js';
 import {
@@ -27,6 +28,8 @@ interface Mismatch {
   readonly reason: string;
   /** Whether the candidate cannot be loaded or run. */
   readonly isFailure?: true;
+  /** Whether no other comparison can say more: it is not loaded, or has another interface. */
+  readonly isFinal?: true;
 }
 
 interface Compared {
@@ -49,20 +52,50 @@ export async function verifyModels(
 ): Promise<Verification> {
   const known = await runReference(reference, options);
   const found = await runCandidate(candidate, known, options.signal);
-  if ('reason' in found) return conclude(known, { worst: new Map(), differences: [], mismatch: found });
-  const compared = compareOutputs(known.outputs, found);
+  const compared = 'reason' in found ? failed(found) : compareOutputs(known.outputs, found);
   const verification = conclude(known, compared);
-  if (compared.mismatch !== undefined) return verification;
+  if (compared.mismatch?.isFinal === true) return verification;
+  const judged =
+    compared.mismatch === undefined
+      ? await compareMeans(reference, candidate, known, verification, options)
+      : verification;
+  if (judged.equal && !(isLoose(judged) && hasDecisions(reference))) return judged;
+  const close = await compareClosely(reference, candidate, known, options.signal);
+  return close === undefined ? judged : preferred(judged, close);
+}
+
+function failed(mismatch: Mismatch): Compared {
+  return { worst: new Map(), differences: [], mismatch };
+}
+
+/** Where everything that the reference decides was compared, the close comparison says more, for both answers. */
+function preferred(judged: Verification, { verification, isComplete }: CloseVerification): Verification {
+  if (judged.equal) return isComplete ? verification : judged;
+  return verification.equal || (isComplete && judged.fails !== true) ? verification : judged;
+}
+
+/** Once more with means in double precision, where these may be what differs or what makes the bound loose. */
+async function compareMeans(
+  reference: string | Uint8Array,
+  candidate: string | Uint8Array,
+  known: Reference,
+  verification: Verification,
+  options: VerifyOptions,
+): Promise<Verification> {
   if (verification.equal) {
-    const loosest = loosestOf(known);
-    if (loosest <= LOOSE_BOUND) return verification;
-    return (await withDoubleMeansOf(reference, candidate, known, options, DRIFT, loosest * SHARPER)) ?? verification;
+    if (!isLoose(verification)) return verification;
+    const most = loosestOf(known) * SHARPER;
+    return (await withDoubleMeansOf(reference, candidate, known, options, DRIFT, most)) ?? verification;
   }
   // What differs by more than this is no rounding of a mean.
   if (verification.outputs?.some(({ difference }) => difference > LOUD_NOISE) === true) return verification;
   const sharper = await withDoubleMeansOf(reference, candidate, known, options, driftNote(verification));
   if (sharper === undefined || sharper.equal) return sharper ?? verification;
   return { ...verification, notes: [...known.notes, stillDiffersNote(sharper)] };
+}
+
+function isLoose({ outputs = [] }: Verification): boolean {
+  return outputs.some(({ bound }) => bound > LOOSE_BOUND);
 }
 
 /**
@@ -132,14 +165,17 @@ async function runCandidate(
   } catch (error) {
     // Nothing is known of the model then.
     if (error instanceof PruneCompileError && error.code === 'E-KERNELS') throw error;
-    return { reason: `the compiled model cannot be loaded: ${reasonOf(error)}`, isFailure: true };
+    return { reason: `the compiled model cannot be loaded: ${reasonOf(error)}`, isFailure: true, isFinal: true };
   }
   const outputs: Outputs[] = [];
   try {
     const own = interfaceOf(session);
     for (const side of ['inputs', 'outputs'] as const) {
       if (!sameList(own[side], reference.interface[side]))
-        return { reason: `its ${side} are ${own[side].join(', ')} instead of ${reference.interface[side].join(', ')}` };
+        return {
+          reason: `its ${side} are ${own[side].join(', ')} instead of ${reference.interface[side].join(', ')}`,
+          isFinal: true,
+        };
     }
     for (const { feeds, shapes } of reference.cases) {
       signal?.throwIfAborted();

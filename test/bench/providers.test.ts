@@ -38,6 +38,5 @@ describe('a provider that was asked for', () => {
         facts: expect.arrayContaining([['why', problem]]),
       });
     },
-    90_000,
   );
 });

@@ -1,5 +1,4 @@
 /** From measured times to the rates of a cost table: moves at the ends of a sample, which the table counts by themselves, are in none. */
-import { existsSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { EAGER } from '../../src/analysis/sparse-tables.js';
 import { ratesOf } from '../../src/calibrate/calibrate.js';
@@ -7,8 +6,8 @@ import { macsOf, SAMPLE_SIZES, sampleModel, type SampleSize } from '../../src/ca
 import { compileModel } from '../../src/compile.js';
 import { SPARSE_DOMAIN } from '../../src/ir/graph.js';
 import { readModel } from '../../src/onnx/read.js';
-import { kernelsPath } from '../../src/runtime/kernels.js';
 import { verifyModels } from '../../src/verify/verify.js';
+import { needsLibrary } from '../support/needs.js';
 
 describe('rates', () => {
   /** Milliseconds of one pair and of two, with such ends. */
@@ -39,7 +38,7 @@ const small = SAMPLE_SIZES.map(({ kind, extent, outer, inner }): SampleSize => (
   inner: inner / 8,
 }));
 
-describe.skipIf(!existsSync(kernelsPath()))('samples of one pair and of two', () => {
+describe('samples of one pair and of two', needsLibrary, () => {
   test.each(small)('differ by layers that move nothing: $kind, $extent', async (size) => {
     for (const pairs of [1, 2]) {
       const dense = sampleModel(size, 0.8, pairs);

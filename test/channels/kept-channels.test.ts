@@ -13,9 +13,9 @@ import { Node } from '../../src/ir/graph.js';
 import { KeptLog } from '../../src/ir/kept-log.js';
 import { readModel } from '../../src/onnx/read.js';
 import { passContext } from '../../src/pipeline.js';
-import { buildGraph } from '../differential/build-graph.js';
-import { problems } from '../differential/random-graphs.js';
-import { hasData, loadSkeleton, skeletonNames } from '../support/skeletons.js';
+import { buildGraph } from '../../fixtures/random-networks/build-graph.js';
+import { problems } from '../../fixtures/random-networks/random-graphs.js';
+import { loadSkeleton, skeletonNames } from '../support/skeletons.js';
 import { rebuild } from './rebuild.js';
 
 /** Normal numbers, but zeros for the rows `dead` of the first axis. */
@@ -221,7 +221,7 @@ describe('whole networks', () => {
   });
 });
 
-describe.skipIf(!hasData)(`real exports${hasData ? '' : ' (skipped: no ../shared/data)'}`, () => {
+describe('real exports', () => {
   const small = skeletonNames(/^s_(resnet18|resnet20|resnet10|mobilenet)\.(ln|plain|rand)/);
 
   test.each(small)('%s', async (name) => {

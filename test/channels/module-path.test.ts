@@ -5,7 +5,7 @@ import { Node, Value } from '../../src/ir/graph.js';
 import { FLOAT, Tensor } from '../../src/ir/tensor.js';
 import { modulePathsOf } from '../../src/onnx/module-path.js';
 import { readModel } from '../../src/onnx/read.js';
-import { DATA, hasData, loadSkeleton, skeletonNames } from '../support/skeletons.js';
+import { DATA, loadSkeleton, skeletonNames } from '../support/skeletons.js';
 
 const named = (name: string, metadata: Readonly<Record<string, string>> = {}): Node => {
   const node = new Node('Conv', '', name);
@@ -85,7 +85,7 @@ const layerPaths = (bytes: Uint8Array): string[] =>
     .map((node) => modulePathsOf(node)[0] ?? 'unknown')
     .toSorted((a, b) => a.localeCompare(b));
 
-describe.skipIf(!hasData)(`real exports${hasData ? '' : ' (skipped: no ../shared/data)'}`, () => {
+describe('real exports', () => {
   const families = skeletonNames(/\.legacy_bn$/).map((name) => name.replace('.legacy_bn', ''));
 
   test.each(families)('%s: the folded exports name the same modules', async (family) => {

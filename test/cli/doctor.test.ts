@@ -1,5 +1,5 @@
 /** The doctor: its words and its JSON for a made-up machine, what it finds without the library, and a calibration that is then used. */
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
@@ -13,8 +13,7 @@ import type { Diagnosis } from '../../src/doctor.js';
 import type { CompileReport } from '../../src/report/types.js';
 import { kernelsPath, unheededSettings } from '../../src/runtime/kernels.js';
 import { modelFolder, run } from './harness.js';
-
-const isBuilt = existsSync(kernelsPath());
+import { isBuilt, needsLibrary } from '../support/needs.js';
 
 /** One convolution, half of its weights zero. */
 function layer(): Uint8Array {
@@ -121,8 +120,9 @@ describe('what is here', () => {
   });
 });
 
-test.skipIf(!isBuilt)(
+test(
   'variables of the native library that it does not heed are told, by doctor and by --sparse',
+  needsLibrary,
   async () => {
     vi.stubEnv('PRUNE_COMPILE_ISA', 'neon');
     vi.stubEnv('PRUNE_COMPILE_KERNEL', 'Stream');
@@ -251,31 +251,27 @@ describe('calibration', () => {
     ]);
   });
 
-  test.skipIf(!isBuilt)(
-    'measures for real, in a few rounds, and decides from then on',
-    { timeout: 300_000 },
-    async () => {
-      const cache = mkdtempSync(join(tmpdir(), 'prune-compile-test-'));
-      vi.stubEnv('XDG_CACHE_HOME', cache);
-      onTestFinished(() => {
-        vi.unstubAllEnvs();
-        rmSync(cache, { recursive: true, force: true });
-      });
-      const { code, stderr } = await run(['doctor', '--calibrate', '--runs', '3', '-q'], { engine: ENGINE });
-      expect(code, stderr).toBe(0);
-      const path = calibratedPath();
-      expect(readdirSync(dirname(path))).toEqual(['sparse-costs.json']);
-      const measured = parseTable(readFileSync(path, 'utf8'));
-      expect(measured.name).toBe(`calibrated on ${measured.machine.cpu}`);
-      expect(chooseTable()).toEqual({ table: measured, from: path, notes: [] });
-      const { model, at } = modelFolder();
-      writeFileSync(model, layer());
-      const compiled = await run([model, '-o', at('out.onnx'), '--sparse', '--json'], { engine: ENGINE });
-      expect(compiled.code, compiled.stderr).toBe(0);
-      const { remarks } = JSON.parse(compiled.stdout) as CompileReport;
-      expect(remarks[0]?.message).toBe(`what pays was decided by the cost table "${measured.name}" (docs/sparse.md)`);
-      const { stdout } = await run(['doctor', '--json'], { engine: ENGINE });
-      expect(JSON.parse(stdout)).toMatchObject({ costTable: { name: measured.name, from: path, notes: [] } });
-    },
-  );
+  test('measures for real, in a few rounds, and decides from then on', needsLibrary, async () => {
+    const cache = mkdtempSync(join(tmpdir(), 'prune-compile-test-'));
+    vi.stubEnv('XDG_CACHE_HOME', cache);
+    onTestFinished(() => {
+      vi.unstubAllEnvs();
+      rmSync(cache, { recursive: true, force: true });
+    });
+    const { code, stderr } = await run(['doctor', '--calibrate', '--runs', '3', '-q'], { engine: ENGINE });
+    expect(code, stderr).toBe(0);
+    const path = calibratedPath();
+    expect(readdirSync(dirname(path))).toEqual(['sparse-costs.json']);
+    const measured = parseTable(readFileSync(path, 'utf8'));
+    expect(measured.name).toBe(`calibrated on ${measured.machine.cpu}`);
+    expect(chooseTable()).toEqual({ table: measured, from: path, notes: [] });
+    const { model, at } = modelFolder();
+    writeFileSync(model, layer());
+    const compiled = await run([model, '-o', at('out.onnx'), '--sparse', '--json'], { engine: ENGINE });
+    expect(compiled.code, compiled.stderr).toBe(0);
+    const { remarks } = JSON.parse(compiled.stdout) as CompileReport;
+    expect(remarks[0]?.message).toBe(`what pays was decided by the cost table "${measured.name}" (docs/sparse.md)`);
+    const { stdout } = await run(['doctor', '--json'], { engine: ENGINE });
+    expect(JSON.parse(stdout)).toMatchObject({ costTable: { name: measured.name, from: path, notes: [] } });
+  });
 });

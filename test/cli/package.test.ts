@@ -10,10 +10,9 @@ import { normals, uniforms } from '../../fixtures/random.js';
 import type { CompileReport } from '../../src/report/types.js';
 import { kernelsPath } from '../../src/runtime/kernels.js';
 import { TOOL } from '../../src/version.js';
+import { COMPILER, isBuilt, needs, needsLibrary } from '../support/needs.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const isBuilt = existsSync(kernelsPath());
-const hasCompiler = ['g++', 'clang++'].some((name) => spawnSync(name, ['--version']).status === 0);
 
 const folder = mkdtempSync(join(tmpdir(), 'prune-compile-package-'));
 const unpacked = join(folder, 'package');
@@ -65,14 +64,14 @@ describe('the package', () => {
       expect(existsSync(join(unpacked, file)), file).toBe(false);
   });
 
-  test.skipIf(!isBuilt)('holds the library, and runs sparse operators with it', () => {
+  test('holds the library, and runs sparse operators with it', needsLibrary, () => {
     const { status, stdout, stderr } = command(...SPARSE, '--json');
     expect(status, stderr).toBe(0);
     const report = JSON.parse(stdout) as CompileReport;
     expect(report).toMatchObject({ sparse: { layers: 1, library, libraryFound: true }, verification: { equal: true } });
   });
 
-  test.skipIf(!isBuilt)('refuses a library of another version', () => {
+  test('refuses a library of another version', needsLibrary, () => {
     const kept = readFileSync(library);
     const other = Buffer.from(kept);
     const marker = other.indexOf(`version=${TOOL.version};operators=`);
@@ -110,7 +109,7 @@ describe('the package', () => {
     }
   });
 
-  test.skipIf(!hasCompiler)('builds the library from what it holds', { timeout: 300_000 }, () => {
+  test('builds the library from what it holds', needs(COMPILER), () => {
     rmSync(library, { force: true });
     const build = join(unpacked, 'kernels', 'build.mjs');
     // With one command of the compiler: the tests of the kernels build with CMake.

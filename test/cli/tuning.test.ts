@@ -1,5 +1,5 @@
 /** --tune: with a clock that says what a test wants, and once with the real one. */
-import { existsSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { graphBuilder } from '../../fixtures/graph-builder.js';
 import { normals, uniforms } from '../../fixtures/random.js';
@@ -9,12 +9,10 @@ import { SPARSE_DOMAIN } from '../../src/ir/graph.js';
 import { encodeProto } from '../../src/onnx/encode.js';
 import { readModel } from '../../src/onnx/read.js';
 import type { CompileReport } from '../../src/report/types.js';
-import { kernelsPath } from '../../src/runtime/kernels.js';
 import type { Timer } from '../../src/tuning.js';
 import { verifyModels } from '../../src/verify/verify.js';
 import { modelFolder, run } from './harness.js';
-
-const isBuilt = existsSync(kernelsPath());
+import { needsLibrary } from '../support/needs.js';
 
 function weights(name: string, dims: readonly number[], zeros: number) {
   const size = dims.reduce((total, extent) => total * extent, 1);
@@ -58,7 +56,7 @@ function clock(speedups: Readonly<Record<string, number>>, whole: number) {
 
 const LAYERS = { 'Conv Relu': 4, Conv: 4, MatMul: 0.5 };
 
-describe.skipIf(!isBuilt)('with a clock of its own', () => {
+describe('with a clock of its own', needsLibrary, () => {
   test('every kind of layer is measured once, the larger first, then the whole; what was measured decides', async () => {
     const { timer, asked } = clock(LAYERS, 2);
     const steps: string[] = [];
@@ -103,6 +101,7 @@ describe.skipIf(!isBuilt)('with a clock of its own', () => {
     expect(made.report.options).toMatchObject({ sparse: true, tune: true });
     expect(made.report.remarks.at(-1)).toEqual({
       pass: 'convert-sparse',
+      about: 'sparse',
       kind: 'missed',
       message:
         'the whole model takes 13.3 ms with sparse operators and 12.0 ms without, which is not faster: it stays dense',
@@ -178,7 +177,7 @@ describe.skipIf(!isBuilt)('with a clock of its own', () => {
   });
 });
 
-describe.skipIf(!isBuilt)('the command', () => {
+describe('the command', needsLibrary, () => {
   test('measures for real: whatever comes out is equal, and the report says what was measured', async () => {
     const { model: path, at } = modelFolder();
     writeFileSync(path, model());

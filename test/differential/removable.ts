@@ -16,7 +16,7 @@ import { normals } from '../../fixtures/random.js';
 import { createSession } from '../../src/runtime/session.js';
 import { INPUT, SIZE } from './small-model.js';
 import type { Channels, Parameter, Structure } from './small-structure.js';
-import { range } from './sketch.js';
+import { range } from '../../fixtures/random-networks/sketch.js';
 
 /** The first trials of each batch differ by their input only. */
 const INPUTS = 4;

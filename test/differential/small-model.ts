@@ -6,7 +6,7 @@ import { graphBuilder, type GraphBuilder } from '../../fixtures/graph-builder.js
 import { normals, uniforms } from '../../fixtures/random.js';
 import type { Masks, SmallProblem, SmallStep } from './small-networks.js';
 import type { Channels, Parameter, Structure, Tie } from './small-structure.js';
-import { has, product, range } from './sketch.js';
+import { has, product, range } from '../../fixtures/random-networks/sketch.js';
 
 interface Image extends Channels {
   readonly height: number;

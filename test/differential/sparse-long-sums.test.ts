@@ -4,12 +4,13 @@ import { describe, expect, test } from 'vitest';
 import { graphBuilder } from '../../fixtures/graph-builder.js';
 import { normals, uniforms } from '../../fixtures/random.js';
 import { verifyModels } from '../../src/verify/verify.js';
-import { compiled, isBuilt } from '../passes/sparse-support.js';
+import { compiled } from '../passes/sparse-support.js';
+import { needsLibrary } from '../support/needs.js';
 
 /** What the operators promise. */
 const BOUND = 2e-6;
 
-describe.skipIf(!isBuilt)('long sums', () => {
+describe('long sums', needsLibrary, () => {
   test.each([
     [11008, 0.5],
     [25088, 0.8],

@@ -17,10 +17,10 @@ for (const section of read('docs/errors.md').split(/^## /m).slice(1)) {
 test('whoever prints the message alone prints the reason and the remedy too', () => {
   const facts = [
     ['why', 'it is not there'],
-    ['try', 'one of\n--this'],
+    ['try', 'one of\n--this\u001B'],
   ] as const;
   const error = new PruneCompileError('E-KERNELS', { what: 'the library cannot be used', facts });
-  expect(error.message).toBe('the library cannot be used\n  why: it is not there\n  try: one of\n    --this');
+  expect(error.message).toBe('the library cannot be used\n  why: it is not there\n  try: one of\\n--this\\x1b');
   expect([error.what, messageOf(error)]).toEqual(['the library cannot be used', 'the library cannot be used']);
   expect(new PruneCompileError('E-USAGE', { what: 'no' }).message).toBe('no');
 });

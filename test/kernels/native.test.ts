@@ -7,7 +7,7 @@ import { expect, test } from 'vitest';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
 // The kernels have tests of their own in C++ and Python; here they run with fewer cases.
-test('native kernels agree with the reference on every instruction set', { timeout: 600_000 }, (context) => {
+test('native kernels agree with the reference on every instruction set', (context) => {
   const script = join(root, 'kernels', 'test.mjs');
   const { status, stdout, stderr } = spawnSync(process.execPath, [script, '--cases', '500'], { encoding: 'utf8' });
   if (status === 2) return context.skip(stderr.trim());

@@ -5,25 +5,26 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as ort from 'onnxruntime-node';
 import { expect, test } from 'vitest';
-import { kernelsPath } from '../../src/runtime/kernels.js';
 import { createSession } from '../../src/runtime/user-session.js';
+import { compiler, COMPILER, LIBRARY, needs } from '../support/needs.js';
 import { compiledPair, DIMS, INPUT } from './compiled-pair.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const kernels = join(root, 'kernels');
 const runtimes = join(root, 'node_modules/onnxruntime-node/bin/napi-v6');
 const runtime = join(runtimes, process.platform, process.arch, 'libonnxruntime.so.1');
-const compiler = ['g++', 'clang++'].find((name) => spawnSync(name, ['--version']).status === 0) ?? '';
-const isReady = compiler !== '' && existsSync(runtime) && existsSync(kernelsPath());
-if (!isReady)
-  console.log('C++ is not tested: it needs g++ or clang++, Linux, and the library of npm run build:kernels');
+const needsAll = needs(LIBRARY, COMPILER, {
+  present: existsSync(runtime),
+  missing: 'onnxruntime-node has no libonnxruntime.so.1 for this system',
+  remedy: 'run it on Linux',
+});
 
 /** As use_from_cpp.cc makes it. */
 const input = Float32Array.from({ length: DIMS.reduce((size, extent) => size * extent, 1) }, (_, at) => {
   return (((37 * at) % 101) - 50) / 64;
 });
 
-test.skipIf(!isReady)('a C++ program registers the library, runs the model and gets what Node gets', async () => {
+test('a C++ program registers the library, runs the model and gets what Node gets', needsAll, async () => {
   const { folder, library, sparse, output } = await compiledPair();
   const program = join(folder, 'use_from_cpp');
   const source = join(kernels, 'test', 'use_from_cpp.cc');

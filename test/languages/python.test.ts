@@ -1,10 +1,10 @@
 /** A compiled model in Python's onnxruntime; `npm run test:kernels` makes the virtual environment for it. */
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { findVenv } from '../../kernels/test/venv.mjs';
 import { kernelsPath } from '../../src/runtime/kernels.js';
+import { LIBRARY, needs } from '../support/needs.js';
 import { compiledPair, DIMS, INPUT } from './compiled-pair.js';
 
 /** Of the output's scale: rounding of sums in another order. */
@@ -18,13 +18,13 @@ interface Findings {
 }
 
 const python = findVenv() ?? '';
-const isReady = python !== '' && existsSync(kernelsPath());
-if (!isReady)
-  console.log(
-    'Python is not tested: npm run test:kernels makes one with onnxruntime, npm run build:kernels the library',
-  );
+const needsPython = needs(LIBRARY, {
+  present: python !== '',
+  missing: 'there is no Python with onnxruntime',
+  remedy: 'npm run test:kernels',
+});
 
-test.skipIf(!isReady)('Python runs a compiled model, and says what is missing without the library', async () => {
+test('Python runs a compiled model, and says what is missing without the library', needsPython, async () => {
   const { library, dense, sparse } = await compiledPair();
   expect(library).toBe(kernelsPath());
   const script = fileURLToPath(new URL('run_pair.py', import.meta.url));

@@ -7,7 +7,7 @@ import { graphBuilder } from '../../fixtures/graph-builder.js';
 import { compileModel } from '../../src/compile.js';
 import { makeMasks, type MadeMasks, type MaskFormat } from '../../src/mask-maker/make-masks.js';
 import { readModel } from '../../src/onnx/read.js';
-import { hasData, loadSkeleton } from '../support/skeletons.js';
+import { loadSkeleton } from '../support/skeletons.js';
 import { matrixNetwork, plainNetwork, residualNetwork } from './networks.js';
 
 const FILES = ['safetensors', 'npz', 'json'] as const satisfies readonly MaskFormat[];
@@ -92,7 +92,7 @@ test('weights that are Constant nodes, and one weight for two layers', async () 
   }
 });
 
-describe.skipIf(!hasData)('real exports (../shared/data)', () => {
+describe('real exports', () => {
   test.each([
     's_resnet18.plain.legacy',
     's_resnet18.plain.dynamo',

@@ -4,7 +4,7 @@ import { resnet } from '../../fixtures/resnet.js';
 import { compileModel } from '../../src/compile.js';
 import { makeMasks, type MadeMasks } from '../../src/mask-maker/make-masks.js';
 import { verifyModels } from '../../src/verify/verify.js';
-import { hasData, loadSkeleton } from '../support/skeletons.js';
+import { loadSkeleton } from '../support/skeletons.js';
 import { failureOfAsync } from './failure.js';
 import { plainNetwork, residualNetwork } from './networks.js';
 
@@ -113,7 +113,7 @@ test('a ResNet: what was said goes, and more with groups', async () => {
   expect(aligned).toBeGreaterThan(alone);
 });
 
-describe.skipIf(!hasData)('real exports (../shared/data)', () => {
+describe('real exports', () => {
   test.each([
     ['s_resnet18.plain.legacy', 44, 80],
     ['s_mobilenet.plain.legacy', undefined, 1252],

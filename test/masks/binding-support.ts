@@ -61,8 +61,8 @@ export function entry(value: unknown): Entry {
 
 export function bind(slots: readonly WeightSlot[], contents: unknown, options: FileOptions = {}): Bound {
   const { prefix, format = 'PyTorch (zip)', ...rest } = options;
-  const { claims, modules } = claimsOf({ path: 'masks.pth', format, root: entry(contents) }, prefix);
-  return bindMasks(claims, slots, { modules, ...rest });
+  const { claims, ...others } = claimsOf({ path: 'masks.pth', format, root: entry(contents) }, prefix);
+  return bindMasks(claims, slots, { ...others, ...rest });
 }
 
 /** Places of the pruned elements, by weight. */

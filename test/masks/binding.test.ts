@@ -299,10 +299,13 @@ describe('values', () => {
   test('zeros in the weights of a checkpoint are its masks', async () => {
     const slots = await named();
     const weights = values('conv1').map((value, at) => (at < IN * TAPS ? 0 : value));
-    const zeroBias = { 'conv1.bias': tensor([OUT], [0, 0, 0, 0]), 'bn1.running_mean': tensor([OUT], [0, 0, 0, 0]) };
-    const bound = bind(slots, { 'conv1.weight': tensor(DIMS, weights), ...zeroBias });
+    const statistic = { 'bn1.running_mean': tensor([OUT], [0, 0, 0, 0]) };
+    const bound = bind(slots, { 'conv1.weight': tensor(DIMS, weights), ...statistic });
     expect(only(bound)).toMatchObject({ isFromZeros: true, evidence: 'name', mask: { zeros: IN * TAPS } });
-    expect(bind(slots, { 'conv1.weight': tensor(DIMS, values('conv1')), ...zeroBias }).bindings).toEqual([]);
+    expect(bind(slots, { 'conv1.weight': tensor(DIMS, values('conv1')), ...statistic }).bindings).toEqual([]);
+    // So are those of a bias, even where nothing else is left of it.
+    const zeroBias = { 'conv1.weight': tensor(DIMS, values('conv1')), 'conv1.bias': tensor([OUT], [0, 0, 0, 0]) };
+    expect(pruned(bind(slots, zeroBias))).toEqual({ 'conv1.bias': [0, 1, 2, 3] });
     expect(codeOf(() => bind(slots, { 'conv1.weight': tensor(DIMS, values('other')) }))).toBe('E-MASK-SOFT');
   });
 });

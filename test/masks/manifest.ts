@@ -1,5 +1,5 @@
-/** The mask files of shared/data with what is in each, as the frameworks that wrote them read them. */
-import { existsSync, readFileSync } from 'node:fs';
+/** The mask files of fixtures/real with what is in each, as the frameworks that wrote them read them. */
+import { readFileSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import { type Entry, FileTensor } from '../../src/masks/contents.js';
 import { BFLOAT16, BOOL, DOUBLE, FLOAT, FLOAT16, INT16, INT32, INT64, INT8, UINT8 } from '../../src/ir/tensor.js';
@@ -22,9 +22,7 @@ export interface Listed {
 
 const FOLDER = `${DATA}/masks/files`;
 
-/** Empty where the data is absent. */
 export function manifest(format: RegExp): readonly Listed[] {
-  if (!existsSync(`${FOLDER}/manifest.jsonl`)) return [];
   return readFileSync(`${FOLDER}/manifest.jsonl`, 'utf8')
     .trim()
     .split('\n')

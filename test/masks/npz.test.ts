@@ -14,7 +14,7 @@ const refusal = (bytes: Uint8Array) => {
   return `${code} ${what} ${facts[0] ?? ''}`;
 };
 
-describe.skipIf(maskFiles(/./).length === 0)('real files', () => {
+describe('real files', () => {
   test.each(maskFiles(/^npz/))('$file: $expect', ({ file, expect: expected, tensors = {} }) => {
     const read = () => readNpz(maskFileBytes(file), file);
     if (expected === 'ok') expectTensors(mapOf(read()), tensors);

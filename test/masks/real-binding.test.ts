@@ -1,4 +1,4 @@
-/** What tells which weight a mask is for, on real exports of one net and its real state dict with other names (../shared/data). */
+/** What tells which weight a mask is for, on real exports of one net and its real state dict with other names. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { readMaskFile } from '../../src/masks/read.js';
 import { run } from '../cli/harness.js';
 import { compileByCommand, masksIn, removedPerConvolution } from '../support/command.js';
 import { RawNetwork } from '../support/raw-network.js';
-import { DATA, hasData } from '../support/skeletons.js';
+import { DATA } from '../support/skeletons.js';
 import { pathOf, tensorsIn } from './manifest.js';
 
 const EXPORTS = ['legacy_bn', 'legacy', 'dynamo'] as const;
@@ -71,7 +71,7 @@ async function refusal(variant: string, path: string, ...more: string[]): Promis
   return (JSON.parse(stderr) as Failure).error;
 }
 
-describe.skipIf(!hasData)('evidence (../shared/data)', () => {
+describe('evidence', () => {
   test.each([
     ['legacy_bn', 'name'],
     ['dynamo', 'name'],

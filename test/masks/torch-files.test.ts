@@ -1,9 +1,9 @@
 /** Files that PyTorch itself wrote: everything in them, element for element, or the refusal that belongs to them. */
-import { existsSync, readdirSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { readMaskFile } from '../../src/masks/read.js';
 import { failureOf } from '../onnx/failure.js';
-import { DATA, hasData } from '../support/skeletons.js';
+import { DATA } from '../support/skeletons.js';
 import { factsOf, manifest, pathOf, tensorsIn } from './manifest.js';
 
 const listed = manifest(/torch|pickle|empty/);
@@ -24,7 +24,7 @@ const REFUSED: Readonly<Record<string, { code: string; text: RegExp }>> = {
   'bad_crc.pt': { code: 'E-MASK-DAMAGED', text: /checksum/ },
 };
 
-describe.skipIf(!hasData)('files of PyTorch', () => {
+describe('files of PyTorch', () => {
   test.each(readable)('$file', (file) => {
     const found = tensorsIn(readMaskFile(pathOf(file)).root);
     const names = NESTED.includes(file.file)
@@ -47,11 +47,9 @@ describe.skipIf(!hasData)('files of PyTorch', () => {
   });
 
   const checkpoints = ['torch-prune', 'nni'].flatMap((folder) =>
-    hasData && existsSync(`${DATA}/masks/${folder}`)
-      ? readdirSync(`${DATA}/masks/${folder}`)
-          .filter((name) => !name.endsWith('.onnx'))
-          .map((name) => `${folder}/${name}`)
-      : [],
+    readdirSync(`${DATA}/masks/${folder}`)
+      .filter((name) => !name.endsWith('.onnx'))
+      .map((name) => `${folder}/${name}`),
   );
 
   test.each(checkpoints)('%s: masks of 0 and 1 beside their weights', (name) => {

@@ -6,13 +6,12 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { encodeProto } from '../../src/onnx/encode.js';
 import { decodeModel, readModel } from '../../src/onnx/read.js';
 import { encodeModel } from '../../src/onnx/write.js';
-import { DATA, hasData } from '../support/skeletons.js';
+import { DATA } from '../support/skeletons.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'prune-compile-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 function modelFiles(): string[] {
-  if (!hasData) return [];
   return ['models', 'masks/torch-prune', 'skeletons/models'].flatMap((part) =>
     readdirSync(`${DATA}/${part}`, { recursive: true, encoding: 'utf8' })
       .filter((name) => name.endsWith('.onnx'))
@@ -20,7 +19,7 @@ function modelFiles(): string[] {
   );
 }
 
-describe.skipIf(!hasData)('real models (../shared/data)', () => {
+describe('real models', () => {
   test.each(modelFiles())('%s', (name) => {
     const bytes = readFileSync(`${DATA}/${name}`);
     const proto = decodeModel(bytes, name);

@@ -1,17 +1,13 @@
 /** Whole stages in the layout of the sparse operators: what stands between sparse layers stays there, and the network computes the same. */
-import { existsSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { type GraphBuilder, graphBuilder } from '../../fixtures/graph-builder.js';
 import { normals, uniforms } from '../../fixtures/random.js';
 import { compileModel } from '../../src/compile.js';
 import { SPARSE_DOMAIN } from '../../src/ir/graph.js';
 import { readModel } from '../../src/onnx/read.js';
-import { kernelsPath } from '../../src/runtime/kernels.js';
 import { expectClose } from '../support/closeness.js';
 import { WILLING } from '../support/willing-table.js';
-
-const isBuilt = existsSync(kernelsPath());
-if (!isBuilt) console.log('stages in the sparse layout are not tested: npm run build:kernels makes their library');
+import { needsLibrary } from '../support/needs.js';
 
 let drawn = 0;
 
@@ -151,7 +147,7 @@ async function compiled(bytes: Uint8Array) {
 
 const count = (names: readonly string[], name: string) => names.filter((other) => other === name).length;
 
-describe.skipIf(!isBuilt)('stages', () => {
+describe('stages', needsLibrary, () => {
   const cases = Object.keys(NETWORKS).flatMap((name) =>
     [SIZES, ['n', ...SIZES.slice(1)], ['n', 8, 'h', 'w']].map((dims) => ({ name, dims })),
   );
@@ -175,7 +171,7 @@ describe.skipIf(!isBuilt)('stages', () => {
   });
 });
 
-describe.skipIf(!isBuilt)('at the edge', () => {
+describe('at the edge', needsLibrary, () => {
   async function ops(
     build: (g: GraphBuilder, x: string) => readonly string[],
     dims: readonly (number | string)[] = SIZES,
@@ -253,7 +249,7 @@ describe.skipIf(!isBuilt)('at the edge', () => {
 type Formula = (g: GraphBuilder, x: string) => string;
 const scalar = (value: number) => ({ data: Float32Array.of(value), dims: [] });
 
-describe.skipIf(!isBuilt)('activations behind a layer become part of it', () => {
+describe('activations behind a layer become part of it', needsLibrary, () => {
   const erf = (g: GraphBuilder, x: string) => g.add(g.op('Erf', [g.op('Div', [x, scalar(Math.SQRT2)])]), scalar(1));
   const formulas: Readonly<Record<string, Formula>> = {
     HardSwish: (g, x) => g.op('HardSwish', [x]),
@@ -289,7 +285,7 @@ describe.skipIf(!isBuilt)('activations behind a layer become part of it', () => 
   });
 });
 
-test.skipIf(!isBuilt)('grouped convolutions are sparse operators too', async () => {
+test('grouped convolutions are sparse operators too', needsLibrary, async () => {
   const g = graphBuilder();
   const y = g.relu(g.conv(g.input('x', SIZES), weights([16, 2, 3, 3], 0.8), { pads: 1, group: 4, bias: vector(16) }));
   g.output(g.op('Abs', [norm(g, g.conv(y, weights([16, 1, 3, 3], 0.6), { pads: 1, strides: 2, group: 16 }), 16)]));
@@ -298,7 +294,7 @@ test.skipIf(!isBuilt)('grouped convolutions are sparse operators too', async () 
   await expectClose(g.bytes(), output, { x: SIZES });
 });
 
-test.skipIf(!isBuilt)('a wrong result is told from a right one', async () => {
+test('a wrong result is told from a right one', needsLibrary, async () => {
   const g = graphBuilder();
   const shared = weights([16, 8, 3, 3], 0.8);
   const build = (stride: number, graph: GraphBuilder) => {
@@ -310,7 +306,7 @@ test.skipIf(!isBuilt)('a wrong result is told from a right one', async () => {
   await expect(expectClose(build(2, graphBuilder()), output, { x: SIZES })).rejects.toThrow(/of the output's scale/);
 });
 
-test.skipIf(!isBuilt)('a pool is left before all who read it: a residual that is wanted plain, too', async () => {
+test('a pool is left before all who read it: a residual that is wanted plain, too', needsLibrary, async () => {
   const g = graphBuilder();
   const x = g.input('x', SIZES);
   const y = g.averagePool(g.relu(sparse(g, x, [16, 8, 3])), [2, 2], { strides: [2, 2] });

@@ -7,9 +7,10 @@ import { TABLES } from '../../src/analysis/sparse-tables.js';
 import { compileModel, type CompileOptions } from '../../src/compile.js';
 import { readModel } from '../../src/onnx/read.js';
 import { verifyModels } from '../../src/verify/verify.js';
-import { compiled, isBuilt, norm, SHAPES, sparseWeights, vector } from './sparse-support.js';
+import { compiled, norm, SHAPES, sparseWeights, vector } from './sparse-support.js';
+import { needsLibrary } from '../support/needs.js';
 
-describe.skipIf(!isBuilt)('networks', () => {
+describe('networks', needsLibrary, () => {
   /** Two residual blocks of convolutions with normalisations, the second with stride: most is fused and stays inside. */
   function residual(dims: readonly (number | string)[], zeros: number): Uint8Array {
     const g = graphBuilder();
@@ -271,7 +272,7 @@ describe('what pays', () => {
   });
 });
 
-test.skipIf(!isBuilt)('a model with sparse operators is not compiled again', async () => {
+test('a model with sparse operators is not compiled again', needsLibrary, async () => {
   const g = graphBuilder();
   g.output(g.op('Abs', [g.conv(g.input('x', SHAPES.x), sparseWeights([16, 16, 1, 1], 0.8))]));
   const { output } = await compiled(g.bytes());
@@ -305,7 +306,7 @@ describe('options that do not fit', () => {
   });
 });
 
-describe.skipIf(!isBuilt)('biases that are not one value per filter', () => {
+describe('biases that are not one value per filter', needsLibrary, () => {
   const ROWS = 20;
   /** The bias of a Gemm, or what is added behind a MatMul, in a network that would be sparse otherwise. */
   function biased(opType: 'Gemm' | 'MatMul', dims: readonly number[], filters = 12): Uint8Array {
@@ -339,7 +340,7 @@ describe.skipIf(!isBuilt)('biases that are not one value per filter', () => {
   });
 });
 
-test.skipIf(!isBuilt)('pools of images of any size are equal where these are smaller than the window', async () => {
+test('pools of images of any size are equal where these are smaller than the window', needsLibrary, async () => {
   for (const [kernel, ceil] of [
     [2, 0],
     [3, 0],

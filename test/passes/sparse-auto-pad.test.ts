@@ -5,9 +5,10 @@ import { SPARSE_DOMAIN } from '../../src/ir/graph.js';
 import { readModel } from '../../src/onnx/read.js';
 import { verifyModels } from '../../src/verify/verify.js';
 import { WILLING } from '../support/willing-table.js';
-import { compiled, isBuilt, SHAPES, sparseWeights } from './sparse-support.js';
+import { compiled, SHAPES, sparseWeights } from './sparse-support.js';
+import { needsLibrary } from '../support/needs.js';
 
-describe.skipIf(!isBuilt)('padding that is not written down (auto_pad)', () => {
+describe('padding that is not written down (auto_pad)', needsLibrary, () => {
   const AUTO = ['SAME_UPPER', 'SAME_LOWER', 'VALID'] as const;
 
   /** x -> Conv -> Relu -> window with that padding -> Conv, at a size. */

@@ -7,7 +7,8 @@ import { compileModel } from '../../src/compile.js';
 import { SPARSE_DOMAIN } from '../../src/ir/graph.js';
 import { readModel } from '../../src/onnx/read.js';
 import { verifyModels } from '../../src/verify/verify.js';
-import { compiled, isBuilt, norm, sparseWeights } from './sparse-support.js';
+import { compiled, norm, sparseWeights } from './sparse-support.js';
+import { needsLibrary } from '../support/needs.js';
 
 const LAYERS = 6;
 
@@ -28,7 +29,7 @@ function network(): Uint8Array {
   return g.bytes();
 }
 
-describe.skipIf(!isBuilt)('--stop-after', () => {
+describe('--stop-after', needsLibrary, () => {
   const bytes = network();
 
   test('a whole compilation lists them', async () => {

@@ -5,9 +5,10 @@ import { normals } from '../../fixtures/random.js';
 import { readModel } from '../../src/onnx/read.js';
 import { createSession } from '../../src/runtime/session.js';
 import { verifyModels } from '../../src/verify/verify.js';
-import { compiled, isBuilt, norm, SHAPES, sparseWeights, vector } from './sparse-support.js';
+import { compiled, norm, SHAPES, sparseWeights, vector } from './sparse-support.js';
+import { needsLibrary } from '../support/needs.js';
 
-describe.skipIf(!isBuilt)('results that are outputs of the model', () => {
+describe('results that are outputs of the model', needsLibrary, () => {
   const weights = (out: number, extent = 3) => sparseWeights([out, 16, extent, extent], 0.8);
   const conv = (g: GraphBuilder, x: string, out = 16) => g.conv(x, weights(out), { pads: 1, bias: vector('b', out) });
 

@@ -1,15 +1,10 @@
 /** What tests of sparse operators share: weights with zeros anywhere, normalisations, and the compiled model. */
-import { existsSync } from 'node:fs';
 import type { GraphBuilder } from '../../fixtures/graph-builder.js';
 import { normals, uniforms } from '../../fixtures/random.js';
 import { EAGER } from '../../src/analysis/sparse-tables.js';
 import { compileModel, type CompileOptions } from '../../src/compile.js';
 import { SPARSE_DOMAIN } from '../../src/ir/graph.js';
 import { readModel } from '../../src/onnx/read.js';
-import { kernelsPath } from '../../src/runtime/kernels.js';
-
-export const isBuilt = existsSync(kernelsPath());
-if (!isBuilt) console.log('sparse operators are not tested: npm run build:kernels makes their library');
 
 let drawn = 0;
 /** Zeros anywhere; every draw is another one. */

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { photographs, predictions } from '../support/photographs.js';
 import { type Images, outputsOf } from '../support/raw-network.js';
-import { DATA, hasData } from '../support/skeletons.js';
+import { DATA } from '../support/skeletons.js';
 import { compileChecked, masked, MASKS } from './checks.js';
 
 async function classify(model: Uint8Array, images: Images): Promise<number[]> {
@@ -13,11 +13,10 @@ async function classify(model: Uint8Array, images: Images): Promise<number[]> {
 const correct = (found: readonly number[], labels: readonly number[]) =>
   found.filter((prediction, image) => prediction === labels[image]).length;
 
-describe.skipIf(!hasData)('100 CIFAR-10 images (../shared/data)', () => {
+describe('100 CIFAR-10 images', () => {
   test.each([
     ['cifar/resnet20_bn_op13', 94],
     ['cifar/resnet20_folded_op13', 94],
-    ['cifar/resnet56_bn_op13', 96],
   ])('%s', async (name, score) => {
     const { images, labels } = photographs();
     const plain = readFileSync(`${DATA}/models/${name}.onnx`);

@@ -1,5 +1,5 @@
 /**
- * Every good file of ../shared/data/masks/files by the command onto three exports of its net: bound entirely, as many zeros as
+ * Every good mask file of fixtures/real by the command onto three exports of its net: bound entirely, as many zeros as
  * the file holds, and the outputs of a reference into which the test wrote the zeros itself (support/raw-network.ts).
  */
 import { readFileSync } from 'node:fs';
@@ -11,7 +11,7 @@ import { compileByCommand, masksIn, removedPerConvolution, total } from '../supp
 import { smallestElements, smallestSlices } from '../support/criteria.js';
 import { applyMasks, dropMasked, type FileMask, masksOf, parameterName, zerosOf } from '../support/file-masks.js';
 import { type Images, outputsOf, RawNetwork, TOLERANCE, worstDifference } from '../support/raw-network.js';
-import { DATA, hasData, loadSkeleton } from '../support/skeletons.js';
+import { DATA, loadSkeleton } from '../support/skeletons.js';
 
 const MODELS = `${DATA}/skeletons/models`;
 /** With what each binds: normalisation kept, folded (names lost), folded by the newer exporter (names kept). */
@@ -74,7 +74,7 @@ async function reference(net: string, masks: readonly FileMask[], file: string):
   return entry;
 }
 
-describe.skipIf(!hasData)('mask files onto three exports of their nets (../shared/data)', () => {
+describe('mask files onto three exports of their nets', () => {
   test('all of them are here', () => {
     expect(good).toHaveLength(50);
   });
@@ -128,8 +128,8 @@ function expectMaskedFiltersGone(net: string, masks: readonly FileMask[], remove
   }
 }
 
-describe.skipIf(!hasData)('the masks are those that the weights ask for (../shared/data)', () => {
-  // Half of the filters, a quarter of the input channels: the generator's words are in skeletons/README.md.
+describe('the masks are those that the weights ask for', () => {
+  // Half of the filters, a quarter of the input channels: the arguments that made them.
   test.each([
     ['s_resnet10.ln0.state_dict.pt', 0, 0.5, 'l2', 11],
     ['s_resnet20.ln0.state_dict.pt', 0, 0.5, 'l2', 20],
@@ -181,7 +181,7 @@ const KINDS = [
   's_resnet20.ln0.state_dict.pt',
 ];
 
-describe.skipIf(!hasData)('what the comparison can see (../shared/data)', () => {
+describe('what the comparison can see', () => {
   test.each(KINDS)('%s: no masks, or one element more, is another function', async (file) => {
     const listed = find(file);
     const { net } = listed;
@@ -238,7 +238,7 @@ describe.skipIf(!hasData)('what the comparison can see (../shared/data)', () => 
   });
 });
 
-describe.skipIf(!hasData)('full size (../shared/data)', () => {
+describe('full size', () => {
   test('resnet18: expanded views and bool arrays of the same masks', async () => {
     const model = await loadSkeleton('resnet18.legacy');
     const compiled = [
@@ -264,5 +264,5 @@ describe.skipIf(!hasData)('full size (../shared/data)', () => {
       expect(new Set(bound.map(({ evidence }) => evidence))).toEqual(new Set(['module']));
       expect(total(bound.map(({ zeros }) => zeros))).toBe(5_583_456);
     }
-  }, 120_000);
+  });
 });

@@ -10,7 +10,7 @@ import { compileByCommand, removedPerConvolution, total } from '../support/comma
 import { applyMasks, dropMasked, masksOf } from '../support/file-masks.js';
 import { smallestSlices } from '../support/criteria.js';
 import { outputsOf, RawNetwork, TOLERANCE, worstDifference } from '../support/raw-network.js';
-import { DATA, hasData, skeletonNames } from '../support/skeletons.js';
+import { DATA, skeletonNames } from '../support/skeletons.js';
 
 const load = (name: string) => readFileSync(`${DATA}/skeletons/models/${name}.onnx`);
 const images = { values: normals(4, 'images', 2 * 3 * 4096), dims: [2, 3, 64, 64] };
@@ -60,7 +60,7 @@ async function sibling(pruning: string, meaning: Meaning): Promise<Sibling> {
   return known;
 }
 
-describe.skipIf(!hasData)('pruning hooks active (../shared/data)', () => {
+describe('pruning hooks active', () => {
   test('the exports are here, and one mask of theirs is the Identity of another layer’s', () => {
     expect(HOOKS).toHaveLength(14);
     const { nodes } = new RawNetwork(load('s_resnet18.ln0_hooks.legacy_nofold'));

@@ -1,5 +1,5 @@
 /**
- * The built command as a process of its own: every file of ../shared/data/masks/files that must fail says so in its own words,
+ * The built command as a process of its own: every mask file of fixtures/real that must fail says so in its own words,
  * exits with 2, writes nothing and runs nothing; and one good file of each format goes through.
  */
 import { execFile } from 'node:child_process';
@@ -20,7 +20,7 @@ import { describe, expect, test } from 'vitest';
 import { ENGINE } from '../../src/cli/engine.js';
 import { run } from '../cli/harness.js';
 import { manifest } from '../masks/manifest.js';
-import { DATA, hasData } from '../support/skeletons.js';
+import { DATA } from '../support/skeletons.js';
 import { tripwire } from '../support/tripwire.js';
 
 const COMMAND = fileURLToPath(new URL('../../bin/prune-compile.js', import.meta.url));
@@ -110,7 +110,7 @@ interface Failure {
   };
 }
 
-describe.skipIf(!hasData)('mask files that are no good (../shared/data)', () => {
+describe('mask files that are no good', () => {
   test('every file that the manifest has refused is in the table', () => {
     const listed = manifest(/./)
       .filter(({ expect: what }) => !/^ok( or refuse)?$/.test(what))
@@ -187,7 +187,7 @@ function stampOf(path: string): number | undefined {
   return existsSync(path) ? statSync(path).mtimeMs : undefined;
 }
 
-describe.skipIf(!hasData)('mask files that are good, by the built command (../shared/data)', () => {
+describe('mask files that are good, by the built command', () => {
   test.concurrent.each(ACCEPTED)('%s', async (file, net) =>
     inPlace(async (at) => {
       const output = join(at.folder, 'output.onnx');

@@ -10,17 +10,15 @@ import { smallestElements, smallestSlices } from '../support/criteria.js';
 import { applyMasks, dropMasked, type FileMask, masksOf, parameterName, zerosOf } from '../support/file-masks.js';
 import { photographs, predictions, rightAnswers } from '../support/photographs.js';
 import { outputsOf, RawNetwork, TOLERANCE, worstDifference } from '../support/raw-network.js';
-import { DATA, hasData } from '../support/skeletons.js';
+import { DATA } from '../support/skeletons.js';
 
 const KEPT = `${DATA}/models/cifar/resnet20_bn_op13.onnx`;
 const FOLDED = `${DATA}/models/cifar/resnet20_folded_op13.onnx`;
-const FILES = hasData
-  ? ['torch-prune', 'nni'].flatMap((folder) =>
-      readdirSync(`${DATA}/masks/${folder}`)
-        .filter((file) => /\.p?th$/.test(file))
-        .map((file) => `${folder}/${file}`),
-    )
-  : [];
+const FILES = ['torch-prune', 'nni'].flatMap((folder) =>
+  readdirSync(`${DATA}/masks/${folder}`)
+    .filter((file) => /\.p?th$/.test(file))
+    .map((file) => `${folder}/${file}`),
+);
 const L1_50 = 'torch-prune/resnet20_ln_structured_l1_50_conv1.pth';
 const L2_10 = 'torch-prune/resnet20_ln_structured_l2_10_conv1.pth';
 
@@ -60,7 +58,7 @@ function secondOpinion(file: string, masks: readonly FileMask[]): ReadonlyMap<st
   );
 }
 
-describe.skipIf(!hasData)('ResNet-20, trained (../shared/data)', () => {
+describe('ResNet-20, trained', () => {
   test('eight files, seven sets of masks', () => {
     expect(FILES).toHaveLength(8);
   });

@@ -4,10 +4,9 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { DATA, hasData, loadSkeleton, skeletonNames } from '../support/skeletons.js';
+import { DATA, loadSkeleton, skeletonNames } from '../support/skeletons.js';
 import { compileChecked, expectEqual, masked, type Mask, shortOfKey } from './checks.js';
 
-const SECONDS = 1000;
 const HALF: readonly Mask[] = ['all drop', 'inner zero'];
 
 async function check(name: string, plain: Uint8Array): Promise<void> {
@@ -19,16 +18,16 @@ async function check(name: string, plain: Uint8Array): Promise<void> {
   }
 }
 
-describe.skipIf(!hasData)('skeletons (../shared/data)', () => {
+describe('skeletons', () => {
   const names = skeletonNames(
     /^(s_mobilenet|s_resnet10\.(fp16|qdq|ort)|mobilenet_v2|mnasnet|squeezenet|shufflenet|ghostnet|efficientnet|densenet121\.legacy|keras_resnet50|resnest14d\.dynamo|unet)/,
   );
-  test.each(names)('%s', async (name) => check(name, await loadSkeleton(name)), 120 * SECONDS);
+  test.each(names)('%s', async (name) => check(name, await loadSkeleton(name)));
 });
 
-describe.skipIf(!hasData)('models (../shared/data)', () => {
-  const files = hasData
-    ? ['faces', 'misc'].flatMap((folder) => readdirSync(`${DATA}/models/${folder}`).map((file) => `${folder}/${file}`))
-    : [];
-  test.each(files)('%s', async (name) => check(name, readFileSync(`${DATA}/models/${name}`)), 120 * SECONDS);
+describe('models', () => {
+  const files = ['faces', 'misc'].flatMap((folder) =>
+    readdirSync(`${DATA}/models/${folder}`).map((file) => `${folder}/${file}`),
+  );
+  test.each(files)('%s', async (name) => check(name, readFileSync(`${DATA}/models/${name}`)));
 });

@@ -4,11 +4,11 @@
  */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { answerKey, DATA, freeImageSize, hasData, loadSkeleton, skeletonNames } from '../support/skeletons.js';
+import { answerKey, DATA, freeImageSize, loadSkeleton, skeletonNames } from '../support/skeletons.js';
 import { compileChecked, expectEqual, masked, MASKS, removedChannels, shortOfKey } from './checks.js';
 
 const small = skeletonNames(/^(s_resnet(18|20|10\.plain)|cifar_resnet(18|20|56)|resnet18)/);
-const cifar = hasData ? ['resnet20_bn_op13', 'resnet20_folded_op13', 'resnet56_bn_op13'] : [];
+const cifar = ['resnet20_bn_op13', 'resnet20_folded_op13'];
 
 async function checkMasks(name: string, plain: Uint8Array): Promise<void> {
   for (const mask of MASKS) {
@@ -23,7 +23,7 @@ async function checkMasks(name: string, plain: Uint8Array): Promise<void> {
   }
 }
 
-describe.skipIf(!hasData)('skeletons (../shared/data)', () => {
+describe('skeletons', () => {
   test('the answer key is found', () => {
     const keyed = small.filter((name) => answerKey(name, 'all') !== undefined);
     expect(keyed).toEqual([
@@ -35,32 +35,28 @@ describe.skipIf(!hasData)('skeletons (../shared/data)', () => {
     ]);
   });
 
-  test.each(small)('%s', async (name) => checkMasks(name, await loadSkeleton(name)), 120_000);
+  test.each(small)('%s', async (name) => checkMasks(name, await loadSkeleton(name)));
 });
 
-describe.skipIf(!hasData)('trained CIFAR ResNets (../shared/data)', () => {
-  test.each(cifar)('%s', async (name) => checkMasks(name, readFileSync(`${DATA}/models/cifar/${name}.onnx`)), 120_000);
+describe('trained CIFAR ResNets', () => {
+  test.each(cifar)('%s', async (name) => checkMasks(name, readFileSync(`${DATA}/models/cifar/${name}.onnx`)));
 });
 
-describe.skipIf(!hasData)('at every image size (../shared/data)', () => {
+describe('at every image size', () => {
   const resizable = skeletonNames(/^(s_resnet18\.(plain|ln0)|s_resnet10\.plain|resnet18\.(legacy|dynamo)$)/);
-  test.each(resizable)(
-    '%s',
-    async (name) => {
-      const plain = freeImageSize(await loadSkeleton(name));
-      for (const mask of ['inner zero', 'all zero'] as const) {
-        const input = await masked(plain, mask);
-        const { bytes, compiled } = await compileChecked(input, { align: 1 });
-        expect(removedChannels(compiled)).toBeGreaterThan(0);
-        const [data = 'x'] = Object.keys(compiled.report.macsShape);
-        for (const [height, width] of [
-          [224, 224],
-          [192, 160],
-          [97, 131],
-        ] as const)
-          await expectEqual(input, bytes, { seeds: [1], shapes: { [data]: [1, 3, height, width] } });
-      }
-    },
-    120_000,
-  );
+  test.each(resizable)('%s', async (name) => {
+    const plain = freeImageSize(await loadSkeleton(name));
+    for (const mask of ['inner zero', 'all zero'] as const) {
+      const input = await masked(plain, mask);
+      const { bytes, compiled } = await compileChecked(input, { align: 1 });
+      expect(removedChannels(compiled)).toBeGreaterThan(0);
+      const [data = 'x'] = Object.keys(compiled.report.macsShape);
+      for (const [height, width] of [
+        [224, 224],
+        [192, 160],
+        [97, 131],
+      ] as const)
+        await expectEqual(input, bytes, { seeds: [1], shapes: { [data]: [1, 3, height, width] } });
+    }
+  });
 });

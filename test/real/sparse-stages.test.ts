@@ -3,22 +3,16 @@
  * layout. Depthwise convolutions keep all their weights, as people prune. What a network must leave stays outside: classifiers of one
  * row, squeezed images of one pixel, first layers that save less than moving their data costs.
  */
-import { existsSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { compileModel } from '../../src/compile.js';
 import { SPARSE_DOMAIN } from '../../src/ir/graph.js';
 import { readModel } from '../../src/onnx/read.js';
-import { kernelsPath } from '../../src/runtime/kernels.js';
 import { expectClose } from '../support/closeness.js';
 import { scatterZeros } from '../support/scattered-zeros.js';
-import { hasData, loadSkeleton, loadSkeletonUntil } from '../support/skeletons.js';
+import { loadSkeleton, loadSkeletonUntil } from '../support/skeletons.js';
 import { WILLING } from '../support/willing-table.js';
+import { needsLibrary } from '../support/needs.js';
 
-const isBuilt = existsSync(kernelsPath());
-if (!isBuilt) console.log('real sparse networks are not tested: npm run build:kernels makes their library');
-if (!hasData) console.log('real sparse networks are not tested: ../shared/data is not there');
-
-const SECONDS = 1000;
 const ZEROS = 0.8;
 const IMAGE = [1, 3, 224, 224];
 
@@ -65,16 +59,12 @@ function ownOperators(model: Uint8Array): string {
     .join(', ');
 }
 
-describe.skipIf(!isBuilt || !hasData)('80 % zeros (../shared/data)', () => {
-  test.each(NETWORKS)(
-    '$name',
-    async ({ name, sizes = {}, until, own }) => {
-      const plain = await (until === undefined ? loadSkeleton(name) : loadSkeletonUntil(name, until));
-      const masked = scatterZeros(plain, ZEROS);
-      const output = (await compileModel(masked, { sparse: true, sparseTarget: WILLING, shapes: sizes })).encode();
-      expect(ownOperators(output)).toBe(own);
-      await expectClose(masked, output, sizes);
-    },
-    60 * SECONDS,
-  );
+describe('80 % zeros', needsLibrary, () => {
+  test.each(NETWORKS)('$name', async ({ name, sizes = {}, until, own }) => {
+    const plain = await (until === undefined ? loadSkeleton(name) : loadSkeletonUntil(name, until));
+    const masked = scatterZeros(plain, ZEROS);
+    const output = (await compileModel(masked, { sparse: true, sparseTarget: WILLING, shapes: sizes })).encode();
+    expect(ownOperators(output)).toBe(own);
+    await expectClose(masked, output, sizes);
+  });
 });

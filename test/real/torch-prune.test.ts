@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { hasInitializer } from '../../src/ir/graph.js';
 import { readModel } from '../../src/onnx/read.js';
-import { DATA, hasData, loadSkeleton } from '../support/skeletons.js';
+import { DATA, loadSkeleton } from '../support/skeletons.js';
 import { compileChecked, expectEqual } from './checks.js';
 
 const load = (state: string) =>
@@ -25,7 +25,7 @@ function contents(bytes: Uint8Array) {
   };
 }
 
-describe.skipIf(!hasData)('torch.nn.utils.prune (../shared/data)', () => {
+describe('torch.nn.utils.prune', () => {
   test.each([1, 'auto'] as const)(
     'masks in the graph and zeros in the weights compile to the same, align %s',
     async (align) => {

@@ -1,7 +1,7 @@
 /** A model that nobody pruned comes out as it went in, byte for byte, and is told that there was nothing to do. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { DATA, hasData, loadSkeleton, skeletonNames } from '../support/skeletons.js';
+import { DATA, loadSkeleton, skeletonNames } from '../support/skeletons.js';
 import { compileChecked } from './checks.js';
 
 /** Weights of more than 100 MB take too long to make up; ResNets of that size are among the large models. */
@@ -11,11 +11,9 @@ const skeletons = skeletonNames(/./).filter(
       name,
     ),
 );
-const files = hasData
-  ? ['cifar', 'faces', 'misc'].flatMap((folder) =>
-      readdirSync(`${DATA}/models/${folder}`).map((file) => `${DATA}/models/${folder}/${file}`),
-    )
-  : [];
+const files = ['cifar', 'faces', 'misc'].flatMap((folder) =>
+  readdirSync(`${DATA}/models/${folder}`).map((file) => `${DATA}/models/${folder}/${file}`),
+);
 
 async function expectUntouched(bytes: Uint8Array): Promise<void> {
   const { compiled } = await compileChecked(bytes, {});
@@ -26,7 +24,7 @@ async function expectUntouched(bytes: Uint8Array): Promise<void> {
   expect(report.after).toEqual(report.before);
 }
 
-describe.skipIf(!hasData)('unpruned models (../shared/data)', () => {
+describe('unpruned models', () => {
   test.each(skeletons)('%s', async (name) => expectUntouched(await loadSkeleton(name)));
   test.each(files.map((path) => ({ path, name: path.slice(DATA.length) })))('$name', ({ path }) =>
     expectUntouched(readFileSync(path)),

@@ -98,7 +98,7 @@ test('masks: how many, by which evidence, what was left out', () => {
   } as const;
   const masks = {
     meaning: 'drop',
-    files: [{ path: 'my masks.pth', format: 'PyTorch (zip)', sha256: 'abc' }],
+    files: [{ path: 'my masks.pth', format: 'PyTorch (zip)', sha256: 'abc', tensors: [] }],
     masks: [
       { ...mask, key: 'a', evidence: 'name', zeros: 1200 },
       { ...mask, key: 'b', evidence: 'module', zeros: 3, values: 'different' },
@@ -168,9 +168,9 @@ test('where the library is not there, no report says that it is', () => {
 });
 
 test('how it was decided is a note, and layers that stay dense for one reason are told once', () => {
-  const pass = 'convert-sparse';
-  const missed = (node: string, message: string) => ({ pass, kind: 'missed', node, message }) as const;
-  const note = { pass, kind: 'note', message: 'what pays was decided by the cost table "avx2"' } as const;
+  const by = { pass: 'convert-sparse', about: 'sparse' } as const;
+  const missed = (node: string, message: string) => ({ ...by, kind: 'missed', node, message }) as const;
+  const note = { ...by, kind: 'note', message: 'what pays was decided by the cost table "avx2"' } as const;
   const few = [1, 2, 3].map((layer) => missed(`/layer${layer}/Conv`, 'stays dense: few pixels'));
   const unchanged = { ...REPORT, changed: false, after: REPORT.before, options: { sparse: true } };
   const text = renderText({ ...unchanged, remarks: [note, ...few, missed('/fc/Gemm', 'stays dense: one row')] });

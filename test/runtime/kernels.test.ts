@@ -1,5 +1,5 @@
 /** The sparse operators in this process; skipped, saying so, where the native library is not built. */
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import * as ort from 'onnxruntime-node';
 import { graphBuilder } from '../../fixtures/graph-builder.js';
@@ -10,9 +10,7 @@ import { SPARSE_VERSION } from '../../src/ir/graph.js';
 import { kernelsPath, kernelsTarget, kernelsVersion, loadKernels, staleReason } from '../../src/runtime/kernels.js';
 import { createSession } from '../../src/runtime/user-session.js';
 import { TOOL } from '../../src/version.js';
-
-const isBuilt = existsSync(kernelsPath());
-if (!isBuilt) console.log('sparse operators are not tested: npm run build:kernels makes their library');
+import { needsLibrary } from '../support/needs.js';
 
 const DIMS = [2, 16, 20, 20];
 
@@ -31,7 +29,7 @@ function model(): Uint8Array {
   return g.bytes();
 }
 
-test.skipIf(!isBuilt)('are the same to the bit between runs, sessions and numbers of threads', async () => {
+test('are the same to the bit between runs, sessions and numbers of threads', needsLibrary, async () => {
   const compiled = (await compileModel(model(), { sparse: true, sparseTarget: EAGER, shapes: { x: DIMS } })).encode();
   const feed = { x: new ort.Tensor('float32', normals(3, 'x', 2 * 16 * 400), DIMS) };
   const results: Float32Array[] = [];
@@ -47,7 +45,7 @@ test.skipIf(!isBuilt)('are the same to the bit between runs, sessions and number
   for (const result of results) expect(result).toEqual(results[0]);
 });
 
-test.skipIf(!isBuilt)('leave sessions of other models as they were', async () => {
+test('leave sessions of other models as they were', needsLibrary, async () => {
   const dense = model();
   const before = await ort.InferenceSession.create(dense);
   loadKernels();
@@ -83,7 +81,7 @@ describe('the library of this platform', () => {
     ['win32-x64', { platform: 'win32', arch: 'x64', report: { header: {} } }],
   ])('%s', (folder, platform) => expect(kernelsTarget(platform)).toBe(folder));
 
-  test.skipIf(!isBuilt)('says its version in the file, and to whoever loads it', async () => {
+  test('says its version in the file, and to whoever loads it', needsLibrary, async () => {
     loadKernels();
     const loaded: { exports: { version?: string } } = { exports: {} };
     process.dlopen(loaded, kernelsPath());
@@ -103,8 +101,9 @@ describe('the library of this platform', () => {
   });
 });
 
-test.skipIf(!isBuilt)(
+test(
   'say what the machine is: instruction set, and the peak of one core where there is a loop that measures it',
+  needsLibrary,
   () => {
     const { isa, fmaPeak } = loadKernels();
     expect(['avx512', 'avx2', 'baseline']).toContain(isa);

@@ -1,5 +1,5 @@
-/** Real mask files from ../shared/data (absent elsewhere: tests then skip), with what their manifest says of them. */
-import { existsSync, readFileSync } from 'node:fs';
+/** Real mask files from fixtures/real, with what their manifest says of them. */
+import { readFileSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
 import { expect } from 'vitest';
@@ -52,9 +52,8 @@ const DTYPES: Readonly<Record<string, number>> = {
   float64: DOUBLE,
 };
 
-/** Rows of the manifest whose format matches; none where the data is absent. */
+/** Rows of the manifest whose format matches. */
 export function maskFiles(format: RegExp): MaskFileRow[] {
-  if (!existsSync(FILES)) return [];
   const lines = readFileSync(`${FILES}/manifest.jsonl`, 'utf8').trim().split('\n');
   return lines.map((line) => JSON.parse(line) as MaskFileRow).filter((row) => format.test(row.format));
 }

@@ -2,12 +2,12 @@
  * Zeroes filters of an exported model as the generator's `mask` says, wherever the exporter put the weights: in an
  * initializer, in a Constant node, behind a mask that is multiplied in, behind a dequantisation, or in a ConstantOfShape.
  */
+import { keepMask } from '../../fixtures/skeleton.js';
 import { Editor } from '../../src/ir/editor.js';
 import type { Node, Value } from '../../src/ir/graph.js';
 import { elementBytes, FLOAT, product, Tensor } from '../../src/ir/tensor.js';
 import { readModel } from '../../src/onnx/read.js';
 import { encodeModel } from '../../src/onnx/write.js';
-import { inflater } from './skeletons.js';
 
 export type Which = 'all' | 'inner';
 /** zero: the filters' weights. drop: their bias and the normalisation right behind them too. */
@@ -29,7 +29,6 @@ export async function maskFilters(
   meaning: Meaning,
   fraction = 0.5,
 ): Promise<MaskedModel> {
-  const { mask } = await inflater();
   const model = readModel(bytes);
   const editor = new Editor(model.graph);
   const masked = new Map<string, number[]>();
@@ -38,7 +37,7 @@ export async function maskFilters(
       const weights = isConvolution(node) ? stored(node, 1) : undefined;
       if (weights === undefined || (which === 'inner' && !isInner(node))) continue;
       const channels = weights.tensor.dims[0] ?? 0;
-      const keep = mask(weights.value.name, channels, fraction);
+      const keep = keepMask(weights.value.name, channels, fraction);
       const dead = [...keep.keys()].filter((channel) => keep[channel] === 0);
       masked.set(weights.value.name, dead);
       zero(editor, weights, dead);

@@ -1,4 +1,4 @@
-/** The first 100 test images of CIFAR-10 from ../shared/data, as networks trained by ImageNet's means see them. */
+/** The first 100 test images of CIFAR-10 from fixtures/real, as networks trained by ImageNet's means see them. */
 import { readFileSync } from 'node:fs';
 import type { Images } from './raw-network.js';
 import { DATA } from './skeletons.js';

@@ -1,51 +1,34 @@
 /**
- * Real exporter graphs from ../shared/data (beside the checkout; absent elsewhere, tests then skip and say so). Large
- * weights are left out of those files and made again here. Uses the codec alone, none of the compiler.
+ * Real models, masks and images: fixtures/real, unpacked for this run of the tests. Exporter graphs have large weights left
+ * out, which are made again here. Uses the codec alone, none of the compiler.
  */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { readdirSync, readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { inject } from 'vitest';
+import { withWeights } from '../../fixtures/skeleton.js';
 import { FLOAT } from '../../src/ir/tensor.js';
 import { encodeProto } from '../../src/onnx/encode.js';
 import { decodeModel } from '../../src/onnx/read.js';
 
-export const DATA = findData();
-export const hasData = existsSync(DATA);
+/** The folder. */
+export const DATA = inject('realFiles');
 
-function findData(): string {
-  for (const up of ['../../../shared/data', '../../../../shared/data']) {
-    const path = fileURLToPath(new URL(up, import.meta.url));
-    if (existsSync(path)) return path;
-  }
-  return 'shared/data';
-}
-
-export interface Inflate {
-  inline(bytes: Uint8Array): Uint8Array;
-  mask(name: string, channels: number, fraction: number): Uint8Array;
-}
-
-export async function inflater(): Promise<Inflate> {
-  return (await import(`${DATA}/skeletons/inflate.mjs`)) as Inflate;
-}
-
-/** Names of all skeletons that match; none where the data is absent. */
+/** Names of all skeletons that match. */
 export function skeletonNames(pattern = /./): string[] {
-  if (!hasData) return [];
   return readdirSync(`${DATA}/skeletons/models`)
     .map((file) => file.replace('.onnx', ''))
-    .filter((name) => pattern.test(name));
+    .filter((name) => pattern.test(name))
+    .toSorted();
 }
 
 /** The model with its weights inside. */
 export async function loadSkeleton(name: string): Promise<Uint8Array> {
-  const { inline } = await inflater();
-  return inline(readFileSync(`${DATA}/skeletons/models/${name}.onnx`));
+  return withWeights(await readFile(`${DATA}/skeletons/models/${name}.onnx`), name);
 }
 
 /** The same up to one value, which becomes the only output; nothing of what is behind it is made. */
 export async function loadSkeletonUntil(name: string, output: string): Promise<Uint8Array> {
-  const { inline } = await inflater();
-  const model = decodeModel(readFileSync(`${DATA}/skeletons/models/${name}.onnx`), name);
+  const model = decodeModel(await readFile(`${DATA}/skeletons/models/${name}.onnx`), name);
   const { graph } = model;
   if (graph === undefined) throw new Error(`${name} has no graph`);
   const end = graph.node?.findIndex((node) => node.output?.includes(output) === true) ?? -1;
@@ -55,7 +38,7 @@ export async function loadSkeletonUntil(name: string, output: string): Promise<U
   graph.initializer = graph.initializer?.filter((tensor) => read.has(tensor.name ?? '')) ?? [];
   graph.output = [{ name: output, type: { tensorType: { elemType: FLOAT } } }];
   graph.valueInfo = [];
-  return inline(encodeProto(model));
+  return withWeights(encodeProto(model), name);
 }
 
 export interface AnswerKey {

@@ -4,10 +4,10 @@ import { graphBuilder } from '../../fixtures/graph-builder.js';
 import { normals } from '../../fixtures/random.js';
 import { INT64 } from '../../src/ir/tensor.js';
 import { compileModel } from '../../src/compile.js';
-import { isBuilt } from '../passes/sparse-support.js';
 import { WILLING } from '../support/willing-table.js';
 import { withDoubleMeans } from '../../src/verify/double-means.js';
 import { verifyModels } from '../../src/verify/verify.js';
+import { needsLibrary } from '../support/needs.js';
 
 /** Widths that are no multiple of 4 stay out of the optimiser's blocked layout: no other kernel then shows how far the mean drifts. */
 const CHANNELS = 13;
@@ -68,7 +68,7 @@ describe('means of constant channels over 224 x 224 places', () => {
   });
 
   const NATIVE = HEADS.filter(({ isConstant }) => isConstant !== true);
-  it.skipIf(!isBuilt).each(NATIVE)('and by native operators: $mean, opset $opset', async (head) => {
+  it.each(NATIVE)('and by native operators: $mean, opset $opset', needsLibrary, async (head) => {
     const model = classifier(head);
     const made = await compileModel(model, { sparse: true, sparseTarget: WILLING });
     expect(withDoubleMeans(made.encode())).toBeUndefined();

@@ -1,6 +1,4 @@
 /** The bound on a network that somebody trained: equal under reordered sums, unequal under a small wrong edit. */
-import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { Editor } from '../../src/ir/editor.js';
 import { hasInitializer, type Node, type Value } from '../../src/ir/graph.js';
@@ -8,11 +6,10 @@ import { FLOAT, Tensor } from '../../src/ir/tensor.js';
 import { readModel } from '../../src/onnx/read.js';
 import { encodeModel } from '../../src/onnx/write.js';
 import { verifyModels } from '../../src/verify/verify.js';
+import { DATA } from '../support/skeletons.js';
 import { taken } from './small-net.js';
 
-const MODEL = fileURLToPath(new URL('../../../shared/data/models/cifar/resnet20_folded_op13.onnx', import.meta.url));
-const isAbsent = !existsSync(MODEL);
-if (isAbsent) console.warn(`skipped: ${MODEL} is absent`);
+const MODEL = `${DATA}/models/cifar/resnet20_folded_op13.onnx`;
 
 /** The model after `edit` of its first convolution whose output only one further convolution reads, through a Relu. */
 function editedModel(edit: (editor: Editor, first: Node, second: Node) => void): Uint8Array {
@@ -39,7 +36,7 @@ function weights(node: Node, index: number): { value: Value; dims: readonly numb
   return { value, dims: value.initializer.dims, numbers: Float32Array.from(value.initializer.numbers()) };
 }
 
-describe.skipIf(isAbsent)('a trained ResNet-20', () => {
+describe('a trained ResNet-20', () => {
   it('equals itself with the channels of one layer in another order', async () => {
     const reordered = editedModel((editor, first, second) => {
       const outputs = weights(first, 1);

@@ -12,17 +12,17 @@ import { checkOutput, defaultMaskOutput, StagedOutput } from '../destination.js'
 import { writeTo } from '../io.js';
 
 /** Not imported from the mask maker, which loads ONNX Runtime: mistakes must not wait for that. */
-const FORMATS: Readonly<Record<string, MaskFormat>> = {
-  '.safetensors': 'safetensors',
-  '.npz': 'npz',
-  '.json': 'json',
-  '.onnx': 'onnx',
-};
+const FORMATS: ReadonlyMap<string, MaskFormat> = new Map([
+  ['.safetensors', 'safetensors'],
+  ['.npz', 'npz'],
+  ['.json', 'json'],
+  ['.onnx', 'onnx'],
+]);
 
 export async function maskCommand({ engine, io, onFinish, options, positionals, steps }: Context): Promise<void> {
   const [model = ''] = positionals;
   const to = options.output ?? (model === STDIN ? undefined : defaultMaskOutput(model));
-  const format = to === undefined ? undefined : FORMATS[extname(to).toLowerCase()];
+  const format = to === undefined ? undefined : FORMATS.get(extname(to).toLowerCase());
   if (to === undefined || format === undefined) throw noFormat(to);
   if (model === STDIN || existsSync(model)) checkOutput(to, model === STDIN ? [] : [model], '--output');
 
@@ -56,6 +56,6 @@ function noFormat(to: string | undefined): PruneCompileError {
   return new PruneCompileError('E-USAGE', {
     what:
       to === undefined ? 'masks of a model from standard input need a file' : `the name ${to} does not say a format`,
-    facts: [['try', `--output masks.safetensors; or one that ends in ${Object.keys(FORMATS).slice(1).join(', ')}`]],
+    facts: [['try', `--output masks.safetensors; or one that ends in ${[...FORMATS.keys()].slice(1).join(', ')}`]],
   });
 }

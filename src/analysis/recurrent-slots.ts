@@ -1,0 +1,64 @@
+/** Weights and biases of LSTM, GRU and RNN nodes as operands that masks can be bound to, a slot per parameter of the module. */
+import type { Node } from '../ir/graph.js';
+import { isFloating, Tensor } from '../ir/tensor.js';
+import type { WeightSlot } from '../masks/slots.js';
+import { nodeModulePathsOf } from '../onnx/module-path.js';
+import { recurrentParts } from '../ops/recurrent.js';
+import type { Knowledge } from './site.js';
+
+/** The layers of a module are nodes that bear its path, in the order of the graph: the first reads weight_ih_l0. */
+export function recurrentSlots({ graph, constants }: Knowledge): WeightSlot[] {
+  const layers = new Map<string, number>();
+  return graph.nodes.flatMap((node) => {
+    const tensorOf = (index: number) => {
+      const tensor = constants.tensor(node.inputs[index]);
+      return tensor !== undefined && isFloating(tensor.dataType) ? tensor : undefined;
+    };
+    const parts = recurrentParts(node, (index) => tensorOf(index)?.dims);
+    if (parts.length === 0) return [];
+    const paths = nodeModulePathsOf(node);
+    const module = moduleOf(node, paths);
+    const layer = layers.get(module) ?? 0;
+    layers.set(module, layer + 1);
+    return parts.flatMap(({ index, parameter, isReverse, dims, places }): WeightSlot[] => {
+      const value = node.inputs[index];
+      const whole = tensorOf(index);
+      if (value === undefined || whole === undefined) return [];
+      const name = `${parameter}_l${layer}${isReverse ? '_reverse' : ''}`;
+      return [
+        {
+          isLayer: false,
+          node,
+          index,
+          parameter: name,
+          value,
+          tensor: gathered(whole, dims, places),
+          part: { whole, places },
+          names: module === '' ? [name] : [`${module}.${name}`],
+          modulePaths: paths,
+          nodePaths: paths,
+          outAxis: 0,
+          inAxis: dims.length > 1 ? 1 : undefined,
+        },
+      ];
+    });
+  });
+}
+
+/** Without the number that a second call, or a second layer, has behind the module's name. */
+function moduleOf(node: Node, paths: readonly string[]): string {
+  return paths.at(-1) ?? `:${node.label}`;
+}
+
+function gathered(whole: Tensor, dims: readonly number[], places: Int32Array): Tensor {
+  let bytes: Uint8Array | undefined;
+  return new Tensor(whole.dataType, dims, () => {
+    const numbers = whole.numbers();
+    bytes ??= Tensor.fromNumbers(
+      whole.dataType,
+      dims,
+      Float64Array.from(places, (place) => numbers[place] ?? 0),
+    ).bytes();
+    return bytes;
+  });
+}

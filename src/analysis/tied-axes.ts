@@ -1,0 +1,91 @@
+/**
+ * Which axes get positions: those that operators tie to channels of a layer, to a constant operand, or to a list of extents. Nothing of the others
+ * can ever go, and there are as many rows and columns as an image has: nobody numbers them.
+ */
+import type { Dim } from '../ir/graph.js';
+import type { AxisRef, Relation } from '../ops/relation.js';
+import type { NodeSite } from './facts.js';
+import { isOperand, type Slot } from './positions.js';
+import { linksOf } from './relate.js';
+
+/** Says of the axes of `slots` whether they are tied to anything. */
+export function tiedAxes(
+  slots: ReadonlyMap<Slot, readonly Dim[]>,
+  sites: readonly NodeSite[],
+): (slot: Slot, axis: number) => boolean {
+  const axes = new AxisNumbers(slots);
+  const seeds: number[] = [];
+  for (const at of sites) {
+    const numberOf = (ref: AxisRef | undefined) => (ref === undefined ? undefined : axes.at(slotAt(at, ref), ref.axis));
+    const { relation } = at;
+    const open = relation?.kind === 'pointwise' ? (relation.choices ?? []).flatMap(({ candidates }) => candidates) : [];
+    for (const { from, to } of [...linksOf(at), ...open]) axes.tie(numberOf(from), numberOf(to));
+    if (relation?.kind === 'extents')
+      for (const value of at.node.outputs) if (value !== undefined) seeds.push(...axes.of(value));
+    if (relation?.kind !== 'linear' && relation?.kind !== 'grouped') continue;
+    const [x, y] = [numberOf(relation.x), numberOf(relation.y)];
+    seeds.push(...[x, y].filter((number) => number !== undefined));
+    if (relation.kind === 'grouped') axes.tie(x, y);
+    axes.tie(y, numberOf(biasAxis(at, relation, slots)));
+  }
+  for (const slot of slots.keys()) if (isOperand(slot)) seeds.push(...axes.of(slot));
+  const tied = new Set(seeds.map((number) => axes.classOf(number)));
+  return (slot, axis) => {
+    const number = axes.at(slot, axis);
+    return number !== undefined && tied.has(axes.classOf(number));
+  };
+}
+
+/** The last axis of a layer's bias goes with its outputs. */
+function biasAxis(
+  at: NodeSite,
+  { bias }: Extract<Relation, { readonly y: AxisRef }>,
+  slots: ReadonlyMap<Slot, readonly Dim[]>,
+): AxisRef | undefined {
+  const slot = bias === undefined ? undefined : at.inSlots[bias.index];
+  const rank = slot === undefined ? undefined : slots.get(slot)?.length;
+  return bias === undefined || rank === undefined ? undefined : { side: 'in', index: bias.index, axis: rank - 1 };
+}
+
+function slotAt(at: NodeSite, { side, index }: AxisRef): Slot | undefined {
+  return side === 'in' ? at.inSlots[index] : at.node.outputs[index];
+}
+
+/** Axes, numbered, in classes (union-find). */
+class AxisNumbers {
+  readonly #first = new Map<Slot, number>();
+  readonly #ranks = new Map<Slot, number>();
+  readonly #parent: number[] = [];
+
+  constructor(slots: ReadonlyMap<Slot, readonly Dim[]>) {
+    for (const [slot, dims] of slots) {
+      this.#first.set(slot, this.#parent.length);
+      this.#ranks.set(slot, dims.length);
+      for (const _ of dims) this.#parent.push(this.#parent.length);
+    }
+  }
+
+  at(slot: Slot | undefined, axis: number): number | undefined {
+    const first = slot === undefined ? undefined : this.#first.get(slot);
+    const isThere = slot !== undefined && axis >= 0 && axis < (this.#ranks.get(slot) ?? 0);
+    return first === undefined || !isThere ? undefined : first + axis;
+  }
+
+  of(slot: Slot): number[] {
+    const first = this.#first.get(slot) ?? 0;
+    return Array.from({ length: this.#ranks.get(slot) ?? 0 }, (_, axis) => first + axis);
+  }
+
+  classOf(number: number): number {
+    let at = number;
+    for (let up = this.#parent[at] ?? at; up !== at; up = this.#parent[at] ?? at) {
+      this.#parent[at] = this.#parent[up] ?? up;
+      at = up;
+    }
+    return at;
+  }
+
+  tie(a: number | undefined, b: number | undefined): void {
+    if (a !== undefined && b !== undefined) this.#parent[this.classOf(a)] = this.classOf(b);
+  }
+}

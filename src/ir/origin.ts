@@ -1,0 +1,32 @@
+/** What the compiler made a node for. Passes say it in a field; nobody tells it from the node's name, which a model may have taken. */
+import type { Node } from './graph.js';
+
+export type Origin =
+  /** A convolution that gives back the constants of removed channels: no layer of the network. */
+  | { readonly kind: 'compensation' }
+  /** Makes the ones that compensations read. */
+  | { readonly kind: 'ones' }
+  /** A native operator in the place of `of` and of what was fused with it. */
+  | { readonly kind: 'native'; readonly of: Node };
+
+/** Kinds that a file can hold: of native operators their domain tells. */
+export type StoredKind = Exclude<Origin['kind'], 'native'>;
+
+export function isStoredKind(text: string): text is StoredKind {
+  return text === 'compensation' || text === 'ones';
+}
+
+/** What a file says of the node: a native operator is what the node in its place was. */
+export function storedKindOf({ origin }: Node): StoredKind | undefined {
+  return origin?.kind === 'native' ? storedKindOf(origin.of) : origin?.kind;
+}
+
+/** Whether the compiler added it, so that it is no layer of the network; also as a native operator. */
+export function isCompensation(node: Node): boolean {
+  return storedKindOf(node) === 'compensation';
+}
+
+/** Whether it makes the ones that compensations read. */
+export function makesOnes(node: Node | undefined): boolean {
+  return node?.origin?.kind === 'ones';
+}

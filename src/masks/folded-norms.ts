@@ -1,0 +1,123 @@
+/**
+ * Normalisations that the exporter folded into the layer before them: the file has their parameters, the model has not.
+ *
+ *   W' = s W,  b' = beta + s (b - mean),  s = gamma / sqrt(var + epsilon)      per filter (ONNX BatchNormalization-15)
+ *
+ * The file has W, b, gamma, beta, mean and var, the model W' and b'. The equations tell whether the layer is the one, and what it
+ * holds when gamma, beta or b are pruned: with gamma 0 the filter is zero and its bias is beta.
+ */
+import { product } from '../ir/tensor.js';
+import type { FileTensor } from './contents.js';
+import { alignedView } from './expand.js';
+import type { Claim } from './claims.js';
+import type { WeightSlot } from './slots.js';
+
+/** As for weights (same-weights.ts): what float16 leaves of a quotient. */
+const TOLERANCE = 2 ** -9;
+/** Sums that cancel: differences this small, as a share of the largest bias, are rounding. */
+const ROUNDING = 2 ** -18;
+
+/** A layer of the model, and the file's tensor that its weights are, up to a scale per filter. */
+export interface KnownLayer {
+  readonly weight: WeightSlot;
+  readonly bias: WeightSlot;
+  readonly claim: Claim;
+  readonly original: FileTensor;
+}
+
+/** One number per channel: 0 where a mask prunes the parameter. */
+type Kept = ArrayLike<number> | undefined;
+
+export interface FoldedNorm {
+  readonly scale: ArrayLike<number>;
+  readonly shift: ArrayLike<number>;
+  readonly mean: ArrayLike<number>;
+  readonly variance: ArrayLike<number>;
+  /** The layer's own bias, if it has one. */
+  readonly bias: ArrayLike<number> | undefined;
+  readonly kept: { readonly scale: Kept; readonly shift: Kept; readonly bias: Kept };
+}
+
+/** What is another one in the model when the file's zeros and masks are put in. */
+export interface Refolded {
+  /** Filters without weights. */
+  readonly filters: readonly number[];
+  /** Elements of the layer's bias, with their new values. */
+  readonly bias: ReadonlyMap<number, number>;
+}
+
+/** Undefined where the layer is not that of the normalisation. Arrays have one number per filter of the layer. */
+export function refold(layer: KnownLayer, norm: FoldedNorm): Refolded | undefined {
+  const scales = scalesOf(layer);
+  const folded = layer.bias.tensor.numbers();
+  const count = scales.length;
+  const all = [norm.scale, norm.shift, norm.mean, norm.variance, folded, norm.bias ?? folded];
+  if (count === 0 || all.some(({ length }) => length !== count)) return undefined;
+  const epsilon = epsilonOf(scales, norm);
+  if (epsilon === undefined) return undefined;
+
+  let largest = 0;
+  for (const value of folded) largest = Math.max(largest, Math.abs(value));
+  const filters: number[] = [];
+  const bias = new Map<number, number>();
+  let sure = 0;
+  let unsure = 0;
+  for (let channel = 0; channel < count; channel++) {
+    const at = (values: ArrayLike<number>) => values[channel] ?? 0;
+    const [own, mean, shift, now] = [norm.bias === undefined ? 0 : at(norm.bias), at(norm.mean), at(norm.shift), at(folded)];
+    const scale = scales[channel] ?? at(norm.scale) / Math.sqrt(at(norm.variance) + epsilon);
+    const before = shift + scale * (own - mean);
+    const size = Math.abs(shift) + Math.abs(scale) * (Math.abs(own) + Math.abs(mean));
+    const isEqual = Math.abs(now - before) <= TOLERANCE * size + ROUNDING * largest;
+    const isZeroInFile = at(norm.scale) === 0 || shift === 0 || (norm.bias !== undefined && own === 0);
+    if (isEqual && size > 0) sure++;
+    // Another normalisation's, unless a zero of the file is the difference.
+    if (!isEqual && !isZeroInFile) return undefined;
+    if (!isEqual) unsure++;
+
+    const keeps = (kept: Kept) => (kept?.[channel] ?? 1) !== 0;
+    const isScaled = at(norm.scale) !== 0 && keeps(norm.kept.scale);
+    if (!isScaled) filters.push(channel);
+    const left = (keeps(norm.kept.shift) ? shift : 0) + (isScaled ? scale * ((keeps(norm.kept.bias) ? own : 0) - mean) : 0);
+    const isMasked = !keeps(norm.kept.shift) || !keeps(norm.kept.bias) || !isScaled;
+    if ((isMasked || !isEqual) && left !== now) bias.set(channel, left);
+  }
+  return unsure > 0 && sure < unsure ? undefined : { filters, bias };
+}
+
+/** s per filter, as the weights of model and file have it; undefined where a filter is zero in either. */
+function scalesOf({ weight, claim, original }: KnownLayer): (number | undefined)[] {
+  const view = alignedView(original, claim, weight, 'torch') ?? alignedView(original, claim, weight, 'stored');
+  if (view === undefined) return [];
+  const [theirs, ours] = [view.toTensor().numbers(), weight.tensor.numbers()];
+  const { dims } = weight.tensor;
+  const filters = dims[weight.outAxis] ?? 0;
+  const inner = product(dims.slice(weight.outAxis + 1));
+  const dot = new Float64Array(filters);
+  const square = new Float64Array(filters);
+  for (let at = 0; at < ours.length; at++) {
+    const [a, b] = [theirs[at] ?? 0, ours[at] ?? 0];
+    if (a === 0 || b === 0) continue;
+    const filter = Math.floor(at / inner) % filters;
+    dot[filter] = (dot[filter] ?? 0) + a * b;
+    square[filter] = (square[filter] ?? 0) + a * a;
+  }
+  return Array.from(square, (sum, filter) => (sum === 0 ? undefined : (dot[filter] ?? 0) / sum));
+}
+
+/** What makes gamma^2 = s^2 (var + epsilon) in every filter; undefined where no number does. */
+function epsilonOf(scales: readonly (number | undefined)[], { scale, variance }: FoldedNorm): number | undefined {
+  const known = scales.flatMap((s, channel) => {
+    const gamma = scale[channel] ?? 0;
+    return s === undefined || s === 0 || gamma === 0 ? [] : [{ gamma, s, variance: variance[channel] ?? 0 }];
+  });
+  if (known.length === 0) return undefined;
+  const each = known.map(({ gamma, s, variance: v }) => (gamma / s) ** 2 - v).toSorted((a, b) => a - b);
+  const epsilon = Math.max(each[Math.floor(each.length / 2)] ?? 0, 0);
+  const isFit = known.every(
+    ({ gamma, s, variance: v }) =>
+      Math.sign(gamma) === Math.sign(s) &&
+      Math.abs(Math.abs(s) * Math.sqrt(v + epsilon) - Math.abs(gamma)) <= TOLERANCE * Math.abs(gamma),
+  );
+  return isFit ? epsilon : undefined;
+}

@@ -1,0 +1,292 @@
+/**
+ * The tensors of a mask file that are no masks. Each is the model's own parameter, zeros and all; or one whose zeros the model has
+ * not, and then they are masks; or nothing that could have been pruned. What is none of these is lost, and an error says so.
+ */
+import { isFloating, type Tensor } from '../ir/tensor.js';
+import type { Binding, Candidate } from './bind.js';
+import type { Claim } from './claims.js';
+import type { FileTensor } from './contents.js';
+import { isBinary, layoutOf, patternOf } from './evidence.js';
+import { type Expanded, expandMask, type Layout, maskFactors } from './expand.js';
+import type { StateKind, TensorFate } from './fates.js';
+import { type KnownLayer, refold, type Refolded } from './folded-norms.js';
+import { softMask } from './mask-errors.js';
+import { compareWeights } from './same-weights.js';
+import type { WeightSlot } from './slots.js';
+
+/** What the accounts are made from. */
+export interface AccountContext {
+  readonly slots: readonly WeightSlot[];
+  /** Bindings of the masks. */
+  readonly masks: readonly Binding[];
+  /** Whether the file is the model's own checkpoint: some weight of it is the model's. */
+  readonly isCheckpoint: boolean;
+  /** All parameters and running statistics of the file, by `module.name`. */
+  readonly parameters: ReadonlyMap<string, FileTensor>;
+  /** Constants of the model, whatever reads them. */
+  readonly constants: readonly Tensor[];
+  readonly layout: Layout | undefined;
+  candidates(claim: Claim, bindings: readonly Binding[]): readonly Candidate[];
+}
+
+export interface Accounts {
+  readonly bindings: readonly Binding[];
+  readonly fates: readonly TensorFate[];
+  /** Masks that belong to a folded normalisation, and are bound with it. */
+  readonly settledMasks: ReadonlySet<Claim>;
+  /** Tensors with zeros that are nowhere in the model. */
+  readonly lost: readonly Claim[];
+}
+
+/** `open` are masks without a weight: some may be those of normalisations that are no longer there. */
+export function accountFor(parameters: readonly Claim[], open: readonly Claim[], context: AccountContext): Accounts {
+  return new Accountant(context).account(parameters, open);
+}
+
+class Accountant {
+  readonly #context: AccountContext;
+  readonly #bindings: Binding[] = [];
+  readonly #fates: TensorFate[] = [];
+  readonly #layers: KnownLayer[] = [];
+  readonly #constants = new Map<number, Tensor[]>();
+
+  constructor(context: AccountContext) {
+    this.#context = context;
+    for (const tensor of context.constants) {
+      const list = this.#constants.get(tensor.size);
+      if (list === undefined) this.#constants.set(tensor.size, [tensor]);
+      else list.push(tensor);
+    }
+    for (const { claim, slot, values } of context.masks) {
+      if (values === 'same' && claim.original !== undefined) this.#know(claim, slot, claim.original);
+    }
+  }
+
+  account(parameters: readonly Claim[], open: readonly Claim[]): Accounts {
+    // Weights first: they tell which layer a normalisation was folded into.
+    const isVector = ({ source }: Claim) => source.kind === 'tensor' && source.tensor.dims.length < 2;
+    const unclear: Claim[] = [];
+    for (const claim of [...parameters].sort((a, b) => Number(isVector(a)) - Number(isVector(b)))) {
+      if (!this.#settle(claim)) unclear.push(claim);
+    }
+    const settledMasks = new Set<Claim>();
+    const settled = this.#refoldAll([...unclear, ...open]);
+    for (const claim of open) if (settled.has(claim)) settledMasks.add(claim);
+    const lost = unclear.filter((claim) => !settled.has(claim));
+    return { bindings: this.#bindings, fates: this.#fates, settledMasks, lost };
+  }
+
+  #fate(claim: Claim, fate: TensorFate['fate'], what?: StateKind): true {
+    this.#fates.push({ key: claim.key, fate, ...(what !== undefined && { what }) });
+    return true;
+  }
+
+  /** Whether it is known what the tensor is. */
+  #settle(claim: Claim): boolean {
+    const { source } = claim;
+    if (source.kind !== 'tensor') return false;
+    const { tensor } = source;
+    if (!isFloating(tensor.dataType)) return this.#settleIntegers(claim, tensor);
+    const candidates = this.#context.candidates(claim, this.#all());
+    const outcomes = candidates.map((candidate) => this.#compare(claim, tensor, candidate));
+    if (outcomes.includes('lost')) return false;
+    if (outcomes.includes('zeros')) return this.#fate(claim, 'zeros');
+    if (outcomes.includes('parameter')) return this.#fate(claim, 'parameter');
+    if (!tensor.holdsZero()) return this.#fate(claim, 'no-zeros');
+    return this.#isConstant(tensor) && this.#fate(claim, 'parameter');
+  }
+
+  /** Nothing that is trained is an integer: indices, tables of attention, counters. A mask may be. */
+  #settleIntegers(claim: Claim, tensor: FileTensor): boolean {
+    const fits = this.#context.slots.some(
+      (slot) => (['torch', 'stored'] as const).some((layout) => expandMask(claim, slot, layout) !== undefined),
+    );
+    if (!fits || !isBinary(tensor)) return this.#fate(claim, 'state', 'integers');
+    return !tensor.holdsZero() && this.#fate(claim, 'no-zeros');
+  }
+
+  #all(): Binding[] {
+    return [...this.#context.masks, ...this.#bindings];
+  }
+
+  /** What the tensor is to a weight that its name or its values say. */
+  #compare(claim: Claim, tensor: FileTensor, candidate: Candidate): 'parameter' | 'zeros' | 'lost' | 'other' {
+    const { slot, evidence } = candidate;
+    const { layout, values } = layoutOf(claim, slot, evidence, tensor, this.#context.layout);
+    const mask = expandMask(claim, slot, layout);
+    if (mask === undefined) return tensor.holdsZero() ? 'lost' : 'other';
+    if (values === 'same') this.#know(claim, slot, tensor);
+    const known = this.#all().filter((binding) => binding.slot === slot);
+    const added = addedZeros(mask, slot, known);
+    if (added.length === 0) return 'parameter';
+    if (!this.#isSameBut(claim, candidate, mask, values)) {
+      // Beside masks it is a layer that was trained on; alone it is taken for a mask, and is none.
+      if (this.#context.isCheckpoint && mask.odd !== undefined && tensor.dims.length >= 2)
+        throw softMask(claim, slot, mask.odd, true);
+      return 'lost';
+    }
+    if (known.some(({ isFromZeros }) => !isFromZeros)) return 'lost';
+    this.#bindings.push({ claim, slot, evidence, values, isFromZeros: true, mask: patternOf(mask) });
+    return 'zeros';
+  }
+
+  /** Whether the tensor is the weight, apart from its zeros. */
+  #isSameBut(
+    claim: Claim,
+    { slot, evidence }: Candidate,
+    { factors }: Expanded,
+    values: ReturnType<typeof compareWeights> | undefined,
+  ): boolean {
+    if (values === 'same') return true;
+    if (values === 'different') return false;
+    const ours = slot.tensor.numbers();
+    const isEqual = ours.every(
+      (value, at) => factors[at] === 0 || Math.abs((factors[at] ?? 0) - value) <= Math.abs(value) * 2 ** -9,
+    );
+    if (!isEqual) return false;
+    if (factors.some((value) => value !== 0)) return true;
+    // Nothing but zeros is left: no value is there to compare. A name tells, where nothing was folded into the layer.
+    return evidence !== 'values' && (slot.tensor.dims.length >= 2 || this.#isUnfolded(claim, slot));
+  }
+
+  /** Whether the weights beside a bias are the file's without a scale. */
+  #isUnfolded(claim: Claim, slot: WeightSlot): boolean {
+    if (slot.isLayer) {
+      const layer = this.#layers.find(({ bias }) => bias === slot);
+      return layer !== undefined && isUnscaled(layer);
+    }
+    return this.#context.isCheckpoint && slot.names.some((name) => name === claim.key);
+  }
+
+  #know(claim: Claim, slot: WeightSlot, original: FileTensor): void {
+    if (!slot.isLayer || slot.parameter !== 'weight') return;
+    const bias = this.#context.slots.find(({ node, parameter }) => node === slot.node && parameter === 'bias');
+    if (bias !== undefined) this.#layers.push({ weight: slot, bias, claim, original });
+  }
+
+  /** A buffer that the graph holds, in whatever shape. */
+  #isConstant(tensor: FileTensor): boolean {
+    const candidates = this.#constants.get(tensor.size) ?? [];
+    if (candidates.length === 0) return false;
+    const theirs = tensor.toTensor().numbers();
+    return candidates.some((constant) => {
+      const ours = constant.numbers();
+      return theirs.every((value, at) => Math.abs(value - (ours[at] ?? 0)) <= Math.abs(value) * 2 ** -9);
+    });
+  }
+
+  /** Normalisations that are only in the file, each with the layer that it was folded into. */
+  #refoldAll(claims: readonly Claim[]): ReadonlySet<Claim> {
+    const settled = new Set<Claim>();
+    const { parameters } = this.#context;
+    if (claims.length === 0) return settled;
+    for (const [key, variance] of parameters) {
+      if (!key.endsWith('.running_var')) continue;
+      const module = key.slice(0, -'.running_var'.length);
+      const mean = parameters.get(`${module}.running_mean`);
+      if (mean === undefined) continue;
+      const own = claims.filter(({ name }) => name.module === module);
+      for (const layer of this.#layers) {
+        const ofBias = claims.filter(
+          ({ name }) => name.module === layer.claim.name.module && name.parameter === 'bias',
+        );
+        if (own.length + ofBias.length === 0) continue;
+        const isBound = this.#refold(layer, module, { variance, mean }, [...own, ...ofBias]);
+        if (!isBound) continue;
+        for (const claim of [...own, ...ofBias]) settled.add(claim);
+        break;
+      }
+    }
+    return settled;
+  }
+
+  #refold(
+    layer: KnownLayer,
+    module: string,
+    { variance, mean }: { variance: FileTensor; mean: FileTensor },
+    claims: readonly Claim[],
+  ): boolean {
+    const { parameters } = this.#context;
+    const count = layer.bias.tensor.size;
+    const numbers = (tensor: FileTensor | undefined) =>
+      tensor !== undefined && tensor.size === count ? tensor.toTensor().numbers() : undefined;
+    const [means, variances] = [numbers(mean), numbers(variance)];
+    if (means === undefined || variances === undefined) return false;
+    const bias = parameters.get(`${layer.claim.name.module}.bias`);
+    const masks = claims.filter(({ name }) => name.part === 'mask');
+    const kept = (of: string, parameter: string) => {
+      const mask = masks.find(({ name }) => name.module === of && name.parameter === parameter);
+      return mask?.source.kind === 'tensor' ? numbers(mask.source.tensor) : undefined;
+    };
+    const isReadable = masks.every(
+      ({ source }) => source.kind === 'tensor' && source.tensor.size === count && isBinary(source.tensor),
+    );
+    if (!isReadable) return false;
+    const refolded = refold(layer, {
+      scale: numbers(parameters.get(`${module}.weight`)) ?? new Float32Array(count).fill(1),
+      shift: numbers(parameters.get(`${module}.bias`)) ?? new Float32Array(count),
+      mean: means,
+      variance: variances,
+      bias: numbers(bias),
+      kept: {
+        scale: kept(module, 'weight'),
+        shift: kept(module, 'bias'),
+        bias: kept(layer.claim.name.module, 'bias'),
+      },
+    });
+    if (refolded === undefined) return false;
+    this.#bindRefolded(layer, refolded, claims);
+    return true;
+  }
+
+  #bindRefolded({ weight, bias }: KnownLayer, refolded: Refolded, claims: readonly Claim[]): void {
+    const ofScale = claims.find(({ name }) => name.parameter === 'weight') ?? claims[0];
+    const ofShift = claims.find(({ name }) => name.parameter === 'bias') ?? claims[0];
+    if (ofScale === undefined || ofShift === undefined) return;
+    const shared = { evidence: 'values', values: 'same', isFolded: true } as const;
+    const { dims } = weight.tensor;
+    const filters = maskFactors(dims, [{ axis: weight.outAxis, indices: refolded.filters }], weight.outAxis);
+    const isNew = addedZeros(filters, weight, this.#all().filter(({ slot }) => slot === weight)).length > 0;
+    const isMask = ({ name }: Claim) => name.part === 'mask';
+    if (isNew || (isMask(ofScale) && filters.zeros > 0))
+      this.#bindings.push({ ...shared, claim: ofScale, slot: weight, isFromZeros: !isMask(ofScale), mask: filters });
+    if (refolded.bias.size > 0) {
+      const factors = new Uint8Array(bias.tensor.size).fill(1);
+      const offsets = new Float64Array(bias.tensor.size);
+      for (const [channel, value] of refolded.bias) {
+        factors[channel] = 0;
+        offsets[channel] = value;
+      }
+      const zeros = [...refolded.bias.values()].filter((value) => value === 0).length;
+      const mask: Expanded = { factors, granularity: 'element', zeros, odd: undefined, offsets };
+      this.#bindings.push({ ...shared, claim: ofShift, slot: bias, isFromZeros: !isMask(ofShift), mask });
+    }
+    const isChanged = isNew || refolded.bias.size > 0;
+    for (const claim of claims) {
+      if (isMask(claim)) this.#fate(claim, 'mask');
+      else this.#fate(claim, isChanged ? 'zeros' : 'parameter');
+    }
+  }
+}
+
+function isUnscaled({ weight, claim, original }: KnownLayer): boolean {
+  const view = (['torch', 'stored'] as const)
+    .map((layout) => expandMask({ ...claim, source: { kind: 'tensor', tensor: original } }, weight, layout))
+    .find((mask) => mask !== undefined);
+  if (view === undefined) return false;
+  const ours = weight.tensor.numbers();
+  return ours.every((value, at) => {
+    const theirs = view.factors[at] ?? 0;
+    return theirs === 0 || value === 0 || Math.abs(theirs - value) <= Math.abs(value) * 2 ** -9;
+  });
+}
+
+/** Elements that are zero in the file and neither in the model nor in its masks. */
+function addedZeros({ factors }: Expanded, { tensor }: WeightSlot, known: readonly Binding[]): number[] {
+  const ours = tensor.numbers();
+  const added: number[] = [];
+  for (let at = 0; at < factors.length; at++) {
+    if (factors[at] === 0 && ours[at] !== 0 && !known.some(({ mask }) => mask.factors[at] === 0)) added.push(at);
+  }
+  return added;
+}

@@ -1,0 +1,64 @@
+/**
+ * LSTM-7, GRU-7, RNN-7 and later: where the parameters of a framework's module are in the operands of the node.
+ *
+ *   W [directions, gates * hidden, input]   R [directions, gates * hidden, hidden]   B [directions, 2 * gates * hidden]
+ *
+ * PyTorch has a tensor per direction, and B in two halves. The gates are in another order: torch.nn.LSTM i f g o, ONNX i o f c
+ * (g is c); torch.nn.GRU r z n, ONNX z r h (n is h).
+ */
+import type { Node } from '../ir/graph.js';
+
+/** Per gate of ONNX's order its place in PyTorch's. */
+const GATES: ReadonlyMap<string, readonly number[]> = new Map([
+  ['LSTM', [0, 3, 1, 2]],
+  ['GRU', [1, 0, 2]],
+  ['RNN', [0]],
+]);
+
+const PARAMETERS = [
+  { index: 1, parameter: 'weight_ih', half: undefined },
+  { index: 2, parameter: 'weight_hh', half: undefined },
+  { index: 3, parameter: 'bias_ih', half: 0 },
+  { index: 3, parameter: 'bias_hh', half: 1 },
+] as const;
+
+export interface RecurrentPart {
+  /** Which input of the node. */
+  readonly index: number;
+  readonly parameter: (typeof PARAMETERS)[number]['parameter'];
+  readonly isReverse: boolean;
+  /** In PyTorch's layout: [gates * hidden, columns] or [gates * hidden]. */
+  readonly dims: readonly number[];
+  /** Row-major over `dims`: the element of the operand. */
+  readonly places: Int32Array;
+}
+
+/** `dimsOf` are the extents of constant operands; parts of others are left out. Empty for other operators. */
+export function recurrentParts(
+  node: Node,
+  dimsOf: (index: number) => readonly number[] | undefined,
+): readonly RecurrentPart[] {
+  const gates = node.domain === '' ? GATES.get(node.opType) : undefined;
+  if (gates === undefined) return [];
+  return PARAMETERS.flatMap(({ index, parameter, half }) => {
+    const dims = dimsOf(index);
+    const rank = half === undefined ? 3 : 2;
+    if (dims?.length !== rank) return [];
+    const [directions = 0, stored = 0, columns = 1] = dims;
+    const rows = half === undefined ? stored : stored / 2;
+    const hidden = rows / gates.length;
+    if (!Number.isInteger(hidden)) return [];
+    return Array.from({ length: directions }, (_, direction): RecurrentPart => {
+      const places = new Int32Array(rows * columns);
+      for (let row = 0; row < rows; row++) {
+        const gate = Math.floor(row / hidden);
+        const storedRow = (half ?? 0) * rows + gates.indexOf(gate) * hidden + (row % hidden);
+        for (let column = 0; column < columns; column++)
+          places[row * columns + column] = (direction * stored + storedRow) * columns + column;
+      }
+      // A node that runs backwards alone is a layer's second direction.
+      const isReverse = direction === 1 || node.string('direction', 'forward') === 'reverse';
+      return { index, parameter, isReverse, dims: half === undefined ? [rows, columns] : [rows], places };
+    });
+  });
+}
