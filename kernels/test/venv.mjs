@@ -46,7 +46,7 @@ export function makeVenv(name = 'python') {
   const { folder, python, requirements, stamp } = placesOf(name);
   const ready = findVenv(name);
   if (ready !== undefined) return { python: ready };
-  const base = ['python3', 'python'].find((name) => runs(name, ['--version']).status === 0);
+  const base = ['python3', 'python'].find((command) => runs(command, ['--version']).status === 0);
   if (base === undefined) return { reason: 'there is no Python' };
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(dirname(folder), { recursive: true });

@@ -43,7 +43,7 @@ interface Found {
 
 export function traceWeights(knowledge: Knowledge, proto: ModelProto): Trace {
   const { graph, constants } = knowledge;
-  const list: ParameterList = { listed: listedNames(proto), isTorchScript: isTorchScript(proto) };
+  const list: ParameterList = { listed: listedNames(proto), isTorchScript: isFromTorchScript(proto) };
   const isData = new Map<Node, readonly boolean[]>();
   const found: Found[] = [];
   const nameless = new Set<Node>();
@@ -67,7 +67,7 @@ export function traceWeights(knowledge: Knowledge, proto: ModelProto): Trace {
 }
 
 /** That exporter names nodes by modules and writes no metadata. */
-function isTorchScript({ producerName, graph }: ModelProto): boolean {
+function isFromTorchScript({ producerName, graph }: ModelProto): boolean {
   return (
     producerName === 'pytorch' && graph?.node?.every(({ metadataProps = [] }) => metadataProps.length === 0) === true
   );

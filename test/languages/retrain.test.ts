@@ -38,7 +38,7 @@ test.skipIf(python === '')(
   async () => {
     const folder = mkdtempSync(join(tmpdir(), 'prune-compile-retrain-'));
     afterAll(() => rmSync(folder, { recursive: true, force: true }));
-    const { equal, keys } = inPython<Made>(folder, 'make');
+    const { equal, keys } = inPython(folder, 'make') as Made;
     expect(equal, 'the biases that exporters store once').toBe(true);
     const names: string[] = [];
     for (const form of Object.keys(EXPORTS))
@@ -51,7 +51,7 @@ test.skipIf(python === '')(
         writeFileSync(join(folder, `${name}.safetensors`), compiled.stateDict());
         names.push(name);
       }
-    const trained = inPython<Readonly<Record<string, Trained>>>(folder, 'train', ...names);
+    const trained = inPython(folder, 'train', ...names) as Readonly<Record<string, Trained>>;
     for (const [form, has] of Object.entries(EXPORTS))
       for (const meaning of MEANINGS) {
         const name = `${form}.${meaning}`;
@@ -73,9 +73,9 @@ function isOfRemovedLayer(key: string, keys: readonly string[]): boolean {
   return !keys.some((other) => other.startsWith(`${module}.`));
 }
 
-function inPython<Result>(folder: string, ...args: readonly string[]): Result {
+function inPython(folder: string, ...args: readonly string[]): unknown {
   const script = fileURLToPath(new URL('trained_resnet.py', import.meta.url));
   const { status, stdout, stderr } = spawnSync(python, [script, ...args], { cwd: folder, encoding: 'utf8' });
   expect(status, stderr).toBe(0);
-  return JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as Result;
+  return JSON.parse(stdout.trim().split('\n').at(-1) ?? '');
 }

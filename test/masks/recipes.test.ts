@@ -270,18 +270,13 @@ describe('Keras', () => {
     const conv = g.op('Conv', [image, kernel, shift], { kernel_shape: [3, 3] }, { name: `${path('conv2d')}/BiasAdd` });
     const flat = g.reshape(g.transpose(g.relu(conv), [0, 2, 3, 1]), [-1, 128]);
     const dense = (data: string, layer: string, inputs: number, outputs: number) => {
-      const product_ = g.op(
+      const sum = g.op(
         'MatMul',
         [data, weight(`${path(layer)}/MatMul`, [inputs, outputs])],
         {},
         { name: `${path(layer)}/MatMul` },
       );
-      return g.op(
-        'Add',
-        [product_, weight(`${path(layer)}/BiasAdd`, [outputs])],
-        {},
-        { name: `${path(layer)}/BiasAdd` },
-      );
+      return g.op('Add', [sum, weight(`${path(layer)}/BiasAdd`, [outputs])], {}, { name: `${path(layer)}/BiasAdd` });
     };
     g.output(dense(g.relu(dense(flat, 'dense', 128, HIDDEN)), 'dense_1', HIDDEN, CLASSES));
     return g;
