@@ -81,8 +81,7 @@ function modelInput(graph: Graph, shapes: Knowledge['shapes'], batch: Dim): Valu
   };
   // Only what a convolution reads is surely of a floating-point type.
   return graph.inputs.find(
-    (value) =>
-      value.initializer === undefined && isFit(value) && value.uses.some(({ node }) => node.opType === 'Conv'),
+    (value) => value.initializer === undefined && isFit(value) && value.uses.some(({ node }) => node.opType === 'Conv'),
   );
 }
 

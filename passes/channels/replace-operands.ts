@@ -41,7 +41,8 @@ const NODE_BYTES = 128;
 function copyOperands(editor: Editor, list: readonly Replacement[]): void {
   const groups = new Map<Tensor, Map<string | Operand, [Replacement, ...Replacement[]]>>();
   for (const replacement of list) {
-    const byKey = groups.get(replacement.operand.tensor) ?? new Map<string | Operand, [Replacement, ...Replacement[]]>();
+    const byKey =
+      groups.get(replacement.operand.tensor) ?? new Map<string | Operand, [Replacement, ...Replacement[]]>();
     const group = byKey.get(replacement.key);
     if (group === undefined) byKey.set(replacement.key, [replacement]);
     else group.push(replacement);

@@ -25,9 +25,10 @@ import {
   mayBeBias,
   mayBeMeant,
   relationOf,
+  withZerosOf,
 } from './evidence.js';
-import { countZeros, type Expanded, expandMask, type Layout } from './expand.js';
-import type { TensorFate } from './fates.js';
+import { type Expanded, expandMask, type Layout, LAYOUTS } from './expand.js';
+import { onePerKey, type TensorFate } from './fates.js';
 import {
   ambiguous,
   contradiction,
@@ -39,7 +40,8 @@ import {
   unclearLayout,
   unknownTarget,
 } from './mask-errors.js';
-import { parseKey, type ParsedKey, statedModule, withoutMaskSuffix } from './names.js';
+import { isSameKind, PACKED_ATTENTION, parseKey, type ParsedKey, statedModule, withoutMaskSuffix } from './names.js';
+import { attentionParts } from './packed-attention.js';
 import { accountFor } from './parameters.js';
 import { compareWeights, type Sameness } from './same-weights.js';
 import type { WeightSlot } from './slots.js';
@@ -121,7 +123,8 @@ class Binder {
     }
   }
 
-  bind(claims: readonly Claim[]): Bound {
+  bind(given: readonly Claim[]): Bound {
+    const claims = given.flatMap((claim) => attentionParts(claim, this.#slots));
     const named = new Map(claims.map((claim) => [claim, this.#byNames(claim)]));
     const isCheckpoint = claims.some((claim) => this.#isModelsOwn(claim, named.get(claim) ?? []));
     const isBesideWeights = isCheckpoint || claims.some(({ isBeside }) => isBeside === true);
@@ -157,10 +160,10 @@ class Binder {
       all,
     );
     this.#loseNothing(accounts.lost, all, fates);
-    for (const key of this.#unmatched) fates.push({ key, fate: 'left-out' });
     // Steps of a history may come back to a layer.
     onePerSlot(all.filter(({ claim, isFolded }) => claim.isCoupled !== true && isFolded !== true));
-    return { bindings: all, unmatched: this.#unmatched, fates };
+    for (const key of this.#unmatched) fates.push({ key, fate: 'left-out' });
+    return { bindings: all, unmatched: this.#unmatched, fates: onePerKey(fates) };
   }
 
   /** A mask of a bias that the layer has not. */
@@ -186,9 +189,7 @@ class Binder {
     const original = this.#originalOf(claim);
     if (original === undefined) return false;
     const slots = named.length > 0 ? named.map(({ slot }) => slot) : this.#slots;
-    return slots.some((slot) =>
-      LAYOUTS.some((layout) => compareWeights(original, claim, slot, layout) === 'same'),
-    );
+    return slots.some((slot) => LAYOUTS.some((layout) => compareWeights(original, claim, slot, layout) === 'same'));
   }
 
   /** The parameter before it was masked, if the file has it. */
@@ -205,7 +206,7 @@ class Binder {
     const readers = this.#readers(claim, exact);
     if (readers.length > 0)
       return readers.map((slot) => ({ slot, evidence: exact.includes(slot) ? 'name' : 'values' }));
-    const inModule = this.#byModule.get(parameterOf(claim.name)) ?? [];
+    const inModule = this.#inModule(claim);
     const hasLayer = inModule.some(({ slot }) => slot.isLayer);
     const modules = inModule.filter(({ slot }) => mayBeBias(slot) && (!hasLayer || mayBeMeant(claim, slot)));
     const best = Math.min(...modules.map(({ rank }) => rank));
@@ -224,6 +225,17 @@ class Binder {
     if (first !== undefined && strangers.length > 0 && claim.original === undefined)
       throw ambiguous(claim, [...slots, ...strangers]);
     return unique([...slots, ...calls]).map((slot) => ({ slot, evidence: 'module' }));
+  }
+
+  /** A packed matrix is the one product of its module that it fits: exporters call that a weight. */
+  #inModule(claim: Claim): readonly { slot: WeightSlot; rank: number }[] {
+    const { module, parameter } = claim.name;
+    const found = this.#byModule.get(`${module}.${parameter}`) ?? [];
+    if (found.length > 0 || parameter !== PACKED_ATTENTION) return found;
+    const fitting = (this.#byModule.get(`${module}.weight`) ?? []).filter(
+      ({ slot }) => slot.isLayer && expandMask(claim, slot, 'torch') !== undefined,
+    );
+    return new Set(fitting.map(({ slot }) => slot)).size === 1 ? fitting.slice(0, 1) : [];
   }
 
   #knowsModuleOf({ nodePaths: [path] }: WeightSlot): boolean {
@@ -357,37 +369,6 @@ class Binder {
     if (this.#options.allowUnmatched !== true || bindings.length === 0) throw lostZeros(lost, fates, this.#slots);
     this.#unmatched.push(...lost.map(({ key }) => key));
   }
-}
-
-/** The weight before it was masked may have zeros of an earlier round that the mask does not name. */
-function withZerosOf(
-  original: FileTensor | undefined,
-  claim: Claim,
-  slot: WeightSlot,
-  layout: Layout,
-  mask: Expanded,
-): Expanded {
-  const weights =
-    original === undefined
-      ? undefined
-      : expandMask({ ...claim, source: { kind: 'tensor', tensor: original } }, slot, layout);
-  if (weights === undefined || weights.zeros === 0) return mask;
-  const ours = slot.tensor.numbers();
-  const isAdded = (at: number) => weights.factors[at] === 0 && mask.factors[at] !== 0 && ours[at] !== 0;
-  if (!weights.factors.some((_, at) => isAdded(at))) return mask;
-  const factors = mask.factors.map((factor, at) => (isAdded(at) ? 0 : factor));
-  return { ...mask, factors, zeros: countZeros(factors), granularity: 'element' };
-}
-
-const LAYOUTS = ['torch', 'stored'] as const;
-
-/** Whether a parameter may be what the slot holds: packed and recurrent weights have names of their own. */
-function isSameKind(slot: string, parameter: string): boolean {
-  return slot === parameter || (slot === 'weight' && parameter === 'in_proj_weight') || bothRecurrent(slot, parameter);
-}
-
-function bothRecurrent(slot: string, parameter: string): boolean {
-  return slot.replace(/_l\d+(_reverse)?$/, '') === parameter.replace(/_l\d+(_reverse)?$/, '');
 }
 
 function add<Value>(map: Map<string, Value[]>, key: string, value: Value): void {

@@ -7,7 +7,7 @@ import { PruneCompileError } from '../errors.js';
 import { type Entry, FileTensor, isList, isMap, type MaskContents } from './contents.js';
 import type { StateKind, TensorFate } from './fates.js';
 import { isJsonMask, jsonSource, misspeltWord, numbersOf, pruningHistory } from './json-claims.js';
-import { isFilterMaskOfNncf, statisticOf, type ParsedKey, parseKey, withoutMaskSuffix } from './names.js';
+import { isFilterMaskOfNncf, type ParsedKey, parseKey, statisticOf, usualKey, withoutMaskSuffix } from './names.js';
 import { isMaskFormat, isOfNorms, join, type Section, sectionsOf, trainingState } from './sections.js';
 
 /** The elements of a mask, or what they follow from. */
@@ -65,11 +65,16 @@ export function claimsOf(file: MaskContents, prefix?: string): Claims {
   const { main, masks, outside } = sectionsOf(file);
   // A file of one array says nothing but its own name: layer1.0.conv1.npy.
   const found = collectFrom(main, file, main.entry instanceof FileTensor ? parse(file.path).name : '');
-  const apart = masks === undefined ? [] : collectFrom(masks, file);
+  // A list has no keys of its own.
+  const apart = masks === undefined ? [] : collectFrom(masks, file, isList(masks.entry) ? masks.path : '');
   const reader = new Reader(file, prefix);
-  const isClash = (key: string) => apart.some((mask) => mask.key === key);
-  for (const tensor of found) reader.read(isClash(tensor.key) ? join(main.path, tensor.key) : tensor.key, tensor);
-  for (const tensor of apart) reader.readMask(tensor, masks !== undefined && isOfNorms(masks));
+  for (const tensor of found) reader.read(tensor);
+  // Masks that are called as their weights are: keys are to be one each.
+  const isTaken = (key: string) => found.some((tensor) => tensor.key === key);
+  for (const tensor of apart) {
+    const key = masks !== undefined && isTaken(tensor.key) ? join(masks.path, tensor.key) : tensor.key;
+    reader.readMask(key, tensor, masks !== undefined && isOfNorms(masks));
+  }
   for (const section of outside) reader.readOutside(section);
   return reader.claims(found);
 }
@@ -101,21 +106,21 @@ class Reader {
     this.#prefix = prefix;
   }
 
-  read(key: string, { key: inner, source, isListed }: Found): void {
-    const name = parseKey(inner, this.#prefix);
-    const state = trainingState(inner);
-    if (name === undefined) this.#readStatistic(key, inner, source);
+  read({ key, source, isListed }: Found): void {
+    const name = parseKey(key, this.#prefix);
+    const state = trainingState(key);
+    if (name === undefined) this.#readStatistic(key, source);
     else if (isScalar(source)) this.#settle(key, 'scalar');
-    else if (state !== undefined && !name.isParameter && name.part === 'bare' && inner.includes('.'))
+    else if (state !== undefined && !name.isParameter && name.part === 'bare' && key.includes('.'))
       this.#settle(key, state);
-    else this.#add({ key, inner, source, isListed, name, place: 'main' });
+    else this.#add({ key, inner: key, source, isListed, name, place: 'main' });
   }
 
-  readMask({ key, source, isListed }: Found, isOfNorm: boolean): void {
-    const name = parseKey(key, this.#prefix);
-    if (name === undefined) this.#readStatistic(key, key, source);
+  readMask(key: string, { key: inner, source, isListed }: Found, isOfNorm: boolean): void {
+    const name = parseKey(inner, this.#prefix);
+    if (name === undefined) this.#readStatistic(inner, source);
     else if (isScalar(source)) this.#settle(key, 'scalar');
-    else this.#add({ key, inner: key, source, isListed, name: { ...name, part: 'mask' }, place: 'masks', isOfNorm });
+    else this.#add({ key, inner, source, isListed, name: { ...name, part: 'mask' }, place: 'masks', isOfNorm });
   }
 
   readOutside(section: Section): void {
@@ -125,9 +130,10 @@ class Reader {
     for (const { key: inner, source, isListed } of collectFrom(section, this.#file)) {
       const key = inner === '' ? section.path : join(section.path, inner);
       const name = parseKey(key, this.#prefix);
-      if (state !== undefined) this.#settle(key, state);
+      const isMask = name?.part === 'mask' && name.isParameter;
+      if (state !== undefined && !isMask) this.#settle(key, state);
       else if (isScalar(source)) this.#settle(key, 'scalar');
-      else if (name === undefined) this.#readStatistic(key, key, source);
+      else if (name === undefined) this.#readStatistic(key, source);
       else this.#add({ key, inner: key, source, isListed, name, place: 'outside' });
     }
   }
@@ -139,8 +145,8 @@ class Reader {
       this.#parameters.set(`${name.module}.${name.parameter}`, source.tensor);
   }
 
-  #readStatistic(key: string, inner: string, source: MaskSource): void {
-    const parsed = statisticOf(inner, this.#prefix);
+  #readStatistic(key: string, source: MaskSource): void {
+    const parsed = statisticOf(key, this.#prefix);
     if (parsed !== undefined && source.kind === 'tensor')
       this.#parameters.set(`${parsed.module}.${parsed.statistic}`, source.tensor);
     this.#settle(key, isScalar(source) ? 'counter' : 'running-statistic');
@@ -179,14 +185,13 @@ class Reader {
         name: name.part === 'original' ? { ...name, part: 'bare' } : name,
         source,
         isOnnx: this.#file.format === 'ONNX',
-        ...(original?.source.kind === 'tensor' && { original: original.source.tensor }),
         ...((isBeside || name.part === 'original') && { isBeside: true }),
         ...(item.isOfNorm === true && { isOfNorm: true }),
         ...(item.isListed && { isListed: true }),
       };
-      claims.push(claim);
-      if (isFilterMaskOfNncf(inner)) claims.push(ofBias(claim));
-      if (item.isOfNorm === true) claims.push({ ...ofBias(claim), isOptional: false });
+      claims.push(original?.source.kind === 'tensor' ? { ...claim, original: original.source.tensor } : claim);
+      if (isFilterMaskOfNncf(inner)) claims.push({ ...ofBias(claim), isOptional: true });
+      if (item.isOfNorm === true) claims.push(ofBias(claim));
     }
     if (claims.length === 0) throw nothingIn(this.#file, found);
     const modules = new Set(parsed.map(({ name }) => name.module));
@@ -195,8 +200,7 @@ class Reader {
 }
 
 function ofBias(claim: Claim): Claim {
-  const { original, ...rest } = claim;
-  return { ...rest, name: { ...claim.name, parameter: 'bias' }, isOptional: true };
+  return { ...claim, name: { ...claim.name, parameter: 'bias' } };
 }
 
 function isMaskOf({ name, place }: Parsed): boolean {
@@ -209,8 +213,9 @@ function originalsOf(parsed: readonly Parsed[]): ReadonlyMap<string, Parsed> {
   for (const item of parsed) {
     const { inner, name, source, place } = item;
     if (place !== 'main' || source.kind !== 'tensor') continue;
-    if (name.part === 'original') found.set(inner.replace(/_orig$/, ''), item);
-    else if (name.part === 'bare' && name.isParameter && !found.has(inner)) found.set(inner, item);
+    const key = usualKey(inner).replace(/_orig$/, '');
+    if (name.part === 'original') found.set(key, item);
+    else if (name.part === 'bare' && name.isParameter && !found.has(key)) found.set(key, item);
   }
   return found;
 }

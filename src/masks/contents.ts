@@ -81,6 +81,14 @@ export class FileTensor {
     return new FileTensor({ dataType: this.dataType, dims, strides, offset: this.offset }, this.#storage);
   }
 
+  /** Of `of` equal blocks along the first axis the one at `index`. */
+  block(index: number, of: number): FileTensor {
+    const [first = 0, ...others] = this.dims;
+    const rows = first / of;
+    const offset = this.offset + index * rows * (this.strides[0] ?? 0);
+    return new FileTensor({ ...this.#view(), dims: [rows, ...others], offset }, this.#storage);
+  }
+
   /** Whether any element is 0. What repeats is looked at once, however large the view says it is. */
   holdsZero(): boolean {
     const isRepeated = (axis: number) => this.strides[axis] === 0;
@@ -88,7 +96,8 @@ export class FileTensor {
     const view = new FileTensor({ ...this.#view(), dims }, this.#storage);
     // Strides that overlap otherwise: all that they touch.
     const touched = extentOf(view);
-    const elements = view.size <= touched ? view : FileTensor.contiguous(this.dataType, [touched], () => view.#touched());
+    const elements =
+      view.size <= touched ? view : FileTensor.contiguous(this.dataType, [touched], () => view.#touched());
     return elements.toTensor().numbers().includes(0);
   }
 

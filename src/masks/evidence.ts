@@ -2,7 +2,7 @@
 import type { Candidate, Evidence } from './bind.js';
 import type { Claim } from './claims.js';
 import { FileTensor } from './contents.js';
-import { type Expanded, expandMask, type Layout } from './expand.js';
+import { countZeros, type Expanded, expandMask, type Layout } from './expand.js';
 import { parseKey, type ParsedKey, statedModule } from './names.js';
 import { areProportional, compareWeights, type Sameness } from './same-weights.js';
 import { fromTorchLayout, type WeightSlot } from './slots.js';
@@ -138,4 +138,24 @@ export function holdSameValues(a: WeightSlot, b: WeightSlot): boolean {
 
 export function patternOf(mask: Expanded): Expanded {
   return { ...mask, factors: Uint8Array.from(mask.factors, (value) => (value === 0 ? 0 : 1)), odd: undefined };
+}
+
+/** The weight before it was masked may have zeros of an earlier round that the mask does not name. */
+export function withZerosOf(
+  original: FileTensor | undefined,
+  claim: Claim,
+  slot: WeightSlot,
+  layout: Layout,
+  mask: Expanded,
+): Expanded {
+  const weights =
+    original === undefined
+      ? undefined
+      : expandMask({ ...claim, source: { kind: 'tensor', tensor: original } }, slot, layout);
+  if (weights === undefined || weights.zeros === 0) return mask;
+  const ours = slot.tensor.numbers();
+  const isAdded = (at: number) => weights.factors[at] === 0 && mask.factors[at] !== 0 && ours[at] !== 0;
+  if (!weights.factors.some((_, at) => isAdded(at))) return mask;
+  const factors = mask.factors.map((factor, at) => (isAdded(at) ? 0 : factor));
+  return { ...mask, factors, zeros: countZeros(factors), granularity: 'element' };
 }

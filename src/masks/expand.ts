@@ -9,6 +9,7 @@ import { type WeightSlot, fromTorchLayout } from './slots.js';
 
 /** Whose axes a mask has: those of the model's tensor as it is stored, or of the framework's parameter. */
 export type Layout = 'stored' | 'torch';
+export const LAYOUTS = ['torch', 'stored'] as const;
 
 export type Granularity = 'element' | 'kernel' | 'filter' | 'channel' | 'pattern';
 

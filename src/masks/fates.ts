@@ -70,3 +70,15 @@ export function fateText(fates: readonly TensorFate[]): string {
   if (counts.size === 0) return 'nothing else';
   return [...counts].map(([[one, many], count]) => `${count} ${count === 1 ? one : many}`).join(', ');
 }
+
+/** Parts of one tensor have one fate: that of the part that something was done with. */
+export function onePerKey(fates: readonly TensorFate[]): TensorFate[] {
+  const byKey = new Map<string, TensorFate>();
+  for (const fate of fates) {
+    const known = byKey.get(fate.key);
+    if (known === undefined || RANK.indexOf(fate.fate) < RANK.indexOf(known.fate)) byKey.set(fate.key, fate);
+  }
+  return [...byKey.values()];
+}
+
+const RANK: readonly Fate[] = ['left-out', 'mask', 'zeros', 'original', 'parameter', 'no-zeros', 'state'];

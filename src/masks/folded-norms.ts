@@ -64,7 +64,12 @@ export function refold(layer: KnownLayer, norm: FoldedNorm): Refolded | undefine
   let unsure = 0;
   for (let channel = 0; channel < count; channel++) {
     const at = (values: ArrayLike<number>) => values[channel] ?? 0;
-    const [own, mean, shift, now] = [norm.bias === undefined ? 0 : at(norm.bias), at(norm.mean), at(norm.shift), at(folded)];
+    const [own, mean, shift, now] = [
+      norm.bias === undefined ? 0 : at(norm.bias),
+      at(norm.mean),
+      at(norm.shift),
+      at(folded),
+    ];
     const scale = scales[channel] ?? at(norm.scale) / Math.sqrt(at(norm.variance) + epsilon);
     const before = shift + scale * (own - mean);
     const size = Math.abs(shift) + Math.abs(scale) * (Math.abs(own) + Math.abs(mean));
@@ -78,7 +83,8 @@ export function refold(layer: KnownLayer, norm: FoldedNorm): Refolded | undefine
     const keeps = (kept: Kept) => (kept?.[channel] ?? 1) !== 0;
     const isScaled = at(norm.scale) !== 0 && keeps(norm.kept.scale);
     if (!isScaled) filters.push(channel);
-    const left = (keeps(norm.kept.shift) ? shift : 0) + (isScaled ? scale * ((keeps(norm.kept.bias) ? own : 0) - mean) : 0);
+    const left =
+      (keeps(norm.kept.shift) ? shift : 0) + (isScaled ? scale * ((keeps(norm.kept.bias) ? own : 0) - mean) : 0);
     const isMasked = !keeps(norm.kept.shift) || !keeps(norm.kept.bias) || !isScaled;
     if ((isMasked || !isEqual) && left !== now) bias.set(channel, left);
   }

@@ -27,6 +27,9 @@ const PARAMETERS = new Set(['weight', 'bias', 'kernel', 'depthwise_kernel', 'poi
 /** torch.nn.LSTM, GRU and RNN: layer and direction are in the name. torch.nn.MultiheadAttention packs three matrices. */
 const PACKED = /^((weight|bias)_(ih|hh)_l\d+(_reverse)?|in_proj_(weight|bias))$/;
 
+/** torch.nn.MultiheadAttention, [3 * embedding, embedding]: the matrices of query, key and value. */
+export const PACKED_ATTENTION = 'in_proj_weight';
+
 /** Keys of tools that name a mask in another way than `weight_mask`, and the parameter that it is for. */
 const SPELLINGS: readonly (readonly [RegExp, string])[] = [
   // NNCF: hooks before a layer. A filter mask is applied to the bias as well: see claims.ts.
@@ -112,4 +115,13 @@ export function withoutMaskSuffix(key: string): string {
 /** npz writers and Keras separate by slashes. */
 function dotted(name: string): string {
   return name.replace(/^\/+/, '').replaceAll('/', '.');
+}
+
+/** Whether a parameter may be what the slot holds: packed and recurrent weights have names of their own. */
+export function isSameKind(slot: string, parameter: string): boolean {
+  return slot === parameter || (slot === 'weight' && parameter === PACKED_ATTENTION) || bothRecurrent(slot, parameter);
+}
+
+function bothRecurrent(slot: string, parameter: string): boolean {
+  return slot.replace(/_l\d+(_reverse)?$/, '') === parameter.replace(/_l\d+(_reverse)?$/, '');
 }

@@ -7,11 +7,11 @@ import type { Binding, Candidate } from './bind.js';
 import type { Claim } from './claims.js';
 import type { FileTensor } from './contents.js';
 import { isBinary, layoutOf, patternOf } from './evidence.js';
-import { type Expanded, expandMask, type Layout, maskFactors } from './expand.js';
+import { type Expanded, expandMask, type Layout, LAYOUTS, maskFactors } from './expand.js';
 import type { StateKind, TensorFate } from './fates.js';
 import { type KnownLayer, refold, type Refolded } from './folded-norms.js';
 import { softMask } from './mask-errors.js';
-import { compareWeights } from './same-weights.js';
+import type { Sameness } from './same-weights.js';
 import type { WeightSlot } from './slots.js';
 
 /** What the accounts are made from. */
@@ -66,7 +66,7 @@ class Accountant {
     // Weights first: they tell which layer a normalisation was folded into.
     const isVector = ({ source }: Claim) => source.kind === 'tensor' && source.tensor.dims.length < 2;
     const unclear: Claim[] = [];
-    for (const claim of [...parameters].sort((a, b) => Number(isVector(a)) - Number(isVector(b)))) {
+    for (const claim of parameters.toSorted((a, b) => Number(isVector(a)) - Number(isVector(b)))) {
       if (!this.#settle(claim)) unclear.push(claim);
     }
     const settledMasks = new Set<Claim>();
@@ -98,8 +98,8 @@ class Accountant {
 
   /** Nothing that is trained is an integer: indices, tables of attention, counters. A mask may be. */
   #settleIntegers(claim: Claim, tensor: FileTensor): boolean {
-    const fits = this.#context.slots.some(
-      (slot) => (['torch', 'stored'] as const).some((layout) => expandMask(claim, slot, layout) !== undefined),
+    const fits = this.#context.slots.some((slot) =>
+      LAYOUTS.some((layout) => expandMask(claim, slot, layout) !== undefined),
     );
     if (!fits || !isBinary(tensor)) return this.#fate(claim, 'state', 'integers');
     return !tensor.holdsZero() && this.#fate(claim, 'no-zeros');
@@ -135,7 +135,7 @@ class Accountant {
     claim: Claim,
     { slot, evidence }: Candidate,
     { factors }: Expanded,
-    values: ReturnType<typeof compareWeights> | undefined,
+    values: Sameness | undefined,
   ): boolean {
     if (values === 'same') return true;
     if (values === 'different') return false;
@@ -246,7 +246,12 @@ class Accountant {
     const shared = { evidence: 'values', values: 'same', isFolded: true } as const;
     const { dims } = weight.tensor;
     const filters = maskFactors(dims, [{ axis: weight.outAxis, indices: refolded.filters }], weight.outAxis);
-    const isNew = addedZeros(filters, weight, this.#all().filter(({ slot }) => slot === weight)).length > 0;
+    const isNew =
+      addedZeros(
+        filters,
+        weight,
+        this.#all().filter(({ slot }) => slot === weight),
+      ).length > 0;
     const isMask = ({ name }: Claim) => name.part === 'mask';
     if (isNew || (isMask(ofScale) && filters.zeros > 0))
       this.#bindings.push({ ...shared, claim: ofScale, slot: weight, isFromZeros: !isMask(ofScale), mask: filters });
@@ -270,9 +275,9 @@ class Accountant {
 }
 
 function isUnscaled({ weight, claim, original }: KnownLayer): boolean {
-  const view = (['torch', 'stored'] as const)
-    .map((layout) => expandMask({ ...claim, source: { kind: 'tensor', tensor: original } }, weight, layout))
-    .find((mask) => mask !== undefined);
+  const view = LAYOUTS.map((layout) =>
+    expandMask({ ...claim, source: { kind: 'tensor', tensor: original } }, weight, layout),
+  ).find((mask) => mask !== undefined);
   if (view === undefined) return false;
   const ours = weight.tensor.numbers();
   return ours.every((value, at) => {

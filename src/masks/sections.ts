@@ -32,12 +32,12 @@ const MASK_CONTAINERS = ['masks', 'mask_dict', 'masks_dict', 'maskbndict'];
 /** YOLO forks: one mask per BatchNormalization, which they multiply with its scale and its shift. */
 const NORM_MASKS = 'maskbndict';
 
-/** Parts of a training checkpoint that no function depends on. */
+/** Parts of a training checkpoint that no function depends on, by their whole names: a guess could be a mask. */
 const STATE: readonly (readonly [RegExp, StateKind])[] = [
-  [/^(optim|optimizer)/i, 'optimizer'],
-  [/sched/i, 'schedule'],
-  [/scaler/i, 'loss-scale'],
-  [/rng|random_state|generator/i, 'random-numbers'],
+  [/^(optim|optimizers?|optimizers?_states?|optim(izer)?_state_dict)$/i, 'optimizer'],
+  [/^(lr_)?(sched|schedulers?)(_states?|_state_dict)?$/i, 'schedule'],
+  [/^(grad_)?scaler(_states?|_state_dict)?$|amp_scaling_state$|^amp$/i, 'loss-scale'],
+  [/^((torch|cuda|numpy|python|random|cpu)_)*rng(_states?)?(_(all|cuda|cpu))?$|^random_states?$/i, 'random-numbers'],
   [/^(callbacks|loops|hyper_parameters|hparams|args|config|cfg|metrics|history)$/i, 'training-loop'],
 ];
 
@@ -73,7 +73,7 @@ function masksApart(root: ReadonlyMap<string, Entry>): Section | undefined {
   for (const [key, entry] of root) {
     const isOnly = key === 'masks' && ![...root].some(([name, other]) => name !== key && isWeights(name, other));
     if (MASK_CONTAINERS.includes(key) && holdsTensors(entry) && !isOnly) return { path: key, entry };
-    if (!isMap(entry) || trainingState(key) !== undefined) continue;
+    if (!isMap(entry)) continue;
     const nested = [...entry].find(([name, inner]) => isNestedMasks(name) && holdsTensors(inner));
     if (nested !== undefined && !CONTAINERS.includes(key)) return { path: `${key}.${nested[0]}`, entry: nested[1] };
   }

@@ -89,3 +89,13 @@ export function codeOf(work: () => unknown): string {
   }
   return 'no error';
 }
+
+/** Sentence and facts of the error that it ends in. */
+export function messageOf(work: () => unknown): string {
+  try {
+    work();
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+  return 'no error';
+}

@@ -1,0 +1,156 @@
+/** Every tensor of a mask file has a fate: bound, the model's own, state, left out; or it is an error that names it. */
+import { describe, expect, test } from 'vitest';
+import { graphBuilder } from '../../fixtures/graph-builder.js';
+import { INT64, Tensor, UINT8 } from '../../src/ir/tensor.js';
+import { FileTensor } from '../../src/masks/contents.js';
+import { bind, codeOf, mask, messageOf, pruned, slotsOf, tensor, values } from './binding-support.js';
+
+const FIRST = [4, 3, 1, 1] as const;
+const SECOND = [4, 4, 1, 1] as const;
+
+async function two() {
+  const g = graphBuilder();
+  const x = g.input('x', [1, 3, 6, 6]);
+  g.initializer('c1.weight', FIRST, values('c1', 12));
+  g.initializer('c1.bias', [4], values('b1', 4));
+  g.initializer('c2.weight', SECOND, values('c2', 16));
+  g.output(g.op('Conv', [g.relu(g.op('Conv', [x, 'c1.weight', 'c1.bias'])), 'c2.weight']));
+  return slotsOf(g);
+}
+
+const weights = () => ({
+  'c1.weight': tensor(FIRST, values('c1', 12)),
+  'c1.bias': tensor([4], values('b1', 4)),
+  'c2.weight': tensor(SECOND, values('c2', 16)),
+});
+const typed = (dataType: number, dims: readonly number[], elements: readonly number[]) => {
+  const bytes = Tensor.fromNumbers(dataType, dims, elements).bytes();
+  return FileTensor.contiguous(dataType, dims, () => bytes);
+};
+
+describe('what is beside masks', () => {
+  test('each tensor has one fate', async () => {
+    const { fates } = bind(await two(), {
+      epoch: 3,
+      state_dict: {
+        'c1.weight_orig': tensor(FIRST, values('c1', 12)),
+        'c1.weight_mask': mask(FIRST, [0]),
+        'c1.bias': tensor([4], values('b1', 4)),
+        'c2.weight': tensor(
+          SECOND,
+          values('c2', 16).map((value, at) => (at < 4 ? 0 : value)),
+        ),
+        'n.running_mean': tensor([4], [0, 0, 0, 0]),
+        'n.num_batches_tracked': tensor([], [0]),
+        'head.scale': tensor([2], [1, 2]),
+        positions: typed(INT64, [3], [0, 1, 2]),
+      },
+      optimizer: { state: { 0: { exp_avg: tensor([2], [0, 0]) } } },
+      rng_state: typed(UINT8, [2], [0, 1]),
+    });
+    const found = fates.map(({ key, fate, what }) => [key, what ?? fate]);
+    expect(found.toSorted(([a = ''], [b = '']) => (a < b ? -1 : 1))).toEqual([
+      ['c1.bias', 'parameter'],
+      ['c1.weight_mask', 'mask'],
+      ['c1.weight_orig', 'original'],
+      ['c2.weight', 'zeros'],
+      ['head.scale', 'no-zeros'],
+      ['n.num_batches_tracked', 'counter'],
+      ['n.running_mean', 'running-statistic'],
+      ['optimizer.state.0.exp_avg', 'optimizer'],
+      ['positions', 'integers'],
+      ['rng_state', 'random-numbers'],
+    ]);
+  });
+
+  test.each([
+    ['a mask under a key that is not understood', { 'c1.importance': mask([4], [1]) }],
+    ['a mask of integers', { 'c1.alive': typed(UINT8, [4], [1, 0, 1, 1]) }],
+    ['a parameter that the model has not', { 'norm.weight': tensor([4], [1, 0, 1, 1]) }],
+    ['a weight with zeros and other values', { 'c2.weight': tensor(SECOND, [0, ...values('x', 15)]) }],
+    ['one of a list', { extra: [mask(FIRST, [0])] }],
+  ])('zeros that would be lost are an error: %s', async (_, beside) => {
+    const contents = { ...weights(), 'c1.weight_mask': mask(FIRST, [0]), ...beside };
+    const slots = await two();
+    const [key = ''] = Object.keys(beside);
+    expect(codeOf(() => bind(slots, contents))).toBe('E-MASK-LOST');
+    expect(messageOf(() => bind(slots, contents))).toContain(key);
+    // Left out when the user says so, with its name.
+    const { unmatched, fates } = bind(slots, contents, { allowUnmatched: true });
+    expect(unmatched.join()).toContain(key);
+    expect(fates.filter(({ fate }) => fate === 'left-out')).toHaveLength(1);
+    const map = { [unmatched[0] ?? '']: null };
+    expect(bind(slots, contents, { map }).unmatched).toEqual(unmatched);
+  });
+
+  test('without masks too: a checkpoint whose zeros have no place', async () => {
+    const slots = await two();
+    const contents = { ...weights(), 'gate.weight': tensor([2, 2], [0, 1, 2, 3]) };
+    expect(codeOf(() => bind(slots, contents))).toBe('E-MASK-LOST');
+    expect(messageOf(() => bind(slots, contents))).toMatch(/gate\.weight \[2, 2\].*3 parameters of the model/s);
+  });
+
+  test('zeros of an earlier round, beside a mask that does not name them', async () => {
+    const slots = await two();
+    const orig = values('c1', 12).map((value, at) => (at === 5 ? 0 : value));
+    const contents = { 'c1.weight_mask': mask(FIRST, [0]), 'c1.weight_orig': tensor(FIRST, orig) };
+    expect(pruned(bind(slots, contents))).toEqual({ 'c1.weight': [0, 5] });
+  });
+
+  test("a bias of nothing but zeros is pruned where its layer is the file's, and lost where that is not known", async () => {
+    const slots = await two();
+    const zeros = { 'c1.bias': tensor([4], [0, 0, 0, 0]) };
+    expect(pruned(bind(slots, { ...weights(), ...zeros }))).toEqual({ 'c1.bias': [0, 1, 2, 3] });
+    const scaled = tensor(
+      FIRST,
+      values('c1', 12).map((value) => 2 * value),
+    );
+    expect(codeOf(() => bind(slots, { ...weights(), ...zeros, 'c1.weight': scaled }))).toBe('E-MASK-LOST');
+  });
+
+  test("a buffer that the graph holds is the graph's, in whatever shape", async () => {
+    const slots = await two();
+    const contents = { ...weights(), 'c1.weight_mask': mask(FIRST, [0]), 'attn.table': tensor([2, 2], [0, -1, -1, 0]) };
+    const table = Tensor.fromNumbers(1, [1, 2, 2], [0, -1, -1, 0]);
+    expect(codeOf(() => bind(slots, contents))).toBe('E-MASK-LOST');
+    const { fates } = bind(slots, contents, { constants: [table] });
+    expect(fates).toContainEqual({ key: 'attn.table', fate: 'parameter' });
+  });
+
+  test('what a view repeats is looked at once, however large it says it is', async () => {
+    const slots = await two();
+    const view = { dataType: 1, dims: [2 ** 40, 2], strides: [0, 1], offset: 0 };
+    const large = (elements: readonly number[]) =>
+      new FileTensor(view, () => new Uint8Array(Float32Array.from(elements).buffer));
+    const contents = { ...weights(), 'c1.weight_mask': mask(FIRST, [0]) };
+    expect(bind(slots, { ...contents, table: large([1, 2]) }).bindings).toHaveLength(1);
+    expect(codeOf(() => bind(slots, { ...contents, table: large([1, 0]) }))).toBe('E-MASK-LOST');
+  });
+});
+
+describe('masks apart from the weights', () => {
+  const state = { 'c1.weight': tensor(FIRST, values('c1', 12)), 'c2.weight': tensor(SECOND, values('c2', 16)) };
+  const masks = { 'c1.weight': mask(FIRST, [1]), 'c2.weight': null };
+
+  test.each([
+    [{ state_dict: state, mask_dict: masks }],
+    [{ model: state, masks }],
+    [{ state_dict: state, compression_sched: { masks_dict: masks, policy: 3 } }],
+    [{ ...state, mask_dict: masks }],
+  ])('%#', async (contents) => {
+    const bound = bind(await two(), contents);
+    expect(pruned(bound)).toEqual({ 'c1.weight': [1] });
+    const { fates } = bound;
+    expect(fates.map(({ fate }) => fate).toSorted()).toEqual(['mask', 'original', 'parameter']);
+  });
+
+  test('in a list they have no names: never bound by place or shape, only by --mask-map', async () => {
+    const slots = await two();
+    for (const contents of [[mask(FIRST, [2])], { state_dict: state, masks: [mask(FIRST, [2])] }]) {
+      const key = Array.isArray(contents) ? '[0]' : 'masks[0]';
+      expect(codeOf(() => bind(slots, contents))).toBe('E-MASK-NO-MATCH');
+      expect(messageOf(() => bind(slots, contents))).toContain(`--mask-map FILE with { "${key}"`);
+      expect(pruned(bind(slots, contents, { map: { [key]: 'c1.weight' } }))).toEqual({ 'c1.weight': [2] });
+    }
+  });
+});

@@ -1,0 +1,187 @@
+/** Parameters that the model stores in another order, or together: LSTM, GRU, RNN and attention. */
+import { describe, expect, test } from 'vitest';
+import { graphBuilder, type GraphBuilder } from '../../fixtures/graph-builder.js';
+import { combineMasks } from '../../src/masks/apply.js';
+import { bind, codeOf, mask, pruned, slotsOf, tensor, values } from './binding-support.js';
+
+const HIDDEN = 2;
+const INPUT = 3;
+/** Place of each of PyTorch's gates among ONNX's: i f g o in i o f c, r z n in z r h. */
+const PLACES = { LSTM: [0, 2, 3, 1], GRU: [1, 0, 2], RNN: [0] } as const;
+type Kind = keyof typeof PLACES;
+
+function rowsOf(kind: Kind, rows: readonly number[], columns: number): number[] {
+  const stored: number[] = [];
+  const places = PLACES[kind];
+  for (let row = 0; row < places.length * HIDDEN; row++) {
+    const place = (places[Math.floor(row / HIDDEN)] ?? 0) * HIDDEN + (row % HIDDEN);
+    for (let column = 0; column < columns; column++)
+      stored[place * columns + column] = rows[row * columns + column] ?? 0;
+  }
+  return stored;
+}
+
+function parameters(kind: Kind, name: string) {
+  const rows = PLACES[kind].length * HIDDEN;
+  return {
+    weight_ih: [...values(`${name}ih`, rows * INPUT)],
+    weight_hh: [...values(`${name}hh`, rows * HIDDEN)],
+    bias_ih: [...values(`${name}bi`, rows)],
+    bias_hh: [...values(`${name}bh`, rows)],
+  };
+}
+
+/** One node of two directions, as exporters fold the parameters of torch.nn.LSTM(bidirectional=True). */
+function recurrent(g: GraphBuilder, kind: Kind, x: string) {
+  const rows = PLACES[kind].length * HIDDEN;
+  const each = ['', '_reverse'].map((suffix) => parameters(kind, `${kind}${suffix}`));
+  const stored = (of: 'weight_ih' | 'weight_hh', columns: number) =>
+    each.flatMap((direction) => rowsOf(kind, direction[of], columns));
+  const w = g.initializer(`onnx::${kind}_1`, [2, rows, INPUT], stored('weight_ih', INPUT));
+  const r = g.initializer(`onnx::${kind}_2`, [2, rows, HIDDEN], stored('weight_hh', HIDDEN));
+  const biases = each.flatMap(({ bias_ih, bias_hh }) => [...rowsOf(kind, bias_ih, 1), ...rowsOf(kind, bias_hh, 1)]);
+  const b = g.initializer(`onnx::${kind}_3`, [2, 2 * rows], biases);
+  const attributes = {
+    hidden_size: HIDDEN,
+    direction: 'bidirectional',
+    ...(kind === 'GRU' && { linear_before_reset: 1 }),
+  };
+  return g.op(kind, [x, w, r, b], attributes, { name: `/rnn/${kind}` });
+}
+
+describe.each<Kind>(['LSTM', 'GRU', 'RNN'])('%s', (kind) => {
+  const build = async () => {
+    const g = graphBuilder();
+    g.output(recurrent(g, kind, g.input('x', [5, 1, INPUT])));
+    return slotsOf(g);
+  };
+  const rows = PLACES[kind].length * HIDDEN;
+  const file = () => {
+    const shapes = { weight_ih: [rows, INPUT], weight_hh: [rows, HIDDEN], bias_ih: [rows], bias_hh: [rows] } as const;
+    const entries = ['', '_reverse'].flatMap((suffix) =>
+      Object.entries(parameters(kind, `${kind}${suffix}`)).map(([name, elements]) => ({
+        key: `rnn.${name}_l0${suffix}`,
+        dims: shapes[name as keyof typeof shapes],
+        elements,
+      })),
+    );
+    return new Map(entries.map((entry) => [entry.key, entry]));
+  };
+  const contents = (zeros: (key: string, at: number) => boolean) =>
+    Object.fromEntries(
+      [...file()].map(([key, { dims, elements }]) => [
+        key,
+        tensor(
+          dims,
+          elements.map((value, at) => (zeros(key, at) ? 0 : value)),
+        ),
+      ]),
+    );
+
+  test('zeros of every parameter and direction come where ONNX has them', async () => {
+    const isZero = (key: string, at: number) => (at + key.length) % 2 === 0;
+    const bound = bind(await build(), contents(isZero));
+    expect(bound.fates.every(({ fate }) => fate === 'zeros')).toBe(true);
+    const combined = combineMasks(bound.bindings);
+    // The same by another way: the file's zeros written through the order of gates.
+    const ones = (key: string) =>
+      file()
+        .get(key)
+        ?.elements.map((_, at) => (isZero(key, at) ? 0 : 1)) ?? [];
+    const keys = (name: string) => ['', '_reverse'].map((suffix) => `rnn.${name}_l0${suffix}`);
+    const expected = [
+      keys('weight_ih').flatMap((key) => rowsOf(kind, ones(key), INPUT)),
+      keys('weight_hh').flatMap((key) => rowsOf(kind, ones(key), HIDDEN)),
+      ['', '_reverse'].flatMap((suffix) =>
+        ['bias_ih', 'bias_hh'].flatMap((name) => rowsOf(kind, ones(`rnn.${name}_l0${suffix}`), 1)),
+      ),
+    ];
+    for (const { bindings, factors } of combined) expect([...factors]).toEqual(expected[bindings[0].slot.index - 1]);
+    expect(combined).toHaveLength(3);
+  });
+
+  test("masks are bound by name; a state dict that is the model's own changes nothing", async () => {
+    const slots = await build();
+    expect(
+      bind(
+        slots,
+        contents(() => false),
+      ).bindings,
+    ).toEqual([]);
+    const { bindings } = bind(slots, { 'rnn.weight_hh_l0_mask': mask([rows, HIDDEN], [0]) });
+    expect(bindings.map(({ slot }) => slot.parameter)).toEqual(['weight_hh_l0']);
+    expect(codeOf(() => bind(slots, { 'rnn.weight_hh_l1_mask': mask([rows, HIDDEN], [0]) }))).toBe('E-MASK-NO-MATCH');
+  });
+});
+
+describe('torch.nn.MultiheadAttention', () => {
+  const E = 4;
+  const packed = [...values('qkv', 3 * E * E)];
+  const transposed = Array.from(
+    { length: 3 * E * E },
+    (_, at) => packed[(at % (3 * E)) * E + Math.floor(at / (3 * E))] ?? 0,
+  );
+
+  const whole = async () => {
+    const g = graphBuilder();
+    g.initializer('onnx::MatMul_5', [E, 3 * E], transposed);
+    g.output(g.op('MatMul', [g.input('x', [2, E]), 'onnx::MatMul_5'], {}, { name: '/m/MatMul' }));
+    return slotsOf(g);
+  };
+
+  /** As exporters write it where query, key and value are not one input: a product each. */
+  const parted = async () => {
+    const g = graphBuilder();
+    const x = g.input('x', [2, E]);
+    for (const part of [0, 1, 2]) {
+      const block = packed.slice(part * E * E, (part + 1) * E * E);
+      const name = `onnx::MatMul_${part}`;
+      g.initializer(
+        name,
+        [E, E],
+        block.map((_, at) => block[(at % E) * E + Math.floor(at / E)] ?? 0),
+      );
+      g.output(g.op('MatMul', [x, name], {}, { name: `/m/MatMul_${part}` }));
+    }
+    return slotsOf(g);
+  };
+
+  const zeros = [1, 17, 40];
+  const pruneAt = (elements: readonly number[]) => elements.map((value, at) => (zeros.includes(at) ? 0 : value));
+
+  test('packed: by its values, or by the only product of its module that it fits', async () => {
+    const expected = {
+      'onnx::MatMul_5': zeros.map((at) => (at % E) * 3 * E + Math.floor(at / E)).toSorted((a, b) => a - b),
+    };
+    const slots = await whole();
+    expect(pruned(bind(slots, { 'm.in_proj_weight': tensor([3 * E, E], pruneAt(packed)) }))).toEqual(expected);
+    expect(pruned(bind(slots, { 'm.in_proj_weight_mask': mask([3 * E, E], zeros) }))).toEqual(expected);
+  });
+
+  test('in three parts: by their values', async () => {
+    const inPart = (part: number) =>
+      zeros
+        .filter((at) => Math.floor(at / (E * E)) === part)
+        .map((at) => at % (E * E))
+        .map((at) => (at % E) * E + Math.floor(at / E));
+    const expected = Object.fromEntries([0, 1, 2].map((part) => [`onnx::MatMul_${part}`, inPart(part)]));
+    const slots = await parted();
+    expect(pruned(bind(slots, { 'm.in_proj_weight': tensor([3 * E, E], pruneAt(packed)) }))).toEqual(expected);
+    const masked = {
+      'm.in_proj_weight_orig': tensor([3 * E, E], packed),
+      'm.in_proj_weight_mask': mask([3 * E, E], zeros),
+    };
+    expect(pruned(bind(slots, masked))).toEqual(expected);
+  });
+});
+
+test('a bare parameter: by its name, by its values, and in its own layout', async () => {
+  const g = graphBuilder();
+  g.initializer('W', [4, 6], values('W', 24));
+  g.initializer('onnx::MatMul_9', [6, 4], values('V', 24));
+  g.output(g.op('MatMul', [g.op('MatMul', [g.input('x', [2, 4]), 'W']), 'onnx::MatMul_9']));
+  const slots = await slotsOf(g);
+  const zeroed = (name: string) => values(name, 24).map((value, at) => (at === 7 ? 0 : value));
+  const contents = { W: tensor([4, 6], zeroed('W')), 'block.V': tensor([6, 4], zeroed('V')) };
+  expect(pruned(bind(slots, contents))).toEqual({ W: [7], 'onnx::MatMul_9': [7] });
+});

@@ -1,0 +1,63 @@
+/** Masks as other tools than torch.nn.utils.prune name them, beside the weights that they save. */
+import { describe, expect, test } from 'vitest';
+import { graphBuilder } from '../../fixtures/graph-builder.js';
+import { bind, codeOf, mask, pruned, slotsOf, tensor, values } from './binding-support.js';
+
+const DIMS = [4, 3, 1, 1] as const;
+const weight = () => tensor(DIMS, values('c', 12));
+
+async function network() {
+  const g = graphBuilder();
+  const x = g.input('x', [1, 3, 6, 6]);
+  g.initializer('c.weight', DIMS, values('c', 12));
+  g.initializer('c.bias', [4], values('b', 4));
+  g.initializer('n.weight', [4], [1, 2, 3, 4]);
+  g.initializer('n.bias', [4], [4, 3, 2, 1]);
+  g.initializer('n.running_mean', [4], [1, 1, 1, 1]);
+  g.initializer('n.running_var', [4], [1, 1, 1, 1]);
+  const y = g.op('Conv', [x, 'c.weight', 'c.bias']);
+  g.output(g.op('BatchNormalization', [y, 'n.weight', 'n.bias', 'n.running_mean', 'n.running_var']));
+  return slotsOf(g);
+}
+
+const beside = { 'c.weight': weight(), 'c.bias': tensor([4], values('b', 4)) };
+const both = { 'c.weight': [3, 4, 5], 'c.bias': [1] };
+
+test.each([
+  [
+    'NNCF, filters: weight and bias, as its layers apply them',
+    { 'c.pre_ops.0.op._binary_filter_pruning_mask': mask([4], [1]) },
+    both,
+  ],
+  ['NNCF, wrapped', { 'nncf_module.c.pre_ops.1.op._binary_filter_pruning_mask': mask([4], [1]) }, both],
+  ['NNCF, sparsity', { 'c.pre_ops.0.op._binary_mask': mask(DIMS, [7]) }, { 'c.weight': [7] }],
+  ['apex ASP', { 'c.__weight_mma_mask': mask(DIMS, [0, 2]) }, { 'c.weight': [0, 2] }],
+])('%s', async (_, masks, expected) => {
+  const slots = await network();
+  expect(pruned(bind(slots, { ...beside, ...masks }))).toEqual(expected);
+  // Alone as well: a bias is masked where the file says that the layer has one.
+  expect(Object.keys(pruned(bind(slots, masks)))).toContain('c.weight');
+});
+
+test('torch.ao, parametrisations', async () => {
+  const contents = {
+    'c.parametrizations.weight.original': weight(),
+    'c.parametrizations.weight.0.mask': mask(DIMS, [4]),
+    'c.bias': tensor([4], values('b', 4)),
+  };
+  const { bindings, fates } = bind(await network(), contents);
+  expect(bindings.map(({ values: sameness }) => sameness)).toEqual(['same']);
+  expect(fates.map(({ fate }) => fate)).toEqual(['original', 'parameter', 'mask']);
+});
+
+describe('one mask per BatchNormalization (maskbndict)', () => {
+  test('is for its scale and its shift', async () => {
+    const contents = { model: { ...beside }, maskbndict: { n: mask([4], [2]) } };
+    expect(pruned(bind(await network(), contents))).toEqual({ 'n.weight': [2], 'n.bias': [2] });
+  });
+
+  test('is refused where the model has not got the normalisation, and nothing says where it went', async () => {
+    const contents = { maskbndict: { other: mask([4], [2]) } };
+    expect(codeOf(() => bind([], contents))).toBe('E-MASK-NO-MATCH');
+  });
+});
