@@ -49,7 +49,7 @@ def narrow(model, kept, state):
     model.load_state_dict(state)  # strict: all is there, and nothing else
     return model
 
-def train(model, x, steps=5):
+def train(model, x, steps=5, report=print):
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
     model.train()
     for step in range(steps):
@@ -58,7 +58,7 @@ def train(model, x, steps=5):
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        print(f"step {step}: loss {loss.item():.4f}, {(time.perf_counter() - start) * 1000:.1f} ms")
+        report(f"step {step}: loss {loss.item():.4f}, {(time.perf_counter() - start) * 1000:.1f} ms")
 
 if __name__ == "__main__":
     factory, kept, weights, onnx = sys.argv[1:]

@@ -1,2 +1,2 @@
-export function findVenv(): string | undefined;
-export function makeVenv(): { python: string } | { reason: string };
+export function findVenv(name?: 'python' | 'torch'): string | undefined;
+export function makeVenv(name?: 'python' | 'torch'): { python: string } | { reason: string };

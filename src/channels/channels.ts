@@ -8,7 +8,7 @@ import type { KeptLog } from '../ir/kept-log.js';
 import { makesOnes } from '../ir/origin.js';
 import { isFloating, Tensor } from '../ir/tensor.js';
 import { isWithoutZeroBias } from '../onnx/module-path.js';
-import { groupsOf, parameterRole } from '../ops/parameters.js';
+import { filtersOf, groupsOf, parameterRole } from '../ops/parameters.js';
 import { fateOf } from './held-parameters.js';
 import type { Axes } from './parameter-names.js';
 import { namedByModule, type Trace, type TracedWeight } from './trace.js';
@@ -127,13 +127,12 @@ export class KeptChannels {
   /** Exporters leave a bias of zeros out; the module has it. */
   #zeroBiases(live: ReadonlySet<Node>, known: ReadonlySet<string>, constants: Constants): SmallWeight[] {
     const { listed, weights } = this.#trace;
-    return weights.flatMap(({ node, input, parameter, axes }): SmallWeight[] => {
+    return weights.flatMap(({ node, input, parameter }): SmallWeight[] => {
       const name = parameter?.replace(/weight$/, 'bias');
       const tensor = live.has(node) ? constants.tensor(node.inputs[input]) : undefined;
       if (name === undefined || tensor === undefined || known.has(name)) return [];
       if (listed?.has(name) !== true || !isWithoutZeroBias(node)) return [];
-      const isTransposed = node.opType === 'ConvTranspose';
-      const filters = isTransposed ? (tensor.dims[1] ?? 1) * (groupsOf(node) ?? 1) : (tensor.dims[axes[0] ?? 0] ?? 1);
+      const filters = filtersOf(node, tensor.dims);
       const zeros = Tensor.fromNumbers(tensor.dataType, [filters], new Float32Array(filters));
       return [{ name, tensor: zeros, axes: [0] }];
     });

@@ -7,7 +7,9 @@ import type { Knowledge } from '../analysis/site.js';
 import type { Node, Value } from '../ir/graph.js';
 import type { Tensor } from '../ir/tensor.js';
 import { moduleOfParameter } from '../onnx/module-path.js';
-import { EXTENTS, isNameOfParameter, parameterName, type ParameterList } from './parameter-names.js';
+import { storedAs } from '../ops/aliases.js';
+import { readsExtents } from '../ops/parameters.js';
+import { isNameOfParameter, parameterName, type ParameterList } from './parameter-names.js';
 
 /** One place where a node with data reads something that is computed from the parameter, in the original model. */
 interface Reading {
@@ -33,7 +35,7 @@ export function heldParameters(
   const held = new Map<string, HeldParameter>();
   for (const value of knowledge.graph.values.values()) {
     const name = parameterName(value.name);
-    const tensor = behindAliases(value);
+    const tensor = storedAs(value).initializer;
     if (tensor === undefined || known.has(name) || held.has(name) || !isNameOfParameter(value, list)) continue;
     if (list.listed?.has(name) ?? (list.isTorchScript || moduleOfParameter(name) !== undefined))
       held.set(name, { name, tensor, readings: readingsOf(value, knowledge) });
@@ -57,18 +59,12 @@ function isSame(one: Tensor, other: Tensor): boolean {
   return one.dims.join() === other.dims.join() && Buffer.compare(one.bytes(), other.bytes()) === 0;
 }
 
-function behindAliases(value: Value): Tensor | undefined {
-  let at: Value | undefined = value;
-  while (at?.producer?.opType === 'Identity') [at] = at.producer.inputs;
-  return at?.initializer;
-}
-
 function readingsOf(value: Value, { constants }: Knowledge): Reading[] {
   const found: Reading[] = [];
   const seen = new Set([value]);
   for (const { uses } of seen)
     for (const { node, index } of uses) {
-      if (EXTENTS.has(node.opType)) continue;
+      if (readsExtents(node)) continue;
       const read = node.inputs[index];
       if (!node.outputs.every((output) => constants.has(output)))
         found.push({ node, input: index, value: read, tensor: constants.tensor(read) });

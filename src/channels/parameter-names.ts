@@ -3,6 +3,8 @@ import type { Knowledge } from '../analysis/site.js';
 import type { Dim, Node, Value } from '../ir/graph.js';
 import { isFloating, type Tensor } from '../ir/tensor.js';
 import { moduleOfParameter } from '../onnx/module-path.js';
+import { aliasedBy, isStored, storedAs } from '../ops/aliases.js';
+import { axesBefore, factorsOf, readsExtents } from '../ops/parameters.js';
 
 /** Per axis of the parameter the operand's axis; undefined where the operand has no such axis, which is then of extent 1. */
 export type Axes = readonly (number | undefined)[];
@@ -30,12 +32,6 @@ export function parameterName(name: string): string {
   return name.replace(/_orig$/, '').replace(/\.weight_bias$/, '.bias');
 }
 
-/** Operators that hand the numbers of their first operand on. */
-const HANDED_ON = new Set(['Transpose', 'Identity', 'Cast', 'CastLike', 'Reshape', 'Squeeze', 'Unsqueeze', 'Flatten']);
-
-/** Operators that read an extent, and no number. */
-export const EXTENTS: ReadonlySet<string> = new Set(['Shape', 'Size']);
-
 /** The name is the nearest on the way from the operand to what is stored: exporters store equal parameters once, behind an Identity. */
 export function originOf(value: Value, knowledge: Knowledge, list: ParameterList): Origin {
   let at = value;
@@ -47,7 +43,8 @@ export function originOf(value: Value, knowledge: Knowledge, list: ParameterList
     if (storedTensor(at, knowledge) !== undefined || producer === undefined) break;
     const next = unmasked(producer, knowledge);
     if (next === undefined) break;
-    axes = axes && axesBefore(producer, next, axes, knowledge);
+    const [before, after] = [dimsOf(next, knowledge), dimsOf(at, knowledge)];
+    axes = before && after && axes && axesBefore(producer, before, after, axes);
     at = next;
   }
   const stored = storedTensor(at, knowledge);
@@ -64,22 +61,21 @@ export function originOf(value: Value, knowledge: Knowledge, list: ParameterList
 export function storedBehind(value: Value, knowledge: Knowledge): readonly Value[] {
   const seen = new Set([value]);
   for (const { producer } of seen) {
-    if (producer === undefined || EXTENTS.has(producer.opType)) continue;
+    if (producer === undefined || readsExtents(producer)) continue;
     for (const input of producer.inputs) if (input !== undefined) seen.add(input);
   }
   return [...seen].filter((at) => storedTensor(at, knowledge) !== undefined);
 }
 
 function storedTensor(value: Value, { constants }: Knowledge): Tensor | undefined {
-  return value.initializer ?? (value.producer?.opType === 'Constant' ? constants.tensor(value) : undefined);
+  return isStored(value) ? constants.tensor(value) : undefined;
 }
 
 /** What a node hands on: its data, or of a product with a mask the weight. */
-function unmasked({ opType, domain, inputs }: Node, knowledge: Knowledge): Value | undefined {
-  if (domain !== '') return undefined;
-  if (HANDED_ON.has(opType)) return inputs[0];
-  const [left, right] = inputs;
-  if (opType !== 'Mul' || left === undefined || right === undefined) return undefined;
+function unmasked(node: Node, knowledge: Knowledge): Value | undefined {
+  const factors = factorsOf(node);
+  if (factors === undefined) return aliasedBy(node);
+  const [left, right] = factors;
   const [isLeft, isRight] = [isMaskByName(left), isMaskByName(right)];
   if (isLeft !== isRight) return isLeft ? right : left;
   if (isBinary(right, knowledge)) return left;
@@ -88,11 +84,8 @@ function unmasked({ opType, domain, inputs }: Node, knowledge: Knowledge): Value
 
 /** Behind casts and whatever else hands it on. */
 function isMaskByName(value: Value): boolean {
-  for (let at: Value | undefined = value; at !== undefined;) {
+  for (let at: Value | undefined = value; at !== undefined; at = at.producer && aliasedBy(at.producer))
     if (at.name.endsWith('_mask')) return true;
-    const { producer }: Value = at;
-    at = producer !== undefined && HANDED_ON.has(producer.opType) ? producer.inputs[0] : undefined;
-  }
   return false;
 }
 
@@ -103,35 +96,19 @@ function isBinary(value: Value, knowledge: Knowledge): boolean {
   return stored.length === 1 && tensor?.numbers().every((number) => number === 0 || number === 1) === true;
 }
 
-function axesBefore(node: Node, input: Value, axes: Axes, knowledge: Knowledge): Axes | undefined {
-  const [after, before] = [dimsOf(node.outputs[0], knowledge), dimsOf(input, knowledge)];
-  if (before === undefined || after === undefined) return undefined;
-  if (node.opType === 'Transpose') {
-    const order = node.ints('perm') ?? after.map((_, axis) => after.length - 1 - axis);
-    return before.map((_, axis) => axes[order.indexOf(axis)]);
-  }
-  if (before.join() === after.join()) return axes;
-  if (node.opType === 'Mul') return undefined;
-  // Axes of extent 1 come and go; whatever else a Reshape does is another tensor.
-  const wide = after.flatMap((extent, axis) => (extent === 1 ? [] : [axis]));
-  const isSame = before.filter((extent) => extent !== 1).join() === wide.map((axis) => after[axis]).join();
-  let next = 0;
-  return isSame ? before.map((extent) => (extent === 1 ? undefined : axes[wide[next++] ?? -1])) : undefined;
-}
-
 function dimsOf(value: Value | undefined, { constants, shapes }: Knowledge): readonly Dim[] | undefined {
   return value === undefined ? undefined : (constants.tensor(value)?.dims ?? shapes.of(value));
 }
 
 /** A stored tensor under a name of its own, or what an alias of one is called. */
 export function isNameOfParameter(value: Value, { listed, isTorchScript }: ParameterList): boolean {
-  const { name, producer, initializer } = value;
+  const { name, initializer } = value;
   if (listed?.has(parameterName(name)) === true) return true;
   if (name.endsWith('_mask') || isAutomatic(value)) return false;
   if (initializer !== undefined) return true;
   // Other exporters keep weights in Constant nodes.
-  if (producer?.opType === 'Constant') return listed === undefined && !isTorchScript;
-  return moduleOfParameter(name) !== undefined || (producer?.opType === 'Identity' && name.includes('.'));
+  if (isStored(value)) return listed === undefined && !isTorchScript;
+  return moduleOfParameter(name) !== undefined || (storedAs(value) !== value && name.includes('.'));
 }
 
 /** Names that exporters and optimisers make up: numbers, paths of nodes, ATen operators. */

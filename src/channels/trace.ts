@@ -5,7 +5,7 @@ import { isFloating, type Tensor } from '../ir/tensor.js';
 import { listedParameters } from '../onnx/listed-parameters.js';
 import { isFolded, modulePathsOf, moduleOfParameter, nodeModulePathsOf } from '../onnx/module-path.js';
 import type { ModelProto } from '../onnx/proto.js';
-import { parameterRole } from '../ops/parameters.js';
+import { isRecurrent, parameterAxes, parameterRole } from '../ops/parameters.js';
 import { type Axes, type Origin, originOf, parameterName, type ParameterList } from './parameter-names.js';
 import { heldParameters, type HeldParameter } from './held-parameters.js';
 
@@ -43,7 +43,7 @@ interface Found {
 
 export function traceWeights(knowledge: Knowledge, proto: ModelProto): Trace {
   const { graph, constants } = knowledge;
-  const list: ParameterList = { listed: listedNames(proto), isTorchScript: isTorchScript(proto) };
+  const list: ParameterList = { listed: listedNames(proto), isTorchScript: isFromTorchScript(proto) };
   const isData = new Map<Node, readonly boolean[]>();
   const found: Found[] = [];
   const nameless = new Set<Node>();
@@ -58,7 +58,7 @@ export function traceWeights(knowledge: Knowledge, proto: ModelProto): Trace {
       if (value === undefined || tensor === undefined || !isFloating(tensor.dataType)) continue;
       const origin = originOf(value, knowledge, list);
       if (isTraced(node, input, tensor, origin, list)) found.push({ node, input, value, tensor, origin });
-      else if (RECURRENT.has(node.opType) && origin.kind === 'unnamed') nameless.add(node);
+      else if (isRecurrent(node) && origin.kind === 'unnamed') nameless.add(node);
     }
   }
   const weights = named(found, list);
@@ -66,11 +66,8 @@ export function traceWeights(knowledge: Knowledge, proto: ModelProto): Trace {
   return { ...list, weights, isData, held: heldParameters(knowledge, list, known), nameless: [...nameless] };
 }
 
-/** The gates of all directions are one tensor there: a module has them otherwise. */
-const RECURRENT = new Set(['LSTM', 'GRU', 'RNN']);
-
 /** That exporter names nodes by modules and writes no metadata. */
-function isTorchScript({ producerName, graph }: ModelProto): boolean {
+function isFromTorchScript({ producerName, graph }: ModelProto): boolean {
   return (
     producerName === 'pytorch' && graph?.node?.every(({ metadataProps = [] }) => metadataProps.length === 0) === true
   );
@@ -99,8 +96,9 @@ function isTraced(
 
 /** The scale 1 and shift 0 of a normalisation that has none: its statistics have names, and these would have as well. */
 function isStandIn(node: Node, input: number): boolean {
-  if (node.opType !== 'BatchNormalization' || input > 2) return false;
-  return moduleOfParameter(node.inputs[3]?.name ?? '') !== undefined;
+  const statistics = node.inputs.find((_, index) => parameterRole(node, index)?.name === 'running_mean');
+  const isStatistic = parameterRole(node, input)?.name.startsWith('running') === true;
+  return statistics !== undefined && !isStatistic && moduleOfParameter(statistics.name) !== undefined;
 }
 
 function named(found: readonly Found[], list: ParameterList): TracedWeight[] {
@@ -118,7 +116,7 @@ function named(found: readonly Found[], list: ParameterList): TracedWeight[] {
     if (name === undefined && list.listed !== undefined && parameterRole(node, input)?.name !== 'weight') return [];
     // A module that multiplies with several weights of its own says of none which it is.
     const isAmbiguous = inferred.some((other, index) => other === name && found[index]?.value !== value);
-    return [{ ...weight, parameter: isAmbiguous ? undefined : name, axes: axesByRole(node, input, dims) }];
+    return [{ ...weight, parameter: isAmbiguous ? undefined : name, axes: parameterAxes(node, input, dims) }];
   });
 }
 
@@ -167,13 +165,4 @@ export function namedByModule(
   // Folding a normalisation gives a convolution a bias that its module has not.
   const name = listed === undefined || isFolded(node) ? names[0] : names.find((candidate) => listed.has(candidate));
   return name === undefined || taken.has(name) ? undefined : name;
-}
-
-/** An exporter that turned a weight around gave it a name of its own; channels of a PReLU's operand are not its last axis. */
-function axesByRole(node: Node, input: number, dims: readonly number[]): Axes {
-  const axes = dims.map((_, axis) => axis);
-  if (parameterRole(node, input)?.isReversed === true && axes.length === 2) return [1, 0];
-  if (node.opType !== 'PRelu' || axes.length < 2) return axes;
-  const wide = axes.filter((axis) => dims[axis] !== 1);
-  return wide.length > 1 ? axes : [wide[0] ?? 0];
 }

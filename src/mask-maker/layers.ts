@@ -79,9 +79,10 @@ function nameOf(slot: WeightSlot, all: readonly WeightSlot[]): { key: string; la
   const [reader] = nodePaths;
   // One of several modules whose weights were merged because they are equal: binding keeps them apart, too.
   if (reader !== undefined && isMerged(slot, all)) return { key: `${reader}.weight`, layout: 'torch' };
-  if (value.initializer !== undefined) return { key: value.name, layout: 'stored' };
+  if (value.initializer !== undefined || value.producer?.opType === 'Constant')
+    return { key: value.name, layout: 'stored' };
   const [nearest = value.name, ...others] = names;
-  // Of one tensor that is written down as a node, cast or turned, the name says it; several are a weight and its mask.
+  // Of one tensor that is handed on, cast or turned, the name says it; several are a weight and its mask.
   if (path === undefined || others.length === 0) return { key: nearest, layout: 'torch' };
   return { key: path === '' ? 'weight' : `${path}.weight`, layout: 'torch' };
 }

@@ -12,7 +12,7 @@ export const FORMS = [
 ] as const;
 export type Form = (typeof FORMS)[number];
 
-const [ALIASED, MERGED, UNOPTIMISED] = FORMS;
+const [ALIASED, , UNOPTIMISED] = FORMS;
 
 /** Output channels of the convolutions. */
 export const WIDTHS: ReadonlyMap<string, number> = new Map([
@@ -28,7 +28,7 @@ const STATISTICS = ['weight', 'bias', 'running_mean', 'running_var'] as const;
 export const STATE_KEYS: readonly string[] = [
   ...[...WIDTHS.keys()].map((module) => `${module}.weight`),
   ...['bn1', 'layer1.0.bn1', 'layer1.0.bn2', 'layer1.0.downsample.1'].flatMap((module) =>
-    [...STATISTICS, 'num_batches_tracked'].map((parameter) => `${module}.${parameter}`),
+    [...STATISTICS, 'num_batches_tracked'].map((name) => `${module}.${name}`),
   ),
   'fc.weight',
   'fc.bias',
@@ -46,7 +46,7 @@ export function residualNetwork(form: Form): Uint8Array {
   };
   const conv = (x: string, module: string, inputs: number, kernel: number) => {
     const dims = [WIDTHS.get(module) ?? 0, inputs, kernel, kernel];
-    const weight = parameter(g, `${module}.weight`, dims);
+    const weight = weightOf(g, `${module}.weight`, dims);
     const bias = form === UNOPTIMISED ? { bias: madeUpBias(g, weight, x) } : {};
     return g.conv(x, weight, { pads: (kernel - 1) / 2, name: nodeName(module, 'Conv'), ...bias });
   };
@@ -62,13 +62,13 @@ export function residualNetwork(form: Form): Uint8Array {
   const main = norm(conv(hidden, 'layer1.0.conv2', 8, 3), 'layer1.0.bn2', 6);
   const side = norm(conv(stem, 'layer1.0.downsample.0', 6, 1), 'layer1.0.downsample.1', 6);
   const pooled = g.flatten(g.globalAveragePool(g.relu(g.add(main, side))));
-  const weights = [parameter(g, 'fc.weight', [4, 6]), parameter(g, 'fc.bias', [4])];
+  const weights = [weightOf(g, 'fc.weight', [4, 6]), weightOf(g, 'fc.bias', [4])];
   g.output(g.op('Gemm', [pooled, ...weights], { transB: 1 }, { name: nodeName('fc', 'Gemm') }));
   const model = g.model();
   return encodeProto(isDynamo ? withMetadata(model, modules) : { ...model, producerName: 'pytorch' });
 }
 
-function parameter(g: GraphBuilder, name: string, dims: readonly number[]): string {
+function weightOf(g: GraphBuilder, name: string, dims: readonly number[]): string {
   const size = dims.reduce((product, extent) => product * extent, 1);
   return g.initializer(name, dims, normals(11, name, size));
 }

@@ -2,7 +2,8 @@
 import { existsSync, linkSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { DIFFERENT } from '../report/sample.js';
-import { CHANNELS, modelFolder, run, STATE_DICT } from './harness.js';
+import { PruneCompileError } from '../../src/errors.js';
+import { CHANNELS, fakeEngine, modelFolder, run, STATE_DICT } from './harness.js';
 
 const differing = { verifyModels: () => Promise.resolve(DIFFERENT) };
 
@@ -21,6 +22,22 @@ test('the report says what a module cannot hold, to those who asked for the weig
   const asked = await run([model, '--json', '--channels', at('kept.json')]);
   expect(asked.stdout).toContain('1 layer computes what no module of the original network holds');
   expect((await run([model, '--json'])).stdout).not.toContain('"state-dict"');
+});
+
+test('a state dict that could not be loaded: nothing is written, not the model either', async () => {
+  const { folder, model, at } = modelFolder();
+  const { compileModel } = fakeEngine();
+  const unloadable: typeof compileModel = async (source, options) => ({
+    ...(await compileModel(source, options)),
+    stateDict: () => {
+      throw new PruneCompileError('E-STATE-DICT', { what: 'the state dict would miss 1 parameter' });
+    },
+  });
+  const argv = [model, '-q', '--channels', at('kept.json'), '--state-dict', at('small.safetensors')];
+  const result = await run(argv, { engine: { compileModel: unloadable } });
+  expect([result.code, result.stderr.includes('E-STATE-DICT')]).toEqual([2, true]);
+  expect(readdirSync(folder)).toHaveLength(1);
+  expect((await run(argv.slice(0, 4), { engine: { compileModel: unloadable } })).code).toBe(0);
 });
 
 test('outputs that differ: neither is written, what was there stays; --keep-failed writes them', async () => {
