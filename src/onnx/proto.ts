@@ -68,6 +68,7 @@ export interface AttributeProto extends Message {
   s?: Uint8Array;
   t?: TensorProto;
   g?: GraphProto;
+  sparseTensor?: SparseTensorProto;
   floats?: number[];
   ints?: Int64[];
   strings?: Uint8Array[];
