@@ -11,7 +11,9 @@ import {
   REPORT_SCHEMA,
   type SparseReport,
   type StepTime,
+  type UnreadWeights,
 } from './report/types.js';
+import { unreadText } from './report/unread.js';
 import { sparseReport } from './report/sparse.js';
 import { kernelsPath } from './runtime/kernels.js';
 import { TOOL } from './version.js';
@@ -31,14 +33,15 @@ export interface CompileFindings {
   readonly sizeBytes: number;
   readonly macsShape: Sizes;
   readonly remarks: readonly Remark[];
+  readonly unread: readonly UnreadWeights[];
   readonly edits: readonly string[];
   /** Filled further while the report is in use. */
   readonly steps: readonly StepTime[];
 }
 
 export function compileReport(findings: CompileFindings): CompileReport {
-  const { model, source, options, gains, masks, isMasked, before, after, sizeBytes, macsShape, remarks, edits, steps } =
-    findings;
+  const { model, source, options, gains, masks, isMasked, before, after } = findings;
+  const { sizeBytes, macsShape, remarks, unread, edits, steps } = findings;
   const macs = macsOfBoth(before, after);
   const layers = compareLayers(before.layers, gains ? after.layers : before.layers);
   const sparse = gains ? sparseFindings(remarks) : undefined;
@@ -52,11 +55,15 @@ export function compileReport(findings: CompileFindings): CompileReport {
     changed: gains || isMasked,
     ...(masks !== undefined && { masks }),
     ...(sparse && { sparse }),
+    ...(unread.length > 0 && { unreadWeights: unread }),
     before: input,
     after: gains ? { ...after.figures, macs: macs.after, channels: keptChannels(layers), sizeBytes } : input,
     macsShape,
     layers,
-    remarks: gains ? [...remarks, ...overridable(model)] : remarks.filter(({ kind }) => kind !== 'applied'),
+    remarks: [
+      ...(gains ? [...remarks, ...overridable(model)] : remarks.filter(({ kind }) => kind !== 'applied')),
+      ...(unread.length > 0 ? [{ pass: 'pipeline', kind: 'note' as const, message: unreadText(unread) }] : []),
+    ],
     edits: gains ? edits : [],
     steps,
   };

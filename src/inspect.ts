@@ -5,6 +5,7 @@ import { Blockers, planRemoval } from './analysis/removal.js';
 import { hasSparseOperators, storedKnowledge, storedLayers } from './analysis/sparse-layers.js';
 import { countSubgraphLayers } from './analysis/subgraphs.js';
 import type { Target } from './analysis/cost.js';
+import { unreadWeights } from './analysis/unread-weights.js';
 import { WeightMatrix } from './analysis/weights.js';
 import { rowOf } from './ops/table.js';
 import { layers, missedRemarks } from '../passes/channels/remarks.js';
@@ -12,7 +13,7 @@ import { SPARSE_DOMAIN } from './ir/graph.js';
 import { asksForMasks, maskModel, type MaskOptions } from './masked-model.js';
 import { type Model, readModel } from './onnx/read.js';
 import { choosePasses, passContext, runPasses } from './pipeline.js';
-import type { ModelFigures, Remark } from './report/types.js';
+import type { ModelFigures, Remark, UnreadWeights } from './report/types.js';
 
 export interface LayerInspection {
   readonly node: string;
@@ -56,6 +57,8 @@ export interface Inspection {
   readonly removableChannels: number;
   readonly unknownOps: readonly { readonly op: string; readonly count: number }[];
   readonly remarks: readonly Remark[];
+  /** Weights that no rule reads, whose zeros are in no other figure here unless they are floats of the graph itself. */
+  readonly unreadWeights: readonly UnreadWeights[];
   /** Inside If, Loop and Scan: layers with constant weights that nothing else here counts. */
   readonly subgraphLayers: number;
   /** Of a model that was compiled with --sparse. Nothing can be removed from such a model, so all lists above are empty. */
@@ -92,6 +95,7 @@ export async function inspectModel(source: string | Uint8Array, options: Inspect
       pass: 'remove-channels',
       ...remark,
     })),
+    unreadWeights: unreadWeights(knowledge, model.proto),
     subgraphLayers: countSubgraphLayers(model.proto.graph),
   };
 }
@@ -123,6 +127,7 @@ function inspectSparse({ graph, proto, sizeBytes }: Model, name: string): Inspec
     removableChannels: 0,
     unknownOps: [],
     remarks: [],
+    unreadWeights: [],
     subgraphLayers: countSubgraphLayers(proto.graph),
     sparse: { layers: listed, others: [...others].map(([op, count]) => ({ op, count })) },
   };

@@ -105,6 +105,7 @@ export interface OperatorSetIdProto extends Message {
 }
 
 export interface FunctionProto extends Message {
+  name?: string;
   node?: NodeProto[];
 }
 
