@@ -7,17 +7,10 @@ import { analyze } from './analysis/facts.js';
 import { droppedShifts } from './analysis/dropped-shifts.js';
 import { weightSlots } from './analysis/weight-slots.js';
 import { PruneCompileError } from './errors.js';
+import { applyEdits, maskEdits, withoutRepeats } from './analysis/mask-edits.js';
 import { Editor } from './ir/editor.js';
 import type { Tensor } from './ir/tensor.js';
-import {
-  applyEdits,
-  combineMasks,
-  countZeros,
-  maskEdits,
-  type MaskedWeight,
-  type OperandEdit,
-  withoutRepeats,
-} from './masks/apply.js';
+import { combineMasks, countZeros, type MaskedWeight, type OperandEdit } from './masks/apply.js';
 import { type Binding, bindMasks } from './masks/bind.js';
 import { claimsOf } from './masks/claims.js';
 import { slotName } from './masks/mask-errors.js';

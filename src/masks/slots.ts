@@ -15,6 +15,8 @@ export interface WeightSlot {
   /** weight, bias; of stored tensors what their name says. */
   readonly parameter: string;
   readonly value: Value;
+  /** What that is an alias of: the same numbers, perhaps in another layout or type. */
+  readonly root: Value;
   /** What it holds, computed where the file only says how. */
   readonly tensor: Tensor;
   /** Stored tensors that it is computed from, nearest first; one name when it is an initializer itself. */
