@@ -4,7 +4,7 @@ import type { Graph, Node, Use, Value } from '../ir/graph.js';
 import { DOUBLE, type Tensor } from '../ir/tensor.js';
 import { type Factors, type MaskedWeight, maskTensor, type OperandEdit } from '../masks/apply.js';
 import { FileTensor } from '../masks/contents.js';
-import { aliasedBy, axesInRoot, readersOf, rootOf } from '../ops/aliases.js';
+import { aliasedBy, axesInRoot, readersOf, readsNoElements, rootOf } from '../ops/aliases.js';
 
 /**
  * A stored weight changes where it is stored when all its readers have the mask, those of its transpose or of another type of it too; else
@@ -55,7 +55,8 @@ function maskOfAll(root: Value, list: readonly MaskedWeight[]): Tensor | undefin
   if (initializer === undefined) return undefined;
   const isListed = ({ node, index }: Use) =>
     list.some(({ bindings: [{ slot }] }) => slot.node === node && slot.index === index);
-  if (readersOf(root, isListed)?.every(isListed) !== true) return undefined;
+  const isMasked = (use: Use) => isListed(use) || readsNoElements(use);
+  if (readersOf(root, isListed)?.every(isMasked) !== true) return undefined;
   const all = list.map((weight) => factorsOfRoot(root, initializer, weight));
   const [first] = all;
   if (first === undefined || all.some((factors) => factors === undefined || !isSame(factors, first))) return undefined;
