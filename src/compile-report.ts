@@ -11,7 +11,9 @@ import {
   REPORT_SCHEMA,
   type SparseReport,
   type StepTime,
+  type UnreadWeights,
 } from './report/types.js';
+import { unreadText } from './report/unread.js';
 import { sparseReport } from './report/sparse.js';
 import { kernelsPath } from './runtime/kernels.js';
 import { TOOL } from './version.js';
@@ -33,14 +35,15 @@ export interface CompileFindings {
   /** Layers that are sparse operators now; undefined where nothing is one. */
   readonly sparseLayers: number | undefined;
   readonly remarks: readonly Remark[];
+  readonly unread: readonly UnreadWeights[];
   readonly edits: readonly string[];
   /** Filled further while the report is in use. */
   readonly steps: readonly StepTime[];
 }
 
 export function compileReport(findings: CompileFindings): CompileReport {
-  const { model, source, options, gains, masks, isMasked, before, after, sizeBytes, macsShape, remarks, edits, steps } =
-    findings;
+  const { model, source, options, gains, masks, isMasked, before, after } = findings;
+  const { sizeBytes, macsShape, remarks, unread, edits, steps } = findings;
   const { sparseLayers } = findings;
   const macs = macsOfBoth(before, after);
   const layers = compareLayers(before.layers, gains ? after.layers : before.layers);
@@ -55,11 +58,15 @@ export function compileReport(findings: CompileFindings): CompileReport {
     changed: gains || isMasked,
     ...(masks !== undefined && { masks }),
     ...(sparse && { sparse }),
+    ...(unread.length > 0 && { unreadWeights: unread }),
     before: input,
     after: gains ? { ...after.figures, macs: macs.after, channels: keptChannels(layers), sizeBytes } : input,
     macsShape,
     layers,
-    remarks: gains ? [...remarks, ...overridable(model)] : remarks.filter(({ kind }) => kind !== 'applied'),
+    remarks: [
+      ...(gains ? [...remarks, ...overridable(model)] : remarks.filter(({ kind }) => kind !== 'applied')),
+      ...(unread.length > 0 ? [{ pass: 'pipeline', kind: 'note' as const, message: unreadText(unread) }] : []),
+    ],
     edits: gains ? edits : [],
     steps,
   };

@@ -11,6 +11,7 @@ import { concreteSizes } from './analysis/sizes.js';
 import { countSparse, storedFigures } from './analysis/sparse-layers.js';
 import { EAGER } from './analysis/sparse-tables.js';
 import { chooseTable, type SparseTarget } from './analysis/sparse-target.js';
+import { unreadWeights } from './analysis/unread-weights.js';
 import { type Channels, KeptChannels } from './channels/channels.js';
 import { requireDense } from './channels/dense-only.js';
 import { encodeStateDict, stateDictOf } from './channels/state-dict.js';
@@ -110,6 +111,7 @@ export async function compileModel(source: string | Uint8Array, options: Compile
   const passed = await timed('passes', () => runPasses(list, context, options.signal));
   const counted = await timed('count', count);
   const known = await knowledge();
+  const unread = unreadWeights(known, model.proto);
   const macsShape = concreteSizes(model.graph, known.shapes, options.shapes);
   const written: WriteOptions = { shapes: known.shapes.byName, metadata: metadataOf(options, masking) };
   const stored = sparse ? storedFigures(model.graph) : undefined;
@@ -154,6 +156,7 @@ export async function compileModel(source: string | Uint8Array, options: Compile
     macsShape,
     sparseLayers: scattered?.sparseLayers,
     remarks,
+    unread,
     edits: editor.history,
     steps,
   });

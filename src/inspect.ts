@@ -5,6 +5,7 @@ import { Blockers, planRemoval } from './analysis/removal.js';
 import { hasSparseOperators, storedKnowledge, storedLayers } from './analysis/sparse-layers.js';
 import { countSubgraphLayers } from './analysis/subgraphs.js';
 import type { Target } from './analysis/cost.js';
+import { unreadWeights } from './analysis/unread-weights.js';
 import { WeightMatrix } from './analysis/weights.js';
 import { rowOf } from './ops/table.js';
 import { layers, missedRemarks } from '../passes/channels/remarks.js';
@@ -14,7 +15,7 @@ import { isCompensation } from './ir/origin.js';
 import { asksForMasks, maskModel, type MaskOptions } from './masked-model.js';
 import { type Model, readModel } from './onnx/read.js';
 import { choosePasses, passContext, remarkBy, runPasses } from './pipeline.js';
-import type { ModelFigures, Remark } from './report/types.js';
+import type { ModelFigures, Remark, UnreadWeights } from './report/types.js';
 
 export interface LayerInspection {
   readonly node: string;
@@ -58,6 +59,8 @@ export interface Inspection {
   readonly removableChannels: number;
   readonly unknownOps: readonly { readonly op: string; readonly count: number }[];
   readonly remarks: readonly Remark[];
+  /** Weights that no rule reads, whose zeros are in no other figure here unless they are floats of the graph itself. */
+  readonly unreadWeights: readonly UnreadWeights[];
   /** Inside If, Loop and Scan: layers with constant weights that nothing else here counts. */
   readonly subgraphLayers: number;
   /** Of a model that was compiled with --sparse. Nothing can be removed from such a model, so all lists above are empty. */
@@ -91,6 +94,7 @@ export async function inspectModel(source: string | Uint8Array, options: Inspect
     removableChannels: found.reduce((total, { removableChannels }) => total + removableChannels, 0),
     unknownOps: [...facts.unknownOps].map(([op, count]) => ({ op, count })),
     remarks: missedRemarks(facts, planRemoval(facts, context.cost)).map((remark) => remarkBy(removeChannels, remark)),
+    unreadWeights: unreadWeights(knowledge, model.proto),
     subgraphLayers: countSubgraphLayers(model.proto.graph),
   };
 }
@@ -122,6 +126,7 @@ function inspectSparse({ graph, proto, sizeBytes }: Model, name: string): Inspec
     removableChannels: 0,
     unknownOps: [],
     remarks: [],
+    unreadWeights: [],
     subgraphLayers: countSubgraphLayers(proto.graph),
     sparse: { layers: listed, others: [...others].map(([op, count]) => ({ op, count })) },
   };

@@ -8,17 +8,10 @@ import { droppedShifts } from './analysis/dropped-shifts.js';
 import type { Knowledge } from './analysis/site.js';
 import { floatingConstants, weightSlots } from './analysis/weight-slots.js';
 import { PruneCompileError } from './errors.js';
+import { applyEdits, maskEdits, withoutRepeats } from './analysis/mask-edits.js';
 import { Editor } from './ir/editor.js';
 import type { Tensor } from './ir/tensor.js';
-import {
-  applyEdits,
-  combineMasks,
-  maskEdits,
-  type MaskedWeight,
-  type OperandEdit,
-  operandOf,
-  withoutRepeats,
-} from './masks/apply.js';
+import { combineMasks, type MaskedWeight, type OperandEdit, operandOf } from './masks/apply.js';
 import { countZeros } from './masks/expand.js';
 import { type Binding, bindMasks } from './masks/bind.js';
 import { claimsOf } from './masks/claims.js';

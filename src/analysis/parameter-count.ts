@@ -1,7 +1,7 @@
 /** Counts what a file holds, not how often it is read: every version of a weight is that weight. */
 import type { Value } from '../ir/graph.js';
 import { isFloating, type Tensor } from '../ir/tensor.js';
-import { isStored, rootOf } from '../ops/aliases.js';
+import { isStored, readsNoElements, rootOf } from '../ops/aliases.js';
 import type { Constants } from './constants.js';
 
 interface Parameter {
@@ -47,7 +47,10 @@ export class ParameterCount {
     for (const at of seen) {
       const tensor = isStored(at) || at.producer === undefined ? this.#constants.tensor(at) : undefined;
       if (tensor !== undefined) stored.push(tensor);
-      else for (const input of at.producer?.inputs ?? []) if (input !== undefined) seen.add(input);
+      else if (at.producer !== undefined) {
+        for (const [index, input] of at.producer.inputs.entries())
+          if (input !== undefined && !readsNoElements({ node: at.producer, index })) seen.add(input);
+      }
     }
     return stored;
   }

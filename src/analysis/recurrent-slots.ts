@@ -3,6 +3,7 @@ import type { Node } from '../ir/graph.js';
 import { isFloating, Tensor } from '../ir/tensor.js';
 import type { WeightSlot } from '../masks/slots.js';
 import { nodeModulePathsOf } from '../onnx/module-path.js';
+import { rootOf } from '../ops/aliases.js';
 import { recurrentParts } from '../ops/recurrent.js';
 import type { Knowledge } from './site.js';
 
@@ -32,6 +33,7 @@ export function recurrentSlots({ graph, constants }: Knowledge): WeightSlot[] {
           index,
           parameter: name,
           value,
+          root: rootOf(value),
           tensor: gathered(whole, dims, places),
           part: { whole, places },
           names: module === '' ? [name] : [`${module}.${name}`],

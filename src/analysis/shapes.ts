@@ -60,9 +60,8 @@ async function probeShapes(
     if (tensor.size > LARGEST_SHAPE_CONSTANT || inputs.has(name))
       inputs.set(name, typeOf(name, tensor.dataType, tensor.dims));
   }
-  for (const tensor of proto.graph?.initializer ?? []) {
-    if (graph.values.get(tensor.name ?? '')?.isOpaqueConstant === true) initializer.push(tensor);
-  }
+  const isOpaque = (name = '') => graph.values.get(name)?.isOpaqueConstant === true;
+  for (const tensor of proto.graph?.initializer ?? []) if (isOpaque(tensor.name)) initializer.push(tensor);
   const computed = graph.nodes.flatMap(({ outputs }) => outputs).filter((value) => value !== undefined);
   const outputs = new Set(graph.outputs.map(({ name }) => name));
   const symbols = symbolsOf(proto, sizes);
@@ -73,6 +72,7 @@ async function probeShapes(
       ...proto.graph,
       node: loose.nodes,
       initializer,
+      sparseInitializer: (proto.graph?.sparseInitializer ?? []).filter(({ values }) => isOpaque(values?.name)),
       input: [...inputs.values(), ...loose.inputs],
       output: [
         ...(proto.graph?.output ?? []).map(withoutShape),

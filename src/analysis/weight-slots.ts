@@ -4,7 +4,7 @@ import { isFloating, type Tensor } from '../ir/tensor.js';
 import { parseKey } from '../masks/names.js';
 import type { WeightSlot } from '../masks/slots.js';
 import { nodeModulePathsOf, statedModulePathsOf } from '../onnx/module-path.js';
-import { aliasedBy, readersOf, storedAs } from '../ops/aliases.js';
+import { aliasedBy, readersOf, rootOf, storedAs } from '../ops/aliases.js';
 import { scaledOperands } from '../ops/scaling.js';
 import { rowOf } from '../ops/table.js';
 import { recurrentSlots } from './recurrent-slots.js';
@@ -58,6 +58,7 @@ function storedSlots(value: Value, tensor: Tensor, uses: readonly Use[]): Weight
     index,
     parameter,
     value,
+    root: value,
     tensor,
     names: [value.name],
     modulePaths: nodeModulePathsOf(node),
@@ -84,6 +85,7 @@ function slotsOf(node: Node, knowledge: Knowledge): WeightSlot[] {
         node,
         index,
         value,
+        root: rootOf(value),
         tensor,
         names: storedNames(value, tensor.dims.length),
         modulePaths,

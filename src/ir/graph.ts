@@ -45,14 +45,15 @@ export class Value {
   readonly capturedBy: Node[] = [];
   isGraphInput = false;
   isGraphOutput = false;
-  /** A constant the compiler does not look into: sparse, string or 4-bit initializers. */
+  /** A constant the compiler does not look into: string or 4-bit initializers. */
   isOpaqueConstant = false;
   /** Type of a value that the compiler added, for value_info: runtimes fuse only what they can see to be equal. */
   declared: { readonly dataType: number; readonly dims: readonly Dim[] } | undefined = undefined;
   /** Set for initializers (also those that are listed among the graph inputs). */
   initializer: Tensor | undefined = undefined;
   /** What the codec read for this initializer, written again as it is while `initializer` is unchanged. */
-  initializerSource: { readonly tensor: Tensor; readonly source: object } | undefined = undefined;
+  initializerSource: { readonly tensor: Tensor; readonly source: object; readonly isSparse: boolean } | undefined =
+    undefined;
 
   constructor(name: string) {
     this.name = name;

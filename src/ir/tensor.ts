@@ -45,6 +45,20 @@ const ELEMENT_BYTES: Readonly<Record<number, number>> = {
 
 const INTEGERS: ReadonlySet<number> = new Set([UINT8, INT8, UINT16, INT16, INT32, INT64, BOOL, UINT32, UINT64]);
 
+const NAMES: ReadonlyMap<number, string> = new Map(
+  (
+    'float32 uint8 int8 uint16 int16 int32 int64 string bool float16 float64 uint32 uint64 complex64 complex128 bfloat16 ' +
+    'float8e4m3fn float8e4m3fnuz float8e5m2 float8e5m2fnuz uint4 int4 float4e2m1 float8e8m0 uint2 int2'
+  )
+    .split(' ')
+    .map((name, at) => [at + 1, name]),
+);
+
+/** As NumPy calls it: float32, uint8. */
+export function dataTypeName(dataType: number): string {
+  return NAMES.get(dataType) ?? `data type ${dataType}`;
+}
+
 export function elementBytes(dataType: number): number | undefined {
   return ELEMENT_BYTES[dataType];
 }

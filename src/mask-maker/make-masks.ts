@@ -4,14 +4,15 @@
  */
 import { compareLayers, type Counts, countModel, macsOfBoth } from '../analysis/figures.js';
 import type { Facts } from '../analysis/facts.js';
+import { applyEdits, maskEdits } from '../analysis/mask-edits.js';
 import type { Knowledge } from '../analysis/site.js';
 import { atSizes, concreteSizes } from '../analysis/sizes.js';
 import { droppedShifts } from '../analysis/dropped-shifts.js';
 import { weightSlots } from '../analysis/weight-slots.js';
 import { PruneCompileError } from '../errors.js';
 import { Editor } from '../ir/editor.js';
-import { applyEdits, combineMasks, maskEdits, type OperandEdit } from '../masks/apply.js';
 import { writeFiles } from '../files/write-files.js';
+import { combineMasks, type OperandEdit } from '../masks/apply.js';
 import { writeJsonMasks } from '../masks/formats/json.js';
 import type { NamedMask } from '../masks/formats/named-mask.js';
 import { writeNpz } from '../masks/formats/npz.js';

@@ -6,7 +6,6 @@ import { countZeros, type Expanded, expandMask, type Layout } from './expand.js'
 import { parseKey, type ParsedKey, statedModule } from './names.js';
 import { areProportional, compareWeights, type Sameness } from './same-weights.js';
 import { fromTorchLayout, type WeightSlot } from './slots.js';
-import { rootOf } from '../ops/aliases.js';
 
 /** In a file that holds weights too: what is called a parameter's mask, is said in words, or is a module's and fits one. */
 export function isMask(
@@ -130,7 +129,7 @@ export function fitsWhole({ source }: Claim, { tensor, outAxis }: WeightSlot): b
 }
 
 export function holdSameValues(a: WeightSlot, b: WeightSlot): boolean {
-  if (a.tensor === b.tensor || rootOf(a.value) === rootOf(b.value)) return true;
+  if (a.tensor === b.tensor || a.root === b.root) return true;
   if (a.tensor.dims.join() !== b.tensor.dims.join() || a.outAxis !== b.outAxis) return false;
   const [ours, theirs] = [a.tensor.numbers(), b.tensor.numbers()];
   return ours.every((value, at) => value === theirs[at]) || areProportional(ours, theirs, a) === 'same';

@@ -15,6 +15,8 @@ export interface WeightSlot {
   /** weight, bias; of stored tensors what their name says. */
   readonly parameter: string;
   readonly value: Value;
+  /** What that is an alias of: the same numbers, perhaps in another layout or type. */
+  readonly root: Value;
   /** What it holds, computed where the file only says how. Of a part: in the framework's order. */
   readonly tensor: Tensor;
   /** Where the slot is a part of an operand: the operand, and where in it each of the slot's elements is. */

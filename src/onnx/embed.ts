@@ -11,6 +11,7 @@ import {
   type GraphProto,
   type ModelProto,
   type NodeProto,
+  type SparseTensorProto,
   type TensorProto,
 } from './proto.js';
 import { isExternal, readDims } from './tensors.js';
@@ -30,6 +31,7 @@ function embedNodes(nodes: readonly NodeProto[], external: ExternalData): void {
 function embedAttribute(attribute: AttributeProto, external: ExternalData): void {
   if (attribute.t !== undefined) embed(attribute.t, external);
   for (const tensor of attribute.tensors ?? []) embed(tensor, external);
+  if (attribute.sparseTensor !== undefined) embedParts(attribute.sparseTensor, external);
   for (const graph of [attribute.g, ...(attribute.graphs ?? [])]) if (graph !== undefined) embedGraph(graph, external);
 }
 
@@ -40,9 +42,11 @@ function embedGraph(graph: GraphProto, external: ExternalData): void {
 }
 
 function embedSparse(graph: GraphProto, external: ExternalData): void {
-  for (const { values, indices } of graph.sparseInitializer ?? []) {
-    for (const tensor of [values, indices]) if (tensor !== undefined) embed(tensor, external);
-  }
+  for (const sparse of graph.sparseInitializer ?? []) embedParts(sparse, external);
+}
+
+function embedParts({ values, indices }: SparseTensorProto, external: ExternalData): void {
+  for (const tensor of [values, indices]) if (tensor !== undefined) embed(tensor, external);
 }
 
 function embed(tensor: TensorProto, external: ExternalData): void {

@@ -90,6 +90,7 @@ export interface AttributeProto extends Message {
   s?: Uint8Array;
   t?: TensorProto;
   g?: GraphProto;
+  sparseTensor?: SparseTensorProto;
   floats?: number[];
   ints?: Int64[];
   strings?: Uint8Array[];
@@ -127,6 +128,7 @@ export interface OperatorSetIdProto extends Message {
 }
 
 export interface FunctionProto extends Message {
+  name?: string;
   node?: NodeProto[];
 }
 

@@ -19,6 +19,7 @@ import {
   type ValueInfoProto,
 } from './proto.js';
 import { ModelType } from './schema.js';
+import { readSparseTensor } from './sparse-tensors.js';
 import { isExternal, readTensor } from './tensors.js';
 
 /** Versions of the default operator domain whose operators the rules describe. */
@@ -172,10 +173,16 @@ function buildGraph(graph: Graph, proto: GraphProto, external: ExternalData, cou
     const read = readTensor(tensor, external);
     value.initializer = read;
     if (read === undefined) value.isOpaqueConstant = true;
-    else value.initializerSource = { tensor: read, source: tensor };
+    else value.initializerSource = { tensor: read, source: tensor, isSparse: false };
     if (isExternal(tensor)) counted.bytes += read?.sizeBytes ?? 0;
   }
-  for (const sparse of proto.sparseInitializer ?? []) graph.value(sparse.values?.name ?? '').isOpaqueConstant = true;
+  for (const sparse of proto.sparseInitializer ?? []) {
+    const value = graph.value(sparse.values?.name ?? '');
+    const read = readSparseTensor(sparse, external);
+    value.initializer = read;
+    if (read === undefined) value.isOpaqueConstant = true;
+    else value.initializerSource = { tensor: read, source: sparse, isSparse: true };
+  }
   for (const input of proto.input ?? []) {
     const value = graph.value(input.name ?? '');
     value.isGraphInput = true;
@@ -247,6 +254,10 @@ function readAttribute(proto: AttributeProto, external: ExternalData): Attribute
       const tensor = proto.t === undefined ? undefined : readTensor(proto.t, external);
       return tensor === undefined ? { kind: 'other', source } : { kind: 'tensor', value: tensor, source };
     }
+    case AttributeType.SPARSE_TENSOR: {
+      const tensor = proto.sparseTensor === undefined ? undefined : readSparseTensor(proto.sparseTensor, external);
+      return tensor === undefined ? { kind: 'other', source } : { kind: 'tensor', value: tensor, source };
+    }
     default:
       return { kind: 'other', source };
   }
@@ -258,6 +269,7 @@ function guessType(proto: AttributeProto): number {
   if (Object.hasOwn(proto, 'i')) return AttributeType.INT;
   if (Object.hasOwn(proto, 'f')) return AttributeType.FLOAT;
   if (Object.hasOwn(proto, 's')) return AttributeType.STRING;
+  if (proto.sparseTensor !== undefined) return AttributeType.SPARSE_TENSOR;
   return proto.t === undefined ? AttributeType.UNDEFINED : AttributeType.TENSOR;
 }
 

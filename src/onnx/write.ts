@@ -24,11 +24,13 @@ import {
   type NodeProto,
   type OperatorSetIdProto,
   ORIGIN_KEY,
+  type SparseTensorProto,
   type TensorProto,
   type ValueInfoProto,
 } from './proto.js';
 import { encodeChunks, encodeProto } from './encode.js';
 import type { Model } from './read.js';
+import { writeSparseTensor } from './sparse-tensors.js';
 import { EXTERNAL, isExternal, writeTensor } from './tensors.js';
 
 /** No protobuf reader takes a message of 2 GiB or more. */
@@ -63,7 +65,15 @@ export function encodeModel(model: Model, options: WriteOptions = {}): Uint8Arra
 }
 
 function weightBytes(graph: Graph): number {
-  return [...graph.initializers()].reduce((total, { initializer }) => total + initializer.sizeBytes, 0);
+  const dense = [...graph.initializers()].filter((value) => sparseProto(value) === undefined);
+  return dense.reduce((total, { initializer }) => total + initializer.sizeBytes, 0);
+}
+
+/** How a tensor is written that was read without its zeros, unless it has too few of them now. It goes inside: sparse ones are small. */
+function sparseProto({ name, initializer, initializerSource }: Value): SparseTensorProto | undefined {
+  if (initializer === undefined || initializerSource?.isSparse !== true) return undefined;
+  if (initializerSource.tensor === initializer) return initializerSource.source;
+  return writeSparseTensor(name, initializer);
 }
 
 /** Size of the model as it would be written, external data included; then to some bytes per tensor. */
@@ -203,6 +213,12 @@ function graphProto(
     const unchanged = original !== undefined && mayKeep(original) ? original : undefined;
     initializer.push(unchanged ?? describedAs(original, write(value.name, tensor)));
   };
+  const sparseInitializer = (source.sparseInitializer ?? []).flatMap((proto) => {
+    const value = graph.values.get(proto.values?.name ?? '');
+    const kept = value?.isOpaqueConstant === true ? proto : value && sparseProto(value);
+    if (kept !== undefined && value !== undefined) known.add(value.name);
+    return kept ?? [];
+  });
   for (const proto of source.initializer ?? []) {
     const value = graph.values.get(proto.name ?? '');
     if (value?.isOpaqueConstant === true) initializer.push(proto);
@@ -214,6 +230,7 @@ function graphProto(
   return withFields(source, {
     node: graph.nodes.map(nodeProto),
     initializer,
+    ...(source.sparseInitializer !== undefined && { sparseInitializer }),
     input: graph.inputs.map((value) => inputProto(inputProtos.get(value.name) ?? { name: value.name }, value)),
     valueInfo: [
       ...(source.valueInfo ?? []).flatMap((proto) => valueInfo(proto, graph, shapes)),

@@ -33,6 +33,11 @@ export function storedAs(value: Value): Value {
   return root;
 }
 
+/** Whether the reader asks for extents or the type alone: it has no part in what the elements are. */
+export function readsNoElements({ node: { opType, domain }, index }: Use): boolean {
+  return domain === '' && (opType === 'Shape' || opType === 'Size' || (opType === 'CastLike' && index === 1));
+}
+
 /** Whether a file holds the value's contents as they are. */
 export function isStored({ initializer, producer }: Value): boolean {
   return initializer !== undefined || producer?.opType === 'Constant';

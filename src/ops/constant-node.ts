@@ -2,10 +2,10 @@
 import type { Node } from '../ir/graph.js';
 import { FLOAT, INT64, Tensor } from '../ir/tensor.js';
 
-/** The value of a Constant node (ai.onnx, any opset); undefined for sparse and string values. */
+/** The value of a Constant node (ai.onnx, any opset), a sparse one as a dense tensor; undefined for strings. */
 export function constantNodeTensor(node: Node): Tensor | undefined {
   if (node.opType !== 'Constant' || node.domain !== '') return undefined;
-  const tensor = node.tensor('value');
+  const tensor = node.tensor('value') ?? node.tensor('sparse_value');
   if (tensor !== undefined) return tensor;
   const scalarInt = node.attributes.get('value_int');
   if (scalarInt?.kind === 'int') return Tensor.fromNumbers(INT64, [], [scalarInt.value]);

@@ -5,6 +5,7 @@ import type { Explanation, WhyGroup } from '../why.js';
 import { formatBytes, formatCount, formatInteger, formatPlural, formatShare } from './numbers.js';
 import { type Cell, textTable } from './text-table.js';
 import { missedRemarks, remarkText, shellWord, wrapText } from './text.js';
+import { unreadText } from './unread.js';
 
 const WIDTH = 80;
 /** Scattered channels are shown up to so many ranges; --json has all. */
@@ -26,6 +27,7 @@ export function renderInspection(given: Inspection): string {
     ...head.flatMap((line) => wrapText(line, WIDTH)),
     ...layerLines(inspection),
     ...subgraphLines(inspection, ['']),
+    ...unreadLines(inspection),
     ...opLines(inspection),
     ...remarkLines(inspection),
     '',
@@ -69,6 +71,10 @@ function subgraphLines({ subgraphLayers }: Inspection, before: readonly string[]
   const verb = subgraphLayers === 1 ? 'is' : 'are';
   const text = `not counted: ${formatPlural(subgraphLayers, 'layer')} inside If, Loop or Scan, which ${verb} left as ${subgraphLayers === 1 ? 'it is' : 'they are'}`;
   return [...before, ...wrapText(text, WIDTH, '  ')];
+}
+
+function unreadLines({ unreadWeights }: Inspection): string[] {
+  return unreadWeights.length === 0 ? [] : ['', ...wrapText(unreadText(unreadWeights), WIDTH, '  ')];
 }
 
 function layerLines({ layers }: Inspection): string[] {

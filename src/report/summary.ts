@@ -16,6 +16,7 @@ import {
   formatSpeedup,
 } from './numbers.js';
 import type { Benchmark, CompileReport, Verification } from './types.js';
+import { unreadText } from './unread.js';
 
 /** Names of the three models that `compile --bench` compares. */
 export const CONTENDER = { dense: 'dense', masked: 'masked', compiled: 'compiled' } as const;
@@ -81,10 +82,7 @@ export function summaryRows(report: CompileReport): SummaryRow[] {
     },
     ...(report.masks === undefined || report.masks.files.length === 0
       ? []
-      : [
-          { label: 'masks', text: masksText(report.masks) },
-          ...otherTensors(report.masks),
-        ]),
+      : [{ label: 'masks', text: masksText(report.masks) }, ...otherTensors(report.masks)]),
     { label: 'meaning of masks', text: meaningText(report) },
     ...(report.benchmarks ?? []).flatMap((benchmark) => benchmarkRows(benchmark, report)),
     {
@@ -177,8 +175,13 @@ export function asSentence(note: string): string {
 /** Why a compilation found nothing to do, as one sentence. */
 export function nothingToDoReason(report: CompileReport): string {
   const { zeros, parameters } = report.before;
-  if (report.layers.length === 0) return 'the model has no layer with constant weights in a form that a rule knows';
+  const open = report.unreadWeights === undefined ? '' : unreadText(report.unreadWeights);
+  if (report.layers.length === 0)
+    return `the model has no layer with constant weights in a form that a rule knows${open === '' ? '' : `; ${open}`}`;
+  if (zeros === 0 && open !== '') return `no weight that was looked at is zero; ${open}`;
   if (zeros === 0) return 'no weight is zero: the model is not pruned, or its masks are not in it';
+  if (zeros / Math.max(parameters, 1) < 0.001 && open !== '')
+    return `only ${formatInteger(zeros)} of ${formatCount(parameters)} parameters are zero; ${open}`;
   if (zeros / Math.max(parameters, 1) < 0.001)
     return `only ${formatInteger(zeros)} of ${formatCount(parameters)} parameters are zero: the model is not pruned, or its masks are not in it`;
   const share = `${formatShare(zeros / Math.max(parameters, 1))} of the parameters are zero`;

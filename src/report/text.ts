@@ -53,10 +53,14 @@ function brokenText(text: string): string {
 /** What masks and verification left open: a reader of the last row must not take it for more than it is. And how the compiler decided. */
 function noteLines(report: CompileReport): string[] {
   const { verification, masks, sparse, remarks } = report;
+  const reason = removedNothing(report) ? nothingToDoReason(report) : '';
+  // How sparse operators were chosen is told with them.
+  const isNote = ({ kind, pass, message }: Remark) =>
+    kind === 'note' && (sparse === undefined || pass !== 'convert-sparse') && !reason.includes(message);
   const notes = [
     ...(masks === undefined ? [] : maskNotes(masks)),
     ...(verification?.notes ?? []),
-    ...(sparse === undefined ? remarks.filter(({ kind }) => kind === 'note').map((note) => remarkText(note)) : []),
+    ...remarks.filter(isNote).map((note) => remarkText(note)),
   ];
   return notes.length === 0 ? [] : ['', ...notes.flatMap((note) => wrapText(`note: ${note}`, WIDTH, '  '))];
 }

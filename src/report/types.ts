@@ -184,6 +184,17 @@ export interface SparseReport {
   readonly registration: Readonly<Record<'node' | 'python' | 'cpp' | 'csharp' | 'java', string>>;
 }
 
+/** Weights that no rule reads, of one operator and one type. */
+export interface UnreadWeights {
+  /** With what stands between it and its weights, or what it is inside of: `Conv behind DequantizeLinear`, `Conv inside If`. */
+  readonly op: string;
+  readonly dataType: string;
+  readonly weights: number;
+  readonly elements: number;
+  /** Elements that stand for 0: zero, or at their zero point; absent where that cannot be told. */
+  readonly zeros?: number;
+}
+
 export interface CompileReport {
   readonly schema: typeof REPORT_SCHEMA;
   readonly tool: { readonly name: string; readonly version: string };
@@ -196,6 +207,8 @@ export interface CompileReport {
   readonly masks?: MaskReport;
   /** Absent where no layer became a sparse operator. */
   readonly sparse?: SparseReport;
+  /** Absent where every weight was looked at. */
+  readonly unreadWeights?: readonly UnreadWeights[];
   readonly before: ModelFigures;
   readonly after: ModelFigures;
   /** Shapes of the inputs that MACs are counted at. */

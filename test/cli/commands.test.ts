@@ -12,6 +12,7 @@ const INSPECTION = {
   removableChannels: 0,
   unknownOps: [],
   remarks: [],
+  unreadWeights: [],
   subgraphLayers: 0,
 };
 

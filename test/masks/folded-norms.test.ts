@@ -1,7 +1,8 @@
 /** Normalisations that the exporter folded into a convolution: what their pruned parameters mean for it. */
 import { describe, expect, test } from 'vitest';
 import { graphBuilder } from '../../fixtures/graph-builder.js';
-import { maskEdits, combineMasks } from '../../src/masks/apply.js';
+import { maskEdits } from '../../src/analysis/mask-edits.js';
+import { combineMasks } from '../../src/masks/apply.js';
 import { type Bound } from '../../src/masks/bind.js';
 import type { Graph } from '../../src/ir/graph.js';
 import { bind, codeOf, mask, slotsOf, tensor, values } from './binding-support.js';

@@ -7,6 +7,7 @@ import { type GraphBuilder, graphBuilder, type Input } from '../../fixtures/grap
 import { normals, uniforms } from '../../fixtures/random.js';
 import { compileModel } from '../../src/compile.js';
 import { FLOAT, FLOAT16, INT64 } from '../../src/ir/tensor.js';
+import { makeMasks } from '../../src/mask-maker/make-masks.js';
 import { readModel } from '../../src/onnx/read.js';
 import { verifyModels } from '../../src/verify/verify.js';
 
@@ -251,7 +252,11 @@ describe('folding', () => {
     const extent = g.op('Shape', [w], { start: 0, end: 1 });
     const bias = g.op('Expand', [{ data: [0.5], dims: [1] }, extent]);
     g.output(g.op('Conv', [hidden, w, bias], { kernel_shape: [1, 1] }));
-    const { bytes } = await compile(g);
+    const { bytes, before } = await compile(g);
     expect(bytes.length).toBeLessThan(g.bytes().length);
+    // 320 and 12 weights, and the number that the bias is made of.
+    expect(before).toBe(333);
+    const masked = (await makeMasks(g.bytes(), { granularity: 'unstructured' })).encode('onnx');
+    expect([...readModel(masked).graph.initializers()]).toHaveLength(3);
   });
 });

@@ -303,6 +303,7 @@ test('inspection: names last and whole', () => {
     ],
     unknownOps: [{ op: 'NonZero', count: 2 }],
     remarks: [{ pass: 'p', kind: 'missed', node: '/layer1/Add', message: 'kept', channels: 3 }],
+    unreadWeights: [],
     subgraphLayers: 0,
   });
   expect(lines(text)).toEqual([
