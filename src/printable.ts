@@ -3,6 +3,7 @@
  * cursor, turns the direction of writing or is not seen at all. Renderers and the error printer escape all of it when they
  * begin, so that nobody before them has to think of it; reports and errors themselves hold the names as they are.
  */
+import { byName } from './names.js';
 
 /** Control characters (C0, DEL, C1), format characters (bidi overrides, zero widths), line separators and lone surrogates. */
 const UNSEEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
@@ -44,7 +45,7 @@ function shownValue(value: unknown): unknown {
   if (typeof value === 'string') return printable(value);
   if (Array.isArray(value)) return value.map(shownValue);
   if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([name, entry]) => [printable(name), shownValue(entry)]));
+  return byName(Object.entries(value).map(([name, entry]) => [printable(name), shownValue(entry)] as const));
 }
 
 /** JSON that says the same and holds nothing unseen but its own line breaks. */

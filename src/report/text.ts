@@ -55,8 +55,8 @@ function noteLines(report: CompileReport): string[] {
   const { verification, masks, sparse, remarks } = report;
   const reason = removedNothing(report) ? nothingToDoReason(report) : '';
   // How sparse operators were chosen is told with them.
-  const isNote = ({ kind, pass, message }: Remark) =>
-    kind === 'note' && (sparse === undefined || pass !== 'convert-sparse') && !reason.includes(message);
+  const isNote = ({ kind, about, message }: Remark) =>
+    kind === 'note' && (sparse === undefined || about !== 'sparse') && !reason.includes(message);
   const notes = [
     ...(masks === undefined ? [] : maskNotes(masks)),
     ...(verification?.notes ?? []),

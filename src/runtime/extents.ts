@@ -1,5 +1,5 @@
 /** Whether any value of a model is empty at given sizes of its inputs: ONNX Runtime infers the shapes, and nothing is run. */
-import { COMPILER_PREFIX, SPARSE_DOMAIN } from '../ir/graph.js';
+import { SPARSE_DOMAIN } from '../ir/graph.js';
 import { encodeProto } from '../onnx/encode.js';
 import type { ModelProto, NodeProto, TensorProto, ValueInfoProto } from '../onnx/proto.js';
 import { type Model, readModel } from '../onnx/read.js';
@@ -74,8 +74,13 @@ export class Extents {
     }
     for (const tensor of proto.graph?.initializer ?? [])
       if (graph.values.get(tensor.name ?? '')?.isOpaqueConstant === true) initializer.push(tensor);
-    // What the compiler declared of its own values cannot be inferred anew.
-    const valueInfo = (proto.graph?.valueInfo ?? []).filter(({ name = '' }) => name.startsWith(COMPILER_PREFIX));
+    // What the compiler declared of values of its own cannot be inferred anew.
+    const made = new Set(
+      graph.nodes
+        .filter(({ origin, domain }) => origin !== undefined || domain === SPARSE_DOMAIN)
+        .flatMap(({ outputs }) => outputs.map((value) => value?.name ?? '')),
+    );
+    const valueInfo = (proto.graph?.valueInfo ?? []).filter(({ name = '' }) => made.has(name));
     const output = [...this.#values].map((name) => ({ name }));
     return Object.assign(Object.create(Object.getPrototypeOf(proto) as object) as ModelProto, proto, {
       metadataProps: [],

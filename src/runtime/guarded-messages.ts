@@ -1,5 +1,6 @@
 /** What guarded-session.ts and the process it starts (guarded-child.ts) say to each other. */
 import * as ort from 'onnxruntime-node';
+import { byName } from '../names.js';
 import type { SessionOptions } from './session.js';
 
 /** A tensor without its class, which does not go from one process to another. */
@@ -29,7 +30,7 @@ export function plainTensors(tensors: Readonly<Record<string, ort.Tensor>>): Nam
 }
 
 export function fromPlain(tensors: NamedTensors): Record<string, ort.Tensor> {
-  return Object.fromEntries(
-    tensors.map(([name, { type, data, dims }]) => [name, new ort.Tensor(type, data as Float32Array, dims)]),
+  return byName(
+    tensors.map(([name, { type, data, dims }]) => [name, new ort.Tensor(type, data as Float32Array, dims)] as const),
   );
 }

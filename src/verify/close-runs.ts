@@ -3,6 +3,7 @@
  * compared however ties are ordered. What the decisions read is compared too, and with that the candidate's own decisions
  * are those of the same function on values that are equal within rounding.
  */
+import { byName } from '../names.js';
 import { encodeProto } from '../onnx/encode.js';
 import type { ModelProto } from '../onnx/proto.js';
 import type { RunSession } from '../runtime/guarded-session.js';
@@ -94,7 +95,7 @@ export class CloseRuns {
   async #found(feeds: Feeds, choices: Feeds, expected: Outputs): Promise<Outputs> {
     const [, candidate] = this.#models;
     const session = await this.#session('candidate', () => forced(candidate, this.#decisions(1), this.#types));
-    const named = Object.fromEntries(
+    const named = byName(
       this.#pairs.flatMap(([ours, theirs]) =>
         ours.outputs.flatMap((name, place) => {
           const [tensor, own] = [choices[name], theirs.outputs[place]];
@@ -128,7 +129,7 @@ export class CloseRuns {
   }
 
   #choicesOf(expected: Outputs): Feeds {
-    return Object.fromEntries(
+    return byName(
       this.#decisions(0).flatMap(({ outputs }, at) =>
         outputs.flatMap((name, place) => {
           const tensor = expected[choiceName(at, place)];

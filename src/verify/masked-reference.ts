@@ -53,8 +53,8 @@ function multiplyMask(editor: Editor, node: Node, planned: PlannedMask): void {
   const weight = node.inputs[input];
   if (weight === undefined) throw new Error(`${node.label} has no input ${input}`);
   const mask = editor.addInitializer(`${weight.name}_reference_mask`, Tensor.fromNumbers(dataType, dims, factors));
-  const product = addNode(editor, 'Mul', [weight, mask], node);
-  editor.setInput(node, input, offsets === undefined ? product : addOffsets(editor, product, planned, node));
+  const masked = addNode(editor, 'Mul', [weight, mask], node);
+  editor.setInput(node, input, offsets === undefined ? masked : addOffsets(editor, masked, planned, node));
 }
 
 function addOffsets(editor: Editor, masked: Value, { dataType, dims, offsets = [] }: PlannedMask, before: Node): Value {

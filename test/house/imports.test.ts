@@ -12,7 +12,7 @@ interface Direction {
 /** In reading order: bytes -> graph -> facts -> edits -> bytes, then what judges the result, then who tells it. */
 const DIRECTION: Readonly<Record<string, Direction>> = {
   // How text from outside is shown.
-  printable: { uses: [] },
+  printable: { uses: ['names'] },
   errors: { uses: ['printable'] },
   version: { uses: [] },
   // "Did you mean": for whoever words an error.
