@@ -186,6 +186,7 @@ describe('writing', () => {
       ),
       external('b', { location: 'w.bin', offset: '2048', length: '2048' }),
       initializer('s', [2], 1, chunk(9, values(5).subarray(0, 8))),
+      chunk(12, valueInfo('o', 1, [2])),
     );
     writeFileSync(at('m.onnx'), bytes);
     const model = readModel(at('m.onnx'));
@@ -214,6 +215,7 @@ describe('writing', () => {
       identity('s', 'o'),
       initializer('w', [512], 1, chunk(4, values(9))),
       initializer('s', [2], 1, chunk(9, values(5).subarray(0, 8))),
+      chunk(12, valueInfo('o', 1, [2])),
     );
     const model = readModel(bytes);
     writeModel(model, at('out.onnx'), { largestMessage: 1000 });
@@ -295,7 +297,10 @@ test('external tensors of attributes, subgraphs and 4-bit types come inside', ()
     entry('length', '2'),
     int(14, 1),
   );
-  writeFileSync(at('m.onnx'), modelOf(constant, branch, identity('q', 'p'), packed, chunk(11, valueInfo('x', 9, []))));
+  writeFileSync(
+    at('m.onnx'),
+    modelOf(constant, branch, identity('q', 'p'), packed, chunk(11, valueInfo('x', 9, [])), chunk(12, valueInfo('p'))),
+  );
   const model = readModel(at('m.onnx'));
   expect(model.graph.nodes[0]?.tensor('value')?.numbers()[511]).toBe(511);
   const again = decodeModel(encodeModel(model), 'again').graph;
