@@ -48,11 +48,12 @@ export interface Refolded {
 
 /** Undefined where the layer is not that of the normalisation. Arrays have one number per filter of the layer. */
 export function refold(layer: KnownLayer, norm: FoldedNorm): Refolded | undefined {
-  const scales = scalesOf(layer);
   const folded = layer.bias.tensor.numbers();
-  const count = scales.length;
+  const count = layer.weight.tensor.dims[layer.weight.outAxis] ?? 0;
   const all = [norm.scale, norm.shift, norm.mean, norm.variance, folded, norm.bias ?? folded];
   if (count === 0 || all.some(({ length }) => length !== count)) return undefined;
+  const scales = scalesOf(layer);
+  if (scales.length !== count) return undefined;
   const epsilon = epsilonOf(scales, norm);
   if (epsilon === undefined) return undefined;
 
@@ -91,8 +92,17 @@ export function refold(layer: KnownLayer, norm: FoldedNorm): Refolded | undefine
   return unsure > 0 && sure < unsure ? undefined : { filters, bias };
 }
 
+/** Every normalisation of a file may be tried on every layer. */
+const scalesByLayer = new WeakMap<KnownLayer, readonly (number | undefined)[]>();
+
 /** s per filter, as the weights of model and file have it; undefined where a filter is zero in either. */
-function scalesOf({ weight, claim, original }: KnownLayer): (number | undefined)[] {
+function scalesOf(layer: KnownLayer): readonly (number | undefined)[] {
+  const known = scalesByLayer.get(layer) ?? measureScales(layer);
+  scalesByLayer.set(layer, known);
+  return known;
+}
+
+function measureScales({ weight, claim, original }: KnownLayer): (number | undefined)[] {
   const view = alignedView(original, claim, weight, 'torch') ?? alignedView(original, claim, weight, 'stored');
   if (view === undefined) return [];
   const [theirs, ours] = [view.toTensor().numbers(), weight.tensor.numbers()];
