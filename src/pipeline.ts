@@ -15,7 +15,7 @@ import { Editor } from './ir/editor.js';
 import { SPARSE_DOMAIN } from './ir/graph.js';
 import { KeptLog } from './ir/kept-log.js';
 import { encodeProto } from './onnx/encode.js';
-import type { Model } from './onnx/read.js';
+import { type Model, requireOutputs } from './onnx/read.js';
 import type { Remark } from './report/types.js';
 import { findShapes } from './runtime/inputs.js';
 import { createSession } from './runtime/session.js';
@@ -37,6 +37,7 @@ export function passContext(
   measure?: SparseJudgement['measure'],
 ): PassContext {
   const { align = 'auto', target = 'cpu', stopAfter, shapes, sparseTarget } = options;
+  requireOutputs(model);
   refuseSparse(model);
   checkAttributes(model.proto);
   const editor = new Editor(model.graph, stopAfter === undefined ? {} : { stopAfter });

@@ -154,10 +154,18 @@ function checkOpset(proto: ModelProto, name: string): number {
 
 /** What the file says must hold together before anybody edits it: later, a broken graph would look like our own bug. */
 function checkGraph(graph: Graph, name: string): void {
-  const problems =
-    graph.outputs.length === 0 ? ['it has no outputs, so there is nothing to compute'] : verifyGraph(graph);
-  if (problems.length === 0) return;
-  throw new PruneCompileError('E-MODEL-INVALID', {
+  const problems = verifyGraph(graph);
+  if (problems.length > 0) throw invalidGraph(name, problems);
+}
+
+/** Such a file can be read and written, and nothing can be asked of it. Throws E-MODEL-INVALID. */
+export function requireOutputs({ graph, path }: Pick<Model, 'graph' | 'path'>): void {
+  if (graph.outputs.length === 0)
+    throw invalidGraph(path ?? 'the model', ['it has no outputs, so there is nothing to compute']);
+}
+
+function invalidGraph(name: string, problems: readonly string[]): PruneCompileError {
+  return new PruneCompileError('E-MODEL-INVALID', {
     what: `${name} is not a valid ONNX graph`,
     facts: [
       ...problems.slice(0, 3).map((problem) => ['why', problem] as const),
