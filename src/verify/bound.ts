@@ -40,6 +40,12 @@ const EPSILON: Readonly<Partial<Record<Tensor.Type, number>>> = {
 /** Above it the verification cannot see errors that matter, and says so. One part in a thousand of the output's scale. */
 export const LOUD_NOISE = 1e-3;
 
+/**
+ * The most that an output is ever allowed: a tenth of its scale. Where rounding alone moves an output by more than an eighth of that, agreement
+ * says nothing, and a difference beyond it is not explained by rounding to whoever uses the model.
+ */
+export const MOST_BOUND = 0.1;
+
 /** The parts of an output's noise, each divided by the output's scale. */
 export interface Noise {
   /** Undefined where only one of the two runs. */
@@ -68,6 +74,13 @@ export function boundFor(type: Tensor.Type, parts: Noise): Bound {
   if (NOISE_MULTIPLE * noise >= floor)
     return { bound: NOISE_MULTIPLE * noise, noise, reason: `${NOISE_MULTIPLE} x ${measured}` };
   return { bound: floor, noise, reason: `${epsilons} ${type} epsilons, more than ${NOISE_MULTIPLE} x ${measured}` };
+}
+
+/** That of an output of the model, which is never allowed more than MOST_BOUND. */
+export function outputBoundFor(type: Tensor.Type, parts: Noise): Bound {
+  const bound = boundFor(type, parts);
+  if (bound.bound <= MOST_BOUND) return bound;
+  return { ...bound, bound: MOST_BOUND, reason: `no more is ever allowed than a tenth; ${bound.reason}` };
 }
 
 /** Two significant digits: `3.1e-7`, `0`. */

@@ -1,6 +1,6 @@
 /** The verdict of a close comparison, in the words of a report. */
 import type { OutputVerification, Verification } from '../report/types.js';
-import { type Bound, formatDifference, NOISE_MULTIPLE } from './bound.js';
+import { type Bound, formatDifference, MOST_BOUND, NOISE_MULTIPLE } from './bound.js';
 import { boundOf, type CloseComparison, type Entry } from './close-entries.js';
 import { INCOMPARABLE, isAllFinite } from './compare.js';
 import { outputNotes } from './notes.js';
@@ -23,7 +23,7 @@ export function concludeClosely(known: Reference, comparison: CloseComparison): 
   const judged = entries.map((entry) => judge(entry, known));
   const outputs = judged.filter(({ entry }) => entry.readBy === undefined);
   const culprits = judged.filter(({ isEqual }) => !isEqual);
-  const shown = culprits.length > 0 ? culprits : outputs.length > 0 ? outputs : judged;
+  const shown = culprits.length > 0 ? culprits : outputs;
   // What a decision reads comes first: what follows it is no wonder then.
   const [worst] = culprits.length > 0 ? shown : shown.toSorted((a, b) => nearness(b) - nearness(a));
   const isEqual = culprits.length === 0;
@@ -99,7 +99,13 @@ function choiceNotes({ pairs, differing, of }: CloseComparison, judged: readonly
     differing === 0
       ? `the compiled model chooses alike`
       : `${differing} of ${of} values are chosen otherwise by the compiled model, where they are tied within rounding`;
+  const lost = reads.filter(({ bound }) => bound.bound > MOST_BOUND).flatMap(({ entry: { readBy } }) => readBy ?? []);
+  const unseen = lost.map(
+    (label) =>
+      `rounding alone makes up what ${label} reads: what it chooses is not verified, and neither is what was read`,
+  );
   return [
+    ...new Set(unseen),
     `compared up to ties: what ${labels.slice(0, MOST_NAMED).join(', ')}${more} read${labels.length === 1 ? 's' : ''} ` +
       `is equal within the bound (at most ${largest} of its scale apart); ${counted}; ` +
       'what follows is equal within the bound where both models are given the choices of the reference',

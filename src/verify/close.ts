@@ -116,7 +116,13 @@ async function compareAll(
   known: Reference,
   signal: AbortSignal | undefined,
 ): Promise<CloseComparison> {
-  const given = new Set(pairs.flatMap(([{ outputs }]) => outputs));
+  // Outputs that are the choice itself, in both models. Where the candidate makes something of its choice first, that is compared.
+  const given = new Set(
+    pairs.flatMap(([ours, theirs]) => ours.outputs.filter((name, place) => theirs.outputs[place] === name)),
+  );
+  const choiceOf = new Map(
+    pairs.flatMap(([{ outputs }], at) => outputs.map((name, place) => [name, choiceName(at, place)] as const)),
+  );
   const comparison: CloseComparison = {
     pairs,
     entries: [
@@ -130,7 +136,7 @@ async function compareAll(
   for (const entry of known.cases) {
     signal?.throwIfAborted();
     const run = await runs.run(entry);
-    for (const compared of comparison.entries) record(compared, run);
+    for (const compared of comparison.entries) record(compared, run, choiceOf.get(compared.name) ?? compared.name);
     countChoices(comparison, run);
   }
   return comparison;
@@ -140,10 +146,14 @@ function entryOf(name: string, readBy?: string): Entry {
   return { name, readBy, differences: [], type: 'float32', optimised: undefined, nudged: 0 };
 }
 
-function record(entry: Entry, { expected, found, moved, optimised }: CloseRun): void {
+/** `shown` is the name under which the reference shows it: a choice has one of its own. */
+function record(entry: Entry, { expected, found, moved, optimised }: CloseRun, shown: string): void {
   const { name } = entry;
-  const tensor = expected[name];
-  if (tensor === undefined) return;
+  const tensor = expected[shown];
+  if (tensor === undefined) {
+    entry.reason ??= 'it cannot be seen in the reference';
+    return;
+  }
   const against = (outputs: Outputs | undefined) => {
     const other = outputs?.[name];
     return other && compareTensors(tensor, other);

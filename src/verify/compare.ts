@@ -42,8 +42,34 @@ export function floatValues(tensor: ort.Tensor): Float32Array | Float64Array | u
   return Tensor.of(FLOAT16, tensor.dims, new Uint8Array(data.buffer, data.byteOffset, data.byteLength)).numbers();
 }
 
-function compareFloats(a: Float32Array | Float64Array, b: Float32Array | Float64Array): Difference {
+/** From here on a value that is there more than once is taken for a constant that masks: -1e4, -1e9, the lowest float32. */
+const LEAST_MASKING = 1e4;
+
+/**
+ * Largest |value|, without constants that mask (attention, logits): everything else would vanish beside them. 0 where all is zero; that of the
+ * constant where there is nothing else.
+ */
+export function scaleOf(values: Float32Array | Float64Array): number {
   let scale = 0;
+  let constant = 0;
+  let count = 0;
+  for (const value of values) {
+    const size = Math.abs(value);
+    if (!Number.isFinite(size)) continue;
+    if (size > constant) {
+      [constant, count] = [size, 1];
+    } else if (size === constant) count++;
+  }
+  if (constant < LEAST_MASKING || count < 2) return constant;
+  for (const value of values) {
+    const size = Math.abs(value);
+    if (Number.isFinite(size) && size !== constant) scale = Math.max(scale, size);
+  }
+  return scale === 0 ? constant : scale;
+}
+
+function compareFloats(a: Float32Array | Float64Array, b: Float32Array | Float64Array): Difference {
+  const scale = scaleOf(a);
   let largest = 0;
   let elsewhere = 0;
   for (let index = 0; index < a.length; index++) {
@@ -53,7 +79,6 @@ function compareFloats(a: Float32Array | Float64Array, b: Float32Array | Float64
       if (!Object.is(x, y)) elsewhere++;
       continue;
     }
-    scale = Math.max(scale, Math.abs(x));
     largest = Math.max(largest, Math.abs(x - y));
   }
   const difference = scale === 0 ? largest : largest / scale;

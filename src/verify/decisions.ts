@@ -148,7 +148,8 @@ export type Pair = readonly [reference: Decision, candidate: Decision];
 
 /**
  * Decisions of two models that are the same function: first those whose results have the same names, then by their order where there are
- * equally many of a kind. No wrong pair makes different models equal: what both read is compared, and what follows both.
+ * equally many of a kind. A wrong pair is found out: what both read is compared, and all outputs are, but those that are the choice itself
+ * in both models, under one name.
  */
 export function pairDecisions(reference: ModelProto, candidate: ModelProto): Pair[] {
   const ours = decisionsOf(reference);

@@ -4,7 +4,7 @@ import { messageOf, PruneCompileError } from '../errors.js';
 import { type Feeds, firstLine, nudgedFeeds, type Shapes } from '../runtime/inputs.js';
 import { createGuarded, type RunSession } from '../runtime/guarded-session.js';
 import { createSession } from '../runtime/session.js';
-import { type Bound, boundFor } from './bound.js';
+import { type Bound, outputBoundFor } from './bound.js';
 import { type Case, makeCases } from './cases.js';
 import { compareTensors, floatValues, type Outputs } from './compare.js';
 import { outputNotes } from './notes.js';
@@ -76,7 +76,7 @@ export async function runReference(model: string | Uint8Array, options: VerifyOp
   const bounds = new Map<string, Bound>();
   for (const [name, type] of observed.types) {
     const noise = { optimised: optimised && (optimised.get(name) ?? 0), nudged: nudged.get(name) ?? 0 };
-    bounds.set(name, boundFor(type, noise));
+    bounds.set(name, outputBoundFor(type, noise));
   }
   return { ...observed, bounds, runNotes: notes, notes: [...notes, ...outputNotes(cases, outputs, bounds)] };
 }
