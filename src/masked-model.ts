@@ -6,7 +6,7 @@ import { coupledMasks } from './analysis/coupled-masks.js';
 import { analyze } from './analysis/facts.js';
 import { droppedShifts } from './analysis/dropped-shifts.js';
 import type { Knowledge } from './analysis/site.js';
-import { floatingConstants, weightSlots } from './analysis/weight-slots.js';
+import { numericConstants, weightSlots } from './analysis/weight-slots.js';
 import { PruneCompileError } from './errors.js';
 import { applyEdits, maskEdits, withoutRepeats } from './analysis/mask-edits.js';
 import { Editor } from './ir/editor.js';
@@ -74,7 +74,7 @@ export async function maskModel(model: Model, options: MaskOptions, asRead?: Kno
   if (!asksForMasks(options)) return UNMASKED;
   const knowledge = asRead ?? (await passContext(model).knowledge());
   const slots = weightSlots(knowledge);
-  const target = { slots, constants: floatingConstants(knowledge), facts: () => analyze(knowledge) };
+  const target = { slots, constants: numericConstants(knowledge), facts: () => analyze(knowledge) };
   const files = paths.map((path) => bindFile(path, target, options));
   checkMap(options.maskMap, files);
   const weights = combineMasks(files.flatMap(({ bindings }) => bindings));
@@ -179,7 +179,9 @@ function nothingPruned(path: string, fates: readonly TensorFate[]): PruneCompile
 
 /** Filters are dropped where masks were given; without mask files the zeros in all weights are the masks. */
 function layersOf(weights: readonly MaskedWeight[], slots: readonly WeightSlot[], hasFiles: boolean): WeightSlot[] {
-  const masked = hasFiles ? weights.flatMap(({ bindings }) => bindings.map(({ slot }) => slot)) : slots;
+  // What a pruned scale means for a layer is no mask of its filters.
+  const isOwn = ({ isFolded }: Binding) => isFolded !== true;
+  const masked = hasFiles ? weights.flatMap(({ bindings }) => bindings.filter(isOwn).map(({ slot }) => slot)) : slots;
   return masked.filter(({ isLayer, parameter }) => isLayer && parameter === 'weight');
 }
 

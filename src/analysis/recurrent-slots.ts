@@ -9,7 +9,7 @@ import type { Knowledge } from './site.js';
 
 /** The layers of a module are nodes that bear its path, in the order of the graph: the first reads weight_ih_l0. */
 export function recurrentSlots({ graph, constants }: Knowledge): WeightSlot[] {
-  const layers = new Map<string, number>();
+  const layers = new Map<string, Tensor[]>();
   return graph.nodes.flatMap((node) => {
     const tensorOf = (index: number) => {
       const tensor = constants.tensor(node.inputs[index]);
@@ -19,8 +19,9 @@ export function recurrentSlots({ graph, constants }: Knowledge): WeightSlot[] {
     if (parts.length === 0) return [];
     const paths = nodeModulePathsOf(node);
     const module = moduleOf(node, paths);
-    const layer = layers.get(module) ?? 0;
-    layers.set(module, layer + 1);
+    const known = layers.get(module) ?? [];
+    layers.set(module, known);
+    const layer = layerOf(known, tensorOf(1));
     return parts.flatMap(({ index, parameter, isReverse, dims, places }): WeightSlot[] => {
       const value = node.inputs[index];
       const whole = tensorOf(index);
@@ -37,6 +38,8 @@ export function recurrentSlots({ graph, constants }: Knowledge): WeightSlot[] {
           tensor: gathered(whole, dims, places),
           part: { whole, places },
           names: module === '' ? [name] : [`${module}.${name}`],
+          isAsStored: false,
+          isFolded: false,
           modulePaths: paths,
           nodePaths: paths,
           outAxis: 0,
@@ -45,6 +48,21 @@ export function recurrentSlots({ graph, constants }: Knowledge): WeightSlot[] {
       ];
     });
   });
+}
+
+/** A module that is called several times is several nodes with equal weights. */
+function layerOf(known: Tensor[], weights: Tensor | undefined): number {
+  const own = weights?.numbers();
+  const at = known.findIndex((tensor) => tensor === weights || isEqual(tensor.numbers(), own));
+  if (at >= 0) return at;
+  if (weights !== undefined) known.push(weights);
+  return known.length - 1;
+}
+
+function isEqual(one: ArrayLike<number>, other: ArrayLike<number> | undefined): boolean {
+  if (one.length !== other?.length) return false;
+  for (let at = 0; at < one.length; at++) if (one[at] !== other[at]) return false;
+  return true;
 }
 
 /** Without the number that a second call, or a second layer, has behind the module's name. */

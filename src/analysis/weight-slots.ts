@@ -1,11 +1,11 @@
 /** The operands of a graph that masks can be bound to: weights and biases of layers, and all other initializers by name. */
 import { hasInitializer, type Node, type Use, type Value } from '../ir/graph.js';
-import { isFloating, type Tensor } from '../ir/tensor.js';
-import { parseKey } from '../masks/names.js';
+import { isFloating, isNumeric, type Tensor } from '../ir/tensor.js';
+import { parseKey, statisticOf } from '../masks/names.js';
 import type { WeightSlot } from '../masks/slots.js';
-import { nodeModulePathsOf, statedModulePathsOf } from '../onnx/module-path.js';
+import { isFolded, nodeModulePathsOf, statedModulePathsOf } from '../onnx/module-path.js';
 import { aliasedBy, readersOf, rootOf, storedAs } from '../ops/aliases.js';
-import { scaledOperands } from '../ops/scaling.js';
+import { scaledOperands, turnsAxes } from '../ops/scaling.js';
 import { rowOf } from '../ops/table.js';
 import { recurrentSlots } from './recurrent-slots.js';
 import { type Knowledge, siteOf } from './site.js';
@@ -35,10 +35,10 @@ export function weightSlots(knowledge: Knowledge): WeightSlot[] {
   return slots;
 }
 
-/** Floating-point constants of the graph, whatever reads them: a file's buffers are compared with them. */
-export function floatingConstants({ graph, constants }: Knowledge): Tensor[] {
+/** Constants of the graph, whatever reads them: a file's buffers are compared with them. */
+export function numericConstants({ graph, constants }: Knowledge): Tensor[] {
   const tensors = [...graph.values.values()].map((value) => constants.tensor(value));
-  return tensors.filter((tensor) => tensor !== undefined && isFloating(tensor.dataType)) as Tensor[];
+  return tensors.filter((tensor) => tensor !== undefined && isNumeric(tensor.dataType)) as Tensor[];
 }
 
 function placeOf({ node, index }: Use): string {
@@ -47,7 +47,7 @@ function placeOf({ node, index }: Use): string {
 
 /** Parameters of operators without weights of their own: normalisations, a bias that is added by a node behind. */
 function storedSlots(value: Value, tensor: Tensor, uses: readonly Use[]): WeightSlot[] {
-  const name = parseKey(value.name);
+  const name = parseKey(value.name) ?? statisticOf(value.name);
   if (name?.part !== 'bare' || !isFloating(tensor.dataType)) return [];
   // Which axis counts filters is for a rule to say: without one, only masks of the tensor's own shape fit.
   const outAxis = tensor.dims.length > 1 ? -1 : 0;
@@ -61,6 +61,8 @@ function storedSlots(value: Value, tensor: Tensor, uses: readonly Use[]): Weight
     root: value,
     tensor,
     names: [value.name],
+    isAsStored: true,
+    isFolded: false,
     modulePaths: nodeModulePathsOf(node),
     nodePaths: nodeModulePathsOf(node),
     outAxis,
@@ -87,7 +89,8 @@ function slotsOf(node: Node, knowledge: Knowledge): WeightSlot[] {
         value,
         root: rootOf(value),
         tensor,
-        names: storedNames(value, tensor.dims.length),
+        ...storedNames(value, tensor.dims.length),
+        isFolded: isFolded(node),
         modulePaths,
         nodePaths: nodeModulePathsOf(node),
         ...rest,
@@ -101,14 +104,19 @@ function slotsOf(node: Node, knowledge: Knowledge): WeightSlot[] {
 }
 
 /** Through operators that only scale; what is added or gathered from several tensors has none of their names. */
-function storedNames(value: Value, rank: number): string[] {
-  const seen = new Set([value]);
-  for (const at of seen) {
+function storedNames(value: Value, rank: number): Pick<WeightSlot, 'names' | 'isAsStored'> {
+  // Whether each has the axes of `value`.
+  const seen = new Map([[value, true]]);
+  for (const [at, isAsStored] of seen) {
     if (hasInitializer(at) || at.producer === undefined) continue;
-    for (const input of scaledOperands(at.producer, rank)) if (input !== undefined) seen.add(input);
+    const isTurned = turnsAxes(at.producer);
+    for (const input of scaledOperands(at.producer, rank))
+      if (input !== undefined && !seen.has(input)) seen.set(input, isAsStored !== isTurned);
   }
   const isStored = (at: Value) => at.initializer !== undefined || at.producer?.opType === 'Constant';
-  const stored = [...seen].filter(isStored).map(({ name }) => name);
+  const stored = [...seen].filter(([at]) => isStored(at));
+  const [first] = stored;
   // What is computed in another way is called as the graph calls it.
-  return stored.length > 0 ? stored : [value.name];
+  if (first === undefined) return { names: [value.name], isAsStored: false };
+  return { names: stored.map(([{ name }]) => name), isAsStored: first[1] };
 }

@@ -74,7 +74,7 @@ function layoutIn({ value, tensor }: WeightSlot): string {
 
 /** A stored weight by its own name, as it is stored; a computed one by its module, as the framework has it. */
 function nameOf(slot: WeightSlot, all: readonly WeightSlot[]): { key: string; layout: Layout } {
-  const { value, names, modulePaths, nodePaths } = slot;
+  const { value, names, isAsStored, modulePaths, nodePaths } = slot;
   const [path] = modulePaths;
   const [reader] = nodePaths;
   // One of several modules whose weights were merged because they are equal: binding keeps them apart, too.
@@ -83,7 +83,7 @@ function nameOf(slot: WeightSlot, all: readonly WeightSlot[]): { key: string; la
     return { key: value.name, layout: 'stored' };
   const [nearest = value.name, ...others] = names;
   // Of one tensor that is handed on, cast or turned, the name says it; several are a weight and its mask.
-  if (path === undefined || others.length === 0) return { key: nearest, layout: 'torch' };
+  if (path === undefined || others.length === 0) return { key: nearest, layout: isAsStored ? 'stored' : 'torch' };
   return { key: path === '' ? 'weight' : `${path}.weight`, layout: 'torch' };
 }
 

@@ -18,6 +18,7 @@ import {
   holdSameValues,
   holdsWeights,
   isBinary,
+  isFoldedBias,
   isMask,
   isSameParameter,
   isUnclearSquare,
@@ -40,7 +41,7 @@ import {
   unclearLayout,
   unknownTarget,
 } from './mask-errors.js';
-import { isSameKind, PACKED_ATTENTION, parseKey, type ParsedKey, statedModule, withoutMaskSuffix } from './names.js';
+import { isSameKind, PACKED_ATTENTION, parameterOf, parseKey, statedModule, withoutMaskSuffix } from './names.js';
 import { attentionParts } from './packed-attention.js';
 import { accountFor } from './parameters.js';
 import { compareWeights, type Sameness } from './same-weights.js';
@@ -202,7 +203,11 @@ class Binder {
   #byNames(claim: Claim): Candidate[] {
     const { map } = this.#options;
     if (map !== undefined && Object.hasOwn(map, claim.key)) return this.#byMap(claim, map[claim.key] ?? null);
-    const exact = this.#exact(claim, this.#byName.get(claim.isOnnx ? claim.key : parameterOf(claim.name)) ?? []);
+    const named = this.#byName.get(claim.isOnnx ? claim.key : parameterOf(claim.name)) ?? [];
+    const exact = this.#exact(
+      claim,
+      named.filter((slot) => !isFoldedBias(claim, slot, this.#slots, this.#options.parameters)),
+    );
     const readers = this.#readers(claim, exact);
     if (readers.length > 0)
       return readers.map((slot) => ({ slot, evidence: exact.includes(slot) ? 'name' : 'values' }));
@@ -310,8 +315,12 @@ class Binder {
         isSameKind(slot.parameter, claim.name.parameter) &&
         LAYOUTS.some((layout) => compareWeights(original, claim, slot, layout) === 'same'),
     );
-    if (same.length > 1) throw ambiguous(claim, same);
-    return same.map((slot) => ({ slot, evidence: 'values' }));
+    // Copies of a layer begin alike: the node says whose it is. One that is called twice is several nodes.
+    const own = same.filter((slot) => relationOf(claim, slot) === 'own');
+    const [first, ...others] = own.length > 0 ? own : same;
+    if (others.some((slot) => own.length === 0 || first === undefined || !holdSameValues(first, slot)))
+      throw ambiguous(claim, same);
+    return (own.length > 0 ? own : same).map((slot) => ({ slot, evidence: 'values' }));
   }
 
   /** Only when no name of the whole file means anything, and only where there is no choice for any of its masks. */
@@ -379,10 +388,6 @@ function add<Value>(map: Map<string, Value[]>, key: string, value: Value): void 
 
 function unique<Item>(items: readonly Item[]): Item[] {
   return [...new Set(items)];
-}
-
-function parameterOf({ module, parameter }: ParsedKey): string {
-  return `${module}.${parameter}`;
 }
 
 function onePerSlot(bindings: readonly Binding[]): void {

@@ -5,6 +5,7 @@
 import { parse } from 'node:path';
 import { PruneCompileError } from '../errors.js';
 import { type Entry, FileTensor, isList, isMap, type MaskContents } from './contents.js';
+import { isBinary } from './evidence.js';
 import type { StateKind, TensorFate } from './fates.js';
 import { isJsonMask, jsonSource, misspeltWord, numbersOf, pruningHistory } from './json-claims.js';
 import { isFilterMaskOfNncf, type ParsedKey, parseKey, statisticOf, usualKey, withoutMaskSuffix } from './names.js';
@@ -111,7 +112,7 @@ class Reader {
     const state = trainingState(key);
     if (name === undefined) this.#readStatistic(key, source);
     else if (isScalar(source)) this.#settle(key, 'scalar');
-    else if (state !== undefined && !name.isParameter && name.part === 'bare' && key.includes('.'))
+    else if (state !== undefined && !name.isParameter && key.includes('.') && !mayBeMask(source, key, state))
       this.#settle(key, state);
     else this.#add({ key, inner: key, source, isListed, name, place: 'main' });
   }
@@ -130,8 +131,7 @@ class Reader {
     for (const { key: inner, source, isListed } of collectFrom(section, this.#file)) {
       const key = inner === '' ? section.path : join(section.path, inner);
       const name = parseKey(key, this.#prefix);
-      const isMask = name?.part === 'mask' && name.isParameter;
-      if (state !== undefined && !isMask) this.#settle(key, state);
+      if (state !== undefined && !mayBeMask(source, key, state)) this.#settle(key, state);
       else if (isScalar(source)) this.#settle(key, 'scalar');
       else if (name === undefined) this.#readStatistic(key, source);
       else this.#add({ key, inner: key, source, isListed, name, place: 'outside' });
@@ -146,10 +146,16 @@ class Reader {
   }
 
   #readStatistic(key: string, source: MaskSource): void {
-    const parsed = statisticOf(key, this.#prefix);
-    if (parsed !== undefined && source.kind === 'tensor')
-      this.#parameters.set(`${parsed.module}.${parsed.statistic}`, source.tensor);
-    this.#settle(key, isScalar(source) ? 'counter' : 'running-statistic');
+    const name = statisticOf(key, this.#prefix);
+    if (isScalar(source) || name === undefined || source.kind !== 'tensor') {
+      this.#settle(key, 'counter');
+      return;
+    }
+    this.#parameters.set(`${name.module}.${name.parameter}`, source.tensor);
+    // A mean that was pruned with its filter is another function; without a zero it tells only what was folded.
+    if (name.parameter === 'running_mean' && source.tensor.holdsZero())
+      this.#add({ key, inner: key, source, isListed: false, name, place: 'outside' });
+    else this.#settle(key, 'running-statistic');
   }
 
   #settle(key: string, what: StateKind): void {
@@ -201,6 +207,16 @@ class Reader {
 
 function ofBias(claim: Claim): Claim {
   return { ...claim, name: { ...claim.name, parameter: 'bias' } };
+}
+
+/** Among the state of training: zeros and ones, or under a name of masks. A fresh optimizer's zeros alone are none. */
+function mayBeMask(source: MaskSource, key: string, state: StateKind): boolean {
+  if (source.kind !== 'tensor') return true;
+  const { tensor } = source;
+  if (tensor.dims.length === 0) return false;
+  if (/mask/i.test(key)) return true;
+  if (state === 'random-numbers') return false;
+  return tensor.size > 1 && tensor.holdsZero() && isBinary(tensor) && tensor.toTensor().numbers().includes(1);
 }
 
 function isMaskOf({ name, place }: Parsed): boolean {

@@ -2,9 +2,10 @@
 import type { Candidate, Evidence } from './bind.js';
 import type { Claim } from './claims.js';
 import { FileTensor } from './contents.js';
-import { countZeros, type Expanded, expandMask, type Layout } from './expand.js';
+import { countZeros, type Expanded, expandMask, type Layout, LAYOUTS } from './expand.js';
+import type { KnownLayer } from './folded-norms.js';
 import { parseKey, type ParsedKey, statedModule } from './names.js';
-import { areProportional, compareWeights, type Sameness } from './same-weights.js';
+import { areProportional, compareWeights, type Sameness, toleranceOf } from './same-weights.js';
 import { fromTorchLayout, type WeightSlot } from './slots.js';
 
 /** In a file that holds weights too: what is called a parameter's mask, is said in words, or is a module's and fits one. */
@@ -51,17 +52,12 @@ export function isSameParameter(stored: WeightSlot, other: WeightSlot): boolean 
   const { dataType, dims } = stored.tensor;
   const own = FileTensor.contiguous(dataType, dims, () => stored.tensor.bytes());
   // A tensor under the parameter's own name is the parameter.
-  const torch = isOwnTensor(stored) ? own : own.permuted(fromTorchLayout(stored));
+  const torch = stored.isAsStored ? own : own.permuted(fromTorchLayout(stored));
   const name = { name: { ...NAMELESS, parameter: stored.parameter } };
   return other.outAxis >= 0 && compareWeights(torch, name, other, 'torch') === 'same';
 }
 
 const NAMELESS: ParsedKey = { module: '', parameter: 'weight', part: 'bare', isParameter: true, isKernel: false };
-
-/** Whether the slot's operand is a stored tensor under its own name: an initializer, or what a Constant node holds. */
-function isOwnTensor({ names, value }: WeightSlot): boolean {
-  return (value.initializer !== undefined || value.producer?.opType === 'Constant') && names[0] === value.name;
-}
 
 /**
  * Whose axes a mask has: those of the tensor that bears its very name, else the framework's; its values may know better. Shapes
@@ -74,7 +70,7 @@ export function layoutOf(
   original: FileTensor | undefined,
   stated?: Layout,
 ): { layout: Layout; values: Sameness | undefined } {
-  const isNamed = evidence === 'name' && isOwnTensor(slot) && (!claim.name.isKernel || claim.isOnnx);
+  const isNamed = evidence === 'name' && slot.isAsStored && (!claim.name.isKernel || claim.isOnnx);
   const layout: Layout = stated ?? (isNamed ? 'stored' : shapeAloneLayout(claim, slot, evidence));
   if (original === undefined) return { layout, values: undefined };
   const values = compareWeights(original, claim, slot, layout);
@@ -157,4 +153,36 @@ export function withZerosOf(
   if (!weights.factors.some((_, at) => isAdded(at))) return mask;
   const factors = mask.factors.map((factor, at) => (isAdded(at) ? 0 : factor));
   return { ...mask, factors, zeros: countZeros(factors), granularity: 'element' };
+}
+
+/** Whether a layer's weights are those of the file without a scale per filter, as a folded normalisation leaves. */
+export function isUnscaled({ weight, claim, original }: KnownLayer): boolean {
+  const view = LAYOUTS.map((layout) =>
+    expandMask({ ...claim, source: { kind: 'tensor', tensor: original } }, weight, layout),
+  ).find((mask) => mask !== undefined);
+  if (view === undefined) return false;
+  const ours = weight.tensor.numbers();
+  return ours.every((value, at) => {
+    const theirs = view.factors[at] ?? 0;
+    return theirs === 0 || value === 0 || Math.abs(theirs - value) <= Math.abs(value) * toleranceOf(original);
+  });
+}
+
+/**
+ * The dynamo exporter keeps the name of a bias that it folds a normalisation into: its layer's weights are the file's up to a scale per filter.
+ * Where the file has no weights, the exporter's own word counts.
+ */
+export function isFoldedBias(
+  { name, isOnnx, ...claim }: Claim,
+  bias: WeightSlot,
+  slots: readonly WeightSlot[],
+  parameters: ReadonlyMap<string, FileTensor> = new Map(),
+): boolean {
+  if (!bias.isLayer || bias.parameter !== 'bias' || name.parameter !== 'bias' || isOnnx) return false;
+  const weight = slots.find((slot) => slot.node === bias.node && slot.parameter === 'weight');
+  const original = parameters.get(`${name.module}.weight`);
+  if (weight === undefined || original === undefined) return bias.isFolded;
+  const own = { ...claim, isOnnx, name: { ...name, parameter: 'weight' } };
+  const isSame = LAYOUTS.some((layout) => compareWeights(original, own, weight, layout) === 'same');
+  return isSame && !isUnscaled({ weight, bias, claim: own, original });
 }

@@ -20,7 +20,8 @@ const ROUNDING = 2 ** -18;
 /** A layer of the model, and the file's tensor that its weights are, up to a scale per filter. */
 export interface KnownLayer {
   readonly weight: WeightSlot;
-  readonly bias: WeightSlot;
+  /** Absent where the layer has none: exporters leave a bias of zeros out. */
+  readonly bias: WeightSlot | undefined;
   readonly claim: Claim;
   readonly original: FileTensor;
 }
@@ -48,8 +49,8 @@ export interface Refolded {
 
 /** Undefined where the layer is not that of the normalisation. Arrays have one number per filter of the layer. */
 export function refold(layer: KnownLayer, norm: FoldedNorm): Refolded | undefined {
-  const folded = layer.bias.tensor.numbers();
   const count = layer.weight.tensor.dims[layer.weight.outAxis] ?? 0;
+  const folded = layer.bias?.tensor.numbers() ?? new Float32Array(count);
   const all = [norm.scale, norm.shift, norm.mean, norm.variance, folded, norm.bias ?? folded];
   if (count === 0 || all.some(({ length }) => length !== count)) return undefined;
   const scales = scalesOf(layer);
@@ -75,7 +76,7 @@ export function refold(layer: KnownLayer, norm: FoldedNorm): Refolded | undefine
     const before = shift + scale * (own - mean);
     const size = Math.abs(shift) + Math.abs(scale) * (Math.abs(own) + Math.abs(mean));
     const isEqual = Math.abs(now - before) <= TOLERANCE * size + ROUNDING * largest;
-    const isZeroInFile = at(norm.scale) === 0 || shift === 0 || (norm.bias !== undefined && own === 0);
+    const isZeroInFile = at(norm.scale) === 0 || shift === 0 || mean === 0 || (norm.bias !== undefined && own === 0);
     if (isEqual && size > 0) sure++;
     // Another normalisation's, unless a zero of the file is the difference.
     if (!isEqual && !isZeroInFile) return undefined;
@@ -89,7 +90,8 @@ export function refold(layer: KnownLayer, norm: FoldedNorm): Refolded | undefine
     const isMasked = !keeps(norm.kept.shift) || !keeps(norm.kept.bias) || !isScaled;
     if ((isMasked || !isEqual) && left !== now) bias.set(channel, left);
   }
-  return unsure > 0 && sure < unsure ? undefined : { filters, bias };
+  if (unsure > 0 && sure < unsure) return undefined;
+  return layer.bias === undefined && bias.size > 0 ? undefined : { filters, bias };
 }
 
 /** Every normalisation of a file may be tried on every layer. */

@@ -80,11 +80,12 @@ export function parseKey(key: string, prefix = ''): ParsedKey | undefined {
   return { module: modulePath, parameter: isParameter && !isKernel ? last : 'weight', part, isParameter, isKernel };
 }
 
-/** The module whose running statistic a key is, and which one; undefined for all other keys. */
-export function statisticOf(key: string, prefix = ''): { module: string; statistic: string } | undefined {
+/** A running statistic of a normalisation, as if it were a parameter; undefined for all other keys. */
+export function statisticOf(key: string, prefix = ''): ParsedKey | undefined {
   const segments = withoutWrappers(dotted(key.startsWith(prefix) ? key.slice(prefix.length) : key)).split('.');
-  const statistic = segments.pop() ?? '';
-  return NOT_PARAMETERS.has(statistic) ? { module: segments.join('.'), statistic } : undefined;
+  const parameter = segments.pop() ?? '';
+  if (!NOT_PARAMETERS.has(parameter)) return undefined;
+  return { module: segments.join('.'), parameter, part: 'bare', isParameter: true, isKernel: false };
 }
 
 function isParameterName(name: string): boolean {
@@ -124,4 +125,9 @@ export function isSameKind(slot: string, parameter: string): boolean {
 
 function bothRecurrent(slot: string, parameter: string): boolean {
   return slot.replace(/_l\d+(_reverse)?$/, '') === parameter.replace(/_l\d+(_reverse)?$/, '');
+}
+
+/** layer1.0.conv1.weight */
+export function parameterOf({ module, parameter }: Pick<ParsedKey, 'module' | 'parameter'>): string {
+  return `${module}.${parameter}`;
 }

@@ -6,12 +6,12 @@ import { isFloating, type Tensor } from '../ir/tensor.js';
 import type { Binding, Candidate } from './bind.js';
 import type { Claim } from './claims.js';
 import type { FileTensor } from './contents.js';
-import { isBinary, layoutOf, patternOf } from './evidence.js';
-import { type Expanded, expandMask, type Layout, LAYOUTS, maskFactors } from './expand.js';
+import { isBinary, isUnscaled, layoutOf, patternOf } from './evidence.js';
+import { type Expanded, expandMask, type Layout, maskFactors } from './expand.js';
 import type { StateKind, TensorFate } from './fates.js';
 import { type KnownLayer, refold, type Refolded } from './folded-norms.js';
 import { softMask } from './mask-errors.js';
-import type { Sameness } from './same-weights.js';
+import { type Sameness, toleranceOf } from './same-weights.js';
 import type { WeightSlot } from './slots.js';
 
 /** What the accounts are made from. */
@@ -72,8 +72,22 @@ class Accountant {
     const settledMasks = new Set<Claim>();
     const settled = this.#refoldAll([...unclear, ...open]);
     for (const claim of open) if (settled.has(claim)) settledMasks.add(claim);
-    const lost = unclear.filter((claim) => !settled.has(claim));
+    const lost = unclear.filter((claim) => !settled.has(claim) && !this.#isUntrained(claim));
     return { bindings: this.#bindings, fates: this.#fates, settledMasks, lost };
+  }
+
+  /** Running means begin as zeros: of a normalisation that is nowhere in the model they say no more than that. */
+  #isUntrained(claim: Claim): boolean {
+    const { name, source } = claim;
+    if (name.parameter !== 'running_mean' || source.kind !== 'tensor') return false;
+    if (
+      source.tensor
+        .toTensor()
+        .numbers()
+        .some((value) => value !== 0)
+    )
+      return false;
+    return this.#context.candidates(claim, []).length === 0 && this.#fate(claim, 'state', 'running-statistic');
   }
 
   #fate(claim: Claim, fate: TensorFate['fate'], what?: StateKind): true {
@@ -93,15 +107,14 @@ class Accountant {
     if (outcomes.includes('zeros')) return this.#fate(claim, 'zeros');
     if (outcomes.includes('parameter')) return this.#fate(claim, 'parameter');
     if (!tensor.holdsZero()) return this.#fate(claim, 'no-zeros');
-    return this.#isConstant(tensor) && this.#fate(claim, 'parameter');
+    return (this.#isConstant(tensor) || this.#isAbsentBias(claim, tensor)) && this.#fate(claim, 'parameter');
   }
 
-  /** Nothing that is trained is an integer: indices, tables of attention, counters. A mask may be. */
+  /** Nothing that is trained is an integer: indices, tables of attention, counters. A mask may be, and lists of what is kept. */
   #settleIntegers(claim: Claim, tensor: FileTensor): boolean {
-    const fits = this.#context.slots.some((slot) =>
-      LAYOUTS.some((layout) => expandMask(claim, slot, layout) !== undefined),
-    );
-    if (!fits || !isBinary(tensor)) return this.#fate(claim, 'state', 'integers');
+    if (isPositions(claim, tensor) || isCausal(tensor) || this.#isConstant(tensor))
+      return this.#fate(claim, 'state', 'integers');
+    if (LISTS.test(claim.key)) return false;
     return !tensor.holdsZero() && this.#fate(claim, 'no-zeros');
   }
 
@@ -140,8 +153,9 @@ class Accountant {
     if (values === 'same') return true;
     if (values === 'different') return false;
     const ours = slot.tensor.numbers();
+    const tolerance = claim.source.kind === 'tensor' ? toleranceOf(claim.source.tensor) : 0;
     const isEqual = ours.every(
-      (value, at) => factors[at] === 0 || Math.abs((factors[at] ?? 0) - value) <= Math.abs(value) * 2 ** -9,
+      (value, at) => factors[at] === 0 || Math.abs((factors[at] ?? 0) - value) <= Math.abs(value) * tolerance,
     );
     if (!isEqual) return false;
     if (factors.some((value) => value !== 0)) return true;
@@ -161,7 +175,22 @@ class Accountant {
   #know(claim: Claim, slot: WeightSlot, original: FileTensor): void {
     if (!slot.isLayer || slot.parameter !== 'weight') return;
     const bias = this.#context.slots.find(({ node, parameter }) => node === slot.node && parameter === 'bias');
-    if (bias !== undefined) this.#layers.push({ weight: slot, bias, claim, original });
+    this.#layers.push({ weight: slot, bias, claim, original });
+  }
+
+  /** Exporters leave a bias of zeros out. */
+  #isAbsentBias({ name }: Claim, tensor: FileTensor): boolean {
+    if (
+      name.parameter !== 'bias' ||
+      tensor
+        .toTensor()
+        .numbers()
+        .some((value) => value !== 0)
+    )
+      return false;
+    return this.#layers.some(
+      (layer) => layer.bias === undefined && layer.claim.name.module === name.module && isUnscaled(layer),
+    );
   }
 
   /** A buffer that the graph holds, in whatever shape. */
@@ -171,7 +200,7 @@ class Accountant {
     const theirs = tensor.toTensor().numbers();
     return candidates.some((constant) => {
       const ours = constant.numbers();
-      return theirs.every((value, at) => Math.abs(value - (ours[at] ?? 0)) <= Math.abs(value) * 2 ** -9);
+      return theirs.every((value, at) => Math.abs(value - (ours[at] ?? 0)) <= Math.abs(value) * toleranceOf(tensor));
     });
   }
 
@@ -207,7 +236,7 @@ class Accountant {
     claims: readonly Claim[],
   ): boolean {
     const { parameters } = this.#context;
-    const count = layer.bias.tensor.size;
+    const count = layer.weight.tensor.dims[layer.weight.outAxis] ?? 0;
     const numbers = (tensor: FileTensor | undefined) =>
       tensor !== undefined && tensor.size === count ? tensor.toTensor().numbers() : undefined;
     const [means, variances] = [numbers(mean), numbers(variance)];
@@ -255,7 +284,7 @@ class Accountant {
     const isMask = ({ name }: Claim) => name.part === 'mask';
     if (isNew || (isMask(ofScale) && filters.zeros > 0))
       this.#bindings.push({ ...shared, claim: ofScale, slot: weight, isFromZeros: !isMask(ofScale), mask: filters });
-    if (refolded.bias.size > 0) {
+    if (refolded.bias.size > 0 && bias !== undefined) {
       const factors = new Uint8Array(bias.tensor.size).fill(1);
       const offsets = new Float64Array(bias.tensor.size);
       for (const [channel, value] of refolded.bias) {
@@ -274,16 +303,32 @@ class Accountant {
   }
 }
 
-function isUnscaled({ weight, claim, original }: KnownLayer): boolean {
-  const view = LAYOUTS.map((layout) =>
-    expandMask({ ...claim, source: { kind: 'tensor', tensor: original } }, weight, layout),
-  ).find((mask) => mask !== undefined);
-  if (view === undefined) return false;
-  const ours = weight.tensor.numbers();
-  return ours.every((value, at) => {
-    const theirs = view.factors[at] ?? 0;
-    return theirs === 0 || value === 0 || Math.abs(theirs - value) <= Math.abs(value) * 2 ** -9;
-  });
+/** Lists of kept or pruned indices need not have a zero. */
+const LISTS = /(idx|indices|index|kept|keep|mask|prun)[^.]*$/i;
+
+/** Positions and pairs of them: 0, 1, 2, …, or under the names that transformers have for them. */
+function isPositions({ key }: Claim, tensor: FileTensor): boolean {
+  if (/(^|\.)(position_ids|token_type_ids|relative_position_index)$/.test(key)) return true;
+  return (
+    tensor.size > 1 &&
+    tensor
+      .toTensor()
+      .numbers()
+      .every((value, at) => value === at)
+  );
+}
+
+/** What may be attended to: 1 on and below the diagonal of the last two axes, 0 above it. */
+function isCausal(tensor: FileTensor): boolean {
+  const [rows = 0, columns = 0] = tensor.dims.slice(-2);
+  if (tensor.dims.length < 2 || rows !== columns || rows < 2) return false;
+  return tensor
+    .toTensor()
+    .numbers()
+    .every((value, at) => {
+      const [row, column] = [Math.floor(at / columns) % rows, at % columns];
+      return value === (column <= row ? 1 : 0);
+    });
 }
 
 /** Elements that are zero in the file and neither in the model nor in its masks. */

@@ -3,13 +3,20 @@
  * layer before it, which scales each filter by a number of its own; masks put zeros into either. So per filter the two must be
  * proportional wherever both are not zero.
  */
-import { product } from '../ir/tensor.js';
+import { BFLOAT16, product } from '../ir/tensor.js';
 import type { Claim } from './claims.js';
 import type { FileTensor } from './contents.js';
 import { alignedView, type Layout, type Target } from './expand.js';
 
 /** float16 keeps 11 bits of a weight and the scale between the two is a quotient of such: 2^-11 twice, and a factor of 2. */
 const TOLERANCE = 2 ** -9;
+/** bfloat16 keeps 8 bits. */
+const TOLERANCE_BFLOAT16 = 2 ** -6;
+
+/** How far values of a file may be from the model's, as a share of them. */
+export function toleranceOf({ dataType }: Pick<FileTensor, 'dataType'>): number {
+  return dataType === BFLOAT16 ? TOLERANCE_BFLOAT16 : TOLERANCE;
+}
 
 /** So many elements in proportion are no accident, however few filters are left. */
 const ENOUGH = 16;
@@ -26,7 +33,7 @@ export function compareWeights(
   if (original.size !== target.tensor.size) return 'unknown';
   const view = alignedView(original, claim, target, layout);
   if (view === undefined) return 'different';
-  return areProportional(view.toTensor().numbers(), target.tensor.numbers(), target);
+  return areProportional(view.toTensor().numbers(), target.tensor.numbers(), target, toleranceOf(original));
 }
 
 /** Both in the operand's layout. */
@@ -34,6 +41,7 @@ export function areProportional(
   theirs: Float32Array | Float64Array,
   ours: Float32Array | Float64Array,
   { tensor: { dims }, outAxis }: Pick<Target, 'tensor' | 'outAxis'>,
+  tolerance = TOLERANCE,
 ): Sameness {
   const filters = dims[outAxis] ?? 0;
   const inner = product(dims.slice(outAxis + 1));
@@ -51,12 +59,17 @@ export function areProportional(
     if (places.length < 2) continue;
     compared++;
     elements += places.length;
-    if (!isProportional(places, theirs, ours)) return 'different';
+    if (!isProportional(places, theirs, ours, tolerance)) return 'different';
   }
   return compared > 0 && (compared * 2 >= filters || elements >= ENOUGH) ? 'same' : 'unknown';
 }
 
-function isProportional(places: readonly number[], theirs: ArrayLike<number>, ours: ArrayLike<number>): boolean {
+function isProportional(
+  places: readonly number[],
+  theirs: ArrayLike<number>,
+  ours: ArrayLike<number>,
+  tolerance: number,
+): boolean {
   let dot = 0;
   let square = 0;
   let largest = 0;
@@ -67,5 +80,5 @@ function isProportional(places: readonly number[], theirs: ArrayLike<number>, ou
     largest = Math.max(largest, Math.abs(b));
   }
   const scale = dot / square;
-  return places.every((at) => Math.abs((ours[at] ?? 0) - scale * (theirs[at] ?? 0)) <= TOLERANCE * largest);
+  return places.every((at) => Math.abs((ours[at] ?? 0) - scale * (theirs[at] ?? 0)) <= tolerance * largest);
 }

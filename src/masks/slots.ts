@@ -23,6 +23,10 @@ export interface WeightSlot {
   readonly part?: { readonly whole: Tensor; readonly places: Int32Array };
   /** Stored tensors that it is computed from, nearest first; one name when it is an initializer itself. */
   readonly names: readonly string[];
+  /** Whether the operand has the axes of the first of them, as it is stored. */
+  readonly isAsStored: boolean;
+  /** Whether the file says that a normalisation was folded into its layer. */
+  readonly isFolded: boolean;
   /** Modules that the file says it belongs to, most likely first. */
   readonly modulePaths: readonly string[];
   /** What its reader says of that, apart from the names of its weights. */

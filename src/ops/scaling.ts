@@ -12,3 +12,8 @@ export function scaledOperands(node: Node, rank: number): readonly (Value | unde
   if (node.opType === 'Mul') return node.inputs;
   return SCALING.has(node.opType) || (node.opType === 'Transpose' && rank === 2) ? node.inputs.slice(0, 1) : [];
 }
+
+/** Whether the result of an operator that scales has other axes than its operand. */
+export function turnsAxes({ opType, domain }: Node): boolean {
+  return domain === '' && opType === 'Transpose';
+}
