@@ -204,14 +204,13 @@ class Binder {
     const { map } = this.#options;
     if (map !== undefined && Object.hasOwn(map, claim.key)) return this.#byMap(claim, map[claim.key] ?? null);
     const named = this.#byName.get(claim.isOnnx ? claim.key : parameterOf(claim.name)) ?? [];
-    const exact = this.#exact(
-      claim,
-      named.filter((slot) => !isFoldedBias(claim, slot, this.#slots, this.#options.parameters)),
-    );
+    const isFolded = (slot: WeightSlot) => isFoldedBias(claim, slot, this.#slots, this.#options.parameters);
+    const own = named.filter((slot) => !isFolded(slot));
+    const exact = this.#exact(claim, own);
     const readers = this.#readers(claim, exact);
     if (readers.length > 0)
       return readers.map((slot) => ({ slot, evidence: exact.includes(slot) ? 'name' : 'values' }));
-    const inModule = this.#inModule(claim);
+    const inModule = this.#inModule(claim).filter(({ slot }) => !isFolded(slot));
     const hasLayer = inModule.some(({ slot }) => slot.isLayer);
     const modules = inModule.filter(({ slot }) => mayBeBias(slot) && (!hasLayer || mayBeMeant(claim, slot)));
     const best = Math.min(...modules.map(({ rank }) => rank));
