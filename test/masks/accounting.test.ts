@@ -69,6 +69,11 @@ describe('what is beside masks', () => {
     ['a parameter that the model has not', { 'norm.weight': tensor([4], [1, 0, 1, 1]) }],
     ['a weight with zeros and other values', { 'c2.weight': tensor(SECOND, [0, ...values('x', 15)]) }],
     ['one of a list', { extra: [mask(FIRST, [0])] }],
+    ['a flat mask of bytes', { 'c1.alive': typed(UINT8, [12], [1, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]) }],
+    ['a mask of 0 and 255', { 'c1.alive': typed(UINT8, FIRST, [0, ...new Array<number>(11).fill(255)]) }],
+    ['indices of what is kept', { 'c1.kept_idx': typed(INT64, [2], [1, 3]) }],
+    ["a callback's masks", { callbacks: { Pruning: { masks: { 'c2.weight': mask(SECOND, [1]) } } } }],
+    ['zeros and ones of an optimizer', { optimizer: { state: { 'c2.weight': mask(SECOND, [1]) } } }],
   ])('zeros that would be lost are an error: %s', async (_, beside) => {
     const contents = { ...weights(), 'c1.weight_mask': mask(FIRST, [0]), ...beside };
     const slots = await two();
@@ -81,6 +86,29 @@ describe('what is beside masks', () => {
     expect(fates.filter(({ fate }) => fate === 'left-out')).toHaveLength(1);
     const map = { [unmatched[0] ?? '']: null };
     expect(bind(slots, contents, { map }).unmatched).toEqual(unmatched);
+  });
+
+  test('what integers and booleans of transformers say is state: positions, and who may attend to whom', async () => {
+    const contents = {
+      ...weights(),
+      'c1.weight_mask': mask(FIRST, [0]),
+      'h.position_ids': typed(INT64, [1, 4], [0, 1, 2, 3]),
+      'h.attn.bias': typed(UINT8, [1, 1, 3, 3], [1, 0, 0, 1, 1, 0, 1, 1, 1]),
+    };
+    const { fates } = bind(await two(), contents);
+    expect(fates.filter(({ what }) => what === 'integers')).toHaveLength(2);
+  });
+
+  test('weights that bfloat16 rounded are the same weights', async () => {
+    const rounded = Array.from(values('c1', 12), (value, at) =>
+      at === 0
+        ? 0
+        : (new Float32Array(
+            Uint32Array.of((new Uint32Array(Float32Array.of(value).buffer)[0] ?? 0) & 0xffff0000).buffer,
+          )[0] ?? 0),
+    );
+    const contents = { 'c1.weight': typed(16, FIRST, rounded), 'c2.weight': weights()['c2.weight'] };
+    expect(pruned(bind(await two(), contents))).toEqual({ 'c1.weight': [0] });
   });
 
   test('without masks too: a checkpoint whose zeros have no place', async () => {

@@ -29,13 +29,15 @@ function fold({ weight, bias, gamma, beta, mean, variance }: Params) {
   };
 }
 
-async function exported() {
+async function exported(names = ['onnx::Conv_1', 'onnx::Conv_2'], of = params) {
   const g = graphBuilder();
   const x = g.input('x', [1, PER, 6, 6]);
-  const { weight, bias } = fold(params);
-  g.initializer('onnx::Conv_1', [C, PER, 1, 1], weight);
-  g.initializer('onnx::Conv_2', [C], bias);
-  g.output(g.op('Conv', [x, 'onnx::Conv_1', 'onnx::Conv_2'], {}, { name: '/c/Conv' }));
+  const { weight, bias } = fold(of);
+  const [w = '', b = ''] = names;
+  g.initializer(w, [C, PER, 1, 1], weight);
+  const operands = [x, w];
+  if (b !== '') operands.push(g.initializer(b, [C], bias));
+  g.output(g.op('Conv', operands, {}, { name: '/c/Conv' }));
   return slotsOf(g);
 }
 
@@ -129,6 +131,14 @@ describe('masks of the parameters', () => {
     const found = await after(bind(await exported(), contents));
     expectClose(found.weight, expected.weight);
     expectClose(found.bias, expected.bias);
+  });
+
+  test("of the layer's own bias, where the folded one has its name", async () => {
+    const slots = await exported(['c.weight', 'c.bias']);
+    const { 'c.bias': bias, ...rest } = file(params);
+    const masked = { ...rest, 'c.bias_orig': bias, 'c.bias_mask': mask([C], [2, 4]) };
+    const found = await after(bind(slots, masked));
+    expectClose(found.bias, fold({ ...params, bias: zeroAt(params.bias, 2, 4) }).bias);
   });
 
   test('are refused where the file does not hold the parameters', async () => {

@@ -119,6 +119,14 @@ describe('a square matrix', () => {
       expect(placesOf(bind(await build('linear_0.w_0', holder), contents))).toEqual([1]);
   });
 
+  test('behind a Cast has the axes of the tensor that the key names', async () => {
+    const g = graphBuilder();
+    const x = g.input('x', [2, 4]);
+    g.initializer('w', [4, 4], values('s', 16), 11);
+    g.output(g.op('MatMul', [x, g.op('Cast', ['w'], { to: 1 })]));
+    expect(placesOf(bind(await slotsOf(g), { w: mask([4, 4], [1]) }))).toEqual([1]);
+  });
+
   test('by its shape alone is refused, and settled by --mask-layout', async () => {
     const slots = await build('const_fold_opt__12');
     const contents = { arr_0: mask([4, 4], [1]) };
