@@ -70,7 +70,7 @@ describe('what is beside masks', () => {
     ['a weight with zeros and other values', { 'c2.weight': tensor(SECOND, [0, ...values('x', 15)]) }],
     ['one of a list', { extra: [mask(FIRST, [0])] }],
     ['a flat mask of bytes', { 'c1.alive': typed(UINT8, [12], [1, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]) }],
-    ['a mask of 0 and 255', { 'c1.alive': typed(UINT8, FIRST, [0, ...new Array<number>(11).fill(255)]) }],
+    ['a mask of 0 and 255', { 'c1.alive': typed(UINT8, FIRST, [0, ...Array.from({ length: 11 }, () => 255)]) }],
     ['indices of what is kept', { 'c1.kept_idx': typed(INT64, [2], [1, 3]) }],
     ["a callback's masks", { callbacks: { Pruning: { masks: { 'c2.weight': mask(SECOND, [1]) } } } }],
     ['zeros and ones of an optimizer', { optimizer: { state: { 'c2.weight': mask(SECOND, [1]) } } }],

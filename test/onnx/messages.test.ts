@@ -33,7 +33,7 @@ const attribute = (name: string, type: number, value: readonly Field[], ...more:
 
 /** SparseTensorProto of two values among nine places. */
 const places = Buffer.from(BigInt64Array.of(1n, 7n).buffer);
-const sparse = message(
+const sparseTensor = message(
   chunk(1, tensor(chunk(9, floats(1, 2)))),
   chunk(2, message(int(1, 2), int(2, 7), chunk(9, places))),
   int(3, 9),
@@ -55,7 +55,7 @@ describe('attributes', () => {
     strings: attribute('a', 8, [chunk(9, 'a'), chunk(9, ''), chunk(9, 'b')]),
     tensors: attribute('a', 9, [chunk(10, tensor(chunk(9, floats(1, 2)))), chunk(10, tensor(chunk(4, floats(3, 4))))]),
     graphs: attribute('a', 10, [chunk(11, smallGraph('g')), chunk(11, smallGraph('h'))]),
-    'sparse tensor': chunk(5, message(chunk(1, 'a'), int(20, 11), chunk(22, sparse))),
+    'sparse tensor': chunk(5, message(chunk(1, 'a'), int(20, 11), chunk(22, sparseTensor))),
     'sparse tensors': chunk(5, message(chunk(1, 'a'), int(20, 12), chunk(23, message(chunk(1, tensor()))))),
     type: attribute('a', 13, [chunk(14, chunk(1, int(1, 1)))]),
     types: attribute('a', 14, [chunk(15, chunk(1, int(1, 1))), chunk(15, chunk(4, chunk(1, chunk(1, int(1, 7)))))]),
