@@ -94,7 +94,7 @@ export class KeptChannels {
       schema: CHANNELS_SCHEMA,
       weights,
       addedBiases: this.#addedBiases(live).map(({ name }) => name),
-      unheld: gains ? [...this.#unheld(), ...torn(weights)] : [],
+      unheld: gains ? [...this.#unheld(), ...this.#namelessBiases(live), ...torn(weights)] : [],
     };
   }
 
@@ -170,10 +170,23 @@ export class KeptChannels {
   }
 
   #addedBiases(live: ReadonlySet<Node>): SmallWeight[] {
+    return this.#newBiases(live).flatMap(({ name, tensor }) =>
+      name === undefined ? [] : [{ name, tensor, axes: [0] }],
+    );
+  }
+
+  /** Of layers whose weights bear no parameter's name: no module can be told to have a bias. */
+  #namelessBiases(live: ReadonlySet<Node>): Unheld[] {
+    const nameless = this.#newBiases(live).filter(({ name }) => name === undefined);
+    return nameless.map(({ node }) => ({ node: node.label, what: 'adds the constants of removed channels' }));
+  }
+
+  /** Biases of layers that had none. */
+  #newBiases(live: ReadonlySet<Node>): { node: Node; name: string | undefined; tensor: Tensor }[] {
     const parameters = new Set(this.#trace.weights.flatMap(({ parameter }) => parameter ?? []));
     const had = (node: Node, index: number) =>
       this.#trace.weights.some((weight) => weight.node === node && weight.input === index);
-    return this.#trace.weights.flatMap(({ node, input, parameter }): SmallWeight[] => {
+    return this.#trace.weights.flatMap(({ node, input, parameter }) => {
       if (!live.has(node) || parameterRole(node, input)?.name !== 'weight') return [];
       const at = node.inputs.findIndex((_, index) => parameterRole(node, index)?.name === 'bias');
       const tensor = node.inputs[at]?.initializer;
@@ -182,7 +195,7 @@ export class KeptChannels {
       const name = parameter?.endsWith('weight')
         ? parameter.replace(/weight$/, 'bias')
         : namedByModule(node, at, parameters);
-      return name === undefined ? [] : [{ name, tensor, axes: [0] }];
+      return [{ node, name, tensor }];
     });
   }
 

@@ -1,4 +1,5 @@
 /** The outside world of the command: streams, environment, interruption. Tests bring their own. */
+import { messageOf, PruneCompileError } from '../errors.js';
 import { ENDING_SIGNALS, type EndingSignal, SIGNAL_EXITS } from './guard.js';
 
 export interface Output {
@@ -52,7 +53,17 @@ export function writeTo(output: Output, chunk: string | Uint8Array): Promise<voi
       if (error === undefined || error === null) resolve();
       else if ('code' in error && error.code === 'EPIPE')
         reject(new BrokenPipe('standard output was closed', { cause: error }));
-      else reject(error);
+      else
+        reject(
+          new PruneCompileError('E-OUTPUT-UNWRITABLE', {
+            what: 'cannot write standard output',
+            facts: [
+              ['why', messageOf(error)],
+              ['try', '--output with a path, or space where standard output goes'],
+            ],
+            cause: error,
+          }),
+        );
     });
   });
 }
