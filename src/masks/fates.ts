@@ -11,6 +11,8 @@ export type Fate =
   | 'original'
   /** The model's own parameter: its zeros are the model's zeros. */
   | 'parameter'
+  /** A parameter of the model that has other values there, and no zero that the model has not: of another training step. */
+  | 'differs'
   /** Nothing in the model that is known, and without a zero: nothing was pruned there. */
   | 'no-zeros'
   /** No function depends on it: what it is says `what`. */
@@ -43,6 +45,7 @@ const WORDS: Readonly<Record<Fate, readonly [one: string, many: string]>> = {
   zeros: ['parameter whose zeros are bound', 'parameters whose zeros are bound'],
   original: ['weight before masking', 'weights before masking'],
   parameter: ['parameter of the model', 'parameters of the model'],
+  differs: ['parameter with other values than in the model', 'parameters with other values than in the model'],
   'no-zeros': ['tensor without zeros', 'tensors without zeros'],
   state: ['tensor of state', 'tensors of state'],
   'left-out': ['tensor left out', 'tensors left out'],
@@ -81,4 +84,4 @@ export function onePerKey(fates: readonly TensorFate[]): TensorFate[] {
   return [...byKey.values()];
 }
 
-const RANK: readonly Fate[] = ['left-out', 'mask', 'zeros', 'original', 'parameter', 'no-zeros', 'state'];
+const RANK: readonly Fate[] = ['left-out', 'mask', 'zeros', 'original', 'differs', 'parameter', 'no-zeros', 'state'];

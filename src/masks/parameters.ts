@@ -105,6 +105,7 @@ class Accountant {
     const outcomes = candidates.map((candidate) => this.#compare(claim, tensor, candidate));
     if (outcomes.includes('lost')) return false;
     if (outcomes.includes('zeros')) return this.#fate(claim, 'zeros');
+    if (outcomes.includes('differs')) return this.#fate(claim, 'differs');
     if (outcomes.includes('parameter')) return this.#fate(claim, 'parameter');
     if (!tensor.holdsZero()) return this.#fate(claim, 'no-zeros');
     return (this.#isConstant(tensor) || this.#isAbsentBias(claim, tensor)) && this.#fate(claim, 'parameter');
@@ -123,7 +124,11 @@ class Accountant {
   }
 
   /** What the tensor is to a weight that its name or its values say. */
-  #compare(claim: Claim, tensor: FileTensor, candidate: Candidate): 'parameter' | 'zeros' | 'lost' | 'other' {
+  #compare(
+    claim: Claim,
+    tensor: FileTensor,
+    candidate: Candidate,
+  ): 'parameter' | 'differs' | 'zeros' | 'lost' | 'other' {
     const { slot, evidence } = candidate;
     const { layout, values } = layoutOf(claim, slot, evidence, tensor, this.#context.layout);
     const mask = expandMask(claim, slot, layout);
@@ -131,7 +136,10 @@ class Accountant {
     if (values === 'same') this.#know(claim, slot, tensor);
     const known = this.#all().filter((binding) => binding.slot === slot);
     const added = addedZeros(mask, slot, known);
-    if (added.length === 0) return 'parameter';
+    if (added.length === 0) {
+      const isEqual = values === 'same' || (values !== 'different' && isEqualBut(claim, slot, mask.factors));
+      return isEqual ? 'parameter' : 'differs';
+    }
     if (!this.#isSameBut(claim, candidate, mask, values)) {
       // Beside masks it is a layer that was trained on; alone it is taken for a mask, and is none.
       if (this.#context.isCheckpoint && mask.odd !== undefined && tensor.dims.length >= 2)
@@ -152,12 +160,7 @@ class Accountant {
   ): boolean {
     if (values === 'same') return true;
     if (values === 'different') return false;
-    const ours = slot.tensor.numbers();
-    const tolerance = claim.source.kind === 'tensor' ? toleranceOf(claim.source.tensor) : 0;
-    const isEqual = ours.every(
-      (value, at) => factors[at] === 0 || Math.abs((factors[at] ?? 0) - value) <= Math.abs(value) * tolerance,
-    );
-    if (!isEqual) return false;
+    if (!isEqualBut(claim, slot, factors)) return false;
     if (factors.some((value) => value !== 0)) return true;
     // Nothing but zeros is left: no value is there to compare. A name tells, where nothing was folded into the layer.
     return evidence !== 'values' && (slot.tensor.dims.length >= 2 || this.#isUnfolded(claim, slot));
@@ -329,6 +332,14 @@ function isCausal(tensor: FileTensor): boolean {
       const [row, column] = [Math.floor(at / columns) % rows, at % columns];
       return value === (column <= row ? 1 : 0);
     });
+}
+
+/** Whether the tensor has the weight's values wherever it is not zero. */
+function isEqualBut({ source }: Claim, { tensor }: WeightSlot, factors: Expanded['factors']): boolean {
+  const tolerance = source.kind === 'tensor' ? toleranceOf(source.tensor) : 0;
+  return tensor
+    .numbers()
+    .every((value, at) => factors[at] === 0 || Math.abs((factors[at] ?? 0) - value) <= Math.abs(value) * tolerance);
 }
 
 /** Elements that are zero in the file and neither in the model nor in its masks. */

@@ -45,6 +45,11 @@ export function maskNotes({ masks, unmatched, unmaskedLayers, files }: MaskRepor
   if (unmatched.length > 0) notes.push(`${formatPlural(unmatched.length, 'mask')} left out: ${listed(unmatched)}`);
   if (files.length > 0 && unmaskedLayers.length > 0)
     notes.push(`${formatPlural(unmaskedLayers.length, 'layer')} without a mask: ${listed(unmaskedLayers)}`);
+  const others = files.flatMap(({ tensors }) => tensors.filter(({ fate }) => fate === 'differs').map(({ key }) => key));
+  if (others.length > 0)
+    notes.push(
+      `${formatPlural(others.length, 'parameter')} of the file ${others.length === 1 ? 'has' : 'have'} other values than in the model, which keeps its own: ${listed(others)}`,
+    );
   if (differing.length > 0)
     notes.push(
       `the weights beside ${formatPlural(differing.length, 'mask')} are not the model's: masks of another training run? (${listed(differing)})`,

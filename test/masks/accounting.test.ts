@@ -99,6 +99,20 @@ describe('what is beside masks', () => {
     expect(fates.filter(({ what }) => what === 'integers')).toHaveLength(2);
   });
 
+  test('a layer that was trained on keeps the weights of the model, and a fate says so', async () => {
+    const zeros = {
+      'c1.weight': tensor(
+        FIRST,
+        [...values('c1', 12)].map((value, at) => (at === 0 ? 0 : value)),
+      ),
+    };
+    const trained = { ...weights(), ...zeros, 'c2.weight': tensor(SECOND, values('other', 16)) };
+    const { bindings, fates } = bind(await two(), trained);
+    expect(bindings).toHaveLength(1);
+    expect(fates).toContainEqual({ key: 'c2.weight', fate: 'differs' });
+    expect(fates).toContainEqual({ key: 'c1.bias', fate: 'parameter' });
+  });
+
   test('weights that bfloat16 rounded are the same weights', async () => {
     const rounded = Array.from(values('c1', 12), (value, at) =>
       at === 0
