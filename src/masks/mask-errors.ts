@@ -57,7 +57,7 @@ export function twice(one: Binding, other: Binding): PruneCompileError {
   return maskError('E-MASK-AMBIGUOUS', `two masks of ${one.claim.file} are for the same weight`, [
     ['weight', slotText(one.slot)],
     ['masks', `${other.claim.key} (by ${wayOf(other)}) and ${one.claim.key} (by ${wayOf(one)})`],
-    ['try', `--mask-map FILE with { "${one.claim.key}": null } leaves one of them out`],
+    ['try', `--mask-map FILE with { ${JSON.stringify(one.claim.key)}: null } leaves one of them out`],
   ]);
 }
 
@@ -137,7 +137,10 @@ export function lostZeros(
       ['others', fateText(fates)],
       ['why', LOST],
       ...(near.length === 0 ? [] : [['near', listed(near)] as const]),
-      ['try', `--mask-map FILE with { "${first?.key}": "NAME" } or null, or --allow-unmatched if they prune nothing`],
+      [
+        'try',
+        `--mask-map FILE with { ${JSON.stringify(first?.key)}: "NAME" } or null, or --allow-unmatched if they prune nothing`,
+      ],
     ],
   );
 }
@@ -230,7 +233,7 @@ export function noMatch(
           : free.length < left.length
             ? [['why', FEWER] as const]
             : []),
-        ['try', `--mask-map FILE with { "${first?.key}": "NAME" } or null, or --allow-unmatched`],
+        ['try', `--mask-map FILE with { ${JSON.stringify(first?.key)}: "NAME" } or null, or --allow-unmatched`],
       ],
     );
   return maskError('E-MASK-NO-MATCH', `${file} has no mask for any weight of the model`, [
@@ -242,7 +245,7 @@ export function noMatch(
     [
       'try',
       prefixHint(left, slots) ??
-        (layers.length < left.length ? EXPORTED : `--mask-map FILE with { "${first?.key}": "NAME" }`),
+        (layers.length < left.length ? EXPORTED : `--mask-map FILE with { ${JSON.stringify(first?.key)}: "NAME" }`),
     ],
   ]);
 }
@@ -256,7 +259,7 @@ function namesOf(slots: readonly WeightSlot[]): string[] {
 }
 
 function mapHint(claim: Claim, slot: WeightSlot | undefined): string {
-  return `--mask-map FILE with { "${claim.key}": "${slot === undefined ? 'NAME' : slotName(slot)}" }`;
+  return `--mask-map FILE with { ${JSON.stringify(claim.key)}: "${slot === undefined ? 'NAME' : slotName(slot)}" }`;
 }
 
 /** The prefix without which most keys would be known, if there is one. */
