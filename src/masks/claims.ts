@@ -8,7 +8,15 @@ import { type Entry, FileTensor, isList, isMap, type MaskContents } from './cont
 import { isBinary } from './evidence.js';
 import type { StateKind, TensorFate } from './fates.js';
 import { isJsonMask, jsonSource, misspeltWord, numbersOf, pruningHistory } from './json-claims.js';
-import { isFilterMaskOfNncf, type ParsedKey, parseKey, statisticOf, usualKey, withoutMaskSuffix } from './names.js';
+import {
+  isFilterMaskOfNncf,
+  parameterOf,
+  type ParsedKey,
+  parseKey,
+  statisticOf,
+  usualKey,
+  withoutMaskSuffix,
+} from './names.js';
 import { isMaskFormat, isOfNorms, join, type Section, sectionsOf, trainingState } from './sections.js';
 
 /** The elements of a mask, or what they follow from. */
@@ -142,7 +150,7 @@ class Reader {
     const { name, source, place } = parsed;
     this.#parsed.push(parsed);
     if (place === 'main' && name.part !== 'mask' && source.kind === 'tensor')
-      this.#parameters.set(`${name.module}.${name.parameter}`, source.tensor);
+      this.#parameters.set(parameterOf(name), source.tensor);
   }
 
   #readStatistic(key: string, source: MaskSource): void {
@@ -151,7 +159,7 @@ class Reader {
       this.#settle(key, 'counter');
       return;
     }
-    this.#parameters.set(`${name.module}.${name.parameter}`, source.tensor);
+    this.#parameters.set(parameterOf(name), source.tensor);
     // A mean that was pruned with its filter is another function; without a zero it tells only what was folded.
     if (name.parameter === 'running_mean' && source.tensor.holdsZero())
       this.#add({ key, inner: key, source, isListed: false, name, place: 'outside' });

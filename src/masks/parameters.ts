@@ -80,14 +80,8 @@ class Accountant {
   #isUntrained(claim: Claim): boolean {
     const { name, source } = claim;
     if (name.parameter !== 'running_mean' || source.kind !== 'tensor') return false;
-    if (
-      source.tensor
-        .toTensor()
-        .numbers()
-        .some((value) => value !== 0)
-    )
-      return false;
-    return this.#context.candidates(claim, []).length === 0 && this.#fate(claim, 'state', 'running-statistic');
+    if (!isAllZero(source.tensor) || this.#context.candidates(claim, []).length > 0) return false;
+    return this.#fate(claim, 'state', 'running-statistic');
   }
 
   #fate(claim: Claim, fate: TensorFate['fate'], what?: StateKind): true {
@@ -183,14 +177,7 @@ class Accountant {
 
   /** Exporters leave a bias of zeros out. */
   #isAbsentBias({ name }: Claim, tensor: FileTensor): boolean {
-    if (
-      name.parameter !== 'bias' ||
-      tensor
-        .toTensor()
-        .numbers()
-        .some((value) => value !== 0)
-    )
-      return false;
+    if (name.parameter !== 'bias' || !isAllZero(tensor)) return false;
     return this.#layers.some(
       (layer) => layer.bias === undefined && layer.claim.name.module === name.module && isUnscaled(layer),
     );
@@ -304,6 +291,13 @@ class Accountant {
       else this.#fate(claim, isChanged ? 'zeros' : 'parameter');
     }
   }
+}
+
+function isAllZero(tensor: FileTensor): boolean {
+  return tensor
+    .toTensor()
+    .numbers()
+    .every((value) => value === 0);
 }
 
 /** Lists of kept or pruned indices need not have a zero. */

@@ -9,9 +9,10 @@ import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { graphBuilder } from '../../fixtures/graph-builder.js';
-import { normals, uniforms } from '../../fixtures/random.js';
+import { normals } from '../../fixtures/random.js';
 import type { CompileReport } from '../../src/report/types.js';
 import { COMPILER, needs } from '../support/needs.js';
+import { sparseModel } from '../support/scattered-model.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'prune-compile-clone-'));
@@ -63,17 +64,6 @@ interface Attempt {
   readonly made: readonly string[];
 }
 let early: Attempt = { status: 0, stderr: '', made: [] };
-
-/** Scattered zeros: a layer for a sparse operator, with enough to do to pay for moving its data. */
-function sparseModel(): Uint8Array {
-  const g = graphBuilder();
-  const dims = [48, 48, 3, 3];
-  const size = 48 * 48 * 9;
-  const chance = uniforms(1, 'zeros', size);
-  const data = normals(1, 'w', size, 0.1).map((value, at) => ((chance[at] ?? 0) < 0.9 ? 0 : value));
-  g.output(g.op('Abs', [g.conv(g.input('x', [1, 48, 12, 12]), { data, dims }, { pads: 1 })]));
-  return g.bytes();
-}
 
 /** Two of four filters are zero. */
 function maskedModel(): Uint8Array {

@@ -5,12 +5,11 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { graphBuilder } from '../../fixtures/graph-builder.js';
-import { normals, uniforms } from '../../fixtures/random.js';
 import type { CompileReport } from '../../src/report/types.js';
 import { kernelsPath } from '../../src/runtime/kernels.js';
 import { TOOL } from '../../src/version.js';
 import { COMPILER, isBuilt, needs, needsLibrary } from '../support/needs.js';
+import { sparseModel } from '../support/scattered-model.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -18,17 +17,6 @@ const folder = mkdtempSync(join(tmpdir(), 'prune-compile-package-'));
 const unpacked = join(folder, 'package');
 const model = join(folder, 'model.onnx');
 const library = join(unpacked, relative(root, kernelsPath()));
-
-/** Scattered zeros: nothing to remove, and a layer for a sparse operator, with enough to do to pay for moving its data. */
-function sparseModel(): Uint8Array {
-  const g = graphBuilder();
-  const dims = [48, 48, 3, 3];
-  const size = 48 * 48 * 9;
-  const chance = uniforms(1, 'zeros', size);
-  const data = normals(1, 'w', size, 0.1).map((value, at) => ((chance[at] ?? 0) < 0.9 ? 0 : value));
-  g.output(g.op('Abs', [g.conv(g.input('x', [1, 48, 12, 12]), { data, dims }, { pads: 1 })]));
-  return g.bytes();
-}
 
 const output = join(folder, 'out.onnx');
 function command(...args: string[]) {
