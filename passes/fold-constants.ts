@@ -45,7 +45,7 @@ export const foldConstants: Pass = {
     const changed = editor.transaction('fold constants', () => {
       for (const { values, source } of folds) {
         const folded = 'tensor' in source ? editor.addInitializer(source.name, source.tensor) : source;
-        for (const value of values) editor.replaceUses(value, folded);
+        for (const value of values) editor.replaceAllUsesWith(value, folded);
       }
     });
     const masked = folds.filter(({ isMasked }) => isMasked).length;

@@ -4,7 +4,6 @@ import type { Facts } from '../src/analysis/facts.js';
 import type { Knowledge } from '../src/analysis/site.js';
 import type { TableChoice } from '../src/analysis/sparse-target.js';
 import type { Editor } from '../src/ir/editor.js';
-import type { KeptLog } from '../src/ir/kept-log.js';
 import type { Model } from '../src/onnx/read.js';
 import type { Remark } from '../src/report/types.js';
 import type { SparseLayer } from './sparse/layers.js';
@@ -28,8 +27,6 @@ export interface PassContext {
   readonly model: Model;
   readonly editor: Editor;
   readonly cost: CostModel;
-  /** To be told of every constant operand that an edit cuts or rewrites, once the edit is made. */
-  readonly kept: KeptLog;
   readonly sparse: SparseJudgement;
   /** Shapes and constants of the graph as it is now; kept until the next edit. */
   knowledge(): Promise<Knowledge>;

@@ -13,8 +13,7 @@ import { isOperand } from '../src/analysis/positions.js';
 import { axisOf } from '../src/analysis/relate.js';
 import { planRemoval, type RemovalPlan } from '../src/analysis/removal.js';
 import type { Editor } from '../src/ir/editor.js';
-import type { Node, Use } from '../src/ir/graph.js';
-import type { KeptLog } from '../src/ir/kept-log.js';
+import type { Node } from '../src/ir/graph.js';
 import { sliceTensor } from '../src/ir/slice.js';
 import type { Tensor } from '../src/ir/tensor.js';
 import type { Adjustment, KeptOf } from '../src/ops/relation.js';
@@ -28,32 +27,17 @@ export const removeChannels: Pass = {
   name: 'remove-channels',
   summary: 'take dead channels out of every layer they run through',
   exactness: 'rounding',
-  async run({ editor, facts: analyzed, cost, kept }) {
+  async run({ editor, facts: analyzed, cost }) {
     const facts = await analyzed();
     const plan = planRemoval(facts, cost);
     const missed = missedRemarks(facts, plan);
     if (plan.isEmpty) return { changed: false, gains: false, remarks: missed };
-    let applied: Applied | undefined;
-    const changed = editor.transaction('remove channels', () => {
-      applied = applyPlan(editor, facts, plan);
-    });
-    if (changed && applied !== undefined) tell(kept, applied);
+    const changed = editor.transaction('remove channels', () => applyPlan(editor, facts, plan));
     return { changed, gains: changed, remarks: [...appliedRemarks(facts, plan), ...missed] };
   },
 };
 
-interface Applied {
-  readonly replacements: readonly Replacement[];
-  /** Operands that constants went into. */
-  readonly rewritten: readonly Use[];
-}
-
-function tell(log: KeptLog, { replacements, rewritten }: Applied): void {
-  for (const { operand, kept } of replacements) log.cut(operand.node, operand.index, kept);
-  for (const { node, index } of rewritten) log.rewrite(node, index);
-}
-
-function applyPlan(editor: Editor, facts: Facts, plan: RemovalPlan): Applied {
+function applyPlan(editor: Editor, facts: Facts, plan: RemovalPlan): void {
   const keptFor =
     (at: NodeSite): KeptOf =>
     (ref) =>
@@ -92,8 +76,7 @@ function applyPlan(editor: Editor, facts: Facts, plan: RemovalPlan): Applied {
     const value = node.inputs[index];
     return value?.initializer ?? cut.get(node)?.get(index) ?? facts.knowledge.constants.tensor(value);
   };
-  const biases = compensate(editor, facts, prepared, operandNow);
-  return { replacements, rewritten: [...rewritten.keys(), ...biases] };
+  compensate(editor, facts, prepared, operandNow);
 }
 
 /** Attributes and shape constants that repeat an extent which shrank. */
@@ -102,7 +85,7 @@ function adjust(editor: Editor, node: Node, adjustments: readonly Adjustment[]):
     if ('attribute' in adjustment) editor.setAttribute(node, adjustment.attribute, adjustment.value);
     else {
       const name = `${node.inputs[adjustment.input]?.name ?? node.label}_kept`;
-      editor.setInput(node, adjustment.input, editor.addInitializer(name, adjustment.tensor));
+      editor.rewriteOperand({ node, index: adjustment.input }, editor.addInitializer(name, adjustment.tensor));
     }
   }
 }

@@ -12,7 +12,7 @@ import type { Facts, NodeSite } from '../src/analysis/facts.js';
 import { ExtentKeys } from '../src/analysis/extent-keys.js';
 import { type Axis, isOperand } from '../src/analysis/positions.js';
 import type { Editor } from '../src/ir/editor.js';
-import type { Use, Value } from '../src/ir/graph.js';
+import type { Value } from '../src/ir/graph.js';
 import { isFloating, Tensor } from '../src/ir/tensor.js';
 import { type Pass, UNCHANGED } from './pass.js';
 
@@ -31,16 +31,14 @@ export const removeConstantBranches: Pass = {
   name: 'remove-constant-branches',
   summary: 'drop added branches that hold one constant per channel',
   exactness: 'rounding',
-  async run({ editor, facts: analyzed, kept }) {
+  async run({ editor, facts: analyzed }) {
     const facts = await analyzed();
     const keys = new ExtentKeys(facts.knowledge);
     const branches = facts.sites.flatMap((at) => findBranch(at, facts, keys) ?? []);
     if (branches.length === 0) return UNCHANGED;
-    const rewritten: Use[] = [];
     const changed = editor.transaction('remove constant branches', () => {
-      for (const branch of branches) rewritten.push(...removeBranch(editor, branch));
+      for (const branch of branches) removeBranch(editor, branch);
     });
-    if (changed) for (const { node, index } of rewritten) kept.rewrite(node, index);
     const remarks = branches.map(({ at, constants }) => ({
       kind: 'applied' as const,
       node: at.node.label,
@@ -129,47 +127,41 @@ function floatTypeNear({ node }: NodeSite): number | undefined {
   return undefined;
 }
 
-/** Returns the operand that the constants went into, if any did. */
-function removeBranch(
-  editor: Editor,
-  { at, liveIndex, constants, axis, trailing, dataType }: ConstantBranch,
-): readonly Use[] {
+function removeBranch(editor: Editor, { at, liveIndex, constants, axis, trailing, dataType }: ConstantBranch): void {
   const { node } = at;
   const [output] = node.outputs;
   // Read now: an earlier branch of this run may have replaced it.
   const live = node.inputs[liveIndex];
-  if (output === undefined || live === undefined) return [];
+  if (output === undefined || live === undefined) return;
   const isZero = constants.every((value) => value === 0);
   const isReplaceable = !output.isSeenOutside;
   // The bias is changed only where the Add goes: else the constants would count twice.
   const hasBias = isReplaceable && !isZero && axis === BIAS_AXIS;
-  const bias = hasBias ? addToProducerBias(editor, live, constants) : undefined;
-  if (isReplaceable && (isZero || bias !== undefined)) {
-    editor.replaceUses(output, live);
+  const isInBias = hasBias && addToProducerBias(editor, live, constants);
+  if (isReplaceable && (isZero || isInBias)) {
+    editor.replaceAllUsesWith(output, live);
     editor.removeNode(node);
-    return bias === undefined ? [] : [bias];
+    return;
   }
   const dims = [constants.length, ...Array.from({ length: trailing }, () => 1)];
   const operand = editor.addInitializer(`${output.name}_constants`, Tensor.fromNumbers(dataType, dims, constants));
   editor.setInput(node, 1 - liveIndex, operand);
-  return [];
 }
 
 /** Of a convolution and a normalisation. */
 const BIAS_AXIS = 1;
 
 /** Into the bias of the convolution or normalisation that makes x, when only this Add reads x. */
-function addToProducerBias(editor: Editor, live: Value, constants: Float64Array): Use | undefined {
+function addToProducerBias(editor: Editor, live: Value, constants: Float64Array): boolean {
   const { producer } = live;
-  if (producer === undefined || !live.hasSoleReader || !['Conv', 'BatchNormalization'].includes(producer.opType))
-    return undefined;
+  if (producer === undefined || !live.hasSingleUse || !['Conv', 'BatchNormalization'].includes(producer.opType))
+    return false;
   const bias = producer.inputs[2]?.initializer;
-  if (bias === undefined || bias.size !== constants.length) return undefined;
+  if (bias === undefined || bias.size !== constants.length) return false;
   const sums = Float64Array.from(bias.numbers(), (value, index) => value + (constants[index] ?? 0));
-  editor.setInput(
-    producer,
-    2,
+  editor.rewriteOperand(
+    { node: producer, index: 2 },
     editor.addInitializer(producer.inputs[2]?.name ?? 'bias', Tensor.fromNumbers(bias.dataType, bias.dims, sums)),
   );
-  return { node: producer, index: 2 };
+  return true;
 }

@@ -21,21 +21,13 @@ export const replaceConstantInputs: Pass = {
   name: 'replace-constant-inputs',
   summary: 'feed convolutions that read only constants from a map of ones',
   exactness: 'rounding',
-  async run({ editor, facts: analyzed, kept }) {
+  async run({ editor, facts: analyzed }) {
     const facts = await analyzed();
     const reads = facts.linearReads.filter((read) => readsOnlyConstants(read, facts));
     if (reads.length === 0) return UNCHANGED;
     const changed = editor.transaction('replace constant inputs', () => {
       for (const read of reads) replaceInput(editor, read, facts);
     });
-    if (changed) {
-      for (const { at, relation } of reads) {
-        const { index } = relation.weights;
-        // Its one input channel is none of those that were there.
-        kept.cut(at.node, index, [undefined, []]);
-        kept.rewrite(at.node, index);
-      }
-    }
     const remarks = reads.map(({ at, axis }) => ({
       kind: 'applied' as const,
       node: at.node.label,
@@ -74,5 +66,7 @@ function replaceInput(editor: Editor, read: LinearRead, { constant, knowledge }:
   }
   const dims = tensor.dims.with(1, 1);
   editor.setInput(at.node, 0, onesLike(editor, knowledge, at, spatialDims(read, 'in'), tensor.dataType));
-  editor.setInput(at.node, index, editor.addInitializer(value.name, Tensor.fromNumbers(tensor.dataType, dims, kernel)));
+  const sums = editor.addInitializer(value.name, Tensor.fromNumbers(tensor.dataType, dims, kernel));
+  // Its one input channel is none of those that were there.
+  editor.sliceOperand({ node: at.node, index }, sums, [undefined, []], true);
 }

@@ -106,7 +106,7 @@ export async function compileModel(source: string | Uint8Array, options: Compile
   if (tuner !== undefined) requireSizes(model, (await knowledge()).shapes, options.shapes);
   const count = async () => countModel(await knowledge(), await context.sparse.sized());
   const before = await timed('analyse', count);
-  const kept = new KeptChannels(model.graph, traced ?? traceWeights(await knowledge(), model.proto), context.kept);
+  const kept = new KeptChannels(model.graph, traced ?? traceWeights(await knowledge(), model.proto), editor.provenance);
 
   const passed = await timed('passes', () => runPasses(list, context, options.signal));
   const counted = await timed('count', count);

@@ -13,7 +13,6 @@ import { chooseTable, type SparseTarget } from './analysis/sparse-target.js';
 import { messageOf, PruneCompileError } from './errors.js';
 import { Editor } from './ir/editor.js';
 import { SPARSE_DOMAIN } from './ir/graph.js';
-import { KeptLog } from './ir/kept-log.js';
 import { encodeProto } from './onnx/encode.js';
 import { type Model, requireOutputs } from './onnx/read.js';
 import type { Remark } from './report/types.js';
@@ -50,7 +49,7 @@ export function passContext(
     return atSizes(known, model.proto, concreteSizes(model.graph, known.shapes, shapes));
   };
   const sparse = { choice: () => chooseTable(sparseTarget), sized, ...(measure && { measure }) };
-  return { model, editor, cost: new CostModel(target, align), kept: new KeptLog(), sparse, knowledge, facts };
+  return { model, editor, cost: new CostModel(target, align), sparse, knowledge, facts };
 }
 
 /** Packed weights are known to the native operators alone. */
@@ -164,7 +163,9 @@ export async function runOnce(list: readonly Pass[], context: PassContext): Prom
 /** A pass does not throw for a model it cannot improve; when it does, that is a bug, and says where. */
 async function runPass(pass: Pass, context: PassContext): Promise<PassResult> {
   try {
-    return await pass.run(context);
+    const result = await pass.run(context);
+    if (result.changed) context.editor.verify();
+    return result;
   } catch (error) {
     if (error instanceof PruneCompileError) throw error;
     throw new PruneCompileError('E-INTERNAL', {

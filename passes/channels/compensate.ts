@@ -8,7 +8,7 @@ import { isOperand, type Operand } from '../../src/analysis/positions.js';
 import { type Compensation, spatialDims } from '../../src/analysis/removal.js';
 import { isRow, WeightMatrix } from '../../src/analysis/weights.js';
 import type { Editor } from '../../src/ir/editor.js';
-import type { AttributeValue, Node, Use, Value } from '../../src/ir/graph.js';
+import type { AttributeValue, Node, Value } from '../../src/ir/graph.js';
 import { product, Tensor } from '../../src/ir/tensor.js';
 import { onesLike } from './ones.js';
 
@@ -65,28 +65,16 @@ export function prepareCompensation(compensation: Compensation, keptOutputs: rea
 /** A constant operand as it is now: cut already, where it is stored or where an alias of it is. */
 export type OperandNow = (node: Node, index: number) => Tensor | undefined;
 
-/** Gives the constants back, except those that rewritten weights carry; returns the biases that they went into. */
-export function compensate(
-  editor: Editor,
-  facts: Facts,
-  prepared: readonly Prepared[],
-  operandNow: OperandNow,
-): readonly Use[] {
-  const biases: Use[] = [];
+/** Gives the constants back, except those that rewritten weights carry. */
+export function compensate(editor: Editor, facts: Facts, prepared: readonly Prepared[], operandNow: OperandNow): void {
   for (const { compensation, offsets, kernel } of prepared) {
-    if (offsets !== undefined) biases.push(...addToBias(editor, compensation, offsets, operandNow));
+    if (offsets !== undefined) addToBias(editor, compensation, offsets, operandNow);
     else if (kernel !== undefined) addMap(editor, facts, compensation, kernel, operandNow);
   }
-  return biases;
 }
 
 /** Into the operator's own bias where it has one to give, else as an Add behind it. */
-function addToBias(
-  editor: Editor,
-  { read }: Compensation,
-  offsets: Float64Array,
-  operandNow: OperandNow,
-): readonly Use[] {
+function addToBias(editor: Editor, { read }: Compensation, offsets: Float64Array, operandNow: OperandNow): void {
   const { at } = read;
   const { node } = at;
   const { bias, weights } = read.relation;
@@ -97,27 +85,29 @@ function addToBias(
   const fits = present === undefined || present.size === 1 || isRow(present, offsets.length);
   if (bias === undefined || bias.beta === 0 || !fits) {
     const [output] = node.outputs;
-    if (output === undefined) return [];
+    if (output === undefined) return;
     const operand = editor.addInitializer(
       `${output.name}_offset`,
       Tensor.fromNumbers(dataType, [offsets.length], offsets),
     );
-    editor.interpose(output, {
+    editor.insertAfter(output, {
       opType: 'Add',
       name: editor.graph.freshNodeName(`${node.label}_offset`),
       inputs: (inner) => [inner, operand],
     });
-    return [];
+    return;
   }
   const values = present?.numbers();
   const total = offsets.map((offset, index) => offset / bias.beta + (values?.[values.length === 1 ? 0 : index] ?? 0));
   // A bias [1, N] keeps its rank: it may be listed among the graph inputs.
   const leading = values?.length === total.length ? (present?.dims.slice(0, -1) ?? []) : [];
   const tensor = Tensor.fromNumbers(dataType, [...leading, total.length], total);
-  const canReplace = before?.initializer?.dims.length === tensor.dims.length && before.hasSoleReader;
-  if (before !== undefined && canReplace) editor.setInitializer(before, tensor);
-  else editor.setInput(node, bias.index, editor.addInitializer(before?.name ?? `${node.label}_bias`, tensor));
-  return [{ node, index: bias.index }];
+  const canReplace = before?.initializer?.dims.length === tensor.dims.length && before.hasSingleUse;
+  if (before !== undefined && canReplace) editor.rewriteInitializer(before, tensor);
+  else {
+    const made = editor.addInitializer(before?.name ?? `${node.label}_bias`, tensor);
+    editor.rewriteOperand({ node, index: bias.index }, made);
+  }
 }
 
 /**
@@ -141,7 +131,7 @@ function addMap(
     compensation.form === 'map'
       ? editor.addInitializer(`${direct.name}_constants`, staticMap(compensation, scaled))
       : onesConvolution(editor, facts, compensation, scaled, direct.name);
-  editor.interpose(target, {
+  editor.insertAfter(target, {
     opType: 'Add',
     name: editor.graph.freshNodeName(`${at.node.label}_add_constants`),
     inputs: (inner) => [inner, map],
@@ -150,7 +140,7 @@ function addMap(
 
 function soleNormalization(value: Value, facts: Facts): Node | undefined {
   const [use] = value.uses;
-  if (use === undefined || !value.hasSoleReader || use.node.opType !== 'BatchNormalization' || use.index !== 0)
+  if (use === undefined || !value.hasSingleUse || use.node.opType !== 'BatchNormalization' || use.index !== 0)
     return undefined;
   // Only in inference and with constant parameters is it the scale and shift that the row describes.
   return facts.siteOf.get(use.node)?.relation?.kind === 'pointwise' ? use.node : undefined;

@@ -5,9 +5,9 @@
 import { freedBytes } from '../../src/analysis/freed.js';
 import type { Operand } from '../../src/analysis/positions.js';
 import type { Knowledge } from '../../src/analysis/site.js';
-import type { Editor } from '../../src/ir/editor.js';
+import type { Editor, OperandCut } from '../../src/ir/editor.js';
 import type { Use, Value } from '../../src/ir/graph.js';
-import type { KeptAxes } from '../../src/ir/kept-log.js';
+import type { KeptAxes } from '../../src/ir/provenance.js';
 import { sliceTensor } from '../../src/ir/slice.js';
 import { INT64, Tensor } from '../../src/ir/tensor.js';
 import { axesInRoot, readersOf, rootOf } from '../../src/ops/aliases.js';
@@ -61,7 +61,7 @@ function copyOperands(editor: Editor, list: readonly Replacement[]): void {
       isRewritten || copied <= freed || tensor.sizeBytes <= indices
         ? editor.addInitializer(operand.value.name, tensor)
         : pick(editor, operand, kept);
-    for (const { operand: reader } of set) editor.setInput(reader.node, reader.index, made);
+    for (const { operand: reader, kept: ofReader } of set) editor.sliceOperand(reader, made, ofReader, isRewritten);
   }
 }
 
@@ -87,7 +87,7 @@ function replaceRoot(editor: Editor, knowledge: Knowledge, root: Value, list: re
   if (first === undefined || readersOf(root)?.every(isListed) !== true) return false;
   if (list.every(({ operand }) => operand.value === root)) {
     if (root.initializer === undefined || list.some(({ key }) => key !== first.key)) return false;
-    editor.setInitializer(root, first.tensor);
+    editor.sliceInitializer(root, first.tensor, list.map(cutOf), first.isRewritten);
     return true;
   }
   const whole = knowledge.constants.tensor(root);
@@ -96,9 +96,14 @@ function replaceRoot(editor: Editor, knowledge: Knowledge, root: Value, list: re
   if (whole === undefined || ofFirst === undefined) return false;
   if (kept.some((other) => JSON.stringify(other) !== JSON.stringify(ofFirst))) return false;
   const tensor = sliceTensor(whole, ofFirst);
-  if (root.initializer === undefined) editor.replaceUses(root, editor.addInitializer(root.name, tensor));
-  else editor.setInitializer(root, tensor);
+  const cuts = list.map(cutOf);
+  if (root.initializer === undefined) editor.sliceAllUses(root, editor.addInitializer(root.name, tensor), cuts);
+  else editor.sliceInitializer(root, tensor, cuts);
   return true;
+}
+
+function cutOf({ operand: { node, index }, kept }: Replacement): OperandCut {
+  return { node, index, kept };
 }
 
 /** In the axes of the root; undefined where those cannot be told, or where the contents are not the root's. */

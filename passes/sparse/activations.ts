@@ -18,7 +18,7 @@ export interface Activated {
 export function activationBehind(value: Value, knowledge: Knowledge): Activated | undefined {
   if (value.isSeenOutside) return undefined;
   const [use] = value.uses;
-  if (value.hasSoleReader && use?.index === 0) {
+  if (value.hasSingleUse && use?.index === 0) {
     const activation = activationOf(use.node, knowledge);
     if (activation !== undefined) return { activation, nodes: [use.node] };
   }

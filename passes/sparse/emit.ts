@@ -92,7 +92,7 @@ export class Emitter {
 
   #hold(value: Value, made: Value, isInside: boolean): void {
     if (!isInside) {
-      this.#editor.replaceUses(value, this.#replace(value, made));
+      this.#editor.replaceAllUsesWith(value, this.#replace(value, made));
       return;
     }
     this.#internal.set(value, made);
@@ -248,7 +248,7 @@ export class Emitter {
   #replace(value: Value, by: Value): Value {
     const plain = value.isSeenOutside ? value : by;
     this.#plain.set(value, plain);
-    if (plain === value) this.#editor.exchangeProducers(value, by);
+    if (plain === value) this.#editor.swapProducers(value, by);
     return plain;
   }
 }

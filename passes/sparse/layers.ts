@@ -190,7 +190,7 @@ class Tail {
   }
 
   #next(): Node | undefined {
-    const use = this.#output.hasSoleReader ? this.#output.uses[0] : undefined;
+    const use = this.#output.hasSingleUse ? this.#output.uses[0] : undefined;
     return use === undefined || use.node.domain !== '' || this.#taken.has(use.node) ? undefined : use.node;
   }
 

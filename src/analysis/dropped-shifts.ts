@@ -36,7 +36,7 @@ export function droppedShifts(knowledge: Knowledge, slots: readonly WeightSlot[]
       if (value === undefined || tensor === undefined) continue;
       const factors = new Uint8Array(tensor.size).fill(1);
       for (const channel of channels) factors[channel] = 0;
-      const isForAll = value.initializer !== undefined && value.hasSoleReader;
+      const isForAll = value.initializer !== undefined && value.hasSingleUse;
       edits.push({
         node: graph.nodes.indexOf(shift.node),
         input: shift.index,

@@ -91,12 +91,12 @@ export function applyEdits(editor: Editor, label: string, edits: readonly Operan
       const value = node?.inputs[input];
       if (node === undefined || value === undefined) throw new Error(`the model has no operand ${place}#${input}`);
       const copy = copies.get(tensor);
-      if (isForAll) editor.setInitializer(rootOf(value), tensor);
-      else if (copy !== undefined) editor.setInput(node, input, copy);
+      if (isForAll) editor.rewriteInitializer(rootOf(value), tensor);
+      else if (copy !== undefined) editor.rewriteOperand({ node, index: input }, copy);
       else {
         const made = editor.addInitializer(`${value.name}_masked`, tensor);
         copies.set(tensor, made);
-        editor.setInput(node, input, made);
+        editor.rewriteOperand({ node, index: input }, made);
       }
     }
   });

@@ -60,7 +60,7 @@ function bypassMasks(editor: Editor): number {
     const weight = maskedWeight(node);
     const product = node.outputs[0];
     if (weight === undefined || product === undefined || product.isSeenOutside) continue;
-    editor.replaceUses(product, weight);
+    editor.replaceAllUsesWith(product, weight);
     count++;
   }
   return count;
@@ -117,7 +117,7 @@ function refillWeights(editor: Editor, seed: number): number {
     const filled = refilled(tensor, new Random(seed, holder.name));
     if (filled === undefined) continue;
     count += filled.count;
-    if (holder.initializer !== undefined) editor.setInitializer(holder, filled.tensor);
+    if (holder.initializer !== undefined) editor.rewriteInitializer(holder, filled.tensor);
     else if (holder.producer !== undefined)
       editor.setAttribute(holder.producer, 'value', { kind: 'tensor', value: filled.tensor });
   }

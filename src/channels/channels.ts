@@ -4,7 +4,7 @@
  */
 import type { Constants } from '../analysis/constants.js';
 import type { Graph, Node, Value } from '../ir/graph.js';
-import type { KeptLog } from '../ir/kept-log.js';
+import type { Provenance } from '../ir/provenance.js';
 import { makesOnes } from '../ir/origin.js';
 import { isFloating, Tensor } from '../ir/tensor.js';
 import { isWithoutZeroBias } from '../onnx/module-path.js';
@@ -78,9 +78,9 @@ export interface SmallState {
 export class KeptChannels {
   readonly #graph: Graph;
   readonly #trace: Trace;
-  readonly #log: KeptLog;
+  readonly #log: Provenance;
 
-  constructor(graph: Graph, trace: Trace, log: KeptLog) {
+  constructor(graph: Graph, trace: Trace, log: Provenance) {
     this.#graph = graph;
     this.#trace = trace;
     this.#log = log;

@@ -1,12 +1,15 @@
 /**
- * The only way to change a graph. Edits happen inside a labelled transaction: at its end the verifier runs, and a
- * failure (or an exception) rolls every edit of it back. Transactions are counted, so that `--stop-after N` bisects.
+ * The only way to change a graph. Edits happen inside a labelled transaction. At its end the verifier checks what was touched; a failure (or an
+ * exception) rolls every edit back. Transactions are counted, so that `--stop-after N` bisects.
+ *
+ * A constant operand is exchanged by `sliceOperand` and `rewriteOperand` alone, which record what became of it (provenance.ts).
  */
 import { PruneCompileError } from '../errors.js';
-import { type AttributeValue, type Graph, Node, Value } from './graph.js';
+import { type AttributeValue, type Graph, Node, type Use, Value } from './graph.js';
 import type { Origin } from './origin.js';
+import { type KeptAxes, Provenance } from './provenance.js';
 import type { Tensor } from './tensor.js';
-import { verifyGraph } from './verifier.js';
+import { verifyGraph, verifyTouched } from './verifier.js';
 
 export interface NodeSpec {
   opType: string;
@@ -22,15 +25,24 @@ export interface NodeSpec {
   declared?: NonNullable<Value['declared']>;
 }
 
+/** Input `index` of `node`, and which indices of each axis it keeps; absent: all. */
+export interface OperandCut extends Use {
+  readonly kept?: KeptAxes;
+}
+
 /** Thrown inside a transaction to give it up without an error: the edits are rolled back. */
 export class Abandon extends Error {}
 
 export class Editor {
   readonly graph: Graph;
+  /** What became of constant operands in all transactions. */
+  readonly provenance = new Provenance();
   /** Labels of the transactions done, in order. */
   readonly history: string[] = [];
   readonly #stopAfter: number;
   #undo: (() => void)[] | undefined = undefined;
+  /** What the transaction changed so far. */
+  readonly #touched = { nodes: new Set<Node>(), values: new Set<Value>() };
   /** Inverses of the edits since the last checkpoint, where there is one. */
   #revertible: (() => void)[] | undefined = undefined;
 
@@ -57,16 +69,8 @@ export class Editor {
     try {
       edit();
       if (this.#undo.length === 0) return false;
-      const problems = verifyGraph(this.graph);
-      if (problems.length > 0) {
-        throw new PruneCompileError('E-INTERNAL', {
-          what: `the edit "${label}" would break the graph and was rolled back`,
-          facts: [
-            ...problems.slice(0, 5).map((problem) => ['why', problem] as const),
-            ['try', `--stop-after ${this.history.length}`],
-          ],
-        });
-      }
+      const problems = verifyTouched(this.graph, this.#touched.nodes, this.#touched.values);
+      this.#refuse(problems, `the edit "${label}" would break the graph and was rolled back`);
       this.history.push(label);
       this.#revertible?.push(...this.#undo);
       return true;
@@ -76,7 +80,25 @@ export class Editor {
       throw error;
     } finally {
       this.#undo = undefined;
+      this.#touched.nodes.clear();
+      this.#touched.values.clear();
     }
+  }
+
+  /** Checks the whole graph. Throws E-INTERNAL. */
+  verify(): void {
+    this.#refuse(verifyGraph(this.graph), `the edit "${this.history.at(-1)}" broke the graph`);
+  }
+
+  #refuse(problems: readonly string[], what: string): void {
+    if (problems.length === 0) return;
+    throw new PruneCompileError('E-INTERNAL', {
+      what,
+      facts: [
+        ...problems.slice(0, 5).map((problem) => ['why', problem] as const),
+        ['try', `--stop-after ${this.history.length}`],
+      ],
+    });
   }
 
   /** From here on edits are remembered; the function that is returned takes all of them back, once. */
@@ -92,10 +114,23 @@ export class Editor {
     };
   }
 
+  /** Throws where a stored constant would become another one: see `sliceOperand` and `rewriteOperand`. */
   setInput(node: Node, index: number, value: Value | undefined): void {
+    const before = node.inputs[index];
+    if (
+      before?.initializer !== undefined &&
+      value?.initializer !== undefined &&
+      before.initializer !== value.initializer
+    )
+      throw new Error(`input ${index} of ${node.label} is a constant: what becomes of it must be recorded`);
+    this.#setInput(node, index, value);
+  }
+
+  #setInput(node: Node, index: number, value: Value | undefined): void {
     const before = node.inputs[index];
     if (before === value) return;
     const length = node.inputs.length;
+    this.#touch([node], [before, value]);
     this.#do(
       () => {
         if (before !== undefined) removeUse(before, node, index);
@@ -112,17 +147,57 @@ export class Editor {
     );
   }
 
+  /**
+   * The node reads `value`, which is its constant operand with the indices `kept` of each axis. `isRewritten`: with other contents besides.
+   */
+  sliceOperand({ node, index }: Use, value: Value, kept: KeptAxes, isRewritten = false): void {
+    this.#setInput(node, index, value);
+    this.#record([{ node, index, kept }], isRewritten);
+  }
+
+  /** The node reads `value` in place of its constant operand: the same extents with other contents. */
+  rewriteOperand({ node, index }: Use, value: Value): void {
+    this.#setInput(node, index, value);
+    this.#record([{ node, index }], true);
+  }
+
+  /** The initializer gets `tensor` as its contents, which is it without the indices that the operands in `cuts` lose. */
+  sliceInitializer(value: Value, tensor: Tensor, cuts: readonly OperandCut[], isRewritten = false): void {
+    this.#setInitializer(value, tensor);
+    this.#record(cuts, isRewritten);
+  }
+
+  /** The initializer gets other contents, for all its readers. */
+  rewriteInitializer(value: Value, tensor: Tensor): void {
+    this.#setInitializer(value, tensor);
+    this.#record(value.uses, true);
+  }
+
+  /** All readers of `from` read `to`, which is it without the indices that the operands in `cuts` lose. */
+  sliceAllUses(from: Value, to: Value, cuts: readonly OperandCut[]): void {
+    for (const { node, index } of from.uses.slice()) this.#setInput(node, index, to);
+    this.#record(cuts, false);
+  }
+
+  #record(cuts: readonly OperandCut[], isRewritten: boolean): void {
+    for (const { node, index, kept } of cuts.slice()) {
+      if (kept !== undefined) this.#doUndo(() => this.provenance.slice(node, index, kept));
+      if (isRewritten) this.#doUndo(() => this.provenance.rewrite(node, index));
+    }
+  }
+
   setAttribute(node: Node, name: string, value: AttributeValue): void {
     const before = node.attributes.get(name);
+    this.#touch([node], []);
     this.#do(
       () => node.attributes.set(name, value),
       () => (before === undefined ? node.attributes.delete(name) : node.attributes.set(name, before)),
     );
   }
 
-  /** Replaces the contents of an initializer for all its readers. */
-  setInitializer(value: Value, tensor: Tensor): void {
+  #setInitializer(value: Value, tensor: Tensor): void {
     const before = value.initializer;
+    this.#touch([], [value]);
     this.#do(
       () => (value.initializer = tensor),
       () => (value.initializer = before),
@@ -133,9 +208,10 @@ export class Editor {
   addInitializer(wish: string, tensor: Tensor): Value {
     const value = new Value(this.graph.freshName(wish));
     value.initializer = tensor;
+    this.#touch([], [value]);
     this.#do(
-      () => this.graph.values.set(value.name, value),
-      () => this.graph.values.delete(value.name),
+      () => this.graph.addValue(value),
+      () => this.graph.deleteValue(value),
     );
     return value;
   }
@@ -144,15 +220,16 @@ export class Editor {
   removeValue(value: Value): void {
     if (value.uses.length > 0 || value.isSeenOutside || value.producer !== undefined)
       throw new Error(`value ${value.name} is still in use`);
-    const { values, inputs } = this.graph;
-    const inputAt = inputs.indexOf(value);
+    const { inputs } = this.graph;
+    const inputAt = value.isGraphInput ? inputs.indexOf(value) : -1;
+    this.#touch([], [value]);
     this.#do(
       () => {
-        values.delete(value.name);
+        this.graph.deleteValue(value);
         if (inputAt >= 0) inputs.splice(inputAt, 1);
       },
       () => {
-        values.set(value.name, value);
+        this.graph.addValue(value);
         if (inputAt >= 0) inputs.splice(inputAt, 0, value);
       },
     );
@@ -160,30 +237,28 @@ export class Editor {
 
   /** Inserts a node before `anchor` (at the end without one). */
   addNode(spec: NodeSpec, anchor?: Node): Node {
-    const node = new Node(spec.opType, spec.domain ?? '', spec.name);
-    node.origin = spec.origin;
-    for (const [name, value] of Object.entries(spec.attributes ?? {})) node.attributes.set(name, value);
+    const node = newNode(spec);
+    const { graph } = this;
     const outputs = spec.outputs.map((wish, index) => {
-      const value = new Value(this.graph.freshName(wish));
+      const value = new Value(graph.freshName(wish));
       value.producer = node;
       if (index === 0) value.declared = spec.declared;
       return value;
     });
-    const { nodes, values } = this.graph;
-    const found = anchor === undefined ? -1 : nodes.indexOf(anchor);
-    const at = found < 0 ? nodes.length : found;
+    const at = anchor?.order === undefined ? graph.nodes.length : graph.indexOf(anchor);
+    this.#touch([node], outputs);
     this.#do(
       () => {
         node.outputs.push(...outputs);
-        for (const value of outputs) values.set(value.name, value);
-        nodes.splice(at, 0, node);
+        for (const value of outputs) graph.addValue(value);
+        graph.attach(node, at);
       },
       () => {
-        nodes.splice(nodes.indexOf(node), 1);
-        for (const value of outputs) values.delete(value.name);
+        graph.detach(node);
+        for (const value of outputs) graph.deleteValue(value);
       },
     );
-    for (const [index, value] of spec.inputs.entries()) this.setInput(node, index, value);
+    for (const [index, value] of spec.inputs.entries()) this.#setInput(node, index, value);
     return node;
   }
 
@@ -191,35 +266,34 @@ export class Editor {
    * Puts a node between a value and all that reads it (nodes, subgraphs, the graph's outputs): the producer writes to a new
    * value, which `inputs` receives, and the new node writes the old one, so that names seen from outside survive.
    */
-  interpose(
+  insertAfter(
     value: Value,
     spec: Omit<NodeSpec, 'inputs' | 'outputs'> & { inputs: (inner: Value) => readonly Value[] },
   ): Node {
     const { producer } = value;
-    if (producer === undefined) throw new Error(`${value.name} has no producer to interpose after`);
-    const { nodes, values } = this.graph;
-    const inner = new Value(this.graph.freshName(`${value.name}_before_${spec.opType}`));
-    const node = new Node(spec.opType, spec.domain ?? '', spec.name);
-    node.origin = spec.origin;
-    for (const [name, attribute] of Object.entries(spec.attributes ?? {})) node.attributes.set(name, attribute);
+    if (producer === undefined) throw new Error(`${value.name} has no producer to insert after`);
+    const { graph } = this;
+    const inner = new Value(graph.freshName(`${value.name}_before_${spec.opType}`));
+    const node = newNode(spec);
     const slot = producer.outputs.indexOf(value);
+    this.#touch([producer, node], [value, inner]);
     this.#do(
       () => {
-        values.set(inner.name, inner);
+        graph.addValue(inner);
         inner.producer = producer;
         producer.outputs[slot] = inner;
         value.producer = node;
         node.outputs.push(value);
-        nodes.splice(nodes.indexOf(producer) + 1, 0, node);
+        graph.attach(node, graph.indexOf(producer) + 1);
       },
       () => {
-        nodes.splice(nodes.indexOf(node), 1);
+        graph.detach(node);
         value.producer = producer;
         producer.outputs[slot] = value;
-        values.delete(inner.name);
+        graph.deleteValue(inner);
       },
     );
-    for (const [index, operand] of spec.inputs(inner).entries()) this.setInput(node, index, operand);
+    for (const [index, operand] of spec.inputs(inner).entries()) this.#setInput(node, index, operand);
     return node;
   }
 
@@ -227,12 +301,13 @@ export class Editor {
    * Each of the two is computed by the other's producer from now on: so an operator takes over a value that must keep its name. Nobody
    * may read `made` yet, and its producer has to stand before the readers of `value`.
    */
-  exchangeProducers(value: Value, made: Value): void {
+  swapProducers(value: Value, made: Value): void {
     const { producer: before } = value;
     const { producer: after } = made;
     if (before === undefined || after === undefined || made.uses.length > 0 || made.isSeenOutside)
       throw new Error(`${made.name} cannot take the place of ${value.name}`);
     const [from, to] = [before.outputs.indexOf(value), after.outputs.indexOf(made)];
+    this.#touch([before, after], [value, made]);
     this.#do(
       () => {
         [before.outputs[from], after.outputs[to]] = [made, value];
@@ -251,40 +326,60 @@ export class Editor {
       if (output !== undefined && (output.uses.length > 0 || output.isSeenOutside))
         throw new Error(`node ${node.label} is still in use`);
     }
-    for (const index of node.inputs.keys()) this.setInput(node, index, undefined);
-    const { nodes, values } = this.graph;
-    const at = nodes.indexOf(node);
-    const captured = [...values.values()].filter((value) => value.capturedBy.includes(node));
+    for (const index of node.inputs.keys()) this.#setInput(node, index, undefined);
+    const { graph } = this;
+    const at = graph.indexOf(node);
+    const captures = node.captures.slice();
+    this.#touch([node], [...node.outputs, ...captures]);
     this.#do(
       () => {
-        nodes.splice(at, 1);
-        for (const output of node.outputs) if (output !== undefined) values.delete(output.name);
-        for (const value of captured) value.capturedBy.splice(value.capturedBy.indexOf(node), 1);
+        graph.detach(node);
+        for (const output of node.outputs) if (output !== undefined) graph.deleteValue(output);
+        for (const value of captures) value.capturedBy.splice(value.capturedBy.indexOf(node), 1);
       },
       () => {
-        nodes.splice(at, 0, node);
-        for (const output of node.outputs) if (output !== undefined) values.set(output.name, output);
-        for (const value of captured) value.capturedBy.push(node);
+        graph.attach(node, at);
+        for (const output of node.outputs) if (output !== undefined) graph.addValue(output);
+        for (const value of captures) value.capturedBy.push(node);
       },
     );
   }
 
   /** Makes every node that reads `from` read `to`. Graph outputs and subgraphs keep reading `from`. */
-  replaceUses(from: Value, to: Value, except?: Node): void {
+  replaceAllUsesWith(from: Value, to: Value, except?: Node): void {
     for (const { node, index } of from.uses.slice()) {
       if (node !== except) this.setInput(node, index, to);
     }
   }
 
+  #touch(nodes: readonly Node[], values: readonly (Value | undefined)[]): void {
+    for (const node of nodes) this.#touched.nodes.add(node);
+    for (const value of values) if (value !== undefined) this.#touched.values.add(value);
+  }
+
   #do(apply: () => void, undo: () => void): void {
+    this.#doUndo(() => {
+      apply();
+      return undo;
+    });
+  }
+
+  /** `apply` returns its inverse. */
+  #doUndo(apply: () => () => void): void {
     if (this.#undo === undefined) throw new Error('graphs are edited inside a transaction only');
-    apply();
-    this.#undo.push(undo);
+    this.#undo.push(apply());
   }
 
   #rollBack(): void {
     for (const undo of (this.#undo ?? []).toReversed()) undo();
   }
+}
+
+function newNode({ opType, domain = '', name, origin, attributes = {} }: Omit<NodeSpec, 'inputs' | 'outputs'>): Node {
+  const node = new Node(opType, domain, name);
+  node.origin = origin;
+  for (const [key, value] of Object.entries(attributes)) node.attributes.set(key, value);
+  return node;
 }
 
 function removeUse(value: Value, node: Node, index: number): void {

@@ -65,7 +65,7 @@ export class Value {
   }
 
   /** Whether one input of one node is all that sees it. */
-  get hasSoleReader(): boolean {
+  get hasSingleUse(): boolean {
     return this.uses.length === 1 && !this.isSeenOutside;
   }
 }
@@ -82,6 +82,10 @@ export class Node {
   readonly attributes = new Map<string, Attribute>();
   /** Whether the node has subgraphs (If, Loop, Scan). */
   hasSubgraph = false;
+  /** Values of the graph that its subgraphs read by name. */
+  readonly captures: Value[] = [];
+  /** Grows along `graph.nodes`; undefined while the node is in no graph. Kept by the graph. */
+  order: number | undefined = undefined;
   /** What the compiler made it for; undefined for nodes of the model. */
   origin: Origin | undefined = undefined;
   /** What the codec read: doc string, metadata, unknown fields. */
@@ -130,7 +134,9 @@ export class Node {
 }
 
 export class Graph {
+  /** In topological order. Changed by `attach` and `detach` alone. */
   readonly nodes: Node[] = [];
+  /** Changed by `addValue` and `deleteValue` alone. */
   readonly values = new Map<string, Value>();
   readonly inputs: Value[] = [];
   readonly outputs: Value[] = [];
@@ -138,18 +144,66 @@ export class Graph {
   readonly opset: number;
   /** Names the graph may not use for new values: those inside subgraphs. */
   readonly reservedNames = new Set<string>();
+  /** How many nodes have a name. */
+  readonly #nodeNames = new Map<string, number>();
+  readonly #valueSuffixes = new Suffixes();
+  readonly #nodeSuffixes = new Suffixes();
 
   constructor(opset: number) {
     this.opset = opset;
   }
 
   value(name: string): Value {
-    let value = this.values.get(name);
-    if (value === undefined) {
-      value = new Value(name);
-      this.values.set(name, value);
-    }
+    const known = this.values.get(name);
+    if (known !== undefined) return known;
+    const value = new Value(name);
+    this.addValue(value);
     return value;
+  }
+
+  addValue(value: Value): void {
+    this.values.set(value.name, value);
+  }
+
+  deleteValue({ name }: Value): void {
+    this.values.delete(name);
+    this.#valueSuffixes.free(name);
+  }
+
+  /** Puts the node at this place; without one at the end. */
+  attach(node: Node, at = this.nodes.length): void {
+    const before = this.nodes[at - 1]?.order;
+    const after = this.nodes[at]?.order;
+    this.nodes.splice(at, 0, node);
+    this.#nodeNames.set(node.name, (this.#nodeNames.get(node.name) ?? 0) + 1);
+    node.order = between(before, after);
+    // Two neighbours with no number between them: after some fifty insertions at one place.
+    if (node.order === before || node.order === after)
+      for (const [index, each] of this.nodes.entries()) each.order = index;
+  }
+
+  detach(node: Node): void {
+    this.nodes.splice(this.indexOf(node), 1);
+    node.order = undefined;
+    const others = (this.#nodeNames.get(node.name) ?? 1) - 1;
+    if (others > 0) this.#nodeNames.set(node.name, others);
+    else {
+      this.#nodeNames.delete(node.name);
+      this.#nodeSuffixes.free(node.name);
+    }
+  }
+
+  /** The place of the node in `nodes`, by bisection. Throws RangeError where it has none. */
+  indexOf(node: Node): number {
+    let low = 0;
+    let high = this.nodes.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.nodes[middle]?.order ?? 0) < (node.order ?? Number.NaN)) low = middle + 1;
+      else high = middle;
+    }
+    if (this.nodes[low] !== node) throw new RangeError(`${node.label} is not in the graph`);
+    return low;
   }
 
   *initializers(): Generator<Value & { initializer: Tensor }> {
@@ -164,16 +218,15 @@ export class Graph {
   }
 
   freshName(wish: string): string {
-    return this.freshNames()(wish);
+    return this.#valueSuffixes.fresh(wish, (name) => this.#isTaken(name));
   }
 
   /** For values that never become the graph's own: every call gives another name, whatever was wished for. */
   freshNames(): (wish: string) => string {
     const given = new Set<string>();
-    const isTaken = (name: string) => this.values.has(name) || this.reservedNames.has(name) || given.has(name);
+    const suffixes = new Suffixes();
     return (wish) => {
-      let name = wish;
-      for (let count = 2; isTaken(name); count++) name = `${wish}_${count}`;
+      const name = suffixes.fresh(wish, (taken) => this.#isTaken(taken) || given.has(taken));
       given.add(name);
       return name;
     };
@@ -181,11 +234,38 @@ export class Graph {
 
   /** ONNX Runtime refuses two nodes of one name. */
   freshNodeName(wish: string): string {
-    const taken = new Set(this.nodes.map(({ name }) => name));
-    let name = wish;
-    for (let count = 2; taken.has(name); count++) name = `${wish}_${count}`;
-    return name;
+    return this.#nodeSuffixes.fresh(wish, (name) => this.#nodeNames.has(name));
   }
+
+  #isTaken(name: string): boolean {
+    return this.values.has(name) || this.reservedNames.has(name);
+  }
+}
+
+/** Of `name`, `name_2`, `name_3`, … the first that is free, without trying all that are known to be taken. */
+class Suffixes {
+  /** Per wish: all smaller suffixes are taken. */
+  readonly #lowest = new Map<string, number>();
+
+  fresh(wish: string, isTaken: (name: string) => boolean): string {
+    if (!isTaken(wish)) return wish;
+    let count = this.#lowest.get(wish) ?? 2;
+    while (isTaken(`${wish}_${count}`)) count++;
+    this.#lowest.set(wish, count);
+    return `${wish}_${count}`;
+  }
+
+  free(name: string): void {
+    const at = name.lastIndexOf('_');
+    const [wish, count] = [name.slice(0, at), Number(name.slice(at + 1))];
+    const lowest = this.#lowest.get(wish);
+    if (at >= 0 && lowest !== undefined && count < lowest) this.#lowest.set(wish, Math.max(2, count));
+  }
+}
+
+function between(before: number | undefined, after: number | undefined): number {
+  if (before === undefined) return after === undefined ? 0 : after - 1;
+  return after === undefined ? before + 1 : (before + after) / 2;
 }
 
 export function hasInitializer(value: Value): value is Value & { initializer: Tensor } {

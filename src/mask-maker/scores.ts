@@ -95,7 +95,7 @@ function distanceOf(one: Float64Array, other: Float64Array): number {
 /** The scale of the normalisation that alone reads the layer; undefined when there is none. */
 function scaleBehind({ slots, matrix }: MaskLayer, { constants }: Knowledge): Float32Array | Float64Array | undefined {
   const [output] = slots[0].node.outputs;
-  const [use] = output?.hasSoleReader === true ? output.uses : [];
+  const [use] = output?.hasSingleUse === true ? output.uses : [];
   if (use?.index !== 0) return undefined;
   const roles = use.node.inputs.map((_, index) => parameterRole(use.node, index)?.name);
   // Of all normalisations the batch's alone has running statistics.

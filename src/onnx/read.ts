@@ -236,11 +236,13 @@ function addNode(graph: Graph, proto: NodeProto, external: ExternalData): void {
       node.hasSubgraph = true;
       for (const name of capturedNames(subgraph, graph.reservedNames)) {
         const value = graph.value(name);
-        if (!value.capturedBy.includes(node)) value.capturedBy.push(node);
+        if (value.capturedBy.includes(node)) continue;
+        value.capturedBy.push(node);
+        node.captures.push(value);
       }
     }
   }
-  graph.nodes.push(node);
+  graph.attach(node);
 }
 
 function readAttribute(proto: AttributeProto, external: ExternalData): Attribute {

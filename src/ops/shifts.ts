@@ -38,7 +38,7 @@ export function shiftsBehind(
   let [output] = layer.outputs;
   let isScaled = false;
   for (;;) {
-    const use = output?.hasSoleReader === true ? output.uses[0] : undefined;
+    const use = output?.hasSingleUse === true ? output.uses[0] : undefined;
     if (use === undefined || use.node.domain !== '') return shifts;
     const { node, index } = use;
     if (node.opType === 'BatchNormalization' && index === 0 && !isScaled) {

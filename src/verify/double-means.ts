@@ -38,7 +38,7 @@ function reduceMean(editor: Editor, node: Node): void {
   editor.setInput(node, 0, addNode(editor, 'Cast', [x], node, DOUBLE));
   const name = editor.graph.freshNodeName(`${node.label}_reference_mean`);
   const to = { kind: 'int', value: FLOAT } as const;
-  editor.interpose(y, { opType: 'Cast', name, attributes: { to }, inputs: (inner) => [inner] });
+  editor.insertAfter(y, { opType: 'Cast', name, attributes: { to }, inputs: (inner) => [inner] });
 }
 
 /** The pool itself stays for its shape: how many axes it has, nothing here has to know. */
@@ -51,7 +51,7 @@ function globalAveragePool(editor: Editor, node: Node): void {
   const mean = addReduction(editor, 'ReduceMean', addNode(editor, 'Reshape', [wide, rows], node), [2], node);
   const narrow = addNode(editor, 'Cast', [mean], node, FLOAT);
   const name = editor.graph.freshNodeName(`${node.label}_reference_mean`);
-  editor.interpose(y, {
+  editor.insertAfter(y, {
     opType: 'Reshape',
     name,
     inputs: (inner) => [narrow, addNode(editor, 'Shape', [inner], y.producer)],

@@ -102,14 +102,14 @@ function switchOff(editor: Editor, layer: Node, dataType: number): void {
   const target = editor.addInitializer('reference_shape', Tensor.fromNumbers(INT64, [shape.length], shape));
   const perChannel = addNode(editor, 'Reshape', [keep, target], layer);
   const name = editor.graph.freshNodeName(`${layer.label}_reference_drop`);
-  editor.interpose(end, { opType: 'Mul', name, inputs: (inner) => [inner, perChannel] });
+  editor.insertAfter(end, { opType: 'Mul', name, inputs: (inner) => [inner, perChannel] });
 }
 
 /** The value behind bias and normalisation: each of them the only reader of what comes before. */
 function endOfShift(layer: Node): Value | undefined {
   let [end] = layer.outputs;
   const next = (opType: string): Node | undefined => {
-    const use = end?.hasSoleReader === true ? end.uses[0] : undefined;
+    const use = end?.hasSingleUse === true ? end.uses[0] : undefined;
     return use?.node.opType === opType && use.node.domain === '' ? use.node : undefined;
   };
   const { spatialRank } = layoutOf(layer);

@@ -10,7 +10,7 @@ import { KeptChannels, renderChannels } from '../../src/channels/channels.js';
 import { traceWeights } from '../../src/channels/trace.js';
 import { compileModel } from '../../src/compile.js';
 import { Node } from '../../src/ir/graph.js';
-import { KeptLog } from '../../src/ir/kept-log.js';
+import { Provenance } from '../../src/ir/provenance.js';
 import { readModel } from '../../src/onnx/read.js';
 import { passContext } from '../../src/pipeline.js';
 import { buildGraph } from '../../fixtures/random-networks/build-graph.js';
@@ -27,14 +27,16 @@ function weights(name: string, dims: readonly number[], dead: readonly number[] 
 }
 
 describe('cuts of cuts', () => {
-  test('the log counts in the original indices', () => {
-    const log = new KeptLog();
+  test('provenance counts in the original indices', () => {
+    const log = new Provenance();
     const node = new Node('Conv', '', 'conv');
-    log.cut(node, 1, [[0, 2, 4, 5], undefined, undefined]);
-    log.cut(node, 1, [[1, 3], [0]]);
+    log.slice(node, 1, [[0, 2, 4, 5], undefined, undefined]);
+    const undo = log.slice(node, 1, [[1, 3], [0]]);
     expect(log.keptOf(node, 1)).toEqual([[2, 5], [0], undefined]);
     expect(log.keptOf(node, 2)).toEqual([]);
     expect(log.isRewritten(node, 1)).toBe(false);
+    undo();
+    expect(log.keptOf(node, 1)).toEqual([[0, 2, 4, 5], undefined, undefined]);
   });
 
   test('two runs of remove-channels, the second with narrower widths', async () => {
@@ -46,7 +48,11 @@ describe('cuts of cuts', () => {
     g.output(g.conv(hidden, g.initializer(w2.name, w2.dims, w2.data), { name: 'b' }));
     const model = readModel(g.bytes());
     const context = passContext(model, { align: 4 });
-    const kept = new KeptChannels(model.graph, traceWeights(await context.knowledge(), model.proto), context.kept);
+    const kept = new KeptChannels(
+      model.graph,
+      traceWeights(await context.knowledge(), model.proto),
+      context.editor.provenance,
+    );
     const widths = () => kept.channels().weights.map((weight) => weight.kept?.map((axis) => axis?.length ?? null));
     expect((await removeChannels.run(context)).changed).toBe(true);
     expect(widths().slice(0, 1)).toEqual([[8, null, null, null]]);

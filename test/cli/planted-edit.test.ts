@@ -19,7 +19,7 @@ function spoiled(bytes: Uint8Array): Uint8Array {
   const values = Float64Array.from(tensor.numbers());
   values[0] = (values[0] ?? 0) * 1.01;
   editor.transaction('spoil', () =>
-    editor.setInitializer(bias, Tensor.fromNumbers(tensor.dataType, tensor.dims, values)),
+    editor.rewriteInitializer(bias, Tensor.fromNumbers(tensor.dataType, tensor.dims, values)),
   );
   return encodeModel(model);
 }

@@ -152,6 +152,7 @@ const PROGRAMS = [
   'fixtures/bench-masks.ts',
   'fixtures/fuzz-masks.ts',
   'fixtures/fuzz-models.ts',
+  'fixtures/hash-compiled.ts',
   'fixtures/mask-probe.ts',
   'fixtures/accuracy.ts',
   'fixtures/mask-table.ts',

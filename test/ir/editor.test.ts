@@ -21,7 +21,7 @@ const EDITS: Record<string, Edit> = {
   setAttribute: (editor, model) => editor.setAttribute(nodeOf(model, 'first'), 'group', { kind: 'int', value: 2 }),
   'setAttribute that is new': (editor, model) =>
     editor.setAttribute(nodeOf(model, 'relu'), 'new', { kind: 'float', value: 1 }),
-  setInitializer: (editor, model) => editor.setInitializer(valueOf(model, 'w'), tensor),
+  rewriteInitializer: (editor, model) => editor.rewriteInitializer(valueOf(model, 'w'), tensor),
   addInitializer: (editor, model) => editor.setInput(nodeOf(model, 'second'), 2, editor.addInitializer('bias', tensor)),
   addNode: (editor, model) => {
     const spec = { opType: 'Neg', name: 'neg', inputs: [valueOf(model, 'x')], outputs: ['a'] };
@@ -29,24 +29,24 @@ const EDITS: Record<string, Edit> = {
   },
   'addNode at the end': (editor, model) =>
     void editor.addNode({ opType: 'Neg', name: 'neg', inputs: [valueOf(model, 'y')], outputs: ['z'] }),
-  interpose: (editor, model) => {
-    editor.interpose(valueOf(model, 'captured'), {
+  insertAfter: (editor, model) => {
+    editor.insertAfter(valueOf(model, 'captured'), {
       opType: 'Mul',
       name: 'mul',
       inputs: (inner) => [inner, valueOf(model, 'w')],
     });
   },
-  'interpose before a graph output': (editor, model) => {
-    editor.interpose(valueOf(model, 'a'), { opType: 'Neg', name: 'neg', inputs: (inner) => [inner] });
+  'insertAfter before a graph output': (editor, model) => {
+    editor.insertAfter(valueOf(model, 'a'), { opType: 'Neg', name: 'neg', inputs: (inner) => [inner] });
   },
-  exchangeProducers: (editor, model) => {
+  swapProducers: (editor, model) => {
     const spec = { opType: 'Neg', name: 'neg', inputs: [valueOf(model, 'x')], outputs: ['made'] };
     const [made] = editor.addNode(spec, valueOf(model, 'a').producer).outputs;
-    if (made !== undefined) editor.exchangeProducers(valueOf(model, 'a'), made);
+    if (made !== undefined) editor.swapProducers(valueOf(model, 'a'), made);
   },
-  replaceUses: (editor, model) => editor.replaceUses(valueOf(model, 'a'), valueOf(model, 'x')),
-  'replaceUses except one': (editor, model) =>
-    editor.replaceUses(valueOf(model, 'w'), valueOf(model, 'x'), nodeOf(model, 'first')),
+  replaceAllUsesWith: (editor, model) => editor.replaceAllUsesWith(valueOf(model, 'a'), valueOf(model, 'x')),
+  'replaceAllUsesWith except one': (editor, model) =>
+    editor.replaceAllUsesWith(valueOf(model, 'w'), valueOf(model, 'x'), nodeOf(model, 'first')),
   removeNode: (editor, model) => {
     editor.setInput(nodeOf(model, 'add'), 0, valueOf(model, 'a'));
     editor.removeNode(nodeOf(model, 'second'));
@@ -60,6 +60,106 @@ const EDITS: Record<string, Edit> = {
     editor.removeValue(valueOf(model, 'w'));
   },
 };
+
+describe('constant operands', () => {
+  const cutWeight = (editor: Editor, model: Model) => {
+    const first = { node: nodeOf(model, 'first'), index: 1 };
+    editor.sliceOperand(first, editor.addInitializer('w', tensor), [[0, 1]]);
+    editor.rewriteOperand({ node: nodeOf(model, 'second'), index: 1 }, editor.addInitializer('w', tensor));
+  };
+
+  test('are not exchanged without a word about it', () => {
+    const model = sample();
+    const editor = new Editor(model.graph);
+    const exchange = () => editor.setInput(nodeOf(model, 'first'), 1, editor.addInitializer('w', tensor));
+    expect(() => editor.transaction('exchange', exchange)).toThrow('what becomes of it must be recorded');
+  });
+
+  test('what became of them is recorded with the edit, and taken back with it', () => {
+    const model = sample();
+    const { provenance, ...editor } = withEditor(model);
+    const [first, second] = [nodeOf(model, 'first'), nodeOf(model, 'second')];
+    const recorded = () => [
+      provenance.keptOf(first, 1),
+      provenance.isRewritten(first, 1),
+      provenance.isRewritten(second, 1),
+    ];
+    const untouched = [[], false, false];
+    expect(editor.run(cutWeight, true)).toBe(false);
+    expect(recorded()).toEqual(untouched);
+    const revert = editor.checkpoint();
+    expect(editor.run(cutWeight)).toBe(true);
+    expect(recorded()).toEqual([[[0, 1]], false, true]);
+    revert();
+    expect(recorded()).toEqual(untouched);
+  });
+
+  function withEditor(model: Model) {
+    const editor = new Editor(model.graph);
+    return {
+      provenance: editor.provenance,
+      checkpoint: () => editor.checkpoint(),
+      run: (edit: Edit, isGivenUp = false) =>
+        editor.transaction('edit', () => {
+          edit(editor, model);
+          if (isGivenUp) throw new Abandon();
+        }),
+    };
+  }
+});
+
+describe('fresh names', () => {
+  test('are the first that are free, also after some became free again', () => {
+    const { graph } = sample();
+    const editor = new Editor(graph);
+    const add = () => editor.addInitializer('w', tensor);
+    const names: string[] = [];
+    editor.transaction('add and remove', () => {
+      const made = [add(), add(), add()];
+      names.push(...made.map(({ name }) => name));
+      if (made[1] !== undefined) editor.removeValue(made[1]);
+      names.push(add().name, add().name);
+    });
+    expect(names).toEqual(['w_2', 'w_3', 'w_4', 'w_3', 'w_5']);
+  });
+
+  test('of nodes likewise', () => {
+    const { graph } = sample();
+    const editor = new Editor(graph);
+    const names: string[] = [];
+    editor.transaction('add and remove', () => {
+      const add = () => {
+        const name = graph.freshNodeName('first');
+        names.push(name);
+        return editor.addNode({ opType: 'Neg', name, inputs: [graph.inputs[0]], outputs: ['z'] });
+      };
+      add();
+      editor.removeNode(add());
+      add();
+    });
+    expect(names).toEqual(['first_2', 'first_3', 'first_3']);
+  });
+});
+
+describe('order', () => {
+  test('many nodes in front of one stand in the order that they came in', () => {
+    const model = sample();
+    const { graph } = model;
+    const editor = new Editor(graph);
+    const anchor = nodeOf(model, 'add');
+    // Far more than fit between two floating point numbers.
+    const count = 3000;
+    editor.transaction('add', () => {
+      for (let at = 0; at < count; at++)
+        editor.addNode({ opType: 'Neg', name: `n${at}`, inputs: [graph.inputs[0]], outputs: ['z'] }, anchor);
+    });
+    const end = graph.indexOf(anchor);
+    expect(graph.nodes.slice(end - count, end).map(({ name }) => name)).toEqual(
+      Array.from({ length: count }, (_, at) => `n${at}`),
+    );
+    expect(verifyGraph(graph)).toEqual([]);
+  });
+});
 
 describe('edits', () => {
   test.each(Object.entries(EDITS))('%s keeps the graph sound', (_, edit) => {
@@ -109,11 +209,11 @@ describe('edits', () => {
     const editor = new Editor(model.graph);
     const together = [
       'setAttribute',
-      'setInitializer',
+      'rewriteInitializer',
       'addInitializer',
       'addNode',
-      'interpose',
-      'replaceUses',
+      'insertAfter',
+      'replaceAllUsesWith',
       'removeNode with a subgraph',
     ];
     expect(
@@ -133,7 +233,7 @@ describe('transactions', () => {
     editor.transaction('before', () => EDITS['setAttribute']?.(editor, model));
     const before = [stateOf(model), Buffer.from(encodeModel(model)).toString('hex')];
     const revert = editor.checkpoint();
-    for (const name of ['addNode', 'interpose', 'exchangeProducers', 'removeNode with a subgraph'])
+    for (const name of ['addNode', 'insertAfter', 'swapProducers', 'removeNode with a subgraph'])
       expect(editor.transaction(name, () => EDITS[name]?.(editor, model))).toBe(true);
     expect(editor.history).toHaveLength(5);
     expect(stateOf(model)).not.toBe(before[0]);
@@ -142,7 +242,7 @@ describe('transactions', () => {
     expect(editor.history).toEqual(['before']);
     expect(verifyGraph(model.graph)).toEqual([]);
     // Nothing is left to take back.
-    editor.transaction('after', () => EDITS['replaceUses']?.(editor, model));
+    editor.transaction('after', () => EDITS['replaceAllUsesWith']?.(editor, model));
     revert();
     expect(editor.history).toEqual(['before', 'after']);
   });
@@ -204,10 +304,10 @@ describe('transactions', () => {
 });
 
 describe('names and places', () => {
-  test('interpose keeps the name for all who read it, subgraphs and outputs too', () => {
+  test('insertAfter keeps the name for all who read it, subgraphs and outputs too', () => {
     const model = sample();
     const editor = new Editor(model.graph);
-    editor.transaction('interpose', () => EDITS['interpose']?.(editor, model));
+    editor.transaction('insertAfter', () => EDITS['insertAfter']?.(editor, model));
     const value = valueOf(model, 'captured');
     expect(value.producer?.name).toBe('mul');
     expect(nodeOf(model, 'relu').outputs[0]?.name).toBe('captured_before_Mul');
@@ -223,7 +323,7 @@ describe('names and places', () => {
     ]);
     expect(() =>
       editor.transaction('weight', () =>
-        editor.interpose(valueOf(model, 'w'), { opType: 'Neg', name: '', inputs: (inner) => [inner] }),
+        editor.insertAfter(valueOf(model, 'w'), { opType: 'Neg', name: '', inputs: (inner) => [inner] }),
       ),
     ).toThrow('no producer');
   });

@@ -194,7 +194,7 @@ describe('writing', () => {
     if (b?.initializer === undefined) throw new Error('b is gone');
     const cut = sliceTensor(b.initializer, [Array.from({ length: 300 }, (_, index) => index + 1)]);
     const editor = new Editor(model.graph);
-    editor.transaction('cut', () => editor.setInitializer(b, cut));
+    editor.transaction('cut', () => editor.rewriteInitializer(b, cut));
     const size = writeModel(model, at('out.onnx'));
     expect(readdirSync(folder).toSorted()).toEqual(['m.onnx', 'out.onnx', 'out.onnx.data', 'w.bin']);
     expect(readFileSync(at('out.onnx.data')).length).toBe(2048 + 1200);

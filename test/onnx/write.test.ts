@@ -42,7 +42,7 @@ function shrink(model: Model): void {
       ['w2', [undefined, [0, 2]]],
     ] as const) {
       const value = valueOf(model, name);
-      if (value.initializer !== undefined) editor.setInitializer(value, sliceTensor(value.initializer, kept));
+      if (value.initializer !== undefined) editor.rewriteInitializer(value, sliceTensor(value.initializer, kept));
     }
   });
 }

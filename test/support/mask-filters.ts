@@ -101,8 +101,8 @@ function zero(editor: Editor, { node, index, value, tensor }: Stored, channels: 
   for (const channel of channels) bytes.fill(0, channel * size, (channel + 1) * size);
   const changed = Tensor.of(tensor.dataType, tensor.dims, bytes);
   const readers = value.uses.filter(({ node: reader }) => reader.opType !== 'Shape');
-  if (value.initializer !== undefined && readers.length === 1) editor.setInitializer(value, changed);
-  else editor.setInput(node, index, editor.addInitializer(`${value.name}_masked`, changed));
+  if (value.initializer !== undefined && readers.length === 1) editor.rewriteInitializer(value, changed);
+  else editor.rewriteOperand({ node, index }, editor.addInitializer(`${value.name}_masked`, changed));
 }
 
 function isInner(node: Node): boolean {

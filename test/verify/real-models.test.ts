@@ -43,7 +43,7 @@ describe('a trained ResNet-20', () => {
       const order = Array.from({ length: outputs.dims[0] ?? 0 }, (_, index) => index).toReversed();
       const reorder = (node: Node, index: number, axis: number) => {
         const { value, dims, numbers } = weights(node, index);
-        editor.setInitializer(value, Tensor.fromNumbers(FLOAT, dims, taken(numbers, dims, axis, order)));
+        editor.rewriteInitializer(value, Tensor.fromNumbers(FLOAT, dims, taken(numbers, dims, axis, order)));
       };
       reorder(first, 1, 0);
       reorder(first, 2, 0);
@@ -60,7 +60,7 @@ describe('a trained ResNet-20', () => {
     const wrong = editedModel((editor, first) => {
       const { value, dims, numbers } = weights(first, 2);
       numbers.set([1.01 * (numbers[0] ?? 0)], 0);
-      editor.setInitializer(value, Tensor.fromNumbers(FLOAT, dims, numbers));
+      editor.rewriteInitializer(value, Tensor.fromNumbers(FLOAT, dims, numbers));
     });
     const { equal, difference, bound } = await verifyModels(MODEL, wrong);
     expect(equal).toBe(false);
