@@ -17,9 +17,8 @@ import type { Shapes } from '../src/analysis/shapes.js';
 import type { Knowledge } from '../src/analysis/site.js';
 import type { Graph, Node, Value } from '../src/ir/graph.js';
 import { INT64, isFloating, Tensor } from '../src/ir/tensor.js';
-import { isStored, rootOf } from '../src/ops/aliases.js';
-import { constantNodeTensor } from '../src/ops/constant-node.js';
-import { isStatic } from '../src/ops/relation.js';
+import { isStored, rootOf, storedTensor } from '../src/ops/aliases.js';
+import { isStatic } from '../src/ops/axes.js';
 import { type Pass, UNCHANGED } from './pass.js';
 
 /** Results up to this many elements are folded whatever they are made from: shapes, axes, pads, scalars. */
@@ -115,7 +114,7 @@ function sourceOf(node: Node, result: Tensor, shapes: Shapes): { source: string 
     if (at.opType === 'Shape') continue;
     isMasked ||= at.opType === 'Mul' && multipliesData(at, shapes);
     for (const input of at.inputs) {
-      const tensor = storedTensor(input);
+      const tensor = input && storedTensor(input);
       if (tensor?.size === result.size && input !== undefined) names.push(input.name);
       if (input?.producer !== undefined) seen.add(input.producer);
     }
@@ -123,13 +122,9 @@ function sourceOf(node: Node, result: Tensor, shapes: Shapes): { source: string 
   return { source: names.find((name) => name.endsWith('_orig')) ?? names[0], isMasked };
 }
 
-function storedTensor(value: Value | undefined): Tensor | undefined {
-  return value?.initializer ?? (value?.producer === undefined ? undefined : constantNodeTensor(value.producer));
-}
-
 /** A Mul with a lone number scales, one of integers computes a shape; a mask has the weight's dtype. */
 function multipliesData({ inputs, outputs: [product] }: Node, shapes: Shapes): boolean {
   const dataType = product === undefined ? undefined : shapes.dataTypeOf(product);
-  const isScaled = inputs.some((value) => storedTensor(value)?.size === 1);
+  const isScaled = inputs.some((value) => (value && storedTensor(value))?.size === 1);
   return !isScaled && (dataType === undefined || isFloating(dataType));
 }

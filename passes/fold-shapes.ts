@@ -6,7 +6,8 @@
  * Exact? Bitwise: the same elements under the same shape for every input. Declines when two extents depend on the input in
  * different ways. Cost: none; fewer nodes run. It lets channels through that a computed target would pin.
  */
-import { elementsOf, type Extent, symbolOf } from '../src/analysis/extents.js';
+import { elementsOf, symbolOf } from '../src/analysis/extents.js';
+import type { Extent } from '../src/ops/operator.js';
 import type { Knowledge } from '../src/analysis/site.js';
 import type { Node } from '../src/ir/graph.js';
 import { INT64, product, Tensor } from '../src/ir/tensor.js';

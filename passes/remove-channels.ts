@@ -8,16 +8,16 @@
  * ones where zero padding is met). Declines when: something needs the channel or pins it; when the width would make the
  * layer slower. Cost: the analysis (src/analysis) plus copying what is kept.
  */
-import type { Facts, NodeSite } from '../src/analysis/facts.js';
+import { keptAt } from '../src/analysis/analyzed-node.js';
+import type { Facts } from '../src/analysis/facts.js';
 import { isOperand } from '../src/analysis/positions.js';
-import { axisOf } from '../src/analysis/relate.js';
 import { planRemoval, type RemovalPlan } from '../src/analysis/removal.js';
 import type { Editor } from '../src/ir/editor.js';
 import type { Node } from '../src/ir/graph.js';
 import { sliceTensor } from '../src/ir/slice.js';
 import type { Tensor } from '../src/ir/tensor.js';
-import type { Adjustment, KeptOf } from '../src/ops/relation.js';
-import { rowOf } from '../src/ops/table.js';
+import type { Adjustment } from '../src/ops/operator.js';
+import { operatorOf } from '../src/ops/registry.js';
 import { compensate, prepareCompensation } from './channels/compensate.js';
 import { appliedRemarks, missedRemarks } from './channels/remarks.js';
 import { replaceOperands, type Replacement } from './channels/replace-operands.js';
@@ -38,21 +38,14 @@ export const removeChannels: Pass = {
 };
 
 function applyPlan(editor: Editor, facts: Facts, plan: RemovalPlan): void {
-  const keptFor =
-    (at: NodeSite): KeptOf =>
-    (ref) =>
-      plan.keptOf(axisOf(at, ref, facts.positions));
   const prepared = plan.compensations.map((compensation) =>
-    prepareCompensation(
-      compensation,
-      plan.keptOf(axisOf(compensation.read.at, compensation.read.relation.y, facts.positions)),
-    ),
+    prepareCompensation(compensation, plan.keptOf(compensation.read.at.layer?.y)),
   );
   const rewritten = new Map(
     prepared.flatMap(({ weights }) => (weights === undefined ? [] : [[weights.operand, weights.tensor]])),
   );
   const replacements: Replacement[] = [];
-  for (const at of facts.sites) {
+  for (const at of facts.nodes) {
     for (const slot of at.inSlots) {
       if (slot === undefined || !isOperand(slot)) continue;
       const kept = facts.positions.axesOf(slot).map((axis) => plan.keptOf(axis));
@@ -64,13 +57,13 @@ function applyPlan(editor: Editor, facts: Facts, plan: RemovalPlan): void {
     }
   }
   // Rows look at the weights: they are asked before those are cut.
-  const adjustments = facts.sites.map((at) => ({
+  const adjustments = facts.nodes.map((at) => ({
     node: at.node,
-    list: rowOf(at.node)?.adjust?.(at.site, keptFor(at)) ?? [],
+    list: operatorOf(at.node)?.adjust?.(at.site, keptAt(at, facts.positions, plan.keptOf)) ?? [],
   }));
   replaceOperands(editor, facts.knowledge, replacements);
   for (const { node, list } of adjustments) adjust(editor, node, list);
-  const cut = new Map(facts.sites.map(({ node }) => [node, new Map<number, Tensor>()]));
+  const cut = new Map(facts.nodes.map(({ node }) => [node, new Map<number, Tensor>()]));
   for (const { operand, tensor } of replacements) cut.get(operand.node)?.set(operand.index, tensor);
   const operandNow = (node: Node, index: number) => {
     const value = node.inputs[index];

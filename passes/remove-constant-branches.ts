@@ -8,7 +8,8 @@
  * when x has not the full shape of y, and when y is all constant. Cost: none; a whole branch stops running.
  */
 import { channelAxis } from '../src/analysis/channel-axis.js';
-import type { Facts, NodeSite } from '../src/analysis/facts.js';
+import type { AnalyzedNode } from '../src/analysis/analyzed-node.js';
+import type { Facts } from '../src/analysis/facts.js';
 import { ExtentKeys } from '../src/analysis/extent-keys.js';
 import { type Axis, isOperand } from '../src/analysis/positions.js';
 import type { Editor } from '../src/ir/editor.js';
@@ -17,7 +18,7 @@ import { isFloating, Tensor } from '../src/ir/tensor.js';
 import { type Pass, UNCHANGED } from './pass.js';
 
 interface ConstantBranch {
-  readonly at: NodeSite;
+  readonly at: AnalyzedNode;
   readonly liveIndex: number;
   /** One for each index of the axis. */
   readonly constants: Float64Array;
@@ -34,7 +35,7 @@ export const removeConstantBranches: Pass = {
   async run({ editor, facts: analyzed }) {
     const facts = await analyzed();
     const keys = new ExtentKeys(facts.knowledge);
-    const branches = facts.sites.flatMap((at) => findBranch(at, facts, keys) ?? []);
+    const branches = facts.nodes.flatMap((at) => findBranch(at, facts, keys) ?? []);
     if (branches.length === 0) return UNCHANGED;
     const changed = editor.transaction('remove constant branches', () => {
       for (const branch of branches) removeBranch(editor, branch);
@@ -48,7 +49,7 @@ export const removeConstantBranches: Pass = {
   },
 };
 
-function findBranch(at: NodeSite, facts: Facts, keys: ExtentKeys): ConstantBranch | undefined {
+function findBranch(at: AnalyzedNode, facts: Facts, keys: ExtentKeys): ConstantBranch | undefined {
   const { node } = at;
   if (!['Add', 'Sum'].includes(node.opType) || node.domain !== '' || node.inputs.length !== 2) return undefined;
   for (const [constantIndex, liveIndex] of [
@@ -72,7 +73,11 @@ function findBranch(at: NodeSite, facts: Facts, keys: ExtentKeys): ConstantBranc
 }
 
 /** The axis whose every index is one scalar, or is not needed behind the Add: that of the channels where a layer made the value. */
-function constantAxis(value: Value, at: NodeSite, facts: Facts): { constants: Float64Array; axis: number } | undefined {
+function constantAxis(
+  value: Value,
+  at: AnalyzedNode,
+  facts: Facts,
+): { constants: Float64Array; axis: number } | undefined {
   const axes = facts.positions.axesOf(value);
   if (axes.length < 2) return undefined;
   const first = value.producer === undefined ? undefined : channelAxis(value.producer, facts);
@@ -83,7 +88,11 @@ function constantAxis(value: Value, at: NodeSite, facts: Facts): { constants: Fl
   return undefined;
 }
 
-function constantsAlong(axis: Axis, at: NodeSite, { constant, needed, positions }: Facts): Float64Array | undefined {
+function constantsAlong(
+  axis: Axis,
+  at: AnalyzedNode,
+  { constant, needed, positions }: Facts,
+): Float64Array | undefined {
   const [output] = at.node.outputs;
   const outAxes = output === undefined ? [] : positions.axesOf(output);
   // A branch of fewer axes is stretched: its axes are not those of the same number.
@@ -100,7 +109,7 @@ function constantsAlong(axis: Axis, at: NodeSite, { constant, needed, positions 
 }
 
 /** Whether `live` alone has the output's whole shape, so that nothing changes by broadcasting without `other`. */
-function hasFullShape(live: Value, other: Value, { site, node }: NodeSite, keys: ExtentKeys): boolean {
+function hasFullShape(live: Value, other: Value, { site, node }: AnalyzedNode, keys: ExtentKeys): boolean {
   const dims = site.inDims(node.inputs.indexOf(live));
   const out = site.outDims(0);
   if (dims === undefined || out === undefined || dims.length !== out.length) return false;
@@ -113,7 +122,7 @@ function allConstant(value: Value, axis: number, { positions, constant }: Facts)
 }
 
 /** The dtype of the data: that of any floating weight on the way back from the Add. */
-function floatTypeNear({ node }: NodeSite): number | undefined {
+function floatTypeNear({ node }: AnalyzedNode): number | undefined {
   const pending = node.inputs.map((value) => value?.producer);
   const seen = new Set<unknown>();
   for (let at = pending.shift(); at !== undefined || pending.length > 0; at = pending.shift()) {

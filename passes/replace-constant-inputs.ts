@@ -8,8 +8,9 @@
  * symbolic (the ones would have to be measured on the very branch that should go) and where a channel
  * varies. Cost: one input channel instead of all.
  */
-import type { Facts, LinearRead } from '../src/analysis/facts.js';
+import type { Facts } from '../src/analysis/facts.js';
 import { isOperand } from '../src/analysis/positions.js';
+import type { LinearRead } from '../src/analysis/propagate-demand.js';
 import { spatialDims } from '../src/analysis/removal.js';
 import { WeightMatrix } from '../src/analysis/weights.js';
 import type { Editor } from '../src/ir/editor.js';

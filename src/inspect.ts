@@ -7,7 +7,7 @@ import { countSubgraphLayers } from './analysis/subgraphs.js';
 import type { Target } from './analysis/cost.js';
 import { unreadWeights } from './analysis/unread-weights.js';
 import { WeightMatrix } from './analysis/weights.js';
-import { rowOf } from './ops/table.js';
+import { operatorOf } from './ops/registry.js';
 import { layers, missedRemarks } from '../passes/channels/remarks.js';
 import { removeChannels } from '../passes/remove-channels.js';
 import { SPARSE_DOMAIN } from './ir/graph.js';
@@ -132,7 +132,7 @@ function inspectSparse({ graph, proto, sizeBytes }: Model, name: string): Inspec
   };
 }
 
-function inspectLayers(facts: Facts, sparsityOf: (node: Facts['sites'][number]['node']) => number): LayerInspection[] {
+function inspectLayers(facts: Facts, sparsityOf: (node: Facts['nodes'][number]['node']) => number): LayerInspection[] {
   const blockers = new Blockers(facts);
   return [...layers(facts)].map(({ at, axis }) => {
     const positions = Array.from({ length: axis.extent }, (_, index) => axis.base + index);
@@ -150,8 +150,8 @@ function inspectLayers(facts: Facts, sparsityOf: (node: Facts['sites'][number]['
   });
 }
 
-function countZeroFilters(site: Facts['sites'][number]['site'], extent: number): number {
-  const relation = rowOf(site.node)?.relate(site);
+function countZeroFilters(site: Facts['nodes'][number]['site'], extent: number): number {
+  const relation = operatorOf(site.node)?.axes?.(site);
   if (relation?.kind !== 'linear' && relation?.kind !== 'grouped') return 0;
   const tensor = site.constant(relation.weights.index);
   if (tensor === undefined) return 0;

@@ -143,7 +143,7 @@ function soleNormalization(value: Value, facts: Facts): Node | undefined {
   if (use === undefined || !value.hasSingleUse || use.node.opType !== 'BatchNormalization' || use.index !== 0)
     return undefined;
   // Only in inference and with constant parameters is it the scale and shift that the row describes.
-  return facts.siteOf.get(use.node)?.relation?.kind === 'pointwise' ? use.node : undefined;
+  return facts.nodeOf.get(use.node)?.relation?.kind === 'pointwise' ? use.node : undefined;
 }
 
 /** The kernel times scale / sqrt(variance + epsilon) per output; the parameters are cut already. */

@@ -6,7 +6,7 @@
  * map; adding a stored map takes the data out of the blocked layout, so that two reorders, an Add and a Relu run on
  * their own. A computed convolution of provably the same shape is summed inside the reader's kernel instead.
  */
-import type { NodeSite } from '../../src/analysis/facts.js';
+import type { AnalyzedNode } from '../../src/analysis/analyzed-node.js';
 import type { Editor, NodeSpec } from '../../src/ir/editor.js';
 import type { Knowledge } from '../../src/analysis/site.js';
 import { COMPILER_PREFIX, type Dim, type Graph, type Node, type Value } from '../../src/ir/graph.js';
@@ -39,7 +39,7 @@ const AXIS_0 = { axis: { kind: 'int', value: 0 } } as const;
 export function onesLike(
   editor: Editor,
   { shapes }: Knowledge,
-  at: NodeSite,
+  at: AnalyzedNode,
   dims: readonly number[] | undefined,
   dataType: number,
 ): Value {
@@ -62,7 +62,7 @@ export function onesLike(
 }
 
 /** Whether onesLike gives the reader's own batch, and not a batch of 1 that is only good for adding. */
-export function onesHaveBatch({ graph, shapes }: Knowledge, at: NodeSite): boolean {
+export function onesHaveBatch({ graph, shapes }: Knowledge, at: AnalyzedNode): boolean {
   const batch = at.site.inDims(0)?.[0] ?? '';
   return batch === 1 || modelInput(graph, shapes, batch) !== undefined;
 }
@@ -142,12 +142,11 @@ function shapeWithBatch(editor: Editor, source: Value, dims: readonly number[], 
 }
 
 /** [1, 1, spatial…] for sizes that only the run knows, from the shape of the reader's own input. */
-function sizedAtRunTime(editor: Editor, { node, site }: NodeSite, dataType: number): Value {
+function sizedAtRunTime(editor: Editor, { node, site }: AnalyzedNode, dataType: number): Value {
   const { graph } = editor;
   const [data] = node.inputs;
   if (data === undefined) throw new Error(`${node.label} has no input`);
-  const isBefore = ({ producer }: Value) =>
-    producer !== undefined && graph.nodes.indexOf(producer) < graph.nodes.indexOf(node);
+  const isBefore = ({ producer }: Value) => producer !== undefined && graph.indexOf(producer) < graph.indexOf(node);
   return once(
     graph,
     ['ones like', dataType, data],

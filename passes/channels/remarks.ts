@@ -1,7 +1,7 @@
 /** What remove-channels says: channels that went, and dead channels that had to stay, with what holds them. */
-import type { Facts, NodeSite } from '../../src/analysis/facts.js';
+import type { AnalyzedNode } from '../../src/analysis/analyzed-node.js';
+import type { Facts } from '../../src/analysis/facts.js';
 import type { Axis } from '../../src/analysis/positions.js';
-import { axisOf } from '../../src/analysis/relate.js';
 import type { Blocker, Compensation, RemovalPlan } from '../../src/analysis/removal.js';
 import { isCompensation } from '../../src/ir/origin.js';
 import type { Remark } from '../../src/report/types.js';
@@ -9,11 +9,9 @@ import type { Remark } from '../../src/report/types.js';
 type Said = Omit<Remark, 'pass'>;
 
 /** Layers with weights and the axis of their output channels. */
-export function* layers({ sites, positions }: Facts): Generator<{ at: NodeSite; axis: Axis }> {
-  for (const at of sites) {
-    const { relation } = at;
-    if ((relation?.kind !== 'linear' && relation?.kind !== 'grouped') || isCompensation(at.node)) continue;
-    const axis = axisOf(at, relation.y, positions);
+export function* layers({ nodes }: Facts): Generator<{ at: AnalyzedNode; axis: Axis }> {
+  for (const at of nodes) {
+    const axis = isCompensation(at.node) ? undefined : at.layer?.y;
     if (axis !== undefined) yield { at, axis };
   }
 }

@@ -9,8 +9,8 @@ import {
 import { type Knowledge, siteOf } from '../../src/analysis/site.js';
 import type { Value } from '../../src/ir/graph.js';
 import { product } from '../../src/ir/tensor.js';
-import { isStatic } from '../../src/ops/relation.js';
-import { rowOf } from '../../src/ops/table.js';
+import { isStatic } from '../../src/ops/axes.js';
+import { operatorOf } from '../../src/ops/registry.js';
 import type { PassContext } from '../pass.js';
 import type { Costs } from './choose.js';
 import { hasRows, type SparseLayer } from './layers.js';
@@ -52,7 +52,7 @@ export async function estimateAll(
 function estimateOf(layer: SparseLayer, table: CostTable, sized: Knowledge): Estimate {
   const { nodes, zeros } = layer;
   const costs = table.layers[kindOf(layer)];
-  const macs = rowOf(nodes[0])?.macs?.(siteOf(nodes[0], sized));
+  const macs = operatorOf(nodes[0])?.macs?.(siteOf(nodes[0], sized));
   return {
     costs,
     hasRows: hasRows(layer, sized),

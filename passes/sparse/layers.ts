@@ -3,7 +3,7 @@ import { ExtentKeys } from '../../src/analysis/extent-keys.js';
 import type { Knowledge } from '../../src/analysis/site.js';
 import type { Node, Value } from '../../src/ir/graph.js';
 import { FLOAT, product, type Tensor } from '../../src/ir/tensor.js';
-import { isStatic } from '../../src/ops/relation.js';
+import { isStatic } from '../../src/ops/axes.js';
 import { type Activation, activationBehind } from './activations.js';
 import { padsOf } from './padding.js';
 

@@ -5,7 +5,7 @@
 import { ExtentKeys } from '../../src/analysis/extent-keys.js';
 import type { Knowledge } from '../../src/analysis/site.js';
 import type { AttributeValue, Node, Value } from '../../src/ir/graph.js';
-import { isDoubtfulWindow } from '../../src/ops/doubtful-extents.js';
+import { isDoubtfulWindow } from '../../src/ops/pool.js';
 import { type Activation, activationBehind, activationOf } from './activations.js';
 import { int, ints } from './attributes.js';
 import { isImage } from './layers.js';

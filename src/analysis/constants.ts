@@ -3,24 +3,11 @@ import type { Dim, Graph, Node, Value } from '../ir/graph.js';
 import type { Tensor } from '../ir/tensor.js';
 import { AttributeType, type ModelProto, type NodeProto } from '../onnx/proto.js';
 import { nodeProto } from '../onnx/write.js';
-import { constantNodeTensor } from '../ops/constant-node.js';
+import { nodeTensor } from '../ops/aliases.js';
+import { operatorOf } from '../ops/registry.js';
 import { evaluateNodes } from '../runtime/evaluate.js';
 import type { Shapes } from './shapes.js';
 import { Twins } from './twins.js';
-
-/** Nodes whose result may differ between runs, or whose folding would undo what the user wants (quantised weights). */
-const NOT_FOLDED = new Set([
-  'RandomNormal',
-  'RandomUniform',
-  'RandomNormalLike',
-  'RandomUniformLike',
-  'Multinomial',
-  'Bernoulli',
-  'Dropout',
-  'QuantizeLinear',
-  'DequantizeLinear',
-  'DynamicQuantizeLinear',
-]);
 
 /** Elements; the attention mask of 4,096 tokens is as large. */
 const MOST_COMPUTED = 2 ** 24;
@@ -42,7 +29,7 @@ export async function findConstants(graph: Graph, proto: ModelProto, shapes: Sha
   const nodes: Node[] = [];
   const twins = new Twins();
   for (const node of graph.nodes) {
-    const own = constantNodeTensor(node);
+    const own = nodeTensor(node);
     const [output] = node.outputs;
     if (own !== undefined && output !== undefined) {
       tensors.set(output, own);
@@ -50,8 +37,9 @@ export async function findConstants(graph: Graph, proto: ModelProto, shapes: Sha
     } else if (isFoldable(node, (value) => isKnown(value, tensors, computed), shapes)) {
       for (const value of node.outputs) if (value !== undefined) computed.add(value);
       nodes.push(node);
-      if (node.opType === 'CastLike') twins.add(node, node.inputs.slice(0, 1), String(likeType(node, shapes)));
-      else twins.add(node, node.inputs);
+      const { typeOperand } = operatorOf(node) ?? {};
+      if (typeOperand === undefined) twins.add(node, node.inputs);
+      else twins.add(node, node.inputs.toSpliced(typeOperand, 1), String(typeGiven(node, shapes)));
     }
   }
   const foldedNodes = new Set(nodes);
@@ -79,10 +67,10 @@ function isKnown(value: Value, tensors: ReadonlyMap<Value, Tensor>, computed: Re
 }
 
 function isFoldable(node: Node, known: (value: Value) => boolean, shapes: Shapes): boolean {
-  if (node.domain !== '' || node.hasSubgraph || node.opType === 'Constant' || NOT_FOLDED.has(node.opType)) return false;
-  if (node.opType === 'CastLike')
-    return node.inputs[0] !== undefined && known(node.inputs[0]) && likeType(node, shapes) !== undefined;
-  const inputs = node.inputs.filter((value) => value !== undefined);
+  const { notFolded, stored, typeOperand } = operatorOf(node) ?? {};
+  if (node.domain !== '' || node.hasSubgraph || stored !== undefined || notFolded !== undefined) return false;
+  if (typeOperand !== undefined && typeGiven(node, shapes) === undefined) return false;
+  const inputs = node.inputs.filter((value, index) => value !== undefined && index !== typeOperand) as Value[];
   return inputs.length > 0 && inputs.every(known) && !isBlownUp(node, shapes);
 }
 
@@ -97,14 +85,16 @@ function elements(dims: readonly Dim[]): number {
   return dims.reduce<number>((total, dim) => total * (typeof dim === 'number' ? dim : 1), 1);
 }
 
-/** CastLike reads its second operand for the dtype alone: exporters give it an activation. */
-function likeType(node: Node, shapes: Shapes): number | undefined {
-  const like = node.inputs[1];
+/** Of an operator that reads an operand for its dtype alone, that dtype: exporters give it an activation. */
+function typeGiven(node: Node, shapes: Shapes): number | undefined {
+  const { typeOperand } = operatorOf(node) ?? {};
+  const like = typeOperand === undefined ? undefined : node.inputs[typeOperand];
   return like === undefined ? undefined : (like.initializer?.dataType ?? shapes.dataTypeOf(like));
 }
 
+/** Where the type operand has no value, the conversion is written with the type itself. */
 function protoForEvaluation(node: Node, shapes: Shapes): NodeProto {
-  const to = node.opType === 'CastLike' ? likeType(node, shapes) : undefined;
+  const to = typeGiven(node, shapes);
   if (to === undefined) return nodeProto(node);
   const { name, input = [], output = [] } = nodeProto(node);
   return {

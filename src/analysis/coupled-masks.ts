@@ -51,7 +51,7 @@ function wantedAxis({ claim: { source }, slot }: Binding): number | undefined {
 }
 
 function axesOf({ node, index }: WeightSlot, facts: Facts): Axis[] {
-  const slot = facts.siteOf.get(node)?.inSlots[index];
+  const slot = facts.nodeOf.get(node)?.inSlots[index];
   if (slot === undefined || !isOperand(slot)) return [];
   return facts.positions.axesOf(slot).flatMap((axis) => (axis === undefined ? [] : [axis]));
 }

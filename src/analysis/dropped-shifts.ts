@@ -3,7 +3,7 @@ import type { WeightSlot } from '../masks/slots.js';
 import { maskTensor, type OperandEdit } from '../masks/apply.js';
 import { product, type Tensor } from '../ir/tensor.js';
 import { shiftsBehind } from '../ops/shifts.js';
-import { rowOf } from '../ops/table.js';
+import { operatorOf } from '../ops/registry.js';
 import { type Knowledge, siteOf } from './site.js';
 
 export interface DroppedShifts {
@@ -19,7 +19,7 @@ export function droppedShifts(knowledge: Knowledge, slots: readonly WeightSlot[]
   let filters = 0;
   for (const { node, index, outAxis } of slots) {
     const weights = constants.tensor(node.inputs[index]);
-    const layer = rowOf(node)?.layer?.(siteOf(node, knowledge));
+    const layer = operatorOf(node)?.weights?.(siteOf(node, knowledge));
     if (weights === undefined || layer === undefined) continue;
     const channels = emptyFilters(weights, outAxis);
     if (channels.length === 0) continue;

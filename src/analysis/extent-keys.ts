@@ -4,7 +4,7 @@
  * residual block are then unknown to be of one size, although windows of the same kind give the same size.
  */
 import type { Value } from '../ir/graph.js';
-import { rowOf } from '../ops/table.js';
+import { operatorOf } from '../ops/registry.js';
 import { symbolOf } from './extents.js';
 import { type Knowledge, siteOf } from './site.js';
 
@@ -43,20 +43,17 @@ export class ExtentKeys {
     if (dim !== undefined && dim !== '') return symbolOf(dim, value, axis);
     const { producer } = value;
     if (producer === undefined) return own;
-    const row = rowOf(producer);
+    const operator = operatorOf(producer);
     const site = siteOf(producer, this.#knowledge);
-    const windowed = row?.window?.(site, axis);
+    const windowed = operator?.extentKey?.(site, axis);
     const [data] = producer.inputs;
     if (windowed !== undefined && data !== undefined) return windowed(this.key(data, axis));
-    const relation = row?.relate(site);
+    const relation = operator?.axes?.(site);
     if (relation === undefined || relation.kind === 'extents') return own;
     // With several operands any of them may be the one that is stretched.
     if (producer.inputs.filter((input) => input !== undefined && !this.#knowledge.constants.has(input)).length > 1)
       return this.#agreed(producer.inputs, value, axis) ?? own;
-    const from = relation.links.find(
-      ({ from: source, to, blocks }) =>
-        blocks === undefined && source.side === 'in' && to.side === 'out' && to.axis === axis,
-    )?.from;
+    const from = relation.links.find(({ output, blocks }) => blocks === undefined && output.axis === axis)?.input;
     const linked = from === undefined ? undefined : producer.inputs[from.index];
     return from === undefined || linked === undefined ? own : this.key(linked, from.axis);
   }

@@ -6,88 +6,37 @@
  * The operator rows (src/ops) say how axes belong together; here they are interpreted. Unknown means pinned.
  */
 import type { Dim, Node, Value } from '../ir/graph.js';
-import type { Linear, Relation, Site } from '../ops/relation.js';
-import { rowOf } from '../ops/table.js';
-import { propagateConstants, relevantAxes } from './constant-facts.js';
-import { propagateNeed } from './need-facts.js';
+import { hasAxes, operatorOf } from '../ops/registry.js';
+import { type AnalyzedNode, analyzedNode, type NodeSite } from './analyzed-node.js';
+import { type Pin, PinBoard } from './pins.js';
 import { type Axis, type Operand, Positions, type Slot } from './positions.js';
+import { propagateConstants, relevantAxes } from './propagate-constants.js';
+import { type Demand, propagateDemand } from './propagate-demand.js';
 import { relateAxes } from './relate.js';
 import { type Knowledge, siteOf } from './site.js';
 import { tiedAxes } from './tied-axes.js';
 
-export interface NodeSite {
-  readonly node: Node;
-  readonly site: Site;
-  /** Undefined: every axis it touches is pinned. */
-  readonly relation: Relation | undefined;
-  /** Per input: its slot; undefined where the input is left out. */
-  readonly inSlots: readonly (Slot | undefined)[];
-}
-
-/** A reader that ends a class: it sums over `axis`. */
-export interface LinearRead {
-  readonly at: NodeSite;
-  readonly relation: Linear;
-  readonly axis: Axis;
-  /** 1 where the index of `axis` reaches a needed output that is not constant. */
-  readonly needed: Uint8Array;
-}
-
-/** Why a position cannot go. `node` is undefined for the model's own inputs and outputs. */
-export interface Pin {
-  readonly node: Node | undefined;
-  readonly reason: string;
-}
-
-export interface Facts {
+export interface Facts extends Demand {
   readonly knowledge: Knowledge;
   readonly positions: Positions;
-  readonly sites: readonly NodeSite[];
-  readonly siteOf: ReadonlyMap<Node, NodeSite>;
+  readonly nodes: readonly AnalyzedNode[];
+  readonly nodeOf: ReadonlyMap<Node, AnalyzedNode>;
   /** Per position: the scalar, or NaN where it varies. */
   readonly constant: Float64Array;
-  /** Per position: 1 when it is needed. */
-  readonly needed: Uint8Array;
   /** By class representative: the first thing that pins it. */
   readonly pinOf: (root: number) => Pin | undefined;
-  readonly linearReads: readonly LinearRead[];
-  /** Operators without a row, by qualified name, with how often they occur. */
+  /** Whether the axis goes together with channels of a layer. */
+  readonly isRelevant: (axis: Axis) => boolean;
+  /** Operators of which nothing is known, by qualified name, with how often they occur. */
   readonly unknownOps: ReadonlyMap<string, number>;
 }
 
-/** The first pin of each position. Numbers, not objects: a network has as many positions as rows, columns and channels. */
-export class PinBoard {
-  readonly #pins: Pin[] = [];
-  /** Per position: 1 + the number of its pin; 0 where it is free. */
-  readonly #pinAt: Int32Array;
-
-  constructor(positions: Positions) {
-    this.#pinAt = new Int32Array(positions.count);
-  }
-
-  pinAxis(axis: Axis | undefined, pin: Pin): void {
-    if (axis === undefined) return;
-    const number = this.#pins.push(pin);
-    for (let position = axis.base; position < axis.base + axis.extent; position++) this.#pinAt[position] ||= number;
-  }
-
-  /** Per class representative the first pin of any of its positions. */
-  byClass(positions: Positions): (root: number) => Pin | undefined {
-    const ofClass = new Int32Array(this.#pinAt.length);
-    for (let position = 0; position < ofClass.length; position++) {
-      const number = this.#pinAt[position] ?? 0;
-      if (number !== 0) ofClass[positions.classOf(position)] ||= number;
-    }
-    return (root) => this.#pins[(ofClass[root] ?? 0) - 1];
-  }
-}
-
 export function analyze(knowledge: Knowledge): Facts {
-  const { graph, constants } = knowledge;
+  const { graph, constants, shapes } = knowledge;
   const slots = new Map<Slot, readonly Dim[]>();
   const sites: NodeSite[] = [];
   const addValue = (value: Value) => {
-    const dims = knowledge.shapes.of(value);
+    const dims = shapes.of(value);
     if (dims !== undefined) slots.set(value, dims);
   };
   for (const value of graph.inputs) if (value.initializer === undefined) addValue(value);
@@ -95,38 +44,40 @@ export function analyze(knowledge: Knowledge): Facts {
     if (node.outputs.every((value) => value === undefined || constants.has(value))) continue;
     for (const value of node.outputs) if (value !== undefined) addValue(value);
     const site = siteOf(node, knowledge);
-    const row = rowOf(node);
     const inSlots = node.inputs.map((value, index) => slotOf(node, index, value, knowledge, slots));
-    sites.push({ node, site, relation: row?.relate(site), inSlots });
+    sites.push({ node, site, relation: operatorOf(node)?.axes?.(site), inSlots });
   }
   const positions = new Positions(slots, tiedAxes(slots, sites));
+  const nodes = sites.map((site) => analyzedNode(site, positions));
 
   const board = new PinBoard(positions);
-  relateAxes(graph, sites, positions, board);
-  const unknownOps = countUnknownOps(sites, positions);
-  const constant = propagateConstants(sites, positions, knowledge.shapes);
-  const { needed, linearReads } = propagateNeed(graph, sites, positions, constant, board);
-
-  const bySite = new Map(sites.map((site) => [site.node, site]));
+  relateAxes(graph, nodes, positions, board);
+  const isRelevant = relevantAxes(nodes, positions);
+  const constant = propagateConstants(nodes, positions, shapes, isRelevant);
+  const { needed, linearReads } = propagateDemand(graph, nodes, positions, constant, board);
   return {
     knowledge,
     positions,
-    sites,
-    siteOf: bySite,
+    nodes,
+    nodeOf: new Map(nodes.map((at) => [at.node, at])),
     constant,
     needed,
-    pinOf: board.byClass(positions),
     linearReads,
-    unknownOps,
+    pinOf: board.byClass(positions),
+    isRelevant,
+    unknownOps: countUnknownOps(nodes, positions, isRelevant),
   };
 }
 
-/** Operators without a row that touch channels of a layer; what only computes shapes stands in nobody's way. */
-function countUnknownOps(sites: readonly NodeSite[], positions: Positions): Map<string, number> {
-  const isRelevant = relevantAxes(sites, positions);
+/** Those that touch channels of a layer; what only computes shapes stands in nobody's way. */
+function countUnknownOps(
+  nodes: readonly AnalyzedNode[],
+  positions: Positions,
+  isRelevant: (axis: Axis) => boolean,
+): Map<string, number> {
   const counts = new Map<string, number>();
-  for (const { node, inSlots } of sites) {
-    if (rowOf(node) !== undefined) continue;
+  for (const { node, inSlots } of nodes) {
+    if (hasAxes(node)) continue;
     const touches = [...inSlots, ...node.outputs].some(
       (slot) =>
         slot !== undefined &&

@@ -4,7 +4,7 @@ import type { Node, Value } from '../ir/graph.js';
 import { isCompensation } from '../ir/origin.js';
 import { scanTensor } from '../ir/scan.js';
 import { isFloating, type Tensor } from '../ir/tensor.js';
-import { rowOf } from '../ops/table.js';
+import { operatorOf } from '../ops/registry.js';
 import type { LayerFigures, ModelFigures } from '../report/types.js';
 import { ParameterCount } from './parameter-count.js';
 import { type Knowledge, siteOf } from './site.js';
@@ -59,7 +59,7 @@ export function countModel(knowledge: Knowledge, sized: Knowledge = knowledge): 
   const added = graph.nodes.filter(isCompensation).map((node) => ({
     node,
     size: constants.tensor(node.inputs[1])?.size ?? 0,
-    macs: rowOf(node)?.macs?.(siteOf(node, sized)),
+    macs: operatorOf(node)?.macs?.(siteOf(node, sized)),
   }));
   const { size, zeros } = parameters.total;
   return {
@@ -106,7 +106,7 @@ function layerOf(
   tensors: ReadonlyMap<Tensor, { zeros: number }>,
 ): Layer | undefined {
   if (isCompensation(node)) return undefined;
-  const relation = rowOf(node)?.relate(siteOf(node, knowledge));
+  const relation = operatorOf(node)?.axes?.(siteOf(node, knowledge));
   if (relation?.kind !== 'linear' && relation?.kind !== 'grouped') return undefined;
   const value = node.inputs[relation.weights.index];
   const tensor = knowledge.constants.tensor(value);
@@ -120,7 +120,7 @@ function layerOf(
     outputChannels: tensor.dims[relation.weights.outAxis] ?? 0,
     sparsity: tensor.size === 0 ? 0 : (tensors.get(tensor)?.zeros ?? 0) / tensor.size,
     size: tensor.size,
-    macs: rowOf(node)?.macs?.(siteOf(node, sized)),
+    macs: operatorOf(node)?.macs?.(siteOf(node, sized)),
   };
 }
 
@@ -167,7 +167,7 @@ function inProportion(known: Counts, wanted: Counts): number | undefined {
 function countMacs(knowledge: Knowledge): number | undefined {
   let total = 0;
   for (const node of knowledge.graph.nodes) {
-    const row = rowOf(node);
+    const row = operatorOf(node);
     if (row?.macs === undefined || knowledge.constants.has(node.outputs[0])) continue;
     const macs = row.macs(siteOf(node, knowledge));
     if (macs === undefined) return undefined;

@@ -1,6 +1,6 @@
 /** What a file loses when operands are read from elsewhere. */
 import { type Graph, hasInitializer, type Node, type Use, type Value } from '../ir/graph.js';
-import { constantNodeTensor } from '../ops/constant-node.js';
+import { nodeTensor } from '../ops/aliases.js';
 
 /** Bytes of stored constants that nobody reads any more once `uses` do not, which may read what is computed from them. */
 export function freedBytes({ nodes }: Graph, uses: readonly Use[]): number {
@@ -25,6 +25,6 @@ export function freedBytes({ nodes }: Graph, uses: readonly Use[]): number {
   for (const node of nodes.toReversed()) if (cone.has(node) && node.outputs.every(isUnread)) unread.add(node);
   let bytes = 0;
   for (const value of values) if (hasInitializer(value) && isUnread(value)) bytes += value.initializer.sizeBytes;
-  for (const node of unread) bytes += constantNodeTensor(node)?.sizeBytes ?? 0;
+  for (const node of unread) bytes += nodeTensor(node)?.sizeBytes ?? 0;
   return bytes;
 }

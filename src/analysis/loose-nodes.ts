@@ -1,5 +1,5 @@
 /**
- * Nodes for shape inference that leave open what ONNX Runtime would infer wrongly (src/ops/doubtful-extents.ts): such a node reads its data
+ * Nodes for shape inference that leave open what ONNX Runtime would infer wrongly (src/ops/doubt.ts): such a node reads its data
  * through Gather, at an unknown number of places along each axis in doubt. So nothing wrong gets any further, wherever later nodes turn,
  * flatten or reshape it.
  */
@@ -7,8 +7,9 @@ import { COMPILER_PREFIX, type Dim, type Graph, type Node, type Value } from '..
 import { INT64, type Tensor } from '../ir/tensor.js';
 import { AttributeType, type GraphProto, type ModelProto, type NodeProto, type ValueInfoProto } from '../onnx/proto.js';
 import { nodeProto, typeOf } from '../onnx/write.js';
-import { constantNodeTensor } from '../ops/constant-node.js';
-import { type Doubt, doubtByOperands, doubtOf, isSuspect } from '../ops/doubtful-extents.js';
+import { storedTensor } from '../ops/aliases.js';
+import { doubtByOperands, doubtOf, isSuspect } from '../ops/doubt.js';
+import type { Doubt } from '../ops/operator.js';
 
 type FreshNames = ReturnType<Graph['freshNames']>;
 
@@ -47,7 +48,7 @@ export function doubtfulResults(
 }
 
 function tensorOf(value: Value | undefined): Tensor | undefined {
-  return value?.initializer ?? (value?.producer === undefined ? undefined : constantNodeTensor(value.producer));
+  return value === undefined ? undefined : storedTensor(value);
 }
 
 function loosened(

@@ -5,6 +5,7 @@ import type { WeightSlot } from '../masks/slots.js';
 import { nodeModulePathsOf } from '../onnx/module-path.js';
 import { rootOf } from '../ops/aliases.js';
 import { recurrentParts } from '../ops/recurrent.js';
+import { operatorOf } from '../ops/registry.js';
 import type { Knowledge } from './site.js';
 
 /** The layers of a module are nodes that bear its path, in the order of the graph: the first reads weight_ih_l0. */
@@ -15,7 +16,8 @@ export function recurrentSlots({ graph, constants }: Knowledge): WeightSlot[] {
       const tensor = constants.tensor(node.inputs[index]);
       return tensor !== undefined && isFloating(tensor.dataType) ? tensor : undefined;
     };
-    const parts = recurrentParts(node, (index) => tensorOf(index)?.dims);
+    const gates = operatorOf(node)?.gates;
+    const parts = gates === undefined ? [] : recurrentParts(node, gates, (index) => tensorOf(index)?.dims);
     if (parts.length === 0) return [];
     const paths = nodeModulePathsOf(node);
     const module = moduleOf(node, paths);

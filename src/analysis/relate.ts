@@ -1,104 +1,81 @@
 /** Classes and pins: turns the relations of all nodes into unions of positions; what nobody relates is pinned. */
 import type { Graph } from '../ir/graph.js';
-import { type AxisRef, type Blocks, type Choice, type Link, SAME } from '../ops/relation.js';
-import type { NodeSite, Pin, PinBoard } from './facts.js';
+import { type AnalyzedNode, forEachPair, type LayerAxes, type ResolvedLink } from './analyzed-node.js';
+import type { Pin, PinBoard } from './pins.js';
 import type { Axis, Positions } from './positions.js';
 
-export function relateAxes(graph: Graph, sites: readonly NodeSite[], positions: Positions, board: PinBoard): void {
+export function relateAxes(graph: Graph, nodes: readonly AnalyzedNode[], positions: Positions, board: PinBoard): void {
   pinBoundary(graph, positions, board);
-  const choices: { at: NodeSite; choice: Choice }[] = [];
-  for (const at of sites) {
+  for (const at of nodes) {
     const covered = new Set<Axis>();
-    for (const link of linksOf(at)) unite(link, at, positions, board, covered);
-    const open = at.relation?.kind === 'pointwise' ? (at.relation.choices ?? []) : [];
-    for (const choice of open) {
-      choices.push({ at, choice });
-      for (const link of choice.candidates) cover(at, positions, covered, link);
-    }
-    uniteGroups(at, positions, covered);
+    for (const link of at.links) unite(link, at, positions, board, covered);
+    for (const { input, output } of at.choices.flat())
+      for (const axis of [input, output]) if (axis !== undefined) covered.add(axis);
+    if (at.layer !== undefined) uniteLayer(at, at.layer, positions, board, covered);
     pinTheRest(at, positions, board, covered);
   }
-  for (const { at, choice } of choices) takeChoice(at, choice, positions, board);
+  const chooser = new Chooser(positions, board);
+  for (const at of nodes) for (const candidates of at.choices) chooser.choose(at, candidates);
 }
 
-/** The links that always hold; those of a choice are taken later. */
-export function linksOf({ relation }: NodeSite): readonly Link[] {
-  if (relation === undefined || relation.kind === 'extents') return [];
-  if (relation.kind === 'pointwise') return relation.links;
-  const weights = { side: 'in', index: relation.weights.index } as const;
-  const links: Link[] = [...relation.links, { from: { ...weights, axis: relation.weights.outAxis }, to: relation.y }];
-  if (relation.kind === 'linear') links.push({ from: { ...weights, axis: relation.weights.inAxis }, to: relation.x });
-  return links;
-}
-
-export function axisOf(at: NodeSite, { side, index, axis }: AxisRef, positions: Positions): Axis | undefined {
-  const slot = side === 'in' ? at.inSlots[index] : at.node.outputs[index];
-  return slot === undefined ? undefined : positions.axesOf(slot)[axis];
-}
-
-/** Calls `visit` with every linked pair of indices. */
-export function forEachPair({ blocks }: Link, extent: number, visit: (from: number, to: number) => void): void {
-  const { fromStart, toStart, count, inner, outer, period }: Blocks = blocks ?? SAME;
-  const last = Math.min(count, extent - fromStart);
-  for (let index = 0; index < last; index++) {
-    for (let o = 0; o < outer; o++) {
-      const start = toStart + o * period + index * inner;
-      for (let t = 0; t < inner; t++) visit(fromStart + index, start + t);
-    }
-  }
-}
-
-function cover(at: NodeSite, positions: Positions, covered: Set<Axis>, { from, to }: Link): void {
-  for (const ref of [from, to]) {
-    const axis = axisOf(at, ref, positions);
-    if (axis !== undefined) covered.add(axis);
-  }
-}
-
-function unite(link: Link, at: NodeSite, positions: Positions, board: PinBoard, covered: Set<Axis>): void {
-  const from = axisOf(at, link.from, positions);
-  const to = axisOf(at, link.to, positions);
-  if (from === undefined || to === undefined || (link.blocks === undefined && from.extent !== to.extent)) {
-    const pin = pinBy(at, 'it needs the whole axis, whose extent is not known on its other side');
-    board.pinAxis(from, pin);
-    board.pinAxis(to, pin);
+function unite(link: ResolvedLink, at: AnalyzedNode, positions: Positions, board: PinBoard, covered: Set<Axis>): void {
+  const { input, output } = link;
+  if (input === undefined || output === undefined) {
+    pinOpenEnds(at, board, input, output);
     return;
   }
-  covered.add(from).add(to);
-  forEachPair(link, from.extent, (i, j) => positions.unite(from.base + i, to.base + j));
+  covered.add(input).add(output);
+  forEachPair(link, (i, j) => positions.unite(input.base + i, output.base + j));
 }
 
-/** A group's inputs, outputs and filters are one class; its bias follows the outputs, as a linear node's does. */
-function uniteGroups(at: NodeSite, positions: Positions, covered: Set<Axis>): void {
-  const { relation } = at;
-  if (relation === undefined || relation.kind === 'pointwise' || relation.kind === 'extents') return;
-  const y = axisOf(at, relation.y, positions);
-  const bias = relation.bias === undefined ? undefined : lastAxis(at, relation.bias.index, positions);
-  if (y !== undefined && bias !== undefined && bias.extent === y.extent) {
-    covered.add(bias);
-    for (let index = 0; index < y.extent; index++) positions.unite(y.base + index, bias.base + index);
+function pinOpenEnds(at: AnalyzedNode, board: PinBoard, ...ends: readonly (Axis | undefined)[]): void {
+  for (const end of ends) board.pinAxis(end, openEnd(at));
+}
+
+function openEnd(at: AnalyzedNode): Pin {
+  return pinBy(at, 'it needs the whole axis, whose extent is not known on its other side');
+}
+
+/** Index by index; where that cannot be, neither can shrink. */
+function uniteAxes(
+  [one, other]: readonly [Axis | undefined, Axis | undefined],
+  at: AnalyzedNode,
+  positions: Positions,
+  board: PinBoard,
+  covered: Set<Axis>,
+): void {
+  if (one === undefined || other === undefined || one.extent !== other.extent) {
+    pinOpenEnds(at, board, one, other);
+    return;
   }
-  const x = axisOf(at, relation.x, positions);
+  covered.add(one).add(other);
+  for (let index = 0; index < one.extent; index++) positions.unite(one.base + index, other.base + index);
+}
+
+/** Filters and bias go with the outputs, the weights' other axis with what is summed over; of groups all goes together. */
+function uniteLayer(
+  at: AnalyzedNode,
+  layer: LayerAxes,
+  positions: Positions,
+  board: PinBoard,
+  covered: Set<Axis>,
+): void {
+  const { relation, x, y, weightsIn, weightsOut, bias } = layer;
+  uniteAxes([weightsOut, y], at, positions, board, covered);
+  if (relation.kind === 'linear') uniteAxes([weightsIn, x], at, positions, board, covered);
+  if (y !== undefined && bias?.extent === y.extent) uniteAxes([y, bias], at, positions, board, covered);
   if (relation.kind !== 'grouped' || x === undefined || y === undefined) return;
   covered.add(x);
-  for (const [axis, perGroup] of [
-    [x, x.extent / relation.groups],
-    [y, y.extent / relation.groups],
-  ] as const) {
-    for (let index = 0; index < axis.extent; index++) {
-      const group = Math.floor(index / perGroup);
-      positions.unite(axis.base + index, y.base + group * (y.extent / relation.groups));
-    }
+  const outputsPerGroup = y.extent / relation.groups;
+  for (const axis of [x, y]) {
+    const perGroup = axis.extent / relation.groups;
+    for (let index = 0; index < axis.extent; index++)
+      positions.unite(axis.base + index, y.base + Math.floor(index / perGroup) * outputsPerGroup);
   }
-}
-
-function lastAxis(at: NodeSite, index: number, positions: Positions): Axis | undefined {
-  const slot = at.inSlots[index];
-  return slot === undefined ? undefined : positions.axesOf(slot).at(-1);
 }
 
 /** Every axis of the node's inputs and outputs that no link covers keeps its extent. Reading extents pins later. */
-function pinTheRest(at: NodeSite, positions: Positions, board: PinBoard, covered: ReadonlySet<Axis>): void {
+function pinTheRest(at: AnalyzedNode, positions: Positions, board: PinBoard, covered: ReadonlySet<Axis>): void {
   if (at.relation?.kind === 'extents') {
     for (const value of at.node.outputs)
       for (const axis of value === undefined ? [] : positions.axesOf(value))
@@ -114,11 +91,11 @@ function pinTheRest(at: NodeSite, positions: Positions, board: PinBoard, covered
   }
 }
 
-function unknownReason(at: NodeSite): string {
+function unknownReason(at: AnalyzedNode): string {
   return `what ${at.node.qualifiedOp} does with the channels is not known here`;
 }
 
-function pinBy(at: NodeSite, reason: string): Pin {
+function pinBy(at: AnalyzedNode, reason: string): Pin {
   return { node: at.node, reason };
 }
 
@@ -138,23 +115,69 @@ function pinBoundary(graph: Graph, positions: Positions, board: PinBoard): void 
   }
 }
 
-/** Of the axes that a Reshape merges one may shrink: the widest that nothing else pins. The others are pinned. */
-function takeChoice(at: NodeSite, { candidates }: Choice, positions: Positions, board: PinBoard): void {
-  const pinOf = board.byClass(positions);
-  const open = candidates
-    .map((link) => ({ link, from: axisOf(at, link.from, positions) }))
-    .filter(({ from }) => from !== undefined && hasFreePosition(from, positions, pinOf))
-    .toSorted((a, b) => (b.from?.extent ?? 0) - (a.from?.extent ?? 0));
-  const taken = open[0]?.link;
-  const pin = pinBy(at, 'the reshape mixes this axis with another one');
-  for (const link of candidates) if (link !== taken) board.pinAxis(axisOf(at, link.from, positions), pin);
-  const [first] = candidates;
-  if (taken !== undefined) unite(taken, at, positions, board, new Set());
-  else if (first !== undefined) board.pinAxis(axisOf(at, first.to, positions), pin);
+/**
+ * Of the axes that a Reshape merges one may shrink: the widest that nothing else pins. The others are pinned. Which classes are pinned is
+ * kept from choice to choice: a transformer has many, and each may depend on those before it.
+ */
+class Chooser {
+  readonly #positions: Positions;
+  readonly #board: PinBoard;
+  /** By class representative: 1 where it is pinned. */
+  readonly #isPinned: Uint8Array;
+
+  constructor(positions: Positions, board: PinBoard) {
+    this.#positions = positions;
+    this.#board = board;
+    const pinOf = board.byClass(positions);
+    this.#isPinned = new Uint8Array(positions.count);
+    for (let position = 0; position < positions.count; position++)
+      if (positions.classOf(position) === position && pinOf(position) !== undefined) this.#isPinned[position] = 1;
+  }
+
+  choose(at: AnalyzedNode, candidates: readonly ResolvedLink[]): void {
+    const [taken] = candidates
+      .filter((link) => this.#hasFreePosition(partOf(link)))
+      .toSorted((a, b) => (partOf(b)?.extent ?? 0) - (partOf(a)?.extent ?? 0));
+    const pin = pinBy(at, 'the reshape mixes this axis with another one');
+    for (const link of candidates) if (link !== taken) this.#pin(partOf(link), pin);
+    const [first] = candidates;
+    if (taken !== undefined) this.#unite(at, taken);
+    else if (first !== undefined) this.#pin(wholeOf(first), pin);
+  }
+
+  #hasFreePosition(axis: Axis | undefined): boolean {
+    for (let index = 0; index < (axis?.extent ?? 0); index++)
+      if (this.#isPinned[this.#positions.classOf((axis?.base ?? 0) + index)] === 0) return true;
+    return false;
+  }
+
+  #pin(axis: Axis | undefined, pin: Pin): void {
+    this.#board.pinAxis(axis, pin);
+    for (let index = 0; index < (axis?.extent ?? 0); index++)
+      this.#isPinned[this.#positions.classOf((axis?.base ?? 0) + index)] = 1;
+  }
+
+  #unite(at: AnalyzedNode, link: ResolvedLink): void {
+    const { input, output } = link;
+    if (input === undefined || output === undefined) {
+      for (const end of [input, output]) this.#pin(end, openEnd(at));
+      return;
+    }
+    const positions = this.#positions;
+    forEachPair(link, (i, j) => {
+      const [a, b] = [positions.classOf(input.base + i), positions.classOf(output.base + j)];
+      const isPinned = this.#isPinned[a] === 1 || this.#isPinned[b] === 1;
+      positions.unite(a, b);
+      if (isPinned) this.#isPinned[positions.classOf(a)] = 1;
+    });
+  }
 }
 
-function hasFreePosition(axis: Axis, positions: Positions, pinOf: (root: number) => Pin | undefined): boolean {
-  for (let index = 0; index < axis.extent; index++)
-    if (pinOf(positions.classOf(axis.base + index)) === undefined) return true;
-  return false;
+/** The side whose axis is one of several that make up the axis on the other side. */
+function partOf({ input, output, blocks }: ResolvedLink): Axis | undefined {
+  return blocks?.one === 'output' ? output : input;
+}
+
+function wholeOf({ input, output, blocks }: ResolvedLink): Axis | undefined {
+  return blocks?.one === 'output' ? input : output;
 }

@@ -5,9 +5,10 @@
  * A class can go when nothing pins it and every reader that ends it either does not need it or can absorb its constant.
  */
 import type { CostModel } from './cost.js';
-import type { Facts, LinearRead, Pin } from './facts.js';
+import type { Facts } from './facts.js';
+import type { Pin } from './pins.js';
 import type { Axis } from './positions.js';
-import { axisOf } from './relate.js';
+import type { LinearRead } from './propagate-demand.js';
 
 /** Why a class stays. */
 export type Blocker =
@@ -232,14 +233,9 @@ class Planner {
 }
 
 /** Output axes of layers with weights come first: filling them fills what concatenates them. */
-function widthAxes({ sites, positions, linearReads }: Facts): Axis[] {
+function widthAxes({ nodes, linearReads }: Facts): Axis[] {
   const axes = new Set<Axis>();
-  for (const at of sites) {
-    const { relation } = at;
-    if (relation?.kind !== 'linear' && relation?.kind !== 'grouped') continue;
-    const axis = axisOf(at, relation.y, positions);
-    if (axis !== undefined) axes.add(axis);
-  }
+  for (const { layer } of nodes) if (layer?.y !== undefined) axes.add(layer.y);
   for (const { axis } of linearReads) axes.add(axis);
   return [...axes];
 }

@@ -2,8 +2,7 @@
 import { type Graph, type Node, SPARSE_DOMAIN } from '../ir/graph.js';
 import { isCompensation } from '../ir/origin.js';
 import { scanTensor } from '../ir/scan.js';
-import { nativeWeights } from '../ops/sparse.js';
-import { rowOf } from '../ops/table.js';
+import { operatorOf } from '../ops/registry.js';
 import { type Counts, countModel } from './figures.js';
 import { type Knowledge, siteOf } from './site.js';
 
@@ -38,12 +37,12 @@ export function storedLayers(knowledge: Knowledge): StoredLayer[] {
 }
 
 function layerAt(node: Node, knowledge: Knowledge): StoredLayer | undefined {
-  const native = nativeWeights(node);
+  const native = operatorOf(node)?.nativeWeights?.(node);
   if (native?.isPacked === true) {
     const { size: weights, outputChannels } = native;
     return { node, isSparse: true, outputChannels, weights, keptWeights: node.inputs[1]?.initializer?.size ?? 0 };
   }
-  const operand = native === undefined ? rowOf(node)?.layer?.(siteOf(node, knowledge))?.weights : DEPTHWISE;
+  const operand = native === undefined ? operatorOf(node)?.weights?.(siteOf(node, knowledge))?.weights : DEPTHWISE;
   const tensor = operand && knowledge.constants.tensor(node.inputs[operand.index]);
   if (operand === undefined || tensor === undefined) return undefined;
   const outputChannels = tensor.dims[operand.outAxis] ?? 0;
@@ -69,7 +68,7 @@ export function countSparse(
 ): Counts {
   const kept = new Map(
     graph.nodes.flatMap((node): [Node, number][] =>
-      node.origin?.kind === 'native' && nativeWeights(node)?.isPacked === true
+      node.origin?.kind === 'native' && operatorOf(node)?.nativeWeights?.(node).isPacked === true
         ? [[node.origin.of, node.inputs[1]?.initializer?.size ?? 0]]
         : [],
     ),

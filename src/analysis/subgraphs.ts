@@ -1,10 +1,10 @@
 /** Layers inside If, Loop and Scan: no rule looks there, and no figure counts them. */
 import type { GraphProto, NodeProto } from '../onnx/proto.js';
-import { opRows } from '../ops/table.js';
+import { operators } from '../ops/registry.js';
 
 /** Operators that are layers where their weights are constant. */
 const LAYERS: ReadonlySet<string> = new Set(
-  opRows.flatMap(({ op, domain = '', layer }) => (layer === undefined || domain !== '' ? [] : [op])),
+  operators.flatMap(({ type, domain = '', weights }) => (weights === undefined || domain !== '' ? [] : [type])),
 );
 const WEIGHTS = 1;
 

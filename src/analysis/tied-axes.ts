@@ -3,10 +3,9 @@
  * can ever go, and there are as many rows and columns as an image has: nobody numbers them.
  */
 import type { Dim } from '../ir/graph.js';
-import type { AxisRef, Relation } from '../ops/relation.js';
-import type { NodeSite } from './facts.js';
+import type { AxisRef } from '../ops/axes.js';
+import { choicesOf, type NodeSite } from './analyzed-node.js';
 import { isOperand, type Slot } from './positions.js';
-import { linksOf } from './relate.js';
 
 /** Says of the axes of `slots` whether they are tied to anything. */
 export function tiedAxes(
@@ -16,17 +15,23 @@ export function tiedAxes(
   const axes = new AxisNumbers(slots);
   const seeds: number[] = [];
   for (const at of sites) {
-    const numberOf = (ref: AxisRef | undefined) => (ref === undefined ? undefined : axes.at(slotAt(at, ref), ref.axis));
     const { relation } = at;
-    const open = relation?.kind === 'pointwise' ? (relation.choices ?? []).flatMap(({ candidates }) => candidates) : [];
-    for (const { from, to } of [...linksOf(at), ...open]) axes.tie(numberOf(from), numberOf(to));
-    if (relation?.kind === 'extents')
+    if (relation === undefined) continue;
+    if (relation.kind === 'extents') {
       for (const value of at.node.outputs) if (value !== undefined) seeds.push(...axes.of(value));
-    if (relation?.kind !== 'linear' && relation?.kind !== 'grouped') continue;
-    const [x, y] = [numberOf(relation.x), numberOf(relation.y)];
+      continue;
+    }
+    const input = ({ index, axis }: AxisRef) => axes.at(at.inSlots[index], axis);
+    const output = ({ index, axis }: AxisRef) => axes.at(at.node.outputs[index], axis);
+    for (const link of [...relation.links, ...choicesOf(at).flat()]) axes.tie(input(link.input), output(link.output));
+    if (relation.kind === 'pointwise') continue;
+    const { weights } = relation;
+    const [x, y] = [input(relation.x), output(relation.y)];
     seeds.push(...[x, y].filter((number) => number !== undefined));
-    if (relation.kind === 'grouped') axes.tie(x, y);
-    axes.tie(y, numberOf(biasAxis(at, relation, slots)));
+    axes.tie(input({ index: weights.index, axis: weights.outAxis }), y);
+    if (relation.kind === 'linear') axes.tie(input({ index: weights.index, axis: relation.weights.inAxis }), x);
+    else axes.tie(x, y);
+    axes.tie(y, biasAxis(at, relation.bias?.index, axes));
   }
   for (const slot of slots.keys()) if (isOperand(slot)) seeds.push(...axes.of(slot));
   const tied = new Set(seeds.map((number) => axes.classOf(number)));
@@ -37,18 +42,9 @@ export function tiedAxes(
 }
 
 /** The last axis of a layer's bias goes with its outputs. */
-function biasAxis(
-  at: NodeSite,
-  { bias }: Extract<Relation, { readonly y: AxisRef }>,
-  slots: ReadonlyMap<Slot, readonly Dim[]>,
-): AxisRef | undefined {
-  const slot = bias === undefined ? undefined : at.inSlots[bias.index];
-  const rank = slot === undefined ? undefined : slots.get(slot)?.length;
-  return bias === undefined || rank === undefined ? undefined : { side: 'in', index: bias.index, axis: rank - 1 };
-}
-
-function slotAt(at: NodeSite, { side, index }: AxisRef): Slot | undefined {
-  return side === 'in' ? at.inSlots[index] : at.node.outputs[index];
+function biasAxis(at: NodeSite, index: number | undefined, axes: AxisNumbers): number | undefined {
+  const slot = index === undefined ? undefined : at.inSlots[index];
+  return slot === undefined ? undefined : axes.of(slot).at(-1);
 }
 
 /** Axes, numbered, in classes (union-find). */

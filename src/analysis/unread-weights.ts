@@ -7,9 +7,9 @@ import { dataTypeName, isFloating, product, type Tensor } from '../ir/tensor.js'
 import type { ModelProto, TensorProto } from '../onnx/proto.js';
 import { readDims } from '../onnx/tensors.js';
 import { aliasedBy, rootOf } from '../ops/aliases.js';
-import { type StoredWeights, storedWeightsOf } from '../ops/quantised.js';
-import type { Relation } from '../ops/relation.js';
-import { rowOf } from '../ops/table.js';
+import type { StoredWeights } from '../ops/stored-weights.js';
+import type { Relation } from '../ops/axes.js';
+import { operatorOf } from '../ops/registry.js';
 import type { UnreadWeights } from '../report/types.js';
 import { innerWeights } from './inner-weights.js';
 import { type Knowledge, siteOf } from './site.js';
@@ -24,7 +24,7 @@ export function unreadWeights(knowledge: Knowledge, proto: ModelProto): UnreadWe
   const found = new Map<Value, UnreadWeight>();
   for (const node of graph.nodes) {
     if (node.outputs.every((value) => constants.has(value))) continue;
-    const relation = rowOf(node)?.relate(siteOf(node, knowledge));
+    const relation = operatorOf(node)?.axes?.(siteOf(node, knowledge));
     for (const [index, value] of node.inputs.entries()) {
       if (value === undefined) continue;
       const root = rootOf(value);
@@ -53,7 +53,7 @@ function weightOf(
   { constants }: Knowledge,
   opaque: TensorProto | undefined,
 ): UnreadWeight | undefined {
-  const stored = storedWeightsOf(node);
+  const stored = operatorOf(node)?.storedWeights?.(node);
   if (stored !== undefined && !stored.some((weights) => weights.index === index)) return undefined;
   const tensor = constants.tensor(value);
   const isOpaque = tensor === undefined && rootOf(value).isOpaqueConstant && opaque !== undefined;
@@ -82,13 +82,16 @@ function zerosOf(
   return weights.count === undefined ? countAtZeroPoint(tensor, points, weights.axis) : weights.count(tensor, points);
 }
 
-const BETWEEN: ReadonlySet<string> = new Set(['QuantizeLinear', 'DequantizeLinear']);
+/** Whether it converts between numbers and quantised numbers. */
+function isConversion(node: Node): boolean {
+  return operatorOf(node)?.notFolded === 'quantised';
+}
 
 /** The operator that computes with the weight, and what stands in front of it. */
 function opOf(node: Node): string {
-  if (!BETWEEN.has(node.opType)) return node.qualifiedOp;
+  if (!isConversion(node)) return node.qualifiedOp;
   let reader: Node | undefined = node;
-  while (reader !== undefined && (BETWEEN.has(reader.opType) || aliasedBy(reader) !== undefined))
+  while (reader !== undefined && (isConversion(reader) || aliasedBy(reader) !== undefined))
     reader = reader.outputs[0]?.uses[0]?.node;
   return reader === undefined ? node.qualifiedOp : `${reader.qualifiedOp} behind ${node.qualifiedOp}`;
 }

@@ -1,7 +1,7 @@
 /** Refuses models that no rule, and no runtime, could make sense of (src/ops/validity.ts), before anybody tries. */
 import { PruneCompileError } from '../errors.js';
 import { type ModelProto, type NodeProto, toClampedNumber } from '../onnx/proto.js';
-import { attributeProblem, groupsProblem } from '../ops/validity.js';
+import { attributeProblem, extentProblem } from '../ops/validity.js';
 import { type Knowledge, siteOf } from './site.js';
 
 /** Throws E-MODEL-INVALID for attributes that ONNX Runtime would divide by, or loop over, unseen: also in subgraphs and functions. */
@@ -26,7 +26,7 @@ function checkNodes(nodes: readonly NodeProto[]): void {
 /** Throws E-MODEL-INVALID where extents contradict each other. */
 export function checkExtents(knowledge: Knowledge): void {
   for (const node of knowledge.graph.nodes) {
-    const problem = groupsProblem(siteOf(node, knowledge));
+    const problem = extentProblem(siteOf(node, knowledge));
     if (problem !== undefined) throw invalid(node.label, problem);
   }
 }

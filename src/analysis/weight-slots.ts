@@ -6,7 +6,7 @@ import type { WeightSlot } from '../masks/slots.js';
 import { isFolded, nodeModulePathsOf, statedModulePathsOf } from '../onnx/module-path.js';
 import { aliasedBy, readersOf, rootOf, storedAs } from '../ops/aliases.js';
 import { scaledOperands, turnsAxes } from '../ops/scaling.js';
-import { rowOf } from '../ops/table.js';
+import { operatorOf } from '../ops/registry.js';
 import { recurrentSlots } from './recurrent-slots.js';
 import { type Knowledge, siteOf } from './site.js';
 
@@ -71,7 +71,7 @@ function storedSlots(value: Value, tensor: Tensor, uses: readonly Use[]): Weight
 }
 
 function slotsOf(node: Node, knowledge: Knowledge): WeightSlot[] {
-  const layer = rowOf(node)?.layer?.(siteOf(node, knowledge));
+  const layer = operatorOf(node)?.weights?.(siteOf(node, knowledge));
   if (layer === undefined) return [];
   const { weights, bias } = layer;
   const modulePaths = statedModulePathsOf(node);

@@ -1,7 +1,7 @@
 /** Element-wise questions about a weight tensor seen as a matrix [outputs, inputs] of kernels with `taps` elements. */
 import { type Scan, scanTensor } from '../ir/scan.js';
 import { product, type Tensor } from '../ir/tensor.js';
-import type { Linear } from '../ops/relation.js';
+import type { Linear } from '../ops/axes.js';
 
 export class WeightMatrix {
   readonly outputs: number;

@@ -68,6 +68,11 @@ export function isNumeric(dataType: number): boolean {
   return isFloating(dataType) || INTEGERS.has(dataType);
 }
 
+/** The types that ONNX operators take shapes, axes and bounds in. */
+export function isShapeInteger(dataType: number): boolean {
+  return dataType === INT64 || dataType === INT32;
+}
+
 export function isFloating(dataType: number): boolean {
   return dataType === FLOAT || dataType === FLOAT16 || dataType === DOUBLE || dataType === BFLOAT16;
 }

@@ -44,7 +44,7 @@ export function findLayers(slots: readonly WeightSlot[], facts: Facts): MaskLaye
     // Who reads the transpose has the same mask, in other axes; a square matrix does not tell.
     else if (layoutIn(known.slots[0]) === layoutIn(slot)) known.slots.push(slot);
   }
-  const sites = new Map(facts.sites.map((site) => [site.node.outputs[0]?.name, site]));
+  const sites = new Map(facts.nodes.map((site) => [site.node.outputs[0]?.name, site]));
   return [...byKey].flatMap(([key, { layout, slots: readers }]): MaskLayer[] => {
     const places = readers.map(({ node, index }) => ({ site: sites.get(node.outputs[0]?.name), index }));
     const operands = places.flatMap(({ site, index }) => site?.inSlots[index] ?? []);

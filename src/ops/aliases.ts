@@ -3,16 +3,12 @@
  * parameter of its own. Zeros stay where they are, so what is cut out of one can be cut out of what it is an alias of.
  */
 import type { Dim, Node, Use, Value } from '../ir/graph.js';
-
-/** Each element is the element at the same place. */
-const SAME_PLACE: ReadonlySet<string> = new Set(['Identity', 'Cast', 'CastLike']);
-/** The elements in the same order, under other extents. */
-const SAME_ORDER: ReadonlySet<string> = new Set(['Reshape', 'Squeeze', 'Unsqueeze']);
+import type { Tensor } from '../ir/tensor.js';
+import { operatorOf } from './registry.js';
 
 /** What the output of the node is an alias of; undefined for all other operators. */
 export function aliasedBy(node: Node): Value | undefined {
-  const isAlias = SAME_PLACE.has(node.opType) || SAME_ORDER.has(node.opType) || node.opType === 'Transpose';
-  return isAlias && node.domain === '' ? node.inputs[0] : undefined;
+  return operatorOf(node)?.alias === undefined ? undefined : node.inputs[0];
 }
 
 /** The value that no node makes an alias: an initializer, the output of a Constant node, or what is computed otherwise. */
@@ -22,11 +18,13 @@ export function rootOf(value: Value): Value {
   return root;
 }
 
-/** The same through Identity alone: what has the same contents, bit for bit. */
+/** The same through copies alone: what has the same contents, bit for bit. */
 export function storedAs(value: Value): Value {
   let root = value;
-  for (let { producer } = root; producer?.opType === 'Identity' && producer.domain === ''; { producer } = root) {
-    const [next] = producer.inputs;
+  for (;;) {
+    const { producer } = root;
+    const isCopy = producer !== undefined && operatorOf(producer)?.isCopy === true;
+    const next = isCopy ? producer.inputs[0] : undefined;
     if (next === undefined) break;
     root = next;
   }
@@ -34,13 +32,23 @@ export function storedAs(value: Value): Value {
 }
 
 /** Whether the reader asks for extents or the type alone: it has no part in what the elements are. */
-export function readsNoElements({ node: { opType, domain }, index }: Use): boolean {
-  return domain === '' && (opType === 'Shape' || opType === 'Size' || (opType === 'CastLike' && index === 1));
+export function readsNoElements({ node, index }: Use): boolean {
+  return operatorOf(node)?.ignoresElementsOf?.includes(index) === true;
 }
 
 /** Whether a file holds the value's contents as they are. */
 export function isStored({ initializer, producer }: Value): boolean {
-  return initializer !== undefined || producer?.opType === 'Constant';
+  return initializer !== undefined || (producer !== undefined && operatorOf(producer)?.stored !== undefined);
+}
+
+/** The tensor of an initializer, or of a node that holds one; undefined for strings, and for what is computed. */
+export function storedTensor({ initializer, producer }: Value): Tensor | undefined {
+  return initializer ?? (producer === undefined ? undefined : nodeTensor(producer));
+}
+
+/** The tensor that the node itself holds. */
+export function nodeTensor(node: Node): Tensor | undefined {
+  return operatorOf(node)?.stored?.(node);
 }
 
 function up({ initializer, producer }: Value): Value | undefined {
@@ -70,11 +78,12 @@ export function axesInRoot(
   const { producer } = value;
   if (source === undefined || producer === undefined) return dimsOf(value)?.map((_, axis) => axis);
   const above = axesInRoot(source, dimsOf);
-  if (above === undefined || SAME_PLACE.has(producer.opType)) return above;
-  if (producer.opType === 'Transpose') return producer.ints('perm')?.map((axis) => above[axis]) ?? above.toReversed();
+  const operator = operatorOf(producer);
+  if (above === undefined || operator?.alias === 'same') return above;
+  if (operator?.alias === 'transposed') return producer.ints('perm')?.map((axis) => above[axis]) ?? above.toReversed();
   const [dims, sourceDims] = [dimsOf(value), dimsOf(source)];
-  // The target of a Reshape is written down and would have to be cut as well.
-  if (producer.opType === 'Reshape' || dims === undefined || sourceDims === undefined) return undefined;
+  // A target that is written down would have to be cut as well.
+  if (operator?.adjust !== undefined || dims === undefined || sourceDims === undefined) return undefined;
   const wide = above.filter((_, axis) => sourceDims[axis] !== 1);
   let seen = 0;
   return dims.map((dim) => (dim === 1 ? undefined : wide[seen++]));

@@ -1,55 +1,35 @@
 /** Which operands are parameters of a layer, under the names and in the layouts that PyTorch's modules have them. */
 import type { Dim, Node, Value } from '../ir/graph.js';
+import type { ParameterName } from './operator.js';
+import { operatorOf } from './registry.js';
 
 export interface ParameterRole {
-  readonly name: 'weight' | 'bias' | 'running_mean' | 'running_var';
+  readonly name: ParameterName;
   /** Whether the operand has the axes of the module's parameter in reverse: [in, out] for [out, in]. */
   readonly isReversed: boolean;
 }
 
-type Names = readonly (ParameterRole['name'] | undefined)[];
-
-const LAYER: Names = [undefined, 'weight', 'bias'];
-
-/** By operator, per input. */
-const NAMES: ReadonlyMap<string, Names> = new Map(
-  Object.entries({
-    Conv: LAYER,
-    ConvTranspose: LAYER,
-    Gemm: LAYER,
-    MatMul: [undefined, 'weight'],
-    BatchNormalization: [undefined, 'weight', 'bias', 'running_mean', 'running_var'],
-    InstanceNormalization: LAYER,
-    LayerNormalization: LAYER,
-    PRelu: [undefined, 'weight'],
-  } satisfies Record<string, Names>),
-);
-
 export function parameterRole(node: Node, index: number): ParameterRole | undefined {
-  const name = node.domain === '' ? NAMES.get(node.opType)?.[index] : undefined;
+  const operator = operatorOf(node);
+  const name = operator?.parameters?.[index];
   if (name === undefined) return undefined;
-  const isMatrix = node.opType === 'MatMul' || (node.opType === 'Gemm' && node.int('transB', 0) === 0);
-  return { name, isReversed: isMatrix && name === 'weight' };
+  return { name, isReversed: name === 'weight' && operator?.isReversed?.(node) === true };
 }
 
 /** The `groups` of a convolution; undefined for operators that have none. */
 export function groupsOf(node: Node): number | undefined {
-  return node.domain === '' && ['Conv', 'ConvTranspose'].includes(node.opType) ? node.int('group', 1) : undefined;
+  return operatorOf(node)?.hasGroups === true ? node.int('group', 1) : undefined;
 }
 
-/** Which axes of the operand are the module's parameter's, where the operand is stored for the operator alone: a PReLU has one slope per channel. */
+/** Which axes of the operand are the module's parameter's, where the operand is stored for the operator alone. */
 export function parameterAxes(node: Node, index: number, dims: readonly number[]): readonly number[] {
-  const axes = dims.map((_, axis) => axis);
-  if (parameterRole(node, index)?.isReversed === true && axes.length === 2) return [1, 0];
-  if (node.opType !== 'PRelu' || axes.length < 2) return axes;
-  const wide = axes.filter((axis) => dims[axis] !== 1);
-  return wide.length > 1 ? axes : [wide[0] ?? 0];
+  if (parameterRole(node, index)?.isReversed === true && dims.length === 2) return [1, 0];
+  return operatorOf(node)?.parameterAxes?.(dims) ?? dims.map((_, axis) => axis);
 }
 
 /** How many filters a layer with a weight of these extents has, which is the size of its bias. */
 export function filtersOf(node: Node, dims: readonly number[]): number {
-  if (node.opType === 'ConvTranspose') return (dims[1] ?? 1) * (groupsOf(node) ?? 1);
-  return dims[parameterAxes(node, 1, dims)[0] ?? 0] ?? 1;
+  return operatorOf(node)?.filters?.(node, dims) ?? dims[parameterAxes(node, 1, dims)[0] ?? 0] ?? 1;
 }
 
 /** The two factors of a product. */
@@ -59,13 +39,13 @@ export function factorsOf({ opType, domain, inputs: [left, right] }: Node): read
 }
 
 /** Whether it reads an extent, and no number. */
-export function readsExtents({ opType }: Node): boolean {
-  return opType === 'Shape' || opType === 'Size';
+export function readsExtents(node: Node): boolean {
+  return operatorOf(node)?.ignoresElementsOf?.includes(0) === true;
 }
 
 /** Whether the gates of all directions are one tensor: a module has them otherwise. */
-export function isRecurrent({ opType }: Node): boolean {
-  return ['LSTM', 'GRU', 'RNN'].includes(opType);
+export function isRecurrent(node: Node): boolean {
+  return operatorOf(node)?.gates !== undefined;
 }
 
 /**
@@ -78,7 +58,7 @@ export function axesBefore<Axis>(
   after: readonly Dim[],
   axes: readonly (Axis | undefined)[],
 ): readonly (Axis | undefined)[] | undefined {
-  if (node.opType === 'Transpose') {
+  if (operatorOf(node)?.alias === 'transposed') {
     const order = node.ints('perm') ?? after.map((_, axis) => after.length - 1 - axis);
     return before.map((_, axis) => axes[order.indexOf(axis)]);
   }

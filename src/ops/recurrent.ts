@@ -7,13 +7,8 @@
  * (g is c); torch.nn.GRU r z n, ONNX z r h (n is h).
  */
 import type { Node } from '../ir/graph.js';
-
-/** Per gate of ONNX's order its place in PyTorch's. */
-const GATES: ReadonlyMap<string, readonly number[]> = new Map([
-  ['LSTM', [0, 3, 1, 2]],
-  ['GRU', [1, 0, 2]],
-  ['RNN', [0]],
-]);
+import type { Operator } from './operator.js';
+import type { StoredWeights } from './stored-weights.js';
 
 const PARAMETERS = [
   { index: 1, parameter: 'weight_ih', half: undefined },
@@ -33,13 +28,12 @@ export interface RecurrentPart {
   readonly places: Int32Array;
 }
 
-/** `dimsOf` are the extents of constant operands; parts of others are left out. Empty for other operators. */
+/** `dimsOf` are the extents of constant operands; parts of others are left out. `gates`: per gate of the operator's order its place in PyTorch's. */
 export function recurrentParts(
   node: Node,
+  gates: readonly number[],
   dimsOf: (index: number) => readonly number[] | undefined,
 ): readonly RecurrentPart[] {
-  const gates = node.domain === '' ? GATES.get(node.opType) : undefined;
-  if (gates === undefined) return [];
   return PARAMETERS.flatMap(({ index, parameter, half }) => {
     const dims = dimsOf(index);
     const rank = half === undefined ? 3 : 2;
@@ -62,3 +56,18 @@ export function recurrentParts(
     });
   });
 }
+
+const WEIGHTS: readonly StoredWeights[] = [
+  { index: 1, axis: 0 },
+  { index: 2, axis: 0 },
+];
+
+function recurrent(type: string, gates: readonly number[]): Operator {
+  return { type, gates, storedWeights: () => WEIGHTS };
+}
+
+export const recurrents: readonly Operator[] = [
+  recurrent('LSTM', [0, 3, 1, 2]),
+  recurrent('GRU', [1, 0, 2]),
+  recurrent('RNN', [0]),
+];

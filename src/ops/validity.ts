@@ -2,21 +2,10 @@
  * What ONNX demands of an operator and ONNX Runtime does not look at before it computes: some of it ends the process there. Everything else that is
  * wrong with a node it says itself when it loads the model.
  */
-import type { Site } from './relation.js';
+import type { Site } from './operator.js';
+import { operatorOf } from './registry.js';
 
-/** Operators that slide a window over places. */
-const WINDOWED: ReadonlySet<string> = new Set([
-  'Conv',
-  'ConvInteger',
-  'ConvTranspose',
-  'DeformConv',
-  'QLinearConv',
-  'AveragePool',
-  'LpPool',
-  'MaxPool',
-  'MaxUnpool',
-]);
-
+/** Of operators that slide a window over places. */
 const AT_LEAST: ReadonlyMap<string, number> = new Map([
   ['group', 1],
   ['strides', 1],
@@ -31,7 +20,7 @@ export function attributeProblem(
   opType: string,
   numbersOf: (attribute: string) => readonly number[],
 ): string | undefined {
-  if (domain !== '' || !WINDOWED.has(opType)) return undefined;
+  if (operatorOf({ domain, opType })?.hasWindow !== true) return undefined;
   for (const [name, least] of AT_LEAST) {
     const values = numbersOf(name);
     if (values.some((value) => value < least)) return `${name} is ${values.join(', ')}, and may not be below ${least}`;
@@ -39,14 +28,7 @@ export function attributeProblem(
   return undefined;
 }
 
-/** Conv: Y [N, M, …] of X [N, C, …] and W [M, C / group, …]. */
-export function groupsProblem({ node, inDims }: Site): string | undefined {
-  if (node.domain !== '' || node.opType !== 'Conv') return undefined;
-  const group = node.int('group', 1);
-  const [filters, channels] = inDims(1) ?? [];
-  const given = inDims(0)?.[1];
-  if (typeof filters === 'number' && filters % group !== 0) return `${filters} filters are not ${group} equal groups`;
-  if (typeof channels === 'number' && typeof given === 'number' && channels * group !== given)
-    return `its weight has ${channels} channels in each of ${group} groups, and ${given} come in`;
-  return undefined;
+/** Why the extents of its operands contradict each other; undefined where nothing is wrong. */
+export function extentProblem(site: Site): string | undefined {
+  return operatorOf(site.node)?.problem?.(site);
 }

@@ -4,18 +4,19 @@
  */
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import type * as Elementwise from '../../src/ops/elementwise.js';
-import type { OpRow, Relation, Site } from '../../src/ops/relation.js';
-import type * as Table from '../../src/ops/table.js';
+import type { Relation } from '../../src/ops/axes.js';
+import type * as Broadcast from '../../src/ops/broadcast.js';
+import type { Operator, Site } from '../../src/ops/operator.js';
+import type * as Registry from '../../src/ops/registry.js';
 import type * as Weights from '../../src/analysis/weights.js';
 import { problems, WINDOWS } from '../../fixtures/random-networks/random-graphs.js';
 
-const TABLE = '../../src/ops/table.js';
+const REGISTRY = '../../src/ops/registry.js';
 const WEIGHTS = '../../src/analysis/weights.js';
 const CASES = 1000;
 
 afterEach(() => {
-  vi.doUnmock(TABLE);
+  vi.doUnmock(REGISTRY);
   vi.doUnmock(WEIGHTS);
   vi.resetModules();
 });
@@ -34,18 +35,18 @@ async function casesUntilFailure(kinds?: typeof WINDOWS): Promise<number | undef
 }
 
 function alterRow(op: string, alter: (relation: Relation, site: Site) => Relation): void {
-  vi.doMock(TABLE, async (original) => {
-    const table = await original<typeof Table>();
-    const rowOf: typeof Table.rowOf = (node) => {
-      const row = table.rowOf(node);
-      if (row === undefined || node.opType !== op) return row;
-      const relate = (site: Site) => {
-        const relation = row.relate(site);
+  vi.doMock(REGISTRY, async (original) => {
+    const registry = await original<typeof Registry>();
+    const operatorOf: typeof Registry.operatorOf = (node) => {
+      const operator = registry.operatorOf(node);
+      if (operator === undefined || node.opType !== op) return operator;
+      const axes = (site: Site) => {
+        const relation = operator.axes?.(site);
         return relation && alter(relation, site);
       };
-      return { ...row, relate };
+      return { ...operator, axes };
     };
-    return { ...table, rowOf };
+    return { ...registry, operatorOf };
   });
 }
 
@@ -94,11 +95,15 @@ describe('a wrong rule is found', () => {
   });
 
   it('an unknown operator is elementwise', async () => {
-    vi.doMock(TABLE, async (original) => {
-      const table = await original<typeof Table>();
-      const { broadcast } = await vi.importActual<typeof Elementwise>('../../src/ops/elementwise.js');
-      const guess: OpRow = { op: '', relate: (site) => broadcast(site, 1) };
-      return { ...table, rowOf: (node: Parameters<typeof Table.rowOf>[0]) => table.rowOf(node) ?? guess };
+    vi.doMock(REGISTRY, async (original) => {
+      const registry = await original<typeof Registry>();
+      const { broadcast } = await vi.importActual<typeof Broadcast>('../../src/ops/broadcast.js');
+      const guess: Operator = { type: '', axes: (site) => broadcast(site, 1) };
+      const operatorOf = (node: Parameters<typeof Registry.operatorOf>[0]) => {
+        const operator = registry.operatorOf(node);
+        return operator?.axes === undefined ? { ...operator, ...guess } : operator;
+      };
+      return { ...registry, operatorOf };
     });
     expect(await casesUntilFailure()).toBeLessThanOrEqual(CASES);
   });

@@ -1,10 +1,10 @@
-/** The tensor that a Constant node holds, in any of its forms. */
+/** Constant. */
 import type { Node } from '../ir/graph.js';
 import { FLOAT, INT64, Tensor } from '../ir/tensor.js';
+import type { Operator } from './operator.js';
 
-/** The value of a Constant node (ai.onnx, any opset), a sparse one as a dense tensor; undefined for strings. */
-export function constantNodeTensor(node: Node): Tensor | undefined {
-  if (node.opType !== 'Constant' || node.domain !== '') return undefined;
+/** In any of its forms; a sparse one as a dense tensor. */
+function stored(node: Node): Tensor | undefined {
   const tensor = node.tensor('value') ?? node.tensor('sparse_value');
   if (tensor !== undefined) return tensor;
   const scalarInt = node.attributes.get('value_int');
@@ -16,3 +16,5 @@ export function constantNodeTensor(node: Node): Tensor | undefined {
   const floats = node.attributes.get('value_floats');
   return floats?.kind === 'floats' ? Tensor.fromNumbers(FLOAT, [floats.value.length], floats.value) : undefined;
 }
+
+export const constants: readonly Operator[] = [{ type: 'Constant', stored }];

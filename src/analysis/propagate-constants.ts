@@ -1,35 +1,47 @@
 /** Forward pass: which positions hold one known scalar for every input of the model. */
 import { f16round } from '@petamoriken/float16';
 import { DOUBLE, FLOAT16, isFloating, type Tensor } from '../ir/tensor.js';
-import type { Grouped, Known, Linear, Pointwise } from '../ops/relation.js';
-import type { NodeSite } from './facts.js';
-import { type Axis, isOperand, type Positions, type Slot } from './positions.js';
-import { axisOf, forEachPair } from './relate.js';
+import type { Grouped, Known, Linear, Pointwise } from '../ops/axes.js';
+import { type AnalyzedNode, forEachPair, type LayerAxes, type ResolvedLink } from './analyzed-node.js';
+import { type Axis, isOperand, type Positions } from './positions.js';
 import type { Shapes } from './shapes.js';
 import { isRow, WeightMatrix } from './weights.js';
 
 /** Operands above this many elements are weights of linear readers or lookup tables: nobody asks for their scalars. */
 const LARGEST_SCALAR_OPERAND = 1 << 20;
 
-/** Per position the scalar, or NaN where it varies. Values are rounded to the output's dtype after each operator. */
-export function propagateConstants(sites: readonly NodeSite[], positions: Positions, shapes: Shapes): Float64Array {
-  const constant = new Float64Array(positions.count).fill(Number.NaN);
-  const isRelevant = relevantAxes(sites, positions);
-  for (const at of sites) {
-    const { relation } = at;
-    const [output] = at.node.outputs;
-    const toScalar = scalarOf(output === undefined ? undefined : shapes.dataTypeOf(output));
-    if (relation?.kind === 'pointwise') pointwise(at, relation, positions, constant, isRelevant, toScalar);
-    else if (relation?.kind === 'linear') linear(at, relation, positions, constant, toScalar);
-    else if (relation?.kind === 'grouped') grouped(at, relation, positions, constant, toScalar);
+/** What is known so far. */
+interface State {
+  readonly positions: Positions;
+  readonly shapes: Shapes;
+  /** Per position the scalar, or NaN where it varies. */
+  readonly constant: Float64Array;
+  readonly isRelevant: (axis: Axis) => boolean;
+}
+
+/**
+ * Per position the scalar, or NaN where it varies. Values are rounded to the output's dtype after each operator. Axes that are not
+ * relevant are not followed: nobody asks about rows and columns of an image.
+ */
+export function propagateConstants(
+  nodes: readonly AnalyzedNode[],
+  positions: Positions,
+  shapes: Shapes,
+  isRelevant: (axis: Axis) => boolean,
+): Float64Array {
+  const state = { positions, shapes, constant: new Float64Array(positions.count).fill(Number.NaN), isRelevant };
+  for (const at of nodes) {
+    if (at.layer?.relation.kind === 'linear') linear(at, state, at.layer, at.layer.relation);
+    else if (at.layer?.relation.kind === 'grouped') grouped(at, state, at.layer, at.layer.relation);
+    else if (at.relation?.kind === 'pointwise') pointwise(at, state, at.relation);
   }
-  return constant;
+  return state.constant;
 }
 
 /** Rounded as a tensor of the dtype stores it; infinities are left alone: absorbing one would make NaN of sums. */
-type ToScalar = (value: number) => number;
-
-function scalarOf(dataType: number | undefined): ToScalar {
+function roundingAt({ node }: AnalyzedNode, { shapes }: State): (value: number) => number {
+  const [output] = node.outputs;
+  const dataType = output === undefined ? undefined : shapes.dataTypeOf(output);
   const round = dataType === DOUBLE ? (value: number) => value : dataType === FLOAT16 ? f16round : Math.fround;
   return (value) => {
     const rounded = round(value);
@@ -37,56 +49,34 @@ function scalarOf(dataType: number | undefined): ToScalar {
   };
 }
 
-function known(value: number): number | undefined {
-  return Number.isNaN(value) ? undefined : value;
-}
-
-/** Only axes that share a class with a layer's channels are followed: nobody asks about rows and columns of an image. */
-export function relevantAxes(sites: readonly NodeSite[], positions: Positions): (axis: Axis) => boolean {
+/** Axes that share a class with a layer's channels. */
+export function relevantAxes(nodes: readonly AnalyzedNode[], positions: Positions): (axis: Axis) => boolean {
   const classes = new Uint8Array(positions.count);
-  for (const at of sites) {
-    if (at.relation?.kind !== 'linear' && at.relation?.kind !== 'grouped') continue;
-    for (const ref of [at.relation.x, at.relation.y]) {
-      const axis = axisOf(at, ref, positions);
-      for (let index = 0; index < (axis?.extent ?? 0); index++)
-        classes[positions.classOf((axis?.base ?? 0) + index)] = 1;
-    }
-  }
-  return (axis) => {
-    for (let index = 0; index < axis.extent; index++)
-      if (classes[positions.classOf(axis.base + index)] === 1) return true;
-    return false;
-  };
+  const classesOf = ({ base, extent }: Axis) =>
+    Array.from({ length: extent }, (_, index) => positions.classOf(base + index));
+  for (const { layer } of nodes)
+    for (const axis of [layer?.x, layer?.y])
+      if (axis !== undefined) for (const root of classesOf(axis)) classes[root] = 1;
+  const relevant = new Set(positions.all.filter((axis) => classesOf(axis).some((root) => classes[root] === 1)));
+  return (axis) => relevant.has(axis);
 }
 
-function pointwise(
-  at: NodeSite,
-  relation: Pointwise,
-  positions: Positions,
-  constant: Float64Array,
-  isRelevant: (axis: Axis) => boolean,
-  toScalar: ToScalar,
-): void {
+function pointwise(at: AnalyzedNode, state: State, relation: Pointwise): void {
   if (relation.constant === undefined) return;
+  const { positions, constant } = state;
   for (const slot of at.inSlots)
     if (slot !== undefined && isOperand(slot)) operandScalars(slot.tensor, positions.axesOf(slot), constant);
-  // The links that always hold say together what reaches a place; of the axes of a choice each says it alone.
-  const alone = (relation.choices ?? []).flatMap(({ candidates }) => candidates.map((link) => [link]));
-  const linkSets = [relation.links, ...alone];
+  const round = roundingAt(at, state);
   for (const output of at.node.outputs) {
-    if (output === undefined) continue;
-    for (const axis of positions.axesOf(output)) {
-      if (axis === undefined || !isRelevant(axis)) continue;
-      const operands = at.inSlots.map((slot, index) => {
-        const columns = linkSets.map((links) => operandAlong(at, slot, index, links, axis, positions, constant));
-        return columns.reduce((all, column) => surer(all, column));
-      });
-      const linked = operands.filter((column) => typeof column === 'object');
+    for (const axis of output === undefined ? [] : positions.axesOf(output)) {
+      if (axis === undefined || !state.isRelevant(axis)) continue;
+      const operands = at.inSlots.map((_, index) => contribution(at, state, index, axis));
+      const columns = operands.filter((operand) => typeof operand === 'object');
       for (let index = 0; index < axis.extent; index++) {
-        const values = operands.map((column) => (typeof column === 'object' ? column[index] : column));
-        const reached = linked.length === 0 || linked.some((column) => column[index] !== null);
-        const result = reached ? relation.constant(values, axis.axis) : relation.fill;
-        if (result !== undefined) constant[axis.base + index] = toScalar(result);
+        const isReached = columns.length === 0 || columns.some((column) => column[index] !== null);
+        const values = operands.map((operand) => (typeof operand === 'object' ? operand[index] : operand));
+        const result = isReached ? relation.constant(values, axis.axis) : relation.fill;
+        if (result !== undefined) constant[axis.base + index] = round(result);
       }
     }
   }
@@ -96,32 +86,38 @@ function pointwise(
 type Contribution = readonly Known[] | number | undefined;
 
 /**
- * What operand `slot` contributes along output axis `axis`: one entry per index where the operand is linked to the axis
- * (null where no link reaches it), or one scalar for all indices where it is not (a broadcast operand).
+ * What input `index` contributes along an output axis. The links that always hold say together what reaches a place; of the axes of a
+ * choice each says it alone.
  */
-function operandAlong(
-  at: NodeSite,
-  slot: Slot | undefined,
+function contribution(at: AnalyzedNode, state: State, index: number, axis: Axis): Contribution {
+  const alone = at.choices.flat().map((link) => [link]);
+  return [at.links, ...alone].map((links) => alongLinks(at, state, index, axis, links)).reduce(surer);
+}
+
+/**
+ * One entry per index where the operand is linked to the axis (null where no link reaches it), or one scalar for all indices where it is not
+ * (a broadcast operand).
+ */
+function alongLinks(
+  at: AnalyzedNode,
+  { constant }: State,
   index: number,
-  links: Pointwise['links'],
   axis: Axis,
-  positions: Positions,
-  constant: Float64Array,
+  links: readonly ResolvedLink[],
 ): Contribution {
+  const slot = at.inSlots[index];
   if (slot === undefined) return undefined;
   let column: Known[] | undefined;
   for (const link of links) {
-    const forward = link.from.side === 'in';
-    const [inRef, outRef] = forward ? [link.from, link.to] : [link.to, link.from];
-    if (inRef.index !== index || axisOf(at, outRef, positions) !== axis) continue;
-    const source = axisOf(at, inRef, positions);
-    if (source === undefined) return undefined;
+    const { operand, input, output } = link;
+    if (operand !== index || output !== axis) continue;
+    if (input === undefined) return undefined;
     const filled = (column ??= Array.from({ length: axis.extent }, (): Known => null));
-    forEachPair(link, forward ? source.extent : axis.extent, (from, to) => {
-      const [inIndex, outIndex] = forward ? [from, to] : [to, from];
-      const value = known(constant[source.base + inIndex] ?? Number.NaN);
-      if (filled[outIndex] === null) filled[outIndex] = value;
-      else if (filled[outIndex] !== value) filled[outIndex] = undefined;
+    forEachPair(link, (from, to) => {
+      const scalar = constant[input.base + from] ?? Number.NaN;
+      const value = Number.isNaN(scalar) ? undefined : scalar;
+      if (filled[to] === null) filled[to] = value;
+      else if (filled[to] !== value) filled[to] = undefined;
     });
   }
   if (column !== undefined) return column;
@@ -171,7 +167,7 @@ interface LinearView {
   readonly bias: (output: number) => number;
 }
 
-function viewOf(at: NodeSite, weights: Linear['weights'], bias: Linear['bias']): LinearView | undefined {
+function viewOf(at: AnalyzedNode, weights: Linear['weights'], bias: Linear['bias']): LinearView | undefined {
   const tensor = at.site.constant(weights.index);
   if (tensor === undefined || !isFloating(tensor.dataType)) return undefined;
   const biasTensor = bias === undefined ? undefined : at.site.constant(bias.index);
@@ -186,17 +182,11 @@ function viewOf(at: NodeSite, weights: Linear['weights'], bias: Linear['bias']):
 }
 
 /** An output is constant when no varying input (and, at padded borders, no constant other than 0) reaches it. */
-function linear(
-  at: NodeSite,
-  relation: Linear,
-  positions: Positions,
-  constant: Float64Array,
-  toScalar: ToScalar,
-): void {
-  const x = axisOf(at, relation.x, positions);
-  const y = axisOf(at, relation.y, positions);
+function linear(at: AnalyzedNode, state: State, { x, y }: LayerAxes, relation: Linear): void {
+  const { constant } = state;
   const view = viewOf(at, relation.weights, relation.bias);
   if (x === undefined || y === undefined || view === undefined) return;
+  const round = roundingAt(at, state);
   const varying: number[] = [];
   const fixed: number[] = [];
   for (let index = 0; index < x.extent; index++) {
@@ -209,21 +199,15 @@ function linear(
     if (relation.padded && view.weights.readsAny(output, fixed)) continue;
     let total = 0;
     for (const input of fixed) total += (constant[x.base + input] ?? 0) * view.weights.sum(output, input);
-    constant[y.base + output] = toScalar(relation.alpha * total + view.bias(output));
+    constant[y.base + output] = round(relation.alpha * total + view.bias(output));
   }
 }
 
-function grouped(
-  at: NodeSite,
-  relation: Grouped,
-  positions: Positions,
-  constant: Float64Array,
-  toScalar: ToScalar,
-): void {
-  const x = axisOf(at, relation.x, positions);
-  const y = axisOf(at, relation.y, positions);
+function grouped(at: AnalyzedNode, state: State, { x, y }: LayerAxes, relation: Grouped): void {
+  const { constant } = state;
   const view = viewOf(at, { ...relation.weights, inAxis: 1 }, relation.bias && { ...relation.bias, beta: 1 });
   if (x === undefined || y === undefined || view === undefined) return;
+  const round = roundingAt(at, state);
   const inputs = x.extent / relation.groups;
   const outputs = y.extent / relation.groups;
   for (let output = 0; output < y.extent; output++) {
@@ -234,6 +218,6 @@ function grouped(
       if (value === 0 || !view.weights.connects(output, input)) continue;
       total += relation.padded ? Number.NaN : value * view.weights.sum(output, input);
     }
-    if (!Number.isNaN(total)) constant[y.base + output] = toScalar(total + view.bias(output));
+    if (!Number.isNaN(total)) constant[y.base + output] = round(total + view.bias(output));
   }
 }

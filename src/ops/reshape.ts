@@ -1,19 +1,8 @@
-/** Operators that move data without computing: Reshape and its kin, Transpose, and the readers of extents. */
-import { type Dim } from '../ir/graph.js';
+/** The same elements in the same order under other dims: Reshape, Flatten, Squeeze, Unsqueeze. */
+import type { Dim } from '../ir/graph.js';
 import { INT64, Tensor } from '../ir/tensor.js';
-import {
-  type Adjustment,
-  type AxisRef,
-  type Choice,
-  input,
-  type KeptOf,
-  type Link,
-  normalAxis,
-  type OpRow,
-  output,
-  type Relation,
-  type Site,
-} from './relation.js';
+import { type AxisRef, type Choice, type Link, link, type Relation, unchanged } from './axes.js';
+import type { Adjustment, Kept, Operator, Site } from './operator.js';
 
 /** Axes of both sides whose extents have the same product. */
 interface Group {
@@ -73,7 +62,7 @@ function staticGroup(before: readonly Dim[], after: readonly Dim[], i: number, j
   return group;
 }
 
-/** Reshape-5…-23, Flatten, Squeeze, Unsqueeze: the same elements in the same order under other dims. */
+/** Reshape-5…-23, Flatten, Squeeze, Unsqueeze. */
 function regroup(site: Site): Relation | undefined {
   const before = site.inDims(0);
   const after = site.outDims(0);
@@ -89,40 +78,40 @@ function regroup(site: Site): Relation | undefined {
     const [single] = from;
     const [target] = to;
     if (single === undefined || target === undefined) continue;
-    if (from.length === 1 && to.length === 1) links.push({ from: input(0, single), to: output(0, target) });
-    else if (to.length === 1)
-      choices.push({ candidates: merged(before, from, (axis) => input(0, axis), output(0, target)) });
-    else if (from.length === 1)
-      choices.push({ candidates: merged(after, to, (axis) => output(0, axis), input(0, single)) });
+    const [input, output] = [
+      { index: 0, axis: single },
+      { index: 0, axis: target },
+    ];
+    if (from.length === 1 && to.length === 1) links.push(link(input, output));
+    else if (to.length === 1) choices.push(merged(before, from, 'input', output));
+    else if (from.length === 1) choices.push(merged(after, to, 'output', input));
   }
-  return { kind: 'pointwise', links, choices, constant: ([x]) => x ?? undefined };
+  return { kind: 'pointwise', links, choices, constant: unchanged };
 }
 
-/** Each of `axes` (row-major, merged into the axis `whole`) owns strided blocks of it. */
-function merged(dims: readonly Dim[], axes: readonly number[], ref: (axis: number) => AxisRef, whole: AxisRef): Link[] {
+/** Each of `axes` on the side `one` (row-major, merged into the axis `whole` of the other side) owns strided blocks of it. */
+function merged(dims: readonly Dim[], axes: readonly number[], one: 'input' | 'output', whole: AxisRef): Link[] {
   const extents = axes.map((axis) => Number(dims[axis]));
   return axes.map((axis, at) => {
     const count = extents[at] ?? 1;
     const inner = extents.slice(at + 1).reduce((total, extent) => total * extent, 1);
     const outer = extents.slice(0, at).reduce((total, extent) => total * extent, 1);
-    return {
-      from: ref(axis),
-      to: whole,
-      blocks: { fromStart: 0, toStart: 0, count, inner, outer, period: count * inner },
-    };
+    const part = { index: 0, axis };
+    const [input, output] = one === 'input' ? [part, whole] : [whole, part];
+    return link(input, output, { one, oneStart: 0, manyStart: 0, count, inner, outer, period: count * inner });
   });
 }
 
 /** Entries of the target shape follow the axes that shrank; -1 stays, a 0 stays while it still copies the right extent. */
-function adjustReshape(site: Site, kept: KeptOf): readonly Adjustment[] {
+function adjustReshape(site: Site, kept: Kept): readonly Adjustment[] {
   const target = site.constant(1);
   const before = site.inDims(0);
   if (target === undefined || before === undefined) return [];
   const entries = [...target.numbers()];
   const zeroCopies = site.node.int('allowzero', 0) === 0;
   const adjusted = entries.map((entry, axis) => {
-    const now = kept(output(0, axis))?.length;
-    const copied = kept(input(0, axis))?.length ?? before[axis];
+    const now = kept.output({ index: 0, axis })?.length;
+    const copied = kept.input({ index: 0, axis })?.length ?? before[axis];
     if (entry === -1) return entry;
     if (entry === 0 && zeroCopies) {
       const extent = now ?? site.outDims(0)?.[axis];
@@ -134,47 +123,15 @@ function adjustReshape(site: Site, kept: KeptOf): readonly Adjustment[] {
   return [{ input: 1, tensor: Tensor.fromNumbers(INT64, [adjusted.length], adjusted) }];
 }
 
-/** Transpose-1, -13, -21, -23. */
-function transpose(site: Site): Relation | undefined {
-  const rank = site.inDims(0)?.length;
-  if (rank === undefined) return undefined;
-  const permutation = site.node.ints('perm') ?? Array.from({ length: rank }, (_, axis) => rank - 1 - axis);
-  return {
-    kind: 'pointwise',
-    links: permutation.map((from, to) => ({ from: input(0, from), to: output(0, to) })),
-    constant: ([x]) => x ?? undefined,
-  };
-}
-
-/** Shape-1, -13, -15 (start): whoever reads an extent fixes it. */
-function shape(site: Site): Relation | undefined {
-  const rank = site.inDims(0)?.length;
-  return rank === undefined ? undefined : { kind: 'extents', start: normalAxis(site.node.int('start', 0), rank) };
-}
-
-/** Gather-1, -11, -13. Of constant indices only those are read; others (a lookup in an embedding) may read all. */
-function gather(site: Site): Relation | undefined {
-  const dims = site.inDims(0);
-  const indices = site.constant(1);
-  const widened = (indices?.dims ?? site.inDims(1))?.length;
-  if (dims === undefined || widened === undefined) return undefined;
-  const axis = normalAxis(site.node.int('axis', 0), dims.length);
-  const extent = dims[axis];
-  if (typeof extent !== 'number') return undefined;
-  const links = dims
-    .map((_, from) => ({ from: input(0, from), to: output(0, from < axis ? from : from + widened - 1) }))
-    .filter((_, from) => from !== axis);
-  if (indices === undefined) return { kind: 'pointwise', links };
-  const read = [...indices.numbers()].map((index) => normalAxis(index, extent));
-  return { kind: 'pointwise', links, reads: { from: input(0, axis), indices: read } };
-}
-
-export const layoutRows: readonly OpRow[] = [
-  { op: 'Reshape', relate: regroup, adjust: adjustReshape },
-  { op: 'Flatten', relate: regroup },
-  { op: 'Squeeze', relate: regroup },
-  { op: 'Unsqueeze', relate: regroup },
-  { op: 'Transpose', relate: transpose },
-  { op: 'Shape', relate: shape },
-  { op: 'Gather', relate: gather },
+export const reshapes: readonly Operator[] = [
+  {
+    type: 'Reshape',
+    axes: regroup,
+    adjust: adjustReshape,
+    shapeElements: ({ elements }) => elements(0),
+    alias: 'reshaped',
+  },
+  { type: 'Flatten', axes: regroup },
+  { type: 'Squeeze', axes: regroup, shapeElements: ({ elements }) => elements(0), alias: 'reshaped' },
+  { type: 'Unsqueeze', axes: regroup, shapeElements: ({ elements }) => elements(0), alias: 'reshaped' },
 ];

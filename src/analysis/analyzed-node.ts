@@ -1,0 +1,130 @@
+/**
+ * A node with what its operator's row says about it, resolved to axes that have positions. Links go from input to output, always; the
+ * interpreters need not look anything up.
+ */
+import type { Node } from '../ir/graph.js';
+import type { AxisRef, Blocks, Choice, Grouped, Linear, Link, Relation } from '../ops/axes.js';
+import type { Kept, Site } from '../ops/operator.js';
+import type { Axis, Positions, Slot } from './positions.js';
+
+/** Before positions are numbered. */
+export interface NodeSite {
+  readonly node: Node;
+  readonly site: Site;
+  /** Undefined: every axis it touches is pinned. */
+  readonly relation: Relation | undefined;
+  /** Per input: its slot; undefined where the input is left out. */
+  readonly inSlots: readonly (Slot | undefined)[];
+}
+
+/** A link of a row. A side without positions is undefined, and so is the input where the extents of the two contradict each other. */
+export interface ResolvedLink {
+  /** Which input of the node. */
+  readonly operand: number;
+  readonly input: Axis | undefined;
+  readonly output: Axis | undefined;
+  readonly blocks: Blocks | undefined;
+}
+
+/** The axes of a layer: what it sums over, what its weights make, and the axes of its constant operands that go with these. */
+export interface LayerAxes {
+  readonly relation: Linear | Grouped;
+  readonly x: Axis | undefined;
+  readonly y: Axis | undefined;
+  /** Of the weights; of a grouped convolution the first goes with no axis of the data. */
+  readonly weightsIn: Axis | undefined;
+  readonly weightsOut: Axis | undefined;
+  readonly bias: Axis | undefined;
+}
+
+export interface AnalyzedNode extends NodeSite {
+  /** Those that always hold. */
+  readonly links: readonly ResolvedLink[];
+  /** Of each list one holds. */
+  readonly choices: readonly (readonly ResolvedLink[])[];
+  /** Set where the relation is that of a layer. */
+  readonly layer: LayerAxes | undefined;
+}
+
+export function analyzedNode(at: NodeSite, positions: Positions): AnalyzedNode {
+  const { relation } = at;
+  const resolved = (link: Link) => resolve(at, link, positions);
+  return {
+    ...at,
+    links: relation === undefined || relation.kind === 'extents' ? [] : relation.links.map(resolved),
+    choices: choicesOf(at).map((candidates) => candidates.map(resolved)),
+    layer: relation?.kind === 'linear' || relation?.kind === 'grouped' ? layerAxes(at, relation, positions) : undefined,
+  };
+}
+
+export function choicesOf({ relation }: NodeSite): readonly Choice[] {
+  return relation?.kind === 'pointwise' ? (relation.choices ?? []) : [];
+}
+
+function resolve(at: NodeSite, { input: inRef, output: outRef, blocks }: Link, positions: Positions): ResolvedLink {
+  const input = inputAxis(at, inRef, positions);
+  const output = outputAxis(at, outRef, positions);
+  const isContradiction =
+    blocks === undefined && input !== undefined && output !== undefined && input.extent !== output.extent;
+  return { operand: inRef.index, input: isContradiction ? undefined : input, output, blocks };
+}
+
+function layerAxes(at: NodeSite, relation: Linear | Grouped, positions: Positions): LayerAxes {
+  const { index, outAxis } = relation.weights;
+  const bias = relation.bias === undefined ? undefined : at.inSlots[relation.bias.index];
+  return {
+    relation,
+    x: inputAxis(at, relation.x, positions),
+    y: outputAxis(at, relation.y, positions),
+    weightsIn:
+      relation.kind === 'linear' ? inputAxis(at, { index, axis: relation.weights.inAxis }, positions) : undefined,
+    weightsOut: inputAxis(at, { index, axis: outAxis }, positions),
+    // A bias may have axes of extent 1 in front.
+    bias: bias === undefined ? undefined : positions.axesOf(bias).at(-1),
+  };
+}
+
+function inputAxis(at: NodeSite, { index, axis }: AxisRef, positions: Positions): Axis | undefined {
+  const slot = at.inSlots[index];
+  return slot === undefined ? undefined : positions.axesOf(slot)[axis];
+}
+
+function outputAxis(at: NodeSite, { index, axis }: AxisRef, positions: Positions): Axis | undefined {
+  const slot = at.node.outputs[index];
+  return slot === undefined ? undefined : positions.axesOf(slot)[axis];
+}
+
+/** What rows ask when channels are removed. */
+export function keptAt(
+  at: NodeSite,
+  positions: Positions,
+  keptOf: (axis: Axis | undefined) => readonly number[] | undefined,
+): Kept {
+  return {
+    input: (ref) => keptOf(inputAxis(at, ref, positions)),
+    output: (ref) => keptOf(outputAxis(at, ref, positions)),
+  };
+}
+
+/** Calls `visit` with every linked pair of indices. Only where both sides are there. */
+export function forEachPair(
+  { input, output, blocks }: ResolvedLink,
+  visit: (input: number, output: number) => void,
+): void {
+  if (input === undefined || output === undefined) return;
+  if (blocks === undefined) {
+    for (let index = 0; index < input.extent; index++) visit(index, index);
+    return;
+  }
+  const { one, oneStart, manyStart, count, inner, outer, period } = blocks;
+  const last = Math.min(count, (one === 'input' ? input : output).extent - oneStart);
+  for (let index = 0; index < last; index++) {
+    for (let block = 0; block < outer; block++) {
+      const start = manyStart + block * period + index * inner;
+      for (let at = start; at < start + inner; at++) {
+        if (one === 'input') visit(oneStart + index, at);
+        else visit(at, oneStart + index);
+      }
+    }
+  }
+}

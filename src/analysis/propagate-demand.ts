@@ -1,0 +1,178 @@
+/**
+ * Backward pass: which positions reach an output of the model. A reader's output that is constant needs nothing, because
+ * the weights that make it so are exactly zero on everything that varies. Extents that are read become pins here.
+ */
+import type { Graph, Value } from '../ir/graph.js';
+import type { Grouped, Linear, Pointwise } from '../ops/axes.js';
+import { type AnalyzedNode, forEachPair, type LayerAxes } from './analyzed-node.js';
+import type { PinBoard } from './pins.js';
+import { type Axis, isOperand, type Positions, type Slot } from './positions.js';
+import { WeightMatrix } from './weights.js';
+
+/** A reader that ends a class: it sums over `axis`. */
+export interface LinearRead {
+  readonly at: AnalyzedNode;
+  readonly relation: Linear;
+  readonly axis: Axis;
+  /** 1 where the index of `axis` reaches a needed output that is not constant. */
+  readonly needed: Uint8Array;
+}
+
+export interface Demand {
+  /** Per position: 1 when it is needed. */
+  readonly needed: Uint8Array;
+  readonly linearReads: readonly LinearRead[];
+}
+
+/** `constant`: per position the scalar, or NaN where it varies. */
+export function propagateDemand(
+  graph: Graph,
+  nodes: readonly AnalyzedNode[],
+  positions: Positions,
+  constant: Float64Array,
+  board: PinBoard,
+): Demand {
+  const pass = new DemandPass(positions, constant, board);
+  for (const output of graph.outputs) pass.needAll(output);
+  for (const value of graph.values.values()) if (value.capturedBy.length > 0) pass.needAll(value);
+  for (const at of nodes.toReversed()) pass.visit(at);
+  return pass;
+}
+
+class DemandPass implements Demand {
+  readonly needed: Uint8Array;
+  readonly linearReads: LinearRead[] = [];
+  readonly #positions: Positions;
+  readonly #constant: Float64Array;
+  readonly #board: PinBoard;
+  /** Values that are needed at all: also those without positions (scalars, unknown shapes). */
+  readonly #touched = new Set<Value>();
+
+  constructor(positions: Positions, constant: Float64Array, board: PinBoard) {
+    this.needed = new Uint8Array(positions.count);
+    this.#positions = positions;
+    this.#constant = constant;
+    this.#board = board;
+  }
+
+  needAll(slot: Slot | undefined): void {
+    if (slot === undefined || isOperand(slot)) return;
+    this.#touched.add(slot);
+    for (const axis of this.#positions.axesOf(slot)) if (axis !== undefined) this.#fill(axis);
+  }
+
+  visit(at: AnalyzedNode): void {
+    const { relation, layer } = at;
+    if (!at.node.outputs.some((value) => value !== undefined && this.#touched.has(value))) {
+      if (layer?.relation.kind === 'linear') this.#addIdleRead(at, layer, layer.relation);
+      return;
+    }
+    if (relation === undefined) for (const slot of at.inSlots) this.needAll(slot);
+    else if (relation.kind === 'extents') this.#pinReadExtents(at, relation.start);
+    else if (relation.kind === 'pointwise') this.#pointwise(at, relation);
+    else if (layer !== undefined && relation.kind === 'linear') this.#linear(at, layer, relation);
+    else if (layer !== undefined && relation.kind === 'grouped') this.#grouped(at, layer, relation);
+  }
+
+  #fill({ base, extent }: Axis): void {
+    this.needed.fill(1, base, base + extent);
+  }
+
+  /** Whether the output position matters: needed, and not already known. */
+  #matters(position: number): boolean {
+    return this.needed[position] === 1 && Number.isNaN(this.#constant[position] ?? Number.NaN);
+  }
+
+  #pointwise(at: AnalyzedNode, { reads }: Pointwise): void {
+    const linked = new Set<Axis>();
+    for (const link of [...at.links, ...at.choices.flat()]) {
+      const { input, output } = link;
+      if (input === undefined || output === undefined) continue;
+      linked.add(input);
+      forEachPair(link, (from, to) => {
+        if (this.#matters(output.base + to)) this.needed[input.base + from] = 1;
+      });
+    }
+    for (const [index, slot] of at.inSlots.entries()) {
+      if (slot === undefined || isOperand(slot)) continue;
+      this.#touched.add(slot);
+      for (const axis of this.#positions.axesOf(slot)) {
+        if (axis === undefined || linked.has(axis)) continue;
+        if (reads?.input.index === index && reads.input.axis === axis.axis) {
+          for (const position of reads.indices) this.needed[axis.base + position] = 1;
+        } else this.#fill(axis);
+      }
+    }
+  }
+
+  /** Outputs of the axis that matter. */
+  #mattering(y: Axis): number[] {
+    const outputs: number[] = [];
+    for (let index = 0; index < y.extent; index++) if (this.#matters(y.base + index)) outputs.push(index);
+    return outputs;
+  }
+
+  #linear(at: AnalyzedNode, { x, y }: LayerAxes, relation: Linear): void {
+    const [slot] = at.inSlots;
+    const tensor = at.site.constant(relation.weights.index);
+    if (x === undefined || y === undefined || tensor === undefined) return this.needAll(slot);
+    const everyInput = Array.from({ length: x.extent }, (_, index) => index);
+    const matrix = new WeightMatrix(tensor, relation.weights);
+    const read = matrix.readInputs(this.#mattering(y), everyInput);
+    const neededHere = new Uint8Array(x.extent);
+    for (const index of read) {
+      neededHere[index] = 1;
+      this.needed[x.base + index] = 1;
+    }
+    this.linearReads.push({ at, relation, axis: x, needed: neededHere });
+    if (read.length > 0) this.#needOtherAxes(slot, x);
+  }
+
+  /** All it makes is constant; where some of that stays, it still has to make up for the constants it no longer reads. */
+  #addIdleRead(at: AnalyzedNode, { x }: LayerAxes, relation: Linear): void {
+    if (x !== undefined && at.site.constant(relation.weights.index) !== undefined)
+      this.linearReads.push({ at, relation, axis: x, needed: new Uint8Array(x.extent) });
+  }
+
+  #grouped(at: AnalyzedNode, { x, y }: LayerAxes, relation: Grouped): void {
+    const [slot] = at.inSlots;
+    const tensor = at.site.constant(relation.weights.index);
+    if (x === undefined || y === undefined || tensor === undefined) return this.needAll(slot);
+    const matrix = new WeightMatrix(tensor, { ...relation.weights, inAxis: 1 });
+    const inputs = x.extent / relation.groups;
+    const outputs = y.extent / relation.groups;
+    let any = false;
+    for (const output of this.#mattering(y)) {
+      const start = Math.floor(output / outputs) * inputs;
+      for (let input = 0; input < inputs; input++) {
+        const alreadyNeeded = any && this.needed[x.base + start + input] === 1;
+        if (alreadyNeeded || !matrix.connects(output, input)) continue;
+        this.needed[x.base + start + input] = 1;
+        any = true;
+      }
+    }
+    if (any) this.#needOtherAxes(slot, x);
+  }
+
+  /** Once any channel is read, every place of it is. */
+  #needOtherAxes(slot: Slot | undefined, read: Axis): void {
+    if (slot === undefined || isOperand(slot)) return;
+    this.#touched.add(slot);
+    for (const axis of this.#positions.axesOf(slot)) if (axis !== undefined && axis !== read) this.#fill(axis);
+  }
+
+  #pinReadExtents(at: AnalyzedNode, start: number): void {
+    const [slot] = at.inSlots;
+    const [output] = at.node.outputs;
+    if (slot === undefined || output === undefined) return;
+    const [elements] = this.#positions.axesOf(output);
+    for (const axis of this.#positions.axesOf(slot)) {
+      if (axis === undefined) continue;
+      const element = axis.axis - start;
+      const isRead =
+        elements === undefined ||
+        (element >= 0 && element < elements.extent && this.needed[elements.base + element] === 1);
+      if (isRead) this.#board.pinAxis(axis, { node: at.node, reason: `${at.node.label} reads its extent` });
+    }
+  }
+}

@@ -1,0 +1,124 @@
+/**
+ * How the axes of a node's inputs and outputs belong together: what an operator says of itself (operator.ts), and what the analysis of channels
+ * interprets. Whatever is not mentioned is pinned.
+ */
+import type { Dim } from '../ir/graph.js';
+import type { Site } from './operator.js';
+
+/** Axis `axis` of input or output `index`. */
+export interface AxisRef {
+  readonly index: number;
+  readonly axis: number;
+}
+
+/**
+ * Index i of the axis on side `one` (oneStart <= i < oneStart + count) goes with the indices
+ * manyStart + o * period + (i - oneStart) * inner + t of the axis on the other side, for o < outer and t < inner.
+ * Flatten of [C, H, W]: inner = H * W. Slice: oneStart. Pad: manyStart.
+ */
+export interface Blocks {
+  readonly one: 'input' | 'output';
+  readonly oneStart: number;
+  readonly manyStart: number;
+  readonly count: number;
+  readonly inner: number;
+  readonly outer: number;
+  readonly period: number;
+}
+
+/** The two axes shrink together; the data at linked indices is the same data. Without blocks: the same index. */
+export interface Link {
+  readonly input: AxisRef;
+  readonly output: AxisRef;
+  readonly blocks?: Blocks;
+}
+
+/** A known scalar; undefined where the operand varies; null where the operand does not reach this output position. */
+export type Known = number | undefined | null;
+
+/** Each output element depends on the linked elements of the inputs only (and on everything along pinned axes). */
+export interface Pointwise {
+  readonly kind: 'pointwise';
+  readonly links: readonly Link[];
+  /** The constant that an index of output axis `axis` has when its operands have these, in input order. */
+  readonly constant?: (operands: readonly Known[], axis: number) => number | undefined;
+  /** Output positions without a link hold this (Pad); undefined: they vary. */
+  readonly fill?: number;
+  /** Indices of an input axis that are read although the axis is not linked (Gather); the axis is pinned. */
+  readonly reads?: { readonly input: AxisRef; readonly indices: readonly number[] };
+  /** Alternatives for axes that cannot all shrink (a Reshape that merges or splits): the analysis takes one. */
+  readonly choices?: readonly Choice[];
+}
+
+/** Of the candidates one link is taken; the axes of the others are pinned. */
+export type Choice = readonly Link[];
+
+/** Y = alpha * X * W + beta * bias, linear in X along one axis: Conv, Gemm, MatMul. */
+export interface Linear {
+  readonly kind: 'linear';
+  /** Axes that are neither reduced nor made by the weights (the batch). */
+  readonly links: readonly Link[];
+  /** Axis of the input that is summed over, and axis of the output that the weights make. */
+  readonly x: AxisRef;
+  readonly y: AxisRef;
+  readonly weights: { readonly index: number; readonly inAxis: number; readonly outAxis: number };
+  /** Input index of the bias, and the factor it is multiplied with; undefined where the operator has none. */
+  readonly bias: { readonly index: number; readonly beta: number } | undefined;
+  readonly alpha: number;
+  /** Whether zeros of padding enter the sums at the borders. */
+  readonly padded: boolean;
+}
+
+/** A grouped or depthwise convolution: a whole group (its inputs, outputs, filters) goes or stays. */
+export interface Grouped {
+  readonly kind: 'grouped';
+  readonly links: readonly Link[];
+  readonly x: AxisRef;
+  readonly y: AxisRef;
+  readonly weights: { readonly index: number; readonly outAxis: number };
+  readonly bias: { readonly index: number } | undefined;
+  readonly groups: number;
+  readonly padded: boolean;
+}
+
+/** The output holds extents of the input's axes `start`, `start` + 1, …: an extent that is read is fixed. */
+export interface ExtentReader {
+  readonly kind: 'extents';
+  readonly start: number;
+}
+
+export type Relation = Pointwise | Linear | Grouped | ExtentReader;
+
+export function link(input: AxisRef, output: AxisRef, blocks?: Blocks): Link {
+  return blocks === undefined ? { input, output } : { input, output, blocks };
+}
+
+/** All axes of input `index` except `without` go with the same axes of output 0. */
+export function sameAxes(site: Site, index: number, without: readonly number[] = []): Link[] {
+  const rank = site.inDims(index)?.length ?? 0;
+  return Array.from({ length: rank }, (_, axis) => axis)
+    .filter((axis) => !without.includes(axis))
+    .map((axis) => link({ index, axis }, { index: 0, axis }));
+}
+
+/** `count` indices from `inputStart` on go with those from `outputStart` on: a Slice, a Concat, a Pad. */
+export function range(inputStart: number, outputStart: number, count: number): Blocks {
+  return { one: 'input', oneStart: inputStart, manyStart: outputStart, count, inner: 1, outer: 1, period: 0 };
+}
+
+/** The result is the operand, moved. */
+export function unchanged([x]: readonly Known[]): number | undefined {
+  return x ?? undefined;
+}
+
+export function normalAxis(axis: number, rank: number): number {
+  return axis < 0 ? axis + rank : axis;
+}
+
+export function isStatic(dims: readonly Dim[] | undefined): dims is readonly number[] {
+  return dims !== undefined && dims.every((dim) => typeof dim === 'number');
+}
+
+export function isNumber(value: Known): value is number {
+  return typeof value === 'number';
+}

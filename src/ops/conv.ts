@@ -1,0 +1,102 @@
+/** Convolutions: Conv, and what is known of its relatives. */
+import { isStatic, type Link, link, type Relation } from './axes.js';
+import { Window, windowKey } from './attributes.js';
+import type { Adjustment, Doubt, Kept, LayerOperands, Operator, Site } from './operator.js';
+import type { Node } from '../ir/graph.js';
+import { product, type Tensor } from '../ir/tensor.js';
+
+const BATCH: readonly Link[] = [link({ index: 0, axis: 0 }, { index: 0, axis: 0 })];
+const CHANNELS = { index: 0, axis: 1 } as const;
+
+/** Conv-1, -11, -22: X [N, C, spatial…], W [M, C / group, kernel…], B [M], Y [N, M, spatial…]. */
+function axes(site: Site): Relation | undefined {
+  const x = site.inDims(0);
+  const weights = site.constant(1);
+  const y = site.outDims(0);
+  if (x === undefined || weights === undefined || y === undefined) return undefined;
+  const hasBias = site.node.inputs[2] !== undefined;
+  if (hasBias && site.constant(2) === undefined) return undefined;
+  const groups = site.node.int('group', 1);
+  const padded = new Window(site.node).isPadded;
+  const shared = { links: BATCH, x: CHANNELS, y: CHANNELS, padded };
+  if (groups === 1) {
+    const bias = { index: 2, beta: 1 };
+    return { kind: 'linear', ...shared, weights: { index: 1, inAxis: 1, outAxis: 0 }, bias, alpha: 1 };
+  }
+  // A group's inputs go with its outputs: both sides must have positions.
+  if (typeof x[1] !== 'number' || typeof y[1] !== 'number') return undefined;
+  const bias = hasBias ? { index: 2 } : undefined;
+  return { kind: 'grouped', ...shared, weights: { index: 1, outAxis: 0 }, bias, groups };
+}
+
+/** A grouped convolution keeps its channels per group; their number is the `group` attribute. */
+function adjust(site: Site, kept: Kept): readonly Adjustment[] {
+  const groups = site.node.int('group', 1);
+  const keptOutputs = kept.output(CHANNELS);
+  const total = site.constant(1)?.dims[0];
+  if (groups === 1 || keptOutputs === undefined || total === undefined) return [];
+  return [{ attribute: 'group', value: { kind: 'int', value: (keptOutputs.length * groups) / total } }];
+}
+
+function weights(site: Site): LayerOperands | undefined {
+  return site.constant(1) === undefined ? undefined : { weights: { index: 1, inAxis: 1, outAxis: 0 }, bias: 2 };
+}
+
+function macs(site: Site): number | undefined {
+  const y = site.outDims(0);
+  const dims = site.constant(1)?.dims ?? site.inDims(1) ?? [];
+  return isStatic(y) && isStatic(dims) ? product(y) * product(dims.slice(1)) : undefined;
+}
+
+/** Y [N, M, …] of X [N, C, …] and W [M, C / group, …]. */
+function problem({ node, inDims }: Site): string | undefined {
+  const group = node.int('group', 1);
+  const [filters, channels] = inDims(1) ?? [];
+  const given = inDims(0)?.[1];
+  if (typeof filters === 'number' && filters % group !== 0) return `${filters} filters are not ${group} equal groups`;
+  if (typeof channels === 'number' && typeof given === 'number' && channels * group !== given)
+    return `its weight has ${channels} channels in each of ${group} groups, and ${given} come in`;
+  return undefined;
+}
+
+/**
+ * ConvTranspose with output_shape: the inference takes it for the whole shape. With auto_pad SAME_* it counts output_padding, which the kernels do
+ * not make. The weights may be computed and tell nothing; spatial axes are the last ones, and any list of that length says how many.
+ */
+function transposedDoubt(node: Node, constant: (input: number) => Tensor | undefined): Doubt {
+  const lists = ['kernel_shape', 'strides', 'dilations', 'output_padding', 'output_shape'].map((name) =>
+    node.ints(name),
+  );
+  const count = (constant(1)?.dims.slice(2) ?? lists.find((list) => list !== undefined) ?? []).length;
+  const spatial = Array.from({ length: count }, (_, at) => at - count);
+  if (node.attributes.has('output_shape')) return { axes: spatial, misleading: ['output_shape'] };
+  const { isSame } = new Window(node);
+  return { axes: isSame ? spatial.filter((axis) => (node.ints('output_padding')?.at(axis) ?? 0) !== 0) : [] };
+}
+
+const PARAMETERS = [undefined, 'weight', 'bias'] as const;
+
+export const convolutions: readonly Operator[] = [
+  {
+    type: 'Conv',
+    axes,
+    adjust,
+    weights,
+    macs,
+    parameters: PARAMETERS,
+    hasGroups: true,
+    extentKey: windowKey,
+    hasWindow: true,
+    problem,
+  },
+  {
+    type: 'ConvTranspose',
+    parameters: PARAMETERS,
+    hasGroups: true,
+    // W [C, M / group, kernel…]
+    filters: (node, dims) => (dims[1] ?? 1) * node.int('group', 1),
+    hasWindow: true,
+    doubt: transposedDoubt,
+  },
+  { type: 'DeformConv', hasWindow: true },
+];

@@ -1,0 +1,40 @@
+/** Operators whose result is their operand, maybe in another type: Identity, Cast, CastLike, Dropout. */
+import { type Relation, unchanged } from './axes.js';
+import { broadcast } from './broadcast.js';
+import type { Operator, Site } from './operator.js';
+import { INT64, isShapeInteger } from '../ir/tensor.js';
+
+/** Dropout and its training switch: identity unless training_mode (opset 12) may be true. */
+function dropout(site: Site): Relation | undefined {
+  const mode = site.node.inputs[2] === undefined ? 0 : site.constant(2)?.numbers()[0];
+  if (mode !== 0 || site.node.outputs[1] !== undefined) return undefined;
+  return broadcast(site, 1, unchanged);
+}
+
+export const copies: readonly Operator[] = [
+  {
+    type: 'Identity',
+    axes: (site) => broadcast(site, 1, unchanged),
+    shapeElements: ({ elements }) => elements(0),
+    alias: 'same',
+    isCopy: true,
+    keepsZeros: 'first',
+  },
+  // A constant channel is not followed through another type.
+  {
+    type: 'Cast',
+    axes: (site) => broadcast(site, 1),
+    shapeElements: ({ node, elements }) => (isShapeInteger(node.int('to', INT64)) ? elements(0) : undefined),
+    alias: 'same',
+    keepsZeros: 'first',
+  },
+  {
+    type: 'CastLike',
+    axes: (site) => broadcast(site, 1),
+    alias: 'same',
+    keepsZeros: 'first',
+    typeOperand: 1,
+    ignoresElementsOf: [1],
+  },
+  { type: 'Dropout', axes: dropout, notFolded: 'random' },
+];

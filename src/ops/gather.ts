@@ -1,0 +1,30 @@
+/** Gather. */
+import { link, normalAxis, type Relation } from './axes.js';
+import type { Elements, Operator, ShapeSite, Site } from './operator.js';
+
+/** Gather-1, -11, -13. Of constant indices only those are read; others (a lookup in an embedding) may read all. */
+function axes(site: Site): Relation | undefined {
+  const dims = site.inDims(0);
+  const indices = site.constant(1);
+  const widened = (indices?.dims ?? site.inDims(1))?.length;
+  if (dims === undefined || widened === undefined) return undefined;
+  const axis = normalAxis(site.node.int('axis', 0), dims.length);
+  const extent = dims[axis];
+  if (typeof extent !== 'number') return undefined;
+  const links = dims
+    .map((_, from) => link({ index: 0, axis: from }, { index: 0, axis: from < axis ? from : from + widened - 1 }))
+    .filter((_, from) => from !== axis);
+  if (indices === undefined) return { kind: 'pointwise', links };
+  const read = [...indices.numbers()].map((index) => normalAxis(index, extent));
+  return { kind: 'pointwise', links, reads: { input: { index: 0, axis }, indices: read } };
+}
+
+/** Of a list of extents. */
+function shapeElements({ elements, constant }: ShapeSite): Elements | undefined {
+  const from = elements(0);
+  const indices = constant(1);
+  if (from === undefined || indices === undefined) return undefined;
+  return [...indices.numbers()].map((index) => from[normalAxis(index, from.length)]);
+}
+
+export const gathers: readonly Operator[] = [{ type: 'Gather', axes, shapeElements }];

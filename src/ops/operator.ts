@@ -1,0 +1,142 @@
+/**
+ * What the compiler knows of an operator. One row per operator, in one file per operator or family; registry.ts lists them. Every
+ * field but the name is optional. Absent means nothing is known: the analysis then pins the axes, and nothing is changed.
+ */
+import type { AttributeValue, Dim, Node } from '../ir/graph.js';
+import type { Tensor } from '../ir/tensor.js';
+import type { AxisRef, Relation } from './axes.js';
+import type { NativeWeights } from './native.js';
+import type { StoredWeights } from './stored-weights.js';
+
+/** A node as a row may look at it. */
+export interface Site {
+  readonly node: Node;
+  readonly opset: number;
+  /** Dims of input `index`; undefined when unknown or absent. */
+  inDims(index: number): readonly Dim[] | undefined;
+  outDims(index: number): readonly Dim[] | undefined;
+  /** The tensor of a constant input; undefined when it is computed or absent. */
+  constant(index: number): Tensor | undefined;
+}
+
+/** Kept indices of an axis, ascending; undefined when all stay. */
+export interface Kept {
+  input(ref: AxisRef): readonly number[] | undefined;
+  output(ref: AxisRef): readonly number[] | undefined;
+}
+
+/** A change that goes with removed channels: an attribute, or a constant input that repeats an extent. */
+export type Adjustment =
+  { readonly attribute: string; readonly value: AttributeValue } | { readonly input: number; readonly tensor: Tensor };
+
+/** Inputs of a layer, and the axes of its weights. */
+export interface LayerOperands {
+  /** Of a grouped convolution `inAxis` counts the channels of one group. */
+  readonly weights: { readonly index: number; readonly inAxis: number; readonly outAxis: number };
+  readonly bias: number | undefined;
+}
+
+/** Maps the key of an input extent to that of the output extent: equal keys stay equal. */
+export type ExtentMap = (key: string) => string;
+
+/** An extent, or a symbol for one that only the run knows: equal symbols are equal numbers. */
+export type Extent = number | string;
+/** Of a small integer tensor that carries shapes; undefined elements are unknown. */
+export type Elements = readonly (Extent | undefined)[];
+
+/** What is known of the integers that a node computes shapes from. */
+export interface ShapeSite {
+  readonly node: Node;
+  /** The elements of input `index`. */
+  elements(index: number): Elements | undefined;
+  /** The extents of input `index`. */
+  extents(index: number): readonly Extent[] | undefined;
+  constant(index: number): Tensor | undefined;
+}
+
+/** Axes whose extents ONNX Runtime's shape inference states otherwise than its kernels then make them. */
+export interface Doubt {
+  /** Of the first input and output; negative ones count from the last. */
+  readonly axes: readonly number[];
+  /** Attributes that the inference goes by and must not see. */
+  readonly misleading?: readonly string[];
+  /** Whether the operator changes no other axis, and should not be asked at all. */
+  readonly isAll?: boolean;
+}
+
+/** The names that PyTorch's modules have for their parameters. */
+export type ParameterName = 'weight' | 'bias' | 'running_mean' | 'running_var';
+
+/** `ai.onnx` where `domain` is absent. */
+export interface Operator {
+  readonly type: string;
+  readonly domain?: string;
+
+  // Channels.
+
+  /** How axes belong together. Undefined: pinned, for the reason that `why` gives. */
+  axes?(site: Site): Relation | undefined;
+  /** Attributes and shape constants that repeat an extent. Slicing of weights is not the row's business. */
+  adjust?(site: Site, kept: Kept): readonly Adjustment[];
+
+  // Layers.
+
+  /** Where a layer has its weights, known without the shapes of its data; undefined where they are not constant. */
+  weights?(site: Site): LayerOperands | undefined;
+  /** Multiply-accumulates of one run, from static shapes; undefined when unknown. */
+  macs?(site: Site): number | undefined;
+  /** Per input the parameter that it is of a module. */
+  readonly parameters?: readonly (ParameterName | undefined)[];
+  /** Whether the weight has the axes of the module's parameter in reverse: [in, out] for [out, in]. */
+  isReversed?(node: Node): boolean;
+  /** Which axes of a parameter of these extents are the module's; absent: all, or those of `isReversed`. */
+  parameterAxes?(dims: readonly number[]): readonly number[];
+  /** How many filters a layer with a weight of these extents has; absent: the extent of the parameter's first axis. */
+  filters?(node: Node, dims: readonly number[]): number;
+  /** Whether there are groups of channels (the attribute `group`). */
+  readonly hasGroups?: true;
+  /** Weights that no relation reads, and what stands for 0 in them. */
+  storedWeights?(node: Node): readonly StoredWeights[];
+  /** Of a native operator. */
+  nativeWeights?(node: Node): NativeWeights;
+  /** Of a recurrent layer: per gate of the operator's order its place in PyTorch's. */
+  readonly gates?: readonly number[];
+
+  // Extents.
+
+  /** How the extent of output axis `axis` follows from the input's, for symbolic sizes; undefined: not in a way that is known. */
+  extentKey?(site: Site, axis: number): ExtentMap | undefined;
+  /** The integers that a node computes shapes with. */
+  shapeElements?(site: ShapeSite): Elements | undefined;
+  /** Extents of the output that may not be believed. `constant` knows inputs by index. */
+  doubt?(node: Node, constant: (input: number) => Tensor | undefined): Doubt;
+  /** Axes of the output that are in doubt for what is known of the operands. */
+  doubtByOperands?(
+    node: Node,
+    operands: readonly (readonly Dim[] | undefined)[],
+    result: readonly Dim[],
+  ): readonly number[];
+  /** Whether doubt is so rare that a subgraph with such an operator is believed all the same. */
+  readonly isRarelyDoubtful?: true;
+  /** Whether its attributes describe a window that slides over places: ONNX Runtime divides by them, or loops over them, unseen. */
+  readonly hasWindow?: true;
+  /** Why the extents of its operands contradict each other; undefined where nothing is wrong. */
+  problem?(site: Site): string | undefined;
+
+  // Values.
+
+  /** Input 0 under another name or type, with its elements in the same order under other extents, or with its axes turned. */
+  readonly alias?: 'same' | 'reshaped' | 'transposed';
+  /** Whether the output holds the same as input 0, bit for bit. */
+  readonly isCopy?: true;
+  /** Operands whose zeros are zeros of the output, element by element; of matrices alone where axes are turned. */
+  readonly keepsZeros?: 'first' | 'all';
+  /** The input that is read for its type alone, which the output has. */
+  readonly typeOperand?: number;
+  /** Inputs of which only extents or the type are read. */
+  readonly ignoresElementsOf?: readonly number[];
+  /** The tensor that the node itself holds; undefined for strings. */
+  stored?(node: Node): Tensor | undefined;
+  /** Why its result is not computed in advance: it differs between runs, or the type of the weights is what the user wants. */
+  readonly notFolded?: 'random' | 'quantised';
+}

@@ -1,0 +1,65 @@
+/** Operators that combine places of one channel: pools, and means and maxima over all places. */
+import type { Node } from '../ir/graph.js';
+import { link, type Relation } from './axes.js';
+import { Window, windowKey } from './attributes.js';
+import type { Doubt, Operator, Site } from './operator.js';
+
+/** Batch and channel pass through; the spatial axes are pinned. */
+function perChannel(site: Site, constant: (x: number) => number | undefined): Relation | undefined {
+  if ((site.inDims(0)?.length ?? 0) < 3 || site.node.outputs[1] !== undefined) return undefined;
+  const links = [0, 1].map((axis) => link({ index: 0, axis }, { index: 0, axis }));
+  return { kind: 'pointwise', links, constant: ([x]) => (typeof x === 'number' ? constant(x) : undefined) };
+}
+
+/**
+ * MaxPool-1…-22 and AveragePool-7…-22. A window never lies wholly in the padding (pads are smaller than the kernel), unless
+ * dilation spreads its taps around a small image: what it gives then is no constant of the channel.
+ */
+function pool(site: Site, countsPadding: boolean): Relation | undefined {
+  const window = new Window(site.node);
+  const reachesOut = window.hasPads || window.roundsUp || window.autoPad !== 'NOTSET';
+  if (reachesOut && window.isDilated) return perChannel(site, () => undefined);
+  return perChannel(site, (x) => (reachesOut && countsPadding && x !== 0 ? undefined : x));
+}
+
+/**
+ * With ceil_mode the inference counts a last window that begins in the padding or, with windows smaller than their stride, behind the image; the
+ * kernels do not. With auto_pad SAME_* and dilation the kernels forget the dilation when they pad. With any auto_pad and pads as well, the
+ * inference goes by pads and the kernels do not.
+ */
+function doubt(node: Node): Doubt {
+  const isAuto = new Window(node).autoPad !== 'NOTSET';
+  return {
+    axes: spatialAxes(node).filter((axis) => isDoubtfulWindow(node, axis - 2)),
+    ...(isAuto && node.attributes.has('pads') && { misleading: ['pads'] }),
+  };
+}
+
+/** Of a pool, along one spatial axis: whether the inferred extent may be wrong. */
+export function isDoubtfulWindow(node: Node, at: number): boolean {
+  const window = new Window(node);
+  const { kernel = 1, stride, dilation, begin, end } = window.along(at);
+  const span = dilation * (kernel - 1) + 1;
+  const isPadded = begin !== 0 || end !== 0;
+  // Strides of 1 leave nothing to round.
+  return (window.isSame && dilation > 1) || (window.roundsUp && stride > 1 && (isPadded || span < stride));
+}
+
+function spatialAxes(node: Node): number[] {
+  return (node.ints('kernel_shape') ?? []).map((_, at) => at + 2);
+}
+
+export const pools: readonly Operator[] = [
+  { type: 'MaxPool', axes: (site) => pool(site, false), extentKey: windowKey, hasWindow: true, doubt },
+  {
+    type: 'AveragePool',
+    axes: (site) => pool(site, site.node.int('count_include_pad', 0) !== 0),
+    extentKey: windowKey,
+    hasWindow: true,
+    doubt,
+  },
+  { type: 'LpPool', hasWindow: true, doubt },
+  { type: 'MaxUnpool', hasWindow: true, doubt: (node) => ({ axes: spatialAxes(node) }) },
+  { type: 'GlobalAveragePool', axes: (site) => perChannel(site, (x) => x) },
+  { type: 'GlobalMaxPool', axes: (site) => perChannel(site, (x) => x) },
+];

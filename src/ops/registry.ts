@@ -1,0 +1,65 @@
+/** All operators that anything is known of, by name. Of one that is not here the report gives the name. */
+import type { Node } from '../ir/graph.js';
+import { activations } from './activation.js';
+import { arithmetic } from './arithmetic.js';
+import { concats } from './concat.js';
+import { constants } from './constant.js';
+import { convolutions } from './conv.js';
+import { copies } from './copies.js';
+import { einsums } from './einsum.js';
+import { gathers } from './gather.js';
+import { matrixProducts } from './matrix-products.js';
+import { normalizations } from './normalization.js';
+import { natives } from './native.js';
+import type { Operator } from './operator.js';
+import { pads } from './pad.js';
+import { pools } from './pool.js';
+import { quantised } from './quantised.js';
+import { randoms } from './random.js';
+import { recurrents } from './recurrent.js';
+import { reductions } from './reduce.js';
+import { reshapes } from './reshape.js';
+import { resizes } from './resize.js';
+import { extentReaders } from './shape.js';
+import { slices } from './slice.js';
+import { transposes } from './transpose.js';
+
+export const operators: readonly Operator[] = [
+  ...convolutions,
+  ...matrixProducts,
+  ...pools,
+  ...reductions,
+  ...normalizations,
+  ...activations,
+  ...arithmetic,
+  ...copies,
+  ...reshapes,
+  ...transposes,
+  ...gathers,
+  ...slices,
+  ...pads,
+  ...concats,
+  ...extentReaders,
+  ...resizes,
+  ...einsums,
+  ...recurrents,
+  ...quantised,
+  ...randoms,
+  ...constants,
+  ...natives,
+];
+
+const byName = new Map(operators.map((operator) => [nameOf(operator.domain ?? '', operator.type), operator]));
+
+export function operatorOf({ domain, opType }: Pick<Node, 'domain' | 'opType'>): Operator | undefined {
+  return byName.get(nameOf(domain, opType));
+}
+
+/** Whether anything is known of what the operator does with channels. */
+export function hasAxes(node: Node): boolean {
+  return operatorOf(node)?.axes !== undefined;
+}
+
+function nameOf(domain: string, type: string): string {
+  return `${domain}::${type}`;
+}

@@ -1,0 +1,22 @@
+/** Readers of extents: Shape and Size. */
+import { normalAxis, type Relation } from './axes.js';
+import type { Elements, Operator, ShapeSite, Site } from './operator.js';
+
+/** Shape-1, -13, -15 (start): whoever reads an extent fixes it. */
+function axes(site: Site): Relation | undefined {
+  const rank = site.inDims(0)?.length;
+  return rank === undefined ? undefined : { kind: 'extents', start: normalAxis(site.node.int('start', 0), rank) };
+}
+
+function shapeElements({ node, extents }: ShapeSite): Elements | undefined {
+  const dims = extents(0);
+  if (dims === undefined) return undefined;
+  const start = normalAxis(node.int('start', 0), dims.length);
+  const end = node.attributes.has('end') ? normalAxis(node.int('end', 0), dims.length) : dims.length;
+  return dims.slice(start, end);
+}
+
+export const extentReaders: readonly Operator[] = [
+  { type: 'Shape', axes, shapeElements, ignoresElementsOf: [0] },
+  { type: 'Size', ignoresElementsOf: [0] },
+];

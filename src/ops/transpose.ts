@@ -1,0 +1,17 @@
+/** Transpose. */
+import { link, type Relation, unchanged } from './axes.js';
+import type { Operator, Site } from './operator.js';
+
+/** Transpose-1, -13, -21, -23. */
+function axes(site: Site): Relation | undefined {
+  const rank = site.inDims(0)?.length;
+  if (rank === undefined) return undefined;
+  const permutation = site.node.ints('perm') ?? Array.from({ length: rank }, (_, axis) => rank - 1 - axis);
+  return {
+    kind: 'pointwise',
+    links: permutation.map((from, to) => link({ index: 0, axis: from }, { index: 0, axis: to })),
+    constant: unchanged,
+  };
+}
+
+export const transposes: readonly Operator[] = [{ type: 'Transpose', axes, alias: 'transposed', keepsZeros: 'first' }];
