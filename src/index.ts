@@ -22,7 +22,7 @@ export type { SparseTarget } from './analysis/sparse-target.js';
 export { sparseTimer } from './bench/timer.js';
 export { type Calibration, type CalibrationOptions, calibrate, encodeTable } from './calibrate/calibrate.js';
 export { type Diagnosis, diagnose } from './doctor.js';
-export type { Timer, Timing, TimingRequest } from './tuning.js';
+export type { Timer, Timing, TimingRequest } from './compile/tuning.js';
 export type { MaskOptions } from './masked-model.js';
 export { maskedReference, type MaskPlan } from './verify/masked-reference.js';
 export { verifyModels as verify, type VerifyOptions } from './verify/verify.js';

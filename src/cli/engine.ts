@@ -8,7 +8,7 @@ import type { makeMasks } from '../mask-maker/make-masks.js';
 import type { Benchmark } from '../report/types.js';
 import type { Provider } from '../runtime/session.js';
 import type { maskedReference } from '../verify/masked-reference.js';
-import type { Timer } from '../tuning.js';
+import type { Timer } from '../compile/tuning.js';
 import type { verifyModels } from '../verify/verify.js';
 import type { explainNode } from '../why.js';
 

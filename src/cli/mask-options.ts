@@ -3,29 +3,20 @@ import { readFileSync } from 'node:fs';
 import { messageOf, PruneCompileError } from '../errors.js';
 import type { MaskOptions } from '../masked-model.js';
 import { present } from './context.js';
-import type { Options } from './options.js';
+import { flagName, type Options, optionsOf } from './options.js';
 
 export function maskOptions(options: Options): MaskOptions {
-  const { masks, meaning, maskPrefix, maskMap, maskSoft, maskLayout, allowUnmatched } = options;
-  if (masks === undefined) {
-    const idle = Object.entries({ maskPrefix, maskMap, maskSoft, maskLayout, allowUnmatched }).find(
-      ([, value]) => value !== undefined,
-    );
-    if (idle !== undefined)
-      throw new PruneCompileError('E-USAGE', {
-        what: `--${idle[0].replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} says something about masks, and there are none`,
-        facts: [['try', '--masks FILE']],
-      });
-  }
-  return present({
-    masks,
-    meaning,
-    maskPrefix,
-    maskSoft,
-    maskLayout,
-    allowUnmatched,
-    maskMap: maskMap === undefined ? undefined : readMaskMap(maskMap),
-  });
+  const { masks, meaning, maskMap, ...others } = optionsOf(options, ['Masks']);
+  const [idle] = Object.keys(others).concat(maskMap === undefined ? [] : 'maskMap');
+  if (masks === undefined && idle !== undefined)
+    throw new PruneCompileError('E-USAGE', {
+      what: `--${flagName(idle)} says something about masks, and there are none`,
+      facts: [['try', '--masks FILE']],
+    });
+  return {
+    ...others,
+    ...present({ masks, meaning, maskMap: maskMap === undefined ? undefined : readMaskMap(maskMap) }),
+  };
 }
 
 function readMaskMap(path: string): Readonly<Record<string, string | null>> {

@@ -42,11 +42,11 @@ export const COMPILE: readonly CommandName[] = ['compile'];
 /** Switches are read before: their reader only gives them a type. */
 export const onOff: Reader<boolean> = () => true;
 
-export function option<T>(
-  group: (typeof GROUPS)[number],
+export function option<T, Group extends (typeof GROUPS)[number]>(
+  group: Group,
   commands: readonly CommandName[],
   help: string,
   spec: Omit<OptionSpec<T>, 'group' | 'commands' | 'help'>,
-): OptionSpec<T> {
+): OptionSpec<T> & { readonly group: Group } {
   return { group, commands, help, ...spec };
 }

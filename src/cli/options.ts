@@ -3,6 +3,7 @@
  * help and checks are drawn from it. An option means the same in every command that has it.
  */
 import { CRITERIA } from '../mask-maker/choice.js';
+import { byName } from '../names.js';
 import {
   COMPILE,
   EVERY,
@@ -232,6 +233,18 @@ export const SPECS: Readonly<Record<OptionKey, OptionSpec<unknown>>> = OPTIONS;
 
 /** Switches that are on unless switched off: shown as --no-… */
 export const ON_BY_DEFAULT: readonly OptionKey[] = ['verify'];
+
+type Group = OptionSpec<unknown>['group'];
+type OptionsOf<Of extends Group> = Pick<
+  Options,
+  { [Key in OptionKey]: (typeof OPTIONS)[Key]['group'] extends Of ? Key : never }[OptionKey]
+>;
+
+/** Those of some groups. */
+export function optionsOf<Of extends Group>(options: Options, groups: readonly Of[]): OptionsOf<Of> {
+  const isWanted = (key: string) => isOptionKey(key) && groups.some((group) => group === SPECS[key].group);
+  return byName(Object.entries(options).filter(([key]) => isWanted(key))) as OptionsOf<Of>;
+}
 
 export function isOptionKey(name: string): name is OptionKey {
   return Object.hasOwn(OPTIONS, name);

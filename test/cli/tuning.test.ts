@@ -9,7 +9,7 @@ import { SPARSE_DOMAIN } from '../../src/ir/graph.js';
 import { encodeProto } from '../../src/onnx/encode.js';
 import { readModel } from '../../src/onnx/read.js';
 import type { CompileReport } from '../../src/report/types.js';
-import type { Timer } from '../../src/tuning.js';
+import type { Timer } from '../../src/compile/tuning.js';
 import { verifyModels } from '../../src/verify/verify.js';
 import { modelFolder, run } from './harness.js';
 import { needsLibrary } from '../support/needs.js';

@@ -38,15 +38,14 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
     uses: ['pipeline', 'analysis', 'masks', 'onnx', 'ir', 'errors', 'nearest'],
     types: ['report', 'verify'],
   },
-  'compile-report': { uses: ['analysis', 'runtime', 'onnx', 'ir', 'report', 'version'] },
   compile: {
     uses: [
-      'compile-report',
       'channels',
       'masked-model',
       'pipeline',
       'passes',
-      'tuning',
+      'runtime',
+      'names',
       'analysis',
       'masks',
       'onnx',
@@ -58,8 +57,6 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
     ],
     types: ['verify'],
   },
-  // What --tune measures; with which clock is its caller's business.
-  tuning: { uses: ['onnx', 'ir', 'names', 'errors'], types: ['passes', 'analysis'] },
   // The cost table of a machine: compiled samples under the benchmark's clock.
   calibrate: { uses: ['compile', 'bench', 'analysis', 'runtime', 'onnx', 'ir', 'errors'] },
   doctor: { uses: ['bench', 'analysis', 'runtime', 'version', 'errors'] },
@@ -118,7 +115,7 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
       'files',
       'errors',
     ],
-    types: ['analysis', 'masked-model', 'tuning'],
+    types: ['analysis', 'masked-model'],
   },
   index: {
     uses: [
@@ -137,7 +134,7 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
       'runtime',
       'errors',
     ],
-    types: ['masked-model', 'runtime', 'onnx', 'analysis', 'tuning'],
+    types: ['masked-model', 'runtime', 'onnx', 'analysis'],
   },
   // Builders of models: no compiler inside, or they would share its mistakes.
   fixtures: { uses: ['onnx', 'ir'] },

@@ -15,7 +15,7 @@ import type { Source } from '../engine.js';
 import { gateError, missedSizeGates, missedSpeedGates } from '../gates.js';
 import { writeDiagnostic, writeTo } from '../io.js';
 import { maskOptions } from '../mask-options.js';
-import type { Options } from '../options.js';
+import { type Options, optionsOf } from '../options.js';
 import { benchCompiled } from './bench.js';
 import { writeReports } from '../report-files.js';
 import { trainingRemarks, writeTrainingFiles } from '../training-files.js';
@@ -75,12 +75,12 @@ export async function compileCommand(context: Context): Promise<void> {
 }
 
 function compileOptions({ engine, options, io, steps }: Context): CompileOptions {
-  const { align, target, shape, passes, skip, stopAfter, structured, sparse, sparseTarget } = options;
+  const { tune, shape, ...passedOn } = optionsOf(options, ['Compiling', 'For those who debug']);
   return {
-    ...present({ structured, sparse, sparseTarget }),
-    ...(options.tune === true && { tune: engine.timer(options.threads) }),
     ...maskOptions(options),
-    ...present({ align, target, shapes: shape, passes, skip, stopAfter }),
+    ...passedOn,
+    ...(tune === true && { tune: engine.timer(options.threads) }),
+    ...present({ shapes: shape }),
     signal: io.signal,
     onStep: (step) => steps.done(step),
   };

@@ -1,8 +1,8 @@
 /** What compile found and did, as the one report object. */
 import { existsSync } from 'node:fs';
-import { compareLayers, type Counts, macsOfBoth } from './analysis/figures.js';
-import type { Sizes } from './analysis/sizes.js';
-import type { Model } from './onnx/read.js';
+import { compareLayers, type Counts, macsOfBoth } from '../analysis/figures.js';
+import type { Sizes } from '../analysis/sizes.js';
+import type { Model } from '../onnx/read.js';
 import {
   type CompileReport,
   type LayerFigures,
@@ -12,11 +12,11 @@ import {
   type SparseReport,
   type StepTime,
   type UnreadWeights,
-} from './report/types.js';
-import { unreadText } from './report/unread.js';
-import { sparseReport } from './report/sparse.js';
-import { kernelsPath } from './runtime/kernels.js';
-import { TOOL } from './version.js';
+} from '../report/types.js';
+import { unreadText } from '../report/unread.js';
+import { sparseReport } from '../report/sparse.js';
+import { kernelsPath } from '../runtime/kernels.js';
+import { TOOL } from '../version.js';
 
 export interface CompileFindings {
   readonly model: Model;

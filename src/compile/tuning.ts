@@ -6,18 +6,18 @@
  * Alone, a layer brings its data from the plain layout into its own and back in both forms, so the difference between the two is about what is
  * won inside a run of layers.
  */
-import type { MeasuredLayer } from '../passes/pass.js';
-import type { SparseLayer } from '../passes/sparse/layers.js';
-import type { Knowledge } from './analysis/site.js';
-import { PruneCompileError } from './errors.js';
-import type { Value } from './ir/graph.js';
-import { FLOAT } from './ir/tensor.js';
-import { byName, ownOf } from './names.js';
-import { encodeProto } from './onnx/encode.js';
-import type { ModelProto, TensorProto } from './onnx/proto.js';
-import type { Model } from './onnx/read.js';
-import { writeTensor } from './onnx/tensors.js';
-import { nodeProto, typeOf } from './onnx/write.js';
+import type { MeasuredLayer } from '../../passes/pass.js';
+import type { SparseLayer } from '../../passes/sparse/layers.js';
+import type { Knowledge } from '../analysis/site.js';
+import { PruneCompileError } from '../errors.js';
+import type { Value } from '../ir/graph.js';
+import { FLOAT } from '../ir/tensor.js';
+import { byName, ownOf } from '../names.js';
+import { encodeProto } from '../onnx/encode.js';
+import type { ModelProto, TensorProto } from '../onnx/proto.js';
+import type { Model } from '../onnx/read.js';
+import { writeTensor } from '../onnx/tensors.js';
+import { nodeProto, typeOf } from '../onnx/write.js';
 
 /** Times of one run of two models that were measured in turns. */
 export interface Timing {
