@@ -1,6 +1,7 @@
 /** What may be a weight, told by its operator, type and shape alone. */
 import type { Node } from '../ir/graph.js';
 import { BOOL, elementBytes, isFloating } from '../ir/tensor.js';
+import { operatorOf } from '../ops/registry.js';
 
 /** One weight of one operator that no rule reads. */
 export interface UnreadWeight {
@@ -11,36 +12,14 @@ export interface UnreadWeight {
   readonly zeros: number | undefined;
 }
 
-/** Operators that move data: a table of numbers in them is no weight. */
-const MOVING: ReadonlySet<string> = new Set([
-  'Expand',
-  'Tile',
-  'ScatterND',
-  'ScatterElements',
-  'GatherND',
-  'GatherElements',
-  'Pad',
-  'Slice',
-  'Concat',
-  'Where',
-  'Resize',
-  'If',
-  'Loop',
-  'Scan',
-]);
-
 /** Types of several elements to a byte. */
 const PACKED: ReadonlySet<number> = new Set([21, 22, 23, 25, 26]);
 /** Bytes from which on integers are shapes and indices. */
 const WIDE = 4;
 
 /** Integers of 32 bits and more are shapes and indices, lists are biases and scales. */
-export function mayBeWeight(
-  { opType, domain }: Pick<Node, 'opType' | 'domain'>,
-  dataType: number,
-  dims: readonly number[],
-) {
-  if (domain === '' && MOVING.has(opType)) return false;
+export function mayBeWeight(operator: Pick<Node, 'opType' | 'domain'>, dataType: number, dims: readonly number[]) {
+  if (operatorOf(operator)?.movesData === true) return false;
   const isNarrow = dataType !== BOOL && (PACKED.has(dataType) || (elementBytes(dataType) ?? WIDE) < WIDE);
   return (isFloating(dataType) || isNarrow) && dims.filter((dim) => dim > 1).length > 1;
 }

@@ -63,7 +63,7 @@ export const arithmetic: readonly Operator[] = [
     axes: (site) => broadcast(site, 2, multiply),
     keepsZeros: 'all',
   },
-  { type: 'Where', axes: (site) => broadcast(site, 3, where) },
+  { type: 'Where', axes: (site) => broadcast(site, 3, where), movesData: true },
   variadic('Sum', (values) => values.reduce((total, value) => total + value, 0)),
   variadic('Max', (values) => Math.max(...values)),
   variadic('Min', (values) => Math.min(...values)),

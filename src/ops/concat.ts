@@ -29,4 +29,4 @@ function shapeElements({ node, elements }: ShapeSite): Elements | undefined {
   return parts.includes(undefined) ? undefined : parts.flatMap((part) => part ?? []);
 }
 
-export const concats: readonly Operator[] = [{ type: 'Concat', axes, shapeElements }];
+export const concats: readonly Operator[] = [{ type: 'Concat', axes, shapeElements, movesData: true }];

@@ -135,6 +135,8 @@ export interface Operator {
   readonly typeOperand?: number;
   /** Inputs of which only extents or the type are read. */
   readonly ignoresElementsOf?: readonly number[];
+  /** Whether it moves data: a table of numbers in it is no weight. */
+  readonly movesData?: true;
   /** The tensor that the node itself holds; undefined for strings. */
   stored?(node: Node): Tensor | undefined;
   /** Why its result is not computed in advance: it differs between runs, or the type of the weights is what the user wants. */

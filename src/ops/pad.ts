@@ -78,4 +78,4 @@ function adjust(site: Site, kept: Kept): readonly Adjustment[] {
   return [{ input: 1, tensor: Tensor.fromNumbers(INT64, [values.length], values) }];
 }
 
-export const pads: readonly Operator[] = [{ type: 'Pad', axes, adjust }];
+export const pads: readonly Operator[] = [{ type: 'Pad', axes, adjust, movesData: true }];

@@ -6,6 +6,7 @@ import { concats } from './concat.js';
 import { constants } from './constant.js';
 import { convolutions } from './conv.js';
 import { copies } from './copies.js';
+import { dataMovements } from './data-movement.js';
 import { einsums } from './einsum.js';
 import { gathers } from './gather.js';
 import { matrixProducts } from './matrix-products.js';
@@ -44,6 +45,7 @@ export const operators: readonly Operator[] = [
   ...einsums,
   ...recurrents,
   ...quantised,
+  ...dataMovements,
   ...randoms,
   ...constants,
   ...natives,

@@ -25,6 +25,6 @@ function isExact(scale: number): boolean {
 }
 
 export const resizes: readonly Operator[] = [
-  { type: 'Resize', doubt },
+  { type: 'Resize', doubt, movesData: true },
   { type: 'Upsample', doubt },
 ];

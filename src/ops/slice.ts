@@ -95,5 +95,5 @@ function doubt(_: Node, constant: (input: number) => Tensor | undefined): Doubt 
 }
 
 export const slices: readonly Operator[] = [
-  { type: 'Slice', axes, adjust, shapeElements, doubt, isRarelyDoubtful: true },
+  { type: 'Slice', axes, adjust, shapeElements, doubt, isRarelyDoubtful: true, movesData: true },
 ];

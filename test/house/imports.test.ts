@@ -1,5 +1,6 @@
 /** Imports go one way, and some things are said in one place only. docs/ARCHITECTURE.md tells why; here it is enforced. */
 import { describe, expect, test } from 'vitest';
+import { operators } from '../../src/ops/registry.js';
 import { findCycle, sourceFiles, unitOf } from './sources.js';
 
 interface Direction {
@@ -219,12 +220,21 @@ describe('imports', () => {
 });
 
 describe('house rules', () => {
-  test('what an operator means is said in src/ops and passes only', () => {
-    const wrong = code
-      .filter(({ path }) => path.startsWith('src/') && !path.startsWith('src/ops/'))
-      .flatMap(({ path, text }) => operatorNames(text).map((line) => `${path}: ${line}`))
-      .filter((finding) => !KNOWN_OPERATORS.some((known) => finding.startsWith(known)));
-    expect(wrong).toEqual([]);
+  test('what an operator means is said in src/ops, passes and verify only', () => {
+    const named = code
+      .filter(({ path }) => path.startsWith('src/') && !/^src\/(ops|verify)\//.test(path))
+      .map(({ path, text }) => [path, operatorNames(text).join(' ')] as const)
+      .filter(([, names]) => names !== '');
+    expect(new Map(named)).toEqual(KNOWN_OPERATORS);
+  });
+
+  test('comparisons, lists, sets and tables name operators, nodes that are written do not', () => {
+    const text = (line: string) => operatorNames(`${line}\n// 'Conv'`);
+    expect(text("node.opType === 'Relu'")).toEqual(['Relu']);
+    expect(text("new Set(['Cast', 'Identity'])")).toEqual(['Cast', 'Identity']);
+    expect(text('({ Shape: (node) => 1, Gather(node) { return 2; } })')).toEqual(['Gather', 'Shape']);
+    expect(text("switch (opType) { case 'Gemm': }")).toEqual(['Gemm']);
+    expect(text("({ opType: 'Identity', kind: 'Constant' })")).toEqual([]);
   });
 
   test('no default exports', () => {
@@ -258,18 +268,25 @@ describe('house rules', () => {
   });
 });
 
-/** A reason for each. */
-const KNOWN_OPERATORS = [
-  // Folding follows CastLike's type operand, which has no value: a question of types, not of axes.
-  "src/analysis/constants.ts: 'CastLike'",
-];
+/** A reason for each file. */
+const KNOWN_OPERATORS: ReadonlyMap<string, string> = new Map([
+  // Below src/ops: sessions know nothing of the compiler, and say for themselves which kernels crash.
+  ['src/runtime/extents.ts', 'InstanceNormalization Shape Size'],
+  // A judge: its dense filling of weights may not share the compiler's mistakes.
+  ['src/bench/dense.ts', 'Cast Conv ConvTranspose Gemm Identity MatMul Mul Reshape Transpose'],
+  // A model that it builds; a word for people.
+  ['src/calibrate/models.ts', 'Abs Conv GlobalAveragePool MatMul'],
+  ['src/report/doctor.ts', 'MatMul'],
+]);
 
-/** Names that the text compares an opType with. Constant is free: it is how a graph writes a tensor down. */
+const KNOWN_TYPES: ReadonlySet<string> = new Set(operators.map(({ type }) => type));
+
+/**
+ * Operators that the text names, in comparisons, lists and tables alike: literals and keys of objects. Types of nodes that it writes
+ * (`opType: 'Identity'`) are none. Constant is free: it is how a graph writes a tensor down.
+ */
 function operatorNames(text: string): string[] {
-  const compared = [...text.matchAll(/opType\s*[!=]==\s*('\w+')/g)].map(([, name = '']) => name);
-  const listedNames = [...text.matchAll(/(\['[A-Z]\w+'[^\]]*\])\.includes\([^)]*opType/g)].map(
-    ([, names = '']) => names,
-  );
-  const switches = [...text.matchAll(/switch \([^)]*opType[^)]*\)/g)].map(([found]) => found);
-  return [...compared, ...listedNames, ...switches].filter((name) => name !== "'Constant'");
+  const code = text.replaceAll(/\/\*[^]*?\*\/|\/\/.*$/gm, '').replaceAll(/\bopType: '\w+'/g, '');
+  const named = [...code.matchAll(/'(\w+)'|\b([A-Z]\w+)(?=:\s|\()/g)].map(([, literal, key]) => literal ?? key ?? '');
+  return [...new Set(named.filter((name) => KNOWN_TYPES.has(name) && name !== 'Constant'))].toSorted();
 }

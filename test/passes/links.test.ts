@@ -1,6 +1,7 @@
 /** Passes and reports find things by fields: names that the compiler itself would give stand in the model already, and mean nothing. */
 import { describe, expect, test } from 'vitest';
 import { graphBuilder, type GraphBuilder } from '../../fixtures/graph-builder.js';
+import { namedCases } from '../../fixtures/named-cases.js';
 import { normals } from '../../fixtures/random.js';
 import { EAGER } from '../../src/analysis/sparse-tables.js';
 import { compileModel } from '../../src/compile.js';
@@ -166,4 +167,18 @@ test('an extent that is called by a number is not that number', async () => {
   const compiled = await compileModel(g.bytes(), { align: 1 });
   const { equal } = await verifyModels(g.bytes(), compiled.encode(), { seeds: [1], shapes: { x: [1, 4, 1, 6] } });
   expect(equal).toBe(true);
+});
+
+describe('remarks', () => {
+  test.each(namedCases().map((entry) => [entry.name, entry.bytes] as const))(
+    '%s: every layer that lost channels has one, also where a map of constants is added behind it',
+    async (_, bytes) => {
+      const { report } = await compileModel(bytes, { align: 1 });
+      const cut = report.layers.filter(
+        ({ outputChannels, keptOutputChannels }) => (keptOutputChannels ?? outputChannels) < outputChannels,
+      );
+      const told = report.remarks.filter(({ kind, channels }) => kind === 'applied' && channels !== undefined);
+      expect(new Set(told.map(({ node }) => node))).toEqual(new Set(cut.map(({ node }) => node)));
+    },
+  );
 });
