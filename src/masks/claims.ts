@@ -9,6 +9,7 @@ import { isBinary } from './evidence.js';
 import type { StateKind, TensorFate } from './fates.js';
 import { isJsonMask, jsonSource, misspeltWord, numbersOf, pruningHistory } from './json-claims.js';
 import {
+  COUNTER,
   isFilterMaskOfNncf,
   parameterOf,
   type ParsedKey,
@@ -118,7 +119,9 @@ class Reader {
   read({ key, source, isListed }: Found): void {
     const name = parseKey(key, this.#prefix);
     const state = trainingState(key);
-    if (name === undefined) this.#readStatistic(key, source);
+    if (name === undefined && (isMaskFormat(this.#file) || source.kind !== 'tensor'))
+      this.#readStatisticMask(key, key, source);
+    else if (name === undefined) this.#readStatistic(key, source);
     else if (isScalar(source)) this.#settle(key, 'scalar');
     else if (state !== undefined && !name.isParameter && key.includes('.') && !mayBeMask(source, key, state))
       this.#settle(key, state);
@@ -127,7 +130,7 @@ class Reader {
 
   readMask(key: string, { key: inner, source, isListed }: Found, isOfNorm: boolean): void {
     const name = parseKey(inner, this.#prefix);
-    if (name === undefined) this.#readStatistic(inner, source);
+    if (name === undefined) this.#readStatisticMask(key, inner, source);
     else if (isScalar(source)) this.#settle(key, 'scalar');
     else this.#add({ key, inner, source, isListed, name: { ...name, part: 'mask' }, place: 'masks', isOfNorm });
   }
@@ -160,10 +163,18 @@ class Reader {
       return;
     }
     this.#parameters.set(parameterOf(name), source.tensor);
-    // A mean that was pruned with its filter is another function; without a zero it tells only what was folded.
-    if (name.parameter === 'running_mean' && source.tensor.holdsZero())
+    // A mean or a variance that was pruned with its filter is another function; without a zero it tells only what was folded.
+    if (name.parameter !== COUNTER && source.tensor.holdsZero())
       this.#add({ key, inner: key, source, isListed: false, name, place: 'outside' });
     else this.#settle(key, 'running-statistic');
+  }
+
+  /** Where everything is a mask, that of a running statistic is one as well; of a counter nothing is computed. */
+  #readStatisticMask(key: string, inner: string, source: MaskSource): void {
+    const name = statisticOf(inner, this.#prefix);
+    if (name === undefined || name.parameter === COUNTER || isScalar(source)) this.#settle(key, 'counter');
+    else if (source.kind === 'tensor' && !source.tensor.holdsZero()) this.#settled.push({ key, fate: 'no-zeros' });
+    else this.#add({ key, inner, source, isListed: false, name: { ...name, part: 'mask' }, place: 'masks' });
   }
 
   #settle(key: string, what: StateKind): void {

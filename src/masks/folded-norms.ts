@@ -36,7 +36,7 @@ export interface FoldedNorm {
   readonly variance: ArrayLike<number>;
   /** The layer's own bias, if it has one. */
   readonly bias: ArrayLike<number> | undefined;
-  readonly kept: { readonly scale: Kept; readonly shift: Kept; readonly bias: Kept };
+  readonly kept: { readonly scale: Kept; readonly shift: Kept; readonly mean: Kept; readonly bias: Kept };
 }
 
 /** What is another one in the model when the file's zeros and masks are put in. */
@@ -76,7 +76,9 @@ export function refold(layer: KnownLayer, norm: FoldedNorm): Refolded | undefine
     const before = shift + scale * (own - mean);
     const size = Math.abs(shift) + Math.abs(scale) * (Math.abs(own) + Math.abs(mean));
     const isEqual = Math.abs(now - before) <= TOLERANCE * size + ROUNDING * largest;
-    const isZeroInFile = at(norm.scale) === 0 || shift === 0 || mean === 0 || (norm.bias !== undefined && own === 0);
+    // Where the weights tell the scale, gamma is no part of the equation.
+    const isScaleUnknown = scales[channel] === undefined && at(norm.scale) === 0;
+    const isZeroInFile = isScaleUnknown || shift === 0 || mean === 0 || (norm.bias !== undefined && own === 0);
     if (isEqual && size > 0) sure++;
     // Another normalisation's, unless a zero of the file is the difference.
     if (!isEqual && !isZeroInFile) return undefined;
@@ -85,9 +87,10 @@ export function refold(layer: KnownLayer, norm: FoldedNorm): Refolded | undefine
     const keeps = (kept: Kept) => (kept?.[channel] ?? 1) !== 0;
     const isScaled = at(norm.scale) !== 0 && keeps(norm.kept.scale);
     if (!isScaled) filters.push(channel);
-    const left =
-      (keeps(norm.kept.shift) ? shift : 0) + (isScaled ? scale * ((keeps(norm.kept.bias) ? own : 0) - mean) : 0);
-    const isMasked = !keeps(norm.kept.shift) || !keeps(norm.kept.bias) || !isScaled;
+    const { kept } = norm;
+    const centred = (keeps(kept.bias) ? own : 0) - (keeps(kept.mean) ? mean : 0);
+    const left = (keeps(kept.shift) ? shift : 0) + (isScaled ? scale * centred : 0);
+    const isMasked = !isScaled || ![kept.shift, kept.bias, kept.mean].every(keeps);
     if ((isMasked || !isEqual) && left !== now) bias.set(channel, left);
   }
   if (unsure > 0 && sure < unsure) return undefined;
@@ -130,12 +133,17 @@ function epsilonOf(scales: readonly (number | undefined)[], { scale, variance }:
     return s === undefined || s === 0 || gamma === 0 ? [] : [{ gamma, s, variance: variance[channel] ?? 0 }];
   });
   if (known.length === 0) return undefined;
-  const each = known.map(({ gamma, s, variance: v }) => (gamma / s) ** 2 - v).toSorted((a, b) => a - b);
-  const epsilon = Math.max(each[Math.floor(each.length / 2)] ?? 0, 0);
-  const isFit = known.every(
-    ({ gamma, s, variance: v }) =>
-      Math.sign(gamma) === Math.sign(s) &&
-      Math.abs(Math.abs(s) * Math.sqrt(v + epsilon) - Math.abs(gamma)) <= TOLERANCE * Math.abs(gamma),
-  );
-  return isFit ? epsilon : undefined;
+  const each = known
+    .map(({ gamma, s, variance: v }) => ({ v, epsilon: Math.max((gamma / s) ** 2 - v, 0) }))
+    .toSorted((a, b) => a.epsilon - b.epsilon);
+  const isFit = (epsilon: number) =>
+    known.every(
+      ({ gamma, s, variance: v }) =>
+        Math.sign(gamma) === Math.sign(s) &&
+        Math.abs(Math.abs(s) * Math.sqrt(v + epsilon) - Math.abs(gamma)) <= TOLERANCE * Math.abs(gamma),
+    );
+  // The smaller the variance, the less of the difference is rounding: of a dead channel it is all epsilon.
+  const middle = each[Math.floor(each.length / 2)];
+  const sharpest = each.reduce((best, next) => (next.v < best.v ? next : best));
+  return [middle, sharpest].map((one) => one?.epsilon ?? 0).find(isFit);
 }

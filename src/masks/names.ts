@@ -19,8 +19,11 @@ export interface ParsedKey {
   readonly isKernel: boolean;
 }
 
-/** State of a module that is no parameter: never a mask. */
-const NOT_PARAMETERS = new Set(['running_mean', 'running_var', 'num_batches_tracked']);
+/** Of a normalisation: training counts its steps there, and no function depends on it. */
+export const COUNTER = 'num_batches_tracked';
+
+/** State of a module that is no parameter. */
+const NOT_PARAMETERS = new Set(['running_mean', 'running_var', COUNTER]);
 
 const PARAMETERS = new Set(['weight', 'bias', 'kernel', 'depthwise_kernel', 'pointwise_kernel', 'gamma', 'beta']);
 
@@ -71,6 +74,8 @@ export function parseKey(key: string, prefix = ''): ParsedKey | undefined {
     part = 'original';
     last = last.slice(0, -'_orig'.length);
   }
+  // A mask of a running statistic: the statistic is read by no more than this name.
+  if (NOT_PARAMETERS.has(last)) return statistic(segments.slice(0, -1).join('.'), last, part);
   const isParameter = isParameterName(last);
   const isKernel = last.endsWith('kernel');
   // Keras' separable layers are two convolutions, which ONNX has as two nodes.
@@ -85,7 +90,11 @@ export function statisticOf(key: string, prefix = ''): ParsedKey | undefined {
   const segments = withoutWrappers(dotted(key.startsWith(prefix) ? key.slice(prefix.length) : key)).split('.');
   const parameter = segments.pop() ?? '';
   if (!NOT_PARAMETERS.has(parameter)) return undefined;
-  return { module: segments.join('.'), parameter, part: 'bare', isParameter: true, isKernel: false };
+  return statistic(segments.join('.'), parameter, 'bare');
+}
+
+function statistic(module: string, parameter: string, part: ParsedKey['part']): ParsedKey {
+  return { module, parameter, part, isParameter: true, isKernel: false };
 }
 
 function isParameterName(name: string): boolean {

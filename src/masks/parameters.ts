@@ -76,10 +76,12 @@ class Accountant {
     return { bindings: this.#bindings, fates: this.#fates, settledMasks, lost };
   }
 
-  /** Running means begin as zeros: of a normalisation that is nowhere in the model they say no more than that. */
+  /** Running means begin as zeros, beside variances of one: of a normalisation that is nowhere in the model they say no more than that. */
   #isUntrained(claim: Claim): boolean {
     const { name, source } = claim;
-    if (name.parameter !== 'running_mean' || source.kind !== 'tensor') return false;
+    if (name.parameter !== 'running_mean' || name.part === 'mask' || source.kind !== 'tensor') return false;
+    const variance = this.#context.parameters.get(`${name.module}.running_var`);
+    if (variance !== undefined && !isAllOne(variance, source.tensor.size)) return false;
     if (!isAllZero(source.tensor) || this.#context.candidates(claim, []).length > 0) return false;
     return this.#fate(claim, 'state', 'running-statistic');
   }
@@ -240,7 +242,9 @@ class Accountant {
     const isReadable = masks.every(
       ({ source }) => source.kind === 'tensor' && source.tensor.size === count && isBinary(source.tensor),
     );
-    if (!isReadable) return false;
+    // A variance of 0 scales the whole filter anew: no mask of the layer says that.
+    const isOfVariance = masks.some(({ name }) => name.module === module && name.parameter === 'running_var');
+    if (!isReadable || isOfVariance) return false;
     const refolded = refold(layer, {
       scale: numbers(parameters.get(`${module}.weight`)) ?? new Float32Array(count).fill(1),
       shift: numbers(parameters.get(`${module}.bias`)) ?? new Float32Array(count),
@@ -250,6 +254,7 @@ class Accountant {
       kept: {
         scale: kept(module, 'weight'),
         shift: kept(module, 'bias'),
+        mean: kept(module, 'running_mean'),
         bias: kept(layer.claim.name.module, 'bias'),
       },
     });
@@ -291,6 +296,16 @@ class Accountant {
       else this.#fate(claim, isChanged ? 'zeros' : 'parameter');
     }
   }
+}
+
+function isAllOne(tensor: FileTensor, size: number): boolean {
+  return (
+    tensor.size === size &&
+    tensor
+      .toTensor()
+      .numbers()
+      .every((value) => value === 1)
+  );
 }
 
 function isAllZero(tensor: FileTensor): boolean {

@@ -61,3 +61,50 @@ describe('one mask per BatchNormalization (maskbndict)', () => {
     expect(codeOf(() => bind([], contents))).toBe('E-MASK-NO-MATCH');
   });
 });
+
+describe('running statistics are parameters of the function', () => {
+  const statistics = (zeros: Readonly<Record<string, readonly number[]>> = {}) => ({
+    ...beside,
+    'n.weight': tensor([4], [1, 2, 3, 4]),
+    'n.bias': tensor([4], [4, 3, 2, 1]),
+    'n.running_mean': tensor([4], zeros['n.running_mean'] ?? [1, 1, 1, 1]),
+    'n.running_var': tensor([4], zeros['n.running_var'] ?? [1, 1, 1, 1]),
+    'n.num_batches_tracked': tensor([], [0]),
+  });
+
+  test.each(['n.running_var', 'n.running_mean'])('zeros of %s that the model has not are bound', async (key) => {
+    const bound = bind(await network(), statistics({ [key]: [1, 0, 1, 1] }));
+    expect(pruned(bound)).toEqual({ [key]: [1] });
+    expect(bound.fates).toContainEqual({ key, fate: 'zeros' });
+  });
+
+  test.each([
+    ['apart from the weights', { state_dict: statistics(), mask_dict: { 'n.running_mean': mask([4], [2]) } }],
+    ['beside them', { ...statistics(), 'n.running_mean_mask': mask([4], [2]) }],
+    ['in words', { 'n.running_mean': { remove: [2] } }, 'JSON'],
+  ])('a mask of one, %s', async (_, contents, format = 'PyTorch (zip)') => {
+    expect(pruned(bind(await network(), contents, { format }))).toEqual({ 'n.running_mean': [2] });
+  });
+
+  test('masks without a zero prune nothing, and counters are no parameters', async () => {
+    const masks = {
+      'c.weight': mask(DIMS, [0]),
+      'n.running_var': mask([4], []),
+      'n.num_batches_tracked': mask([], []),
+    };
+    const bound = bind(await network(), { state_dict: statistics(), mask_dict: masks });
+    expect(pruned(bound)).toEqual({ 'c.weight': [0] });
+    expect(bound.fates).toContainEqual({ key: 'mask_dict.n.running_var', fate: 'no-zeros' });
+  });
+
+  test('of a normalisation that is nowhere in the model they are lost, by name', async () => {
+    const slots = await network();
+    const other = { 'gone.running_var': tensor([4], [1, 0, 1, 1]) };
+    const contents = { ...statistics(), 'c.weight_mask': mask(DIMS, [0]), ...other };
+    expect(codeOf(() => bind(slots, contents))).toBe('E-MASK-LOST');
+    const mean = { 'gone.running_mean': tensor([4], [0, 0, 0, 0]), 'gone.running_var': tensor([4], [1, 2, 1, 1]) };
+    expect(codeOf(() => bind(slots, { ...statistics(), 'c.weight_mask': mask(DIMS, [0]), ...mean }))).toBe(
+      'E-MASK-LOST',
+    );
+  });
+});
