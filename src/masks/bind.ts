@@ -14,6 +14,7 @@ import type { Tensor } from '../ir/tensor.js';
 import type { Claim } from './claims.js';
 import type { FileTensor } from './contents.js';
 import {
+  closestTo,
   fitsWhole,
   holdSameValues,
   holdsWeights,
@@ -125,7 +126,11 @@ class Binder {
   }
 
   bind(given: readonly Claim[]): Bound {
-    const claims = given.flatMap((claim) => attentionParts(claim, this.#slots));
+    const { map = {} } = this.#options;
+    // Who says where a tensor goes means all of it.
+    const claims = given.flatMap((claim) =>
+      Object.hasOwn(map, claim.key) ? [claim] : attentionParts(claim, this.#slots, this.#options.parameters),
+    );
     const named = new Map(claims.map((claim) => [claim, this.#byNames(claim)]));
     const isCheckpoint = claims.some((claim) => this.#isModelsOwn(claim, named.get(claim) ?? []));
     const isBesideWeights = isCheckpoint || claims.some(({ isBeside }) => isBeside === true);
@@ -203,6 +208,7 @@ class Binder {
   #byNames(claim: Claim): Candidate[] {
     const { map } = this.#options;
     if (map !== undefined && Object.hasOwn(map, claim.key)) return this.#byMap(claim, map[claim.key] ?? null);
+    if (claim.at !== undefined) return claim.at.map((slot) => ({ slot, evidence: 'values' }));
     const named = this.#byName.get(claim.isOnnx ? claim.key : parameterOf(claim.name)) ?? [];
     const isFolded = (slot: WeightSlot) => isFoldedBias(claim, slot, this.#slots, this.#options.parameters);
     const own = named.filter((slot) => !isFolded(slot));
@@ -314,12 +320,11 @@ class Binder {
         isSameKind(slot.parameter, claim.name.parameter) &&
         LAYOUTS.some((layout) => compareWeights(original, claim, slot, layout) === 'same'),
     );
-    // Copies of a layer begin alike: the node says whose it is. One that is called twice is several nodes.
-    const own = same.filter((slot) => relationOf(claim, slot) === 'own');
-    const [first, ...others] = own.length > 0 ? own : same;
-    if (others.some((slot) => own.length === 0 || first === undefined || !holdSameValues(first, slot)))
+    const found = closestTo(claim.name.module, same);
+    const [first, ...others] = found;
+    if (same.length > 0 && (first === undefined || others.some((slot) => !holdSameValues(first, slot))))
       throw ambiguous(claim, same);
-    return (own.length > 0 ? own : same).map((slot) => ({ slot, evidence: 'values' }));
+    return found.map((slot) => ({ slot, evidence: 'values' }));
   }
 
   /** Only when no name of the whole file means anything, and only where there is no choice for any of its masks. */

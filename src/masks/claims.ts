@@ -6,6 +6,7 @@ import { parse } from 'node:path';
 import { PruneCompileError } from '../errors.js';
 import { type Entry, FileTensor, isList, isMap, type MaskContents } from './contents.js';
 import { isBinary } from './evidence.js';
+import type { WeightSlot } from './slots.js';
 import type { StateKind, TensorFate } from './fates.js';
 import { isJsonMask, jsonSource, misspeltWord, numbersOf, pruningHistory } from './json-claims.js';
 import {
@@ -54,6 +55,8 @@ export interface Claim {
   readonly isOfNorm?: boolean;
   /** One of a list: its place is no name, and it is never bound by it. */
   readonly isListed?: boolean;
+  /** A part of a packed parameter: where the model has it, told by the values of the whole (packed-attention.ts). */
+  readonly at?: readonly WeightSlot[];
   /** Of Torch-Pruning: what must shrink with the filters goes with them. */
   readonly isCoupled?: boolean;
 }

@@ -1,4 +1,5 @@
 /** Questions that binding asks of masks and weights: what a claim is, whose weight a reader has, whether two weights are one. */
+import type { Tensor } from '../ir/tensor.js';
 import type { Candidate, Evidence } from './bind.js';
 import type { Claim } from './claims.js';
 import { FileTensor } from './contents.js';
@@ -37,13 +38,45 @@ export function mayBeMeant(claim: Claim, slot: WeightSlot): boolean {
 
 /** What the reader says of itself: the claim's module, code around it, another module, or nothing. */
 export function relationOf(
-  { name: { module } }: Claim,
-  { nodePaths }: WeightSlot,
+  { name: { module } }: { readonly name: Pick<ParsedKey, 'module'> },
+  { nodePaths }: Pick<WeightSlot, 'nodePaths'>,
 ): 'own' | 'around' | 'stranger' | 'none' {
   if (nodePaths.length === 0) return 'none';
   const paths = nodePaths.map(statedModule);
   if (paths.includes(module)) return 'own';
   return paths.some((path) => path === '' || module.startsWith(`${path}.`)) ? 'around' : 'stranger';
+}
+
+/**
+ * Of several with the same values those of the module. Copies of a layer begin alike, and then the nodes say whose they are: the module
+ * itself, which may be called several times, or the code right around it where all others are of other modules.
+ */
+export function closestTo(module: string, slots: readonly WeightSlot[]): readonly WeightSlot[] {
+  if (slots.length < 2) return slots;
+  const relations = new Map(slots.map((slot) => [slot, relationOf({ name: { module } }, slot)]));
+  const own = slots.filter((slot) => relations.get(slot) === 'own');
+  if (own.length > 0) return own;
+  const [first, ...others] = slots.filter((slot) => relations.get(slot) !== 'stranger');
+  const parent = module.slice(0, Math.max(module.lastIndexOf('.'), 0));
+  const isAround = parent !== '' && first?.nodePaths.some((path) => statedModule(path) === parent) === true;
+  return isAround && others.length === 0 ? [first] : [];
+}
+
+/** So many elements that are equal are no accident. */
+const ENOUGH = 16;
+
+/** Element for element, apart from the zeros of either; `least` of them have to be compared. */
+export function isEqualWhereBoth(theirs: FileTensor, ours: Tensor, least = Math.min(ENOUGH, ours.size / 2)): boolean {
+  const tolerance = toleranceOf(theirs);
+  const [file, model] = [theirs.toTensor().numbers(), ours.numbers()];
+  let compared = 0;
+  for (const [at, value] of model.entries()) {
+    const other = file[at] ?? 0;
+    if (value === 0 || other === 0) continue;
+    if (!(Math.abs(other - value) <= Math.abs(value) * tolerance)) return false;
+    compared++;
+  }
+  return compared >= least;
 }
 
 /** The same numbers, also where an exporter turned them around. */

@@ -5,6 +5,7 @@ import type { Binding } from './bind.js';
 import type { Claim } from './claims.js';
 import { expandMask, type Layout } from './expand.js';
 import { fateText, type TensorFate } from './fates.js';
+import { isPackedAttention } from './names.js';
 import type { WeightSlot } from './slots.js';
 
 /** Entries of a list before it ends in "and 17 more". */
@@ -13,6 +14,7 @@ const LISTED = 5;
 const NO_LAYERS = 'has no layer with constant floating-point weights that is known here';
 const FEWER = 'fewer layers are left than masks: others may be quantised or fused, or the model is another one';
 const FOLDED = 'a bias is found by its own name only: where that is lost a normalisation was folded into it';
+const PACKED = 'exporters may write it in parts, which only values tell apart: give the whole state dict';
 const EXPORTED = 'the model as its exporter wrote it: masks go in before it is quantised or optimised';
 
 type Facts = (readonly [string, string])[];
@@ -228,11 +230,13 @@ export function noMatch(
         ['masks', keys],
         ['free', free.length === 0 ? 'no layer is left without a mask' : listed(free.map(slotText))],
         ...(near.length === 0 ? [] : [['near', listed(near)] as const]),
-        ...(first?.name.parameter === 'bias'
-          ? [['why', FOLDED] as const]
-          : free.length < left.length
-            ? [['why', FEWER] as const]
-            : []),
+        ...(first !== undefined && isPackedAttention(first.name)
+          ? [['why', PACKED] as const]
+          : first?.name.parameter === 'bias'
+            ? [['why', FOLDED] as const]
+            : free.length < left.length
+              ? [['why', FEWER] as const]
+              : []),
         ['try', `--mask-map FILE with { ${JSON.stringify(first?.key)}: "NAME" } or null, or --allow-unmatched`],
       ],
     );

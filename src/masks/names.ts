@@ -32,6 +32,12 @@ const PACKED = /^((weight|bias)_(ih|hh)_l\d+(_reverse)?|in_proj_(weight|bias))$/
 
 /** torch.nn.MultiheadAttention, [3 * embedding, embedding]: the matrices of query, key and value. */
 export const PACKED_ATTENTION = 'in_proj_weight';
+/** [3 * embedding] */
+export const PACKED_ATTENTION_BIAS = 'in_proj_bias';
+
+export function isPackedAttention({ parameter }: Pick<ParsedKey, 'parameter'>): boolean {
+  return parameter === PACKED_ATTENTION || parameter === PACKED_ATTENTION_BIAS;
+}
 
 /** Keys of tools that name a mask in another way than `weight_mask`, and the parameter that it is for. */
 const SPELLINGS: readonly (readonly [RegExp, string])[] = [

@@ -157,7 +157,7 @@ class Accountant {
     if (values === 'same') return true;
     if (values === 'different') return false;
     if (!isEqualBut(claim, slot, factors)) return false;
-    if (factors.some((value) => value !== 0)) return true;
+    if (factors.some((value) => value !== 0) || claim.at !== undefined) return true;
     // Nothing but zeros is left: no value is there to compare. A name tells, where nothing was folded into the layer.
     return evidence !== 'values' && (slot.tensor.dims.length >= 2 || this.#isUnfolded(claim, slot));
   }
