@@ -29,10 +29,23 @@ export function weightSlots(knowledge: Knowledge): WeightSlot[] {
   };
   for (const value of graph.initializers()) {
     if (known.has(value)) continue;
-    const uses = value.uses.filter((use) => !isOfLayers(use));
+    const uses = value.uses.filter((use) => !isOfLayers(use) && !isNamedAlias(use.node));
     slots.push(...storedSlots(value, value.initializer, uses));
   }
+  // Equal tensors that are stored once: each is a parameter of its own under its own name.
+  for (const node of graph.nodes.filter(isNamedAlias)) {
+    const [alias] = node.outputs;
+    const tensor = alias === undefined ? undefined : storedAs(alias).initializer;
+    if (alias === undefined || tensor === undefined) continue;
+    const uses = alias.uses.filter((use) => !isOfLayers(use) && !layers.has(placeOf(use)));
+    slots.push(...storedSlots(alias, tensor, uses));
+  }
   return slots;
+}
+
+function isNamedAlias({ opType, domain, outputs: [output] }: Node): boolean {
+  if (opType !== 'Identity' || domain !== '' || output === undefined) return false;
+  return (parseKey(output.name) ?? statisticOf(output.name))?.isParameter === true;
 }
 
 /** Constants of the graph, whatever reads them: a file's buffers are compared with them. */
@@ -58,7 +71,7 @@ function storedSlots(value: Value, tensor: Tensor, uses: readonly Use[]): Weight
     index,
     parameter,
     value,
-    root: value,
+    root: rootOf(value),
     tensor,
     names: [value.name],
     isAsStored: true,

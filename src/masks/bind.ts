@@ -22,6 +22,7 @@ import {
   isFoldedBias,
   isMask,
   isSameParameter,
+  isStoredCopy,
   isUnclearSquare,
   layoutOf,
   mayBeBias,
@@ -195,14 +196,25 @@ class Binder {
     const original = this.#originalOf(claim);
     if (original === undefined) return false;
     const slots = named.length > 0 ? named.map(({ slot }) => slot) : this.#slots;
-    return slots.some((slot) => LAYOUTS.some((layout) => compareWeights(original, claim, slot, layout) === 'same'));
+    return slots.some((slot) => this.#holds(slot, original, claim));
+  }
+
+  #holds(slot: WeightSlot, original: FileTensor, claim: Claim): boolean {
+    if (isStoredCopy(original, slot)) return true;
+    return LAYOUTS.some((layout) => compareWeights(original, claim, slot, layout) === 'same');
   }
 
   /** The parameter before it was masked, if the file has it. */
   #originalOf({ original, name, source }: Claim): FileTensor | undefined {
     if (original !== undefined) return original;
-    const isOwn = name.part === 'bare' && source.kind === 'tensor' && this.#sizes.has(source.tensor.size);
+    const isOwn = name.part === 'bare' && source.kind === 'tensor' && this.#isOfSize(source.tensor);
     return isOwn && !isBinary(source.tensor) ? source.tensor : undefined;
+  }
+
+  /** That of a weight, or of a row that exporters may have repeated for each of a batch. */
+  #isOfSize({ dims, size }: FileTensor): boolean {
+    const isRow = dims.length === 3 && dims[0] === 1 && size > 1;
+    return this.#sizes.has(size) || (isRow && [...this.#sizes].some((whole) => whole % size === 0));
   }
 
   #byNames(claim: Claim): Candidate[] {
@@ -294,8 +306,10 @@ class Binder {
       this.#unmatched.push(claim.key);
       return [];
     }
+    const own = claim.name.parameter;
     const isWanted = ({ node, value, parameter }: WeightSlot) =>
-      value.name === wanted || (node.name === wanted && parameter === claim.name.parameter);
+      value.name === wanted ||
+      (node.name === wanted && (parameter === 'weight' || parameter === own) && isSameKind(parameter, own));
     // The mask of a bias goes where that of the weight does.
     const slots =
       claim.isOptional === true
@@ -316,9 +330,7 @@ class Binder {
     const taken = new Set(bindings.map(({ slot }) => slot));
     const same = this.#slots.filter(
       (slot) =>
-        !taken.has(slot) &&
-        isSameKind(slot.parameter, claim.name.parameter) &&
-        LAYOUTS.some((layout) => compareWeights(original, claim, slot, layout) === 'same'),
+        !taken.has(slot) && isSameKind(slot.parameter, claim.name.parameter) && this.#holds(slot, original, claim),
     );
     const found = closestTo(claim.name.module, same);
     const [first, ...others] = found;

@@ -194,6 +194,8 @@ class Reader {
         place === 'masks' || (name.part === 'mask' && (name.isParameter || originals.has(withoutMaskSuffix(inner)))),
     );
     const masked = new Set(parsed.filter(isMaskOf).map(({ inner }) => withoutMaskSuffix(inner)));
+    // Apart from the weights, a mask may be for what no usual name says to be a parameter.
+    const bare = new Map(parsed.filter(({ place }) => place === 'main').map((item) => [usualKey(item.inner), item]));
     const claims: Claim[] = [];
     for (const item of parsed) {
       const { key, inner, name, source, place } = item;
@@ -204,7 +206,9 @@ class Reader {
         this.#settled.push({ key, fate: 'original' });
         continue;
       }
-      const original = isMaskHere ? originals.get(plain) : undefined;
+      const original = isMaskHere
+        ? (originals.get(plain) ?? (place === 'masks' ? bare.get(plain) : undefined))
+        : undefined;
       const isBeside =
         place === 'outside' || (hasMasks && name.part === 'bare' && source.kind === 'tensor' && name.isParameter);
       const claim: Claim = {

@@ -5,7 +5,7 @@ import type { Claim } from './claims.js';
 import { FileTensor } from './contents.js';
 import { countZeros, type Expanded, expandMask, type Layout, LAYOUTS } from './expand.js';
 import type { KnownLayer } from './folded-norms.js';
-import { parseKey, type ParsedKey, statedModule } from './names.js';
+import { isAttentionRow, parseKey, type ParsedKey, statedModule } from './names.js';
 import { areProportional, compareWeights, type Sameness, toleranceOf } from './same-weights.js';
 import { fromTorchLayout, type WeightSlot } from './slots.js';
 
@@ -79,6 +79,20 @@ export function isEqualWhereBoth(theirs: FileTensor, ours: Tensor, least = Math.
   return compared >= least;
 }
 
+/**
+ * Whether a tensor that no layer reads is the parameter itself, or the parameter repeated along axes of extent 1, as exporters write
+ * down what is expanded to a batch. A constant of one value is no evidence.
+ */
+export function isStoredCopy(original: FileTensor, { tensor, isLayer, part }: WeightSlot): boolean {
+  if (isLayer || part !== undefined || tensor.dims.length < 2 || original.size > tensor.size) return false;
+  const whole = original.broadcast(tensor.dims);
+  if (whole === undefined || original.size === 0) return false;
+  const repeats = tensor.size / original.size;
+  const values = new Set(original.toTensor().numbers());
+  values.delete(0);
+  return values.size > 1 && isEqualWhereBoth(whole, tensor, Math.min(ENOUGH, original.size / 2) * repeats);
+}
+
 /** The same numbers, also where an exporter turned them around. */
 export function isSameParameter(stored: WeightSlot, other: WeightSlot): boolean {
   if (stored.value === other.value) return true;
@@ -147,7 +161,8 @@ export function isBinary(tensor: FileTensor): boolean {
 
 /** Of a checkpoint without masks: matrices and kernels; vectors of zeros are how biases begin. */
 export function holdsWeights({ source, name }: Claim): boolean {
-  return source.kind === 'tensor' && source.tensor.dims.length >= 2 && /weight/.test(name.parameter);
+  const isWeight = /weight/.test(name.parameter) || isAttentionRow(name.parameter);
+  return source.kind === 'tensor' && source.tensor.dims.length >= 2 && isWeight;
 }
 
 /** Element for element, in either layout. */

@@ -15,6 +15,7 @@ const NO_LAYERS = 'has no layer with constant floating-point weights that is kno
 const FEWER = 'fewer layers are left than masks: others may be quantised or fused, or the model is another one';
 const FOLDED = 'a bias is found by its own name only: where that is lost a normalisation was folded into it';
 const PACKED = 'exporters may write it in parts, which only values tell apart: give the whole state dict';
+const EQUAL = 'names do not say which, and values fit them all, as those of copies do that were not trained yet';
 const EXPORTED = 'the model as its exporter wrote it: masks go in before it is quantised or optimised';
 
 type Facts = (readonly [string, string])[];
@@ -46,7 +47,11 @@ export function ambiguous(claim: Claim, slots: readonly WeightSlot[]): PruneComp
   return maskError(
     'E-MASK-AMBIGUOUS',
     `the mask ${claim.key} of ${claim.file} could belong to ${slots.length} weights`,
-    [...slots.slice(0, LISTED).map((slot) => ['weight', slotText(slot)] as const), ['try', mapHint(claim, slots[0])]],
+    [
+      ...slots.slice(0, LISTED).map((slot) => ['weight', slotText(slot)] as const),
+      ['why', EQUAL],
+      ['try', mapHint(claim, slots[0], slots)],
+    ],
   );
 }
 
@@ -262,8 +267,11 @@ function namesOf(slots: readonly WeightSlot[]): string[] {
   return slots.filter(({ isLayer }) => isLayer).flatMap((slot) => [...new Set([slotName(slot), slot.node.label])]);
 }
 
-function mapHint(claim: Claim, slot: WeightSlot | undefined): string {
-  return `--mask-map FILE with { ${JSON.stringify(claim.key)}: "${slot === undefined ? 'NAME' : slotName(slot)}" }`;
+/** Where several layers read one tensor, the name of the node says which is meant. */
+function mapHint(claim: Claim, slot: WeightSlot | undefined, others: readonly WeightSlot[] = []): string {
+  const isShared = slot !== undefined && others.some((other) => other !== slot && slotName(other) === slotName(slot));
+  const name = slot === undefined ? 'NAME' : isShared ? slot.node.label : slotName(slot);
+  return `--mask-map FILE with { ${JSON.stringify(claim.key)}: ${JSON.stringify(name)} }${others.length > 1 ? ', or another of them' : ''}`;
 }
 
 /** The prefix without which most keys would be known, if there is one. */

@@ -27,8 +27,16 @@ const NOT_PARAMETERS = new Set(['running_mean', 'running_var', COUNTER]);
 
 const PARAMETERS = new Set(['weight', 'bias', 'kernel', 'depthwise_kernel', 'pointwise_kernel', 'gamma', 'beta']);
 
-/** torch.nn.LSTM, GRU and RNN: layer and direction are in the name. torch.nn.MultiheadAttention packs three matrices. */
-const PACKED = /^((weight|bias)_(ih|hh)_l\d+(_reverse)?|in_proj_(weight|bias))$/;
+/**
+ * torch.nn.LSTM, GRU and RNN: layer and direction are in the name. torch.nn.MultiheadAttention packs three matrices, and may have a row
+ * more of keys and values.
+ */
+const PACKED = /^((weight|bias)_(ih|hh)_l\d+(_reverse)?|in_proj_(weight|bias)|bias_[kv])$/;
+
+/** [1, 1, embedding]: no bias of a layer, but what is put behind the keys and values. */
+export function isAttentionRow(parameter: string): boolean {
+  return /^bias_[kv]$/.test(parameter);
+}
 
 /** torch.nn.MultiheadAttention, [3 * embedding, embedding]: the matrices of query, key and value. */
 export const PACKED_ATTENTION = 'in_proj_weight';
@@ -135,7 +143,8 @@ function dotted(name: string): string {
 
 /** Whether a parameter may be what the slot holds: packed and recurrent weights have names of their own. */
 export function isSameKind(slot: string, parameter: string): boolean {
-  return slot === parameter || (slot === 'weight' && parameter === PACKED_ATTENTION) || bothRecurrent(slot, parameter);
+  const isNamedByReader = parameter === PACKED_ATTENTION || isAttentionRow(parameter);
+  return slot === parameter || (slot === 'weight' && isNamedByReader) || bothRecurrent(slot, parameter);
 }
 
 function bothRecurrent(slot: string, parameter: string): boolean {

@@ -287,3 +287,43 @@ test('a bare parameter: by its name, by its values, and in its own layout', asyn
   const contents = { W: tensor([4, 6], zeroed('W')), 'block.V': tensor([6, 4], zeroed('V')) };
   expect(pruned(bind(slots, contents))).toEqual({ W: [7], 'onnx::MatMul_9': [7] });
 });
+
+describe('a row of attention that the exporter repeated for each of a batch', () => {
+  const rows = { k: [...values('k', 6)], v: [...values('v', 6)] };
+  const build = (k: readonly number[]) => {
+    const g = graphBuilder();
+    const x = g.input('x', [3, 2, 6]);
+    g.initializer('repeat', [1, 2, 6], [...k, ...k]);
+    g.initializer('repeat_1', [1, 2, 6], [...rows.v, ...rows.v]);
+    for (const name of ['repeat', 'repeat_1'])
+      g.output(g.op('Concat', [x, name], { axis: 0 }, { name: `/m/Concat_${name}` }));
+    return slotsOf(g);
+  };
+  const zeroed = rows.k.map((value, at) => (at === 4 ? 0 : value));
+
+  test.each([
+    ['its zeros', { 'm.bias_k': tensor([1, 1, 6], zeroed), 'm.bias_v': tensor([1, 1, 6], rows.v) }],
+    ['its mask', { 'm.bias_k_orig': tensor([1, 1, 6], rows.k), 'm.bias_k_mask': mask([1, 1, 6], [4]) }],
+    [
+      'its mask, apart',
+      { state_dict: { 'm.bias_k': tensor([1, 1, 6], rows.k) }, mask_dict: { 'm.bias_k': mask([1, 1, 6], [4]) } },
+    ],
+  ])('%s come to all of them', async (_, contents) => {
+    expect(pruned(bind(await build(rows.k), contents))).toEqual({ repeat: [4, 10] });
+  });
+
+  test('constants of one value, and other values, are no evidence', async () => {
+    const ones = [1, 1, 1, 1, 1, 1];
+    const masks = { 'm.bias_v_orig': tensor([1, 1, 6], rows.v), 'm.bias_v_mask': mask([1, 1, 6], [0]) };
+    for (const k of [ones, zeroed.toReversed()]) {
+      const slots = await build(rows.k);
+      expect(codeOf(() => bind(slots, { ...masks, 'm.bias_k': tensor([1, 1, 6], [0, ...k.slice(1)]) }))).toBe(
+        'E-MASK-LOST',
+      );
+    }
+    const slots = await build(ones);
+    expect(codeOf(() => bind(slots, { ...masks, 'm.bias_k': tensor([1, 1, 6], [0, 1, 1, 1, 1, 1]) }))).toBe(
+      'E-MASK-LOST',
+    );
+  });
+});
