@@ -4,9 +4,10 @@
  */
 import { isFloating, type Tensor } from '../ir/tensor.js';
 import type { Binding, Candidate } from './bind.js';
+import { isCausal, isHeldCausal, isHeldInPart, isHeldWhole } from './buffers.js';
 import type { Claim } from './claims.js';
 import type { FileTensor } from './contents.js';
-import { isBinary, isUnscaled, layoutOf, patternOf } from './evidence.js';
+import { isBinary, isUnscaled, layoutOf, patternOf, relationOf } from './evidence.js';
 import { type Expanded, expandMask, type Layout, maskFactors } from './expand.js';
 import type { StateKind, TensorFate } from './fates.js';
 import { type KnownLayer, refold, type Refolded } from './folded-norms.js';
@@ -48,15 +49,9 @@ class Accountant {
   readonly #bindings: Binding[] = [];
   readonly #fates: TensorFate[] = [];
   readonly #layers: KnownLayer[] = [];
-  readonly #constants = new Map<number, Tensor[]>();
 
   constructor(context: AccountContext) {
     this.#context = context;
-    for (const tensor of context.constants) {
-      const list = this.#constants.get(tensor.size);
-      if (list === undefined) this.#constants.set(tensor.size, [tensor]);
-      else list.push(tensor);
-    }
     for (const { claim, slot, values } of context.masks) {
       if (values === 'same' && claim.original !== undefined) this.#know(claim, slot, claim.original);
     }
@@ -104,12 +99,12 @@ class Accountant {
     if (outcomes.includes('differs')) return this.#fate(claim, 'differs');
     if (outcomes.includes('parameter')) return this.#fate(claim, 'parameter');
     if (!tensor.holdsZero()) return this.#fate(claim, 'no-zeros');
-    return (this.#isConstant(tensor) || this.#isAbsentBias(claim, tensor)) && this.#fate(claim, 'parameter');
+    return (this.#isConstant(claim, tensor) || this.#isAbsentBias(claim, tensor)) && this.#fate(claim, 'parameter');
   }
 
   /** Nothing that is trained is an integer: indices, tables of attention, counters. A mask may be, and lists of what is kept. */
   #settleIntegers(claim: Claim, tensor: FileTensor): boolean {
-    if (isPositions(claim, tensor) || isCausal(tensor) || this.#isConstant(tensor))
+    if (isPositions(claim, tensor) || isCausal(tensor) || this.#isConstant(claim, tensor))
       return this.#fate(claim, 'state', 'integers');
     if (LISTS.test(claim.key)) return false;
     return !tensor.holdsZero() && this.#fate(claim, 'no-zeros');
@@ -185,15 +180,14 @@ class Accountant {
     );
   }
 
-  /** A buffer that the graph holds, in whatever shape. */
-  #isConstant(tensor: FileTensor): boolean {
-    const candidates = this.#constants.get(tensor.size) ?? [];
-    if (candidates.length === 0) return false;
-    const theirs = tensor.toTensor().numbers();
-    return candidates.some((constant) => {
-      const ours = constant.numbers();
-      return theirs.every((value, at) => Math.abs(value - (ours[at] ?? 0)) <= Math.abs(value) * toleranceOf(tensor));
-    });
+  /** A buffer that the graph holds. Zeros alone are no evidence but where the module is. */
+  #isConstant(claim: Claim, tensor: FileTensor): boolean {
+    const { constants, slots } = this.#context;
+    if (isHeldInPart(tensor, constants) || isHeldCausal(tensor, constants)) return true;
+    const isOfSize = ({ size }: Tensor) => size === tensor.size;
+    const around = slots.filter((slot) => isOfSize(slot.tensor) && relationOf(claim, slot) !== 'stranger');
+    if (around.length === 0 && !constants.some(isOfSize)) return false;
+    return isHeldWhole(tensor, isAllZero(tensor) ? around.map((slot) => slot.tensor) : constants);
   }
 
   /** Normalisations that are only in the file, each with the layer that it was folded into. */
@@ -328,19 +322,6 @@ function isPositions({ key }: Claim, tensor: FileTensor): boolean {
       .numbers()
       .every((value, at) => value === at)
   );
-}
-
-/** What may be attended to: 1 on and below the diagonal of the last two axes, 0 above it. */
-function isCausal(tensor: FileTensor): boolean {
-  const [rows = 0, columns = 0] = tensor.dims.slice(-2);
-  if (tensor.dims.length < 2 || rows !== columns || rows < 2) return false;
-  return tensor
-    .toTensor()
-    .numbers()
-    .every((value, at) => {
-      const [row, column] = [Math.floor(at / columns) % rows, at % columns];
-      return value === (column <= row ? 1 : 0);
-    });
 }
 
 /** Whether the tensor has the weight's values wherever it is not zero. */
