@@ -31,7 +31,7 @@ export function isHeldWhole(tensor: FileTensor, constants: Constants): boolean {
  * does not read; but a zero there might be that of another reader's part, so none may be there.
  */
 export function isHeldInPart(tensor: FileTensor, constants: Constants): boolean {
-  if (tensor.strides.includes(0)) return false;
+  if (!tensor.isCompact) return false;
   const dims = withoutOnes(tensor.dims);
   const fitting = constants.filter(({ size, dims: own }) => size < tensor.size && isInside(withoutOnes(own), dims));
   if (fitting.length === 0) return false;
@@ -101,7 +101,7 @@ function placeOf(element: number, block: readonly number[], dims: readonly numbe
 /** What may be attended to: 1 on and below the diagonal of the last two axes, 0 above it. */
 export function isCausal(tensor: FileTensor): boolean {
   const [rows = 0, columns = 0] = tensor.dims.slice(-2);
-  if (tensor.dims.length < 2 || rows !== columns || rows < 2 || tensor.strides.includes(0)) return false;
+  if (tensor.dims.length < 2 || rows !== columns || rows < 2 || !tensor.isCompact) return false;
   return isTriangle(tensor.toTensor().numbers(), rows, 1, 0);
 }
 

@@ -12,6 +12,7 @@ import { isJsonMask, jsonSource, misspeltWord, numbersOf, pruningHistory } from 
 import {
   COUNTER,
   isFilterMaskOfNncf,
+  maskBesidePruned,
   parameterOf,
   type ParsedKey,
   parseKey,
@@ -199,6 +200,15 @@ class Reader {
     const claims: Claim[] = [];
     for (const item of parsed) {
       const { key, inner, name, source, place } = item;
+      if (isPrunedAway(item, parsed)) {
+        this.#settle(key, 'pruned-values');
+        continue;
+      }
+      // torch.ao has a mask in the module and in the sparsifier: once is enough where they are the same.
+      if (place === 'masks' && parsed.some((other) => other.place === 'main' && isSameMask(other, item))) {
+        this.#settled.push({ key, fate: 'mask' });
+        continue;
+      }
       const plain = withoutMaskSuffix(inner).replace(/_orig$/, '');
       const isMaskHere = isMaskOf(item);
       // Its mask speaks for it.
@@ -243,6 +253,36 @@ function mayBeMask(source: MaskSource, key: string, state: StateKind): boolean {
   if (/mask/i.test(key)) return true;
   if (state === 'random-numbers') return false;
   return tensor.size > 1 && tensor.holdsZero() && isBinary(tensor) && tensor.toTensor().numbers().includes(1);
+}
+
+/** apex keeps the values that its mask takes, to give them back when it chooses anew: zero wherever the mask keeps the weight. */
+function isPrunedAway({ inner, source }: Parsed, all: readonly Parsed[]): boolean {
+  const ofMask = maskBesidePruned(inner);
+  const mask = ofMask === undefined ? undefined : all.find((item) => item.inner === ofMask)?.source;
+  if (mask?.kind !== 'tensor' || source.kind !== 'tensor') return false;
+  if (mask.tensor.dims.join() !== source.tensor.dims.join()) return false;
+  if (!mask.tensor.isCompact || !source.tensor.isCompact || !isBinary(mask.tensor)) return false;
+  const kept = mask.tensor.toTensor().numbers();
+  return source.tensor
+    .toTensor()
+    .numbers()
+    .every((value, at) => value === 0 || kept[at] === 0);
+}
+
+function isSameMask(one: Parsed, other: Parsed): boolean {
+  const [a, b] = [one.source, other.source];
+  if (one.name.part !== 'mask' || parameterOf(one.name) !== parameterOf(other.name)) return false;
+  if (a.kind !== 'tensor' || b.kind !== 'tensor' || a.tensor.dims.join() !== b.tensor.dims.join()) return false;
+  if (!a.tensor.isCompact || !b.tensor.isCompact) return false;
+  return isBinary(a.tensor) && isEqualTo(a.tensor, b.tensor);
+}
+
+function isEqualTo(one: FileTensor, other: FileTensor): boolean {
+  const numbers = other.toTensor().numbers();
+  return one
+    .toTensor()
+    .numbers()
+    .every((value, at) => value === numbers[at]);
 }
 
 function isMaskOf({ name, place }: Parsed): boolean {

@@ -88,6 +88,11 @@ export class FileTensor {
     return new FileTensor({ ...this.#view(), dims: [count, ...others], offset }, this.#storage);
   }
 
+  /** Whether it has no more elements than it touches: a view may repeat what little there is without end. */
+  get isCompact(): boolean {
+    return this.size <= extentOf(this);
+  }
+
   /** Whether any element is 0. What repeats is looked at once, however large the view says it is. */
   holdsZero(): boolean {
     const isRepeated = (axis: number) => this.strides[axis] === 0;

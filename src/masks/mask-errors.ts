@@ -282,7 +282,7 @@ function prefixHint(claims: readonly Claim[], slots: readonly WeightSlot[]): str
     const segments = name.module.split('.');
     for (let cut = 1; cut < segments.length; cut++) {
       const module = segments.slice(cut).join('.');
-      const at = key.indexOf(module);
+      const at = key.indexOf(`.${module}`) + 1;
       if (known.has(module) && at > 0) votes.set(key.slice(0, at), (votes.get(key.slice(0, at)) ?? 0) + 1);
     }
   }

@@ -70,6 +70,12 @@ export function isFilterMaskOfNncf(key: string): boolean {
   return /\.pre_ops\.\d+\.op\._?binary_filter_pruning_mask$/.test(key);
 }
 
+/** apex: the key of the mask that took these values away. */
+export function maskBesidePruned(key: string): string | undefined {
+  const found = /^(.*\.__\w+?_mma)_pruned_p$/.exec(key);
+  return found === null ? undefined : `${found[1]}_mask`;
+}
+
 /** Undefined for keys that hold neither masks nor parameters. */
 export function parseKey(key: string, prefix = ''): ParsedKey | undefined {
   const unwrapped = withoutWrappers(dotted(usualKey(key.startsWith(prefix) ? key.slice(prefix.length) : key)));

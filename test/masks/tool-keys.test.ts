@@ -1,7 +1,7 @@
 /** Masks as other tools than torch.nn.utils.prune name them, beside the weights that they save. */
 import { describe, expect, test } from 'vitest';
 import { graphBuilder } from '../../fixtures/graph-builder.js';
-import { bind, codeOf, mask, pruned, slotsOf, tensor, values } from './binding-support.js';
+import { bind, codeOf, mask, messageOf, pruned, slotsOf, tensor, values } from './binding-support.js';
 
 const DIMS = [4, 3, 1, 1] as const;
 const weight = () => tensor(DIMS, values('c', 12));
@@ -48,6 +48,53 @@ test('torch.ao, parametrisations', async () => {
   const { bindings, fates } = bind(await network(), contents);
   expect(bindings.map(({ values: sameness }) => sameness)).toEqual(['same']);
   expect(fates.map(({ fate }) => fate)).toEqual(['original', 'parameter', 'mask']);
+});
+
+test('apex ASP keeps the values that a mask took: state where the mask says the same, and else lost', async () => {
+  const slots = await network();
+  const keep = mask(DIMS, [0, 2]);
+  const taken = (...at: number[]) =>
+    tensor(
+      DIMS,
+      values('c', 12).map((value, index) => (at.includes(index) ? value : 0)),
+    );
+  const contents = { ...beside, 'c.__weight_mma_mask': keep, 'c.__weight_mma_pruned_p': taken(0, 2) };
+  const bound = bind(slots, contents);
+  expect(pruned(bound)).toEqual({ 'c.weight': [0, 2] });
+  expect(bound.fates).toContainEqual({ key: 'c.__weight_mma_pruned_p', fate: 'state', what: 'pruned-values' });
+  expect(codeOf(() => bind(slots, { ...contents, 'c.__weight_mma_pruned_p': taken(0, 3) }))).toBe('E-MASK-LOST');
+  const { 'c.__weight_mma_mask': _, ...alone } = contents;
+  expect(codeOf(() => bind(slots, alone))).not.toBe('no error');
+});
+
+describe('torch.ao, the state of a sparsifier', () => {
+  const sparsifier = (zeros: readonly number[]) => ({
+    state: { 'c.weight': { mask: mask(DIMS, zeros) } },
+    groups: [{ sparsity_level: 0.5, tensor_fqn: 'c.weight' }],
+  });
+  const parametrised = {
+    'c.parametrizations.weight.original': weight(),
+    'c.parametrizations.weight.0.mask': mask(DIMS, [4]),
+    'c.bias': tensor([4], values('b', 4)),
+  };
+
+  test.each([
+    ['beside the masks of the modules', { model: parametrised, sparsifier: sparsifier([4]) }],
+    ['beside dense weights', { state_dict: beside, sparsifier: sparsifier([4]), epoch: 3 }],
+    ['in one dictionary with them', { ...parametrised, sparsifier: sparsifier([4]) }],
+    ['alone', sparsifier([4])],
+  ])('%s', async (_, contents) => {
+    const bound = bind(await network(), contents);
+    expect(pruned(bound)).toEqual({ 'c.weight': [4] });
+  });
+
+  test('that has another mask than the module is refused', async () => {
+    const slots = await network();
+    expect(codeOf(() => bind(slots, { model: parametrised, sparsifier: sparsifier([5]) }))).toBe('E-MASK-AMBIGUOUS');
+    expect(messageOf(() => bind(slots, { model: parametrised, sparsifier: sparsifier([5]) }))).toContain(
+      'c.weight.mask',
+    );
+  });
 });
 
 describe('one mask per BatchNormalization (maskbndict)', () => {
