@@ -111,7 +111,7 @@ export async function compileModel(source: string | Uint8Array, options: Compile
   const passed = await timed('passes', () => runPasses(list, context, options.signal));
   const counted = await timed('count', count);
   const known = await knowledge();
-  const unread = unreadWeights(known, model.proto);
+  const unread = unreadWeights(known, model.proto, masking.masked);
   const macsShape = concreteSizes(model.graph, known.shapes, options.shapes);
   const written: WriteOptions = { shapes: known.shapes.byName, metadata: metadataOf(options, masking) };
   const stored = sparse ? storedFigures(model.graph) : undefined;
