@@ -31,7 +31,8 @@ type Kept = ArrayLike<number> | undefined;
 
 export interface FoldedNorm {
   readonly scale: ArrayLike<number>;
-  readonly shift: ArrayLike<number>;
+  /** Absent where the normalisation has none. */
+  readonly shift: ArrayLike<number> | undefined;
   readonly mean: ArrayLike<number>;
   readonly variance: ArrayLike<number>;
   /** The layer's own bias, if it has one. */
@@ -45,17 +46,21 @@ export interface Refolded {
   readonly filters: readonly number[];
   /** Elements of the layer's bias, with their new values. */
   readonly bias: ReadonlyMap<number, number>;
+  /** Whether the biases say nothing, because one parameter is zero in all channels, and the scales alone say whose layer it is. */
+  readonly isByScales: boolean;
 }
 
 /** Undefined where the layer is not that of the normalisation. Arrays have one number per filter of the layer. */
 export function refold(layer: KnownLayer, norm: FoldedNorm): Refolded | undefined {
   const count = layer.weight.tensor.dims[layer.weight.outAxis] ?? 0;
   const folded = layer.bias?.tensor.numbers() ?? new Float32Array(count);
-  const all = [norm.scale, norm.shift, norm.mean, norm.variance, folded, norm.bias ?? folded];
+  const all = [norm.scale, norm.shift ?? folded, norm.mean, norm.variance, folded, norm.bias ?? folded];
   if (count === 0 || all.some(({ length }) => length !== count)) return undefined;
   const scales = scalesOf(layer);
   if (scales.length !== count) return undefined;
-  const epsilon = epsilonOf(scales, norm);
+  // Without any scale the biases alone say whose layer it is: no epsilon is asked for.
+  const isScaleless = isZero(norm.scale);
+  const epsilon = isScaleless ? 0 : epsilonOf(scales, norm);
   if (epsilon === undefined) return undefined;
 
   let largest = 0;
@@ -69,7 +74,7 @@ export function refold(layer: KnownLayer, norm: FoldedNorm): Refolded | undefine
     const [own, mean, shift, now] = [
       norm.bias === undefined ? 0 : at(norm.bias),
       at(norm.mean),
-      at(norm.shift),
+      norm.shift === undefined ? 0 : at(norm.shift),
       at(folded),
     ];
     const scale = scales[channel] ?? at(norm.scale) / Math.sqrt(at(norm.variance) + epsilon);
@@ -78,7 +83,8 @@ export function refold(layer: KnownLayer, norm: FoldedNorm): Refolded | undefine
     const isEqual = Math.abs(now - before) <= TOLERANCE * size + ROUNDING * largest;
     // Where the weights tell the scale, gamma is no part of the equation.
     const isScaleUnknown = scales[channel] === undefined && at(norm.scale) === 0;
-    const isZeroInFile = isScaleUnknown || shift === 0 || mean === 0 || (norm.bias !== undefined && own === 0);
+    const isPruned = (value: number, of: ArrayLike<number> | undefined) => of !== undefined && value === 0;
+    const isZeroInFile = isScaleUnknown || mean === 0 || isPruned(shift, norm.shift) || isPruned(own, norm.bias);
     if (isEqual && size > 0) sure++;
     // Another normalisation's, unless a zero of the file is the difference.
     if (!isEqual && !isZeroInFile) return undefined;
@@ -93,8 +99,32 @@ export function refold(layer: KnownLayer, norm: FoldedNorm): Refolded | undefine
     const isMasked = !isScaled || ![kept.shift, kept.bias, kept.mean].every(keeps);
     if ((isMasked || !isEqual) && left !== now) bias.set(channel, left);
   }
-  if (unsure > 0 && sure < unsure) return undefined;
-  return layer.bias === undefined && bias.size > 0 ? undefined : { filters, bias };
+  if (layer.bias === undefined && bias.size > 0) return undefined;
+  if (isScaleless) return unsure === 0 && sure >= LEAST_BIASES ? { filters, bias, isByScales: false } : undefined;
+  const isByScales = unsure > 0 && sure < unsure;
+  if (isByScales && !(isOneGone(norm) && saysMuch(scales, norm))) return undefined;
+  return { filters, bias, isByScales };
+}
+
+const LEAST_BIASES = 2;
+const LEAST_SCALES = 4;
+
+function isZero(values: ArrayLike<number>): boolean {
+  for (let at = 0; at < values.length; at++) if (values[at] !== 0) return false;
+  return true;
+}
+
+/** Exactly one of the parameters that the biases are computed from is zero in all channels. */
+function isOneGone({ shift, mean, bias }: FoldedNorm): boolean {
+  return [shift, mean, bias].filter((values) => values !== undefined && isZero(values)).length === 1;
+}
+
+/** Scales that follow variances which differ: those of a normalisation that was not trained yet fit any other such. */
+function saysMuch(scales: readonly (number | undefined)[], { scale, variance }: FoldedNorm): boolean {
+  const known = scales.flatMap((s, channel) =>
+    s === undefined || scale[channel] === 0 ? [] : (variance[channel] ?? []),
+  );
+  return known.length >= LEAST_SCALES && Math.max(...known) > Math.min(...known) * 1.01;
 }
 
 /** Every normalisation of a file may be tried on every layer. */

@@ -44,6 +44,13 @@ export function accountFor(parameters: readonly Claim[], open: readonly Claim[],
   return new Accountant(context).account(parameters, open);
 }
 
+/** A normalisation of the file. */
+interface Norm {
+  readonly module: string;
+  readonly variance: FileTensor;
+  readonly mean: FileTensor;
+}
+
 class Accountant {
   readonly #context: AccountContext;
   readonly #bindings: Binding[] = [];
@@ -195,38 +202,49 @@ class Accountant {
     const settled = new Set<Claim>();
     const { parameters } = this.#context;
     if (claims.length === 0) return settled;
-    for (const [key, variance] of parameters) {
-      if (!key.endsWith('.running_var')) continue;
+    const norms = [...parameters].flatMap(([key, variance]): Norm[] => {
       const module = key.slice(0, -'.running_var'.length);
       const mean = parameters.get(`${module}.running_mean`);
-      if (mean === undefined) continue;
-      const own = claims.filter(({ name }) => name.module === module);
+      return key.endsWith('.running_var') && mean !== undefined ? [{ module, variance, mean }] : [];
+    });
+    const ofBoth = ({ module }: Norm, layer: KnownLayer) => [
+      ...claims.filter(({ name }) => name.module === module),
+      ...claims.filter(({ name }) => name.module === layer.claim.name.module && name.parameter === 'bias'),
+    ];
+    const bind = (norm: Norm, layer: KnownLayer, refolded: Refolded) => {
+      this.#bindRefolded(layer, refolded, ofBoth(norm, layer));
+      for (const claim of ofBoth(norm, layer)) settled.add(claim);
+    };
+    const pairs: { norm: Norm; layer: KnownLayer; refolded: Refolded }[] = [];
+    for (const norm of norms) {
       for (const layer of this.#layers) {
-        const ofBias = claims.filter(
-          ({ name }) => name.module === layer.claim.name.module && name.parameter === 'bias',
-        );
-        if (own.length + ofBias.length === 0) continue;
-        const isBound = this.#refold(layer, module, { variance, mean }, [...own, ...ofBias]);
-        if (!isBound) continue;
-        for (const claim of [...own, ...ofBias]) settled.add(claim);
-        break;
+        const refolded = this.#refold(layer, norm, ofBoth(norm, layer));
+        if (refolded !== undefined) pairs.push({ norm, layer, refolded });
       }
+    }
+    const isAsked = ({ norm, layer }: (typeof pairs)[number]) =>
+      ofBoth(norm, layer).some((claim) => !settled.has(claim));
+    for (const norm of norms) {
+      const found = pairs.find((pair) => pair.norm === norm && !pair.refolded.isByScales && isAsked(pair));
+      if (found !== undefined) bind(norm, found.layer, found.refolded);
+    }
+    // Less evidence: then there must be no other layer, and no other normalisation.
+    for (const pair of pairs) {
+      const isSole = pairs.every(
+        (other) => other === pair || (other.norm !== pair.norm && other.layer.weight !== pair.layer.weight),
+      );
+      if (pair.refolded.isByScales && isSole && isAsked(pair)) bind(pair.norm, pair.layer, pair.refolded);
     }
     return settled;
   }
 
-  #refold(
-    layer: KnownLayer,
-    module: string,
-    { variance, mean }: { variance: FileTensor; mean: FileTensor },
-    claims: readonly Claim[],
-  ): boolean {
+  #refold(layer: KnownLayer, { module, variance, mean }: Norm, claims: readonly Claim[]): Refolded | undefined {
     const { parameters } = this.#context;
     const count = layer.weight.tensor.dims[layer.weight.outAxis] ?? 0;
     const numbers = (tensor: FileTensor | undefined) =>
       tensor !== undefined && tensor.size === count ? tensor.toTensor().numbers() : undefined;
     const [means, variances] = [numbers(mean), numbers(variance)];
-    if (means === undefined || variances === undefined) return false;
+    if (means === undefined || variances === undefined) return undefined;
     const bias = parameters.get(`${layer.claim.name.module}.bias`);
     const masks = claims.filter(({ name }) => name.part === 'mask');
     const kept = (of: string, parameter: string) => {
@@ -238,10 +256,10 @@ class Accountant {
     );
     // A variance of 0 scales the whole filter anew: no mask of the layer says that.
     const isOfVariance = masks.some(({ name }) => name.module === module && name.parameter === 'running_var');
-    if (!isReadable || isOfVariance) return false;
-    const refolded = refold(layer, {
+    if (!isReadable || isOfVariance) return undefined;
+    return refold(layer, {
       scale: numbers(parameters.get(`${module}.weight`)) ?? new Float32Array(count).fill(1),
-      shift: numbers(parameters.get(`${module}.bias`)) ?? new Float32Array(count),
+      shift: numbers(parameters.get(`${module}.bias`)),
       mean: means,
       variance: variances,
       bias: numbers(bias),
@@ -252,9 +270,6 @@ class Accountant {
         bias: kept(layer.claim.name.module, 'bias'),
       },
     });
-    if (refolded === undefined) return false;
-    this.#bindRefolded(layer, refolded, claims);
-    return true;
   }
 
   #bindRefolded({ weight, bias }: KnownLayer, refolded: Refolded, claims: readonly Claim[]): void {

@@ -79,6 +79,9 @@ describe('zeros of the parameters', () => {
     ['a shift', { beta: zeroAt(params.beta, 1) }],
     ['scale and shift', { gamma: zeroAt(params.gamma, 4), beta: zeroAt(params.beta, 4) }],
     ["the convolution's own bias", { bias: zeroAt(params.bias, 0, 3) }],
+    ['all scales', { gamma: zeroAt(params.gamma, 0, 1, 2, 3, 4, 5) }],
+    ['all shifts', { beta: zeroAt(params.beta, 0, 1, 2, 3, 4, 5) }],
+    ["all of the convolution's own biases", { bias: zeroAt(params.bias, 0, 1, 2, 3, 4, 5) }],
     ['a running mean', { mean: zeroAt(params.mean, 3) }],
     ['a filter, its bias and the scale', { weight: zeroAt(params.weight, 0, 1, 2), gamma: zeroAt(params.gamma, 0, 5) }],
   ])('%s', async (_, zeros) => {
@@ -94,6 +97,26 @@ describe('zeros of the parameters', () => {
     const { bindings, fates } = bind(await exported(), file(params));
     expect(bindings).toEqual([]);
     expect(fates.filter(({ fate }) => fate === 'state')).toHaveLength(2);
+  });
+
+  test('all shifts are lost where the scales fit more than one normalisation, or say nothing', async () => {
+    const gone = { ...params, beta: zeroAt(params.beta, 0, 1, 2, 3, 4, 5) };
+    const twin = Object.fromEntries(
+      Object.entries(file(params)).flatMap(([key, of]) =>
+        key.startsWith('n.') ? [[key.replace('n.', 'twin.'), of]] : [],
+      ),
+    );
+    const slots = await exported();
+    expect(codeOf(() => bind(slots, { ...file(gone), ...twin }))).toBe('E-MASK-LOST');
+    const even = { ...params, variance: params.variance.map(() => 1), gamma: params.gamma.map(() => 2) };
+    const others = await exported(undefined, even);
+    expect(codeOf(() => bind(others, file({ ...even, beta: gone.beta })))).toBe('E-MASK-LOST');
+  });
+
+  test('all scales and all shifts at once are lost: no equation is left', async () => {
+    const all = { gamma: zeroAt(params.gamma, 0, 1, 2, 3, 4, 5), beta: zeroAt(params.beta, 0, 1, 2, 3, 4, 5) };
+    const slots = await exported();
+    expect(codeOf(() => bind(slots, file({ ...params, ...all })))).toBe('E-MASK-LOST');
   });
 
   test('of a variance: the scale of the filter is another one, which no mask says', async () => {
