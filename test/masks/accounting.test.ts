@@ -182,9 +182,9 @@ describe('what is beside masks', () => {
       expect(fates).toContainEqual({ key: 'buffer', fate: 'parameter' });
     });
 
-    const pruned = table.map((value, at) => (at === 20 || at === 50 ? 0 : value));
+    const holed = table.map((value, at) => (at === 20 || at === 50 ? 0 : value));
     test.each([
-      ['a zero that the graph has not', pruned, rows(0, 4)],
+      ['a zero that the graph has not', holed, rows(0, 4)],
       ['a zero beyond what the graph has', table.map((value, at) => (at === 50 ? 0 : value)), rows(0, 4)],
       ['a zero before it', table, rows(2, 6)],
       ['other values', table, constant([4, WIDTH], [...values('other', 4 * WIDTH)])],
