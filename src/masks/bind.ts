@@ -15,7 +15,6 @@ import type { Claim } from './claims.js';
 import type { FileTensor } from './contents.js';
 import {
   closestTo,
-  fitsWhole,
   holdSameValues,
   holdsWeights,
   isBinary,
@@ -47,6 +46,7 @@ import { isSameKind, PACKED_ATTENTION, parameterOf, parseKey, statedModule, with
 import { attentionParts } from './packed-attention.js';
 import { accountFor } from './parameters.js';
 import { compareWeights, type Sameness } from './same-weights.js';
+import { bindByShape } from './shape-alone.js';
 import type { WeightSlot } from './slots.js';
 
 export type Evidence = 'map' | 'name' | 'module' | 'values' | 'shape';
@@ -136,7 +136,7 @@ class Binder {
     const isCheckpoint = claims.some((claim) => this.#isModelsOwn(claim, named.get(claim) ?? []));
     const isBesideWeights = isCheckpoint || claims.some(({ isBeside }) => isBeside === true);
     const masks = new Map([...named].filter(([claim, found]) => !isBesideWeights || isMask(claim, found)));
-    if (!isBesideWeights) this.#byShape(masks);
+    if (!isBesideWeights) bindByShape(masks, this.#slots, (claim) => this.#originalOf(claim) !== undefined);
     const bindings: Binding[] = [];
     const open: Claim[] = [];
     for (const [claim, found] of masks) {
@@ -337,26 +337,6 @@ class Binder {
     if (same.length > 0 && (first === undefined || others.some((slot) => !holdSameValues(first, slot))))
       throw ambiguous(claim, same);
     return found.map((slot) => ({ slot, evidence: 'values' }));
-  }
-
-  /** Only when no name of the whole file means anything, and only where there is no choice for any of its masks. */
-  #byShape(candidates: Map<Claim, Candidate[]>): void {
-    if ([...candidates.values()].some((found) => found.length > 0)) return;
-    const weights = this.#slots.filter(({ parameter, isLayer }) => isLayer && parameter === 'weight');
-    const fits = (claim: Claim) =>
-      claim.source.kind === 'tensor' &&
-      claim.isListed !== true &&
-      claim.source.tensor.dims.length >= 2 &&
-      this.#originalOf(claim) === undefined
-        ? weights.filter((slot) => fitsWhole(claim, slot))
-        : [];
-    const fitting = new Map([...candidates.keys()].map((claim) => [claim, fits(claim)]));
-    const wishes = [...fitting.values()].flat();
-    const isSole = (slots: readonly WeightSlot[]) =>
-      slots.length === 1 && wishes.filter((wish) => wish === slots[0]).length === 1;
-    // All or none: where one mask is lost, the others fit by chance as likely as by right.
-    if (![...fitting.values()].every(isSole)) return;
-    for (const [claim, [slot]] of fitting) if (slot !== undefined) candidates.set(claim, [{ slot, evidence: 'shape' }]);
   }
 
   #check(claim: Claim, { slot, evidence }: Candidate): Binding {

@@ -2,8 +2,6 @@
  * torch.nn.MultiheadAttention keeps the matrices of query, key and value in one parameter, and their biases in another. Exporters
  * write one product where the three have one input, two where key and value have one, and else three.
  */
-import type { Node, Value } from '../ir/graph.js';
-import { rootOf, storedAs } from '../ops/aliases.js';
 import type { Claim } from './claims.js';
 import type { FileTensor } from './contents.js';
 import { closestTo, isEqualWhereBoth } from './evidence.js';
@@ -98,43 +96,11 @@ function biasesOf(
   block: FileTensor,
   slots: readonly WeightSlot[],
 ): readonly WeightSlot[] | undefined {
-  const found = products.map((slot): WeightSlot | undefined => {
-    const [sum, ...others] = slot.node.outputs[0]?.uses ?? [];
-    if (sum === undefined || others.length > 0 || sum.node.opType !== 'Add' || sum.node.domain !== '') return undefined;
-    const index = 1 - sum.index;
-    const operand = sum.node.inputs[index];
-    const known = slots.find((other) => other.node === sum.node && other.index === index);
-    const at = known ?? (operand === undefined ? undefined : slotAt(sum.node, index, operand, slot));
+  const found = products.map(({ added }): WeightSlot | undefined => {
+    const at = slots.find(({ node, index }) => node === added?.node && index === added.index) ?? added;
     if (at === undefined || at.tensor.dims.join() !== block.dims.join()) return undefined;
     // Of nothing but zeros no element is left to compare: the weights in front say whose they are.
     return isEqualWhereBoth(block, at.tensor, 0) ? at : undefined;
   });
   return found.every((slot) => slot !== undefined) ? found : undefined;
-}
-
-/** An operand that other modules read under another name, as exporters store equal tensors once. */
-function slotAt(
-  node: Node,
-  index: number,
-  operand: Value,
-  { nodePaths, modulePaths }: WeightSlot,
-): WeightSlot | undefined {
-  const tensor = storedAs(operand).initializer;
-  if (tensor === undefined) return undefined;
-  return {
-    isLayer: false,
-    node,
-    index,
-    parameter: 'bias',
-    value: operand,
-    root: rootOf(operand),
-    tensor,
-    names: [operand.name],
-    isAsStored: true,
-    isFolded: false,
-    modulePaths,
-    nodePaths,
-    outAxis: 0,
-    inAxis: undefined,
-  };
 }

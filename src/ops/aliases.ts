@@ -33,6 +33,18 @@ export function storedAs(value: Value): Value {
   return root;
 }
 
+/** Whether the node only gives a value another name. */
+export function isCopy({ opType, domain }: Node): boolean {
+  return opType === 'Identity' && domain === '';
+}
+
+/** What is added to the value by its only reader: the operand of an Add. */
+export function addedTo({ uses: [sum, ...others], isSeenOutside }: Value): Use | undefined {
+  if (sum === undefined || others.length > 0 || isSeenOutside) return undefined;
+  const { node, index } = sum;
+  return node.opType === 'Add' && node.domain === '' ? { node, index: 1 - index } : undefined;
+}
+
 /** Whether the reader asks for extents or the type alone: it has no part in what the elements are. */
 export function readsNoElements({ node: { opType, domain }, index }: Use): boolean {
   return domain === '' && (opType === 'Shape' || opType === 'Size' || (opType === 'CastLike' && index === 1));
