@@ -60,7 +60,13 @@ export function asksForMasks({ masks = [], meaning = 'zero' }: MaskOptions): boo
   return masks.length > 0 || meaning !== 'zero';
 }
 
-export const UNMASKED: Masking = { report: undefined, apply: () => undefined, changed: false, masked: [], plan: undefined };
+export const UNMASKED: Masking = {
+  report: undefined,
+  apply: () => undefined,
+  changed: false,
+  masked: [],
+  plan: undefined,
+};
 
 /** For the line about the step. */
 export function maskingText({ report }: Masking): string {
