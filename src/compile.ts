@@ -48,7 +48,7 @@ export async function compileModel(source: string | Uint8Array, options: Compile
 
   // What follows makes operators that no rule knows: whatever is asked of the model as a whole is asked before.
   const known = await knowledge();
-  const unread = unreadWeights(known, model.proto);
+  const unread = unreadWeights(known, model.proto, masking.masked);
   const sizes = concreteSizes(model.graph, known.shapes, options.shapes);
   const written: WriteOptions = { shapes: known.shapes.byName, metadata: metadataOf(options, masking) };
   const made = sparse ? await makeSparse(options, stages, { context, tuner, counted, written, sizes }) : undefined;

@@ -78,7 +78,7 @@ export async function inspectModel(source: string | Uint8Array, options: Inspect
   const name = typeof source === 'string' ? source : '(bytes)';
   // With masks the question is what they would remove, and of such a model that is nothing: an error says so.
   if (hasSparseOperators(model.graph) && !asksForMasks(options)) return inspectSparse(model, name);
-  await maskModel(model, options);
+  const { masked } = await maskModel(model, options);
   const context = passContext(model, options);
   await runPasses(choosePasses('inspection'), context, options.signal);
   const knowledge = await context.knowledge();
@@ -94,7 +94,7 @@ export async function inspectModel(source: string | Uint8Array, options: Inspect
     removableChannels: found.reduce((total, { removableChannels }) => total + removableChannels, 0),
     unknownOps: [...facts.unknownOps].map(([op, count]) => ({ op, count })),
     remarks: missedRemarks(facts, planRemoval(facts, context.cost)).map((remark) => remarkBy(removeChannels, remark)),
-    unreadWeights: unreadWeights(knowledge, model.proto),
+    unreadWeights: unreadWeights(knowledge, model.proto, masked),
     subgraphLayers: countSubgraphLayers(model.proto.graph),
   };
 }

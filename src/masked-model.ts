@@ -10,6 +10,7 @@ import { numericConstants, weightSlots } from './analysis/weight-slots.js';
 import { PruneCompileError } from './errors.js';
 import { applyEdits, maskEdits, withoutRepeats } from './analysis/mask-edits.js';
 import { Editor } from './ir/editor.js';
+import type { Use } from './ir/graph.js';
 import type { Tensor } from './ir/tensor.js';
 import { combineMasks, type MaskedWeight, type OperandEdit, operandOf } from './masks/apply.js';
 import { countZeros } from './masks/expand.js';
@@ -48,6 +49,8 @@ export interface Masking {
   apply(model: Model): void;
   /** Whether any operand has other contents now. */
   readonly changed: boolean;
+  /** Operands that have masks. */
+  readonly masked: readonly Pick<Use, 'node' | 'index'>[];
   /** What the masks mean, for whoever builds the reference in another way. */
   readonly plan: MaskPlan | undefined;
 }
@@ -57,7 +60,13 @@ export function asksForMasks({ masks = [], meaning = 'zero' }: MaskOptions): boo
   return masks.length > 0 || meaning !== 'zero';
 }
 
-export const UNMASKED: Masking = { report: undefined, apply: () => undefined, changed: false, plan: undefined };
+export const UNMASKED: Masking = {
+  report: undefined,
+  apply: () => undefined,
+  changed: false,
+  masked: [],
+  plan: undefined,
+};
 
 /** For the line about the step. */
 export function maskingText({ report }: Masking): string {
@@ -96,6 +105,7 @@ export async function maskModel(model: Model, options: MaskOptions, asRead?: Kno
       zeros: zerosOf(model, weights, edits),
       droppedFilters: dropped.filters,
     }),
+    masked: weights.map(({ bindings: [{ slot }] }) => ({ node: slot.node, index: slot.index })),
     changed: edits.length + dropped.edits.length > 0,
     apply: (again) => {
       applyTo(again);

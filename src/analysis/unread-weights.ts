@@ -2,7 +2,7 @@
  * Weights that no rule reads: quantised ones, those of operators without a rule, those inside subgraphs and functions. Their zeros are not
  * looked for, so nobody may say of the model that it has none.
  */
-import type { Node, Value } from '../ir/graph.js';
+import type { Node, Use, Value } from '../ir/graph.js';
 import { dataTypeName, isFloating, product, type Tensor } from '../ir/tensor.js';
 import type { ModelProto, TensorProto } from '../onnx/proto.js';
 import { readDims } from '../onnx/tensors.js';
@@ -16,9 +16,15 @@ import { type Knowledge, siteOf } from './site.js';
 import { mayBeWeight, type UnreadWeight } from './weight-like.js';
 import { countAtZeroPoint } from './zero-points.js';
 
-/** By operator and type, in the order of the graph. */
-export function unreadWeights(knowledge: Knowledge, proto: ModelProto): UnreadWeights[] {
+/** By operator and type, in the order of the graph. What masks were bound to (`masked`) was looked at, though no rule reads it. */
+export function unreadWeights(
+  knowledge: Knowledge,
+  proto: ModelProto,
+  masked: readonly Pick<Use, 'node' | 'index'>[] = [],
+): UnreadWeights[] {
   const { graph, constants } = knowledge;
+  const maskedInputs = new Map<Node, Set<number>>();
+  for (const { node, index } of masked) maskedInputs.set(node, (maskedInputs.get(node) ?? new Set()).add(index));
   const opaque = new Map((proto.graph?.initializer ?? []).map((tensor) => [tensor.name, tensor]));
   const read = new Set<Value>();
   const found = new Map<Value, UnreadWeight>();
@@ -28,7 +34,8 @@ export function unreadWeights(knowledge: Knowledge, proto: ModelProto): UnreadWe
     for (const [index, value] of node.inputs.entries()) {
       if (value === undefined) continue;
       const root = rootOf(value);
-      if (relation !== undefined && isRead(relation, index)) read.add(root);
+      const isMasked = maskedInputs.get(node)?.has(index) === true;
+      if (isMasked || (relation !== undefined && isRead(relation, index))) read.add(root);
       else if (!found.has(root)) {
         const weight = weightOf(node, index, value, knowledge, opaque.get(root.name));
         if (weight !== undefined) found.set(root, weight);

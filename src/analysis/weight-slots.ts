@@ -4,7 +4,7 @@ import { isFloating, isNumeric, type Tensor } from '../ir/tensor.js';
 import { parseKey, statisticOf } from '../masks/names.js';
 import type { WeightSlot } from '../masks/slots.js';
 import { isFolded, nodeModulePathsOf, statedModulePathsOf } from '../onnx/module-path.js';
-import { aliasedBy, readersOf, rootOf, storedAs } from '../ops/aliases.js';
+import { addedTo, aliasedBy, isCopy, readersOf, rootOf, storedAs } from '../ops/aliases.js';
 import { scaledOperands, turnsAxes } from '../ops/scaling.js';
 import { operatorOf } from '../ops/registry.js';
 import { recurrentSlots } from './recurrent-slots.js';
@@ -29,10 +29,24 @@ export function weightSlots(knowledge: Knowledge): WeightSlot[] {
   };
   for (const value of graph.initializers()) {
     if (known.has(value)) continue;
-    const uses = value.uses.filter((use) => !isOfLayers(use));
+    const uses = value.uses.filter((use) => !isOfLayers(use) && !isNamedAlias(use.node));
     slots.push(...storedSlots(value, value.initializer, uses));
   }
+  // Equal tensors that are stored once: each is a parameter of its own under its own name.
+  for (const node of graph.nodes.filter(isNamedAlias)) {
+    const [alias] = node.outputs;
+    const tensor = alias === undefined ? undefined : storedAs(alias).initializer;
+    if (alias === undefined || tensor === undefined) continue;
+    const uses = alias.uses.filter((use) => !isOfLayers(use) && !layers.has(placeOf(use)));
+    slots.push(...storedSlots(alias, tensor, uses));
+  }
   return slots;
+}
+
+function isNamedAlias(node: Node): boolean {
+  const [output] = node.outputs;
+  if (!isCopy(node) || output === undefined) return false;
+  return (parseKey(output.name) ?? statisticOf(output.name))?.isParameter === true;
 }
 
 /** Constants of the graph, whatever reads them: a file's buffers are compared with them. */
@@ -58,7 +72,7 @@ function storedSlots(value: Value, tensor: Tensor, uses: readonly Use[]): Weight
     index,
     parameter,
     value,
-    root: value,
+    root: rootOf(value),
     tensor,
     names: [value.name],
     isAsStored: true,
@@ -75,7 +89,7 @@ function slotsOf(node: Node, knowledge: Knowledge): WeightSlot[] {
   if (layer === undefined) return [];
   const { weights, bias } = layer;
   const modulePaths = statedModulePathsOf(node);
-  const slot = (index: number, rest: Pick<WeightSlot, 'parameter' | 'outAxis' | 'inAxis'>): WeightSlot[] => {
+  const slot = (index: number, rest: Pick<WeightSlot, 'parameter' | 'outAxis' | 'inAxis' | 'added'>): WeightSlot[] => {
     const operand = node.inputs[index];
     const tensor = knowledge.constants.tensor(operand);
     if (operand === undefined || tensor === undefined || !isFloating(tensor.dataType)) return [];
@@ -97,10 +111,42 @@ function slotsOf(node: Node, knowledge: Knowledge): WeightSlot[] {
       },
     ];
   };
+  const added = bias === undefined ? addedSlot(node) : undefined;
   return [
-    ...slot(weights.index, { parameter: 'weight', outAxis: weights.outAxis, inAxis: weights.inAxis }),
+    ...slot(weights.index, {
+      ...(added && { added }),
+      parameter: 'weight',
+      outAxis: weights.outAxis,
+      inAxis: weights.inAxis,
+    }),
     ...(bias === undefined ? [] : slot(bias, { parameter: 'bias', outAxis: 0, inAxis: undefined })),
   ];
+}
+
+/** A bias that the node behind a product adds, whatever else reads the stored tensor. */
+function addedSlot(node: Node): WeightSlot | undefined {
+  const use = node.outputs[0] === undefined ? undefined : addedTo(node.outputs[0]);
+  const value = use?.node.inputs[use.index];
+  const tensor = value === undefined ? undefined : storedAs(value).initializer;
+  if (use === undefined || value === undefined || tensor === undefined || !isFloating(tensor.dataType))
+    return undefined;
+  const paths = nodeModulePathsOf(use.node);
+  return {
+    isLayer: false,
+    node: use.node,
+    index: use.index,
+    parameter: 'bias',
+    value,
+    root: rootOf(value),
+    tensor,
+    names: [value.name],
+    isAsStored: true,
+    isFolded: false,
+    modulePaths: paths,
+    nodePaths: paths,
+    outAxis: 0,
+    inAxis: undefined,
+  };
 }
 
 /** Through operators that only scale; what is added or gathered from several tensors has none of their names. */

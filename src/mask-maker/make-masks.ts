@@ -59,7 +59,7 @@ export async function makeMasks(source: string | Uint8Array, options: MakeMasksO
   const choose = async (nameless: ReadonlySet<MaskLayer>) => {
     const { pools, skipped: others } = poolsOf(layers, facts, choice, new Set([...excluded, ...nameless]));
     const skipped = [...[...nameless].map((layer) => ({ layer, why: NAMELESS })), ...others];
-    if (pools.length === 0) throw nothingToMask(choice, skipped);
+    if (pools.length === 0) throw nothingToMask(choice, skipped, layers.length, excluded.size);
     const chosen = await prune(layers, pools, choice, scorer, signal);
     if (chosen.every(({ pruned }) => !pruned.includes(1))) throw nothingMasked(choice);
     const masks = chosen.map(({ layer, units, pruned }) => ({ layer, keep: keepBytes(layer, units, pruned) }));
@@ -116,15 +116,23 @@ function nothingMasked({ ratio, widthMultiple }: Choice): PruneCompileError {
 /** How many reasons an error lists. */
 const SHOWN_REASONS = 3;
 
-function nothingToMask({ granularityName }: Choice, skipped: readonly Skipped[]): PruneCompileError {
+function nothingToMask(
+  { granularityName }: Choice,
+  skipped: readonly Skipped[],
+  layers: number,
+  excluded: number,
+): PruneCompileError {
+  const isAll = excluded > 0 && excluded === layers;
+  const subject = excluded > 0 ? 'no layer that --exclude leaves' : 'no layer of the model';
+  const other = granularityName === 'unstructured' ? '' : '--granularity unstructured, or ';
+  const model = 'a model with Conv, Gemm or MatMul layers whose weights are constant and not quantised';
   return new PruneCompileError('E-USAGE', {
-    what: `no layer of the model can have masks of the granularity ${granularityName}`,
+    what: isAll
+      ? `--exclude leaves no layer: it takes ${layers === 1 ? 'the only one' : `all ${layers}`}`
+      : `${subject} can have masks of the granularity ${granularityName}`,
     facts: [
       ...skipped.slice(0, SHOWN_REASONS).map(({ layer, why }) => ['why', `${layer.label}: ${why}`] as const),
-      [
-        'try',
-        `${granularityName === 'unstructured' ? '' : '--granularity unstructured, or '}a model with Conv, Gemm or MatMul layers whose weights are constant and not quantised`,
-      ],
+      ['try', isAll ? 'fewer layers in --exclude' : `${other}${excluded > 0 ? 'fewer layers in --exclude' : model}`],
     ],
   });
 }

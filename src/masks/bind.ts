@@ -14,13 +14,14 @@ import type { Tensor } from '../ir/tensor.js';
 import type { Claim } from './claims.js';
 import type { FileTensor } from './contents.js';
 import {
-  fitsWhole,
+  closestTo,
   holdSameValues,
   holdsWeights,
   isBinary,
   isFoldedBias,
   isMask,
   isSameParameter,
+  isStoredCopy,
   isUnclearSquare,
   layoutOf,
   mayBeBias,
@@ -45,6 +46,7 @@ import { isSameKind, PACKED_ATTENTION, parameterOf, parseKey, statedModule, with
 import { attentionParts } from './packed-attention.js';
 import { accountFor } from './parameters.js';
 import { compareWeights, type Sameness } from './same-weights.js';
+import { bindByShape } from './shape-alone.js';
 import type { WeightSlot } from './slots.js';
 
 export type Evidence = 'map' | 'name' | 'module' | 'values' | 'shape';
@@ -125,12 +127,16 @@ class Binder {
   }
 
   bind(given: readonly Claim[]): Bound {
-    const claims = given.flatMap((claim) => attentionParts(claim, this.#slots));
+    const { map = {} } = this.#options;
+    // Who says where a tensor goes means all of it.
+    const claims = given.flatMap((claim) =>
+      Object.hasOwn(map, claim.key) ? [claim] : attentionParts(claim, this.#slots, this.#options.parameters),
+    );
     const named = new Map(claims.map((claim) => [claim, this.#byNames(claim)]));
     const isCheckpoint = claims.some((claim) => this.#isModelsOwn(claim, named.get(claim) ?? []));
     const isBesideWeights = isCheckpoint || claims.some(({ isBeside }) => isBeside === true);
     const masks = new Map([...named].filter(([claim, found]) => !isBesideWeights || isMask(claim, found)));
-    if (!isBesideWeights) this.#byShape(masks);
+    if (!isBesideWeights) bindByShape(masks, this.#slots, (claim) => this.#originalOf(claim) !== undefined);
     const bindings: Binding[] = [];
     const open: Claim[] = [];
     for (const [claim, found] of masks) {
@@ -190,19 +196,31 @@ class Binder {
     const original = this.#originalOf(claim);
     if (original === undefined) return false;
     const slots = named.length > 0 ? named.map(({ slot }) => slot) : this.#slots;
-    return slots.some((slot) => LAYOUTS.some((layout) => compareWeights(original, claim, slot, layout) === 'same'));
+    return slots.some((slot) => this.#holds(slot, original, claim));
+  }
+
+  #holds(slot: WeightSlot, original: FileTensor, claim: Claim): boolean {
+    if (isStoredCopy(original, slot)) return true;
+    return LAYOUTS.some((layout) => compareWeights(original, claim, slot, layout) === 'same');
   }
 
   /** The parameter before it was masked, if the file has it. */
   #originalOf({ original, name, source }: Claim): FileTensor | undefined {
     if (original !== undefined) return original;
-    const isOwn = name.part === 'bare' && source.kind === 'tensor' && this.#sizes.has(source.tensor.size);
+    const isOwn = name.part === 'bare' && source.kind === 'tensor' && this.#isOfSize(source.tensor);
     return isOwn && !isBinary(source.tensor) ? source.tensor : undefined;
+  }
+
+  /** That of a weight, or of a row that exporters may have repeated for each of a batch. */
+  #isOfSize({ dims, size }: FileTensor): boolean {
+    const isRow = dims.length === 3 && dims[0] === 1 && size > 1;
+    return this.#sizes.has(size) || (isRow && [...this.#sizes].some((whole) => whole % size === 0));
   }
 
   #byNames(claim: Claim): Candidate[] {
     const { map } = this.#options;
     if (map !== undefined && Object.hasOwn(map, claim.key)) return this.#byMap(claim, map[claim.key] ?? null);
+    if (claim.at !== undefined) return claim.at.map((slot) => ({ slot, evidence: 'values' }));
     const named = this.#byName.get(claim.isOnnx ? claim.key : parameterOf(claim.name)) ?? [];
     const isFolded = (slot: WeightSlot) => isFoldedBias(claim, slot, this.#slots, this.#options.parameters);
     const own = named.filter((slot) => !isFolded(slot));
@@ -288,8 +306,10 @@ class Binder {
       this.#unmatched.push(claim.key);
       return [];
     }
+    const own = claim.name.parameter;
     const isWanted = ({ node, value, parameter }: WeightSlot) =>
-      value.name === wanted || (node.name === wanted && parameter === claim.name.parameter);
+      value.name === wanted ||
+      (node.name === wanted && (parameter === 'weight' || parameter === own) && isSameKind(parameter, own));
     // The mask of a bias goes where that of the weight does.
     const slots =
       claim.isOptional === true
@@ -310,36 +330,13 @@ class Binder {
     const taken = new Set(bindings.map(({ slot }) => slot));
     const same = this.#slots.filter(
       (slot) =>
-        !taken.has(slot) &&
-        isSameKind(slot.parameter, claim.name.parameter) &&
-        LAYOUTS.some((layout) => compareWeights(original, claim, slot, layout) === 'same'),
+        !taken.has(slot) && isSameKind(slot.parameter, claim.name.parameter) && this.#holds(slot, original, claim),
     );
-    // Copies of a layer begin alike: the node says whose it is. One that is called twice is several nodes.
-    const own = same.filter((slot) => relationOf(claim, slot) === 'own');
-    const [first, ...others] = own.length > 0 ? own : same;
-    if (others.some((slot) => own.length === 0 || first === undefined || !holdSameValues(first, slot)))
+    const found = closestTo(claim.name.module, same);
+    const [first, ...others] = found;
+    if (same.length > 0 && (first === undefined || others.some((slot) => !holdSameValues(first, slot))))
       throw ambiguous(claim, same);
-    return (own.length > 0 ? own : same).map((slot) => ({ slot, evidence: 'values' }));
-  }
-
-  /** Only when no name of the whole file means anything, and only where there is no choice for any of its masks. */
-  #byShape(candidates: Map<Claim, Candidate[]>): void {
-    if ([...candidates.values()].some((found) => found.length > 0)) return;
-    const weights = this.#slots.filter(({ parameter, isLayer }) => isLayer && parameter === 'weight');
-    const fits = (claim: Claim) =>
-      claim.source.kind === 'tensor' &&
-      claim.isListed !== true &&
-      claim.source.tensor.dims.length >= 2 &&
-      this.#originalOf(claim) === undefined
-        ? weights.filter((slot) => fitsWhole(claim, slot))
-        : [];
-    const fitting = new Map([...candidates.keys()].map((claim) => [claim, fits(claim)]));
-    const wishes = [...fitting.values()].flat();
-    const isSole = (slots: readonly WeightSlot[]) =>
-      slots.length === 1 && wishes.filter((wish) => wish === slots[0]).length === 1;
-    // All or none: where one mask is lost, the others fit by chance as likely as by right.
-    if (![...fitting.values()].every(isSole)) return;
-    for (const [claim, [slot]] of fitting) if (slot !== undefined) candidates.set(claim, [{ slot, evidence: 'shape' }]);
+    return found.map((slot) => ({ slot, evidence: 'values' }));
   }
 
   #check(claim: Claim, { slot, evidence }: Candidate): Binding {

@@ -6,10 +6,13 @@ import { parse } from 'node:path';
 import { PruneCompileError } from '../errors.js';
 import { type Entry, FileTensor, isList, isMap, type MaskContents } from './contents.js';
 import { isBinary } from './evidence.js';
+import type { WeightSlot } from './slots.js';
 import type { StateKind, TensorFate } from './fates.js';
 import { isJsonMask, jsonSource, misspeltWord, numbersOf, pruningHistory } from './json-claims.js';
 import {
+  COUNTER,
   isFilterMaskOfNncf,
+  maskBesidePruned,
   parameterOf,
   type ParsedKey,
   parseKey,
@@ -53,6 +56,8 @@ export interface Claim {
   readonly isOfNorm?: boolean;
   /** One of a list: its place is no name, and it is never bound by it. */
   readonly isListed?: boolean;
+  /** A part of a packed parameter: where the model has it, told by the values of the whole (packed-attention.ts). */
+  readonly at?: readonly WeightSlot[];
   /** Of Torch-Pruning: what must shrink with the filters goes with them. */
   readonly isCoupled?: boolean;
 }
@@ -118,7 +123,9 @@ class Reader {
   read({ key, source, isListed }: Found): void {
     const name = parseKey(key, this.#prefix);
     const state = trainingState(key);
-    if (name === undefined) this.#readStatistic(key, source);
+    if (name === undefined && (isMaskFormat(this.#file) || source.kind !== 'tensor'))
+      this.#readStatisticMask(key, key, source);
+    else if (name === undefined) this.#readStatistic(key, source);
     else if (isScalar(source)) this.#settle(key, 'scalar');
     else if (state !== undefined && !name.isParameter && key.includes('.') && !mayBeMask(source, key, state))
       this.#settle(key, state);
@@ -127,7 +134,7 @@ class Reader {
 
   readMask(key: string, { key: inner, source, isListed }: Found, isOfNorm: boolean): void {
     const name = parseKey(inner, this.#prefix);
-    if (name === undefined) this.#readStatistic(inner, source);
+    if (name === undefined) this.#readStatisticMask(key, inner, source);
     else if (isScalar(source)) this.#settle(key, 'scalar');
     else this.#add({ key, inner, source, isListed, name: { ...name, part: 'mask' }, place: 'masks', isOfNorm });
   }
@@ -160,10 +167,18 @@ class Reader {
       return;
     }
     this.#parameters.set(parameterOf(name), source.tensor);
-    // A mean that was pruned with its filter is another function; without a zero it tells only what was folded.
-    if (name.parameter === 'running_mean' && source.tensor.holdsZero())
+    // A mean or a variance that was pruned with its filter is another function; without a zero it tells only what was folded.
+    if (name.parameter !== COUNTER && source.tensor.holdsZero())
       this.#add({ key, inner: key, source, isListed: false, name, place: 'outside' });
     else this.#settle(key, 'running-statistic');
+  }
+
+  /** Where everything is a mask, that of a running statistic is one as well; of a counter nothing is computed. */
+  #readStatisticMask(key: string, inner: string, source: MaskSource): void {
+    const name = statisticOf(inner, this.#prefix);
+    if (name === undefined || name.parameter === COUNTER || isScalar(source)) this.#settle(key, 'counter');
+    else if (source.kind === 'tensor' && !source.tensor.holdsZero()) this.#settled.push({ key, fate: 'no-zeros' });
+    else this.#add({ key, inner, source, isListed: false, name: { ...name, part: 'mask' }, place: 'masks' });
   }
 
   #settle(key: string, what: StateKind): void {
@@ -180,9 +195,20 @@ class Reader {
         place === 'masks' || (name.part === 'mask' && (name.isParameter || originals.has(withoutMaskSuffix(inner)))),
     );
     const masked = new Set(parsed.filter(isMaskOf).map(({ inner }) => withoutMaskSuffix(inner)));
+    // Apart from the weights, a mask may be for what no usual name says to be a parameter.
+    const bare = new Map(parsed.filter(({ place }) => place === 'main').map((item) => [usualKey(item.inner), item]));
     const claims: Claim[] = [];
     for (const item of parsed) {
       const { key, inner, name, source, place } = item;
+      if (isPrunedAway(item, parsed)) {
+        this.#settle(key, 'pruned-values');
+        continue;
+      }
+      // torch.ao has a mask in the module and in the sparsifier: once is enough where they are the same.
+      if (place === 'masks' && parsed.some((other) => other.place === 'main' && isSameMask(other, item))) {
+        this.#settled.push({ key, fate: 'mask' });
+        continue;
+      }
       const plain = withoutMaskSuffix(inner).replace(/_orig$/, '');
       const isMaskHere = isMaskOf(item);
       // Its mask speaks for it.
@@ -190,7 +216,9 @@ class Reader {
         this.#settled.push({ key, fate: 'original' });
         continue;
       }
-      const original = isMaskHere ? originals.get(plain) : undefined;
+      const original = isMaskHere
+        ? (originals.get(plain) ?? (place === 'masks' ? bare.get(plain) : undefined))
+        : undefined;
       const isBeside =
         place === 'outside' || (hasMasks && name.part === 'bare' && source.kind === 'tensor' && name.isParameter);
       const claim: Claim = {
@@ -225,6 +253,36 @@ function mayBeMask(source: MaskSource, key: string, state: StateKind): boolean {
   if (/mask/i.test(key)) return true;
   if (state === 'random-numbers') return false;
   return tensor.size > 1 && tensor.holdsZero() && isBinary(tensor) && tensor.toTensor().numbers().includes(1);
+}
+
+/** apex keeps the values that its mask takes, to give them back when it chooses anew: zero wherever the mask keeps the weight. */
+function isPrunedAway({ inner, source }: Parsed, all: readonly Parsed[]): boolean {
+  const ofMask = maskBesidePruned(inner);
+  const mask = ofMask === undefined ? undefined : all.find((item) => item.inner === ofMask)?.source;
+  if (mask?.kind !== 'tensor' || source.kind !== 'tensor') return false;
+  if (mask.tensor.dims.join() !== source.tensor.dims.join()) return false;
+  if (!mask.tensor.isCompact || !source.tensor.isCompact || !isBinary(mask.tensor)) return false;
+  const kept = mask.tensor.toTensor().numbers();
+  return source.tensor
+    .toTensor()
+    .numbers()
+    .every((value, at) => value === 0 || kept[at] === 0);
+}
+
+function isSameMask(one: Parsed, other: Parsed): boolean {
+  const [a, b] = [one.source, other.source];
+  if (one.name.part !== 'mask' || parameterOf(one.name) !== parameterOf(other.name)) return false;
+  if (a.kind !== 'tensor' || b.kind !== 'tensor' || a.tensor.dims.join() !== b.tensor.dims.join()) return false;
+  if (!a.tensor.isCompact || !b.tensor.isCompact) return false;
+  return isBinary(a.tensor) && isEqualTo(a.tensor, b.tensor);
+}
+
+function isEqualTo(one: FileTensor, other: FileTensor): boolean {
+  const numbers = other.toTensor().numbers();
+  return one
+    .toTensor()
+    .numbers()
+    .every((value, at) => value === numbers[at]);
 }
 
 function isMaskOf({ name, place }: Parsed): boolean {

@@ -81,12 +81,16 @@ export class FileTensor {
     return new FileTensor({ dataType: this.dataType, dims, strides, offset: this.offset }, this.#storage);
   }
 
-  /** Of `of` equal blocks along the first axis the one at `index`. */
-  block(index: number, of: number): FileTensor {
-    const [first = 0, ...others] = this.dims;
-    const rows = first / of;
-    const offset = this.offset + index * rows * (this.strides[0] ?? 0);
-    return new FileTensor({ ...this.#view(), dims: [rows, ...others], offset }, this.#storage);
+  /** Those from `start` on, along the first axis. */
+  rows(start: number, count: number): FileTensor {
+    const [, ...others] = this.dims;
+    const offset = this.offset + start * (this.strides[0] ?? 0);
+    return new FileTensor({ ...this.#view(), dims: [count, ...others], offset }, this.#storage);
+  }
+
+  /** Whether it has no more elements than it touches: a view may repeat what little there is without end. */
+  get isCompact(): boolean {
+    return this.size <= extentOf(this);
   }
 
   /** Whether any element is 0. What repeats is looked at once, however large the view says it is. */

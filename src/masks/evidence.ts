@@ -1,10 +1,11 @@
 /** Questions that binding asks of masks and weights: what a claim is, whose weight a reader has, whether two weights are one. */
+import type { Tensor } from '../ir/tensor.js';
 import type { Candidate, Evidence } from './bind.js';
 import type { Claim } from './claims.js';
 import { FileTensor } from './contents.js';
 import { countZeros, type Expanded, expandMask, type Layout, LAYOUTS } from './expand.js';
 import type { KnownLayer } from './folded-norms.js';
-import { parseKey, type ParsedKey, statedModule } from './names.js';
+import { isAttentionRow, parseKey, type ParsedKey, statedModule } from './names.js';
 import { areProportional, compareWeights, type Sameness, toleranceOf } from './same-weights.js';
 import { fromTorchLayout, type WeightSlot } from './slots.js';
 
@@ -37,13 +38,59 @@ export function mayBeMeant(claim: Claim, slot: WeightSlot): boolean {
 
 /** What the reader says of itself: the claim's module, code around it, another module, or nothing. */
 export function relationOf(
-  { name: { module } }: Claim,
-  { nodePaths }: WeightSlot,
+  { name: { module } }: { readonly name: Pick<ParsedKey, 'module'> },
+  { nodePaths }: Pick<WeightSlot, 'nodePaths'>,
 ): 'own' | 'around' | 'stranger' | 'none' {
   if (nodePaths.length === 0) return 'none';
   const paths = nodePaths.map(statedModule);
   if (paths.includes(module)) return 'own';
   return paths.some((path) => path === '' || module.startsWith(`${path}.`)) ? 'around' : 'stranger';
+}
+
+/**
+ * Of several with the same values those of the module. Copies of a layer begin alike, and then the nodes say whose they are: the module
+ * itself, which may be called several times, or the code right around it where all others are of other modules.
+ */
+export function closestTo(module: string, slots: readonly WeightSlot[]): readonly WeightSlot[] {
+  if (slots.length < 2) return slots;
+  const relations = new Map(slots.map((slot) => [slot, relationOf({ name: { module } }, slot)]));
+  const own = slots.filter((slot) => relations.get(slot) === 'own');
+  if (own.length > 0) return own;
+  const [first, ...others] = slots.filter((slot) => relations.get(slot) !== 'stranger');
+  const parent = module.slice(0, Math.max(module.lastIndexOf('.'), 0));
+  const isAround = parent !== '' && first?.nodePaths.some((path) => statedModule(path) === parent) === true;
+  return isAround && others.length === 0 ? [first] : [];
+}
+
+/** So many elements that are equal are no accident. */
+const ENOUGH = 16;
+
+/** Element for element, apart from the zeros of either; `least` of them have to be compared. */
+export function isEqualWhereBoth(theirs: FileTensor, ours: Tensor, least = Math.min(ENOUGH, ours.size / 2)): boolean {
+  const tolerance = toleranceOf(theirs);
+  const [file, model] = [theirs.toTensor().numbers(), ours.numbers()];
+  let compared = 0;
+  for (const [at, value] of model.entries()) {
+    const other = file[at] ?? 0;
+    if (value === 0 || other === 0) continue;
+    if (!(Math.abs(other - value) <= Math.abs(value) * tolerance)) return false;
+    compared++;
+  }
+  return compared >= least;
+}
+
+/**
+ * Whether a tensor that no layer reads is the parameter itself, or the parameter repeated along axes of extent 1, as exporters write
+ * down what is expanded to a batch. A constant of one value is no evidence.
+ */
+export function isStoredCopy(original: FileTensor, { tensor, isLayer, part }: WeightSlot): boolean {
+  if (isLayer || part !== undefined || tensor.dims.length < 2 || original.size > tensor.size) return false;
+  const whole = original.broadcast(tensor.dims);
+  if (whole === undefined || original.size === 0) return false;
+  const repeats = tensor.size / original.size;
+  const values = new Set(original.toTensor().numbers());
+  values.delete(0);
+  return values.size > 1 && isEqualWhereBoth(whole, tensor, Math.min(ENOUGH, original.size / 2) * repeats);
 }
 
 /** The same numbers, also where an exporter turned them around. */
@@ -114,7 +161,8 @@ export function isBinary(tensor: FileTensor): boolean {
 
 /** Of a checkpoint without masks: matrices and kernels; vectors of zeros are how biases begin. */
 export function holdsWeights({ source, name }: Claim): boolean {
-  return source.kind === 'tensor' && source.tensor.dims.length >= 2 && /weight/.test(name.parameter);
+  const isWeight = /weight/.test(name.parameter) || isAttentionRow(name.parameter);
+  return source.kind === 'tensor' && source.tensor.dims.length >= 2 && isWeight;
 }
 
 /** Element for element, in either layout. */

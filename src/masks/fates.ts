@@ -35,6 +35,7 @@ export type StateKind =
   | 'loss-scale'
   | 'random-numbers'
   | 'training-loop'
+  | 'pruned-values'
   | 'running-statistic'
   | 'counter'
   | 'scalar'
@@ -57,6 +58,7 @@ const STATE_WORDS: Readonly<Record<StateKind, readonly [one: string, many: strin
   'loss-scale': ['tensor of the loss scaling', 'tensors of the loss scaling'],
   'random-numbers': ['state of random numbers', 'states of random numbers'],
   'training-loop': ['tensor of the training loop', 'tensors of the training loop'],
+  'pruned-values': ['tensor of values that were pruned away', 'tensors of values that were pruned away'],
   'running-statistic': ['running statistic', 'running statistics'],
   counter: ['counter', 'counters'],
   scalar: ['scalar', 'scalars'],

@@ -31,12 +31,13 @@ type Kept = ArrayLike<number> | undefined;
 
 export interface FoldedNorm {
   readonly scale: ArrayLike<number>;
-  readonly shift: ArrayLike<number>;
+  /** Absent where the normalisation has none. */
+  readonly shift: ArrayLike<number> | undefined;
   readonly mean: ArrayLike<number>;
   readonly variance: ArrayLike<number>;
   /** The layer's own bias, if it has one. */
   readonly bias: ArrayLike<number> | undefined;
-  readonly kept: { readonly scale: Kept; readonly shift: Kept; readonly bias: Kept };
+  readonly kept: { readonly scale: Kept; readonly shift: Kept; readonly mean: Kept; readonly bias: Kept };
 }
 
 /** What is another one in the model when the file's zeros and masks are put in. */
@@ -45,17 +46,21 @@ export interface Refolded {
   readonly filters: readonly number[];
   /** Elements of the layer's bias, with their new values. */
   readonly bias: ReadonlyMap<number, number>;
+  /** Whether the biases say nothing, because one parameter is zero in all channels, and the scales alone say whose layer it is. */
+  readonly isByScales: boolean;
 }
 
 /** Undefined where the layer is not that of the normalisation. Arrays have one number per filter of the layer. */
 export function refold(layer: KnownLayer, norm: FoldedNorm): Refolded | undefined {
   const count = layer.weight.tensor.dims[layer.weight.outAxis] ?? 0;
   const folded = layer.bias?.tensor.numbers() ?? new Float32Array(count);
-  const all = [norm.scale, norm.shift, norm.mean, norm.variance, folded, norm.bias ?? folded];
+  const all = [norm.scale, norm.shift ?? folded, norm.mean, norm.variance, folded, norm.bias ?? folded];
   if (count === 0 || all.some(({ length }) => length !== count)) return undefined;
   const scales = scalesOf(layer);
   if (scales.length !== count) return undefined;
-  const epsilon = epsilonOf(scales, norm);
+  // Without any scale the biases alone say whose layer it is: no epsilon is asked for.
+  const isScaleless = isZero(norm.scale);
+  const epsilon = isScaleless ? 0 : epsilonOf(scales, norm);
   if (epsilon === undefined) return undefined;
 
   let largest = 0;
@@ -69,14 +74,17 @@ export function refold(layer: KnownLayer, norm: FoldedNorm): Refolded | undefine
     const [own, mean, shift, now] = [
       norm.bias === undefined ? 0 : at(norm.bias),
       at(norm.mean),
-      at(norm.shift),
+      norm.shift === undefined ? 0 : at(norm.shift),
       at(folded),
     ];
     const scale = scales[channel] ?? at(norm.scale) / Math.sqrt(at(norm.variance) + epsilon);
     const before = shift + scale * (own - mean);
     const size = Math.abs(shift) + Math.abs(scale) * (Math.abs(own) + Math.abs(mean));
     const isEqual = Math.abs(now - before) <= TOLERANCE * size + ROUNDING * largest;
-    const isZeroInFile = at(norm.scale) === 0 || shift === 0 || mean === 0 || (norm.bias !== undefined && own === 0);
+    // Where the weights tell the scale, gamma is no part of the equation.
+    const isScaleUnknown = scales[channel] === undefined && at(norm.scale) === 0;
+    const isPruned = (value: number, of: ArrayLike<number> | undefined) => of !== undefined && value === 0;
+    const isZeroInFile = isScaleUnknown || mean === 0 || isPruned(shift, norm.shift) || isPruned(own, norm.bias);
     if (isEqual && size > 0) sure++;
     // Another normalisation's, unless a zero of the file is the difference.
     if (!isEqual && !isZeroInFile) return undefined;
@@ -85,13 +93,38 @@ export function refold(layer: KnownLayer, norm: FoldedNorm): Refolded | undefine
     const keeps = (kept: Kept) => (kept?.[channel] ?? 1) !== 0;
     const isScaled = at(norm.scale) !== 0 && keeps(norm.kept.scale);
     if (!isScaled) filters.push(channel);
-    const left =
-      (keeps(norm.kept.shift) ? shift : 0) + (isScaled ? scale * ((keeps(norm.kept.bias) ? own : 0) - mean) : 0);
-    const isMasked = !keeps(norm.kept.shift) || !keeps(norm.kept.bias) || !isScaled;
+    const { kept } = norm;
+    const centred = (keeps(kept.bias) ? own : 0) - (keeps(kept.mean) ? mean : 0);
+    const left = (keeps(kept.shift) ? shift : 0) + (isScaled ? scale * centred : 0);
+    const isMasked = !isScaled || ![kept.shift, kept.bias, kept.mean].every(keeps);
     if ((isMasked || !isEqual) && left !== now) bias.set(channel, left);
   }
-  if (unsure > 0 && sure < unsure) return undefined;
-  return layer.bias === undefined && bias.size > 0 ? undefined : { filters, bias };
+  if (layer.bias === undefined && bias.size > 0) return undefined;
+  if (isScaleless) return unsure === 0 && sure >= LEAST_BIASES ? { filters, bias, isByScales: false } : undefined;
+  const isByScales = unsure > 0 && sure < unsure;
+  if (isByScales && !(isOneGone(norm) && saysMuch(scales, norm))) return undefined;
+  return { filters, bias, isByScales };
+}
+
+const LEAST_BIASES = 2;
+const LEAST_SCALES = 4;
+
+function isZero(values: ArrayLike<number>): boolean {
+  for (let at = 0; at < values.length; at++) if (values[at] !== 0) return false;
+  return true;
+}
+
+/** Exactly one of the parameters that the biases are computed from is zero in all channels. */
+function isOneGone({ shift, mean, bias }: FoldedNorm): boolean {
+  return [shift, mean, bias].filter((values) => values !== undefined && isZero(values)).length === 1;
+}
+
+/** Scales that follow variances which differ: those of a normalisation that was not trained yet fit any other such. */
+function saysMuch(scales: readonly (number | undefined)[], { scale, variance }: FoldedNorm): boolean {
+  const known = scales.flatMap((s, channel) =>
+    s === undefined || scale[channel] === 0 ? [] : (variance[channel] ?? []),
+  );
+  return known.length >= LEAST_SCALES && Math.max(...known) > Math.min(...known) * 1.01;
 }
 
 /** Every normalisation of a file may be tried on every layer. */
@@ -130,12 +163,17 @@ function epsilonOf(scales: readonly (number | undefined)[], { scale, variance }:
     return s === undefined || s === 0 || gamma === 0 ? [] : [{ gamma, s, variance: variance[channel] ?? 0 }];
   });
   if (known.length === 0) return undefined;
-  const each = known.map(({ gamma, s, variance: v }) => (gamma / s) ** 2 - v).toSorted((a, b) => a - b);
-  const epsilon = Math.max(each[Math.floor(each.length / 2)] ?? 0, 0);
-  const isFit = known.every(
-    ({ gamma, s, variance: v }) =>
-      Math.sign(gamma) === Math.sign(s) &&
-      Math.abs(Math.abs(s) * Math.sqrt(v + epsilon) - Math.abs(gamma)) <= TOLERANCE * Math.abs(gamma),
-  );
-  return isFit ? epsilon : undefined;
+  const each = known
+    .map(({ gamma, s, variance: v }) => ({ v, epsilon: Math.max((gamma / s) ** 2 - v, 0) }))
+    .toSorted((a, b) => a.epsilon - b.epsilon);
+  const isFit = (epsilon: number) =>
+    known.every(
+      ({ gamma, s, variance: v }) =>
+        Math.sign(gamma) === Math.sign(s) &&
+        Math.abs(Math.abs(s) * Math.sqrt(v + epsilon) - Math.abs(gamma)) <= TOLERANCE * Math.abs(gamma),
+    );
+  // The smaller the variance, the less of the difference is rounding: of a dead channel it is all epsilon.
+  const middle = each[Math.floor(each.length / 2)];
+  const sharpest = each.reduce((best, next) => (next.v < best.v ? next : best));
+  return [middle, sharpest].map((one) => one?.epsilon ?? 0).find(isFit);
 }

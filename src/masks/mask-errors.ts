@@ -5,6 +5,7 @@ import type { Binding } from './bind.js';
 import type { Claim } from './claims.js';
 import { expandMask, type Layout } from './expand.js';
 import { fateText, type TensorFate } from './fates.js';
+import { isPackedAttention } from './names.js';
 import type { WeightSlot } from './slots.js';
 
 /** Entries of a list before it ends in "and 17 more". */
@@ -13,6 +14,8 @@ const LISTED = 5;
 const NO_LAYERS = 'has no layer with constant floating-point weights that is known here';
 const FEWER = 'fewer layers are left than masks: others may be quantised or fused, or the model is another one';
 const FOLDED = 'a bias is found by its own name only: where that is lost a normalisation was folded into it';
+const PACKED = 'exporters may write it in parts, which only values tell apart: give the whole state dict';
+const EQUAL = 'names do not say which, and values fit them all, as those of copies do that were not trained yet';
 const EXPORTED = 'the model as its exporter wrote it: masks go in before it is quantised or optimised';
 
 type Facts = (readonly [string, string])[];
@@ -44,7 +47,11 @@ export function ambiguous(claim: Claim, slots: readonly WeightSlot[]): PruneComp
   return maskError(
     'E-MASK-AMBIGUOUS',
     `the mask ${claim.key} of ${claim.file} could belong to ${slots.length} weights`,
-    [...slots.slice(0, LISTED).map((slot) => ['weight', slotText(slot)] as const), ['try', mapHint(claim, slots[0])]],
+    [
+      ...slots.slice(0, LISTED).map((slot) => ['weight', slotText(slot)] as const),
+      ['why', EQUAL],
+      ['try', mapHint(claim, slots[0], slots)],
+    ],
   );
 }
 
@@ -228,11 +235,13 @@ export function noMatch(
         ['masks', keys],
         ['free', free.length === 0 ? 'no layer is left without a mask' : listed(free.map(slotText))],
         ...(near.length === 0 ? [] : [['near', listed(near)] as const]),
-        ...(first?.name.parameter === 'bias'
-          ? [['why', FOLDED] as const]
-          : free.length < left.length
-            ? [['why', FEWER] as const]
-            : []),
+        ...(first !== undefined && isPackedAttention(first.name)
+          ? [['why', PACKED] as const]
+          : first?.name.parameter === 'bias'
+            ? [['why', FOLDED] as const]
+            : free.length < left.length
+              ? [['why', FEWER] as const]
+              : []),
         ['try', `--mask-map FILE with { ${JSON.stringify(first?.key)}: "NAME" } or null, or --allow-unmatched`],
       ],
     );
@@ -258,8 +267,11 @@ function namesOf(slots: readonly WeightSlot[]): string[] {
   return slots.filter(({ isLayer }) => isLayer).flatMap((slot) => [...new Set([slotName(slot), slot.node.label])]);
 }
 
-function mapHint(claim: Claim, slot: WeightSlot | undefined): string {
-  return `--mask-map FILE with { ${JSON.stringify(claim.key)}: "${slot === undefined ? 'NAME' : slotName(slot)}" }`;
+/** Where several layers read one tensor, the name of the node says which is meant. */
+function mapHint(claim: Claim, slot: WeightSlot | undefined, others: readonly WeightSlot[] = []): string {
+  const isShared = slot !== undefined && others.some((other) => other !== slot && slotName(other) === slotName(slot));
+  const name = slot === undefined ? 'NAME' : isShared ? slot.node.label : slotName(slot);
+  return `--mask-map FILE with { ${JSON.stringify(claim.key)}: ${JSON.stringify(name)} }${others.length > 1 ? ', or another of them' : ''}`;
 }
 
 /** The prefix without which most keys would be known, if there is one. */
@@ -270,7 +282,7 @@ function prefixHint(claims: readonly Claim[], slots: readonly WeightSlot[]): str
     const segments = name.module.split('.');
     for (let cut = 1; cut < segments.length; cut++) {
       const module = segments.slice(cut).join('.');
-      const at = key.indexOf(module);
+      const at = key.indexOf(`.${module}`) + 1;
       if (known.has(module) && at > 0) votes.set(key.slice(0, at), (votes.get(key.slice(0, at)) ?? 0) + 1);
     }
   }

@@ -19,16 +19,33 @@ export interface ParsedKey {
   readonly isKernel: boolean;
 }
 
-/** State of a module that is no parameter: never a mask. */
-const NOT_PARAMETERS = new Set(['running_mean', 'running_var', 'num_batches_tracked']);
+/** Of a normalisation: training counts its steps there, and no function depends on it. */
+export const COUNTER = 'num_batches_tracked';
+
+/** State of a module that is no parameter. */
+const NOT_PARAMETERS = new Set(['running_mean', 'running_var', COUNTER]);
 
 const PARAMETERS = new Set(['weight', 'bias', 'kernel', 'depthwise_kernel', 'pointwise_kernel', 'gamma', 'beta']);
 
-/** torch.nn.LSTM, GRU and RNN: layer and direction are in the name. torch.nn.MultiheadAttention packs three matrices. */
-const PACKED = /^((weight|bias)_(ih|hh)_l\d+(_reverse)?|in_proj_(weight|bias))$/;
+/**
+ * torch.nn.LSTM, GRU and RNN: layer and direction are in the name. torch.nn.MultiheadAttention packs three matrices, and may have a row
+ * more of keys and values.
+ */
+const PACKED = /^((weight|bias)_(ih|hh)_l\d+(_reverse)?|in_proj_(weight|bias)|bias_[kv])$/;
+
+/** [1, 1, embedding]: no bias of a layer, but what is put behind the keys and values. */
+export function isAttentionRow(parameter: string): boolean {
+  return /^bias_[kv]$/.test(parameter);
+}
 
 /** torch.nn.MultiheadAttention, [3 * embedding, embedding]: the matrices of query, key and value. */
 export const PACKED_ATTENTION = 'in_proj_weight';
+/** [3 * embedding] */
+export const PACKED_ATTENTION_BIAS = 'in_proj_bias';
+
+export function isPackedAttention({ parameter }: Pick<ParsedKey, 'parameter'>): boolean {
+  return parameter === PACKED_ATTENTION || parameter === PACKED_ATTENTION_BIAS;
+}
 
 /** Keys of tools that name a mask in another way than `weight_mask`, and the parameter that it is for. */
 const SPELLINGS: readonly (readonly [RegExp, string])[] = [
@@ -53,6 +70,12 @@ export function isFilterMaskOfNncf(key: string): boolean {
   return /\.pre_ops\.\d+\.op\._?binary_filter_pruning_mask$/.test(key);
 }
 
+/** apex: the key of the mask that took these values away. */
+export function maskBesidePruned(key: string): string | undefined {
+  const found = /^(.*\.__\w+?_mma)_pruned_p$/.exec(key);
+  return found === null ? undefined : `${found[1]}_mask`;
+}
+
 /** Undefined for keys that hold neither masks nor parameters. */
 export function parseKey(key: string, prefix = ''): ParsedKey | undefined {
   const unwrapped = withoutWrappers(dotted(usualKey(key.startsWith(prefix) ? key.slice(prefix.length) : key)));
@@ -71,6 +94,8 @@ export function parseKey(key: string, prefix = ''): ParsedKey | undefined {
     part = 'original';
     last = last.slice(0, -'_orig'.length);
   }
+  // A mask of a running statistic: the statistic is read by no more than this name.
+  if (NOT_PARAMETERS.has(last)) return statistic(segments.slice(0, -1).join('.'), last, part);
   const isParameter = isParameterName(last);
   const isKernel = last.endsWith('kernel');
   // Keras' separable layers are two convolutions, which ONNX has as two nodes.
@@ -85,7 +110,11 @@ export function statisticOf(key: string, prefix = ''): ParsedKey | undefined {
   const segments = withoutWrappers(dotted(key.startsWith(prefix) ? key.slice(prefix.length) : key)).split('.');
   const parameter = segments.pop() ?? '';
   if (!NOT_PARAMETERS.has(parameter)) return undefined;
-  return { module: segments.join('.'), parameter, part: 'bare', isParameter: true, isKernel: false };
+  return statistic(segments.join('.'), parameter, 'bare');
+}
+
+function statistic(module: string, parameter: string, part: ParsedKey['part']): ParsedKey {
+  return { module, parameter, part, isParameter: true, isKernel: false };
 }
 
 function isParameterName(name: string): boolean {
@@ -120,7 +149,8 @@ function dotted(name: string): string {
 
 /** Whether a parameter may be what the slot holds: packed and recurrent weights have names of their own. */
 export function isSameKind(slot: string, parameter: string): boolean {
-  return slot === parameter || (slot === 'weight' && parameter === PACKED_ATTENTION) || bothRecurrent(slot, parameter);
+  const isNamedByReader = parameter === PACKED_ATTENTION || isAttentionRow(parameter);
+  return slot === parameter || (slot === 'weight' && isNamedByReader) || bothRecurrent(slot, parameter);
 }
 
 function bothRecurrent(slot: string, parameter: string): boolean {

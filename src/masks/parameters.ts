@@ -4,9 +4,10 @@
  */
 import { isFloating, type Tensor } from '../ir/tensor.js';
 import type { Binding, Candidate } from './bind.js';
+import { isCausal, isHeldCausal, isHeldInPart, isHeldWhole } from './buffers.js';
 import type { Claim } from './claims.js';
 import type { FileTensor } from './contents.js';
-import { isBinary, isUnscaled, layoutOf, patternOf } from './evidence.js';
+import { isBinary, isUnscaled, layoutOf, patternOf, relationOf } from './evidence.js';
 import { type Expanded, expandMask, type Layout, maskFactors } from './expand.js';
 import type { StateKind, TensorFate } from './fates.js';
 import { type KnownLayer, refold, type Refolded } from './folded-norms.js';
@@ -43,20 +44,21 @@ export function accountFor(parameters: readonly Claim[], open: readonly Claim[],
   return new Accountant(context).account(parameters, open);
 }
 
+/** A normalisation of the file. */
+interface Norm {
+  readonly module: string;
+  readonly variance: FileTensor;
+  readonly mean: FileTensor;
+}
+
 class Accountant {
   readonly #context: AccountContext;
   readonly #bindings: Binding[] = [];
   readonly #fates: TensorFate[] = [];
   readonly #layers: KnownLayer[] = [];
-  readonly #constants = new Map<number, Tensor[]>();
 
   constructor(context: AccountContext) {
     this.#context = context;
-    for (const tensor of context.constants) {
-      const list = this.#constants.get(tensor.size);
-      if (list === undefined) this.#constants.set(tensor.size, [tensor]);
-      else list.push(tensor);
-    }
     for (const { claim, slot, values } of context.masks) {
       if (values === 'same' && claim.original !== undefined) this.#know(claim, slot, claim.original);
     }
@@ -76,10 +78,12 @@ class Accountant {
     return { bindings: this.#bindings, fates: this.#fates, settledMasks, lost };
   }
 
-  /** Running means begin as zeros: of a normalisation that is nowhere in the model they say no more than that. */
+  /** Running means begin as zeros, beside variances of one: of a normalisation that is nowhere in the model they say no more than that. */
   #isUntrained(claim: Claim): boolean {
     const { name, source } = claim;
-    if (name.parameter !== 'running_mean' || source.kind !== 'tensor') return false;
+    if (name.parameter !== 'running_mean' || name.part === 'mask' || source.kind !== 'tensor') return false;
+    const variance = this.#context.parameters.get(`${name.module}.running_var`);
+    if (variance !== undefined && !isAllOne(variance, source.tensor.size)) return false;
     if (!isAllZero(source.tensor) || this.#context.candidates(claim, []).length > 0) return false;
     return this.#fate(claim, 'state', 'running-statistic');
   }
@@ -102,12 +106,12 @@ class Accountant {
     if (outcomes.includes('differs')) return this.#fate(claim, 'differs');
     if (outcomes.includes('parameter')) return this.#fate(claim, 'parameter');
     if (!tensor.holdsZero()) return this.#fate(claim, 'no-zeros');
-    return (this.#isConstant(tensor) || this.#isAbsentBias(claim, tensor)) && this.#fate(claim, 'parameter');
+    return (this.#isConstant(claim, tensor) || this.#isAbsentBias(claim, tensor)) && this.#fate(claim, 'parameter');
   }
 
   /** Nothing that is trained is an integer: indices, tables of attention, counters. A mask may be, and lists of what is kept. */
   #settleIntegers(claim: Claim, tensor: FileTensor): boolean {
-    if (isPositions(claim, tensor) || isCausal(tensor) || this.#isConstant(tensor))
+    if (isPositions(claim, tensor) || isCausal(tensor) || this.#isConstant(claim, tensor))
       return this.#fate(claim, 'state', 'integers');
     if (LISTS.test(claim.key)) return false;
     return !tensor.holdsZero() && this.#fate(claim, 'no-zeros');
@@ -155,7 +159,7 @@ class Accountant {
     if (values === 'same') return true;
     if (values === 'different') return false;
     if (!isEqualBut(claim, slot, factors)) return false;
-    if (factors.some((value) => value !== 0)) return true;
+    if (factors.some((value) => value !== 0) || claim.at !== undefined) return true;
     // Nothing but zeros is left: no value is there to compare. A name tells, where nothing was folded into the layer.
     return evidence !== 'values' && (slot.tensor.dims.length >= 2 || this.#isUnfolded(claim, slot));
   }
@@ -183,15 +187,14 @@ class Accountant {
     );
   }
 
-  /** A buffer that the graph holds, in whatever shape. */
-  #isConstant(tensor: FileTensor): boolean {
-    const candidates = this.#constants.get(tensor.size) ?? [];
-    if (candidates.length === 0) return false;
-    const theirs = tensor.toTensor().numbers();
-    return candidates.some((constant) => {
-      const ours = constant.numbers();
-      return theirs.every((value, at) => Math.abs(value - (ours[at] ?? 0)) <= Math.abs(value) * toleranceOf(tensor));
-    });
+  /** A buffer that the graph holds. Zeros alone are no evidence but where the module is. */
+  #isConstant(claim: Claim, tensor: FileTensor): boolean {
+    const { constants, slots } = this.#context;
+    if (isHeldInPart(tensor, constants) || isHeldCausal(tensor, constants)) return true;
+    const isOfSize = ({ size }: Tensor) => size === tensor.size;
+    const around = slots.filter((slot) => isOfSize(slot.tensor) && relationOf(claim, slot) !== 'stranger');
+    if (around.length === 0 && !constants.some(isOfSize)) return false;
+    return isHeldWhole(tensor, isAllZero(tensor) ? around.map((slot) => slot.tensor) : constants);
   }
 
   /** Normalisations that are only in the file, each with the layer that it was folded into. */
@@ -199,38 +202,49 @@ class Accountant {
     const settled = new Set<Claim>();
     const { parameters } = this.#context;
     if (claims.length === 0) return settled;
-    for (const [key, variance] of parameters) {
-      if (!key.endsWith('.running_var')) continue;
+    const norms = [...parameters].flatMap(([key, variance]): Norm[] => {
       const module = key.slice(0, -'.running_var'.length);
       const mean = parameters.get(`${module}.running_mean`);
-      if (mean === undefined) continue;
-      const own = claims.filter(({ name }) => name.module === module);
+      return key.endsWith('.running_var') && mean !== undefined ? [{ module, variance, mean }] : [];
+    });
+    const ofBoth = ({ module }: Norm, layer: KnownLayer) => [
+      ...claims.filter(({ name }) => name.module === module),
+      ...claims.filter(({ name }) => name.module === layer.claim.name.module && name.parameter === 'bias'),
+    ];
+    const bind = (norm: Norm, layer: KnownLayer, refolded: Refolded) => {
+      this.#bindRefolded(layer, refolded, ofBoth(norm, layer));
+      for (const claim of ofBoth(norm, layer)) settled.add(claim);
+    };
+    const pairs: { norm: Norm; layer: KnownLayer; refolded: Refolded }[] = [];
+    for (const norm of norms) {
       for (const layer of this.#layers) {
-        const ofBias = claims.filter(
-          ({ name }) => name.module === layer.claim.name.module && name.parameter === 'bias',
-        );
-        if (own.length + ofBias.length === 0) continue;
-        const isBound = this.#refold(layer, module, { variance, mean }, [...own, ...ofBias]);
-        if (!isBound) continue;
-        for (const claim of [...own, ...ofBias]) settled.add(claim);
-        break;
+        const refolded = this.#refold(layer, norm, ofBoth(norm, layer));
+        if (refolded !== undefined) pairs.push({ norm, layer, refolded });
       }
+    }
+    const isAsked = ({ norm, layer }: (typeof pairs)[number]) =>
+      ofBoth(norm, layer).some((claim) => !settled.has(claim));
+    for (const norm of norms) {
+      const found = pairs.find((pair) => pair.norm === norm && !pair.refolded.isByScales && isAsked(pair));
+      if (found !== undefined) bind(norm, found.layer, found.refolded);
+    }
+    // Less evidence: then there must be no other layer, and no other normalisation.
+    for (const pair of pairs) {
+      const isSole = pairs.every(
+        (other) => other === pair || (other.norm !== pair.norm && other.layer.weight !== pair.layer.weight),
+      );
+      if (pair.refolded.isByScales && isSole && isAsked(pair)) bind(pair.norm, pair.layer, pair.refolded);
     }
     return settled;
   }
 
-  #refold(
-    layer: KnownLayer,
-    module: string,
-    { variance, mean }: { variance: FileTensor; mean: FileTensor },
-    claims: readonly Claim[],
-  ): boolean {
+  #refold(layer: KnownLayer, { module, variance, mean }: Norm, claims: readonly Claim[]): Refolded | undefined {
     const { parameters } = this.#context;
     const count = layer.weight.tensor.dims[layer.weight.outAxis] ?? 0;
     const numbers = (tensor: FileTensor | undefined) =>
       tensor !== undefined && tensor.size === count ? tensor.toTensor().numbers() : undefined;
     const [means, variances] = [numbers(mean), numbers(variance)];
-    if (means === undefined || variances === undefined) return false;
+    if (means === undefined || variances === undefined) return undefined;
     const bias = parameters.get(`${layer.claim.name.module}.bias`);
     const masks = claims.filter(({ name }) => name.part === 'mask');
     const kept = (of: string, parameter: string) => {
@@ -240,22 +254,22 @@ class Accountant {
     const isReadable = masks.every(
       ({ source }) => source.kind === 'tensor' && source.tensor.size === count && isBinary(source.tensor),
     );
-    if (!isReadable) return false;
-    const refolded = refold(layer, {
+    // A variance of 0 scales the whole filter anew: no mask of the layer says that.
+    const isOfVariance = masks.some(({ name }) => name.module === module && name.parameter === 'running_var');
+    if (!isReadable || isOfVariance) return undefined;
+    return refold(layer, {
       scale: numbers(parameters.get(`${module}.weight`)) ?? new Float32Array(count).fill(1),
-      shift: numbers(parameters.get(`${module}.bias`)) ?? new Float32Array(count),
+      shift: numbers(parameters.get(`${module}.bias`)),
       mean: means,
       variance: variances,
       bias: numbers(bias),
       kept: {
         scale: kept(module, 'weight'),
         shift: kept(module, 'bias'),
+        mean: kept(module, 'running_mean'),
         bias: kept(layer.claim.name.module, 'bias'),
       },
     });
-    if (refolded === undefined) return false;
-    this.#bindRefolded(layer, refolded, claims);
-    return true;
   }
 
   #bindRefolded({ weight, bias }: KnownLayer, refolded: Refolded, claims: readonly Claim[]): void {
@@ -293,6 +307,16 @@ class Accountant {
   }
 }
 
+function isAllOne(tensor: FileTensor, size: number): boolean {
+  return (
+    tensor.size === size &&
+    tensor
+      .toTensor()
+      .numbers()
+      .every((value) => value === 1)
+  );
+}
+
 function isAllZero(tensor: FileTensor): boolean {
   return tensor
     .toTensor()
@@ -313,19 +337,6 @@ function isPositions({ key }: Claim, tensor: FileTensor): boolean {
       .numbers()
       .every((value, at) => value === at)
   );
-}
-
-/** What may be attended to: 1 on and below the diagonal of the last two axes, 0 above it. */
-function isCausal(tensor: FileTensor): boolean {
-  const [rows = 0, columns = 0] = tensor.dims.slice(-2);
-  if (tensor.dims.length < 2 || rows !== columns || rows < 2) return false;
-  return tensor
-    .toTensor()
-    .numbers()
-    .every((value, at) => {
-      const [row, column] = [Math.floor(at / columns) % rows, at % columns];
-      return value === (column <= row ? 1 : 0);
-    });
 }
 
 /** Whether the tensor has the weight's values wherever it is not zero. */

@@ -54,7 +54,9 @@ export function isOfNorms({ path }: Section): boolean {
 /** Throws E-MASK-AMBIGUOUS where a file has two sets of masks or weights. */
 export function sectionsOf(file: MaskContents): Sections {
   const { root } = file;
-  const apart = isMap(root) && !isMaskFormat(file) ? masksApart(root) : undefined;
+  const alone = isMaskFormat(file) ? undefined : sparsifierMasks(root);
+  if (alone !== undefined) return { main: { path: 'state', entry: alone }, masks: undefined, outside: [] };
+  const apart = isMap(root) && !isMaskFormat(file) ? (besideSparsifier(root) ?? masksApart(root)) : undefined;
   if (apart === undefined || !isMap(root)) return { ...unwrap({ path: '', entry: root }, file), masks: undefined };
   const [top = ''] = apart.path.split('.');
   const beside = new Map([...root].filter(([key]) => key !== top));
@@ -66,6 +68,23 @@ export function sectionsOf(file: MaskContents): Sections {
     .filter(([key]) => `${top}.${key}` !== apart.path)
     .map(([key, entry]): Section => ({ path: `${top}.${key}`, entry }));
   return { main: rest.main, masks: apart, outside: [...rest.outside, ...siblings] };
+}
+
+/** What `state_dict()` of a sparsifier of torch.ao.pruning has: per parameter its mask, and the groups that it was set up with. */
+function sparsifierMasks(entry: Entry): Entry | undefined {
+  if (!isMap(entry) || !isList(entry.get('groups'))) return undefined;
+  const state = entry.get('state');
+  if (!isMap(state) || state.size === 0) return undefined;
+  const isMasked = (inner: Entry) => isMap(inner) && inner.get('mask') instanceof FileTensor;
+  return [...state.values()].every(isMasked) ? state : undefined;
+}
+
+function besideSparsifier(root: ReadonlyMap<string, Entry>): Section | undefined {
+  for (const [key, inner] of root) {
+    const state = key.includes('.') ? undefined : sparsifierMasks(inner);
+    if (state !== undefined) return { path: `${key}.state`, entry: state };
+  }
+  return undefined;
 }
 
 /** Masks under a name of their own, where the file holds something else that may be weights. */

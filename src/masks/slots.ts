@@ -34,6 +34,8 @@ export interface WeightSlot {
   /** Axes of filters (-1: not known) and of input channels; a bias has the first alone, a grouped convolution's second counts per group. */
   readonly outAxis: number;
   readonly inAxis: number | undefined;
+  /** Of a product without a bias: what the node behind it adds, where that is stored. */
+  readonly added?: WeightSlot;
 }
 
 /** The axis permutation from PyTorch's [out, in, …] to the operand's layout. */

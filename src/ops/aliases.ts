@@ -23,12 +23,23 @@ export function storedAs(value: Value): Value {
   let root = value;
   for (;;) {
     const { producer } = root;
-    const isCopy = producer !== undefined && operatorOf(producer)?.isCopy === true;
-    const next = isCopy ? producer.inputs[0] : undefined;
+    const next = producer !== undefined && isCopy(producer) ? producer.inputs[0] : undefined;
     if (next === undefined) break;
     root = next;
   }
   return root;
+}
+
+/** Whether the node only gives a value another name. */
+export function isCopy(node: Node): boolean {
+  return operatorOf(node)?.isCopy === true;
+}
+
+/** What is added to the value by its only reader: the operand of an Add. */
+export function addedTo({ uses: [sum, ...others], isSeenOutside }: Value): Use | undefined {
+  if (sum === undefined || others.length > 0 || isSeenOutside) return undefined;
+  const { node, index } = sum;
+  return node.opType === 'Add' && node.domain === '' ? { node, index: 1 - index } : undefined;
 }
 
 /** Whether the reader asks for extents or the type alone: it has no part in what the elements are. */

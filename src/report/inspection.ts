@@ -122,14 +122,15 @@ export function renderExplanation(explanation: Explanation): string {
     .reduce((total, group) => total + group.channels.length, 0);
   const lines = groups.flatMap((group) => {
     const { length } = group.channels;
+    // Something without channels, such as a weight's own Transpose: there is nothing to count.
+    if (channels === 0) return wrapText(chainText(group), WIDTH, '  ');
     const what = `${length === 1 ? 'channel' : 'channels'} ${formatRanges(group.channels)} (${formatInteger(length)} of ${formatInteger(channels)})`;
     const verb = group.state === 'removable' ? 'can go' : length === 1 ? 'stays' : 'stay';
     const chain = chainText(group);
     return wrapText(`${what} ${verb}${chain === '' ? '' : `: ${chain}`}`, WIDTH, '  ');
   });
-  return [`${node}: ${formatInteger(removable)} of ${formatPlural(channels, 'channel')} can go`, ...lines, ''].join(
-    '\n',
-  );
+  const share = `${formatInteger(removable)} of ${formatPlural(channels, 'channel')} can go`;
+  return [`${node}: ${channels === 0 ? 'nothing can go' : share}`, ...lines, ''].join('\n');
 }
 
 /** `they depend on the input; /layer1.0/Add (Add), needed by /layer1.1/conv1/Conv (Conv): its weights on them are not zero` */

@@ -23,7 +23,8 @@ export function evidenceText({ evidence }: BoundMask): string {
 /** `19 masks, 21 792 zeros, bound by layer` */
 export function masksText({ masks, zeros }: MaskReport): string {
   const ways = [...new Set(masks.map(evidenceText))];
-  return `${formatPlural(masks.length, 'mask')}, ${formatInteger(zeros)} zeros, bound by ${ways.join(', ')}`;
+  const counted = `${formatPlural(masks.length, 'mask')}, ${formatInteger(zeros)} zeros`;
+  return ways.length === 0 ? counted : `${counted}, bound by ${ways.join(', ')}`;
 }
 
 /** What the files hold beside masks, in a row of its own: `18 parameters of the model, 2 counters`; none where there is nothing. */

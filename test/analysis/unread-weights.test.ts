@@ -1,4 +1,7 @@
 /** "Not pruned" is said only where everything was looked at: what no rule reads is named by operator and type, with its zeros. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type GraphBuilder, graphBuilder, type Input, scalar } from '../../fixtures/graph-builder.js';
 import { normals } from '../../fixtures/random.js';
@@ -234,4 +237,28 @@ test('zero points of another type or per block give no count', async () => {
   expect(unreadWeights).toEqual([
     { op: 'MatMul behind DequantizeLinear', dataType: 'uint8', weights: 1, elements: 48 },
   ]);
+});
+
+test('weights of an operator without a rule that have masks were looked at', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'prune-compile-unread-'));
+  try {
+    const g = graphBuilder();
+    g.initializer('rnn.w', [1, 16, 3], normals(8, 'w', 48));
+    g.initializer('rnn.r', [1, 16, 4], normals(8, 'r', 64));
+    const hidden = g.op('LSTM', [g.input('x', [5, 1, 3]), 'rnn.w', 'rnn.r'], { hidden_size: 4 }, { name: '/rnn/LSTM' });
+    g.output(hidden);
+    const file = join(folder, 'masks.json');
+    const runs = (columns: number) => ({ shape: [16, columns], runs: [columns, columns, 14 * columns] });
+    const unreadWith = async (masks: Readonly<Record<string, unknown>>) => {
+      writeFileSync(file, JSON.stringify(masks));
+      const { unreadWeights } = await inspectModel(g.bytes(), { masks: [file] });
+      const { report } = await compileModel(g.bytes(), { masks: [file] });
+      expect(report.unreadWeights ?? []).toEqual(unreadWeights);
+      return unreadWeights.map(({ op, weights }) => [op, weights]);
+    };
+    expect(await unreadWith({ 'rnn.weight_hh_l0': runs(4) })).toEqual([['LSTM', 1]]);
+    expect(await unreadWith({ 'rnn.weight_hh_l0': runs(4), 'rnn.weight_ih_l0': runs(3) })).toEqual([]);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 });

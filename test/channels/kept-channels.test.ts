@@ -158,6 +158,21 @@ describe('what a module cannot hold', () => {
     expect(JSON.parse(metadata['prune-compile.unheld'] ?? '')).toEqual(unheld);
   });
 
+  test('a constant goes in a bias that there was not, of a layer that no name says', async () => {
+    const g = graphBuilder();
+    const x = g.input('x', [1, 2, 7, 7]);
+    const first = weights('a.weight', [4, 2, 1, 1], [1, 3]);
+    const bias = g.initializer('a.bias', [4], new Float32Array([0.5, 0.25, 0.5, 0.125]));
+    const hidden = g.relu(g.conv(x, g.initializer(first.name, first.dims, first.data), { bias, name: '/a/Conv' }));
+    const second = weights('stored', [3, 4, 1, 1]);
+    g.output(g.conv(hidden, g.initializer(second.name, second.dims, second.data), { name: 'second' }));
+    const { channels, metadata } = await rebuild(g.bytes(), { align: 1 });
+    expect(channels.addedBiases).toEqual([]);
+    const unheld = [{ node: 'second', what: 'adds the constants of removed channels' }];
+    expect(channels.unheld).toEqual(unheld);
+    expect(JSON.parse(metadata['prune-compile.unheld'] ?? '')).toEqual(unheld);
+  });
+
   test('a weight that two layers share and that only one of them may cut', async () => {
     const g = graphBuilder();
     const x = g.input('x', [1, 4, 5, 5]);

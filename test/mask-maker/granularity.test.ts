@@ -154,3 +154,13 @@ test('matrices [in, out]: filters are columns', async () => {
     expect(columns.filter((kept) => kept === inputs)).toHaveLength(outputs / 2);
   }
 });
+
+test('where --exclude leaves no layer, it is named, not the granularity', async () => {
+  const all = await failureOfAsync(makeMasks(plainNetwork(), { exclude: ['*'] }));
+  expect(all.message).toMatch(/--exclude leaves no layer: it takes all \d+/);
+  expect(all.message).not.toContain('granularity');
+  const { report } = await makeMasks(plainNetwork());
+  const some = report.layers.map(({ mask }) => mask);
+  const rest = await failureOfAsync(makeMasks(plainNetwork(), { exclude: some }));
+  expect(rest.message).toMatch(/--exclude leaves.*fewer layers in --exclude/s);
+});

@@ -159,6 +159,71 @@ describe('what is beside masks', () => {
     expect(fates).toContainEqual({ key: 'attn.table', fate: 'parameter' });
   });
 
+  describe('of a buffer that the graph holds in part', () => {
+    const [LENGTH, WIDTH] = [12, 6];
+    const table = Array.from({ length: LENGTH * WIDTH }, (_, at) => {
+      const angle = Math.floor(at / WIDTH) * 10 ** -(at % WIDTH);
+      return at % 2 === 0 ? Math.sin(angle) : Math.cos(angle);
+    });
+    const constant = (dims: readonly number[], elements: readonly number[]) => Tensor.fromNumbers(1, dims, elements);
+    const rows = (from: number, to: number) => constant([to - from, WIDTH], table.slice(from * WIDTH, to * WIDTH));
+    const contents = (buffer: FileTensor) => ({ ...weights(), 'c1.weight_mask': mask(FIRST, [0]), buffer });
+    const triangle = (extent: number, below = 1) =>
+      Array.from({ length: extent * extent }, (_, at) => (at % extent <= Math.floor(at / extent) ? below : 1 - below));
+
+    test.each([
+      ['the first rows of a table of positions', [1, LENGTH, WIDTH], table, rows(0, 4)],
+      ['what may be attended to', [1, 1, 8, 8], triangle(8), constant([1, 1, 5, 5], triangle(5))],
+      ['what may not be attended to', [8, 8], triangle(8), constant([5, 5], triangle(5, 0))],
+    ])('the zeros are those of the model: %s', async (_, dims, elements, held) => {
+      const slots = await two();
+      expect(codeOf(() => bind(slots, contents(tensor(dims, elements))))).toBe('E-MASK-LOST');
+      const { fates } = bind(slots, contents(tensor(dims, elements)), { constants: [held] });
+      expect(fates).toContainEqual({ key: 'buffer', fate: 'parameter' });
+    });
+
+    const holed = table.map((value, at) => (at === 20 || at === 50 ? 0 : value));
+    test.each([
+      ['a zero that the graph has not', holed, rows(0, 4)],
+      ['a zero beyond what the graph has', table.map((value, at) => (at === 50 ? 0 : value)), rows(0, 4)],
+      ['a zero before it', table, rows(2, 6)],
+      ['other values', table, constant([4, WIDTH], [...values('other', 4 * WIDTH)])],
+      [
+        'a constant that says little',
+        Array.from(table, (_, at) => (at < 4 * WIDTH ? 1 : 0)),
+        constant(
+          [4, WIDTH],
+          Array.from({ length: 4 * WIDTH }, () => 1),
+        ),
+      ],
+      ['a triangle too small to tell', triangle(8).slice(0, 72), constant([2, 2], triangle(2))],
+    ])('and lost else: %s', async (_, elements, held) => {
+      const slots = await two();
+      const dims = elements.length === 64 ? [8, 8] : [LENGTH, WIDTH];
+      expect(codeOf(() => bind(slots, contents(tensor(dims, elements)), { constants: [held] }))).toBe('E-MASK-LOST');
+    });
+  });
+
+  test('zeros alone are no evidence but where the module is', async () => {
+    const g = graphBuilder();
+    const x = g.input('x', [1, 3, 6, 6]);
+    g.initializer('c1.weight', FIRST, values('c1', 12));
+    g.initializer('onnx::Add_1', [4, 1, 1], [0, 0, 0, 0]);
+    const conv = g.op('Conv', [x, 'c1.weight']);
+    g.output(g.op('Add', [conv, 'onnx::Add_1'], {}, { name: '/block/Add' }));
+    const slots = await slotsOf(g);
+    const state = (key: string) => ({
+      'c1.weight_mask': mask(FIRST, [0]),
+      'c1.weight_orig': tensor(FIRST, values('c1', 12)),
+      'c2.bias': tensor([2], [1, 2]),
+      [key]: tensor([4, 1, 1], [0, 0, 0, 0]),
+    });
+    const constants = [Tensor.fromNumbers(1, [4, 1, 1], [0, 0, 0, 0])];
+    expect(codeOf(() => bind(slots, state('other.shift'), { constants }))).toBe('E-MASK-LOST');
+    const { fates } = bind(slots, state('block.shift'), { constants });
+    expect(fates).toContainEqual({ key: 'block.shift', fate: 'parameter' });
+  });
+
   test('what a view repeats is looked at once, however large it says it is', async () => {
     const slots = await two();
     const view = { dataType: 1, dims: [2 ** 40, 2], strides: [0, 1], offset: 0 };

@@ -79,6 +79,10 @@ describe('zeros of the parameters', () => {
     ['a shift', { beta: zeroAt(params.beta, 1) }],
     ['scale and shift', { gamma: zeroAt(params.gamma, 4), beta: zeroAt(params.beta, 4) }],
     ["the convolution's own bias", { bias: zeroAt(params.bias, 0, 3) }],
+    ['all scales', { gamma: zeroAt(params.gamma, 0, 1, 2, 3, 4, 5) }],
+    ['all shifts', { beta: zeroAt(params.beta, 0, 1, 2, 3, 4, 5) }],
+    ["all of the convolution's own biases", { bias: zeroAt(params.bias, 0, 1, 2, 3, 4, 5) }],
+    ['a running mean', { mean: zeroAt(params.mean, 3) }],
     ['a filter, its bias and the scale', { weight: zeroAt(params.weight, 0, 1, 2), gamma: zeroAt(params.gamma, 0, 5) }],
   ])('%s', async (_, zeros) => {
     const pruned = { ...params, ...zeros };
@@ -93,6 +97,33 @@ describe('zeros of the parameters', () => {
     const { bindings, fates } = bind(await exported(), file(params));
     expect(bindings).toEqual([]);
     expect(fates.filter(({ fate }) => fate === 'state')).toHaveLength(2);
+  });
+
+  test('all shifts are lost where the scales fit more than one normalisation, or say nothing', async () => {
+    const gone = { ...params, beta: zeroAt(params.beta, 0, 1, 2, 3, 4, 5) };
+    const twin = Object.fromEntries(
+      Object.entries(file(params)).flatMap(([key, of]) =>
+        key.startsWith('n.') ? [[key.replace('n.', 'twin.'), of]] : [],
+      ),
+    );
+    const slots = await exported();
+    expect(codeOf(() => bind(slots, { ...file(gone), ...twin }))).toBe('E-MASK-LOST');
+    const even = { ...params, variance: params.variance.map(() => 1), gamma: params.gamma.map(() => 2) };
+    const others = await exported(undefined, even);
+    expect(codeOf(() => bind(others, file({ ...even, beta: gone.beta })))).toBe('E-MASK-LOST');
+  });
+
+  test('all scales and all shifts at once are lost: no equation is left', async () => {
+    const all = { gamma: zeroAt(params.gamma, 0, 1, 2, 3, 4, 5), beta: zeroAt(params.beta, 0, 1, 2, 3, 4, 5) };
+    const slots = await exported();
+    expect(codeOf(() => bind(slots, file({ ...params, ...all })))).toBe('E-MASK-LOST');
+  });
+
+  test('of a variance: the scale of the filter is another one, which no mask says', async () => {
+    const slots = await exported();
+    expect(codeOf(() => bind(slots, file({ ...params, variance: zeroAt(params.variance, 2) })))).toBe('E-MASK-LOST');
+    const dead = { ...params, variance: zeroAt(params.variance, 2) };
+    expect(bind(await exported(undefined, dead), file(dead)).bindings).toEqual([]);
   });
 
   test("of a normalisation that is no layer's are lost, by name", async () => {
@@ -139,6 +170,15 @@ describe('masks of the parameters', () => {
     const masked = { ...rest, 'c.bias_orig': bias, 'c.bias_mask': mask([C], [2, 4]) };
     const found = await after(bind(slots, masked));
     expectClose(found.bias, fold({ ...params, bias: zeroAt(params.bias, 2, 4) }).bias);
+  });
+
+  test('of a running mean', async () => {
+    const contents = { state_dict: file(params), mask_dict: { 'n.running_mean': mask([C], [1, 4]) } };
+    const found = await after(bind(await exported(), contents));
+    expectClose(found.bias, fold({ ...params, mean: zeroAt(params.mean, 1, 4) }).bias);
+    const variance = { state_dict: file(params), mask_dict: { 'n.running_var': mask([C], [1]) } };
+    const slots = await exported();
+    expect(codeOf(() => bind(slots, variance))).toBe('E-MASK-NO-MATCH');
   });
 
   test('are refused where the file does not hold the parameters', async () => {

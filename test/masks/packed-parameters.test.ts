@@ -175,6 +175,108 @@ describe('torch.nn.MultiheadAttention', () => {
   });
 });
 
+describe('torch.nn.MultiheadAttention, where its inputs differ', () => {
+  const E = 4;
+  const packed = (of: string) => [...values(`${of}qkv`, 3 * E * E)];
+  const bias = (of: string) => [...values(`${of}bias`, 3 * E)];
+  const zeroAt = (elements: readonly number[], zeros: readonly number[]) =>
+    elements.map((value, at) => (zeros.includes(at) ? 0 : value));
+
+  interface Attention {
+    /** Blocks of each product, in embeddings. */
+    readonly split: readonly number[];
+    readonly path: string;
+    readonly weights: readonly number[];
+    readonly biases: readonly number[];
+  }
+
+  /** A product and a sum per part, whose tensors have lost their names. */
+  function attend(g: GraphBuilder, { split, path, weights, biases }: Attention): void {
+    let start = 0;
+    for (const [part, count] of split.entries()) {
+      const [from, rows] = [start * E, count * E];
+      const turned = Array.from(
+        { length: rows * E },
+        (_, at) => weights[(from + (at % rows)) * E + Math.floor(at / rows)] ?? 0,
+      );
+      const name = `${path}/MatMul_${part}`;
+      g.initializer(`w${name}`, [E, rows], turned);
+      g.initializer(`b${name}`, [rows], biases.slice(from, from + rows));
+      const product = g.op('MatMul', ['x', `w${name}`], {}, { name });
+      g.output(g.op('Add', [`b${name}`, product], {}, { name: `${path}/Add_${part}` }));
+      start += count;
+    }
+  }
+
+  const model = (...all: Attention[]) => {
+    const g = graphBuilder();
+    g.input('x', [2, E]);
+    for (const attention of all) attend(g, attention);
+    return slotsOf(g);
+  };
+  const one = (split: readonly number[]) => model({ split, path: '/m', weights: packed('a'), biases: bias('a') });
+
+  const places = [1, 6, 11];
+  /** What is pruned of the biases, by their names in the model. */
+  const ofBiases = (bound: ReturnType<typeof bind>) =>
+    Object.fromEntries(Object.entries(pruned(bound)).filter(([name]) => name.startsWith('b/')));
+
+  test.each([
+    ['three inputs', [1, 1, 1], { 'b/m/MatMul_0': [1], 'b/m/MatMul_1': [2], 'b/m/MatMul_2': [3] }],
+    ['one for key and value', [1, 2], { 'b/m/MatMul_0': [1], 'b/m/MatMul_1': [2, 7] }],
+  ])('the bias, like the matrix, comes in the parts that their values say: %s', async (_, split, expected) => {
+    const slots = await one(split);
+    const weights = { 'm.in_proj_weight': tensor([3 * E, E], zeroAt(packed('a'), [0, 17, 40])) };
+    const zeros = { ...weights, 'm.in_proj_bias': tensor([3 * E], zeroAt(bias('a'), places)) };
+    const bound = bind(slots, zeros);
+    expect(ofBiases(bound)).toEqual(expected);
+    expect(bound.fates.map(({ fate }) => fate)).toEqual(['zeros', 'zeros']);
+    expect(Object.values(pruned(bound)).flat()).toHaveLength(6);
+    const masks = {
+      'm.in_proj_weight': tensor([3 * E, E], packed('a')),
+      'm.in_proj_bias_orig': tensor([3 * E], bias('a')),
+      'm.in_proj_bias_mask': mask([3 * E], places),
+    };
+    expect(ofBiases(bind(slots, masks))).toEqual(expected);
+  });
+
+  test('a bias of which a whole part is pruned', async () => {
+    const contents = {
+      'm.in_proj_weight': tensor([3 * E, E], packed('a')),
+      'm.in_proj_bias': tensor([3 * E], zeroAt(bias('a'), [4, 5, 6, 7])),
+    };
+    expect(pruned(bind(await one([1, 1, 1]), contents))).toEqual({ 'b/m/MatMul_1': [0, 1, 2, 3] });
+  });
+
+  test('of layers that are copies, whose nodes say which is which, each gets its own', async () => {
+    const copy = (path: string) => ({ split: [1, 1, 1], path, weights: packed('a'), biases: bias('a') });
+    const slots = await model(copy('/layers.0/m'), copy('/layers.1/m'));
+    const contents = {
+      'layers.0.m.in_proj_weight': tensor([3 * E, E], packed('a')),
+      'layers.0.m.in_proj_bias': tensor([3 * E], bias('a')),
+      'layers.1.m.in_proj_weight': tensor([3 * E, E], zeroAt(packed('a'), [2])),
+      'layers.1.m.in_proj_bias': tensor([3 * E], zeroAt(bias('a'), [5])),
+    };
+    expect(pruned(bind(slots, contents))).toEqual({
+      'w/layers.1/m/MatMul_0': [8],
+      'b/layers.1/m/MatMul_1': [1],
+    });
+  });
+
+  test('is refused where values do not say it: other biases, a scaled product, no weights', async () => {
+    const slots = await one([1, 1, 1]);
+    const biases = { 'm.in_proj_bias': tensor([3 * E], zeroAt(bias('a'), places)) };
+    const weights = { 'm.in_proj_weight': tensor([3 * E, E], packed('a')) };
+    const other = zeroAt(bias('other'), places);
+    const scaled = packed('a').map((value) => 2 * value);
+    expect(codeOf(() => bind(slots, { ...weights, 'm.in_proj_bias': tensor([3 * E], other) }))).toBe('E-MASK-LOST');
+    const contents = { ...biases, 'm.in_proj_weight': tensor([3 * E, E], scaled) };
+    expect(codeOf(() => bind(slots, contents))).toBe('E-MASK-NO-MATCH');
+    const alone = { 'm.in_proj_bias_mask': mask([3 * E], places), 'm.in_proj_weight_mask': mask([3 * E, E], [0]) };
+    expect(codeOf(() => bind(slots, alone))).toBe('E-MASK-NO-MATCH');
+  });
+});
+
 test('a bare parameter: by its name, by its values, and in its own layout', async () => {
   const g = graphBuilder();
   g.initializer('W', [4, 6], values('W', 24));
@@ -184,4 +286,44 @@ test('a bare parameter: by its name, by its values, and in its own layout', asyn
   const zeroed = (name: string) => values(name, 24).map((value, at) => (at === 7 ? 0 : value));
   const contents = { W: tensor([4, 6], zeroed('W')), 'block.V': tensor([6, 4], zeroed('V')) };
   expect(pruned(bind(slots, contents))).toEqual({ W: [7], 'onnx::MatMul_9': [7] });
+});
+
+describe('a row of attention that the exporter repeated for each of a batch', () => {
+  const rows = { k: [...values('k', 6)], v: [...values('v', 6)] };
+  const build = (k: readonly number[]) => {
+    const g = graphBuilder();
+    const x = g.input('x', [3, 2, 6]);
+    g.initializer('repeat', [1, 2, 6], [...k, ...k]);
+    g.initializer('repeat_1', [1, 2, 6], [...rows.v, ...rows.v]);
+    for (const name of ['repeat', 'repeat_1'])
+      g.output(g.op('Concat', [x, name], { axis: 0 }, { name: `/m/Concat_${name}` }));
+    return slotsOf(g);
+  };
+  const zeroed = rows.k.map((value, at) => (at === 4 ? 0 : value));
+
+  test.each([
+    ['its zeros', { 'm.bias_k': tensor([1, 1, 6], zeroed), 'm.bias_v': tensor([1, 1, 6], rows.v) }],
+    ['its mask', { 'm.bias_k_orig': tensor([1, 1, 6], rows.k), 'm.bias_k_mask': mask([1, 1, 6], [4]) }],
+    [
+      'its mask, apart',
+      { state_dict: { 'm.bias_k': tensor([1, 1, 6], rows.k) }, mask_dict: { 'm.bias_k': mask([1, 1, 6], [4]) } },
+    ],
+  ])('%s come to all of them', async (_, contents) => {
+    expect(pruned(bind(await build(rows.k), contents))).toEqual({ repeat: [4, 10] });
+  });
+
+  test('constants of one value, and other values, are no evidence', async () => {
+    const ones = [1, 1, 1, 1, 1, 1];
+    const masks = { 'm.bias_v_orig': tensor([1, 1, 6], rows.v), 'm.bias_v_mask': mask([1, 1, 6], [0]) };
+    for (const k of [ones, zeroed.toReversed()]) {
+      const slots = await build(rows.k);
+      expect(codeOf(() => bind(slots, { ...masks, 'm.bias_k': tensor([1, 1, 6], [0, ...k.slice(1)]) }))).toBe(
+        'E-MASK-LOST',
+      );
+    }
+    const slots = await build(ones);
+    expect(codeOf(() => bind(slots, { ...masks, 'm.bias_k': tensor([1, 1, 6], [0, 1, 1, 1, 1, 1]) }))).toBe(
+      'E-MASK-LOST',
+    );
+  });
 });

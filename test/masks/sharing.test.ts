@@ -5,7 +5,7 @@
 import { describe, expect, test } from 'vitest';
 import { type GraphBuilder, graphBuilder } from '../../fixtures/graph-builder.js';
 import { normals } from '../../fixtures/random.js';
-import { bind, codeOf, mask, pruned, slotsOf, tensor } from './binding-support.js';
+import { bind, codeOf, mask, messageOf, pruned, slotsOf, tensor } from './binding-support.js';
 
 const values = (name: string, count: number) => normals(9, name, count);
 const nodesOf = ({ bindings }: ReturnType<typeof bind>) => bindings.map(({ slot }) => slot.node.name);
@@ -74,6 +74,57 @@ describe('one tensor, several modules', () => {
       'enc.weight': [1],
       'onnx::MatMul_6': [3],
     });
+  });
+});
+
+describe('copies of a layer that were not trained yet', () => {
+  /** As the exporters write torch.nn.TransformerEncoder: equal tensors once, and the attention reads what its child holds. */
+  function copies(paths: readonly string[]) {
+    const g = graphBuilder();
+    const x = g.input('x', [2, 4]);
+    g.initializer('layers.0.att.out.weight', [4, 4], values('out', 16));
+    g.initializer('layers.0.att.out.bias', [4], [0.5, 1, 2, 3]);
+    for (const [at, path] of paths.entries()) {
+      const name = at === 0 ? 'layers.0.norm.bias' : 'layers.1.norm.bias';
+      const alias = g.op('Identity', ['layers.0.att.out.bias'], {}, { outputs: [name] });
+      const product = g.op('Gemm', [x, 'layers.0.att.out.weight'], {}, { name: `${path}/Gemm` });
+      g.output(g.op('Add', [product, alias]));
+    }
+    return slotsOf(g);
+  }
+  const weight = () => tensor([4, 4], values('out', 16));
+  const zeroed = (at: number) =>
+    tensor(
+      [4, 4],
+      values('out', 16).map((value, index) => (index === at ? 0 : value)),
+    );
+  const contents = () => ({ 'layers.0.att.out.weight': weight(), 'layers.1.att.out.weight': zeroed(9) });
+
+  test('are told apart by what the nodes right around the parameter say', async () => {
+    const slots = await copies(['/layers.0/att', '/layers.1/att']);
+    const bound = bind(slots, contents());
+    expect(nodesOf(bound)).toEqual(['/layers.1/att/Gemm']);
+    expect(Object.values(pruned(bound))).toEqual([[9]]);
+  });
+
+  test.each([
+    ['nothing says it', ['/a', '/b']],
+    ['both are in the same code', ['/layers.1/att', '/layers.1/att']],
+    ['only code further out is named', ['/layers.1', '/b']],
+  ])('are refused where %s, and --mask-map settles it by the node', async (_, [first = '', second = '']) => {
+    const slots = await copies([first, second]);
+    expect(codeOf(() => bind(slots, contents()))).toBe('E-MASK-AMBIGUOUS');
+    const hint = `--mask-map FILE with { "layers.1.att.out.weight": "${first}/Gemm" }, or another of them`;
+    expect(messageOf(() => bind(slots, contents()))).toContain(hint);
+    if (first === second) return;
+    const map = { 'layers.0.att.out.weight': `${first}/Gemm`, 'layers.1.att.out.weight': `${second}/Gemm` };
+    expect(nodesOf(bind(slots, contents(), { map }))).toContain(`${second}/Gemm`);
+  });
+
+  test('equal tensors that are stored once are parameters of their own, under their own names', async () => {
+    const slots = await copies(['/layers.0/att', '/layers.1/att']);
+    const { bindings } = bind(slots, { 'layers.1.norm.bias_mask': mask([4], [2]) });
+    expect(bindings.map(({ slot }) => [slot.node.opType, slot.value.name])).toEqual([['Add', 'layers.1.norm.bias']]);
   });
 });
 

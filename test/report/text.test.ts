@@ -349,6 +349,16 @@ test('why: channels, the way to what needs them, and its reason', () => {
   ]);
 });
 
+test('why: of what has no channels none are counted', () => {
+  const reason = 'its output has no channel axis of a fixed extent, so nothing of it can be removed';
+  const text = renderExplanation({
+    node: '/w/Transpose',
+    channels: 0,
+    groups: [{ channels: [], state: 'kept', chain: [{ node: '/w/Transpose', op: 'Transpose', reason }] }],
+  });
+  expect(text.replaceAll(/\s+/g, ' ').trim()).toBe(`/w/Transpose: nothing can go ${reason}`);
+});
+
 test('ranges', () => {
   expect(formatRanges([5, 1, 2, 3, 9, 10])).toBe('1-3, 5, 9, 10');
   expect(formatRanges(Array.from({ length: 20 }, (_, index) => index * 2))).toMatch(/^0, 2, .*, 22, …$/);
