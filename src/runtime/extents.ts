@@ -26,24 +26,25 @@ export interface Emptiness {
 }
 
 export class Extents {
-  readonly #model: Model | undefined;
+  /** Undefined where it cannot be read. */
+  readonly model: Model | undefined;
   readonly #values: ReadonlySet<string>;
   readonly #mayCrash: boolean;
 
   /** Of what cannot be read nothing is known. */
   constructor(source: string | Uint8Array) {
-    this.#model = attempt(() => readModel(source));
-    this.#values = dataValues(this.#model?.proto);
-    this.#mayCrash = this.#model?.proto.graph?.node?.some(mayCrash) !== false;
+    this.model = attempt(() => readModel(source));
+    this.#values = dataValues(this.model?.proto);
+    this.#mayCrash = this.model?.proto.graph?.node?.some(mayCrash) !== false;
   }
 
   async at(shapes: Shapes): Promise<Emptiness> {
     const inputs = Object.entries(shapes).find(([, dims]) => dims.includes(0));
     if (inputs !== undefined) return { empty: inputs[0], isSafe: false };
     const unknown = { empty: undefined, isSafe: !this.#mayCrash };
-    if (this.#model === undefined) return unknown;
+    if (this.model === undefined) return unknown;
     try {
-      const session = await createSession(encodeProto(this.#probe(this.#model, shapes)), { optimize: false });
+      const session = await createSession(encodeProto(this.#probe(this.model, shapes)), { optimize: false });
       const found = session.outputMetadata.flatMap((value) => (value.isTensor ? [value] : []));
       await session.release();
       const empty = found.find(({ shape }) => shape.includes(0));
