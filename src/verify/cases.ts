@@ -87,8 +87,8 @@ export async function makeCases(session: RunSession, options: CaseOptions, notes
   for (const shapes of await furtherShapes(session, first, notes, options)) cases.push(randomCase(shapes, seed));
   for (const { feeds } of cases) draws.count(feeds);
   if (model === undefined) return { cases, isWide };
-  const wide = { draws, model, signal, open };
-  cases.push(...rowCases(cases, first, wide));
+  const wide = { draws, model, signal, avoid: guard.avoid, open };
+  cases.push(...(await rowCases(cases, session, first, wide)));
   notes.push(...rowNotes(draws));
   cases.push(...(await branchCases(cases, inputs, wide, notes, session)));
   return { cases, isWide };

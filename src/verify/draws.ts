@@ -57,9 +57,9 @@ export class Draws {
     return Math.max(0, ...counts);
   }
 
-  /** Whether an input of this name is an index. */
-  isIndex(name: string): boolean {
-    return this.#ranges.has(name);
+  /** Of inputs that are indices. */
+  get names(): readonly string[] {
+    return [...this.#ranges.keys()];
   }
 
   /** What a value of this input may be; undefined where nothing says. */

@@ -3,8 +3,8 @@ import type { Model } from '../onnx/read.js';
 import type { RunSession } from '../runtime/guarded-session.js';
 import { product } from '../ir/tensor.js';
 import { ownOf } from '../names.js';
-import { randomFeeds, type Runnable } from '../runtime/inputs.js';
-import type { TensorInput } from '../runtime/input-shapes.js';
+import { firstThatRuns, randomFeeds, type Runnable, type SearchOptions, type Shapes } from '../runtime/inputs.js';
+import { concreteShapes, type TensorInput } from '../runtime/input-shapes.js';
 import { variations } from '../runtime/variations.js';
 import { Branches } from './branches.js';
 import type { Case } from './cases.js';
@@ -13,7 +13,8 @@ import type { Draws } from './draws.js';
 export interface WideOptions {
   readonly draws: Draws;
   readonly model: Model;
-  readonly signal?: AbortSignal | undefined;
+  readonly signal?: SearchOptions['signal'];
+  readonly avoid?: SearchOptions['avoid'];
   /** A session like the one that runs the model. */
   readonly open: (bytes: Uint8Array) => Promise<RunSession>;
 }
@@ -23,21 +24,32 @@ function nextSeed(cases: readonly Case[]): number {
   return Math.max(0, ...cases.map(({ seed }) => seed)) + 1;
 }
 
-/** Bytes of the model times indices, for all further cases together: some seconds of work at most. */
+/** Bytes of the model times indices, for all further cases together: a second or two of work. */
 const MOST_WORK = 2 ** 33;
-const MOST_ROW_CASES = 64;
+const MOST_ROW_CASES = 16;
+const LARGEST_BATCH = 32;
 
-/** Until every row of every table was read, as long as that costs little. */
-export function rowCases(cases: readonly Case[], { plan, shapes }: Runnable, { draws, model }: WideOptions): Case[] {
-  const indices = plan.inputs.reduce(
-    (most, { name }) => (draws.isIndex(name) ? Math.max(most, product(ownOf(shapes, name) ?? [])) : most),
-    0,
-  );
-  if (indices === 0) return [];
-  const most = Math.min(MOST_ROW_CASES, Math.floor(MOST_WORK / (model.sizeBytes * indices)));
+/** Until every row of every table was read, as long as that costs little; in batches where the model leaves their size free. */
+export async function rowCases(
+  cases: readonly Case[],
+  session: RunSession,
+  { plan, sizes, shapes: own }: Runnable,
+  { draws, model, signal, avoid }: WideOptions,
+): Promise<Case[]> {
+  const indicesAt = (shapes: Shapes) => draws.names.map((name) => product(ownOf(shapes, name) ?? []));
+  const least = Math.min(...indicesAt(own).filter((count) => count > 0));
+  const isCheap = (shapes: Shapes, times = 1) => model.sizeBytes * Math.max(...indicesAt(shapes)) * times <= MOST_WORK;
+  if (draws.missing === 0 || !Number.isFinite(least) || !isCheap(own)) return [];
+  const batch = Math.min(LARGEST_BATCH, Math.ceil(draws.missing / least));
+  const batches = concreteShapes(plan, { ...sizes, batch });
+  const larger =
+    plan.free.has('batch') && isCheap(batches)
+      ? await firstThatRuns(session, plan, [{ ...sizes, batch }], { signal, avoid })
+      : undefined;
+  const shapes = larger !== undefined && 'shapes' in larger ? larger.shapes : own;
   const first = nextSeed(cases);
   const found: Case[] = [];
-  while (found.length < most && draws.missing > 0) {
+  while (draws.missing > 0 && found.length < MOST_ROW_CASES && isCheap(shapes, found.length + 1)) {
     const seed = first + found.length;
     const feeds = randomFeeds(plan.inputs, shapes, seed, draws.of);
     draws.count(feeds);

@@ -14,16 +14,16 @@ interface TableOptions {
   readonly wrong?: number;
   readonly build?: (g: GraphBuilder, table: { data: Float32Array; dims: number[] }, ids: string) => string;
   readonly type?: number;
-  readonly length?: number | string;
+  readonly batch?: number | string;
 }
 
 function gathered(g: GraphBuilder, table: { data: Float32Array; dims: number[] }, ids: string): string {
   return g.op('Gather', [g.initializer('table', table.dims, table.data), ids]);
 }
 
-function lookup({ rows = 100, wrong, build = gathered, type = INT64, length = 8 }: TableOptions = {}): Uint8Array {
+function lookup({ rows = 100, wrong, build = gathered, type = INT64, batch = 1 }: TableOptions = {}): Uint8Array {
   const g = graphBuilder();
-  const ids = g.input('ids', [1, length], type);
+  const ids = g.input('ids', [batch, 8], type);
   const data = normals(3, 'table', rows * WIDTH);
   if (wrong !== undefined) data[wrong * WIDTH + 1] = (data[wrong * WIDTH + 1] ?? 0) + 0.01;
   g.output(g.op('Sigmoid', [build(g, { data, dims: [rows, WIDTH] }, ids)]));
@@ -91,8 +91,19 @@ describe('what is not read is said', () => {
   it('a table that is too large for that', async () => {
     const notes = await notesOf({ rows: 5000 });
     expect(notes).toEqual([
-      'read were 544 of the 5000 rows of "table" (by input "ids"): an error in other rows is not seen',
+      'read were 160 of the 5000 rows of "table" (by input "ids"): an error in other rows is not seen',
     ]);
+  });
+
+  it('fewer where a batch may hold many of them', async () => {
+    const batched: TableOptions = { rows: 500, batch: 'n' };
+    const { cases, notes } = await verifyModels(lookup(batched), lookup(batched));
+    expect(notes).toEqual([]);
+    expect(cases.slice(5).map(({ shapes }) => shapes['ids'])).toEqual([
+      [32, 8],
+      [32, 8],
+    ]);
+    expect((await verifyModels(lookup(batched), lookup({ ...batched, wrong: 457 }))).equal).toBe(false);
   });
 
   it('the smallest table that an input indexes bounds it for all', async () => {
