@@ -18,6 +18,7 @@ import {
   type Shapes,
 } from '../runtime/inputs.js';
 import { Random } from '../runtime/random.js';
+import { isEndless } from '../runtime/run-limit.js';
 import { createSession, type Provider } from '../runtime/session.js';
 import { requireProvider } from './providers.js';
 import { compareContenders, summarise } from './statistics.js';
@@ -161,10 +162,13 @@ async function commonFeeds(
   if (batch !== undefined) checkBatch(runnable, batch);
   const { plan, shapes } = runnable;
   const feeds = randomFeeds(plan.inputs, shapes, seed);
-  for (const { name, session } of others) {
+  for (const { name, model, session } of others) {
     try {
+      const crash = await crashAt(model)(shapes);
+      if (crash !== undefined) throw new Error(crash);
       await session.run(feeds);
     } catch (error) {
+      if (isEndless(error)) throw error;
       throw new PruneCompileError('E-MODEL-RUNTIME', {
         what: `${name} does not run at ${formatShapes(shapes)}, where ${first.name} runs`,
         facts: [
@@ -178,7 +182,7 @@ async function commonFeeds(
   return { shapes, feeds };
 }
 
-/** Sizes at which a value may be empty are tried in a process of their own: ONNX Runtime may crash there. */
+/** Sizes at which a value may be empty, and models with loops, are tried in a process of their own: ONNX Runtime may crash there, or not end. */
 function crashAt(model: string | Uint8Array): (shapes: Shapes) => Promise<string | undefined> {
   const extents = new Extents(model);
   return async (shapes) => {
@@ -188,6 +192,7 @@ function crashAt(model: string | Uint8Array): (shapes: Shapes) => Promise<string
       await guarded.run(randomFeeds(planShapes(guarded.inputMetadata).inputs, shapes, 1));
       return undefined;
     } catch (error) {
+      if (isEndless(error)) throw error;
       return error instanceof Crash ? error.message : undefined;
     } finally {
       await guarded.release();

@@ -16,6 +16,7 @@ import {
 } from './input-shapes.js';
 import type { RunSession } from './guarded-session.js';
 import { Random } from './random.js';
+import { isEndless } from './run-limit.js';
 
 export type { Shapes, ShapePlan } from './input-shapes.js';
 
@@ -83,6 +84,7 @@ export async function firstThatRuns(
       await session.run(feeds);
       return { plan, sizes, shapes };
     } catch (error) {
+      if (isEndless(error)) throw error;
       tried.push(shapes);
       cause = error;
     }

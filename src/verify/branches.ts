@@ -212,6 +212,8 @@ function sliceOf(model: ModelProto, names: ReadonlySet<string>): ModelProto {
 
 const MOST_ELEMENTS = 4;
 const MOST_NUMBERS = 24;
+/** A number may be how often something is done. */
+const LARGEST_NUMBER = 1e4;
 
 /** 0 and 1, and the constants that conditions are computed with, each with what is next to it. */
 function numbersOf(graph: GraphProto): number[] {
@@ -226,7 +228,9 @@ function numbersOf(graph: GraphProto): number[] {
 function smallNumbers(proto: TensorProto): number[] {
   if (product((proto.dims ?? []).map(Number)) > MOST_ELEMENTS) return [];
   try {
-    return [...(readTensor(proto, new ExternalData(undefined))?.numbers() ?? [])].filter(Number.isFinite);
+    return [...(readTensor(proto, new ExternalData(undefined))?.numbers() ?? [])].filter(
+      (number) => Math.abs(number) <= LARGEST_NUMBER,
+    );
   } catch {
     return [];
   }

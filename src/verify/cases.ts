@@ -20,6 +20,7 @@ import {
   type SearchOptions,
   type Shapes,
 } from '../runtime/inputs.js';
+import { isEndless } from '../runtime/run-limit.js';
 import type { RunSession } from '../runtime/guarded-session.js';
 import { isAllFinite } from './compare.js';
 import { Draws } from './draws.js';
@@ -152,8 +153,8 @@ async function smallestThatRuns(
     try {
       const outputs = await session.run(randomFeeds(plan.inputs, shapes, 1));
       if (Object.values(outputs).every(isComparable)) return shapes;
-    } catch {
-      continue;
+    } catch (error) {
+      if (isEndless(error)) throw error;
     }
   }
   return undefined;

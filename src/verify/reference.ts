@@ -3,6 +3,7 @@ import type * as ort from 'onnxruntime-node';
 import { messageOf, PruneCompileError } from '../errors.js';
 import { type Feeds, firstLine, nudgedFeeds, type Shapes } from '../runtime/inputs.js';
 import { createGuarded, type RunSession } from '../runtime/guarded-session.js';
+import { isEndless } from '../runtime/run-limit.js';
 import { createSession } from '../runtime/session.js';
 import { type Bound, outputBoundFor } from './bound.js';
 import { type Case, makeCases } from './cases.js';
@@ -138,7 +139,7 @@ async function observeCases(
     for (const { feeds, seed } of cases) {
       signal?.throwIfAborted();
       const result = await session.run(feeds).catch((error: unknown) => {
-        throw isWide ? new Unwilling('', { cause: error }) : error;
+        throw isWide && !isEndless(error) ? new Unwilling('', { cause: error }) : error;
       });
       outputs.push(result);
       if (Object.values(feeds).some((tensor) => floatValues(tensor) !== undefined))
