@@ -5,6 +5,7 @@
 import type * as ort from 'onnxruntime-node';
 import { messageOf, PruneCompileError } from '../errors.js';
 import type { Benchmark, Comparison, Contender } from '../report/types.js';
+import { requireOutputs } from '../onnx/read.js';
 import { Extents } from '../runtime/extents.js';
 import { Crash, createGuarded } from '../runtime/guarded-session.js';
 import { planShapes } from '../runtime/input-shapes.js';
@@ -168,7 +169,7 @@ async function commonFeeds(
       if (crash !== undefined) throw new Error(crash);
       await session.run(feeds);
     } catch (error) {
-      if (isEndless(error)) throw error;
+      if (error instanceof PruneCompileError && error.code !== 'E-MODEL-RUNTIME') throw error;
       throw new PruneCompileError('E-MODEL-RUNTIME', {
         what: `${name} does not run at ${formatShapes(shapes)}, where ${first.name} runs`,
         facts: [
@@ -185,6 +186,7 @@ async function commonFeeds(
 /** Sizes at which a value may be empty, and models with loops, are tried in a process of their own: ONNX Runtime may crash there, or not end. */
 function crashAt(model: string | Uint8Array): (shapes: Shapes) => Promise<string | undefined> {
   const extents = new Extents(model);
+  if (extents.model !== undefined) requireOutputs(extents.model);
   return async (shapes) => {
     if ((await extents.at(shapes)).isSafe) return undefined;
     const guarded = await createGuarded(model);

@@ -1,6 +1,7 @@
 /** Runs the reference alone: at which inputs, what comes out, and how far rounding moves that. */
 import type * as ort from 'onnxruntime-node';
 import { messageOf, PruneCompileError } from '../errors.js';
+import { requireOutputs } from '../onnx/read.js';
 import { type Feeds, firstLine, nudgedFeeds, type Shapes } from '../runtime/inputs.js';
 import { createGuarded, type RunSession } from '../runtime/guarded-session.js';
 import { isEndless } from '../runtime/run-limit.js';
@@ -130,6 +131,7 @@ async function observeCases(
 ): Promise<Observed> {
   const notes: string[] = [];
   const guard = new SizeGuard(model, mode.isGuarded);
+  if (guard.model !== undefined) requireOutputs(guard.model);
   const nudged = new Map<string, number>();
   const outputs: Outputs[] = [];
   const session = await comparedSession(model, mode);
