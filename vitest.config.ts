@@ -22,8 +22,8 @@ export default defineConfig({
     // Processes, not threads: a crash inside ONNX Runtime takes one file along, not the run.
     pool: 'forks',
     maxWorkers: 2,
-    // What a user measured on this machine must not decide a test.
-    env: { XDG_CACHE_HOME: join(tmpdir(), `prune-compile-no-cache-${process.pid}`) },
+    // What a user measured on this machine must not decide a test. And ONNX Runtime's telemetry would leave files there.
+    env: { XDG_CACHE_HOME: join(tmpdir(), `prune-compile-no-cache-${process.pid}`), ORT_DISABLE_TELEMETRY: '1' },
     testTimeout: MOST_MS,
     hookTimeout: MOST_MS,
   },
