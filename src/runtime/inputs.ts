@@ -126,13 +126,13 @@ export function randomFeeds(
   );
 }
 
-function randomTensor({ name, type }: TensorInput, dims: readonly number[], seed: number, draw?: Draw): ort.Tensor {
+function randomTensor({ name, type }: TensorInput, dims: readonly number[], seed: number, ownDraw?: Draw): ort.Tensor {
   const random = new Random(seed, name);
   const length = product(dims);
   if (length > MOST_RANDOM) throw tooLarge(name, dims, length);
   const shape = [...dims];
   const bit = () => random.word() >>> 31;
-  const whole = draw ?? bit;
+  const whole = ownDraw ?? bit;
   const fill = <Values extends { [index: number]: number }>(values: Values, draw: () => number): Values => {
     for (let index = 0; index < length; index++) values[index] = draw();
     return values;

@@ -107,11 +107,11 @@ function isComplete({ matters, ran }: Fork): boolean {
   return matters.every((way) => ran.has(way));
 }
 
-function neverTaken({ label, matters, ran, isIf }: Fork): string[] {
+function neverTaken({ label, matters, ran, isIf: hasBranches }: Fork): string[] {
   return matters
     .filter((way) => !ran.has(way))
     .map((way) =>
-      isIf
+      hasBranches
         ? `the ${way ? 'then' : 'else'}-branch of If "${label}"`
         : `the ${way ? 'first' : 'second'} choice of Where "${label}"`,
     );
