@@ -48,6 +48,9 @@ function endless(seconds: number): PruneCompileError {
   });
 }
 
+/** Operators that may never end; a Scan ends with what it reads. */
+const ENDLESS: ReadonlySet<string> = new Set(['Loop']);
+
 /** A Loop with a constant number of turns up to this ends before anybody asks. */
 const FEW_TURNS = 2 ** 12;
 
@@ -60,7 +63,7 @@ export function hasOpenLoop({ graph, functions = [] }: ModelProto): boolean {
     if (opType === 'Constant' && value !== undefined) constants.set(output[0] ?? '', value);
     // A Loop inside a Loop has the turns of both.
     const isInner = subgraphs(attribute).some((inner) => inner.some(isOpen));
-    if (opType !== 'Loop' || (domain !== '' && domain !== 'ai.onnx')) return isInner;
+    if (!ENDLESS.has(opType ?? '') || (domain !== '' && domain !== 'ai.onnx')) return isInner;
     const turns = turnsIn(constants.get(input[0] ?? ''));
     return isInner || turns === undefined || turns > FEW_TURNS || hasLoop(subgraphs(attribute));
   };
@@ -75,7 +78,7 @@ function subgraphs(attribute: readonly AttributeProto[]): NodeProto[][] {
 
 function hasLoop(graphs: readonly NodeProto[][]): boolean {
   return graphs.some((nodes) =>
-    nodes.some(({ opType, attribute = [] }) => opType === 'Loop' || hasLoop(subgraphs(attribute))),
+    nodes.some(({ opType = '', attribute = [] }) => ENDLESS.has(opType) || hasLoop(subgraphs(attribute))),
   );
 }
 

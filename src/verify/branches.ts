@@ -12,7 +12,7 @@ import type { GraphProto, ModelProto, NodeProto, TensorProto } from '../onnx/pro
 import { decodeModel, type Model } from '../onnx/read.js';
 import { readTensor } from '../onnx/tensors.js';
 import { encodeModel } from '../onnx/write.js';
-import { attributeOf, isPlain, readsOf, subgraphsOf } from './decisions.js';
+import { attributeOf, isPlain, readsOf, SIZES, subgraphsOf } from './decisions.js';
 
 /** One of two ways. */
 interface Fork {
@@ -164,18 +164,21 @@ const WAYS = [
   ['else_branch', false],
 ] as const;
 
+const BRANCHING: ReadonlySet<string> = new Set(['If']);
+const CHOOSING: ReadonlySet<string> = new Set(['Where']);
+
 function isIf(node: NodeProto): boolean {
-  return node.opType === 'If' && isPlain(node);
+  return BRANCHING.has(node.opType ?? '') && isPlain(node);
 }
 
 function isSize(node: NodeProto): boolean {
-  return isPlain(node) && (node.opType === 'Shape' || node.opType === 'Size');
+  return isPlain(node) && SIZES.has(node.opType ?? '');
 }
 
 /** A choice that is a constant cannot be wrong on its own. */
 function whereOf(node: NodeProto, moving: ReadonlySet<string>): Fork | undefined {
   const [condition = '', first = '', second = ''] = node.input ?? [];
-  if (node.opType !== 'Where' || !isPlain(node) || !moving.has(condition)) return undefined;
+  if (!CHOOSING.has(node.opType ?? '') || !isPlain(node) || !moving.has(condition)) return undefined;
   const matters = [...(moving.has(first) ? [true] : []), ...(moving.has(second) ? [false] : [])];
   return matters.length === 0
     ? undefined

@@ -37,7 +37,7 @@ const RANDOM: ReadonlySet<string> = new Set([
   'Bernoulli',
 ]);
 
-const SIZES: ReadonlySet<string> = new Set(['Shape', 'Size']);
+export const SIZES: ReadonlySet<string> = new Set(['Shape', 'Size']);
 
 const FLOATING: ReadonlySet<number> = new Set([DataType.FLOAT, DataType.FLOAT16, DataType.DOUBLE, DataType.BFLOAT16]);
 

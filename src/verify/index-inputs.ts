@@ -158,6 +158,8 @@ const ELEMENTWISE: ReadonlySet<string> = new Set(
   'Identity Cast CastLike Mul Add Sub Div Where QuantizeLinear DequantizeLinear'.split(' '),
 );
 
+const WIDENING: ReadonlySet<string> = new Set(['Unsqueeze']);
+
 /** Of what is computed from constants; undefined where nothing more is known than the graph says. */
 function storedBy(node: NodeProto, { stored, constants }: Scope): Stored | undefined {
   const { opType = '', input = [], output: [name = ''] = [], attribute = [] } = node;
@@ -167,7 +169,7 @@ function storedBy(node: NodeProto, { stored, constants }: Scope): Stored | undef
     const dims = (t ?? sparseTensor)?.dims;
     return dims && { name, dims: numbersOf(dims) };
   }
-  if (opType === 'Unsqueeze') return unsqueezed(node, stored, constants);
+  if (WIDENING.has(opType)) return unsqueezed(node, stored, constants);
   const given = input.filter((entry) => entry !== '');
   const known = given.flatMap((entry) => stored.get(entry) ?? []);
   if (!ELEMENTWISE.has(opType) || known.length < given.length) return undefined;
@@ -194,17 +196,25 @@ function unsqueezed(
 }
 
 /** Plus or minus constants: offsets of features, or special tokens. */
-function shifted({ opType, input = [] }: NodeProto, { sources, constants }: Scope): readonly Source[] {
-  if (opType !== 'Add' && opType !== 'Sub') return [];
-  const [a = '', b = ''] = input;
-  const [moved, constant] = opType === 'Add' && constants.has(a) ? [b, a] : [a, b];
+function shifted(
+  { opType = '', input: [a = '', b = ''] = [] }: NodeProto,
+  { sources, constants }: Scope,
+): readonly Source[] {
+  const shift = SHIFTS.get(opType);
+  if (shift === undefined) return [];
+  const [moved, constant] = shift.isEitherWay && constants.has(a) ? [b, a] : [a, b];
   const from = sources.get(moved);
   const numbers = from && numbersIn(constants.get(constant));
   if (from === undefined || numbers === undefined || numbers.length === 0) return [];
-  const shifts = opType === 'Add' ? numbers : numbers.map((number) => -number);
+  const shifts = numbers.map((number) => shift.sign * number);
   const [least, most] = [Math.min(...shifts), Math.max(...shifts)];
   return from.map((source) => ({ ...source, least: source.least + least, most: source.most + most }));
 }
+
+const SHIFTS: ReadonlyMap<string, { readonly sign: number; readonly isEitherWay: boolean }> = new Map([
+  ['Add', { sign: 1, isEitherWay: true }],
+  ['Sub', { sign: -1, isEitherWay: false }],
+]);
 
 const MOST_SHIFTS = 1024;
 
