@@ -20,6 +20,7 @@ const CATALOGUE = {
   'E-MODEL-INFINITE': EXIT.usage,
   'E-MODEL-CRASH': EXIT.usage,
   'E-MODEL-LIMIT': EXIT.usage,
+  'E-MODEL-ENDLESS': EXIT.usage,
   'E-MODEL-TOO-LARGE': EXIT.usage,
   'E-EXTERNAL-MISSING': EXIT.usage,
   'E-EXTERNAL-PATH': EXIT.usage,

@@ -29,6 +29,7 @@ export { verifyModels as verify, type VerifyOptions } from './verify/verify.js';
 export { benchModels as bench, type BenchOptions, type ContenderModel } from './bench/benchmark.js';
 export { type ErrorCode, type ErrorDetails, EXIT, PruneCompileError } from './errors.js';
 export type { Model } from './onnx/read.js';
+export { limitRuns } from './runtime/run-limit.js';
 export type { Provider } from './runtime/session.js';
 export { createSession } from './runtime/user-session.js';
 export { kernelsPath as sparseLibraryPath } from './runtime/kernels.js';

@@ -17,7 +17,7 @@ import { encodeProto } from './onnx/encode.js';
 import { type Model, requireOutputs } from './onnx/read.js';
 import type { Remark } from './report/types.js';
 import { findShapes } from './runtime/inputs.js';
-import { createSession } from './runtime/session.js';
+import { createGuarded } from './runtime/guarded-session.js';
 
 /** Rounds of the pass list; each round but the last removes something, and models need two or three. */
 const MOST_ROUNDS = 16;
@@ -82,7 +82,8 @@ async function blame(error: unknown, { history }: Editor, model: Model): Promise
 
 /** Throws E-MODEL-RUNTIME. What a model computes wrongly for itself, such as the target of a Reshape, shows on load once it is a constant. */
 async function requireRunning({ path, proto }: Model): Promise<void> {
-  const session = await createSession(path ?? encodeProto(proto), { optimize: false });
+  // It may crash, and it may not end.
+  const session = await createGuarded(path ?? encodeProto(proto), { optimize: false });
   try {
     await findShapes(session);
   } finally {

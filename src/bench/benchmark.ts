@@ -5,6 +5,7 @@
 import type * as ort from 'onnxruntime-node';
 import { messageOf, PruneCompileError } from '../errors.js';
 import type { Benchmark, Comparison, Contender } from '../report/types.js';
+import { requireOutputs } from '../onnx/read.js';
 import { Extents } from '../runtime/extents.js';
 import { Crash, createGuarded } from '../runtime/guarded-session.js';
 import { planShapes } from '../runtime/input-shapes.js';
@@ -18,6 +19,7 @@ import {
   type Shapes,
 } from '../runtime/inputs.js';
 import { Random } from '../runtime/random.js';
+import { isEndless } from '../runtime/run-limit.js';
 import { createSession, type Provider } from '../runtime/session.js';
 import { requireProvider } from './providers.js';
 import { compareContenders, summarise } from './statistics.js';
@@ -161,10 +163,13 @@ async function commonFeeds(
   if (batch !== undefined) checkBatch(runnable, batch);
   const { plan, shapes } = runnable;
   const feeds = randomFeeds(plan.inputs, shapes, seed);
-  for (const { name, session } of others) {
+  for (const { name, model, session } of others) {
     try {
+      const crash = await crashAt(model)(shapes);
+      if (crash !== undefined) throw new Error(crash);
       await session.run(feeds);
     } catch (error) {
+      if (error instanceof PruneCompileError && error.code !== 'E-MODEL-RUNTIME') throw error;
       throw new PruneCompileError('E-MODEL-RUNTIME', {
         what: `${name} does not run at ${formatShapes(shapes)}, where ${first.name} runs`,
         facts: [
@@ -178,9 +183,10 @@ async function commonFeeds(
   return { shapes, feeds };
 }
 
-/** Sizes at which a value may be empty are tried in a process of their own: ONNX Runtime may crash there. */
+/** Sizes at which a value may be empty, and models with loops, are tried in a process of their own: ONNX Runtime may crash there, or not end. */
 function crashAt(model: string | Uint8Array): (shapes: Shapes) => Promise<string | undefined> {
   const extents = new Extents(model);
+  if (extents.model !== undefined) requireOutputs(extents.model);
   return async (shapes) => {
     if ((await extents.at(shapes)).isSafe) return undefined;
     const guarded = await createGuarded(model);
@@ -188,6 +194,7 @@ function crashAt(model: string | Uint8Array): (shapes: Shapes) => Promise<string
       await guarded.run(randomFeeds(planShapes(guarded.inputMetadata).inputs, shapes, 1));
       return undefined;
     } catch (error) {
+      if (isEndless(error)) throw error;
       return error instanceof Crash ? error.message : undefined;
     } finally {
       await guarded.release();

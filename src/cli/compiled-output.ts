@@ -23,10 +23,14 @@ export function checkPlaces(model: string, to: string, options: Options): void {
   // That the input is missing is said by whoever reads it; its folder is the output's, and may be missing too.
   if (model !== STDIN && !existsSync(model)) return;
   const { masks = [], maskMap } = options;
-  const inputs = [...(model === STDIN ? [] : [model]), ...masks, ...(maskMap === undefined ? [] : [maskMap])];
+  const inputs = model === STDIN ? [] : [model];
+  const others = [
+    ...masks.map((path) => ({ path, what: 'the file with the masks' })),
+    ...(maskMap === undefined ? [] : [{ path: maskMap, what: 'the file given to --mask-map' }]),
+  ];
   const taken = new Map<string, OutputKind>();
   for (const wanted of [...(to === STDOUT ? [] : [modelAt(to)]), ...sideFiles(options)]) {
-    checkOutput(wanted, inputs);
+    checkOutput(wanted, inputs, others);
     // A copy of what comes through a pipe is known as such when that was read.
     const mayBeCopy = wanted.kind === 'model' && model === STDIN;
     if (options.force !== true && !mayBeCopy) checkEarlier(wanted, wanted.kind === 'model' ? model : undefined);
@@ -50,7 +54,7 @@ const WHAT: Readonly<Record<OutputKind, string>> = {
 };
 
 function modelAt(path: string): Wanted {
-  return { path, kind: 'model', option: '--output' };
+  return { path, kind: 'model', option: '--output', canStream: true };
 }
 
 function sideFiles({ report = [], channels, stateDict }: Options): Wanted[] {
@@ -93,8 +97,8 @@ export class CompiledOutput {
       const bytes = compiled.encode();
       return new CompiledOutput(bytes, bytes.length, inputs);
     }
-    const staged = files.stage(modelAt(to));
-    return new CompiledOutput(staged, compiled.write(staged), inputs);
+    const { path, result } = files.write(modelAt(to), (staged) => compiled.write(staged));
+    return new CompiledOutput(path, result, inputs);
   }
 
   /** To standard output, where it was asked for there; a file is published with the others. */

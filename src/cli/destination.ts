@@ -25,23 +25,36 @@ export interface Wanted {
   readonly kind: OutputKind;
   /** The option that names it. */
   readonly option: string;
+  /** Whether the option takes `-` for standard output. */
+  readonly canStream?: true;
   /** The file that tells whose this one is, where that is not itself. */
   readonly markedBy?: string;
 }
 
-/** Throws unless it is a place that may be written, and none of `inputs` (compared as files, not as names). */
-export function checkOutput({ path, option }: Wanted, inputs: readonly string[]): void {
+/** Throws unless it is a place that may be written, and none of `inputs` and `others` (compared as files, not as names). The first input is the model. */
+export function checkOutput(
+  { path, option, canStream }: Wanted,
+  inputs: readonly string[],
+  others: readonly { readonly path: string; readonly what: string }[] = [],
+): void {
   const there = statOf(path);
-  if (there !== undefined && inputs.some((input) => isSameFile(there, statOf(input)))) {
+  const isAt = (input: string) => there !== undefined && isSameFile(there, statOf(input));
+  const at = inputs.findIndex(isAt);
+  const other = at < 0 ? others.find((entry) => isAt(entry.path)) : undefined;
+  if (at >= 0 || other !== undefined) {
+    const [what, why] =
+      at === 0
+        ? ['the input itself', 'the input is never overwritten: the result is proven equal to it']
+        : [other?.what ?? 'a file with weights of the input', 'what is read is never overwritten'];
     throw new PruneCompileError('E-OUTPUT-IS-INPUT', {
-      what: `${path} is the input itself`,
+      what: `${path} is ${what}`,
       facts: [
-        ['why', 'the input is never overwritten: the result is proven equal to it'],
+        ['why', why],
         ['try', `${option} with another name`],
       ],
     });
   }
-  requirePlace(path, option);
+  requirePlace(path, option, canStream);
 }
 
 /** Throws where a file would be replaced that this tool did not write, unless nothing is lost: it is `copied`, or as the new one. */

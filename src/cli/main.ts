@@ -9,6 +9,7 @@ import { BrokenPipe, Interruption, type Io, processIo, writeDiagnostic, writeTo 
 import type { CommandName } from './command-table.js';
 import { type Invocation, parseInvocation } from './parse.js';
 import { Steps } from './steps.js';
+import { limitRuns } from '../runtime/run-limit.js';
 import { TOOL } from '../version.js';
 
 /** After Ctrl-C the work may come to its own end for so long; whatever does not even listen is ended from outside (supervise.ts). */
@@ -59,6 +60,7 @@ async function run(
   engine: Engine,
   onFinish: Context['onFinish'],
 ): Promise<void> {
+  if (options.runLimit !== undefined) limitRuns(options.runLimit);
   const shown = options.quiet !== true && options.json !== true;
   const steps = new Steps({ output: io.stderr, colors: colorsFor(io.stderr, io.env), shown });
   const handler = await HANDLERS[command]();

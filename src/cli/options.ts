@@ -165,6 +165,10 @@ const OPTIONS = {
     read: values.shapes,
   }),
   verify: option('Checks', COMPILE, 'do not run both models to compare their outputs', { read: onOff }),
+  runLimit: option('Checks', RUNNING, 'the most seconds that one run of a model may take; default: 300', {
+    value: 'SECONDS',
+    read: values.positiveNumber('--run-limit 1200'),
+  }),
   keepFailed: option('Checks', COMPILE, 'leave the output in place although a check failed', { read: onOff }),
   minSpeedup: option('Checks', COMPILE, 'fail unless it is X times as fast as the input; measures, as --bench does', {
     value: 'X',

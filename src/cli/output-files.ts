@@ -4,6 +4,7 @@
  */
 import { lstatSync, readdirSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { PruneCompileError } from '../errors.js';
 import { type Move, moveTogether } from '../files/move.js';
 import { Staging } from '../files/staging.js';
 import { requirePlace, unwritable } from '../files/write-files.js';
@@ -25,22 +26,30 @@ export class OutputFiles {
     this.#mayReplace = mayReplace;
   }
 
-  /** Whatever is written to the path that is returned, and beside it, is moved by `publish`. The model comes first: it is moved last. */
-  stage(wanted: Wanted): string {
-    const to = requirePlace(wanted.path, wanted.option);
+  /**
+   * What `write` puts at the path that it is given, and beside it, is moved by `publish`. The model comes first: it is moved last. Errors name the
+   * file that was asked for.
+   */
+  write<Result>(wanted: Wanted, write: (staged: string) => Result): { readonly path: string; readonly result: Result } {
+    const to = requirePlace(wanted.path, wanted.option, wanted.canStream);
+    const staging = this.#stage(wanted, to);
+    const path = join(staging.made, basename(to));
     try {
-      const staging = new Staging(dirname(to));
-      this.#staged.push({ wanted, to, staging });
-      return join(staging.made, basename(to));
+      return { path, result: write(path) };
     } catch (error) {
-      throw unwritable(wanted.path, error, wanted.option);
+      throw renamed(error, wanted, staging.made, dirname(to));
     }
   }
 
   add(wanted: Wanted, contents: string | Uint8Array): void {
-    const path = this.stage(wanted);
+    this.write(wanted, (path) => writeFileSync(path, contents));
+  }
+
+  #stage(wanted: Wanted, to: string): Staging {
     try {
-      writeFileSync(path, contents);
+      const staging = new Staging(dirname(to));
+      this.#staged.push({ wanted, to, staging });
+      return staging;
     } catch (error) {
       throw unwritable(wanted.path, error, wanted.option);
     }
@@ -87,4 +96,13 @@ export class OutputFiles {
       throw unwritable(wanted.path, 'it is a link, and data files are not written through links', wanted.option);
     if (!this.#mayReplace) checkEarlier({ ...wanted, markedBy: model }, undefined, made);
   }
+}
+
+/** What cannot be written is told of the place that the user knows. Other errors are none of the output's. */
+function renamed(error: unknown, { path, option }: Wanted, staged: string, folder: string): unknown {
+  const isOurs = error instanceof PruneCompileError;
+  if (isOurs && error.code !== 'E-OUTPUT-UNWRITABLE') return error;
+  const cause = isOurs ? error.cause : error;
+  if (!(cause instanceof Error && 'code' in cause && 'syscall' in cause)) return error;
+  return unwritable(path, new Error(cause.message.replaceAll(staged, folder), { cause }), option);
 }

@@ -51,6 +51,7 @@ function isCommand(word: string): word is CommandName {
 
 /** yargs takes the words apart; names, values and their errors are ours, because they come from three places. */
 function parseFlags(argv: readonly string[]): { words: string[]; flags: Given[]; asks: Invocation['asks'] } {
+  refuseDashedValues(argv);
   refuseUnknown(argv);
   const switches = OPTION_KEYS.filter((key) => SPECS[key].value === undefined).map(flagName);
   const withValue = OPTION_KEYS.filter((key) => SPECS[key].value !== undefined).map(flagName);
@@ -103,13 +104,36 @@ function unknownFlag(name: string): PruneCompileError {
   return unknownOption(typed, nearestNames(typed, OPTION_KEYS.map(shownFlag), 1)[0]);
 }
 
+/** `--output -x.onnx`: the name of a file, or an option that is mistyped. Both are told. */
+function refuseDashedValues(argv: readonly string[]): void {
+  const end = argv.indexOf('--');
+  for (const [index, word] of (end < 0 ? argv : argv.slice(0, end)).entries()) {
+    const option = argv[index - 1];
+    const [, name] = /^--(?:no-)?([^=]+)/.exec(word) ?? [];
+    const isOption = name === undefined ? word.length <= 2 : GENERAL.includes(name) || isFlag(name);
+    if (option === undefined || !word.startsWith('-') || isOption || !takesValue(option)) continue;
+    const long = OPTION_KEYS.map(flagName).find((flag) => option === `--${flag}` || option === `-${aliasOf(flag)}`);
+    throw new PruneCompileError('E-USAGE', {
+      what: `${option} has no value, and there is no option ${word}`,
+      facts: [['try', `--${long ?? ''}=${shellWord(word)}, where that is the value: it begins with a dash`]],
+    });
+  }
+}
+
+function aliasOf(flag: string): string | undefined {
+  const key = keyName(flag);
+  return isOptionKey(key) ? SPECS[key].alias : undefined;
+}
+
+function takesValue(word: string | undefined): boolean {
+  return OPTION_KEYS.some((key) => {
+    const { alias, value } = SPECS[key];
+    return value !== undefined && (word === `--${flagName(key)}` || (alias !== undefined && word === `-${alias}`));
+  });
+}
+
 /** yargs takes a lone `-` for a word of its own: `--output -` becomes `--output=-`. */
 function withDashes(argv: readonly string[]): string[] {
-  const takesValue = (word: string | undefined) =>
-    OPTION_KEYS.some((key) => {
-      const { alias, value } = SPECS[key];
-      return value !== undefined && (word === `--${flagName(key)}` || (alias !== undefined && word === `-${alias}`));
-    });
   return argv.flatMap((word, index) => {
     if (word === '-' && takesValue(argv[index - 1])) return [];
     return argv[index + 1] === '-' && takesValue(word) ? [`${word}=-`] : [word];

@@ -13,7 +13,12 @@ export interface Place {
 export interface Refusal {
   readonly why: string;
   readonly remedy: string;
+  /** Whether what is there takes what a shell leads to it. */
+  readonly isStream?: true;
 }
+
+/** What a link leads to is not there either. */
+class Dangling extends Error {}
 
 const MOST_LINKS = 40;
 
@@ -32,11 +37,13 @@ export function placeOf(path: string): Place | Refusal {
   if (there !== undefined && !there.isFile())
     return {
       why: `it is ${kindOf(there)}, no file: what is written is put there as a whole, and that would replace it`,
-      remedy: 'the path of a file; compile writes the model to standard output with --output -',
+      remedy: 'the path of a file',
+      isStream: true,
     };
   try {
     return { path: there === undefined ? followed(path) : realpathSync(path), there };
   } catch (error) {
+    if (error instanceof Dangling) return { why: error.message, remedy: OTHER_FOLDER };
     const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
     return { why: isMissing ? `there is no folder ${dirname(path)}` : messageOf(error), remedy: OTHER_FOLDER };
   }
@@ -60,7 +67,7 @@ function statOf(path: string): Stats | undefined {
 function followed(path: string): string {
   let at = path;
   for (let links = 0; links < MOST_LINKS; links++) {
-    const folder = realpathSync(dirname(resolve(at)));
+    const folder = folderOf(at, links > 0);
     at = join(folder, basename(at));
     if (lstatSync(at, { throwIfNoEntry: false })?.isSymbolicLink() !== true) {
       if (!statSync(folder).isDirectory()) throw new Error(`${folder} is no folder`);
@@ -69,4 +76,16 @@ function followed(path: string): string {
     at = resolve(folder, readlinkSync(at));
   }
   throw new Error('its links lead in a circle');
+}
+
+function folderOf(path: string, isBehindLink: boolean): string {
+  const folder = dirname(resolve(path));
+  try {
+    return realpathSync(folder);
+  } catch (error) {
+    const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+    if (isBehindLink && isMissing)
+      throw new Dangling(`it is a link to ${path}, and there is no folder ${folder}`, { cause: error });
+    throw error;
+  }
 }

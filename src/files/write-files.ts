@@ -30,15 +30,18 @@ export function writeFiles(files: readonly { path: string; chunks: Iterable<Uint
   return total;
 }
 
-/** Where a file of this name really goes. Throws E-OUTPUT-UNWRITABLE. */
-export function requirePlace(path: string, option = '--output'): string {
+/** Where a file of this name really goes. `canStream`: whether the option takes `-` for standard output. Throws E-OUTPUT-UNWRITABLE. */
+export function requirePlace(path: string, option = '--output', canStream = false): string {
   const place = placeOf(path);
   if ('path' in place) return place.path;
   throw new PruneCompileError('E-OUTPUT-UNWRITABLE', {
     what: `cannot write ${path}`,
     facts: [
       ['why', place.why],
-      ['try', `${option} with ${place.remedy}`],
+      [
+        'try',
+        `${option} with ${place.remedy}${canStream && place.isStream === true ? `; or ${option} - > ${path}` : ''}`,
+      ],
     ],
   });
 }

@@ -6,6 +6,7 @@ import { type Model, readModel } from '../onnx/read.js';
 import { writeTensor } from '../onnx/tensors.js';
 import { typeOf } from '../onnx/write.js';
 import type { Shapes } from './input-shapes.js';
+import { hasOpenLoop } from './run-limit.js';
 import { createSession } from './session.js';
 
 /**
@@ -21,29 +22,37 @@ const LARGEST_SHAPE_CONSTANT = 256;
 export interface Emptiness {
   /** A value with an extent of 0; undefined where none is known. */
   readonly empty: string | undefined;
-  /** Whether nothing can crash for what is not known: all extents are, or no operator would. */
+  /** Whether it may be run in this process: nothing can crash for what is not known (all extents are, or no operator would), and it ends. */
   readonly isSafe: boolean;
 }
 
 export class Extents {
-  readonly #model: Model | undefined;
+  /** Undefined where it cannot be read. */
+  readonly model: Model | undefined;
   readonly #values: ReadonlySet<string>;
   readonly #mayCrash: boolean;
+  readonly #mayNotEnd: boolean;
 
   /** Of what cannot be read nothing is known. */
   constructor(source: string | Uint8Array) {
-    this.#model = attempt(() => readModel(source));
-    this.#values = dataValues(this.#model?.proto);
-    this.#mayCrash = this.#model?.proto.graph?.node?.some(mayCrash) !== false;
+    this.model = attempt(() => readModel(source));
+    this.#values = dataValues(this.model?.proto);
+    this.#mayCrash = this.model?.proto.graph?.node?.some(mayCrash) !== false;
+    this.#mayNotEnd = this.model !== undefined && hasOpenLoop(this.model.proto);
   }
 
   async at(shapes: Shapes): Promise<Emptiness> {
+    const { empty, isSafe } = await this.#emptinessAt(shapes);
+    return { empty, isSafe: isSafe && !this.#mayNotEnd };
+  }
+
+  async #emptinessAt(shapes: Shapes): Promise<Emptiness> {
     const inputs = Object.entries(shapes).find(([, dims]) => dims.includes(0));
     if (inputs !== undefined) return { empty: inputs[0], isSafe: false };
     const unknown = { empty: undefined, isSafe: !this.#mayCrash };
-    if (this.#model === undefined) return unknown;
+    if (this.model === undefined) return unknown;
     try {
-      const session = await createSession(encodeProto(this.#probe(this.#model, shapes)), { optimize: false });
+      const session = await createSession(encodeProto(this.#probe(this.model, shapes)), { optimize: false });
       const found = session.outputMetadata.flatMap((value) => (value.isTensor ? [value] : []));
       await session.release();
       const empty = found.find(({ shape }) => shape.includes(0));

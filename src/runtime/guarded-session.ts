@@ -11,6 +11,7 @@ import type { Answer, Request } from './guarded-messages.js';
 import { fromPlain, plainTensors } from './guarded-messages.js';
 import type { Feeds } from './inputs.js';
 import { packageRoot } from './kernels.js';
+import { isEndless, withinLimit } from './run-limit.js';
 import type { SessionOptions } from './session.js';
 
 /** What verification needs of a session, wherever it is. */
@@ -75,7 +76,13 @@ class GuardedSession implements RunSession {
     if (this.#child === undefined) await this.start();
     const child = this.#child;
     if (child === undefined) throw new Error('the session was released');
-    const answer = await this.#ask(child, { kind: 'run', feeds: plainTensors(feeds) });
+    const asked = this.#ask(child, { kind: 'run', feeds: plainTensors(feeds) });
+    const answer = await withinLimit(asked).catch(async (error: unknown) => {
+      // That the child is ended then is no crash.
+      asked.catch(() => undefined);
+      if (isEndless(error)) await this.release();
+      throw error;
+    });
     if (answer.kind === 'results') return fromPlain(answer.results);
     throw new Error(answer.kind === 'failed' ? answer.message : 'the session gave no results');
   }

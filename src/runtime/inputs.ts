@@ -16,6 +16,7 @@ import {
 } from './input-shapes.js';
 import type { RunSession } from './guarded-session.js';
 import { Random } from './random.js';
+import { isEndless } from './run-limit.js';
 
 export type { Shapes, ShapePlan } from './input-shapes.js';
 
@@ -83,6 +84,7 @@ export async function firstThatRuns(
       await session.run(feeds);
       return { plan, sizes, shapes };
     } catch (error) {
+      if (isEndless(error)) throw error;
       tried.push(shapes);
       cause = error;
     }
@@ -102,21 +104,35 @@ export function formatShapes(shapes: Shapes): string {
     .join(' ');
 }
 
+/** Whole numbers for an input, one for each call. */
+export type Draw = () => number;
+
 /**
  * Random values for every input, the same for the same seed: normal with mean 0 and deviation 1 for floating-point inputs,
- * 0 or 1 for integers (the only values that are indices into any table) and booleans.
+ * 0 or 1 for booleans and for integers without a draw of their own (the only values that are indices into any table).
  * Throws E-MODEL-RUNTIME for string inputs, E-MODEL-LIMIT for inputs of more than 2^28 numbers.
  */
-export function randomFeeds(inputs: readonly TensorInput[], shapes: Shapes, seed: number): Feeds {
-  return byName(inputs.map((input) => [input.name, randomTensor(input, ownOf(shapes, input.name) ?? [], seed)]));
+export function randomFeeds(
+  inputs: readonly TensorInput[],
+  shapes: Shapes,
+  seed: number,
+  draws: ReadonlyMap<string, Draw> = new Map(),
+): Feeds {
+  return byName(
+    inputs.map((input) => [
+      input.name,
+      randomTensor(input, ownOf(shapes, input.name) ?? [], seed, draws.get(input.name)),
+    ]),
+  );
 }
 
-function randomTensor({ name, type }: TensorInput, dims: readonly number[], seed: number): ort.Tensor {
+function randomTensor({ name, type }: TensorInput, dims: readonly number[], seed: number, ownDraw?: Draw): ort.Tensor {
   const random = new Random(seed, name);
   const length = product(dims);
   if (length > MOST_RANDOM) throw tooLarge(name, dims, length);
   const shape = [...dims];
   const bit = () => random.word() >>> 31;
+  const whole = ownDraw ?? bit;
   const fill = <Values extends { [index: number]: number }>(values: Values, draw: () => number): Values => {
     for (let index = 0; index < length; index++) values[index] = draw();
     return values;
@@ -135,26 +151,27 @@ function randomTensor({ name, type }: TensorInput, dims: readonly number[], seed
     case 'int64':
       return new ort.Tensor(
         type,
-        BigInt64Array.from({ length }, () => BigInt(bit())),
+        BigInt64Array.from({ length }, () => BigInt(whole())),
         shape,
       );
     case 'uint64':
       return new ort.Tensor(
         type,
-        BigUint64Array.from({ length }, () => BigInt(bit())),
+        BigUint64Array.from({ length }, () => BigInt(whole())),
         shape,
       );
     case 'int32':
-      return new ort.Tensor(type, fill(new Int32Array(length), bit), shape);
+      return new ort.Tensor(type, fill(new Int32Array(length), whole), shape);
     case 'uint32':
-      return new ort.Tensor(type, fill(new Uint32Array(length), bit), shape);
+      return new ort.Tensor(type, fill(new Uint32Array(length), whole), shape);
     case 'int16':
-      return new ort.Tensor(type, fill(new Int16Array(length), bit), shape);
+      return new ort.Tensor(type, fill(new Int16Array(length), whole), shape);
     case 'uint16':
-      return new ort.Tensor(type, fill(new Uint16Array(length), bit), shape);
+      return new ort.Tensor(type, fill(new Uint16Array(length), whole), shape);
     case 'int8':
-      return new ort.Tensor(type, fill(new Int8Array(length), bit), shape);
+      return new ort.Tensor(type, fill(new Int8Array(length), whole), shape);
     case 'uint8':
+      return new ort.Tensor(type, fill(new Uint8Array(length), whole), shape);
     case 'bool':
       return new ort.Tensor(type, fill(new Uint8Array(length), bit), shape);
     default:

@@ -20,14 +20,24 @@ import {
   type SearchOptions,
   type Shapes,
 } from '../runtime/inputs.js';
+import { isEndless } from '../runtime/run-limit.js';
 import type { RunSession } from '../runtime/guarded-session.js';
 import { isAllFinite } from './compare.js';
+import { Draws } from './draws.js';
+import { indexRanges } from './index-inputs.js';
 import { NeedsGuard, type SizeGuard } from './size-guard.js';
+import { branchCases, rowCases, rowNotes } from './wide-cases.js';
 
 export interface Case {
   readonly shapes: Shapes;
   readonly seed: number;
   readonly feeds: Feeds;
+}
+
+export interface Cases {
+  readonly cases: readonly Case[];
+  /** Whether whole numbers are others than 0 and 1. */
+  readonly isWide: boolean;
 }
 
 export interface CaseOptions {
@@ -36,18 +46,28 @@ export interface CaseOptions {
   readonly seeds: readonly number[];
   readonly signal?: AbortSignal | undefined;
   readonly guard: SizeGuard;
+  /** Whether whole numbers are 0 and 1 only, although they index larger tables. */
+  readonly isNarrow?: boolean;
+  /** A session like the one that is run. */
+  readonly open: (bytes: Uint8Array) => Promise<RunSession>;
 }
 
 /**
- * All seeds at the first shapes; one seed each at a second batch size, a second image size or length, and a tiny image. Sizes at which a value is
- * empty are not chosen; where there are no others, they are run under the guard. Throws NeedsGuard where there is none.
+ * All seeds at the first shapes; one seed each at a second batch size, a second image size or length, and a tiny image; further ones at the first
+ * shapes where rows of tables or branches are left that nothing has read or run. Sizes at which a value is empty are not chosen; where there are no others, they are run under the guard. Throws NeedsGuard where there is none.
  */
-export async function makeCases(session: RunSession, options: CaseOptions, notes: string[]): Promise<Case[]> {
-  const { guard } = options;
+export async function makeCases(session: RunSession, options: CaseOptions, notes: string[]): Promise<Cases> {
+  const { guard, open, signal } = options;
+  const { model } = guard;
   if (options.inputs !== undefined) {
-    const given = givenCases(planShapes(session.inputMetadata, options.shapes), options.inputs, notes);
+    const plan = planShapes(session.inputMetadata, options.shapes);
+    const given = givenCases(plan, options.inputs, notes);
     for (const { shapes } of given) if (!guard.isGuarded && !(await guard.isSafe(shapes))) throw new NeedsGuard();
-    return given;
+    const draws = new Draws(plan.inputs, indexRanges(model?.proto ?? {}), 1);
+    for (const { feeds } of given) draws.count(feeds);
+    notes.push(...rowNotes(draws));
+    if (model !== undefined) await branchCases(given, plan.inputs, { draws, model, open, signal }, notes);
+    return { cases: given, isWide: false };
   }
   const first = await firstShapes(session, options, notes);
   // Only what the model leaves open can be narrowed.
@@ -55,11 +75,24 @@ export async function makeCases(session: RunSession, options: CaseOptions, notes
     notes.push(
       `compared at the given shapes only: ${formatShapes(first.plan.overrides)}; leave --shape out to compare at other sizes too`,
     );
-  const cases = options.seeds.map((seed) => randomCase(first.plan, first.shapes, seed));
+  const { inputs } = first.plan;
   const [seed = 1] = options.seeds;
-  for (const shapes of await furtherShapes(session, first, notes, options))
-    cases.push(randomCase(first.plan, shapes, seed));
-  return cases;
+  const draws = new Draws(inputs, options.isNarrow === true ? undefined : indexRanges(model?.proto ?? {}), seed);
+  const isWide = draws.of.size > 0;
+  const randomCase = (shapes: Shapes, at: number): Case => ({
+    shapes,
+    seed: at,
+    feeds: randomFeeds(inputs, shapes, at, draws.of),
+  });
+  const cases = options.seeds.map((at) => randomCase(first.shapes, at));
+  for (const shapes of await furtherShapes(session, first, notes, options)) cases.push(randomCase(shapes, seed));
+  for (const { feeds } of cases) draws.count(feeds);
+  if (model === undefined) return { cases, isWide };
+  const wide = { draws, model, signal, avoid: guard.avoid, open };
+  cases.push(...(await rowCases(cases, session, first, wide)));
+  notes.push(...rowNotes(draws));
+  cases.push(...(await branchCases(cases, inputs, wide, notes, session)));
+  return { cases, isWide };
 }
 
 async function firstShapes(
@@ -78,10 +111,6 @@ async function firstShapes(
       notes.push(`value "${empty}" is empty at ${formatShapes(first.shapes)}: there is nothing to compare behind it`);
     return first;
   }
-}
-
-function randomCase(plan: ShapePlan, shapes: Shapes, seed: number): Case {
-  return { shapes, seed, feeds: randomFeeds(plan.inputs, shapes, seed) };
 }
 
 async function furtherShapes(
@@ -124,8 +153,8 @@ async function smallestThatRuns(
     try {
       const outputs = await session.run(randomFeeds(plan.inputs, shapes, 1));
       if (Object.values(outputs).every(isComparable)) return shapes;
-    } catch {
-      continue;
+    } catch (error) {
+      if (isEndless(error)) throw error;
     }
   }
   return undefined;

@@ -37,7 +37,7 @@ const RANDOM: ReadonlySet<string> = new Set([
   'Bernoulli',
 ]);
 
-const SIZES: ReadonlySet<string> = new Set(['Shape', 'Size']);
+export const SIZES: ReadonlySet<string> = new Set(['Shape', 'Size']);
 
 const FLOATING: ReadonlySet<number> = new Set([DataType.FLOAT, DataType.FLOAT16, DataType.DOUBLE, DataType.BFLOAT16]);
 
@@ -74,7 +74,7 @@ function walkNoise(model: ModelProto, visit: (decision: Decision) => void): Set<
 
 const PLAIN_DOMAINS: ReadonlySet<string> = new Set(['', 'ai.onnx']);
 
-function isPlain({ domain = '' }: NodeProto): boolean {
+export function isPlain({ domain = '' }: NodeProto): boolean {
   return PLAIN_DOMAINS.has(domain);
 }
 
@@ -108,11 +108,11 @@ function isRandom(node: NodeProto): boolean {
   );
 }
 
-function attributeOf({ attribute = [] }: NodeProto, name: string): AttributeProto | undefined {
+export function attributeOf({ attribute = [] }: NodeProto, name: string): AttributeProto | undefined {
   return attribute.find((entry) => entry.name === name);
 }
 
-function subgraphsOf({ attribute = [] }: NodeProto): GraphProto[] {
+export function subgraphsOf({ attribute = [] }: NodeProto): GraphProto[] {
   return attribute.flatMap(({ g, graphs = [] }) => (g === undefined ? graphs : [g, ...graphs]));
 }
 

@@ -2,6 +2,7 @@
  * Where a model may be run: at sizes at which no value is empty, in this process. ONNX Runtime has kernels that crash on empty images, and whoever runs
  * those is gone. Everything else runs in processes of its own (guarded-session.ts).
  */
+import type { Model } from '../onnx/read.js';
 import type { Shapes } from '../runtime/inputs.js';
 import { type Emptiness, Extents } from '../runtime/extents.js';
 
@@ -18,6 +19,11 @@ export class SizeGuard {
   constructor(model: string | Uint8Array, isGuarded: boolean) {
     this.#extents = new Extents(model);
     this.isGuarded = isGuarded;
+  }
+
+  /** What is run; undefined where it cannot be read. */
+  get model(): Model | undefined {
+    return this.#extents.model;
   }
 
   /** Why these sizes are not chosen, if they are not. Throws NeedsGuard without a guard where that is not known. */

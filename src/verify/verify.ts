@@ -178,7 +178,7 @@ async function runCandidate(
     for (const side of ['inputs', 'outputs'] as const) {
       if (!sameList(own[side], reference.interface[side]))
         return {
-          reason: `its ${side} are ${own[side].join(', ')} instead of ${reference.interface[side].join(', ')}`,
+          reason: `its ${side} are ${listed(own[side])} instead of ${listed(reference.interface[side])}`,
           isFinal: true,
         };
     }
@@ -195,6 +195,10 @@ async function runCandidate(
   } finally {
     await session.release();
   }
+}
+
+function listed(entries: readonly string[]): string {
+  return entries.length === 0 ? 'none' : entries.join(', ');
 }
 
 /** Whether the candidate has no value that may be empty where the reference has none. */

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as ort from 'onnxruntime-node';
-import { afterAll, expect, test } from 'vitest';
+import { expect, test, onTestFinished } from 'vitest';
 import { findVenv } from '../../kernels/test/venv.mjs';
 import { compileModel } from '../../src/compile.js';
 import { FileTensor } from '../../src/masks/contents.js';
@@ -33,7 +33,7 @@ test.skipIf(python === '')(
   'what the tools write prunes what they pruned',
   async () => {
     const folder = mkdtempSync(join(tmpdir(), 'prune-compile-recipes-'));
-    afterAll(() => rmSync(folder, { recursive: true, force: true }));
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
     const [script, page] = ['mask_recipes.py', '../../docs/masks.md'].map((path) =>
       fileURLToPath(new URL(path, import.meta.url)),
     );

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, expect, test } from 'vitest';
+import { expect, test, onTestFinished } from 'vitest';
 import { findVenv } from '../../kernels/test/venv.mjs';
 import { renderChannels } from '../../src/channels/channels.js';
 import { compileModel } from '../../src/compile.js';
@@ -37,7 +37,7 @@ test.skipIf(python === '')(
   'a trained ResNet: every export loads strictly, computes what the compiled model does, and trains on',
   async () => {
     const folder = mkdtempSync(join(tmpdir(), 'prune-compile-retrain-'));
-    afterAll(() => rmSync(folder, { recursive: true, force: true }));
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
     const { equal, keys } = inPython(folder, 'make') as Made;
     expect(equal, 'the biases that exporters store once').toBe(true);
     const names: string[] = [];

@@ -30,7 +30,7 @@ export async function doctorCommand(context: Context): Promise<void> {
 }
 
 async function calibrateCommand({ engine, io, onFinish, options, steps }: Context): Promise<void> {
-  const wanted = (path: string): Wanted => ({ path, kind: 'cost table', option: '--output' });
+  const wanted = (path: string): Wanted => ({ path, kind: 'cost table', option: '--output', canStream: true });
   if (options.output !== undefined && options.output !== STDOUT) {
     checkOutput(wanted(options.output), []);
     if (options.force !== true) checkEarlier(wanted(options.output));

@@ -42,10 +42,9 @@ export async function maskCommand({ engine, io, onFinish, options, positionals, 
   await breathe(io.signal);
   const files = new OutputFiles(options.force);
   onFinish(() => files.discard());
-  const staged = files.stage(wanted);
   const sizeBytes = await steps.run(
     'write',
-    () => made.write(staged, format),
+    () => files.write(wanted, (staged) => made.write(staged, format)).result,
     (size) => formatBytes(size),
   );
   await breathe(io.signal);
