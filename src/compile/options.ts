@@ -69,13 +69,11 @@ const KEYS = Object.keys(ROWS) as (keyof CompileOptions)[];
 
 /** What is recorded: plain data, options that were left out only where they have a default. */
 export function recordedOptions(options: CompileOptions): Record<string, unknown> {
-  const recorded = KEYS.map((key) => [key, recordedValue(key, options)] as const);
-  return byName(recorded.filter(([, value]) => value !== undefined));
-}
-
-function recordedValue<Key extends keyof CompileOptions>(key: Key, options: CompileOptions): unknown {
-  const record: Rows[Key] = ROWS[key];
-  return record === null ? undefined : record(options[key], options);
+  const record = <Key extends keyof CompileOptions>(key: Key): readonly [Key, unknown] => [
+    key,
+    ROWS[key]?.(options[key], options),
+  ];
+  return byName(KEYS.map((key) => record(key)).filter(([, value]) => value !== undefined));
 }
 
 /** Throws E-USAGE for values that no option has and for options that do not fit together, E-INPUT-… and E-COST-TABLE for a table that cannot be used. */

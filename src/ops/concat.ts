@@ -3,7 +3,7 @@ import { type Known, type Link, link, normalAxis, range, type Relation, sameAxes
 import type { Elements, Operator, ShapeSite, Site } from './operator.js';
 
 /** Concat-4, -11, -13: each input owns a range of the output axis. */
-function axes(site: Site): Relation | undefined {
+function concatAxes(site: Site): Relation | undefined {
   const rank = site.outDims(0)?.length;
   if (rank === undefined) return undefined;
   const joined = normalAxis(site.node.int('axis', 1), rank);
@@ -29,4 +29,4 @@ function shapeElements({ node, elements }: ShapeSite): Elements | undefined {
   return parts.includes(undefined) ? undefined : parts.flatMap((part) => part ?? []);
 }
 
-export const concats: readonly Operator[] = [{ type: 'Concat', axes, shapeElements, movesData: true }];
+export const concats: readonly Operator[] = [{ type: 'Concat', axes: concatAxes, shapeElements, movesData: true }];

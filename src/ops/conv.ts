@@ -9,7 +9,7 @@ const BATCH: readonly Link[] = [link({ index: 0, axis: 0 }, { index: 0, axis: 0 
 const CHANNELS = { index: 0, axis: 1 } as const;
 
 /** Conv-1, -11, -22: X [N, C, spatial…], W [M, C / group, kernel…], B [M], Y [N, M, spatial…]. */
-function axes(site: Site): Relation | undefined {
+function convAxes(site: Site): Relation | undefined {
   const x = site.inDims(0);
   const weights = site.constant(1);
   const y = site.outDims(0);
@@ -38,7 +38,7 @@ function adjust(site: Site, kept: Kept): readonly Adjustment[] {
   return [{ attribute: 'group', value: { kind: 'int', value: (keptOutputs.length * groups) / total } }];
 }
 
-function weights(site: Site): LayerOperands | undefined {
+function convWeights(site: Site): LayerOperands | undefined {
   return site.constant(1) === undefined ? undefined : { weights: { index: 1, inAxis: 1, outAxis: 0 }, bias: 2 };
 }
 
@@ -79,9 +79,9 @@ const PARAMETERS = [undefined, 'weight', 'bias'] as const;
 export const convolutions: readonly Operator[] = [
   {
     type: 'Conv',
-    axes,
+    axes: convAxes,
     adjust,
-    weights,
+    weights: convWeights,
     macs,
     parameters: PARAMETERS,
     hasGroups: true,

@@ -3,7 +3,7 @@ import { link, normalAxis, type Relation } from './axes.js';
 import type { Elements, Operator, ShapeSite, Site } from './operator.js';
 
 /** Gather-1, -11, -13. Of constant indices only those are read; others (a lookup in an embedding) may read all. */
-function axes(site: Site): Relation | undefined {
+function gatherAxes(site: Site): Relation | undefined {
   const dims = site.inDims(0);
   const indices = site.constant(1);
   const widened = (indices?.dims ?? site.inDims(1))?.length;
@@ -27,4 +27,4 @@ function shapeElements({ elements, constant }: ShapeSite): Elements | undefined 
   return [...indices.numbers()].map((index) => from[normalAxis(index, from.length)]);
 }
 
-export const gathers: readonly Operator[] = [{ type: 'Gather', axes, shapeElements }];
+export const gathers: readonly Operator[] = [{ type: 'Gather', axes: gatherAxes, shapeElements }];

@@ -31,7 +31,7 @@ function padding(site: Site): { before: number[]; after: number[]; value: number
 }
 
 /** Constant padding links by offset; reflected, wrapped or negative padding pins its axis. */
-function axes(site: Site): Relation | undefined {
+function padAxes(site: Site): Relation | undefined {
   const pads = padding(site);
   const dims = site.inDims(0);
   if (pads === undefined || dims === undefined) return undefined;
@@ -78,4 +78,4 @@ function adjust(site: Site, kept: Kept): readonly Adjustment[] {
   return [{ input: 1, tensor: Tensor.fromNumbers(INT64, [values.length], values) }];
 }
 
-export const pads: readonly Operator[] = [{ type: 'Pad', axes, adjust, movesData: true }];
+export const pads: readonly Operator[] = [{ type: 'Pad', axes: padAxes, adjust, movesData: true }];

@@ -3,7 +3,7 @@ import { normalAxis, type Relation } from './axes.js';
 import type { Elements, Operator, ShapeSite, Site } from './operator.js';
 
 /** Shape-1, -13, -15 (start): whoever reads an extent fixes it. */
-function axes(site: Site): Relation | undefined {
+function shapeAxes(site: Site): Relation | undefined {
   const rank = site.inDims(0)?.length;
   return rank === undefined ? undefined : { kind: 'extents', start: normalAxis(site.node.int('start', 0), rank) };
 }
@@ -17,6 +17,6 @@ function shapeElements({ node, extents }: ShapeSite): Elements | undefined {
 }
 
 export const extentReaders: readonly Operator[] = [
-  { type: 'Shape', axes, shapeElements, ignoresElementsOf: [0] },
+  { type: 'Shape', axes: shapeAxes, shapeElements, ignoresElementsOf: [0] },
   { type: 'Size', ignoresElementsOf: [0] },
 ];

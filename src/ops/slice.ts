@@ -38,7 +38,7 @@ function cuts(site: Site): Cut[] | undefined {
 }
 
 /** Axes cut with step 1 are linked by offset; what lies outside the cut is not read. Other steps pin their axis. */
-function axes(site: Site): Relation | undefined {
+function sliceAxes(site: Site): Relation | undefined {
   const list = cuts(site);
   if (list === undefined) return undefined;
   const links = sameAxes(
@@ -95,5 +95,5 @@ function doubt(_: Node, constant: (input: number) => Tensor | undefined): Doubt 
 }
 
 export const slices: readonly Operator[] = [
-  { type: 'Slice', axes, adjust, shapeElements, doubt, isRarelyDoubtful: true, movesData: true },
+  { type: 'Slice', axes: sliceAxes, adjust, shapeElements, doubt, isRarelyDoubtful: true, movesData: true },
 ];

@@ -3,7 +3,7 @@ import { link, type Relation, unchanged } from './axes.js';
 import type { Operator, Site } from './operator.js';
 
 /** Transpose-1, -13, -21, -23. */
-function axes(site: Site): Relation | undefined {
+function transposeAxes(site: Site): Relation | undefined {
   const rank = site.inDims(0)?.length;
   if (rank === undefined) return undefined;
   const permutation = site.node.ints('perm') ?? Array.from({ length: rank }, (_, axis) => rank - 1 - axis);
@@ -14,4 +14,6 @@ function axes(site: Site): Relation | undefined {
   };
 }
 
-export const transposes: readonly Operator[] = [{ type: 'Transpose', axes, alias: 'transposed', keepsZeros: 'first' }];
+export const transposes: readonly Operator[] = [
+  { type: 'Transpose', axes: transposeAxes, alias: 'transposed', keepsZeros: 'first' },
+];
