@@ -4,12 +4,12 @@
  *   x -> Conv(W, 80 % zeros) -> BatchNormalization -> Add(r) -> Relu -> y      x, r -> SparseConv(values, bits, bias, Relu) -> y
  *
  * Exact? To rounding: the same products in another order, normalisations multiplied into weights. Products with removed weights are
- * left out, so what is infinite or NaN there does not spread. Declines when: what a layer wins by a cost table (src/analysis/sparse-cost.ts),
+ * left out, so what is infinite or NaN there does not spread. Declines when: what a layer wins by a cost table (src/cost/sparse-cost.ts),
  * or as measured with --tune, is less than moving data into the operators' layout costs (sparse/choose.ts), other types than float32.
  * Pools, sums and the like between such layers join them where that saves moving data (sparse/riders.ts). Cost: one walk over the weights;
  * with --tune some runs of every kind of layer.
  */
-import type { Knowledge } from '../src/analysis/site.js';
+import type { GraphInfo } from '../src/graph-info/graph-info.js';
 import { isCompensation } from '../src/ir/origin.js';
 import { type Pass, UNCHANGED } from './pass.js';
 import { chooseMembers, type Costs } from './sparse/choose.js';
@@ -26,30 +26,30 @@ export const convertSparse: Pass = {
   summary: 'make layers with scattered zeros sparse operators',
   exactness: 'rounding',
   about: 'sparse',
-  async run({ editor, knowledge: known, sparse }) {
-    const knowledge = await known();
-    const found = findLayers(knowledge);
+  async run({ editor, graphInfo: known, sparse }) {
+    const graphInfo = await known();
+    const found = findLayers(graphInfo);
     // Depthwise kernels have few weights each: without zeros they are as fast in the layout, and join as riders do.
     const all = found.filter((layer) => layer.zeros > 0 && !isDepthwise(layer));
-    const excluded = excludedLayers(knowledge, found).filter(({ node }) => !isCompensation(node));
+    const excluded = excludedLayers(graphInfo, found).filter(({ node }) => !isCompensation(node));
     const estimates = new Map<SparseLayer, Estimate>();
     if (all.length === 0) return { ...UNCHANGED, remarks: missedRemarks(all, [], estimates, excluded, () => 0) };
     const { table, notes } = sparse.choice();
     const sized = await sparse.sized();
     for (const entry of await estimateAll(all, table, sized, sparse.measure)) estimates.set(...entry);
     const costs = costsOf(estimates, table, sized);
-    const inOrder = inOrderOf(knowledge);
-    const chosen = inOrder(choose(costs, found, knowledge));
+    const inOrder = inOrderOf(graphInfo);
+    const chosen = inOrder(choose(costs, found, graphInfo));
     // --stop-after: the first layers alone, a choice like any other, so that what is wrong shows as soon as it is there.
     const layers = chosen.filter((member) => isPriced(member, estimates));
     const isCut = layers.length > editor.editsLeft;
-    const made = isCut ? inOrder(withRiders(layers.slice(0, editor.editsLeft), costs.move, found, knowledge)) : chosen;
+    const made = isCut ? inOrder(withRiders(layers.slice(0, editor.editsLeft), costs.move, found, graphInfo)) : chosen;
     const remarks = [
       ...decisionNotes(notes, table, estimates),
       ...appliedRemarks(made, estimates),
       ...missedRemarks(all, chosen, estimates, excluded, costs.move),
     ];
-    const emitter = new Emitter(editor, knowledge.shapes, made);
+    const emitter = new Emitter(editor, graphInfo.shapes, made);
     for (const { label, members } of editsOf(made, estimates))
       editor.transaction(`sparse operator for ${label}`, () => emitter.emit(members));
     if (made.length === 0) return { ...UNCHANGED, remarks };
@@ -61,7 +61,7 @@ export const convertSparse: Pass = {
 };
 
 /** An operator stands where its last node stood: in that order whatever is entered is there for all who follow. */
-function inOrderOf({ graph }: Knowledge): (members: readonly Member[]) => Member[] {
+function inOrderOf({ graph }: GraphInfo): (members: readonly Member[]) => Member[] {
   const place = new Map(graph.nodes.map((node, index) => [node, index]));
   const endOf = ({ nodes }: Member) => place.get(nodes.at(-1) ?? nodes[0]) ?? 0;
   return (members) => members.toSorted((a, b) => endOf(a) - endOf(b));
@@ -88,13 +88,13 @@ function editsOf(
  * Layers are chosen with everything around them that could join, then riders anew: the activation behind a layer that stays dense may be
  * one, too.
  */
-function choose({ won, move }: Costs<SparseLayer>, found: readonly SparseLayer[], knowledge: Knowledge): Member[] {
-  const first = new Set(chooseMembers({ won: joinable(won, found, knowledge), move }));
+function choose({ won, move }: Costs<SparseLayer>, found: readonly SparseLayer[], graphInfo: GraphInfo): Member[] {
+  const first = new Set(chooseMembers({ won: joinable(won, found, graphInfo), move }));
   return withRiders(
     [...won.keys()].filter((layer) => first.has(layer)),
     move,
     found,
-    knowledge,
+    graphInfo,
   );
 }
 
@@ -103,19 +103,19 @@ function withRiders(
   layers: readonly SparseLayer[],
   move: Costs['move'],
   found: readonly SparseLayer[],
-  knowledge: Knowledge,
+  graphInfo: GraphInfo,
 ): Member[] {
   if (layers.length === 0) return [];
   const won = new Map(layers.map((layer) => [layer, Number.MAX_VALUE]));
-  return chooseMembers({ won: joinable(won, found, knowledge), move });
+  return chooseMembers({ won: joinable(won, found, graphInfo), move });
 }
 
 function joinable(
   layers: ReadonlyMap<SparseLayer, number>,
   found: readonly SparseLayer[],
-  knowledge: Knowledge,
+  graphInfo: GraphInfo,
 ): Map<Member, number> {
   const all = new Map<Member, number>(layers);
-  for (const rider of possibleRiders([...layers.keys()], found, knowledge)) all.set(rider, 0);
+  for (const rider of possibleRiders([...layers.keys()], found, graphInfo)) all.set(rider, 0);
   return all;
 }

@@ -12,9 +12,9 @@
  * made from (ConstantOfShape, Expand, a wider type), or that is read elsewhere and stays (a weight and its transpose). Declines
  * for dequantised weights, too. Cost: one small session for all of them.
  */
-import { freedBytes } from '../src/analysis/freed.js';
-import type { Shapes } from '../src/analysis/shapes.js';
-import type { Knowledge } from '../src/analysis/site.js';
+import { freedBytes } from '../src/graph-info/freed.js';
+import type { Shapes } from '../src/graph-info/shapes.js';
+import type { GraphInfo } from '../src/graph-info/graph-info.js';
 import type { Graph, Node, Value } from '../src/ir/graph.js';
 import { INT64, isFloating, Tensor } from '../src/ir/tensor.js';
 import { isStored, rootOf, storedTensor } from '../src/ops/aliases.js';
@@ -38,8 +38,8 @@ export const foldConstants: Pass = {
   name: 'fold-constants',
   summary: 'multiply masks into weights, and fold other arithmetic on constants',
   exactness: 'bitwise',
-  async run({ editor, knowledge }) {
-    const folds = findFolds(await knowledge());
+  async run({ editor, graphInfo }) {
+    const folds = findFolds(await graphInfo());
     if (folds.length === 0) return UNCHANGED;
     const changed = editor.transaction('fold constants', () => {
       for (const { values, source } of folds) {
@@ -54,7 +54,7 @@ export const foldConstants: Pass = {
   },
 };
 
-function findFolds({ graph, constants, shapes }: Knowledge): Fold[] {
+function findFolds({ graph, constants, shapes }: GraphInfo): Fold[] {
   const holders = new Map<Tensor, { readonly node: Node; readonly values: Value[] }>();
   for (const node of graph.nodes) {
     for (const value of node.outputs) {
@@ -91,7 +91,7 @@ function findFolds({ graph, constants, shapes }: Knowledge): Fold[] {
 }
 
 /** Who asks a weight for its extents alone would keep all of it in the file. */
-function foldShapesOfConstants({ nodes }: Graph, { tensor, has }: Knowledge['constants'], shapes: Shapes): Fold[] {
+function foldShapesOfConstants({ nodes }: Graph, { tensor, has }: GraphInfo['constants'], shapes: Shapes): Fold[] {
   return nodes.flatMap((node): Fold[] => {
     const [output] = node.outputs;
     if (node.opType !== 'Shape' || !has(output) || output === undefined || tensor(output) !== undefined) return [];

@@ -6,9 +6,9 @@
  * Exact? Bitwise: the same elements under the same shape for every input. Declines when two extents depend on the input in
  * different ways. Cost: none; fewer nodes run. It lets channels through that a computed target would pin.
  */
-import { elementsOf, symbolOf } from '../src/analysis/extents.js';
+import { elementsOf, symbolOf } from '../src/graph-info/shape-elements.js';
 import type { Extent } from '../src/ops/operator.js';
-import type { Knowledge } from '../src/analysis/site.js';
+import type { GraphInfo } from '../src/graph-info/graph-info.js';
 import type { Node } from '../src/ir/graph.js';
 import { INT64, product, Tensor } from '../src/ir/tensor.js';
 import { type Pass, UNCHANGED } from './pass.js';
@@ -17,8 +17,8 @@ export const foldShapes: Pass = {
   name: 'fold-shapes',
   summary: 'write computed Reshape targets down as constants',
   exactness: 'bitwise',
-  async run({ editor, knowledge }) {
-    const facts = await knowledge();
+  async run({ editor, graphInfo }) {
+    const facts = await graphInfo();
     const targets = facts.graph.nodes
       .map((node) => ({ node, target: constantTarget(node, facts) }))
       .filter((entry): entry is { node: Node; target: number[] } => entry.target !== undefined);
@@ -38,11 +38,11 @@ export const foldShapes: Pass = {
 };
 
 /** The target as numbers with at most one -1, or undefined when it is constant already or cannot be known. */
-function constantTarget(node: Node, knowledge: Knowledge): number[] | undefined {
+function constantTarget(node: Node, graphInfo: GraphInfo): number[] | undefined {
   const [data, shape] = node.inputs;
-  if (node.opType !== 'Reshape' || node.domain !== '' || knowledge.constants.has(shape)) return undefined;
-  const dims = knowledge.shapes.of(data);
-  const elements = shape === undefined ? undefined : elementsOf(shape, knowledge);
+  if (node.opType !== 'Reshape' || node.domain !== '' || graphInfo.constants.has(shape)) return undefined;
+  const dims = graphInfo.shapes.of(data);
+  const elements = shape === undefined ? undefined : elementsOf(shape, graphInfo);
   if (data === undefined || dims === undefined || elements === undefined) return undefined;
   const zeroCopies = node.int('allowzero', 0) === 0;
   const own = dims.map((dim, axis) => (typeof dim === 'number' ? dim : symbolOf(dim, data, axis)));

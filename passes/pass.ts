@@ -1,21 +1,33 @@
 /** What a pass is. A pass never throws for a model it cannot improve: it says "missed, because …". */
-import type { CostModel } from '../src/analysis/cost.js';
-import type { Facts } from '../src/analysis/facts.js';
-import type { Knowledge } from '../src/analysis/site.js';
-import type { TableChoice } from '../src/analysis/sparse-target.js';
+import type { CostModel } from '../src/cost/width-cost.js';
+import type { Facts } from '../src/channels/facts.js';
+import type { GraphInfo } from '../src/graph-info/graph-info.js';
+import type { TableChoice } from '../src/cost/sparse-target.js';
 import type { Editor } from '../src/ir/editor.js';
 import type { Model } from '../src/onnx/read.js';
-import type { Remark } from '../src/report/types.js';
 import type { SparseLayer } from './sparse/layers.js';
+
+/** What a pass did, or why it could not; a note says how that was decided. */
+export interface Remark {
+  readonly pass: string;
+  /** Set where it is about sparse operators, not about channels. */
+  readonly about?: 'sparse';
+  readonly kind: 'applied' | 'missed' | 'note';
+  /** Label of the node it is about; absent for remarks about the whole model. */
+  readonly node?: string;
+  readonly message: string;
+  /** Channels removed, or kept although they were dead: remarks are sorted by it. */
+  readonly channels?: number;
+}
 
 /** What sparse operators are judged by. */
 export interface SparseJudgement {
   /** The cost table; chosen when it is first asked for, because that may load the native library. */
   choice(): TableChoice;
   /** The graph as it is now, at the sizes that costs are counted at. */
-  sized(): Promise<Knowledge>;
+  sized(): Promise<GraphInfo>;
   /** Times one layer in ONNX Runtime; undefined where it cannot, or has no time left. */
-  readonly measure?: (layer: SparseLayer, sized: Knowledge) => Promise<MeasuredLayer | undefined>;
+  readonly measure?: (layer: SparseLayer, sized: GraphInfo) => Promise<MeasuredLayer | undefined>;
 }
 
 export interface MeasuredLayer {
@@ -29,7 +41,7 @@ export interface PassContext {
   readonly cost: CostModel;
   readonly sparse: SparseJudgement;
   /** Shapes and constants of the graph as it is now; kept until the next edit. */
-  knowledge(): Promise<Knowledge>;
+  graphInfo(): Promise<GraphInfo>;
   /** What the analysis says of it; kept as long. */
   facts(): Promise<Facts>;
 }

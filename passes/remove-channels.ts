@@ -8,10 +8,10 @@
  * ones where zero padding is met). Declines when: something needs the channel or pins it; when the width would make the
  * layer slower. Cost: the analysis (src/analysis) plus copying what is kept.
  */
-import { keptAt } from '../src/analysis/analyzed-node.js';
-import type { Facts } from '../src/analysis/facts.js';
-import { isOperand } from '../src/analysis/positions.js';
-import { planRemoval, type RemovalPlan } from '../src/analysis/removal.js';
+import { keptAt } from '../src/channels/analyzed-node.js';
+import type { Facts } from '../src/channels/facts.js';
+import { isOperand } from '../src/channels/positions.js';
+import { planRemoval, type RemovalPlan } from '../src/channels/removal-plan.js';
 import type { Editor } from '../src/ir/editor.js';
 import type { Node } from '../src/ir/graph.js';
 import { sliceTensor } from '../src/ir/slice.js';
@@ -61,13 +61,13 @@ function applyPlan(editor: Editor, facts: Facts, plan: RemovalPlan): void {
     node: at.node,
     list: operatorOf(at.node)?.adjust?.(at.site, keptAt(at, facts.positions, plan.keptOf)) ?? [],
   }));
-  replaceOperands(editor, facts.knowledge, replacements);
+  replaceOperands(editor, facts.graphInfo, replacements);
   for (const { node, list } of adjustments) adjust(editor, node, list);
   const cut = new Map(facts.nodes.map(({ node }) => [node, new Map<number, Tensor>()]));
   for (const { operand, tensor } of replacements) cut.get(operand.node)?.set(operand.index, tensor);
   const operandNow = (node: Node, index: number) => {
     const value = node.inputs[index];
-    return value?.initializer ?? cut.get(node)?.get(index) ?? facts.knowledge.constants.tensor(value);
+    return value?.initializer ?? cut.get(node)?.get(index) ?? facts.graphInfo.constants.tensor(value);
   };
   compensate(editor, facts, prepared, operandNow);
 }

@@ -7,11 +7,11 @@
  * Exact? To rounding: the constants are what the branch computes for every input. Declines when a channel of the branch varies,
  * when x has not the full shape of y, and when y is all constant. Cost: none; a whole branch stops running.
  */
-import { channelAxis } from '../src/analysis/channel-axis.js';
-import type { AnalyzedNode } from '../src/analysis/analyzed-node.js';
-import type { Facts } from '../src/analysis/facts.js';
-import { ExtentKeys } from '../src/analysis/extent-keys.js';
-import { type Axis, isOperand } from '../src/analysis/positions.js';
+import { channelAxis } from '../src/channels/channel-axis.js';
+import type { AnalyzedNode } from '../src/channels/analyzed-node.js';
+import type { Facts } from '../src/channels/facts.js';
+import { ExtentKeys } from '../src/graph-info/extent-keys.js';
+import { type Axis, isOperand } from '../src/channels/positions.js';
 import type { Editor } from '../src/ir/editor.js';
 import type { Value } from '../src/ir/graph.js';
 import { isFloating, Tensor } from '../src/ir/tensor.js';
@@ -34,7 +34,7 @@ export const removeConstantBranches: Pass = {
   exactness: 'rounding',
   async run({ editor, facts: analyzed }) {
     const facts = await analyzed();
-    const keys = new ExtentKeys(facts.knowledge);
+    const keys = new ExtentKeys(facts.graphInfo);
     const branches = facts.nodes.flatMap((at) => findBranch(at, facts, keys) ?? []);
     if (branches.length === 0) return UNCHANGED;
     const changed = editor.transaction('remove constant branches', () => {

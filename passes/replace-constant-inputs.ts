@@ -8,11 +8,11 @@
  * symbolic (the ones would have to be measured on the very branch that should go) and where a channel
  * varies. Cost: one input channel instead of all.
  */
-import type { Facts } from '../src/analysis/facts.js';
-import { isOperand } from '../src/analysis/positions.js';
-import type { LinearRead } from '../src/analysis/propagate-demand.js';
-import { spatialDims } from '../src/analysis/removal.js';
-import { WeightMatrix } from '../src/analysis/weights.js';
+import type { Facts } from '../src/channels/facts.js';
+import { isOperand } from '../src/channels/positions.js';
+import type { LinearRead } from '../src/channels/propagate-demand.js';
+import { spatialDims } from '../src/channels/removal-plan.js';
+import { WeightMatrix } from '../src/channels/weight-matrix.js';
 import type { Editor } from '../src/ir/editor.js';
 import { Tensor } from '../src/ir/tensor.js';
 import { onesHaveBatch, onesLike } from './channels/ones.js';
@@ -38,16 +38,16 @@ export const replaceConstantInputs: Pass = {
   },
 };
 
-function readsOnlyConstants(read: LinearRead, { constant, knowledge }: Facts): boolean {
+function readsOnlyConstants(read: LinearRead, { constant, graphInfo }: Facts): boolean {
   const { axis, relation, at } = read;
   const values = constant.subarray(axis.base, axis.base + axis.extent);
   // With another batch than the reader's own the output's would be lost.
-  const isStatic = spatialDims(read, 'in') !== undefined && onesHaveBatch(knowledge, at);
+  const isStatic = spatialDims(read, 'in') !== undefined && onesHaveBatch(graphInfo, at);
   // All zero, or without padding: then every output is one constant, and other passes take the branch away.
   return relation.padded && isStatic && !values.some(Number.isNaN) && values.some((value) => value !== 0);
 }
 
-function replaceInput(editor: Editor, read: LinearRead, { constant, knowledge }: Facts): void {
+function replaceInput(editor: Editor, read: LinearRead, { constant, graphInfo }: Facts): void {
   const { at, axis, relation } = read;
   const { index } = relation.weights;
   const operand = at.inSlots[index];
@@ -66,7 +66,7 @@ function replaceInput(editor: Editor, read: LinearRead, { constant, knowledge }:
     }
   }
   const dims = tensor.dims.with(1, 1);
-  editor.setInput(at.node, 0, onesLike(editor, knowledge, at, spatialDims(read, 'in'), tensor.dataType));
+  editor.setInput(at.node, 0, onesLike(editor, graphInfo, at, spatialDims(read, 'in'), tensor.dataType));
   const sums = editor.addInitializer(value.name, Tensor.fromNumbers(tensor.dataType, dims, kernel));
   // Its one input channel is none of those that were there.
   editor.sliceOperand({ node: at.node, index }, sums, [undefined, []], true);

@@ -4,20 +4,20 @@
  */
 import { basename } from 'node:path';
 import type { PassContext } from '../passes/pass.js';
-import { countModel } from './analysis/figures.js';
-import type { Knowledge } from './analysis/site.js';
-import { concreteSizes } from './analysis/sizes.js';
-import { EAGER } from './analysis/sparse-tables.js';
-import { unreadWeights } from './analysis/unread-weights.js';
-import { KeptChannels } from './channels/channels.js';
-import { type Trace, traceWeights } from './channels/trace.js';
+import { countModel } from './figures/figures.js';
+import { inspectGraph } from './graph-info/inspect-graph.js';
+import { concreteSizes } from './graph-info/sizes.js';
+import { EAGER } from './cost/sparse-tables.js';
+import { unreadWeights } from './figures/unread-weights.js';
+import { KeptChannels } from './retraining/channels.js';
+import { type Trace, traceWeights } from './retraining/trace.js';
 import { type Compiled, compiledOf } from './compile/compiled.js';
 import { checkOptions, type CompileOptions, recordedOptions } from './compile/options.js';
 import { compileReport } from './compile/report.js';
 import { makeSparse, nothingSparse } from './compile/sparse-stage.js';
 import { Stages } from './compile/stages.js';
 import { requireSizes, Tuner } from './compile/tuning.js';
-import { asksForMasks, maskingText, type Masking, maskModel, UNMASKED } from './masked-model.js';
+import { asksForMasks, maskingText, type Masking, maskModel, UNMASKED } from './masking/masked-model.js';
 import { type Model, readModel } from './onnx/read.js';
 import { encodedSize, type WriteOptions } from './onnx/write.js';
 import { choosePasses, passContext, runPasses } from './pipeline.js';
@@ -38,16 +38,16 @@ export async function compileModel(source: string | Uint8Array, options: Compile
 
   const tuner = options.tune && new Tuner(options.tune, model, allSparse, options.signal);
   const context = passContext(model, options, tuner?.measure);
-  const { editor, knowledge } = context;
-  if (tuner !== undefined) requireSizes(model, (await knowledge()).shapes, options.shapes);
+  const { editor, graphInfo } = context;
+  if (tuner !== undefined) requireSizes(model, (await graphInfo()).shapes, options.shapes);
   const before = await stages.run('analyse', () => count(context));
-  const kept = new KeptChannels(model.graph, traced ?? traceWeights(await knowledge(), model.proto), editor.provenance);
+  const kept = new KeptChannels(model.graph, traced ?? traceWeights(await graphInfo(), model.proto), editor.provenance);
 
   const passed = await stages.run('passes', () => runPasses(list, context, options.signal));
   const counted = await stages.run('count', () => count(context));
 
   // What follows makes operators that no rule knows: whatever is asked of the model as a whole is asked before.
-  const known = await knowledge();
+  const known = await graphInfo();
   const unread = unreadWeights(known, model.proto, masking.masked);
   const sizes = concreteSizes(model.graph, known.shapes, options.shapes);
   const written: WriteOptions = { shapes: known.shapes.byName, metadata: metadataOf(options, masking) };
@@ -88,13 +88,13 @@ interface Masked {
 
 async function applyMasks(model: Model, options: CompileOptions, stages: Stages): Promise<Masked> {
   if (!asksForMasks(options)) return { masking: UNMASKED };
-  const asRead: Knowledge = await passContext(model).knowledge();
+  const asRead = await inspectGraph(model);
   const traced = traceWeights(asRead, model.proto);
   return { traced, masking: await stages.run('masks', () => maskModel(model, options, asRead), maskingText) };
 }
 
-async function count({ knowledge, sparse }: PassContext) {
-  return countModel(await knowledge(), await sparse.sized());
+async function count({ graphInfo, sparse }: PassContext) {
+  return countModel(await graphInfo(), await sparse.sized());
 }
 
 /** The model with everything sparse that can be: what a layer is measured with. Undefined where nothing can. */

@@ -1,7 +1,7 @@
 /** `prune-compile doctor`: what is here, what of it works, and how to get what is missing. Nothing of it is an error. */
 import { existsSync } from 'node:fs';
 import { cpus } from 'node:os';
-import { calibratedPath, chooseTable } from './analysis/sparse-target.js';
+import { calibratedPath, chooseTable } from './cost/sparse-target.js';
 import { providerProblem } from './bench/providers.js';
 import { PruneCompileError } from './errors.js';
 import { buildCommand, kernelsPath, loadKernels } from './runtime/kernels.js';

@@ -3,8 +3,8 @@
  * PruneCompileError for whatever a user can do something about.
  */
 export { type Compiled, type CompileOptions, compileModel as compile } from './compile.js';
-export type { Channels, Unheld, WeightChannels } from './channels/channels.js';
-export { CHANNELS_SCHEMA, renderChannels } from './channels/channels.js';
+export type { Channels, Unheld, WeightChannels } from './retraining/channels.js';
+export { CHANNELS_SCHEMA, renderChannels } from './retraining/channels.js';
 export {
   type Inspection,
   type InspectOptions,
@@ -17,13 +17,13 @@ export { type Explanation, explainNode as explain, type WhyGroup, type WhyStep }
 export type { Criterion, MakeMasksOptions } from './mask-maker/choice.js';
 export { type MadeMasks, makeMasks, type MaskFormat } from './mask-maker/make-masks.js';
 export type { MadeLayer, MaskMakingReport, PredictedFigures } from './mask-maker/report.js';
-export type { CostTable, KindCosts, LayerKind, SpeedupPoint } from './analysis/sparse-cost.js';
-export type { SparseTarget } from './analysis/sparse-target.js';
+export type { CostTable, KindCosts, LayerKind, SpeedupPoint } from './cost/sparse-cost.js';
+export type { SparseTarget } from './cost/sparse-target.js';
 export { sparseTimer } from './bench/timer.js';
 export { type Calibration, type CalibrationOptions, calibrate, encodeTable } from './calibrate/calibrate.js';
 export { type Diagnosis, diagnose } from './doctor.js';
 export type { Timer, Timing, TimingRequest } from './compile/tuning.js';
-export type { MaskOptions } from './masked-model.js';
+export type { MaskOptions } from './masking/masked-model.js';
 export { maskedReference, type MaskPlan } from './verify/masked-reference.js';
 export { verifyModels as verify, type VerifyOptions } from './verify/verify.js';
 export { benchModels as bench, type BenchOptions, type ContenderModel } from './bench/benchmark.js';
@@ -37,19 +37,11 @@ export { renderHtml } from './report/html.js';
 export { renderJson } from './report/json.js';
 export { renderMarkdown } from './report/markdown.js';
 export { renderText } from './report/text.js';
-export {
-  type Benchmark,
-  type Comparison,
-  type CompileReport,
-  type Contender,
-  type LayerFigures,
-  type ModelFigures,
-  type OutputVerification,
-  type Remark,
-  REPORT_SCHEMA,
-  type SparseReport,
-  type StepTime,
-  type Verification,
-  type VerificationCase,
-} from './report/types.js';
+export { type Benchmark, type Comparison, type Contender } from './bench/results.js';
+export { type CompileReport, REPORT_SCHEMA } from './report/types.js';
+export { type LayerFigures, type ModelFigures } from './figures/figures.js';
+export { type OutputVerification, type Verification, type VerificationCase } from './verify/verification.js';
+export { type Remark } from '../passes/pass.js';
+export { type SparseReport } from './report/sparse.js';
+export { type StepTime } from './compile/stages.js';
 export { TOOL } from './version.js';

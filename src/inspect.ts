@@ -1,21 +1,23 @@
 /** What is zero, constant or unneeded in a model, and what could go; of a sparse model, what is left. Nothing is written. */
-import { countModel } from './analysis/figures.js';
-import type { Facts } from './analysis/facts.js';
-import { Blockers, planRemoval } from './analysis/removal.js';
-import { hasSparseOperators, storedKnowledge, storedLayers } from './analysis/sparse-layers.js';
-import { countSubgraphLayers } from './analysis/subgraphs.js';
-import type { Target } from './analysis/cost.js';
-import { unreadWeights } from './analysis/unread-weights.js';
-import { WeightMatrix } from './analysis/weights.js';
+import { countModel } from './figures/figures.js';
+import type { Facts } from './channels/facts.js';
+import { Blockers, planRemoval } from './channels/removal-plan.js';
+import { hasSparseOperators, storedInfo, storedLayers } from './figures/sparse-figures.js';
+import { countSubgraphLayers } from './figures/subgraphs.js';
+import type { Target } from './cost/width-cost.js';
+import { unreadWeights } from './figures/unread-weights.js';
+import { WeightMatrix } from './channels/weight-matrix.js';
 import { operatorOf } from './ops/registry.js';
 import { layers, missedRemarks } from '../passes/channels/remarks.js';
 import { removeChannels } from '../passes/remove-channels.js';
 import { SPARSE_DOMAIN } from './ir/graph.js';
 import { isCompensation } from './ir/origin.js';
-import { asksForMasks, maskModel, type MaskOptions } from './masked-model.js';
+import { asksForMasks, maskModel, type MaskOptions } from './masking/masked-model.js';
 import { type Model, readModel } from './onnx/read.js';
 import { choosePasses, passContext, remarkBy, runPasses } from './pipeline.js';
-import type { ModelFigures, Remark, UnreadWeights } from './report/types.js';
+import type { ModelFigures } from './figures/figures.js';
+import type { Remark } from '../passes/pass.js';
+import type { UnreadWeights } from './figures/unread-weights.js';
 
 export interface LayerInspection {
   readonly node: string;
@@ -81,9 +83,9 @@ export async function inspectModel(source: string | Uint8Array, options: Inspect
   const { masked } = await maskModel(model, options);
   const context = passContext(model, options);
   await runPasses(choosePasses('inspection'), context, options.signal);
-  const knowledge = await context.knowledge();
+  const graphInfo = await context.graphInfo();
   const facts = await context.facts();
-  const counts = countModel(knowledge);
+  const counts = countModel(graphInfo);
   const sparsities = new Map(counts.layers.map(({ node, sparsity }) => [node, sparsity]));
   const found = inspectLayers(facts, (node) => sparsities.get(node) ?? 0);
   return {
@@ -94,15 +96,15 @@ export async function inspectModel(source: string | Uint8Array, options: Inspect
     removableChannels: found.reduce((total, { removableChannels }) => total + removableChannels, 0),
     unknownOps: [...facts.unknownOps].map(([op, count]) => ({ op, count })),
     remarks: missedRemarks(facts, planRemoval(facts, context.cost)).map((remark) => remarkBy(removeChannels, remark)),
-    unreadWeights: unreadWeights(knowledge, model.proto, masked),
+    unreadWeights: unreadWeights(graphInfo, model.proto, masked),
     subgraphLayers: countSubgraphLayers(model.proto.graph),
   };
 }
 
 /** Read off the file: neither the native library nor ONNX Runtime is needed. */
 function inspectSparse({ graph, proto, sizeBytes }: Model, name: string): Inspection {
-  const knowledge = storedKnowledge(graph);
-  const stored = storedLayers(knowledge);
+  const graphInfo = storedInfo(graph);
+  const stored = storedLayers(graphInfo);
   const own = new Set(stored.map(({ node }) => node));
   const others = new Map<string, number>();
   for (const node of graph.nodes)
@@ -121,7 +123,7 @@ function inspectSparse({ graph, proto, sizeBytes }: Model, name: string): Inspec
   return {
     model: name,
     opset: graph.opset,
-    figures: { ...countModel(knowledge).figures, channels, sizeBytes },
+    figures: { ...countModel(graphInfo).figures, channels, sizeBytes },
     layers: [],
     removableChannels: 0,
     unknownOps: [],

@@ -2,20 +2,16 @@
 import { setImmediate } from 'node:timers/promises';
 import { passes, pipelines } from '../passes/index.js';
 import type { Pass, PassContext, PassResult, SparseJudgement } from '../passes/pass.js';
-import { findConstants } from './analysis/constants.js';
-import { CostModel, type Target } from './analysis/cost.js';
-import { analyze } from './analysis/facts.js';
-import { inferShapes } from './analysis/shapes.js';
-import type { Knowledge } from './analysis/site.js';
-import { atSizes, concreteSizes, type Sizes } from './analysis/sizes.js';
-import { checkAttributes, checkExtents } from './analysis/validity.js';
-import { chooseTable, type SparseTarget } from './analysis/sparse-target.js';
+import { CostModel, type Target } from './cost/width-cost.js';
+import { analyze } from './channels/facts.js';
+import { checkModel, findGraphInfo } from './graph-info/inspect-graph.js';
+import { atSizes, concreteSizes, type Sizes } from './graph-info/sizes.js';
+import { chooseTable, type SparseTarget } from './cost/sparse-target.js';
 import { messageOf, PruneCompileError } from './errors.js';
 import { Editor } from './ir/editor.js';
-import { SPARSE_DOMAIN } from './ir/graph.js';
 import { encodeProto } from './onnx/encode.js';
-import { type Model, requireOutputs } from './onnx/read.js';
-import type { Remark } from './report/types.js';
+import type { Model } from './onnx/read.js';
+import type { Remark } from '../passes/pass.js';
 import { findShapes } from './runtime/inputs.js';
 import { createGuarded } from './runtime/guarded-session.js';
 
@@ -36,36 +32,18 @@ export function passContext(
   measure?: SparseJudgement['measure'],
 ): PassContext {
   const { align = 'auto', target = 'cpu', stopAfter, shapes, sparseTarget } = options;
-  requireOutputs(model);
-  refuseSparse(model);
-  checkAttributes(model.proto);
+  checkModel(model);
   const editor = new Editor(model.graph, stopAfter === undefined ? {} : { stopAfter });
-  const knowledge = untilEdited(editor, () =>
-    findKnowledge(model).catch((error: unknown) => blame(error, editor, model)),
+  const graphInfo = untilEdited(editor, () =>
+    findGraphInfo(model).catch((error: unknown) => blame(error, editor, model)),
   );
-  const facts = untilEdited(editor, async () => analyze(await knowledge()));
+  const facts = untilEdited(editor, async () => analyze(await graphInfo()));
   const sized = async () => {
-    const known = await knowledge();
+    const known = await graphInfo();
     return atSizes(known, model.proto, concreteSizes(model.graph, known.shapes, shapes));
   };
   const sparse = { choice: () => chooseTable(sparseTarget), sized, ...(measure && { measure }) };
-  return { model, editor, cost: new CostModel(target, align), sparse, knowledge, facts };
-}
-
-/** Packed weights are known to the native operators alone. */
-function refuseSparse({ graph, path }: Model): void {
-  const node = graph.nodes.find(({ domain }) => domain === SPARSE_DOMAIN);
-  if (node === undefined) return;
-  const why =
-    'its weights are packed for native operators: only their values and places are there, and no rule knows what they compute';
-  throw new PruneCompileError('E-MODEL-SPARSE', {
-    what: `${path ?? 'the model'} was compiled with --sparse already`,
-    facts: [
-      ['where', `${node.label} (${node.qualifiedOp})`],
-      ['why', why],
-      ['try', 'the model that it was compiled from; prune-compile inspect lists the layers of this one'],
-    ],
-  });
+  return { model, editor, cost: new CostModel(target, align), sparse, graphInfo, facts };
 }
 
 /** A model that loaded and does not after an edit: the edit is wrong, unless the model itself does not run either. */
@@ -89,13 +67,6 @@ async function requireRunning({ path, proto }: Model): Promise<void> {
   } finally {
     await session.release();
   }
-}
-
-async function findKnowledge({ graph, proto }: Model): Promise<Knowledge> {
-  const shapes = await inferShapes(graph, proto);
-  const knowledge = { graph, shapes, constants: await findConstants(graph, proto, shapes) };
-  checkExtents(knowledge);
-  return knowledge;
 }
 
 /** What `compute` gives for the graph as it is, computed again only after an edit. */

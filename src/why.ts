@@ -1,12 +1,12 @@
 /** Why channels of a node stay: the chain from the node to what needs or pins them. */
-import { channelAxis } from './analysis/channel-axis.js';
-import type { Facts } from './analysis/facts.js';
-import type { Axis } from './analysis/positions.js';
-import { isOperand } from './analysis/positions.js';
-import { type Blocker, Blockers } from './analysis/removal.js';
+import { channelAxis } from './channels/channel-axis.js';
+import type { Facts } from './channels/facts.js';
+import type { Axis } from './channels/positions.js';
+import { isOperand } from './channels/positions.js';
+import { type Blocker, Blockers } from './channels/removal-plan.js';
 import { PruneCompileError } from './errors.js';
 import type { Graph, Node } from './ir/graph.js';
-import { maskModel, type MaskOptions } from './masked-model.js';
+import { maskModel, type MaskOptions } from './masking/masked-model.js';
 import { readModel } from './onnx/read.js';
 import { printable } from './printable.js';
 import { choosePasses, passContext, runPasses } from './pipeline.js';

@@ -3,10 +3,10 @@
  * column, the reader's output loses the sum over c of k_c * (W[:, c] * ones): a number per output without padding, and
  * at zero-padded borders a map that depends on the place. Three forms give that map exactly, see removal.ts.
  */
-import type { Facts } from '../../src/analysis/facts.js';
-import { isOperand, type Operand } from '../../src/analysis/positions.js';
-import { type Compensation, spatialDims } from '../../src/analysis/removal.js';
-import { isRow, WeightMatrix } from '../../src/analysis/weights.js';
+import type { Facts } from '../../src/channels/facts.js';
+import { isOperand, type Operand } from '../../src/channels/positions.js';
+import { type Compensation, spatialDims } from '../../src/channels/removal-plan.js';
+import { isRow, WeightMatrix } from '../../src/channels/weight-matrix.js';
 import type { Editor } from '../../src/ir/editor.js';
 import type { AttributeValue, Node, Value } from '../../src/ir/graph.js';
 import { product, Tensor } from '../../src/ir/tensor.js';
@@ -162,13 +162,13 @@ function scaleLike(node: Node, operandNow: OperandNow, kernel: Tensor): Tensor {
 /** A convolution with the reader's geometry over one channel of ones. */
 function onesConvolution(
   editor: Editor,
-  { knowledge }: Facts,
+  { graphInfo }: Facts,
   { read }: Compensation,
   kernel: Tensor,
   name: string,
 ): Value {
   const { at } = read;
-  const ones = onesLike(editor, knowledge, at, spatialDims(read, 'in'), kernel.dataType);
+  const ones = onesLike(editor, graphInfo, at, spatialDims(read, 'in'), kernel.dataType);
   const weights = editor.addInitializer(`${name}_constants_weight`, kernel);
   const attributes: Record<string, AttributeValue> = {};
   for (const key of ['kernel_shape', 'strides', 'pads', 'dilations', 'auto_pad']) {

@@ -6,9 +6,9 @@
  * map; adding a stored map takes the data out of the blocked layout, so that two reorders, an Add and a Relu run on
  * their own. A computed convolution of provably the same shape is summed inside the reader's kernel instead.
  */
-import type { AnalyzedNode } from '../../src/analysis/analyzed-node.js';
+import type { AnalyzedNode } from '../../src/channels/analyzed-node.js';
 import type { Editor, NodeSpec } from '../../src/ir/editor.js';
-import type { Knowledge } from '../../src/analysis/site.js';
+import type { GraphInfo } from '../../src/graph-info/graph-info.js';
 import { COMPILER_PREFIX, type Dim, type Graph, type Node, type Value } from '../../src/ir/graph.js';
 import { makesOnes } from '../../src/ir/origin.js';
 import { INT64, product, Tensor } from '../../src/ir/tensor.js';
@@ -38,7 +38,7 @@ const AXIS_0 = { axis: { kind: 'int', value: 0 } } as const;
 /** [1 or the batch, 1, spatial…] of ones for the reader `at`. `dims`: its spatial extents where they are static. */
 export function onesLike(
   editor: Editor,
-  { shapes }: Knowledge,
+  { shapes }: GraphInfo,
   at: AnalyzedNode,
   dims: readonly number[] | undefined,
   dataType: number,
@@ -62,7 +62,7 @@ export function onesLike(
 }
 
 /** Whether onesLike gives the reader's own batch, and not a batch of 1 that is only good for adding. */
-export function onesHaveBatch({ graph, shapes }: Knowledge, at: AnalyzedNode): boolean {
+export function onesHaveBatch({ graph, shapes }: GraphInfo, at: AnalyzedNode): boolean {
   const batch = at.site.inDims(0)?.[0] ?? '';
   return batch === 1 || modelInput(graph, shapes, batch) !== undefined;
 }
@@ -72,7 +72,7 @@ export function onesHaveBatch({ graph, shapes }: Knowledge, at: AnalyzedNode): b
  * where the batch has no name, or where the opset (Expand-8, Greater-9 for all floats) cannot make ones at run time. Where
  * the batch is a number an element of the input is read, so that one which may be empty is none either.
  */
-function modelInput(graph: Graph, shapes: Knowledge['shapes'], batch: Dim): Value | undefined {
+function modelInput(graph: Graph, shapes: GraphInfo['shapes'], batch: Dim): Value | undefined {
   if (graph.opset < 9 || batch === '') return undefined;
   const isFit = (value: Value) => {
     const dims = shapes.of(value);

@@ -1,10 +1,10 @@
 /** What remove-channels says: channels that went, and dead channels that had to stay, with what holds them. */
-import type { AnalyzedNode } from '../../src/analysis/analyzed-node.js';
-import type { Facts } from '../../src/analysis/facts.js';
-import type { Axis } from '../../src/analysis/positions.js';
-import type { Blocker, Compensation, RemovalPlan } from '../../src/analysis/removal.js';
+import type { AnalyzedNode } from '../../src/channels/analyzed-node.js';
+import type { Facts } from '../../src/channels/facts.js';
+import type { Axis } from '../../src/channels/positions.js';
+import type { Blocker, Compensation, RemovalPlan } from '../../src/channels/removal-plan.js';
 import { isCompensation } from '../../src/ir/origin.js';
-import type { Remark } from '../../src/report/types.js';
+import type { Remark } from '../pass.js';
 
 type Said = Omit<Remark, 'pass'>;
 

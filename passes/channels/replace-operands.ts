@@ -2,9 +2,9 @@
  * Constant operands get other contents. A tensor that several nodes read, also through an Identity, a Cast or a Transpose, is cut once
  * where it is stored if all of them keep the same of it; else those that keep the same share what they keep, copied or picked.
  */
-import { freedBytes } from '../../src/analysis/freed.js';
-import type { Operand } from '../../src/analysis/positions.js';
-import type { Knowledge } from '../../src/analysis/site.js';
+import { freedBytes } from '../../src/graph-info/freed.js';
+import type { Operand } from '../../src/channels/positions.js';
+import type { GraphInfo } from '../../src/graph-info/graph-info.js';
 import type { Editor, OperandCut } from '../../src/ir/editor.js';
 import type { Use, Value } from '../../src/ir/graph.js';
 import type { KeptAxes } from '../../src/ir/provenance.js';
@@ -22,14 +22,14 @@ export interface Replacement {
   readonly isRewritten: boolean;
 }
 
-export function replaceOperands(editor: Editor, knowledge: Knowledge, replacements: readonly Replacement[]): void {
+export function replaceOperands(editor: Editor, graphInfo: GraphInfo, replacements: readonly Replacement[]): void {
   const byRoot = new Map<Value, Replacement[]>();
   for (const replacement of replacements) {
     const root = rootOf(replacement.operand.value);
     byRoot.set(root, [...(byRoot.get(root) ?? []), replacement]);
   }
   for (const [root, list] of byRoot) {
-    if (replaceRoot(editor, knowledge, root, list)) continue;
+    if (replaceRoot(editor, graphInfo, root, list)) continue;
     copyOperands(editor, list);
   }
 }
@@ -80,7 +80,7 @@ function pick(editor: Editor, { node, value }: Operand, kept: KeptAxes): Value {
 }
 
 /** Where it is stored, under its name. False where somebody reads it who is not in the list, or keeps something else. */
-function replaceRoot(editor: Editor, knowledge: Knowledge, root: Value, list: readonly Replacement[]): boolean {
+function replaceRoot(editor: Editor, graphInfo: GraphInfo, root: Value, list: readonly Replacement[]): boolean {
   const [first] = list;
   const isListed = ({ node, index }: Use) =>
     list.some(({ operand }) => operand.node === node && operand.index === index);
@@ -90,8 +90,8 @@ function replaceRoot(editor: Editor, knowledge: Knowledge, root: Value, list: re
     editor.sliceInitializer(root, first.tensor, list.map(cutOf), first.isRewritten);
     return true;
   }
-  const whole = knowledge.constants.tensor(root);
-  const kept = list.map((replacement) => keptOfRoot(replacement, knowledge));
+  const whole = graphInfo.constants.tensor(root);
+  const kept = list.map((replacement) => keptOfRoot(replacement, graphInfo));
   const [ofFirst] = kept;
   if (whole === undefined || ofFirst === undefined) return false;
   if (kept.some((other) => JSON.stringify(other) !== JSON.stringify(ofFirst))) return false;
@@ -109,7 +109,7 @@ function cutOf({ operand: { node, index }, kept }: Replacement): OperandCut {
 /** In the axes of the root; undefined where those cannot be told, or where the contents are not the root's. */
 function keptOfRoot(
   { operand, kept, isRewritten }: Replacement,
-  { constants, shapes }: Knowledge,
+  { constants, shapes }: GraphInfo,
 ): KeptAxes | undefined {
   const axes = axesInRoot(operand.value, (value) => constants.tensor(value)?.dims ?? shapes.of(value));
   const root = constants.tensor(rootOf(operand.value));

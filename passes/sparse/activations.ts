@@ -1,5 +1,5 @@
 /** What operators do with their sums before they store them: one node behind a layer, or the few that an exporter makes of it. */
-import type { Knowledge } from '../../src/analysis/site.js';
+import type { GraphInfo } from '../../src/graph-info/graph-info.js';
 import type { Node, Value } from '../../src/ir/graph.js';
 
 export interface Activation {
@@ -15,18 +15,18 @@ export interface Activated {
 }
 
 /** The activation that is all that becomes of a value. */
-export function activationBehind(value: Value, knowledge: Knowledge): Activated | undefined {
+export function activationBehind(value: Value, graphInfo: GraphInfo): Activated | undefined {
   if (value.isSeenOutside) return undefined;
   const [use] = value.uses;
   if (value.hasSingleUse && use?.index === 0) {
-    const activation = activationOf(use.node, knowledge);
+    const activation = activationOf(use.node, graphInfo);
     if (activation !== undefined) return { activation, nodes: [use.node] };
   }
-  return composed(value, knowledge);
+  return composed(value, graphInfo);
 }
 
 /** One node that is an activation of its first input. */
-export function activationOf(node: Node, { constants, graph }: Knowledge): Activation | undefined {
+export function activationOf(node: Node, { constants, graph }: GraphInfo): Activation | undefined {
   if (node.domain !== '') return undefined;
   const bound = (index: number, otherwise: number) =>
     node.inputs[index] === undefined ? otherwise : constants.tensor(node.inputs[index])?.numbers()[0];
@@ -84,18 +84,18 @@ const COMPOSED: readonly (readonly [name: string, Expression])[] = [
 /** Nodes on the longest way through any of the expressions, and a little more. */
 const FURTHEST = 6;
 
-function composed(value: Value, knowledge: Knowledge): Activated | undefined {
+function composed(value: Value, graphInfo: GraphInfo): Activated | undefined {
   for (const end of endsBehind(value)) {
     for (const [name, expression] of COMPOSED) {
       const nodes = new Set<Node>();
       const result = end.outputs[0];
-      if (result === undefined || !matches(expression, result, value, knowledge, nodes)) continue;
+      if (result === undefined || !matches(expression, result, value, graphInfo, nodes)) continue;
       // Nobody else may see what is inside.
       const isClosed = [value, ...[...nodes].filter((inner) => inner !== end).flatMap(({ outputs }) => outputs)].every(
         (inner) => inner === undefined || (!inner.isSeenOutside && inner.uses.every((use) => nodes.has(use.node))),
       );
       if (!isClosed) continue;
-      const [first, ...rest] = knowledge.graph.nodes.filter((inner) => nodes.has(inner));
+      const [first, ...rest] = graphInfo.graph.nodes.filter((inner) => nodes.has(inner));
       if (first !== undefined) return { activation: { name }, nodes: [first, ...rest] };
     }
   }
@@ -116,19 +116,19 @@ function endsBehind(value: Value): Node[] {
   return [...found].filter(({ opType }) => opType === 'Mul' || opType === 'Div');
 }
 
-function matches(expression: Expression, value: Value, x: Value, knowledge: Knowledge, nodes: Set<Node>): boolean {
+function matches(expression: Expression, value: Value, x: Value, graphInfo: GraphInfo, nodes: Set<Node>): boolean {
   if (expression === 'X') return value === x;
-  if (typeof expression === 'number') return isScalar(value, expression, knowledge);
+  if (typeof expression === 'number') return isScalar(value, expression, graphInfo);
   const { producer } = value;
   if (value === x || producer?.opType !== expression.op || producer.domain !== '') return false;
-  if (expression.as !== undefined && !isSame(activationOf(producer, knowledge), expression.as)) return false;
+  if (expression.as !== undefined && !isSame(activationOf(producer, graphInfo), expression.as)) return false;
   const inputs = producer.inputs.slice(0, expression.of.length);
   const orders = producer.opType === 'Mul' || producer.opType === 'Add' ? [inputs, inputs.toReversed()] : [inputs];
   for (const order of orders) {
     const inner = new Set<Node>([producer]);
     const isMatch = expression.of.every((part, index) => {
       const input = order[index];
-      return input !== undefined && matches(part, input, x, knowledge, inner);
+      return input !== undefined && matches(part, input, x, graphInfo, inner);
     });
     if (!isMatch) continue;
     for (const matched of inner) nodes.add(matched);
@@ -140,7 +140,7 @@ function matches(expression: Expression, value: Value, x: Value, knowledge: Know
 /** To the rounding of the float that the exporter wrote. */
 const isClose = (a: number, b: number) => Math.abs(a - b) <= 1e-6 * Math.abs(b);
 
-function isScalar(value: Value, wanted: number, { constants }: Knowledge): boolean {
+function isScalar(value: Value, wanted: number, { constants }: GraphInfo): boolean {
   const tensor = constants.tensor(value);
   // More axes could make the result one of more axes than X has.
   return tensor?.size === 1 && tensor.dims.length <= 1 && isClose(tensor.numbers()[0] ?? Number.NaN, wanted);

@@ -2,7 +2,7 @@
 import type { Editor } from '../../src/ir/editor.js';
 import { type AttributeValue, type Dim, type Node, SPARSE_DOMAIN, type Value } from '../../src/ir/graph.js';
 import { FLOAT, Tensor, UINT8 } from '../../src/ir/tensor.js';
-import type { Shapes } from '../../src/analysis/shapes.js';
+import type { Shapes } from '../../src/graph-info/shapes.js';
 import type { Activation } from './activations.js';
 import { float, int, ints, text } from './attributes.js';
 import { isDepthwise, type SparseLayer } from './layers.js';

@@ -1,12 +1,6 @@
 /** What layers win by being sparse: by a cost table, or as measured. */
-import {
-  type CostTable,
-  type KindCosts,
-  type LayerKind,
-  secondsWon,
-  speedupAt,
-} from '../../src/analysis/sparse-cost.js';
-import { type Knowledge, siteOf } from '../../src/analysis/site.js';
+import { type CostTable, type KindCosts, type LayerKind, secondsWon, speedupAt } from '../../src/cost/sparse-cost.js';
+import { type GraphInfo, siteOf } from '../../src/graph-info/graph-info.js';
 import type { Value } from '../../src/ir/graph.js';
 import { product } from '../../src/ir/tensor.js';
 import { isStatic } from '../../src/ops/axes.js';
@@ -31,7 +25,7 @@ export interface Estimate {
 export async function estimateAll(
   layers: readonly SparseLayer[],
   table: CostTable,
-  sized: Knowledge,
+  sized: GraphInfo,
   measure: PassContext['sparse']['measure'],
 ): Promise<Map<SparseLayer, Estimate>> {
   const estimates = new Map(layers.map((layer) => [layer, estimateOf(layer, table, sized)]));
@@ -49,7 +43,7 @@ export async function estimateAll(
   return estimates;
 }
 
-function estimateOf(layer: SparseLayer, table: CostTable, sized: Knowledge): Estimate {
+function estimateOf(layer: SparseLayer, table: CostTable, sized: GraphInfo): Estimate {
   const { nodes, zeros } = layer;
   const costs = table.layers[kindOf(layer)];
   const macs = operatorOf(nodes[0])?.macs?.(siteOf(nodes[0], sized));
@@ -70,7 +64,7 @@ function kindOf({ kind, dims: [, , ...kernel] }: SparseLayer): LayerKind {
 export function costsOf(
   estimates: ReadonlyMap<SparseLayer, Estimate>,
   table: CostTable,
-  { shapes }: Knowledge,
+  { shapes }: GraphInfo,
 ): Costs<SparseLayer> {
   const won = new Map<SparseLayer, number>();
   for (const [layer, { denseSeconds, speedup, hasRows: isFit }] of estimates) {

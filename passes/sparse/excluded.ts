@@ -1,5 +1,5 @@
 /** Layers with zeros that cannot become sparse operators, whatever would be won, and why. */
-import type { Knowledge } from '../../src/analysis/site.js';
+import type { GraphInfo } from '../../src/graph-info/graph-info.js';
 import type { Dim, Node } from '../../src/ir/graph.js';
 import { scanTensor } from '../../src/ir/scan.js';
 import { FLOAT, type Tensor } from '../../src/ir/tensor.js';
@@ -16,7 +16,7 @@ export interface Excluded {
 const KINDS = ['Conv', 'ConvTranspose', 'Gemm', 'MatMul'];
 
 /** `found` are the layers that can. */
-export function excludedLayers({ graph, constants, shapes }: Knowledge, found: readonly SparseLayer[]): Excluded[] {
+export function excludedLayers({ graph, constants, shapes }: GraphInfo, found: readonly SparseLayer[]): Excluded[] {
   const can = new Set(found.map(({ nodes: [node] }) => node));
   return graph.nodes.flatMap((node): Excluded[] => {
     if (node.domain !== '' || !KINDS.includes(node.opType) || can.has(node)) return [];
@@ -28,7 +28,7 @@ export function excludedLayers({ graph, constants, shapes }: Knowledge, found: r
   });
 }
 
-function whyNot(node: Node, weights: Tensor, { constants, shapes }: Omit<Knowledge, 'graph'>): string {
+function whyNot(node: Node, weights: Tensor, { constants, shapes }: Omit<GraphInfo, 'graph'>): string {
   if (node.opType === 'ConvTranspose') return 'there is no sparse operator for it';
   if (weights.dataType !== FLOAT) return 'its weights are not float32';
   if (constants.tensor(node.inputs[1]) === undefined) return 'its weights are on the left';

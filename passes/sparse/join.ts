@@ -1,5 +1,5 @@
 /** Which riders could join the layers chosen: operators around them that exist in their layout too. Whether they do is for `choose.ts`. */
-import type { Knowledge } from '../../src/analysis/site.js';
+import type { GraphInfo } from '../../src/graph-info/graph-info.js';
 import type { Node } from '../../src/ir/graph.js';
 import { isDepthwise, normalisationAt, type SparseLayer } from './layers.js';
 import type { Member } from './places.js';
@@ -9,7 +9,7 @@ import { riderAt } from './riders.js';
 export function possibleRiders(
   layers: readonly SparseLayer[],
   all: readonly SparseLayer[],
-  knowledge: Knowledge,
+  graphInfo: GraphInfo,
 ): Member[] {
   const taken = new Set<Node>(layers.flatMap(({ nodes }) => nodes));
   const depthwise = new Map(
@@ -19,9 +19,9 @@ export function possibleRiders(
   );
   for (const { nodes } of depthwise.values()) for (const node of nodes) taken.add(node);
   const found: Member[] = [];
-  for (const node of knowledge.graph.nodes) {
-    const own = taken.has(node) ? undefined : normalisationAt(node, knowledge, taken);
-    const member = depthwise.get(node) ?? own ?? riderAt(node, knowledge, taken);
+  for (const node of graphInfo.graph.nodes) {
+    const own = taken.has(node) ? undefined : normalisationAt(node, graphInfo, taken);
+    const member = depthwise.get(node) ?? own ?? riderAt(node, graphInfo, taken);
     if (member === undefined) continue;
     for (const part of member.nodes) taken.add(part);
     found.push(member);

@@ -1,6 +1,6 @@
 /** Which layers could be sparse operators, with what is computed right behind them: normalisation, residual sum, activation. */
-import { ExtentKeys } from '../../src/analysis/extent-keys.js';
-import type { Knowledge } from '../../src/analysis/site.js';
+import { ExtentKeys } from '../../src/graph-info/extent-keys.js';
+import type { GraphInfo } from '../../src/graph-info/graph-info.js';
 import type { Node, Value } from '../../src/ir/graph.js';
 import { FLOAT, product, type Tensor } from '../../src/ir/tensor.js';
 import { isStatic } from '../../src/ops/axes.js';
@@ -29,11 +29,11 @@ export interface SparseLayer {
 }
 
 /** Candidates, in the order of the graph. Later layers take a sum of two layers: the other operand is there before. */
-export function findLayers(knowledge: Knowledge): SparseLayer[] {
+export function findLayers(graphInfo: GraphInfo): SparseLayer[] {
   const taken = new Set<Node>();
   const layers: SparseLayer[] = [];
-  for (const node of knowledge.graph.nodes.toReversed()) {
-    const layer = taken.has(node) ? undefined : layerAt(node, knowledge, taken);
+  for (const node of graphInfo.graph.nodes.toReversed()) {
+    const layer = taken.has(node) ? undefined : layerAt(node, graphInfo, taken);
     if (layer === undefined) continue;
     for (const part of layer.nodes) taken.add(part);
     layers.push(layer);
@@ -41,16 +41,16 @@ export function findLayers(knowledge: Knowledge): SparseLayer[] {
   return layers.toReversed();
 }
 
-function layerAt(node: Node, knowledge: Knowledge, taken: ReadonlySet<Node>): SparseLayer | undefined {
+function layerAt(node: Node, graphInfo: GraphInfo, taken: ReadonlySet<Node>): SparseLayer | undefined {
   const kind = node.domain !== '' ? undefined : KINDS.get(node.opType);
   const [x, weight] = node.inputs;
   const [output] = node.outputs;
-  const weights = knowledge.constants.tensor(weight);
+  const weights = graphInfo.constants.tensor(weight);
   if (kind === undefined || x === undefined || weights === undefined || output === undefined) return undefined;
-  if (weights.dataType !== FLOAT || !isFit(node, weights) || knowledge.constants.has(x)) return undefined;
-  const pads = kind === 'conv' ? padsOf(node, weights.dims.slice(2), knowledge.shapes.of(x)) : [];
+  if (weights.dataType !== FLOAT || !isFit(node, weights) || graphInfo.constants.has(x)) return undefined;
+  const pads = kind === 'conv' ? padsOf(node, weights.dims.slice(2), graphInfo.shapes.of(x)) : [];
   if (pads === undefined) return undefined;
-  const bias = knowledge.constants.tensor(node.inputs[2]);
+  const bias = graphInfo.constants.tensor(node.inputs[2]);
   const filters = weights.dims[kind === 'conv' || node.int('transB', 0) === 1 ? 0 : 1] ?? 0;
   if (node.inputs[2] !== undefined && (bias === undefined || !isPerFilter(bias, filters, 2))) return undefined;
   const operands = {
@@ -58,24 +58,24 @@ function layerAt(node: Node, knowledge: Knowledge, taken: ReadonlySet<Node>): Sp
     bias: bias === undefined ? undefined : Float32Array.from(bias.numbers()),
     dims: weights.dims,
   };
-  return { kind, x, groups: node.int('group', 1), pads, ...new Tail(node, operands, knowledge, taken).follow() };
+  return { kind, x, groups: node.int('group', 1), pads, ...new Tail(node, operands, graphInfo, taken).follow() };
 }
 
 /** A normalisation that stands alone is a convolution of each channel with one weight. */
-export function normalisationAt(node: Node, knowledge: Knowledge, taken: ReadonlySet<Node>): SparseLayer | undefined {
+export function normalisationAt(node: Node, graphInfo: GraphInfo, taken: ReadonlySet<Node>): SparseLayer | undefined {
   const [x] = node.inputs;
-  const affine = node.opType === 'BatchNormalization' ? affineOf(node, knowledge) : undefined;
+  const affine = node.opType === 'BatchNormalization' ? affineOf(node, graphInfo) : undefined;
   if (affine === undefined || x === undefined) return undefined;
-  if (!isImage(x, knowledge)) return undefined;
+  if (!isImage(x, graphInfo)) return undefined;
   const [weights, bias] = [Float32Array.from(affine.factor), Float32Array.from(affine.offset)];
   if (!areFinite(weights) || !areFinite(bias)) return undefined;
   const groups = weights.length;
-  const tail = new Tail(node, { weights, bias, dims: [groups, 1, 1, 1] }, knowledge, taken);
+  const tail = new Tail(node, { weights, bias, dims: [groups, 1, 1, 1] }, graphInfo, taken);
   return { kind: 'conv', x, groups, pads: [0, 0, 0, 0], ...tail.follow() };
 }
 
 /** Computed, float32, with the four axes N, C, H, W. */
-export function isImage(value: Value, { shapes, constants }: Knowledge): boolean {
+export function isImage(value: Value, { shapes, constants }: GraphInfo): boolean {
   return shapes.of(value)?.length === 4 && shapes.dataTypeOf(value) === FLOAT && !constants.has(value);
 }
 
@@ -106,7 +106,7 @@ function isFit(node: Node, weights: Tensor): boolean {
 }
 
 /** Whether a product has rows enough (a convolution: pixels); unknown counts are taken to be many (sequences). */
-export function hasRows({ kind, nodes: [node] }: SparseLayer, { shapes }: Knowledge): boolean {
+export function hasRows({ kind, nodes: [node] }: SparseLayer, { shapes }: GraphInfo): boolean {
   const all = shapes.of(node.outputs[0]);
   const dims = kind === 'conv' ? all?.slice(2) : all?.slice(0, -1);
   if (dims === undefined || !isStatic(dims)) return true;
@@ -119,7 +119,7 @@ interface Affine {
 }
 
 /** y = scale * (x - mean) / sqrt(variance + epsilon) + shift = factor * x + offset, in double. */
-function affineOf(node: Node, { constants }: Knowledge): Affine | undefined {
+function affineOf(node: Node, { constants }: GraphInfo): Affine | undefined {
   if (node.domain !== '' || node.int('training_mode', 0) !== 0 || node.int('spatial', 1) !== 1) return undefined;
   const tensors = [1, 2, 3, 4].map((index) => constants.tensor(node.inputs[index]));
   if (tensors.some((tensor) => tensor?.dataType !== FLOAT)) return undefined;
@@ -154,12 +154,12 @@ class Tail {
   #residual: Value | undefined;
   #activation: Activation = { name: 'None' };
   #output: Value;
-  readonly #knowledge: Knowledge;
+  readonly #graphInfo: GraphInfo;
   readonly #taken: ReadonlySet<Node>;
   readonly #outAxis: number;
   readonly #dims: readonly number[];
 
-  constructor(node: Node, { weights, bias, dims }: Operands, knowledge: Knowledge, taken: ReadonlySet<Node>) {
+  constructor(node: Node, { weights, bias, dims }: Operands, graphInfo: GraphInfo, taken: ReadonlySet<Node>) {
     const [output] = node.outputs;
     if (output === undefined) throw new Error(`${node.label} has no output`);
     this.#nodes = [node];
@@ -168,7 +168,7 @@ class Tail {
     this.#bias = bias;
     this.#dims = dims;
     this.#outAxis = dims.length === 4 || node.int('transB', 0) === 1 ? 0 : 1;
-    this.#knowledge = knowledge;
+    this.#graphInfo = graphInfo;
     this.#taken = taken;
   }
 
@@ -209,7 +209,7 @@ class Tail {
   #normalise(): boolean {
     const node = this.#next();
     const isBehindConv = node?.opType === 'BatchNormalization' && this.#nodes[0].opType === 'Conv';
-    const affine = isBehindConv && node.inputs[0] === this.#output ? affineOf(node, this.#knowledge) : undefined;
+    const affine = isBehindConv && node.inputs[0] === this.#output ? affineOf(node, this.#graphInfo) : undefined;
     if (node === undefined || affine === undefined) return false;
     const { factor, offset } = affine;
     const perFilter = this.#weights.length / Math.max(1, this.#filters);
@@ -227,9 +227,9 @@ class Tail {
   #addBias(): void {
     const node = this.#next();
     if (node?.opType !== 'Add' || this.#dims.length === 4 || this.#bias !== undefined) return;
-    const bias = this.#knowledge.constants.tensor(node.inputs.find((value) => value !== this.#output));
+    const bias = this.#graphInfo.constants.tensor(node.inputs.find((value) => value !== this.#output));
     // More axes than the product has would become axes of the sum.
-    const rank = this.#knowledge.shapes.of(this.#output)?.length ?? 1;
+    const rank = this.#graphInfo.shapes.of(this.#output)?.length ?? 1;
     if (bias === undefined || !isPerFilter(bias, this.#filters, rank)) return;
     this.#bias = Float32Array.from(bias.numbers());
     this.#take(node);
@@ -241,14 +241,14 @@ class Tail {
     if (node?.opType !== 'Add' || a === undefined || b === undefined || a === b) return;
     const other = a === this.#output ? b : a;
     // Broadcasting is not the operator's business.
-    const isSame = new ExtentKeys(this.#knowledge).sameExtents(this.#output, other);
-    if (!isSame || this.#knowledge.constants.has(other)) return;
+    const isSame = new ExtentKeys(this.#graphInfo).sameExtents(this.#output, other);
+    if (!isSame || this.#graphInfo.constants.has(other)) return;
     this.#residual = other;
     this.#take(node);
   }
 
   #activate(): void {
-    const found = activationBehind(this.#output, this.#knowledge);
+    const found = activationBehind(this.#output, this.#graphInfo);
     if (found === undefined || found.nodes.some((node) => this.#taken.has(node))) return;
     this.#activation = found.activation;
     for (const node of found.nodes) this.#take(node);

@@ -1,5 +1,5 @@
 /** What convert-sparse says: how it was decided, which layers became sparse operators, and why others did not. */
-import { type CostTable, secondsWon, speedupToWin, zerosFor } from '../../src/analysis/sparse-cost.js';
+import { type CostTable, secondsWon, speedupToWin, zerosFor } from '../../src/cost/sparse-cost.js';
 import { isCompensation } from '../../src/ir/origin.js';
 import type { PassResult } from '../pass.js';
 import { addedMoves, type Costs } from './choose.js';

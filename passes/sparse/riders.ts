@@ -2,8 +2,8 @@
  * Operators between sparse layers that exist in their layout as well: pools, sums, joining and so on. They gain nothing by themselves,
  * but data that stays in the layout need not be moved. One row per operator: what it becomes, or undefined where it must stay dense.
  */
-import { ExtentKeys } from '../../src/analysis/extent-keys.js';
-import type { Knowledge } from '../../src/analysis/site.js';
+import { ExtentKeys } from '../../src/graph-info/extent-keys.js';
+import type { GraphInfo } from '../../src/graph-info/graph-info.js';
 import type { AttributeValue, Node, Value } from '../../src/ir/graph.js';
 import { isDoubtfulWindow } from '../../src/ops/pool.js';
 import { type Activation, activationBehind, activationOf } from './activations.js';
@@ -28,14 +28,14 @@ export interface Rider {
 }
 
 type Form = Pick<Rider, 'opType'> & Partial<Rider>;
-type Row = (node: Node, knowledge: Knowledge) => Form | undefined;
+type Row = (node: Node, graphInfo: GraphInfo) => Form | undefined;
 
 const ROWS: ReadonlyMap<string, Row> = new Map<string, Row>([
-  ['MaxPool', (node, knowledge) => (node.outputs.length === 1 ? pool('MaxPool', node, knowledge) : undefined)],
+  ['MaxPool', (node, graphInfo) => (node.outputs.length === 1 ? pool('MaxPool', node, graphInfo) : undefined)],
   ['AveragePool', averagePool],
   ['GlobalAveragePool', () => ({ opType: 'GlobalAveragePool', isInside: false })],
   ['ReduceMean', reduceMean],
-  ['Add', (node, knowledge) => (areAlike(node, knowledge) ? { opType: 'Add', activation: NONE } : undefined)],
+  ['Add', (node, graphInfo) => (areAlike(node, graphInfo) ? { opType: 'Add', activation: NONE } : undefined)],
   ['Mul', product],
   ['Concat', (node) => ([1, -3].includes(node.int('axis', 0)) ? { opType: 'Concat' } : undefined)],
   ['Resize', resize],
@@ -47,12 +47,12 @@ const ROWS: ReadonlyMap<string, Row> = new Map<string, Row>([
 const NONE: Activation = { name: 'None' };
 
 /** What a node becomes in the layout; never one that is part of something else already. */
-export function riderAt(node: Node, knowledge: Knowledge, taken: ReadonlySet<Node>): Rider | undefined {
-  const form = node.domain === '' && !taken.has(node) ? ROWS.get(node.opType)?.(node, knowledge) : undefined;
+export function riderAt(node: Node, graphInfo: GraphInfo, taken: ReadonlySet<Node>): Rider | undefined {
+  const form = node.domain === '' && !taken.has(node) ? ROWS.get(node.opType)?.(node, graphInfo) : undefined;
   const [output] = node.outputs;
   if (form === undefined || output === undefined) return undefined;
   const inside = form.inside ?? node.inputs.filter((value) => value !== undefined);
-  if (inside.length === 0 || !inside.every((value) => isImage(value, knowledge))) return undefined;
+  if (inside.length === 0 || !inside.every((value) => isImage(value, graphInfo))) return undefined;
   const rider: Rider = {
     kind: 'rider',
     nodes: [node],
@@ -64,12 +64,12 @@ export function riderAt(node: Node, knowledge: Knowledge, taken: ReadonlySet<Nod
     inside,
     output,
   };
-  return form.activation === NONE ? withActivation(rider, knowledge, taken) : rider;
+  return form.activation === NONE ? withActivation(rider, graphInfo, taken) : rider;
 }
 
 /** Sums and products do an activation on the way. */
-function withActivation(rider: Rider, knowledge: Knowledge, taken: ReadonlySet<Node>): Rider {
-  const found = activationBehind(rider.output, knowledge);
+function withActivation(rider: Rider, graphInfo: GraphInfo, taken: ReadonlySet<Node>): Rider {
+  const found = activationBehind(rider.output, graphInfo);
   const output = found?.nodes.at(-1)?.outputs[0];
   if (found === undefined || output === undefined) return rider;
   if (found.nodes.some((node) => taken.has(node))) return rider;
@@ -79,7 +79,7 @@ function withActivation(rider: Rider, knowledge: Knowledge, taken: ReadonlySet<N
 const PLANE = [2, 3];
 
 /** Windows with the padding written down. */
-function pool(opType: string, node: Node, { shapes }: Knowledge): Form | undefined {
+function pool(opType: string, node: Node, { shapes }: GraphInfo): Form | undefined {
   const kernel = node.ints('kernel_shape') ?? [];
   const pads = padsOf(node, kernel, shapes.of(node.inputs[0]));
   const strides = node.ints('strides') ?? [1, 1];
@@ -109,8 +109,8 @@ function pool(opType: string, node: Node, { shapes }: Knowledge): Form | undefin
   };
 }
 
-function averagePool(node: Node, knowledge: Knowledge): Form | undefined {
-  const form = pool('AveragePool', node, knowledge);
+function averagePool(node: Node, graphInfo: GraphInfo): Form | undefined {
+  const form = pool('AveragePool', node, graphInfo);
   const isDilated = node.ints('dilations')?.some((dilation) => dilation !== 1) === true;
   const padding = node.int('count_include_pad', 0);
   // What a window that hangs over the image is divided by then depends on the version of the runtime.
@@ -120,7 +120,7 @@ function averagePool(node: Node, knowledge: Knowledge): Form | undefined {
 }
 
 /** A mean over height and width, as newer exporters write GlobalAveragePool. */
-function reduceMean(node: Node, { constants }: Knowledge): Form | undefined {
+function reduceMean(node: Node, { constants }: GraphInfo): Form | undefined {
   const [x, listed] = node.inputs;
   const axes = node.ints('axes') ?? [...(constants.tensor(listed)?.numbers() ?? [])];
   const reduced = axes.map((axis) => (axis < 0 ? axis + 4 : axis)).toSorted((a, b) => a - b);
@@ -130,26 +130,26 @@ function reduceMean(node: Node, { constants }: Knowledge): Form | undefined {
 }
 
 /** Two operands of surely one shape: broadcasting is not the operator's business. */
-function areAlike({ inputs: [a, b] }: Node, knowledge: Knowledge): boolean {
-  return a !== undefined && b !== undefined && new ExtentKeys(knowledge).sameExtents(a, b);
+function areAlike({ inputs: [a, b] }: Node, graphInfo: GraphInfo): boolean {
+  return a !== undefined && b !== undefined && new ExtentKeys(graphInfo).sameExtents(a, b);
 }
 
 /** A product with another image, or with one factor per image and channel (squeeze and excitation). */
-function product(node: Node, knowledge: Knowledge): Form | undefined {
-  if (areAlike(node, knowledge)) return { opType: 'Mul', activation: NONE };
-  const { shapes } = knowledge;
+function product(node: Node, graphInfo: GraphInfo): Form | undefined {
+  if (areAlike(node, graphInfo)) return { opType: 'Mul', activation: NONE };
+  const { shapes } = graphInfo;
   const [a, b] = node.inputs;
   if (a === undefined || b === undefined) return undefined;
   const isOne = (value: Value) => PLANE.every((axis) => shapes.of(value)?.[axis] === 1);
   const [x, factors] = isOne(a) ? [b, a] : [a, b];
-  const keys = new ExtentKeys(knowledge);
+  const keys = new ExtentKeys(graphInfo);
   const isFit = [0, 1].every((axis) => keys.key(x, axis) === keys.key(factors, axis));
-  if (!isOne(factors) || !isImage(factors, knowledge) || !isFit) return undefined;
+  if (!isOne(factors) || !isImage(factors, graphInfo) || !isFit) return undefined;
   return { opType: 'Scale', inside: [x], plain: [factors], activation: NONE };
 }
 
 /** Twice as high and wide, every pixel repeated. */
-function resize(node: Node, { shapes, constants }: Knowledge): Form | undefined {
+function resize(node: Node, { shapes, constants }: GraphInfo): Form | undefined {
   const [x, , scales, sizes] = node.inputs;
   const places = `${node.string('coordinate_transformation_mode', 'half_pixel')} ${node.string('nearest_mode', 'round_prefer_floor')}`;
   const isRepeated = ['asymmetric floor', 'half_pixel round_prefer_floor', 'half_pixel round_prefer_ceil'].includes(
@@ -168,8 +168,8 @@ function resize(node: Node, { shapes, constants }: Knowledge): Form | undefined 
 }
 
 /** An activation that is no part of a layer: what comes before has other readers too. */
-function activate(node: Node, knowledge: Knowledge): Form | undefined {
+function activate(node: Node, graphInfo: GraphInfo): Form | undefined {
   const [x] = node.inputs;
-  const activation = activationOf(node, knowledge);
+  const activation = activationOf(node, graphInfo);
   return x === undefined || activation === undefined ? undefined : { opType: 'Activate', inside: [x], activation };
 }

@@ -4,7 +4,7 @@
  */
 import type * as ort from 'onnxruntime-node';
 import { messageOf, PruneCompileError } from '../errors.js';
-import type { Benchmark, Comparison, Contender } from '../report/types.js';
+import type { Benchmark, Comparison, Contender } from './results.js';
 import { requireOutputs } from '../onnx/read.js';
 import { Extents } from '../runtime/extents.js';
 import { Crash, createGuarded } from '../runtime/guarded-session.js';

@@ -1,5 +1,5 @@
 /** The outcome of a paired test in the notation of the journals: `t(30) = 41.3, p < .001`. */
-import type { Comparison } from '../report/types.js';
+import type { Comparison } from './results.js';
 
 /** `faster: t(30) = 41.3, p < .001`, `no significant difference: t(30) = 0.4, p = .69` */
 export function describeComparison(comparison: Comparison): string {

@@ -1,7 +1,7 @@
 /** Statistics of paired timings: medians with bootstrap intervals, and the paired t-test of their logarithms. Pure and seeded. */
 import jStat from 'jstat';
 import { mean, median, quantileSorted, sampleStandardDeviation } from 'simple-statistics';
-import type { Comparison, Contender } from '../report/types.js';
+import type { Comparison, Contender } from './results.js';
 import { Random } from '../runtime/random.js';
 
 /**

@@ -1,12 +1,12 @@
 /**
- * `doctor --calibrate`: the cost table of the machine at hand (src/analysis/sparse-cost.ts), measured in ONNX Runtime with the compiler's own
+ * `doctor --calibrate`: the cost table of the machine at hand (src/cost/sparse-cost.ts), measured in ONNX Runtime with the compiler's own
  * operators. Every kind of layer runs dense and at several shares of zeros, one thread, interleaved rounds, medians; all in all half a
  * minute, a minute on a slow machine.
  */
-import { LAYER_KINDS, type KindCosts, type LayerKind, type SpeedupPoint } from '../analysis/sparse-cost.js';
-import type { MeasuredTable } from '../analysis/sparse-table-file.js';
-import { EAGER } from '../analysis/sparse-tables.js';
-import { measuredOn } from '../analysis/sparse-target.js';
+import { LAYER_KINDS, type KindCosts, type LayerKind, type SpeedupPoint } from '../cost/sparse-cost.js';
+import type { MeasuredTable } from '../cost/sparse-table-file.js';
+import { EAGER } from '../cost/sparse-tables.js';
+import { measuredOn } from '../cost/sparse-target.js';
 import { benchModels } from '../bench/benchmark.js';
 import { compileModel } from '../compile.js';
 import { loadKernels } from '../runtime/kernels.js';
@@ -14,8 +14,8 @@ import { thisMachine } from '../runtime/machine.js';
 import { macsOf, MOVED_ELEMENTS, moveModel, SAMPLE_SIZES, sampleModel, type SampleSize } from './models.js';
 
 // For whoever writes the table down: its text, and the place where --sparse looks for it.
-export { encodeTable } from '../analysis/sparse-table-file.js';
-export { calibratedPath } from '../analysis/sparse-target.js';
+export { encodeTable } from '../cost/sparse-table-file.js';
+export { calibratedPath } from '../cost/sparse-target.js';
 
 export interface CalibrationOptions {
   /** Interleaved rounds of each measurement; default 15. */

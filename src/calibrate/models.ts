@@ -1,5 +1,5 @@
 /** Small models that stand for a kind of layer, as networks have them: pairs of layers in a row, wide between the two of a pair. */
-import type { LayerKind } from '../analysis/sparse-cost.js';
+import type { LayerKind } from '../cost/sparse-cost.js';
 import { SPARSE_DOMAIN } from '../ir/graph.js';
 import { FLOAT, Tensor } from '../ir/tensor.js';
 import { encodeProto } from '../onnx/encode.js';

@@ -5,7 +5,7 @@ import type { compileModel } from '../compile.js';
 import type { diagnose } from '../doctor.js';
 import type { inspectModel } from '../inspect.js';
 import type { makeMasks } from '../mask-maker/make-masks.js';
-import type { Benchmark } from '../report/types.js';
+import type { Benchmark } from '../bench/results.js';
 import type { Provider } from '../runtime/session.js';
 import type { maskedReference } from '../verify/masked-reference.js';
 import type { Timer } from '../compile/tuning.js';

@@ -2,7 +2,8 @@
 import { PruneCompileError } from '../errors.js';
 import { formatBytes, formatInteger, formatSpeedup } from '../report/numbers.js';
 import { benchmarkPlace, CONTENDER } from '../report/summary.js';
-import type { Benchmark, CompileReport } from '../report/types.js';
+import type { Benchmark } from '../bench/results.js';
+import type { CompileReport } from '../report/types.js';
 import type { Options } from './options.js';
 
 export interface Missed {

@@ -1,7 +1,7 @@
 /** What training goes on with: the kept channels and the small weights (docs/retrain.md). */
-import { type Channels, renderChannels } from '../channels/channels.js';
+import { type Channels, renderChannels } from '../retraining/channels.js';
 import type { Compiled } from '../compile.js';
-import type { Remark } from '../report/types.js';
+import type { Remark } from '../../passes/pass.js';
 import { channelsAt, stateDictAt } from './compiled-output.js';
 import type { Options } from './options.js';
 import type { OutputFiles } from './output-files.js';

@@ -1,11 +1,11 @@
 /** The result of a compilation: what can be had of it. Nothing is encoded or written before it is asked for. */
 import { readFileSync } from 'node:fs';
-import { type Channels, type KeptChannels } from '../channels/channels.js';
-import { requireDense } from '../channels/dense-only.js';
-import { encodeStateDict, stateDictOf } from '../channels/state-dict.js';
-import type { Knowledge } from '../analysis/site.js';
+import { type Channels, type KeptChannels } from '../retraining/channels.js';
+import { requireDense } from '../retraining/dense-only.js';
+import { encodeStateDict, stateDictOf } from '../retraining/state-dict.js';
+import type { GraphInfo } from '../graph-info/graph-info.js';
 import { writeFiles } from '../files/write-files.js';
-import type { Masking } from '../masked-model.js';
+import type { Masking } from '../masking/masked-model.js';
 import { type Model, readModel } from '../onnx/read.js';
 import { encodeModel, writeModel, type WriteOptions } from '../onnx/write.js';
 import type { CompileReport } from '../report/types.js';
@@ -40,7 +40,7 @@ export interface CompiledParts {
   readonly gains: boolean;
   readonly written: WriteOptions;
   readonly kept: KeptChannels;
-  readonly constants: Knowledge['constants'];
+  readonly constants: GraphInfo['constants'];
 }
 
 export function compiledOf(parts: CompiledParts): Compiled {

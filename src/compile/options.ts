@@ -1,10 +1,10 @@
 /** The options of a compilation: what they are, which do not fit together, and what of them is recorded in the compiled model. */
-import type { Target } from '../analysis/cost.js';
-import { chooseTable, type SparseTarget } from '../analysis/sparse-target.js';
+import type { Target } from '../cost/width-cost.js';
+import { chooseTable, type SparseTarget } from '../cost/sparse-target.js';
 import { PruneCompileError } from '../errors.js';
-import type { MaskOptions } from '../masked-model.js';
+import type { MaskOptions } from '../masking/masked-model.js';
 import { byName } from '../names.js';
-import type { StepTime } from '../report/types.js';
+import type { StepTime } from './stages.js';
 import type { Timer } from './tuning.js';
 
 export interface CompileOptions extends MaskOptions {

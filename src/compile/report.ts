@@ -1,18 +1,15 @@
 /** What compile found and did, as the one report object. */
 import { existsSync } from 'node:fs';
-import { compareLayers, type Counts, macsOfBoth } from '../analysis/figures.js';
-import type { Sizes } from '../analysis/sizes.js';
+import { compareLayers, type Counts, macsOfBoth } from '../figures/figures.js';
+import type { Sizes } from '../graph-info/sizes.js';
 import type { Model } from '../onnx/read.js';
-import {
-  type CompileReport,
-  type LayerFigures,
-  type MaskReport,
-  type Remark,
-  REPORT_SCHEMA,
-  type SparseReport,
-  type StepTime,
-  type UnreadWeights,
-} from '../report/types.js';
+import { type CompileReport, REPORT_SCHEMA } from '../report/types.js';
+import { type LayerFigures } from '../figures/figures.js';
+import { type MaskReport } from '../masking/mask-report.js';
+import { type Remark } from '../../passes/pass.js';
+import { type SparseReport } from '../report/sparse.js';
+import { type StepTime } from './stages.js';
+import { type UnreadWeights } from '../figures/unread-weights.js';
 import { unreadText } from '../report/unread.js';
 import { sparseReport } from '../report/sparse.js';
 import { kernelsPath } from '../runtime/kernels.js';

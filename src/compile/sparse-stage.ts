@@ -3,12 +3,12 @@
  * measured with its sparse operators and without, and they are taken back where they are not faster.
  */
 import type { Pass, PassContext } from '../../passes/pass.js';
-import { type Counts } from '../analysis/figures.js';
-import { countSparse, storedFigures } from '../analysis/sparse-layers.js';
-import type { Sizes } from '../analysis/sizes.js';
+import { type Counts } from '../figures/figures.js';
+import { countSparse, storedFigures } from '../figures/sparse-figures.js';
+import type { Sizes } from '../graph-info/sizes.js';
 import { encodeModel, type WriteOptions } from '../onnx/write.js';
 import { choosePasses, type PipelineResult, remarkBy, runOnce } from '../pipeline.js';
-import type { Remark } from '../report/types.js';
+import type { Remark } from '../../passes/pass.js';
 import type { CompileOptions } from './options.js';
 import type { Stages } from './stages.js';
 import { type Timing, type Tuner, wholeText } from './tuning.js';

@@ -8,7 +8,7 @@
  */
 import type { MeasuredLayer } from '../../passes/pass.js';
 import type { SparseLayer } from '../../passes/sparse/layers.js';
-import type { Knowledge } from '../analysis/site.js';
+import type { GraphInfo } from '../graph-info/graph-info.js';
 import { PruneCompileError } from '../errors.js';
 import type { Value } from '../ir/graph.js';
 import { FLOAT } from '../ir/tensor.js';
@@ -75,7 +75,7 @@ export class Tuner {
     return `${this.#layers} ${this.#layers === 1 ? 'layer' : 'layers'} measured, of ${kinds} ${kinds === 1 ? 'kind' : 'kinds'}`;
   }
 
-  readonly measure = async (layer: SparseLayer, sized: Knowledge): Promise<MeasuredLayer | undefined> => {
+  readonly measure = async (layer: SparseLayer, sized: GraphInfo): Promise<MeasuredLayer | undefined> => {
     const part = layerModel(layer, sized, this.#proto);
     const measured = part === undefined ? undefined : await this.#ofKind(part);
     if (measured !== undefined) this.#layers++;
@@ -132,7 +132,7 @@ interface LayerModel {
 }
 
 /** A model of the layer alone, with all that becomes part of its operator. Undefined where extents are not known. */
-function layerModel(layer: SparseLayer, { shapes, constants }: Knowledge, proto: ModelProto): LayerModel | undefined {
+function layerModel(layer: SparseLayer, { shapes, constants }: GraphInfo, proto: ModelProto): LayerModel | undefined {
   const { nodes, x, residual, output, dims, zeros } = layer;
   const operands = residual === undefined || residual === x ? [x] : [x, residual];
   const extents = operands.map((value) => staticDims(shapes.of(value)));
@@ -156,7 +156,7 @@ function layerModel(layer: SparseLayer, { shapes, constants }: Knowledge, proto:
   return { key, dense, shapes: byName(operands.map(({ name }, index) => [name, extents[index] ?? []])) };
 }
 
-function staticDims(dims: ReturnType<Knowledge['shapes']['of']>): readonly number[] | undefined {
+function staticDims(dims: ReturnType<GraphInfo['shapes']['of']>): readonly number[] | undefined {
   const extents = dims?.filter((dim) => typeof dim === 'number');
   return extents !== undefined && extents.length === dims?.length ? extents : undefined;
 }
@@ -164,7 +164,7 @@ function staticDims(dims: ReturnType<Knowledge['shapes']['of']>): readonly numbe
 function constantsOf(
   { nodes }: SparseLayer,
   operands: readonly Value[],
-  constants: Knowledge['constants'],
+  constants: GraphInfo['constants'],
 ): TensorProto[] {
   const read = new Set(nodes.flatMap(({ inputs }) => inputs));
   return [...read].flatMap((value) => {
@@ -174,7 +174,7 @@ function constantsOf(
 }
 
 /** Measuring needs one size: what --shape leaves open is an error, not a guess. */
-export function requireSizes(model: Model, shapes: Knowledge['shapes'], given: TimingRequest['shapes'] = {}): void {
+export function requireSizes(model: Model, shapes: GraphInfo['shapes'], given: TimingRequest['shapes'] = {}): void {
   const open = model.graph.inputs.find((input) => {
     const isFixed = ownOf(given, input.name) !== undefined || input.initializer !== undefined;
     return !isFixed && staticDims(shapes.of(input)) === undefined && !isDeclaredScalar(model, input);

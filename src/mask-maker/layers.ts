@@ -1,6 +1,6 @@
 /** The weights that masks are made for: what a mask file calls each, and which positions its filters and channels are. */
-import type { Facts } from '../analysis/facts.js';
-import type { Axis } from '../analysis/positions.js';
+import type { Facts } from '../channels/facts.js';
+import type { Axis } from '../channels/positions.js';
 import { PruneCompileError } from '../errors.js';
 import { product } from '../ir/tensor.js';
 import type { Layout } from '../masks/expand.js';

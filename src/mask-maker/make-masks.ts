@@ -2,14 +2,15 @@
  * Masks for a model, and beforehand what they will bring: weights -> units -> scores -> the lowest go -> masks under the names
  * that a mask file needs -> the compiler's own passes on a masked copy, which tell what can be removed.
  */
-import { compareLayers, type Counts, countModel, macsOfBoth } from '../analysis/figures.js';
-import type { Facts } from '../analysis/facts.js';
-import { applyEdits, maskEdits } from '../analysis/mask-edits.js';
-import type { Knowledge } from '../analysis/site.js';
-import { atSizes, concreteSizes } from '../analysis/sizes.js';
-import { droppedShifts } from '../analysis/dropped-shifts.js';
-import { weightSlots } from '../analysis/weight-slots.js';
+import { compareLayers, type Counts, countModel, macsOfBoth } from '../figures/figures.js';
+import type { Facts } from '../channels/facts.js';
+import { applyEdits, maskEdits } from '../masking/mask-edits.js';
+import type { GraphInfo } from '../graph-info/graph-info.js';
+import { atSizes, concreteSizes } from '../graph-info/sizes.js';
+import { droppedShifts } from '../masking/dropped-shifts.js';
+import { weightSlots } from '../masking/weight-slots.js';
 import { PruneCompileError } from '../errors.js';
+import { inspectGraph } from '../graph-info/inspect-graph.js';
 import { Editor } from '../ir/editor.js';
 import { writeFiles } from '../files/write-files.js';
 import { combineMasks, type OperandEdit } from '../masks/apply.js';
@@ -20,7 +21,7 @@ import { writeSafetensors } from '../masks/formats/safetensors.js';
 import { type Model, readModel } from '../onnx/read.js';
 import { encodeModel, writeModel } from '../onnx/write.js';
 import { choosePasses, passContext, runPasses } from '../pipeline.js';
-import type { Remark } from '../report/types.js';
+import type { Remark } from '../../passes/pass.js';
 import { TOOL } from '../version.js';
 import { checkChoice, type Choice, type MakeMasksOptions } from './choice.js';
 import { excludedLayers, findLayers, type MaskLayer } from './layers.js';
@@ -49,13 +50,13 @@ export async function makeMasks(source: string | Uint8Array, options: MakeMasksO
   const choice = checkChoice(options);
   const { signal } = options;
   const model = readModel(source);
-  const knowledge = await passContext(model).knowledge();
-  const before = await count(model, knowledge);
+  const graphInfo = await inspectGraph(model);
+  const before = await count(model, graphInfo);
   const facts = await foldedFacts(source, signal);
-  const slots = weightSlots(knowledge);
+  const slots = weightSlots(graphInfo);
   const layers = findLayers(slots, facts);
   const excluded = excludedLayers(layers, choice.exclude);
-  const scorer: Scorer = { criterion: choice.criterion, seed: choice.seed, knowledge };
+  const scorer: Scorer = { criterion: choice.criterion, seed: choice.seed, graphInfo };
   const choose = async (nameless: ReadonlySet<MaskLayer>) => {
     const { pools, skipped: others } = poolsOf(layers, facts, choice, new Set([...excluded, ...nameless]));
     const skipped = [...[...nameless].map((layer) => ({ layer, why: NAMELESS })), ...others];
@@ -76,12 +77,12 @@ export async function makeMasks(source: string | Uint8Array, options: MakeMasksO
   const edits = maskEdits(model.graph, combineMasks(bindings));
   applyEdits(new Editor(model.graph), 'apply masks', edits);
   const masked = bindings.map(({ slot }) => slot);
-  const dropped = choice.meaning === 'drop' ? droppedShifts(await passContext(model).knowledge(), masked).edits : [];
+  const dropped = choice.meaning === 'drop' ? droppedShifts(await inspectGraph(model), masked).edits : [];
   applyEdits(new Editor(model.graph), 'drop masked filters', dropped);
 
   const context = passContext(model);
   const { remarks } = await runPasses(choosePasses('structured'), context, signal);
-  const after = await count(model, await context.knowledge());
+  const after = await count(model, await context.graphInfo());
   return {
     report: reportOf({ source, all: layers, choice, chosen, masks, skipped, excluded, before, after, remarks }),
     masks: masks.map((mask) => namedMask(mask)),
@@ -92,7 +93,7 @@ export async function makeMasks(source: string | Uint8Array, options: MakeMasksO
 
 const NAMELESS = 'under its name a mask would not be bound to it alone: the model calls another weight so';
 
-async function count({ graph, proto }: Model, known: Knowledge): Promise<Counts> {
+async function count({ graph, proto }: Model, known: GraphInfo): Promise<Counts> {
   return countModel(known, await atSizes(known, proto, concreteSizes(graph, known.shapes)));
 }
 

@@ -3,9 +3,9 @@
  * together, because a residual add, a depthwise convolution or a flattening ties their positions, are one unit; units that cut
  * the same layers in the same way are one pool, so that a pool's width is a layer's width.
  */
-import type { Facts } from '../analysis/facts.js';
-import type { Pin } from '../analysis/pins.js';
-import type { Axis } from '../analysis/positions.js';
+import type { Facts } from '../channels/facts.js';
+import type { Pin } from '../channels/pins.js';
+import type { Axis } from '../channels/positions.js';
 import type { Choice } from './choice.js';
 import type { MaskLayer } from './layers.js';
 

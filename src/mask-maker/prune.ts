@@ -1,6 +1,6 @@
 /** From layers to what goes of each: pools, scores, choice. */
 import { setImmediate } from 'node:timers/promises';
-import type { Facts } from '../analysis/facts.js';
+import type { Facts } from '../channels/facts.js';
 import type { Choice } from './choice.js';
 import type { MaskLayer } from './layers.js';
 import { type Grouping, groupUnits, type Pool, poolPerLayer, type Skipped } from './pools.js';

@@ -8,7 +8,7 @@
  *   fpgm      mean distance to the layer's other filters, over the root of their length (He et al. 2019: near the geometric median)
  *   bn-scale  |gamma| of the batch normalisation right behind (Liu et al. 2017)
  */
-import type { Knowledge } from '../analysis/site.js';
+import type { GraphInfo } from '../graph-info/graph-info.js';
 import { PruneCompileError } from '../errors.js';
 import { parameterRole } from '../ops/parameters.js';
 import { Random } from '../runtime/random.js';
@@ -19,10 +19,10 @@ import { forEachElement, type Units } from './units.js';
 export interface Scorer {
   readonly criterion: Criterion;
   readonly seed: number;
-  readonly knowledge: Knowledge;
+  readonly graphInfo: GraphInfo;
 }
 
-export function scoresOf(layer: MaskLayer, units: Units, { criterion, seed, knowledge }: Scorer): Float64Array {
+export function scoresOf(layer: MaskLayer, units: Units, { criterion, seed, graphInfo }: Scorer): Float64Array {
   switch (criterion) {
     case 'l1':
       return means(layer, units, Math.abs);
@@ -35,7 +35,7 @@ export function scoresOf(layer: MaskLayer, units: Units, { criterion, seed, know
     case 'fpgm':
       return distances(layer);
     case 'bn-scale':
-      return Float64Array.from(scaleBehind(layer, knowledge) ?? [], Math.abs);
+      return Float64Array.from(scaleBehind(layer, graphInfo) ?? [], Math.abs);
   }
 }
 
@@ -93,7 +93,7 @@ function distanceOf(one: Float64Array, other: Float64Array): number {
 }
 
 /** The scale of the normalisation that alone reads the layer; undefined when there is none. */
-function scaleBehind({ slots, matrix }: MaskLayer, { constants }: Knowledge): Float32Array | Float64Array | undefined {
+function scaleBehind({ slots, matrix }: MaskLayer, { constants }: GraphInfo): Float32Array | Float64Array | undefined {
   const [output] = slots[0].node.outputs;
   const [use] = output?.hasSingleUse === true ? output.uses : [];
   if (use?.index !== 0) return undefined;
@@ -108,9 +108,9 @@ function scaleBehind({ slots, matrix }: MaskLayer, { constants }: Knowledge): Fl
 const SHOWN_LAYERS = 5;
 
 /** Throws E-USAGE when a layer has nothing that the criterion reads. */
-export function checkScorable(layers: readonly MaskLayer[], { criterion, knowledge }: Scorer): void {
+export function checkScorable(layers: readonly MaskLayer[], { criterion, graphInfo }: Scorer): void {
   if (criterion !== 'bn-scale') return;
-  const without = layers.filter((layer) => scaleBehind(layer, knowledge) === undefined);
+  const without = layers.filter((layer) => scaleBehind(layer, graphInfo) === undefined);
   if (without.length === 0) return;
   const names = without.slice(0, SHOWN_LAYERS).map(({ label }) => label);
   throw new PruneCompileError('E-USAGE', {

@@ -1,6 +1,6 @@
 /**
  * Where masks can go: constant operands of a graph that are weights or biases. Who finds them knows shapes and constants
- * (src/analysis/weight-slots.ts); here is what binding needs to know of each.
+ * (src/masking/weight-slots.ts); here is what binding needs to know of each.
  */
 import type { Node, Value } from '../ir/graph.js';
 import type { Tensor } from '../ir/tensor.js';

@@ -24,15 +24,13 @@ import {
 import { evidenceText, maskNotes } from './masks.js';
 import { operatorText, pathNote, registrationLines, sparseNotes } from './sparse.js';
 import { missedRemarks } from './text.js';
-import type {
-  Benchmark,
-  CompileReport,
-  LayerFigures,
-  MaskReport,
-  Remark,
-  SparseReport,
-  Verification,
-} from './types.js';
+import type { Benchmark } from '../bench/results.js';
+import type { CompileReport } from './types.js';
+import type { LayerFigures } from '../figures/figures.js';
+import type { MaskReport } from '../masking/mask-report.js';
+import type { Remark } from '../../passes/pass.js';
+import type { SparseReport } from './sparse.js';
+import type { Verification } from '../verify/verification.js';
 
 /** Text from models and files must never become markup. */
 export function escapeHtml(text: string): string {

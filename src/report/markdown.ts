@@ -24,7 +24,12 @@ import {
 } from './summary.js';
 import { operatorText, pathNote, registrationLines, sparseNotes } from './sparse.js';
 import { missedRemarks, remarkText } from './text.js';
-import type { Benchmark, CompileReport, MaskReport, Remark, SparseReport, Verification } from './types.js';
+import type { Benchmark } from '../bench/results.js';
+import type { CompileReport } from './types.js';
+import type { MaskReport } from '../masking/mask-report.js';
+import type { Remark } from '../../passes/pass.js';
+import type { SparseReport } from './sparse.js';
+import type { Verification } from '../verify/verification.js';
 
 export function renderMarkdown(given: CompileReport): string {
   const report = shown(given);

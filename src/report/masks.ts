@@ -1,7 +1,8 @@
 /** Masks in words: how many, for what, by which evidence, and what a masked filter means. */
 import { formatInteger, formatPlural } from './numbers.js';
 import { fateText } from '../masks/fates.js';
-import type { BoundMask, CompileReport, MaskReport } from './types.js';
+import type { BoundMask, MaskReport } from '../masking/mask-report.js';
+import type { CompileReport } from './types.js';
 
 const EVIDENCE: Readonly<Record<BoundMask['evidence'], string>> = {
   map: '--mask-map',

@@ -5,7 +5,8 @@ import { formatDifference, formatInteger, formatMs, formatPlural, formatShapes, 
 import { benchmarkPlace, verificationText } from './summary.js';
 import { textTable } from './text-table.js';
 import { wrapText } from './text.js';
-import type { Benchmark, Verification } from './types.js';
+import type { Benchmark } from '../bench/results.js';
+import type { Verification } from '../verify/verification.js';
 
 const WIDTH = 80;
 

@@ -1,6 +1,20 @@
 /** A model with operators of its own does not run everywhere: that is said before anybody deploys it. */
 import { formatInteger } from './numbers.js';
-import type { LayerFigures, SparseReport } from './types.js';
+import type { LayerFigures } from '../figures/figures.js';
+
+/** What it takes to run a model with sparse operators. */
+export interface SparseReport {
+  /** Those that are sparse operators now. */
+  readonly layers: number;
+  /** By what these were chosen: which cost table decided, what was measured. */
+  readonly decided: readonly string[];
+  /** Path of the native library on this machine, whether it is there or not. */
+  readonly library: string;
+  /** Whether it was there. */
+  readonly libraryFound: boolean;
+  /** One line of each language that gives ONNX Runtime the operators; `path` in it stands for the library's. */
+  readonly registration: Readonly<Record<'node' | 'python' | 'cpp' | 'csharp' | 'java', string>>;
+}
 
 /** As the bindings of ONNX Runtime 1.18 and newer call it; docs/sparse.md has each with what stands around it. */
 const REGISTRATION: SparseReport['registration'] = {

@@ -15,7 +15,9 @@ import {
   formatShare,
   formatSpeedup,
 } from './numbers.js';
-import type { Benchmark, CompileReport, Verification } from './types.js';
+import type { Benchmark } from '../bench/results.js';
+import type { CompileReport } from './types.js';
+import type { Verification } from '../verify/verification.js';
 import { unreadText } from './unread.js';
 
 /** Names of the three models that `compile --bench` compares. */

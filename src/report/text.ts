@@ -5,7 +5,9 @@ import { maskNotes } from './masks.js';
 import { pathNote, registrationLines, sparseNotes } from './sparse.js';
 import { inputColumn, nothingText, nothingTitle, nothingToDoReason, removedNothing, summaryRows } from './summary.js';
 import { textTable } from './text-table.js';
-import type { CompileReport, Remark, SparseReport } from './types.js';
+import type { CompileReport } from './types.js';
+import type { Remark } from '../../passes/pass.js';
+import type { SparseReport } from './sparse.js';
 
 const WIDTH = 80;
 const COLUMNS = [{ width: 38 }, { width: 12 }, { width: 12 }, { width: 18 }] as const;

@@ -1,6 +1,6 @@
 /** What was not looked at, in words. */
 import { formatPlural, formatShare } from './numbers.js';
-import type { UnreadWeights } from './types.js';
+import type { UnreadWeights } from '../figures/unread-weights.js';
 
 /** `not looked at: 1 weight of MatMulInteger (uint8), 12 % at its zero point` */
 export function unreadText(unread: readonly UnreadWeights[]): string {

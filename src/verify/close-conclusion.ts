@@ -1,5 +1,5 @@
 /** The verdict of a close comparison, in the words of a report. */
-import type { OutputVerification, Verification } from '../report/types.js';
+import type { OutputVerification, Verification } from './verification.js';
 import { type Bound, formatDifference, MOST_BOUND, NOISE_MULTIPLE } from './bound.js';
 import { boundOf, type CloseComparison, type Entry } from './close-entries.js';
 import { INCOMPARABLE, isAllFinite } from './compare.js';

@@ -8,7 +8,7 @@
 import { decodeModel, readModel } from '../onnx/read.js';
 import { encodeModel } from '../onnx/write.js';
 import type { ModelProto } from '../onnx/proto.js';
-import type { Verification } from '../report/types.js';
+import type { Verification } from './verification.js';
 import { LOUD_NOISE } from './bound.js';
 import { concludeClosely } from './close-conclusion.js';
 import { boundOf, type CloseComparison, type Entry } from './close-entries.js';

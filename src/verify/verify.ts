@@ -4,7 +4,7 @@
  * only); what is allowed follows from the reference's own rounding noise (bound.ts).
  */
 import { messageOf, PruneCompileError } from '../errors.js';
-import type { OutputVerification, Verification } from '../report/types.js';
+import type { OutputVerification, Verification } from './verification.js';
 import type { RunSession } from '../runtime/guarded-session.js';
 import { firstLine, formatShapes } from '../runtime/inputs.js';
 import { type Bound, formatDifference, LOUD_NOISE } from './bound.js';

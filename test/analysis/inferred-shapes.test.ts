@@ -2,7 +2,7 @@
 import * as ort from 'onnxruntime-node';
 import { describe, expect, test } from 'vitest';
 import { type GraphBuilder, graphBuilder } from '../../fixtures/graph-builder.js';
-import { inferShapes } from '../../src/analysis/shapes.js';
+import { inferShapes } from '../../src/graph-info/shapes.js';
 import { readModel } from '../../src/onnx/read.js';
 import { createSession } from '../../src/runtime/session.js';
 import { Random } from '../../src/runtime/random.js';

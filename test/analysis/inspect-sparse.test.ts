@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { graphBuilder } from '../../fixtures/graph-builder.js';
 import { resnet } from '../../fixtures/resnet.js';
 import { ZeroScatterer } from '../../fixtures/scattered-zeros.js';
-import { EAGER } from '../../src/analysis/sparse-tables.js';
+import { EAGER } from '../../src/cost/sparse-tables.js';
 import { compileModel } from '../../src/compile.js';
 import { inspectModel } from '../../src/inspect.js';
 import { renderInspection } from '../../src/report/inspection.js';

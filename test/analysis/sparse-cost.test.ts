@@ -1,8 +1,8 @@
 /** Reading between the points of a cost table, forwards and backwards. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type KindCosts, secondsWon, speedupAt, speedupToWin, zerosFor } from '../../src/analysis/sparse-cost.js';
-import { TABLES } from '../../src/analysis/sparse-tables.js';
+import { type KindCosts, secondsWon, speedupAt, speedupToWin, zerosFor } from '../../src/cost/sparse-cost.js';
+import { TABLES } from '../../src/cost/sparse-tables.js';
 
 const costs: KindCosts = {
   denseMacsPerSecond: 1e9,

@@ -3,9 +3,9 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { encodeTable, type MeasuredTable, parseTable, readTable } from '../../src/analysis/sparse-table-file.js';
-import { TABLES } from '../../src/analysis/sparse-tables.js';
-import { calibratedPath, chooseTable, shippedFor } from '../../src/analysis/sparse-target.js';
+import { encodeTable, type MeasuredTable, parseTable, readTable } from '../../src/cost/sparse-table-file.js';
+import { TABLES } from '../../src/cost/sparse-tables.js';
+import { calibratedPath, chooseTable, shippedFor } from '../../src/cost/sparse-target.js';
 import type { Machine } from '../../src/runtime/machine.js';
 
 const TABLE: MeasuredTable = {

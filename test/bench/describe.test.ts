@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { describeComparison, describeTest } from '../../src/bench/describe.js';
-import type { Comparison } from '../../src/report/types.js';
+import type { Comparison } from '../../src/bench/results.js';
 
 const comparison: Comparison = {
   baseline: 'masked',

@@ -1,6 +1,6 @@
 /** From measured times to the rates of a cost table: moves at the ends of a sample, which the table counts by themselves, are in none. */
 import { describe, expect, test } from 'vitest';
-import { EAGER } from '../../src/analysis/sparse-tables.js';
+import { EAGER } from '../../src/cost/sparse-tables.js';
 import { ratesOf } from '../../src/calibrate/calibrate.js';
 import { macsOf, SAMPLE_SIZES, sampleModel, type SampleSize } from '../../src/calibrate/models.js';
 import { compileModel } from '../../src/compile.js';

@@ -5,13 +5,14 @@ import { graphBuilder } from '../../fixtures/graph-builder.js';
 import { namedCases } from '../../fixtures/named-cases.js';
 import { normals } from '../../fixtures/random.js';
 import { removeChannels } from '../../passes/remove-channels.js';
-import { CostModel } from '../../src/analysis/cost.js';
-import { KeptChannels, renderChannels } from '../../src/channels/channels.js';
-import { traceWeights } from '../../src/channels/trace.js';
+import { CostModel } from '../../src/cost/width-cost.js';
+import { KeptChannels, renderChannels } from '../../src/retraining/channels.js';
+import { traceWeights } from '../../src/retraining/trace.js';
 import { compileModel } from '../../src/compile.js';
 import { Node } from '../../src/ir/graph.js';
 import { Provenance } from '../../src/ir/provenance.js';
 import { readModel } from '../../src/onnx/read.js';
+import { inspectGraph } from '../../src/graph-info/inspect-graph.js';
 import { passContext } from '../../src/pipeline.js';
 import { buildGraph } from '../../fixtures/random-networks/build-graph.js';
 import { problems } from '../../fixtures/random-networks/random-graphs.js';
@@ -50,7 +51,7 @@ describe('cuts of cuts', () => {
     const context = passContext(model, { align: 4 });
     const kept = new KeptChannels(
       model.graph,
-      traceWeights(await context.knowledge(), model.proto),
+      traceWeights(await context.graphInfo(), model.proto),
       context.editor.provenance,
     );
     const widths = () => kept.channels().weights.map((weight) => weight.kept?.map((axis) => axis?.length ?? null));
@@ -62,7 +63,7 @@ describe('cuts of cuts', () => {
       [live, null, null, null],
       [null, live, null, null],
     ]);
-    const [small] = kept.smallState((await context.knowledge()).constants).weights;
+    const [small] = kept.smallState((await context.graphInfo()).constants).weights;
     const expected = live.flatMap((filter) => Array.from(w1.data.slice(filter * 27, filter * 27 + 27)));
     expect([...(small?.tensor.numbers() ?? [])]).toEqual(expected);
   });
@@ -269,7 +270,7 @@ describe('real exports', () => {
     '%s: no two tensors under one name',
     async (name) => {
       const model = readModel(await loadSkeleton(name));
-      const { weights: traced } = traceWeights(await passContext(model).knowledge(), model.proto);
+      const { weights: traced } = traceWeights(await inspectGraph(model), model.proto);
       const initializers = new Map<string, string>();
       for (const { parameter, initializer } of traced) {
         if (parameter === undefined) continue;

@@ -1,6 +1,6 @@
 /** Rebuilds the small weights from the original model and the kept lists alone, and compares them with the compiled model. */
 import { expect } from 'vitest';
-import type { Channels, WeightChannels } from '../../src/channels/channels.js';
+import type { Channels, WeightChannels } from '../../src/retraining/channels.js';
 import { compileModel, type CompileOptions } from '../../src/compile.js';
 import type { Graph, Node, Value } from '../../src/ir/graph.js';
 import { readModel } from '../../src/onnx/read.js';

@@ -2,7 +2,7 @@ import { existsSync, linkSync, readdirSync, readFileSync, symlinkSync, writeFile
 import { expect, test } from 'vitest';
 import { Interruption } from '../../src/cli/io.js';
 import { PruneCompileError } from '../../src/errors.js';
-import type { Verification } from '../../src/report/types.js';
+import type { Verification } from '../../src/verify/verification.js';
 import { TOOL } from '../../src/version.js';
 import { BENCHMARK, DIFFERENT, REPORT } from '../report/sample.js';
 import { COMPILED_BYTES, fakeEngine, modelFolder, run, withoutTimes } from './harness.js';

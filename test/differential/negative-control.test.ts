@@ -8,11 +8,11 @@ import type { Relation } from '../../src/ops/axes.js';
 import type * as Broadcast from '../../src/ops/broadcast.js';
 import type { Operator, Site } from '../../src/ops/operator.js';
 import type * as Registry from '../../src/ops/registry.js';
-import type * as Weights from '../../src/analysis/weights.js';
+import type * as Weights from '../../src/channels/weight-matrix.js';
 import { problems, WINDOWS } from '../../fixtures/random-networks/random-graphs.js';
 
 const REGISTRY = '../../src/ops/registry.js';
-const WEIGHTS = '../../src/analysis/weights.js';
+const WEIGHTS = '../../src/channels/weight-matrix.js';
 const CASES = 1000;
 
 afterEach(() => {

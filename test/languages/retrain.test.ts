@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test, onTestFinished } from 'vitest';
 import { findVenv } from '../../kernels/test/venv.mjs';
-import { renderChannels } from '../../src/channels/channels.js';
+import { renderChannels } from '../../src/retraining/channels.js';
 import { compileModel } from '../../src/compile.js';
 
 /** Of the output's scale: rounding of sums in another order. */

@@ -1,17 +1,17 @@
 /** Masks as files hold them, and the slots of a small model, without files. */
 import { graphBuilder, type GraphBuilder } from '../../fixtures/graph-builder.js';
 import { normals } from '../../fixtures/random.js';
-import { weightSlots } from '../../src/analysis/weight-slots.js';
+import { weightSlots } from '../../src/masking/weight-slots.js';
 import { DOUBLE, Tensor } from '../../src/ir/tensor.js';
 import { type BindOptions, type Binding, bindMasks, type Bound } from '../../src/masks/bind.js';
 import { claimsOf } from '../../src/masks/claims.js';
 import { type Entry, FileTensor } from '../../src/masks/contents.js';
 import type { WeightSlot } from '../../src/masks/slots.js';
 import { readModel } from '../../src/onnx/read.js';
-import { passContext } from '../../src/pipeline.js';
+import { inspectGraph } from '../../src/graph-info/inspect-graph.js';
 
 export async function slotsOf(graph: GraphBuilder): Promise<WeightSlot[]> {
-  return weightSlots(await passContext(readModel(graph.bytes())).knowledge());
+  return weightSlots(await inspectGraph(readModel(graph.bytes())));
 }
 
 export const OUT = 4;

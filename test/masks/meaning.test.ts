@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { graphBuilder } from '../../fixtures/graph-builder.js';
 import { normals, uniforms } from '../../fixtures/random.js';
 import { compileModel, type CompileOptions, type Compiled } from '../../src/compile.js';
-import type { MaskOptions } from '../../src/masked-model.js';
+import type { MaskOptions } from '../../src/masking/masked-model.js';
 import { maskedReference } from '../../src/verify/masked-reference.js';
 import { verifyModels } from '../../src/verify/verify.js';
 

@@ -5,8 +5,8 @@
 import * as ort from 'onnxruntime-node';
 import { describe, expect, test } from 'vitest';
 import { normals } from '../../fixtures/random.js';
-import { type AnalyzedNode, forEachPair } from '../../src/analysis/analyzed-node.js';
-import type { Facts } from '../../src/analysis/facts.js';
+import { type AnalyzedNode, forEachPair } from '../../src/channels/analyzed-node.js';
+import type { Facts } from '../../src/channels/facts.js';
 import { readModel } from '../../src/onnx/read.js';
 import { operators } from '../../src/ops/registry.js';
 import { passContext } from '../../src/pipeline.js';
@@ -45,7 +45,7 @@ async function factsOf(bytes: Uint8Array): Promise<Facts> {
 /** Positions of the output that the facts call constant hold that constant, for two inputs. */
 async function checkConstants(bytes: Uint8Array): Promise<number> {
   const facts = await factsOf(bytes);
-  const [output] = facts.knowledge.graph.outputs;
+  const [output] = facts.graphInfo.graph.outputs;
   const session = await createSession(bytes, { optimize: false });
   let checked = 0;
   for (const seed of [1, 2]) {

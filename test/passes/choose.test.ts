@@ -7,7 +7,7 @@ import { findLayers, type SparseLayer } from '../../passes/sparse/layers.js';
 import { Network } from '../../passes/sparse/minimum-cut.js';
 import type { Value } from '../../src/ir/graph.js';
 import { readModel } from '../../src/onnx/read.js';
-import { passContext } from '../../src/pipeline.js';
+import { inspectGraph } from '../../src/graph-info/inspect-graph.js';
 
 interface Step {
   /** Which of the values so far is read; modulo their number. */
@@ -67,7 +67,7 @@ function touchers(value: Value, layers: readonly SparseLayer[]): { layers: Spars
 test('no other choice takes less time', async () => {
   await fc.assert(
     fc.asyncProperty(steps, async (list) => {
-      const layers = findLayers(await passContext(readModel(randomModel(list))).knowledge());
+      const layers = findLayers(await inspectGraph(readModel(randomModel(list))));
       expect(layers).toHaveLength(list.length);
       const won = new Map(layers.map((layer, at) => [layer, list[at]?.won ?? 0]));
       const values = [...new Set(layers.flatMap(({ x, output, residual }) => [x, output, residual ?? x]))];

@@ -2,8 +2,8 @@
 import { describe, expect, test } from 'vitest';
 import { type GraphBuilder, graphBuilder } from '../../fixtures/graph-builder.js';
 import { normals } from '../../fixtures/random.js';
-import type { CostTable } from '../../src/analysis/sparse-cost.js';
-import { TABLES } from '../../src/analysis/sparse-tables.js';
+import type { CostTable } from '../../src/cost/sparse-cost.js';
+import { TABLES } from '../../src/cost/sparse-tables.js';
 import { compileModel, type CompileOptions } from '../../src/compile.js';
 import { readModel } from '../../src/onnx/read.js';
 import { verifyModels } from '../../src/verify/verify.js';

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { graphBuilder, type GraphBuilder } from '../../fixtures/graph-builder.js';
 import { namedCases } from '../../fixtures/named-cases.js';
 import { normals } from '../../fixtures/random.js';
-import { EAGER } from '../../src/analysis/sparse-tables.js';
+import { EAGER } from '../../src/cost/sparse-tables.js';
 import { compileModel } from '../../src/compile.js';
 import { inspectModel } from '../../src/inspect.js';
 import { readModel } from '../../src/onnx/read.js';

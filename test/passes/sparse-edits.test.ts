@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { graphBuilder } from '../../fixtures/graph-builder.js';
 import { normals } from '../../fixtures/random.js';
-import { EAGER } from '../../src/analysis/sparse-tables.js';
+import { EAGER } from '../../src/cost/sparse-tables.js';
 import { compileModel } from '../../src/compile.js';
 import { SPARSE_DOMAIN } from '../../src/ir/graph.js';
 import { readModel } from '../../src/onnx/read.js';

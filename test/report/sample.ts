@@ -1,5 +1,7 @@
 /** A report with the figures of the documentation. */
-import type { Benchmark, CompileReport, Verification } from '../../src/report/types.js';
+import type { Benchmark } from '../../src/bench/results.js';
+import type { CompileReport } from '../../src/report/types.js';
+import type { Verification } from '../../src/verify/verification.js';
 
 const SHAPES = { input: [1, 3, 224, 224] };
 

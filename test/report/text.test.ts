@@ -6,7 +6,7 @@ import { renderExplanation, renderInspection, formatRanges } from '../../src/rep
 import { renderBenchmarks, renderVerification } from '../../src/report/measurements.js';
 import { sparseReport } from '../../src/report/sparse.js';
 import { renderText, shellWord, wrapText } from '../../src/report/text.js';
-import type { ModelFigures } from '../../src/report/types.js';
+import type { ModelFigures } from '../../src/figures/figures.js';
 import { BENCHMARK, DIFFERENT, REPORT, VERIFICATION } from './sample.js';
 
 const lines = (text: string) => text.split('\n');

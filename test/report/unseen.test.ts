@@ -13,7 +13,8 @@ import { type MaskMaking, renderMaskMaking } from '../../src/report/mask-making.
 import { renderBenchmarks, renderVerification } from '../../src/report/measurements.js';
 import { sparseReport } from '../../src/report/sparse.js';
 import { renderText, shellWord } from '../../src/report/text.js';
-import type { CompileReport, MaskReport } from '../../src/report/types.js';
+import type { CompileReport } from '../../src/report/types.js';
+import type { MaskReport } from '../../src/masking/mask-report.js';
 import { explainNode } from '../../src/why.js';
 import { run } from '../cli/harness.js';
 import { BENCHMARK, DIFFERENT, REPORT, VERIFICATION } from './sample.js';

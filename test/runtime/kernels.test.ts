@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import * as ort from 'onnxruntime-node';
 import { graphBuilder } from '../../fixtures/graph-builder.js';
 import { normals, uniforms } from '../../fixtures/random.js';
-import { EAGER } from '../../src/analysis/sparse-tables.js';
+import { EAGER } from '../../src/cost/sparse-tables.js';
 import { compileModel } from '../../src/compile.js';
 import { SPARSE_VERSION } from '../../src/ir/graph.js';
 import { kernelsPath, kernelsTarget, kernelsVersion, loadKernels, staleReason } from '../../src/runtime/kernels.js';

@@ -2,7 +2,7 @@
 import { expect, test, vi } from 'vitest';
 import { graphBuilder } from '../../fixtures/graph-builder.js';
 import { compileModel } from '../../src/compile.js';
-import { EAGER } from '../../src/analysis/sparse-tables.js';
+import { EAGER } from '../../src/cost/sparse-tables.js';
 import { diagnose } from '../../src/doctor.js';
 import { createSession } from '../../src/runtime/user-session.js';
 import { verifyModels } from '../../src/verify/verify.js';

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { ENGINE } from '../../src/cli/engine.js';
-import type { CompileReport, MaskReport } from '../../src/report/types.js';
+import type { CompileReport } from '../../src/report/types.js';
+import type { MaskReport } from '../../src/masking/mask-report.js';
 import { run } from '../cli/harness.js';
 
 export interface Written {

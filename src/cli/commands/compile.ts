@@ -1,12 +1,13 @@
 /** `prune-compile MODEL`: compile, write, verify, publish, measure, report. */
-import { requireDense } from '../../channels/dense-only.js';
+import { requireDense } from '../../retraining/dense-only.js';
 import type { Compiled, CompileOptions } from '../../compile.js';
 import { PruneCompileError } from '../../errors.js';
 import { renderJson } from '../../report/json.js';
 import { formatBytes, formatDifference } from '../../report/numbers.js';
 import { casesText } from '../../report/summary.js';
 import { renderText } from '../../report/text.js';
-import type { CompileReport, Verification } from '../../report/types.js';
+import type { CompileReport } from '../../report/types.js';
+import type { Verification } from '../../verify/verification.js';
 import { breathe, type Context, nameOf, present, sourceOf, STDIN } from '../context.js';
 import { checkPlaces, CompiledOutput } from '../compiled-output.js';
 import { defaultOutput, STDOUT } from '../destination.js';

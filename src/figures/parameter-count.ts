@@ -2,7 +2,7 @@
 import type { Value } from '../ir/graph.js';
 import { isFloating, type Tensor } from '../ir/tensor.js';
 import { isStored, readsNoElements, rootOf } from '../ops/aliases.js';
-import type { Constants } from './constants.js';
+import type { Constants } from '../graph-info/constants.js';
 
 interface Parameter {
   size: number;

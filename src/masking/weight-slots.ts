@@ -8,16 +8,16 @@ import { addedTo, aliasedBy, isCopy, readersOf, rootOf, storedAs } from '../ops/
 import { scaledOperands, turnsAxes } from '../ops/scaling.js';
 import { operatorOf } from '../ops/registry.js';
 import { recurrentSlots } from './recurrent-slots.js';
-import { type Knowledge, siteOf } from './site.js';
+import { type GraphInfo, siteOf } from '../graph-info/graph-info.js';
 
-export function weightSlots(knowledge: Knowledge): WeightSlot[] {
-  const { graph, constants } = knowledge;
+export function weightSlots(graphInfo: GraphInfo): WeightSlot[] {
+  const { graph, constants } = graphInfo;
   const slots: WeightSlot[] = [];
   for (const node of graph.nodes) {
     if (node.outputs.every((value) => constants.has(value))) continue;
-    slots.push(...slotsOf(node, knowledge));
+    slots.push(...slotsOf(node, graphInfo));
   }
-  slots.push(...recurrentSlots(knowledge));
+  slots.push(...recurrentSlots(graphInfo));
   const known = new Set(slots.map(({ value }) => value));
   const layers = new Set(slots.map(placeOf));
   // What a layer reads in another layout or type is that layer's weight.
@@ -50,7 +50,7 @@ function isNamedAlias(node: Node): boolean {
 }
 
 /** Constants of the graph, whatever reads them: a file's buffers are compared with them. */
-export function numericConstants({ graph, constants }: Knowledge): Tensor[] {
+export function numericConstants({ graph, constants }: GraphInfo): Tensor[] {
   const tensors = [...graph.values.values()].map((value) => constants.tensor(value));
   return tensors.filter((tensor) => tensor !== undefined && isNumeric(tensor.dataType)) as Tensor[];
 }
@@ -84,14 +84,14 @@ function storedSlots(value: Value, tensor: Tensor, uses: readonly Use[]): Weight
   }));
 }
 
-function slotsOf(node: Node, knowledge: Knowledge): WeightSlot[] {
-  const layer = operatorOf(node)?.weights?.(siteOf(node, knowledge));
+function slotsOf(node: Node, graphInfo: GraphInfo): WeightSlot[] {
+  const layer = operatorOf(node)?.weights?.(siteOf(node, graphInfo));
   if (layer === undefined) return [];
   const { weights, bias } = layer;
   const modulePaths = statedModulePathsOf(node);
   const slot = (index: number, rest: Pick<WeightSlot, 'parameter' | 'outAxis' | 'inAxis' | 'added'>): WeightSlot[] => {
     const operand = node.inputs[index];
-    const tensor = knowledge.constants.tensor(operand);
+    const tensor = graphInfo.constants.tensor(operand);
     if (operand === undefined || tensor === undefined || !isFloating(tensor.dataType)) return [];
     // Modules that share a weight may read it under names of their own.
     const value = storedAs(operand);

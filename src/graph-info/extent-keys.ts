@@ -5,21 +5,21 @@
  */
 import type { Value } from '../ir/graph.js';
 import { operatorOf } from '../ops/registry.js';
-import { symbolOf } from './extents.js';
-import { type Knowledge, siteOf } from './site.js';
+import { symbolOf } from './shape-elements.js';
+import { type GraphInfo, siteOf } from './graph-info.js';
 
 export class ExtentKeys {
-  readonly #knowledge: Knowledge;
+  readonly #graphInfo: GraphInfo;
   readonly #known = new Map<Value, Map<number, string>>();
 
-  constructor(knowledge: Knowledge) {
-    this.#knowledge = knowledge;
+  constructor(graphInfo: GraphInfo) {
+    this.#graphInfo = graphInfo;
   }
 
   /** Whether both values have the same rank and surely the same extents on every axis. */
   sameExtents(a: Value, b: Value): boolean {
-    const rank = this.#knowledge.shapes.of(a)?.length;
-    if (rank === undefined || rank !== this.#knowledge.shapes.of(b)?.length) return false;
+    const rank = this.#graphInfo.shapes.of(a)?.length;
+    if (rank === undefined || rank !== this.#graphInfo.shapes.of(b)?.length) return false;
     return Array.from({ length: rank }, (_, axis) => axis).every((axis) => this.key(a, axis) === this.key(b, axis));
   }
 
@@ -38,20 +38,20 @@ export class ExtentKeys {
 
   #make(value: Value, axis: number): string {
     const own = symbolOf('', value, axis);
-    const dim = this.#knowledge.shapes.of(value)?.[axis];
+    const dim = this.#graphInfo.shapes.of(value)?.[axis];
     if (typeof dim === 'number') return String(dim);
     if (dim !== undefined && dim !== '') return symbolOf(dim, value, axis);
     const { producer } = value;
     if (producer === undefined) return own;
     const operator = operatorOf(producer);
-    const site = siteOf(producer, this.#knowledge);
+    const site = siteOf(producer, this.#graphInfo);
     const windowed = operator?.extentKey?.(site, axis);
     const [data] = producer.inputs;
     if (windowed !== undefined && data !== undefined) return windowed(this.key(data, axis));
     const relation = operator?.axes?.(site);
     if (relation === undefined || relation.kind === 'extents') return own;
     // With several operands any of them may be the one that is stretched.
-    if (producer.inputs.filter((input) => input !== undefined && !this.#knowledge.constants.has(input)).length > 1)
+    if (producer.inputs.filter((input) => input !== undefined && !this.#graphInfo.constants.has(input)).length > 1)
       return this.#agreed(producer.inputs, value, axis) ?? own;
     const from = relation.links.find(({ output, blocks }) => blocks === undefined && output.axis === axis)?.input;
     const linked = from === undefined ? undefined : producer.inputs[from.index];
@@ -60,7 +60,7 @@ export class ExtentKeys {
 
   /** What all operands of the value's rank agree on; broadcasting cannot change an extent that they share. */
   #agreed(inputs: readonly (Value | undefined)[], value: Value, axis: number): string | undefined {
-    const { constants, shapes } = this.#knowledge;
+    const { constants, shapes } = this.#graphInfo;
     const rank = shapes.of(value)?.length;
     const operands = inputs
       .filter((input) => input !== undefined && !constants.has(input))

@@ -5,9 +5,38 @@ import { isCompensation } from '../ir/origin.js';
 import { scanTensor } from '../ir/scan.js';
 import { isFloating, type Tensor } from '../ir/tensor.js';
 import { operatorOf } from '../ops/registry.js';
-import type { LayerFigures, ModelFigures } from '../report/types.js';
 import { ParameterCount } from './parameter-count.js';
-import { type Knowledge, siteOf } from './site.js';
+import { type GraphInfo, siteOf } from '../graph-info/graph-info.js';
+
+/** Counts of one model. */
+export interface ModelFigures {
+  /** Elements of floating-point constants that nodes read. */
+  readonly parameters: number;
+  /** Of those, exactly zero. */
+  readonly zeros: number;
+  /** Multiply-accumulates of Conv, Gemm and MatMul at `macsShape`; undefined when shapes stay unknown. */
+  readonly macs: number | undefined;
+  /** Model file plus external data, in bytes. */
+  readonly sizeBytes: number;
+  /** Output channels of all Conv, Gemm and MatMul nodes with constant weights. */
+  readonly channels: number;
+  readonly nodes: number;
+}
+
+/** One layer with constant weights, before and after; counts of channels. */
+export interface LayerFigures {
+  readonly node: string;
+  readonly opType: string;
+  readonly inputChannels: number;
+  readonly outputChannels: number;
+  /** Undefined when the layer is gone. */
+  readonly keptInputChannels: number | undefined;
+  readonly keptOutputChannels: number | undefined;
+  /** Share of exactly zero weights before. */
+  readonly sparsity: number;
+  /** Set where it is a sparse operator now. */
+  readonly isSparse?: true;
+}
 
 export interface Layer {
   readonly node: Node;
@@ -40,8 +69,8 @@ export interface Counts {
  * `sized` knows the same graph at concrete input sizes, for MACs (see sizes.ts).
  * Throws E-MODEL-NAN when a weight is not a number, E-MODEL-INFINITE when a layer's weight is infinite: nothing could be proved about such a model.
  */
-export function countModel(knowledge: Knowledge, sized: Knowledge = knowledge): Counts {
-  const { graph, constants } = knowledge;
+export function countModel(graphInfo: GraphInfo, sized: GraphInfo = graphInfo): Counts {
+  const { graph, constants } = graphInfo;
   const tensors = new Map<Tensor, { zeros: number }>();
   const parameters = new ParameterCount(constants);
   for (const node of graph.nodes) {
@@ -54,7 +83,7 @@ export function countModel(knowledge: Knowledge, sized: Knowledge = knowledge): 
       parameters.add(value, tensor, scanned.zeros);
     }
   }
-  const layers = graph.nodes.flatMap((node) => layerOf(node, knowledge, sized, tensors) ?? []);
+  const layers = graph.nodes.flatMap((node) => layerOf(node, graphInfo, sized, tensors) ?? []);
   const channels = layers.reduce((total, { outputChannels }) => total + outputChannels, 0);
   const added = graph.nodes.filter(isCompensation).map((node) => ({
     node,
@@ -101,15 +130,15 @@ function requireFinite(tensor: Tensor, { name, producer }: Value, node: Node): v
 
 function layerOf(
   node: Node,
-  knowledge: Knowledge,
-  sized: Knowledge,
+  graphInfo: GraphInfo,
+  sized: GraphInfo,
   tensors: ReadonlyMap<Tensor, { zeros: number }>,
 ): Layer | undefined {
   if (isCompensation(node)) return undefined;
-  const relation = operatorOf(node)?.axes?.(siteOf(node, knowledge));
+  const relation = operatorOf(node)?.axes?.(siteOf(node, graphInfo));
   if (relation?.kind !== 'linear' && relation?.kind !== 'grouped') return undefined;
   const value = node.inputs[relation.weights.index];
-  const tensor = knowledge.constants.tensor(value);
+  const tensor = graphInfo.constants.tensor(value);
   if (tensor === undefined || value === undefined) return undefined;
   requireFinite(tensor, value, node);
   const inAxis = relation.kind === 'linear' ? relation.weights.inAxis : 1;
@@ -164,12 +193,12 @@ function inProportion(known: Counts, wanted: Counts): number | undefined {
 }
 
 /** Multiply-accumulates of all nodes whose row counts them; undefined where an extent stays unknown. */
-function countMacs(knowledge: Knowledge): number | undefined {
+function countMacs(graphInfo: GraphInfo): number | undefined {
   let total = 0;
-  for (const node of knowledge.graph.nodes) {
+  for (const node of graphInfo.graph.nodes) {
     const row = operatorOf(node);
-    if (row?.macs === undefined || knowledge.constants.has(node.outputs[0])) continue;
-    const macs = row.macs(siteOf(node, knowledge));
+    if (row?.macs === undefined || graphInfo.constants.has(node.outputs[0])) continue;
+    const macs = row.macs(siteOf(node, graphInfo));
     if (macs === undefined) return undefined;
     total += macs;
   }

@@ -5,13 +5,13 @@ import type { Constants } from './constants.js';
 import type { Shapes } from './shapes.js';
 
 /** What is known of a graph before any rule is asked. */
-export interface Knowledge {
+export interface GraphInfo {
   readonly graph: Graph;
   readonly shapes: Shapes;
   readonly constants: Constants;
 }
 
-export function siteOf(node: Node, { graph, shapes, constants }: Knowledge): Site {
+export function siteOf(node: Node, { graph, shapes, constants }: GraphInfo): Site {
   const dims = (value: Value | undefined): readonly Dim[] | undefined =>
     constants.tensor(value)?.dims ?? shapes.of(value);
   return {

@@ -10,19 +10,29 @@ import { aliasedBy, rootOf } from '../ops/aliases.js';
 import type { StoredWeights } from '../ops/stored-weights.js';
 import type { Relation } from '../ops/axes.js';
 import { operatorOf } from '../ops/registry.js';
-import type { UnreadWeights } from '../report/types.js';
 import { innerWeights } from './inner-weights.js';
-import { type Knowledge, siteOf } from './site.js';
+import { type GraphInfo, siteOf } from '../graph-info/graph-info.js';
 import { mayBeWeight, type UnreadWeight } from './weight-like.js';
 import { countAtZeroPoint } from './zero-points.js';
 
+/** Weights that no rule reads, of one operator and one type. */
+export interface UnreadWeights {
+  /** With what stands between it and its weights, or what it is inside of: `Conv behind DequantizeLinear`, `Conv inside If`. */
+  readonly op: string;
+  readonly dataType: string;
+  readonly weights: number;
+  readonly elements: number;
+  /** Elements that stand for 0: zero, or at their zero point; absent where that cannot be told. */
+  readonly zeros?: number;
+}
+
 /** By operator and type, in the order of the graph. What masks were bound to (`masked`) was looked at, though no rule reads it. */
 export function unreadWeights(
-  knowledge: Knowledge,
+  graphInfo: GraphInfo,
   proto: ModelProto,
   masked: readonly Pick<Use, 'node' | 'index'>[] = [],
 ): UnreadWeights[] {
-  const { graph, constants } = knowledge;
+  const { graph, constants } = graphInfo;
   const maskedInputs = new Map<Node, Set<number>>();
   for (const { node, index } of masked) maskedInputs.set(node, (maskedInputs.get(node) ?? new Set()).add(index));
   const opaque = new Map((proto.graph?.initializer ?? []).map((tensor) => [tensor.name, tensor]));
@@ -30,14 +40,14 @@ export function unreadWeights(
   const found = new Map<Value, UnreadWeight>();
   for (const node of graph.nodes) {
     if (node.outputs.every((value) => constants.has(value))) continue;
-    const relation = operatorOf(node)?.axes?.(siteOf(node, knowledge));
+    const relation = operatorOf(node)?.axes?.(siteOf(node, graphInfo));
     for (const [index, value] of node.inputs.entries()) {
       if (value === undefined) continue;
       const root = rootOf(value);
       const isMasked = maskedInputs.get(node)?.has(index) === true;
       if (isMasked || (relation !== undefined && isRead(relation, index))) read.add(root);
       else if (!found.has(root)) {
-        const weight = weightOf(node, index, value, knowledge, opaque.get(root.name));
+        const weight = weightOf(node, index, value, graphInfo, opaque.get(root.name));
         if (weight !== undefined) found.set(root, weight);
       }
     }
@@ -57,7 +67,7 @@ function weightOf(
   node: Node,
   index: number,
   value: Value,
-  { constants }: Knowledge,
+  { constants }: GraphInfo,
   opaque: TensorProto | undefined,
 ): UnreadWeight | undefined {
   const stored = operatorOf(node)?.storedWeights?.(node);
@@ -80,7 +90,7 @@ function zerosOf(
   node: Node,
   tensor: Tensor,
   weights: StoredWeights | undefined,
-  constants: Knowledge['constants'],
+  constants: GraphInfo['constants'],
 ): number | undefined {
   if (weights === undefined) return isFloating(tensor.dataType) ? countAtZeroPoint(tensor, undefined, 0) : undefined;
   const zeroPoint = weights.zeroPoint === undefined ? undefined : node.inputs[weights.zeroPoint];

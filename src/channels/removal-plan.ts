@@ -4,7 +4,7 @@
  *
  * A class can go when nothing pins it and every reader that ends it either does not need it or can absorb its constant.
  */
-import type { CostModel } from './cost.js';
+import type { CostModel } from '../cost/width-cost.js';
 import type { Facts } from './facts.js';
 import type { Pin } from './pins.js';
 import type { Axis } from './positions.js';

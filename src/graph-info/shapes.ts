@@ -11,7 +11,7 @@ import { encodeProto } from '../onnx/encode.js';
 import { typeOf } from '../onnx/write.js';
 import { dataTypeNamed } from '../runtime/evaluate.js';
 import { createSession } from '../runtime/session.js';
-import { doubtfulInside, doubtfulResults, looseNodes } from './loose-nodes.js';
+import { doubtfulInside, doubtfulResults, probeNodes } from './shape-probe.js';
 
 /** Constants up to this size may carry shapes (Reshape targets, pads, Resize scales) and stay in the model. */
 const LARGEST_SHAPE_CONSTANT = 256;
@@ -65,7 +65,7 @@ async function probeShapes(
   const computed = graph.nodes.flatMap(({ outputs }) => outputs).filter((value) => value !== undefined);
   const outputs = new Set(graph.outputs.map(({ name }) => name));
   const symbols = symbolsOf(proto, sizes);
-  const loose = looseNodes(graph, results);
+  const loose = probeNodes(graph, results);
   const probe: ModelProto = Object.assign(Object.create(Object.getPrototypeOf(proto) as object) as ModelProto, proto, {
     metadataProps: [],
     graph: {

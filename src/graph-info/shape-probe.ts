@@ -13,14 +13,14 @@ import type { Doubt } from '../ops/operator.js';
 
 type FreshNames = ReturnType<Graph['freshNames']>;
 
-export interface LooseNodes {
+export interface ProbeNodes {
   readonly nodes: NodeProto[];
   /** Further graph inputs that they read. */
   readonly inputs: ValueInfoProto[];
 }
 
 /** `results`: axes of nodes' results that are in doubt besides (doubtfulResults). */
-export function looseNodes(graph: Graph, results: ReadonlyMap<Node, readonly number[]>): LooseNodes {
+export function probeNodes(graph: Graph, results: ReadonlyMap<Node, readonly number[]>): ProbeNodes {
   const names = graph.freshNames();
   const places = names(`${COMPILER_PREFIX}any_places`);
   const nodes = graph.nodes.flatMap((node) => {

@@ -4,7 +4,7 @@ import { maskTensor, type OperandEdit } from '../masks/apply.js';
 import { product, type Tensor } from '../ir/tensor.js';
 import { shiftsBehind } from '../ops/shifts.js';
 import { operatorOf } from '../ops/registry.js';
-import { type Knowledge, siteOf } from './site.js';
+import { type GraphInfo, siteOf } from '../graph-info/graph-info.js';
 
 export interface DroppedShifts {
   readonly edits: readonly OperandEdit[];
@@ -12,14 +12,14 @@ export interface DroppedShifts {
   readonly filters: number;
 }
 
-/** `knowledge` is that of the masked graph; slots name the layers. */
-export function droppedShifts(knowledge: Knowledge, slots: readonly WeightSlot[]): DroppedShifts {
-  const { graph, constants } = knowledge;
+/** `graphInfo` is that of the masked graph; slots name the layers. */
+export function droppedShifts(graphInfo: GraphInfo, slots: readonly WeightSlot[]): DroppedShifts {
+  const { graph, constants } = graphInfo;
   const edits: OperandEdit[] = [];
   let filters = 0;
   for (const { node, index, outAxis } of slots) {
     const weights = constants.tensor(node.inputs[index]);
-    const layer = operatorOf(node)?.weights?.(siteOf(node, knowledge));
+    const layer = operatorOf(node)?.weights?.(siteOf(node, graphInfo));
     if (weights === undefined || layer === undefined) continue;
     const channels = emptyFilters(weights, outAxis);
     if (channels.length === 0) continue;

@@ -6,10 +6,10 @@ import { nodeModulePathsOf } from '../onnx/module-path.js';
 import { rootOf } from '../ops/aliases.js';
 import { recurrentParts } from '../ops/recurrent.js';
 import { operatorOf } from '../ops/registry.js';
-import type { Knowledge } from './site.js';
+import type { GraphInfo } from '../graph-info/graph-info.js';
 
 /** The layers of a module are nodes that bear its path, in the order of the graph: the first reads weight_ih_l0. */
-export function recurrentSlots({ graph, constants }: Knowledge): WeightSlot[] {
+export function recurrentSlots({ graph, constants }: GraphInfo): WeightSlot[] {
   const layers = new Map<string, Tensor[]>();
   return graph.nodes.flatMap((node) => {
     const tensorOf = (index: number) => {

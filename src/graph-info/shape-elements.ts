@@ -6,7 +6,7 @@ import type { Value } from '../ir/graph.js';
 import { isShapeInteger } from '../ir/tensor.js';
 import type { Elements } from '../ops/operator.js';
 import { operatorOf } from '../ops/registry.js';
-import type { Knowledge } from './site.js';
+import type { GraphInfo } from './graph-info.js';
 
 /** Shapes have a handful of entries; longer tensors are data. */
 const LONGEST_SHAPE = 16;
@@ -20,8 +20,8 @@ export function symbolOf(dim: string, value: Value, axis: number): string {
 }
 
 /** The elements of a scalar or 1-D integer value; undefined when it is something else. */
-export function elementsOf(value: Value, knowledge: Knowledge): Elements | undefined {
-  const { constants, shapes } = knowledge;
+export function elementsOf(value: Value, graphInfo: GraphInfo): Elements | undefined {
+  const { constants, shapes } = graphInfo;
   const tensor = constants.tensor(value);
   // Integers only: what is computed in floating point (a scale, a quotient) rounds differently.
   if (tensor !== undefined)
@@ -32,7 +32,7 @@ export function elementsOf(value: Value, knowledge: Knowledge): Elements | undef
     node,
     elements: (index) => {
       const input = node.inputs[index];
-      return input === undefined ? undefined : elementsOf(input, knowledge);
+      return input === undefined ? undefined : elementsOf(input, graphInfo);
     },
     extents: (index) => {
       const input = node.inputs[index];

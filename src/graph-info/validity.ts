@@ -2,7 +2,7 @@
 import { PruneCompileError } from '../errors.js';
 import { type ModelProto, type NodeProto, toClampedNumber } from '../onnx/proto.js';
 import { attributeProblem, extentProblem } from '../ops/validity.js';
-import { type Knowledge, siteOf } from './site.js';
+import { type GraphInfo, siteOf } from './graph-info.js';
 
 /** Throws E-MODEL-INVALID for attributes that ONNX Runtime would divide by, or loop over, unseen: also in subgraphs and functions. */
 export function checkAttributes({ graph, functions = [] }: ModelProto): void {
@@ -24,9 +24,9 @@ function checkNodes(nodes: readonly NodeProto[]): void {
 }
 
 /** Throws E-MODEL-INVALID where extents contradict each other. */
-export function checkExtents(knowledge: Knowledge): void {
-  for (const node of knowledge.graph.nodes) {
-    const problem = extentProblem(siteOf(node, knowledge));
+export function checkExtents(graphInfo: GraphInfo): void {
+  for (const node of graphInfo.graph.nodes) {
+    const problem = extentProblem(siteOf(node, graphInfo));
     if (problem !== undefined) throw invalid(node.label, problem);
   }
 }

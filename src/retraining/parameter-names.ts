@@ -1,5 +1,5 @@
 /** What a model says of a constant operand: which parameter it is, with which axes, or that it is computed from others. */
-import type { Knowledge } from '../analysis/site.js';
+import type { GraphInfo } from '../graph-info/graph-info.js';
 import type { Dim, Node, Value } from '../ir/graph.js';
 import { isFloating, type Tensor } from '../ir/tensor.js';
 import { moduleOfParameter } from '../onnx/module-path.js';
@@ -33,23 +33,23 @@ export function parameterName(name: string): string {
 }
 
 /** The name is the nearest on the way from the operand to what is stored: exporters store equal parameters once, behind an Identity. */
-export function originOf(value: Value, knowledge: Knowledge, list: ParameterList): Origin {
+export function originOf(value: Value, graphInfo: GraphInfo, list: ParameterList): Origin {
   let at = value;
-  let axes: Axes | undefined = dimsOf(at, knowledge)?.map((_, axis) => axis);
+  let axes: Axes | undefined = dimsOf(at, graphInfo)?.map((_, axis) => axis);
   let name: string | undefined;
   for (;;) {
     if (name === undefined && isNameOfParameter(at, list)) name = parameterName(at.name);
     const { producer } = at;
-    if (storedTensor(at, knowledge) !== undefined || producer === undefined) break;
-    const next = unmasked(producer, knowledge);
+    if (storedTensor(at, graphInfo) !== undefined || producer === undefined) break;
+    const next = unmasked(producer, graphInfo);
     if (next === undefined) break;
-    const [before, after] = [dimsOf(next, knowledge), dimsOf(at, knowledge)];
+    const [before, after] = [dimsOf(next, graphInfo), dimsOf(at, graphInfo)];
     axes = before && after && axes && axesBefore(producer, before, after, axes);
     at = next;
   }
-  const stored = storedTensor(at, knowledge);
+  const stored = storedTensor(at, graphInfo);
   if (name !== undefined && stored !== undefined && axes !== undefined) return { kind: 'stated', name, axes };
-  const leaves = storedBehind(at, knowledge);
+  const leaves = storedBehind(at, graphInfo);
   const from = leaves.filter((leaf) => isNameOfParameter(leaf, list)).map((leaf) => parameterName(leaf.name));
   if (from.length > 0) return { kind: 'computed', from: [...new Set(from)] };
   return leaves.some(({ initializer }) => initializer !== undefined && isFloating(initializer.dataType))
@@ -58,28 +58,28 @@ export function originOf(value: Value, knowledge: Knowledge, list: ParameterList
 }
 
 /** Initializers and Constant nodes that a constant depends on with its numbers. */
-export function storedBehind(value: Value, knowledge: Knowledge): readonly Value[] {
+export function storedBehind(value: Value, graphInfo: GraphInfo): readonly Value[] {
   const seen = new Set([value]);
   for (const { producer } of seen) {
     if (producer === undefined || readsExtents(producer)) continue;
     for (const input of producer.inputs) if (input !== undefined) seen.add(input);
   }
-  return [...seen].filter((at) => storedTensor(at, knowledge) !== undefined);
+  return [...seen].filter((at) => storedTensor(at, graphInfo) !== undefined);
 }
 
-function storedTensor(value: Value, { constants }: Knowledge): Tensor | undefined {
+function storedTensor(value: Value, { constants }: GraphInfo): Tensor | undefined {
   return isStored(value) ? constants.tensor(value) : undefined;
 }
 
 /** What a node hands on: its data, or of a product with a mask the weight. */
-function unmasked(node: Node, knowledge: Knowledge): Value | undefined {
+function unmasked(node: Node, graphInfo: GraphInfo): Value | undefined {
   const factors = factorsOf(node);
   if (factors === undefined) return aliasedBy(node);
   const [left, right] = factors;
   const [isLeft, isRight] = [isMaskByName(left), isMaskByName(right)];
   if (isLeft !== isRight) return isLeft ? right : left;
-  if (isBinary(right, knowledge)) return left;
-  return isBinary(left, knowledge) ? right : undefined;
+  if (isBinary(right, graphInfo)) return left;
+  return isBinary(left, graphInfo) ? right : undefined;
 }
 
 /** Behind casts and whatever else hands it on. */
@@ -89,14 +89,14 @@ function isMaskByName(value: Value): boolean {
   return false;
 }
 
-function isBinary(value: Value, knowledge: Knowledge): boolean {
-  const stored = storedBehind(value, knowledge);
+function isBinary(value: Value, graphInfo: GraphInfo): boolean {
+  const stored = storedBehind(value, graphInfo);
   const [only] = stored;
-  const tensor = only && storedTensor(only, knowledge);
+  const tensor = only && storedTensor(only, graphInfo);
   return stored.length === 1 && tensor?.numbers().every((number) => number === 0 || number === 1) === true;
 }
 
-function dimsOf(value: Value | undefined, { constants, shapes }: Knowledge): readonly Dim[] | undefined {
+function dimsOf(value: Value | undefined, { constants, shapes }: GraphInfo): readonly Dim[] | undefined {
   return value === undefined ? undefined : (constants.tensor(value)?.dims ?? shapes.of(value));
 }
 

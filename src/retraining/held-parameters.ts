@@ -2,8 +2,8 @@
  * Parameters and buffers that no operand is: gates that are sliced and joined for an LSTM, tables that are gathered, integers.
  * Where nothing was taken from what is computed from them, they are as they were.
  */
-import type { Constants } from '../analysis/constants.js';
-import type { Knowledge } from '../analysis/site.js';
+import type { Constants } from '../graph-info/constants.js';
+import type { GraphInfo } from '../graph-info/graph-info.js';
 import type { Node, Value } from '../ir/graph.js';
 import type { Tensor } from '../ir/tensor.js';
 import { moduleOfParameter } from '../onnx/module-path.js';
@@ -28,17 +28,17 @@ export interface HeldParameter {
 
 /** `known` are those that are operands themselves. */
 export function heldParameters(
-  knowledge: Knowledge,
+  graphInfo: GraphInfo,
   list: ParameterList,
   known: ReadonlySet<string>,
 ): readonly HeldParameter[] {
   const held = new Map<string, HeldParameter>();
-  for (const value of knowledge.graph.values.values()) {
+  for (const value of graphInfo.graph.values.values()) {
     const name = parameterName(value.name);
     const tensor = storedAs(value).initializer;
     if (tensor === undefined || known.has(name) || held.has(name) || !isNameOfParameter(value, list)) continue;
     if (list.listed?.has(name) ?? (list.isTorchScript || moduleOfParameter(name) !== undefined))
-      held.set(name, { name, tensor, readings: readingsOf(value, knowledge) });
+      held.set(name, { name, tensor, readings: readingsOf(value, graphInfo) });
   }
   return [...held.values()];
 }
@@ -59,7 +59,7 @@ function isSame(one: Tensor, other: Tensor): boolean {
   return one.dims.join() === other.dims.join() && Buffer.compare(one.bytes(), other.bytes()) === 0;
 }
 
-function readingsOf(value: Value, { constants }: Knowledge): Reading[] {
+function readingsOf(value: Value, { constants }: GraphInfo): Reading[] {
   const found: Reading[] = [];
   const seen = new Set([value]);
   for (const { uses } of seen)

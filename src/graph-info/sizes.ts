@@ -3,7 +3,7 @@ import type { Dim, Graph } from '../ir/graph.js';
 import { byName, ownOf } from '../names.js';
 import type { ModelProto } from '../onnx/proto.js';
 import { inferShapes } from './shapes.js';
-import type { Knowledge } from './site.js';
+import type { GraphInfo } from './graph-info.js';
 
 export type Sizes = Readonly<Record<string, readonly number[]>>;
 
@@ -13,7 +13,7 @@ const IMAGE = 224;
 const SEQUENCE = 128;
 
 /** Sizes of all graph inputs: those given, else one image or sequence where extents are symbolic. */
-export function concreteSizes({ inputs }: Graph, shapes: Knowledge['shapes'], given: Sizes = {}): Sizes {
+export function concreteSizes({ inputs }: Graph, shapes: GraphInfo['shapes'], given: Sizes = {}): Sizes {
   return byName(
     inputs.flatMap((input): [string, readonly number[]][] => {
       const dims = input.initializer === undefined ? shapes.of(input) : undefined;
@@ -29,15 +29,15 @@ function extent(dim: Dim, axis: number, rank: number): number {
 }
 
 /** The same graph with shapes at those sizes; as it is when nothing is symbolic, or when the sizes do not fit the model. */
-export async function atSizes(knowledge: Knowledge, proto: ModelProto, sizes: Sizes): Promise<Knowledge> {
+export async function atSizes(graphInfo: GraphInfo, proto: ModelProto, sizes: Sizes): Promise<GraphInfo> {
   const isSymbolic = Object.entries(sizes).some(([name, dims]) =>
-    knowledge.shapes.byName.get(name)?.some((dim, axis) => dim !== dims[axis]),
+    graphInfo.shapes.byName.get(name)?.some((dim, axis) => dim !== dims[axis]),
   );
-  if (!isSymbolic) return knowledge;
+  if (!isSymbolic) return graphInfo;
   try {
-    return { ...knowledge, shapes: await inferShapes(knowledge.graph, proto, sizes) };
+    return { ...graphInfo, shapes: await inferShapes(graphInfo.graph, proto, sizes) };
   } catch {
     // Only the count of MACs is lost; the report then says that they are unknown.
-    return knowledge;
+    return graphInfo;
   }
 }

@@ -4,7 +4,7 @@ import { isCompensation } from '../ir/origin.js';
 import { scanTensor } from '../ir/scan.js';
 import { operatorOf } from '../ops/registry.js';
 import { type Counts, countModel } from './figures.js';
-import { type Knowledge, siteOf } from './site.js';
+import { type GraphInfo, siteOf } from '../graph-info/graph-info.js';
 
 export interface StoredLayer {
   readonly node: Node;
@@ -22,9 +22,9 @@ export function hasSparseOperators({ nodes }: Graph): boolean {
 }
 
 /** What initializers tell: no shapes, and nothing that would have to be run. */
-export function storedKnowledge(graph: Graph): Knowledge {
+export function storedInfo(graph: Graph): GraphInfo {
   const shapes = { of: () => undefined, dataTypeOf: () => undefined, byName: new Map() };
-  const constants: Knowledge['constants'] = {
+  const constants: GraphInfo['constants'] = {
     tensor: (value) => value?.initializer ?? value?.producer?.tensor('value'),
     has: (value) => constants.tensor(value) !== undefined,
   };
@@ -32,18 +32,18 @@ export function storedKnowledge(graph: Graph): Knowledge {
 }
 
 /** In the order of the graph; convolutions that the compiler added are none. */
-export function storedLayers(knowledge: Knowledge): StoredLayer[] {
-  return knowledge.graph.nodes.flatMap((node) => (isCompensation(node) ? [] : (layerAt(node, knowledge) ?? [])));
+export function storedLayers(graphInfo: GraphInfo): StoredLayer[] {
+  return graphInfo.graph.nodes.flatMap((node) => (isCompensation(node) ? [] : (layerAt(node, graphInfo) ?? [])));
 }
 
-function layerAt(node: Node, knowledge: Knowledge): StoredLayer | undefined {
+function layerAt(node: Node, graphInfo: GraphInfo): StoredLayer | undefined {
   const native = operatorOf(node)?.nativeWeights?.(node);
   if (native?.isPacked === true) {
     const { size: weights, outputChannels } = native;
     return { node, isSparse: true, outputChannels, weights, keptWeights: node.inputs[1]?.initializer?.size ?? 0 };
   }
-  const operand = native === undefined ? operatorOf(node)?.weights?.(siteOf(node, knowledge))?.weights : DEPTHWISE;
-  const tensor = operand && knowledge.constants.tensor(node.inputs[operand.index]);
+  const operand = native === undefined ? operatorOf(node)?.weights?.(siteOf(node, graphInfo))?.weights : DEPTHWISE;
+  const tensor = operand && graphInfo.constants.tensor(node.inputs[operand.index]);
   if (operand === undefined || tensor === undefined) return undefined;
   const outputChannels = tensor.dims[operand.outAxis] ?? 0;
   const keptWeights = tensor.size - scanTensor(tensor).zeros;
@@ -54,7 +54,7 @@ const DEPTHWISE = { index: 1, outAxis: 0 } as const;
 
 /** Counts of what the file holds. What constant nodes compute from it is not known here: only differences of these are exact. */
 export function storedFigures(graph: Graph): Counts['figures'] {
-  return countModel(storedKnowledge(graph)).figures;
+  return countModel(storedInfo(graph)).figures;
 }
 
 /**

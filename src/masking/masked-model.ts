@@ -2,29 +2,29 @@
  * Masks onto a model, before anything is compiled: files read, masks bound to weights, zeros put in; and with `drop` what a
  * fully masked filter adds besides. Which masks there are is evidence, so all of it is reported.
  */
-import { coupledMasks } from './analysis/coupled-masks.js';
-import { analyze } from './analysis/facts.js';
-import { droppedShifts } from './analysis/dropped-shifts.js';
-import type { Knowledge } from './analysis/site.js';
-import { numericConstants, weightSlots } from './analysis/weight-slots.js';
-import { PruneCompileError } from './errors.js';
-import { applyEdits, maskEdits, withoutRepeats } from './analysis/mask-edits.js';
-import { Editor } from './ir/editor.js';
-import type { Use } from './ir/graph.js';
-import type { Tensor } from './ir/tensor.js';
-import { combineMasks, type MaskedWeight, type OperandEdit, operandOf } from './masks/apply.js';
-import { countZeros } from './masks/expand.js';
-import { type Binding, bindMasks } from './masks/bind.js';
-import { claimsOf } from './masks/claims.js';
-import { fateText, type TensorFate } from './masks/fates.js';
-import { slotName } from './masks/mask-errors.js';
-import { readMaskFile } from './masks/read.js';
-import type { WeightSlot } from './masks/slots.js';
-import { nearestNames } from './nearest.js';
-import type { Model } from './onnx/read.js';
-import { passContext } from './pipeline.js';
-import type { MaskReport } from './report/types.js';
-import type { MaskPlan } from './verify/masked-reference.js';
+import { coupledMasks } from './coupled-masks.js';
+import { analyze } from '../channels/facts.js';
+import { droppedShifts } from './dropped-shifts.js';
+import type { GraphInfo } from '../graph-info/graph-info.js';
+import { numericConstants, weightSlots } from './weight-slots.js';
+import { PruneCompileError } from '../errors.js';
+import { applyEdits, maskEdits, withoutRepeats } from './mask-edits.js';
+import { Editor } from '../ir/editor.js';
+import type { Use } from '../ir/graph.js';
+import type { Tensor } from '../ir/tensor.js';
+import { combineMasks, type MaskedWeight, type OperandEdit, operandOf } from '../masks/apply.js';
+import { countZeros } from '../masks/expand.js';
+import { type Binding, bindMasks } from '../masks/bind.js';
+import { claimsOf } from '../masks/claims.js';
+import { fateText, type TensorFate } from '../masks/fates.js';
+import { slotName } from '../masks/mask-errors.js';
+import { readMaskFile } from '../masks/read.js';
+import type { WeightSlot } from '../masks/slots.js';
+import { nearestNames } from '../nearest.js';
+import type { Model } from '../onnx/read.js';
+import { inspectGraph } from '../graph-info/inspect-graph.js';
+import type { MaskReport } from './mask-report.js';
+import type { MaskPlan } from '../verify/masked-reference.js';
 
 export interface MaskOptions {
   /** Mask files of any format in docs/masks.md; several multiply. */
@@ -78,12 +78,12 @@ export function maskingText({ report }: Masking): string {
 }
 
 /** Edits the model's graph; `asRead` is what is known of it. Throws E-MASK-… and E-INPUT-… errors before anything is changed. */
-export async function maskModel(model: Model, options: MaskOptions, asRead?: Knowledge): Promise<Masking> {
+export async function maskModel(model: Model, options: MaskOptions, asRead?: GraphInfo): Promise<Masking> {
   const { masks: paths = [], meaning = 'zero' } = options;
   if (!asksForMasks(options)) return UNMASKED;
-  const knowledge = asRead ?? (await passContext(model).knowledge());
-  const slots = weightSlots(knowledge);
-  const target = { slots, constants: numericConstants(knowledge), facts: () => analyze(knowledge) };
+  const graphInfo = asRead ?? (await inspectGraph(model));
+  const slots = weightSlots(graphInfo);
+  const target = { slots, constants: numericConstants(graphInfo), facts: () => analyze(graphInfo) };
   const files = paths.map((path) => bindFile(path, target, options));
   checkMap(options.maskMap, files);
   const weights = combineMasks(files.flatMap(({ bindings }) => bindings));
@@ -93,7 +93,7 @@ export async function maskModel(model: Model, options: MaskOptions, asRead?: Kno
   applyTo(model);
 
   const layers = meaning === 'drop' ? layersOf(weights, slots, paths.length > 0) : [];
-  const dropped = meaning === 'drop' ? droppedShifts(await passContext(model).knowledge(), layers) : NOTHING_DROPPED;
+  const dropped = meaning === 'drop' ? droppedShifts(await inspectGraph(model), layers) : NOTHING_DROPPED;
   const dropFrom = ({ graph }: Model) => applyEdits(new Editor(graph), 'drop masked filters', dropped.edits);
   dropFrom(model);
   return {

@@ -6,8 +6,8 @@ import type { Binding } from '../masks/bind.js';
 import { maskFactors } from '../masks/expand.js';
 import { historyMisfit, historyUnknown } from '../masks/mask-errors.js';
 import type { WeightSlot } from '../masks/slots.js';
-import type { Facts } from './facts.js';
-import { isOperand, type Axis } from './positions.js';
+import type { Facts } from '../channels/facts.js';
+import { isOperand, type Axis } from '../channels/positions.js';
 
 interface SlotAxis {
   readonly slot: WeightSlot;

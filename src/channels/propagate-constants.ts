@@ -4,8 +4,8 @@ import { DOUBLE, FLOAT16, isFloating, type Tensor } from '../ir/tensor.js';
 import type { Grouped, Known, Linear, Pointwise } from '../ops/axes.js';
 import { type AnalyzedNode, forEachPair, type LayerAxes, type ResolvedLink } from './analyzed-node.js';
 import { type Axis, isOperand, type Positions } from './positions.js';
-import type { Shapes } from './shapes.js';
-import { isRow, WeightMatrix } from './weights.js';
+import type { Shapes } from '../graph-info/shapes.js';
+import { isRow, WeightMatrix } from './weight-matrix.js';
 
 /** Operands above this many elements are weights of linear readers or lookup tables: nobody asks for their scalars. */
 const LARGEST_SCALAR_OPERAND = 1 << 20;

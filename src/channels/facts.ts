@@ -13,11 +13,11 @@ import { type Axis, type Operand, Positions, type Slot } from './positions.js';
 import { propagateConstants, relevantAxes } from './propagate-constants.js';
 import { type Demand, propagateDemand } from './propagate-demand.js';
 import { relateAxes } from './relate.js';
-import { type Knowledge, siteOf } from './site.js';
+import { type GraphInfo, siteOf } from '../graph-info/graph-info.js';
 import { tiedAxes } from './tied-axes.js';
 
 export interface Facts extends Demand {
-  readonly knowledge: Knowledge;
+  readonly graphInfo: GraphInfo;
   readonly positions: Positions;
   readonly nodes: readonly AnalyzedNode[];
   readonly nodeOf: ReadonlyMap<Node, AnalyzedNode>;
@@ -31,8 +31,8 @@ export interface Facts extends Demand {
   readonly unknownOps: ReadonlyMap<string, number>;
 }
 
-export function analyze(knowledge: Knowledge): Facts {
-  const { graph, constants, shapes } = knowledge;
+export function analyze(graphInfo: GraphInfo): Facts {
+  const { graph, constants, shapes } = graphInfo;
   const slots = new Map<Slot, readonly Dim[]>();
   const sites: NodeSite[] = [];
   const addValue = (value: Value) => {
@@ -43,8 +43,8 @@ export function analyze(knowledge: Knowledge): Facts {
   for (const node of graph.nodes) {
     if (node.outputs.every((value) => value === undefined || constants.has(value))) continue;
     for (const value of node.outputs) if (value !== undefined) addValue(value);
-    const site = siteOf(node, knowledge);
-    const inSlots = node.inputs.map((value, index) => slotOf(node, index, value, knowledge, slots));
+    const site = siteOf(node, graphInfo);
+    const inSlots = node.inputs.map((value, index) => slotOf(node, index, value, graphInfo, slots));
     sites.push({ node, site, relation: operatorOf(node)?.axes?.(site), inSlots });
   }
   const positions = new Positions(slots, tiedAxes(slots, sites));
@@ -56,7 +56,7 @@ export function analyze(knowledge: Knowledge): Facts {
   const constant = propagateConstants(nodes, positions, shapes, isRelevant);
   const { needed, linearReads } = propagateDemand(graph, nodes, positions, constant, board);
   return {
-    knowledge,
+    graphInfo,
     positions,
     nodes,
     nodeOf: new Map(nodes.map((at) => [at.node, at])),
@@ -92,7 +92,7 @@ function slotOf(
   node: Node,
   index: number,
   value: Value | undefined,
-  { constants }: Knowledge,
+  { constants }: GraphInfo,
   slots: Map<Slot, readonly Dim[]>,
 ): Slot | undefined {
   const tensor = constants.tensor(value);

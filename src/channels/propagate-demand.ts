@@ -7,7 +7,7 @@ import type { Grouped, Linear, Pointwise } from '../ops/axes.js';
 import { type AnalyzedNode, forEachPair, type LayerAxes } from './analyzed-node.js';
 import type { PinBoard } from './pins.js';
 import { type Axis, isOperand, type Positions, type Slot } from './positions.js';
-import { WeightMatrix } from './weights.js';
+import { WeightMatrix } from './weight-matrix.js';
 
 /** A reader that ends a class: it sums over `axis`. */
 export interface LinearRead {

@@ -2,7 +2,7 @@
  * Which channels of the original weights a compiled model still has, as data: for every parameter the kept indices per axis,
  * and what the compiled model computes that the modules of the original network have no place for.
  */
-import type { Constants } from '../analysis/constants.js';
+import type { Constants } from '../graph-info/constants.js';
 import type { Graph, Node, Value } from '../ir/graph.js';
 import type { Provenance } from '../ir/provenance.js';
 import { makesOnes } from '../ir/origin.js';

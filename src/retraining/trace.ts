@@ -1,5 +1,5 @@
 /** The parameters of a model before it is edited: whose they are, and what the training framework calls them. */
-import type { Knowledge } from '../analysis/site.js';
+import type { GraphInfo } from '../graph-info/graph-info.js';
 import type { Node, Value } from '../ir/graph.js';
 import { isFloating, type Tensor } from '../ir/tensor.js';
 import { listedParameters } from '../onnx/listed-parameters.js';
@@ -41,8 +41,8 @@ interface Found {
   readonly origin: Origin;
 }
 
-export function traceWeights(knowledge: Knowledge, proto: ModelProto): Trace {
-  const { graph, constants } = knowledge;
+export function traceWeights(graphInfo: GraphInfo, proto: ModelProto): Trace {
+  const { graph, constants } = graphInfo;
   const list: ParameterList = { listed: listedNames(proto), isTorchScript: isFromTorchScript(proto) };
   const isData = new Map<Node, readonly boolean[]>();
   const found: Found[] = [];
@@ -56,14 +56,14 @@ export function traceWeights(knowledge: Knowledge, proto: ModelProto): Trace {
     for (const [input, value] of node.inputs.entries()) {
       const tensor = constants.tensor(value);
       if (value === undefined || tensor === undefined || !isFloating(tensor.dataType)) continue;
-      const origin = originOf(value, knowledge, list);
+      const origin = originOf(value, graphInfo, list);
       if (isTraced(node, input, tensor, origin, list)) found.push({ node, input, value, tensor, origin });
       else if (isRecurrent(node) && origin.kind === 'unnamed') nameless.add(node);
     }
   }
   const weights = named(found, list);
   const known = new Set(weights.flatMap(({ parameter }) => parameter ?? []));
-  return { ...list, weights, isData, held: heldParameters(knowledge, list, known), nameless: [...nameless] };
+  return { ...list, weights, isData, held: heldParameters(graphInfo, list, known), nameless: [...nameless] };
 }
 
 /** That exporter names nodes by modules and writes no metadata. */
