@@ -5,7 +5,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "executable.h"
+#include "jit/executable.h"
 
 namespace test {
 namespace {

@@ -3,7 +3,7 @@
 #include <span>
 
 #include "interpret.h"
-#include "jit_group.h"
+#include "jit/jit_group.h"
 
 namespace test {
 

@@ -8,7 +8,7 @@
 #include <sys/prctl.h>
 #endif
 
-#include "matmul.h"
+#include "operators/matmul.h"
 #include "support.h"
 
 namespace {

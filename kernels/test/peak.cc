@@ -1,5 +1,5 @@
 // Prints how many GFLOP/s of fused multiply-adds one core does. Nothing where there is no loop that measures it.
-#include "peak.h"
+#include "isa/peak.h"
 
 #include <cstdio>
 

@@ -7,8 +7,8 @@
 #include <thread>
 #include <vector>
 
-#include "conv.h"
-#include "images.h"
+#include "layout/images.h"
+#include "operators/conv.h"
 
 namespace test {
 

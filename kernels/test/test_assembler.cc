@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "assembler.h"
+#include "jit/assembler.h"
 
 namespace {
 

@@ -6,9 +6,9 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "assembler.h"
-#include "executable.h"
 #include "interpret.h"
+#include "jit/assembler.h"
+#include "jit/executable.h"
 #include "listing.h"
 #include "vex_code.h"
 

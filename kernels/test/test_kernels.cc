@@ -3,7 +3,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "matmul.h"
+#include "operators/matmul.h"
 #include "support.h"
 
 namespace {

@@ -6,9 +6,9 @@
 #include <functional>
 #include <limits>
 
-#include "depthwise.h"
-#include "planewise.h"
-#include "pool.h"
+#include "operators/depthwise.h"
+#include "operators/planewise.h"
+#include "operators/pool.h"
 #include "support.h"
 
 namespace {

@@ -2,7 +2,7 @@
 #include <atomic>
 #include <functional>
 
-#include "shared_plans.h"
+#include "operators/plan_cache.h"
 #include "support.h"
 
 #if defined(__unix__) || defined(__APPLE__)

@@ -1,0 +1,76 @@
+#include "operators/plan_cache.h"
+
+#include <bit>
+#include <cstring>
+
+#include "support/interning_cache.h"
+
+namespace pc {
+namespace {
+
+// Bits are compared: 0 and -0 are different plans, and a NaN is the same as itself.
+bool same_bits(float a, float b) { return std::bit_cast<uint32_t>(a) == std::bit_cast<uint32_t>(b); }
+
+bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
+}
+
+// The structs are taken apart as wholes: who adds a member must say here how it is compared.
+bool same(const Activation& one, const Activation& other) {
+  const auto& [kind, alpha, beta] = one;
+  return kind == other.kind && same_bits(alpha, other.alpha) && same_bits(beta, other.beta);
+}
+
+bool same(const ConvOptions& one, const ConvOptions& other) {
+  const auto& [channels, filters, groups, kernel, strides, dilations, pads, activation, addend, x_internal, y_internal,
+               kernel_choice, isa, make] = one;
+  return channels == other.channels && filters == other.filters && groups == other.groups && kernel == other.kernel &&
+         strides == other.strides && dilations == other.dilations && pads == other.pads &&
+         same(activation, other.activation) && addend == other.addend && x_internal == other.x_internal &&
+         y_internal == other.y_internal && kernel_choice == other.kernel_choice && isa == other.isa &&
+         make == other.make;
+}
+
+bool same(const MatMulOptions& one, const MatMulOptions& other) {
+  const auto& [inputs, outputs, transposed, activation, kernel_choice, isa] = one;
+  return inputs == other.inputs && outputs == other.outputs && transposed == other.transposed &&
+         same(activation, other.activation) && kernel_choice == other.kernel_choice && isa == other.isa;
+}
+
+bool same(const ConvKey& one, const ConvKey& other) {
+  const auto& [options, weights, bias, height, width] = one;
+  return weights == other.weights && height == other.height && width == other.width && same(options, other.options) &&
+         same_bits(bias, other.bias);
+}
+
+bool same(const MatMulKey& one, const MatMulKey& other) {
+  const auto& [options, weights, bias] = one;
+  return weights == other.weights && same(options, other.options) && same_bits(bias, other.bias);
+}
+
+// Never destroyed: sessions may end after static destructors have run.
+template <typename Plan>
+Shelf<Plan>& shelf() {
+  static auto* const one = new Shelf<Plan>;
+  return *one;
+}
+
+template <typename Plan, typename Key>
+std::shared_ptr<Plan> shared(Key key) {
+  const uint64_t hash = std::hash<const void*>()(key.weights.get());
+  return shelf<Plan>().find_or_make(
+      hash, [&](const Plan& one) { return same(one.key, key); }, [&] { return std::make_shared<Plan>(std::move(key)); });
+}
+
+using SharedConv = SharedPlan<ConvKey, ConvPlan>;
+using SharedMatMul = SharedPlan<MatMulKey, MatMulPlan>;
+
+}  // namespace
+
+std::shared_ptr<SharedConv> share_plan(ConvKey key) { return shared<SharedConv>(std::move(key)); }
+
+std::shared_ptr<SharedMatMul> share_plan(MatMulKey key) { return shared<SharedMatMul>(std::move(key)); }
+
+size_t live_plans() { return shelf<SharedConv>().live() + shelf<SharedMatMul>().live(); }
+
+}  // namespace pc

@@ -1,0 +1,85 @@
+// ONNX Runtime's calls with their errors as exceptions, and nothing else.
+#pragma once
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "ort_abi.h"
+#include "support/parallel.h"
+
+namespace pc {
+
+// Set once, before any kernel is made.
+void use_api(OrtApiTable* api);
+OrtApiTable* api();
+
+// Throws Failure with the status' message unless it is null.
+void check(OrtStatus*);
+
+// Runs `work` and turns what it throws into a status that begins with `where`.
+template <typename Work>
+OrtStatus* guarded(const std::string& where, const Work& work) noexcept;
+OrtStatus* status_of_exception(const char* where) noexcept;
+
+struct Tensor {
+  std::vector<int64_t> shape;
+  void* data = nullptr;
+  int type = 0;
+
+  size_t count() const;
+  std::span<const float> floats() const;   // throws where the type is another
+  std::span<const uint8_t> bytes() const;  // throws where the type is another
+};
+
+// What a node says of itself. Attributes of another type than asked for throw.
+class Info {
+ public:
+  explicit Info(const OrtKernelInfo* info) : info_(info) {}
+  std::string name() const;
+  size_t inputs() const;
+  std::optional<int64_t> integer(const char* attribute) const;
+  float number(const char* attribute, float otherwise) const;
+  std::string text(const char* attribute, const char* otherwise) const;
+  std::optional<std::vector<int64_t>> integers(const char* attribute) const;
+  std::optional<Tensor> constant(size_t input) const;  // nothing where it is computed or missing
+
+ private:
+  void require_missing(const char* attribute, const char* type) const;
+
+  const OrtKernelInfo* info_;
+};
+
+// One execution of a node.
+class Call {
+ public:
+  explicit Call(OrtKernelContext* context) : context_(context) {}
+  std::optional<Tensor> input(size_t index) const;
+  float* output(size_t index, std::span<const int64_t> shape) const;
+  OrtKernelContext* context() const { return context_; }
+
+ private:
+  OrtKernelContext* context_;
+};
+
+// ONNX Runtime's own threads.
+class Pool final : public Parallel {
+ public:
+  explicit Pool(const Call& call) : context_(call.context()) {}
+
+ private:
+  void run(void (*call)(void*, size_t), size_t count, void* work) override;
+  OrtKernelContext* context_;
+};
+
+template <typename Work>
+OrtStatus* guarded(const std::string& where, const Work& work) noexcept {
+  try {
+    work();
+    return nullptr;
+  } catch (...) {
+    return status_of_exception(where.c_str());
+  }
+}
+
+}  // namespace pc
