@@ -182,15 +182,18 @@ bool check_program(Random& random) {
   return true;
 }
 
-// AVX-512 code by the assembler on three vectors; returns what it stores of register 3.
+constexpr pc::Zmm kFirst = pc::zmm(1), kSecond = pc::zmm(2), kThird = pc::zmm(3), kZero = pc::zmm(30);
+constexpr pc::Opmask kMask = pc::Opmask::k1, kLess = pc::Opmask::k2;
+
+// Runs AVX-512 code of the assembler on three vectors; returns the third register.
 std::array<float, 16> run_512(const std::vector<float>& from, uint16_t mask, void (*emit)(pc::Assembler&)) {
   alignas(64) uint8_t buffer[512];
   pc::Assembler code(buffer, buffer + sizeof buffer);
-  code.mask_from_r9(1);
-  for (int i = 0; i < 3; i++) code.load(i + 1, {pc::kRdi, i * 64});
+  code.move_mask(kMask, pc::Reg64::r9);
+  for (int i = 0; i < 3; i++) code.load(pc::zmm(static_cast<size_t>(i) + 1), {pc::Reg64::rdi, i * 64});
   emit(code);
   std::array<float, 16> result{};
-  code.store({pc::kRdx, 0}, 3);
+  code.store({pc::Reg64::rdx, 0}, kThird);
   code.end();
   const auto address = [](const void* p) { return reinterpret_cast<uint64_t>(p); };
   const Region regions[] = {{"floats", address(from.data()), from.data(), from.size() * sizeof(float)},
@@ -206,18 +209,18 @@ void check_masks(Random& random) {
   const auto a = [&](size_t i) { return x[i]; };
   const auto b = [&](size_t i) { return x[i + 16]; };
   const auto before = [&](size_t i) { return x[i + 32]; };
-  const auto merged = run_512(x, mask, [](pc::Assembler& code) { code.multiply(3, 1, 2, {1, false}); });
-  const auto zeroed = run_512(x, mask, [](pc::Assembler& code) { code.maximum(3, 1, 2, {1, true}); });
-  const auto least = run_512(x, mask, [](pc::Assembler& code) { code.minimum(3, 1, 2); });
-  const auto moved = run_512(x, mask, [](pc::Assembler& code) { code.move(3, 1, {1, true}); });
+  const auto merged = run_512(x, mask, [](pc::Assembler& code) { code.multiply(kThird, kFirst, kSecond, {kMask, false}); });
+  const auto zeroed = run_512(x, mask, [](pc::Assembler& code) { code.maximum(kThird, kFirst, kSecond, {kMask, true}); });
+  const auto least = run_512(x, mask, [](pc::Assembler& code) { code.minimum(kThird, kFirst, kSecond); });
+  const auto moved = run_512(x, mask, [](pc::Assembler& code) { code.move(kThird, kFirst, {kMask, true}); });
   const auto compared = run_512(x, mask, [](pc::Assembler& code) {
-    code.less_than(2, 1, 2);
-    code.zero(30);
-    code.multiply(3, 1, 30, {2, false});
+    code.less_than(kLess, kFirst, kSecond);
+    code.zero(kZero);
+    code.multiply(kThird, kFirst, kZero, {kLess, false});
   });
   const auto sums = run_512(x, mask, [](pc::Assembler& code) {
-    code.fma_broadcast(3, 1, {pc::kRdi, 4 * 21});
-    code.add(3, 3, {pc::kRdi, 64});
+    code.fma_broadcast(kThird, kFirst, {pc::Reg64::rdi, 4 * 21});
+    code.add(kThird, kThird, {pc::Reg64::rdi, 64});
   });
   for (size_t i = 0; i < 16; i++) {
     const bool on = (mask >> i & 1) != 0;
@@ -232,11 +235,11 @@ void check_masks(Random& random) {
 
 // No bytes lead astray, and what is cut off is noticed.
 void check_garbage(Random& random) {
-  constexpr int kFirst[] = {0x62, 0xc4, 0xc5, 0x48, 0x0f, 0x41, 0x72, 0xc3};
+  constexpr int kLeadBytes[] = {0x62, 0xc4, 0xc5, 0x48, 0x0f, 0x41, 0x72, 0xc3};
   for (int i = 0; i < 1000; i++) {
     std::vector<uint8_t> bytes(static_cast<size_t>(random.integer(0, 12)));
     for (uint8_t& one : bytes) one = static_cast<uint8_t>(random.engine());
-    if (!bytes.empty() && random.chance(0.9)) bytes[0] = static_cast<uint8_t>(kFirst[random.integer(0, 7)]);
+    if (!bytes.empty() && random.chance(0.9)) bytes[0] = static_cast<uint8_t>(kLeadBytes[random.integer(0, 7)]);
     try {
       const Instruction one = decode(bytes.data(), bytes.data() + bytes.size());
       expect(one.length > 0 && one.length <= bytes.size(), "a length");

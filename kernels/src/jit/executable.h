@@ -1,4 +1,4 @@
-// Memory for emitted code: writable first, then executable, never both.
+// Memory for emitted code (W^X): writable first, then executable, never both.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -8,7 +8,7 @@ namespace pc {
 
 class Executable {
  public:
-  // Null where the operating system has no such memory to give.
+  // Returns null if the operating system refuses the memory.
   static std::unique_ptr<Executable> reserve(size_t bytes);
   ~Executable();
   Executable(const Executable&) = delete;
@@ -17,7 +17,8 @@ class Executable {
   uint8_t* begin() const { return begin_; }
   uint8_t* end() const { return begin_ + bytes_; }
 
-  // Gives back what lies behind `used` bytes and makes the rest executable and read-only. False where that is refused.
+  // Releases the pages after the first `used` bytes and makes the rest executable and read-only.
+  // Returns false if the operating system refuses that.
   bool seal(size_t used);
 
  private:

@@ -1,4 +1,5 @@
-// Emits the code of one group of rows; see jit_program.cc.
+// Emits the code of one group of rows. jit_program.cc lays the groups out and runs them; the register
+// map is at the head of jit_group.cc.
 #pragma once
 #include <vector>
 
@@ -7,21 +8,23 @@
 
 namespace pc {
 
-// Rows of a group: the sums of one tile in AVX-512's 32 registers.
+// Rows of a group. Their sums for one tile, a column of pixels and one more register fill the 32
+// registers of AVX-512.
 inline constexpr size_t kJitRows = 30;
 
 struct EmittedGroup {
   const float* weights = nullptr;
-  uint8_t* end = nullptr;  // of code and weights; null where the room did not suffice
-  size_t ahead = 0;        // bytes of the next group that each tile fetches
+  uint8_t* end = nullptr;     // of code and weights; null if the memory was too small
+  size_t prefetch_bytes = 0;  // of the next group that the code for one tile prefetches
 };
 
 class GroupEmitter {
  public:
   explicit GroupEmitter(const ProgramSpec& spec);
 
-  // Bytes that code and weights of a group take at most.
+  // An upper bound of the bytes that the code and weights of a group take.
   size_t room(size_t group) const;
+  // Writes the code, then its weights, between `begin` and `end`.
   EmittedGroup emit(size_t group, uint8_t* begin, uint8_t* end);
 
  private:
@@ -34,7 +37,7 @@ class GroupEmitter {
   void sort_by_column(size_t group);
   void emit_sums(Assembler&, size_t group, size_t rows, size_t lines);
   void end_block(Assembler&, size_t first, size_t rows, size_t block);
-  void add_before(Assembler&, int sum, size_t row, size_t block);
+  void add_earlier_sums(Assembler&, Zmm sum, size_t row, size_t block);
   void emit_results(Assembler&, size_t first, size_t rows);
   void emit_activation(Assembler&, size_t rows);
   int32_t y_disp(size_t row) const;
@@ -42,11 +45,11 @@ class GroupEmitter {
 
   const ProgramSpec& spec_;
   size_t groups_;
-  size_t first_column_ = 0, column_count_ = 0;  // those that the group may have weights in
-  std::vector<uint32_t> starts_, next_;         // of these columns, into entries_
-  std::vector<Entry> entries_;           // of the group, by column, then by row
-  std::vector<float> weights_;           // in the order in which the code reads them
-  int32_t place_ = 0;                    // of the next weight, from where rsi points
+  size_t first_column_ = 0, column_count_ = 0;  // the range of columns in which the group has weights
+  std::vector<uint32_t> starts_, next_;         // per column of that range: indices into entries_
+  std::vector<Entry> entries_;                  // of the group, by column, then by row
+  std::vector<float> weights_;                  // in the order in which the code reads them
+  int32_t weight_disp_ = 0;                     // of the next weight, relative to rsi
 };
 
 }  // namespace pc

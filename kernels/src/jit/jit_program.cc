@@ -1,9 +1,10 @@
-// The outer-product kernel: straight code for a group of up to 30 rows and one tile of 16 pixels. The sums stay in
-// registers; every column of the matrix that has a weight in the group is loaded once and followed by one multiply-add
-// per weight, with the weight as broadcast operand. There is no index to read and no branch to take.
+// The jit kernel: straight-line code that computes the outer products of a group of up to 30 rows and one
+// tile of 16 pixels. The sums stay in registers. Every column of the matrix that has a weight in the
+// group is loaded once and followed by one multiply-add per weight, whose weight is a broadcast memory
+// operand. The code reads no indices and takes no branches.
 //
-// Code and weights of all groups lie one behind the other. They are larger than the caches, so while a group works on
-// its tiles, instructions spread over its code fetch the next group's.
+// The code and weights of all groups are contiguous. They are larger than the caches, so the code of a
+// group contains prefetches of the following group, spread over its instructions.
 #include <algorithm>
 #include <cstring>
 #include <vector>
@@ -18,15 +19,15 @@ namespace {
 
 #if defined(PC_X86) && !defined(_WIN32)
 
-// x, y, addend: images' starts plus the tile's place. weights: of the group. ahead: next group's code. mask: pixels.
-using TileCode = void (*)(const float* x, const float* weights, float* y, const float* addend, const uint8_t* ahead,
-                          uint32_t mask);
+// The emitted function; the head of jit_group.cc describes its arguments.
+using TileCode = void (*)(const float* x, const float* weights, float* y, const float* addend,
+                          const uint8_t* prefetch, uint32_t mask);
 
 struct Group {
   TileCode code;
   const float* weights;
-  size_t ahead;  // bytes fetched per tile
-  size_t size;   // bytes of code and weights
+  size_t prefetch_bytes;  // of the next group, per tile
+  size_t size;            // bytes of code and weights
 };
 
 class JitProgram final : public Program {
@@ -55,19 +56,20 @@ class JitProgram final : public Program {
            size_t last) const noexcept override {
     const Group& group = groups_[index];
     const Group& next = groups_[index + 1 < groups_.size() ? index + 1 : 0];
-    const auto* const ahead = reinterpret_cast<const uint8_t*>(next.code);
-    size_t fetched = 0;
+    const auto* const next_code = reinterpret_cast<const uint8_t*>(next.code);
+    size_t prefetched = 0;
     for (size_t t = first; t < last; t++) {
       const size_t at = t * kLane;
-      group.code(x + t * x_tile_, group.weights, y + at, addend == nullptr ? nullptr : addend + at, ahead + fetched, masks_[t]);
-      fetched = fetched + group.ahead < next.size ? fetched + group.ahead : 0;
+      group.code(x + t * x_tile_, group.weights, y + at, addend == nullptr ? nullptr : addend + at,
+                 next_code + prefetched, masks_[t]);
+      prefetched = prefetched + group.prefetch_bytes < next.size ? prefetched + group.prefetch_bytes : 0;
       if (!simple_) activate(index, y + at);
     }
     if (!is_clean_ || (simple_ && last < masks_.size())) return;
     for_rows(index, [&](size_t row) {
       float* plane = y + origin_ + row * stride_;
       if (!simple_) clear_borders(clean_, plane, first, last);
-      // Lanes were masked by the code: only what lies behind the last tile is left.
+      // The code masked the lanes. Only the floats after the last tile are left.
       if (simple_) std::memset(plane + last * kLane, 0, (clean_.stride - last * kLane) * sizeof(float));
     });
   }
@@ -102,7 +104,7 @@ std::unique_ptr<Program> make_jit_program(const ProgramSpec& spec, const Isa& is
 #if defined(PC_X86) && !defined(_WIN32)
   if (!has_avx512() || &isa != find_isa("avx512")) return nullptr;
   const Matrix& matrix = *spec.matrix;
-  // Displacements are 32 bits, in bytes.
+  // Displacements are signed 32-bit numbers of bytes.
   constexpr size_t kReach = size_t{1} << 28;
   const uint32_t furthest = spec.offsets.empty() ? 0 : *std::max_element(spec.offsets.begin(), spec.offsets.end());
   if (furthest >= kReach || spec.y_origin + matrix.rows * spec.y_stride >= kReach) return nullptr;
@@ -118,7 +120,10 @@ std::unique_ptr<Program> make_jit_program(const ProgramSpec& spec, const Isa& is
   for (size_t g = 0; g < count; g++) {
     const EmittedGroup made = emitter.emit(g, at, memory->end());
     if (made.end == nullptr) return nullptr;
-    groups.push_back({reinterpret_cast<TileCode>(at), made.weights, made.ahead, static_cast<size_t>(made.end - at)});
+    groups.push_back({.code = reinterpret_cast<TileCode>(at),
+                      .weights = made.weights,
+                      .prefetch_bytes = made.prefetch_bytes,
+                      .size = static_cast<size_t>(made.end - at)});
     at = made.end;
   }
   if (!memory->seal(static_cast<size_t>(at - memory->begin()))) return nullptr;
