@@ -1,4 +1,4 @@
-// What a layer does with its sums before it stores them.
+// Activations that layers apply to their sums before they store them.
 #pragma once
 #include <stdint.h>
 
@@ -11,10 +11,11 @@ struct Activation {
   float alpha = 0, beta = 0;  // clip: least, most; leaky relu: slope; hard sigmoid: slope, offset
 };
 
-// Whether it takes an instruction or two, and is therefore part of emitted code.
+// Whether the activation takes one or two instructions and is therefore part of emitted code.
 bool is_simple(ActivationKind kind);
 
-// Names are those of the ONNX operators, and None. Throws on an unknown name.
+// Names are those of the ONNX operators, or None. Throws if the name is unknown, a parameter is NaN, or the
+// bounds of Clip are in the wrong order.
 Activation make_activation(const char* name, float alpha, float beta);
 
 }  // namespace pc

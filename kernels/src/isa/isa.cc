@@ -18,7 +18,7 @@ extern const Isa isa;
 }
 #endif
 
-// The builtin asks the operating system as well (XGETBV): it is false where the wide registers are not saved.
+// The builtin also checks (by XGETBV) that the operating system saves the wide registers.
 bool has_avx512() {
 #ifdef PC_X86
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("avx2");

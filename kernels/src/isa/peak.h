@@ -1,10 +1,10 @@
-// What one core could do at best: the yardstick for kernels.
+// The peak of one core, against which kernels are measured.
 #pragma once
 
 namespace pc {
 
-// Fused multiply-adds of floats that this core does in a second with its widest registers, two operations each, in GFLOP/s. Takes some
-// milliseconds. 0 where there is no such loop: only x86 with AVX2 or AVX-512 has one.
+// The fused multiply-adds of floats that this core does per second with its widest registers, counted as two
+// operations each, in GFLOP/s. Takes some milliseconds. 0 on machines without AVX2: the loops are for x86 only.
 double fma_peak();
 
 }  // namespace pc

@@ -12,6 +12,7 @@
 #include "jit/assembler.h"
 #include "jit/executable.h"
 #include "jit/jit_group.h"
+#include "layout/images.h"
 #include "program/program.h"
 
 namespace pc {

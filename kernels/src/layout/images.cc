@@ -1,8 +1,7 @@
 #include "layout/images.h"
 
+#include <algorithm>
 #include <cstring>
-
-#include "program/program.h"
 
 namespace pc {
 
@@ -52,6 +51,20 @@ void move_plane(const Isa& isa, const Planes& planes, const View& from, size_t c
     isa.activate(row, planes.width, activation);
   }
   if (clean) clear_borders(planes, to.at(channel), 0, planes.tiles);
+}
+
+void clear_borders(const Planes& planes, float* plane, size_t first, size_t last) noexcept {
+  const size_t begin = first * kLane, end = last * kLane;
+  const size_t pixels_end = (planes.height - 1) * planes.pitch + planes.width;
+  for (size_t y = begin / planes.pitch; y < planes.height; y++) {
+    const size_t from = std::max(begin, y * planes.pitch + planes.width);
+    const size_t to = std::min({end, (y + 1) * planes.pitch, planes.tiles * kLane});
+    if (y * planes.pitch + planes.width >= end) break;
+    for (size_t i = from; i < to; i++) plane[i] = 0;
+  }
+  const size_t tail = std::max(begin, std::min(pixels_end, end));
+  const size_t stop = last == planes.tiles ? planes.stride : end;
+  if (tail >= pixels_end) std::memset(plane + tail, 0, (stop - tail) * sizeof(float));
 }
 
 }  // namespace pc

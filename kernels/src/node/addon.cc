@@ -1,11 +1,12 @@
-// For Node: onnxruntime-node has no call that registers custom operators. When this library is loaded as an addon, it changes two
-// entries of the runtime's own function table (CreateSession, CreateSessionFromArray), so that every session made from then on has
-// the operators. Sessions of models that do not use them are as before. The table is data: its page is made writable for two stores.
+// The Node addon. onnxruntime-node has no function that registers custom operators. When this library is loaded
+// as an addon, it therefore replaces two entries of the runtime's function table (CreateSession and
+// CreateSessionFromArray). Every session that is created from then on has the operators; sessions of models
+// that do not use them do not change. The table is data, so its page is made writable for two stores.
 //
-// It says what it is and what it would run on this machine, too (node_exports.h).
+// exports.h lists what the addon exports.
 //
-// No header of Node is needed: an addon is a library with the symbol napi_register_module_v1. Other programs load this library too, so
-// what Node provides is bound weakly.
+// Building needs no header of Node: an addon is a library with the symbol napi_register_module_v1. Functions of
+// Node are bound weakly because other programs load this library as well.
 #if defined(__linux__)
 #include <dlfcn.h>
 #include <sys/mman.h>
@@ -34,8 +35,8 @@ const OrtApiBase* base = nullptr;
 Create create = nullptr;
 CreateFromArray create_from_array = nullptr;
 
-// Options are the caller's own object, made for this one session: onnxruntime-node makes new ones each time. Others in
-// the process may give none.
+// The options belong to the caller and to this session: onnxruntime-node creates new ones each time. Other
+// callers in the process may pass null.
 OrtStatus* registered(const OrtSessionOptions* options) {
   if (options == nullptr) return nullptr;
   return RegisterCustomOps(const_cast<OrtSessionOptions*>(options), base);
@@ -52,7 +53,7 @@ OrtStatus* create_from_array_with_operators(const void* env, const void* data, s
   return failed != nullptr ? failed : create_from_array(env, data, size, options, out);
 }
 
-// Whether the address lies in memory that may be written; data of others may share its page, and must stay writable then.
+// Whether the page of the address is writable. Other data may share the page and must stay writable then.
 bool is_writable(uintptr_t address) {
   std::FILE* maps = std::fopen("/proc/self/maps", "re");
   if (maps == nullptr) return false;
@@ -69,7 +70,7 @@ bool is_writable(uintptr_t address) {
 
 bool store(void* const* entry, void* value) {
   const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE)), address = reinterpret_cast<uintptr_t>(entry);
-  // An entry is aligned, so it lies in one page.
+  // An entry is aligned, so it does not cross pages.
   auto* start = reinterpret_cast<void*>(address & ~(page - 1));
   const bool writable = is_writable(address);
   if (!writable && mprotect(start, page, PROT_READ | PROT_WRITE) != 0) return false;
@@ -78,13 +79,13 @@ bool store(void* const* entry, void* value) {
 }
 
 const char* hook() {
-  // Workers of Node load addons at the same time: what was put into the table must not be taken for the runtime's own.
+  // Node's workers load addons concurrently. The saved entries must be the runtime's own, not the replacements.
   static std::mutex mutex;
   static bool hooked = false;
   const std::lock_guard lock(mutex);
   if (hooked) return nullptr;
   const char* path = std::getenv("PRUNE_COMPILE_ONNXRUNTIME");
-  // Only the copy that is in the process already: another one would have a table of its own.
+  // Only the copy that is already loaded: another copy would have a table of its own.
   void* runtime = path == nullptr ? nullptr : dlopen(path, RTLD_NOW | RTLD_NOLOAD);
   if (runtime == nullptr) return "prune_compile: onnxruntime-node is not loaded from where it was found";
   auto get_base = reinterpret_cast<const OrtApiBase* (*)()>(dlsym(runtime, "OrtGetApiBase"));

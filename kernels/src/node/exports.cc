@@ -24,8 +24,8 @@ namespace {
 
 constexpr size_t kWhole = SIZE_MAX;  // NAPI_AUTO_LENGTH
 
-// The name of the kernel that a layer gets here: one weight is made a program of, so nothing is repeated of how the choice
-// is made.
+// The kernel that a layer gets on this machine. Makes a program of one weight, so that the choice is not
+// implemented twice.
 const char* kernel_name() {
   const Matrix matrix{.rows = 1, .columns = 1, .ends = {1}, .column = {0}, .value = {1}};
   const uint32_t offset = 0;
@@ -36,7 +36,7 @@ const char* kernel_name() {
   spec.bias = {&bias, 1};
   spec.y_stride = kLane;
   spec.tiles = spec.tiles_per_run = 1;
-  // Both names are literals: they outlive the program.
+  // The names are literals and outlive the program.
   return make_program(spec, kernel_from_environment(), default_isa())->name();
 }
 
@@ -45,7 +45,7 @@ bool has_executable_memory() {
   return memory != nullptr && memory->seal(1);
 }
 
-// Null, which is undefined to JavaScript, where there is no figure.
+// Null, which JavaScript sees as undefined, if the peak is unknown.
 void* peak(void* environment, void*) {
   const double figure = fma_peak();
   void* number = nullptr;
@@ -55,7 +55,7 @@ void* peak(void* environment, void*) {
 
 }  // namespace
 
-// What could not be exported is not there for the caller; sessions need none of it.
+// Properties that cannot be set are left out; sessions need none of them.
 void export_facts(void* environment, void* exports) {
   if (napi_create_double == nullptr || napi_create_function == nullptr || napi_create_string_utf8 == nullptr ||
       napi_get_boolean == nullptr || napi_set_named_property == nullptr) {

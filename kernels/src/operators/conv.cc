@@ -11,7 +11,7 @@ namespace pc {
 namespace {
 
 constexpr size_t kMostPlans = 4;
-constexpr size_t kScratchFloats = size_t{1} << 20;  // images are taken in lots whose scratch stays below this
+constexpr size_t kScratchFloats = size_t{1} << 20;  // bounds the scratch of a batch of images
 
 }  // namespace
 
@@ -34,44 +34,37 @@ Conv::Conv(const ConvOptions& options, std::span<const float> values, std::span<
   if (bias_.empty()) bias_.resize(static_cast<size_t>(o.filters));
   const auto size = [](int64_t value) { return static_cast<size_t>(value); };
   const size_t columns = times(size(o.channels / o.groups), times(size(o.kernel[0]), size(o.kernel[1])));
-  weights_ = share_weights(values, bits, times(columns, size(o.filters)));
+  weights_ = cached_weights(values, bits, times(columns, size(o.filters)));
   if (options_.isa == nullptr) options_.isa = &default_isa();
 }
 
-// For making a plan: what is checked above is in the key already.
-Conv::Conv(const ConvKey& key) : options_(key.options), weights_(key.weights), bias_(key.bias) {}
-
-Conv::~Conv() = default;
-
 std::shared_ptr<const ConvPlan> Conv::plan(size_t height, size_t width) {
-  // Others wait: were they to make plans of their own at the same time, the memory of all would be needed at once.
+  // Making plans under the lock bounds the memory that is needed at a time.
   const std::lock_guard lock(mutex_);
-  return shared(height, width)->get();
+  return cached(height, width)->get();
 }
 
 void Conv::prepare(size_t height, size_t width) {
   const std::lock_guard lock(mutex_);
-  shared(height, width)->start();
+  cached(height, width)->start();
 }
 
-const std::shared_ptr<Conv::Plan>& Conv::shared(size_t height, size_t width) {
+const std::shared_ptr<Conv::Plan>& Conv::cached(size_t height, size_t width) {
   for (auto at = plans_.begin(); at != plans_.end(); ++at) {
     if ((*at)->key.height != height || (*at)->key.width != width) continue;
     plans_.splice(plans_.begin(), plans_, at);
     return plans_.front();
   }
-  lay_out(height, width);  // throws where the size does not fit
-  plans_.push_front(share_plan(ConvKey{options_, weights_, bias_, height, width}));
+  check_image_size(options_, height, width);
+  plans_.push_front(cached_plan(key(height, width)));
   if (plans_.size() > kMostPlans) plans_.pop_back();
   return plans_.front();
 }
 
-std::shared_ptr<const ConvPlan> make_plan(const ConvKey& key) { return Conv(key).make_plan(key.height, key.width); }
-
-// One channel of x into its phases' planes, with zeros around the pixels.
+// Copies one channel of x into the planes of its phases, with zeros around the pixels.
 void Conv::gather(const ConvPlan& plan, const float* x, float* to, size_t channel) const noexcept {
-  const size_t pitch = options_.x_internal ? plan.x.pitch : plan.width;
-  const float* from = options_.x_internal ? x + plan.x.origin() + channel * plan.x.stride
+  const size_t pitch = options_.x_blocked ? plan.x.pitch : plan.width;
+  const float* from = options_.x_blocked ? x + plan.x.origin() + channel * plan.x.stride
                                           : x + channel * plan.height * plan.width;
   const auto row_step = static_cast<size_t>(options_.strides[0]), column_step = static_cast<size_t>(options_.strides[1]);
   const auto zero = [](float* at, float* end) { std::memset(at, 0, static_cast<size_t>(end - at) * sizeof(float)); };
@@ -79,13 +72,19 @@ void Conv::gather(const ConvPlan& plan, const float* x, float* to, size_t channe
     float* const end = to + plan.phase_stride;
     float* row = to + plan.phase_lead;
     zero(to, row);
-    // The last rows and columns of the image belong to the first phases only.
+    // The first phases may have one row or column more than the others.
     const size_t rows = plan.height <= phase.row ? 0 : std::min(plan.phase_rows, divided(plan.height - phase.row, row_step));
     const size_t columns =
         plan.width <= phase.column ? 0 : std::min(plan.phase_columns, divided(plan.width - phase.column, column_step));
     if (columns > 0) {
-      options_.isa->gather_plane({row, end, from + phase.row * pitch + phase.column, plan.work.pitch, row_step * pitch,
-                                  rows, columns, column_step});
+      options_.isa->gather_plane({.to = row,
+                                  .end = end,
+                                  .from = from + phase.row * pitch + phase.column,
+                                  .to_pitch = plan.work.pitch,
+                                  .from_pitch = row_step * pitch,
+                                  .rows = rows,
+                                  .columns = columns,
+                                  .step = column_step});
       row += rows * plan.work.pitch;
     }
     zero(std::min(row, end), end);
@@ -98,13 +97,13 @@ void Conv::run(const ConvPlan& plan, size_t images, const float* x, float* y, co
   const auto channels = static_cast<size_t>(options_.channels), filters = static_cast<size_t>(options_.filters);
   const size_t source_size = plan.direct_x ? 0 : plan.source_image;
   const size_t work_size = plan.direct_y ? 0 : plan.work.image(filters);
-  const size_t lot = std::max<size_t>(1, kScratchFloats / std::max<size_t>(1, source_size + work_size));
+  const size_t batch = std::max<size_t>(1, kScratchFloats / std::max<size_t>(1, source_size + work_size));
   const Program& program = *plan.program;
   const size_t tiles = plan.work.tiles;
-  if (options_.y_internal) write_headers(plan.y, images, filters, y);
+  if (options_.y_blocked) write_headers(plan.y, images, filters, y);
 
-  for (size_t first = 0; first < images; first += lot) {
-    const size_t count = std::min(lot, images - first);
+  for (size_t first = 0; first < images; first += batch) {
+    const size_t count = std::min(batch, images - first);
     const Scratch source(source_size * count), work(work_size * count);
     const float* from = x + first * plan.x_image;
     float* to = y + first * plan.y_image;
@@ -126,8 +125,9 @@ void Conv::run(const ConvPlan& plan, size_t images, const float* x, float* y, co
     const size_t out_image = plan.direct_y ? plan.y_image : work_size;
     const float* added = plan.direct_y ? add : nullptr;
 
-    // A piece of work takes a chunk of tiles and all groups of rows in turn; where an image has few tiles it takes one
-    // group instead. Groups outside, images inside: a group's weights are used for all its tiles while they are hot.
+    // A piece of work is a chunk of tiles for all groups of rows in turn, or for one group if the image has
+    // few tiles. The loop over groups is the outer one: the weights of a group stay in the cache for all its
+    // tiles.
     const size_t all = tiles * count, chunk = plan.chunk(count);
     const bool by_rows = plan.by_rows();
     const size_t chunks = divided(all, chunk), split = by_rows ? program.groups() : 1;
@@ -149,12 +149,14 @@ void Conv::run(const ConvPlan& plan, size_t images, const float* x, float* y, co
     const size_t share = std::max<size_t>(1, filters / 8), shares = divided(filters, share);
     parallel.each(count * shares, [&](size_t item) {
       const size_t image = item / shares, begin = item % shares * share;
-      const View result{work.data() + image * work_size + plan.work.origin(), plan.work.stride, plan.work.pitch};
-      const View target = view(options_.y_internal, plan.y, to + image * plan.y_image);
-      const View other = view(options_.y_internal, plan.y, add == nullptr ? nullptr : add + image * plan.y_image);
+      const View result{.data = work.data() + image * work_size + plan.work.origin(),
+                        .stride = plan.work.stride,
+                        .pitch = plan.work.pitch};
+      const View target = image_view(options_.y_blocked, plan.y, to + image * plan.y_image);
+      const View other = image_view(options_.y_blocked, plan.y, add == nullptr ? nullptr : add + image * plan.y_image);
       for (size_t c = begin; c < std::min(filters, begin + share); c++) {
         move_plane(*options_.isa, plan.y, result, c, target, add == nullptr ? nullptr : &other,
-                   options_.activation, options_.y_internal);
+                   options_.activation, options_.y_blocked);
       }
     });
   }

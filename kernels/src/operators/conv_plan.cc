@@ -1,12 +1,12 @@
-// How a convolution over images of one size is carried out: which planes, and where in them each tap reads.
-#include <algorithm>
+// Chooses the planes that a convolution works on, and the offset at which each tap reads them.
+#include "operators/conv_plan.h"
 
-#include "operators/conv.h"
+#include <algorithm>
 
 namespace pc {
 namespace {
 
-// Position q of a tap on the input, as a phase of the stride and a shift within that phase's plane.
+// The position of a tap on the input, as a phase of the stride and a shift within the plane of that phase.
 struct Shift {
   size_t phase;
   int64_t shift;
@@ -47,26 +47,24 @@ size_t out_size(size_t in, int64_t kernel, int64_t stride, int64_t dilation, int
   return static_cast<size_t>(room / stride + 1);
 }
 
-constexpr size_t kFewTiles = 40;                    // below, work is split by rows instead
+constexpr size_t kFewTiles = 40;  // smaller images are split by groups of rows instead of tiles
 
-// Rows or columns of a phase's plane that any output reads.
+// The number of rows or columns of a phase's plane that some output reads.
 size_t read_extent(size_t in, size_t stride, size_t out, int64_t most) {
-  const int64_t there = static_cast<int64_t>((in + stride - 1) / stride);
-  return static_cast<size_t>(std::clamp<int64_t>(static_cast<int64_t>(out) + most, 0, there));
+  const int64_t present = static_cast<int64_t>((in + stride - 1) / stride);
+  return static_cast<size_t>(std::clamp<int64_t>(static_cast<int64_t>(out) + most, 0, present));
 }
 
-}  // namespace
-
-// Chooses the planes and returns, for every column of the matrix, its offset from the start of the image it reads.
-std::vector<uint32_t> Conv::lay_taps(ConvPlan& plan) const {
-  const auto& o = options_;
+// Chooses the planes. Returns, for every column of the matrix, its offset from the start of the image
+// that it reads.
+std::vector<uint32_t> lay_taps(const ConvOptions& o, ConvPlan& plan) {
   const auto rows = shifts(o.kernel[0], o.dilations[0], o.pads[0], o.strides[0]);
   const auto columns = shifts(o.kernel[1], o.dilations[1], o.pads[1], o.strides[1]);
   const auto [top, bottom] = range(rows);
   const auto [left, right] = range(columns);
   const auto channels = static_cast<size_t>(o.channels);
 
-  plan.direct_x = o.x_internal && o.strides == std::array<int64_t, 2>{1, 1} && plan.out_height == plan.height &&
+  plan.direct_x = o.x_blocked && o.strides == std::array<int64_t, 2>{1, 1} && plan.out_height == plan.height &&
                   plan.out_width == plan.width && top >= -1 && bottom <= 1 && left >= -1 && right <= 1;
   std::vector<size_t> row_phases{0}, column_phases{0};
   size_t origin = plan.x.origin(), channel_stride = plan.x.stride;
@@ -80,7 +78,8 @@ std::vector<uint32_t> Conv::lay_taps(ConvPlan& plan) const {
     }
     plan.phase_rows = read_extent(plan.height, static_cast<size_t>(o.strides[0]), plan.out_height, bottom);
     plan.phase_columns = read_extent(plan.width, static_cast<size_t>(o.strides[1]), plan.out_width, right);
-    // Reading to the right of a row must end in zeros before the next row's pixels, and to the left likewise.
+    // Taps to the right of a row must read zeros before the pixels of the next row; taps to the left
+    // likewise.
     const int64_t gap = std::max<int64_t>(
         {1, right, static_cast<int64_t>(plan.phase_columns) - left - static_cast<int64_t>(plan.out_width)});
     plan.work = Planes(plan.out_height, plan.out_width, static_cast<size_t>(gap));
@@ -114,6 +113,33 @@ std::vector<uint32_t> Conv::lay_taps(ConvPlan& plan) const {
   return offsets;
 }
 
+// A plan without its program, and the offsets that the program needs.
+std::pair<std::shared_ptr<ConvPlan>, std::vector<uint32_t>> lay_out(const ConvOptions& o, size_t height, size_t width) {
+  const auto channels = static_cast<size_t>(o.channels), filters = static_cast<size_t>(o.filters);
+  auto plan = std::make_shared<ConvPlan>();
+  require(height >= 1 && width >= 1, "an image has no pixels");
+  require(height < kMaxFloats && width < kMaxFloats, "an image is too large");
+  plan->height = height;
+  plan->width = width;
+  plan->out_height = out_size(height, o.kernel[0], o.strides[0], o.dilations[0], o.pads[0] + o.pads[2]);
+  plan->out_width = out_size(width, o.kernel[1], o.strides[1], o.dilations[1], o.pads[1] + o.pads[3]);
+  if (o.x_blocked) plan->x = Planes(height, width);
+  plan->x_image = o.x_blocked ? plan->x.image(channels) : times(times(height, width), channels);
+  plan->y = Planes(plan->out_height, plan->out_width);
+  plan->y_image =
+      o.y_blocked ? plan->y.image(filters) : times(times(plan->out_height, plan->out_width), filters);
+  require(plan->x_image < kMaxFloats && plan->y_image < kMaxFloats, "an image is too large");
+
+  std::vector<uint32_t> offsets = lay_taps(o, *plan);
+  require(plan->work.image(filters) < kMaxFloats, "an image is too large");
+  plan->direct_y = o.y_blocked && plan->work.pitch == plan->y.pitch;
+  plan->source_channels = channels * std::max<size_t>(1, plan->phases.size());
+  plan->chunk_floats = o.isa->chunk_floats;
+  return {std::move(plan), std::move(offsets)};
+}
+
+}  // namespace
+
 bool ConvPlan::by_rows() const { return work.tiles < kFewTiles; }
 
 size_t ConvPlan::chunk(size_t images) const {
@@ -123,45 +149,24 @@ size_t ConvPlan::chunk(size_t images) const {
   return std::clamp<size_t>(fitting, 8, (work.tiles * images + 3) / 4);
 }
 
-// All but the program, and the offsets for that.
-std::pair<std::shared_ptr<ConvPlan>, std::vector<uint32_t>> Conv::lay_out(size_t height, size_t width) const {
-  const auto& o = options_;
-  const auto channels = static_cast<size_t>(o.channels), filters = static_cast<size_t>(o.filters);
-  auto plan = std::make_shared<ConvPlan>();
-  require(height >= 1 && width >= 1, "an image has no pixels");
-  require(height < kMaxFloats && width < kMaxFloats, "an image is too large");
-  plan->height = height;
-  plan->width = width;
-  plan->out_height = out_size(height, o.kernel[0], o.strides[0], o.dilations[0], o.pads[0] + o.pads[2]);
-  plan->out_width = out_size(width, o.kernel[1], o.strides[1], o.dilations[1], o.pads[1] + o.pads[3]);
-  if (o.x_internal) plan->x = Planes(height, width);
-  plan->x_image = o.x_internal ? plan->x.image(channels) : times(times(height, width), channels);
-  plan->y = Planes(plan->out_height, plan->out_width);
-  plan->y_image =
-      o.y_internal ? plan->y.image(filters) : times(times(plan->out_height, plan->out_width), filters);
-  require(plan->x_image < kMaxFloats && plan->y_image < kMaxFloats, "an image is too large");
+void check_image_size(const ConvOptions& options, size_t height, size_t width) { lay_out(options, height, width); }
 
-  std::vector<uint32_t> offsets = lay_taps(*plan);
-  require(plan->work.image(filters) < kMaxFloats, "an image is too large");
-  plan->direct_y = o.y_internal && plan->work.pitch == plan->y.pitch;
-  plan->source_channels = channels * std::max<size_t>(1, plan->phases.size());
-  plan->chunk_floats = o.isa->chunk_floats;
-  return {std::move(plan), std::move(offsets)};
-}
+std::shared_ptr<const ConvPlan> make_conv_plan(const ConvKey& key) { return make_conv_plan(key, make_program); }
 
-std::shared_ptr<const ConvPlan> Conv::make_plan(size_t height, size_t width) const {
-  const auto& o = options_;
+std::shared_ptr<const ConvPlan> make_conv_plan(const ConvKey& key, decltype(&make_program) make) {
+  const ConvOptions& o = key.options;
   const auto channels = static_cast<size_t>(o.channels), filters = static_cast<size_t>(o.filters);
-  const auto [plan, offsets] = lay_out(height, width);
+  const auto [plan, offsets] = lay_out(o, key.height, key.width);
   const auto kernel_size = static_cast<size_t>(o.kernel[0] * o.kernel[1]);
   const auto groups = static_cast<size_t>(o.groups);
-  const Matrix matrix = matrix_of_rows(*weights_, filters, channels / groups * kernel_size, groups);
+  const Matrix matrix = matrix_of_rows(*key.weights, filters, channels / groups * kernel_size, groups);
   ProgramSpec spec;
   spec.matrix = &matrix;
   spec.blocks = block_count(matrix, groups);
   spec.offsets = offsets;
-  spec.bias = bias_;
-  // An addend that lies otherwise than the program's results is added, and the activation done, when they are moved.
+  spec.bias = key.bias;
+  // If the addend has another layout than the program's results, it is added when they are moved. The
+  // activation follows then.
   const bool all_at_once = plan->direct_y || !o.addend;
   spec.activation = all_at_once ? o.activation : Activation{};
   spec.addend = plan->direct_y && o.addend;
@@ -171,7 +176,7 @@ std::shared_ptr<const ConvPlan> Conv::make_plan(size_t height, size_t width) con
   spec.tiles_per_run = std::min(plan->chunk(1), plan->work.tiles);
   spec.by_groups = plan->by_rows();
   spec.clean = plan->direct_y ? &plan->work : nullptr;
-  plan->program = o.make(spec, o.kernel_choice, *o.isa);
+  plan->program = make(spec, o.kernel_choice, *o.isa);
   return plan;
 }
 

@@ -1,20 +1,19 @@
-// Every tap of the kernel reads the plane at an offset. Where the zeros around the pixels are enough it is read in place,
-// else it is first copied, one plane per phase of the strides, with all the zeros that the window reaches. One plane at a
-// time, so that the copies stay in the cache.
+// Every tap of the kernel reads the plane at an offset. The plane is read in place if the zeros around its
+// pixels suffice. Otherwise it is copied first, to one plane per phase of the strides, with all zeros that the
+// window reaches. Planes are processed one at a time, so that the copies stay in the cache.
 #include "operators/depthwise.h"
 
 #include <algorithm>
 #include <cstring>
 
-#include "program/program.h"
 #include "support/scratch.h"
 
 namespace pc {
 namespace {
 
-constexpr size_t kScratchFloats = size_t{1} << 20;  // images are taken in lots whose scratch stays below this
+constexpr size_t kScratchFloats = size_t{1} << 20;  // bounds the scratch of a batch of images
 
-// What depends on the size of the images and is the same for every plane.
+// Everything that depends on the size of the images and is the same for every plane.
 struct Geometry {
   bool in_place = false;
   size_t rows = 0, pitch = 0, phase_floats = 0;  // of the copies, one per phase
@@ -22,8 +21,10 @@ struct Geometry {
     size_t row, column;
   };
   std::vector<Phase> phases;
-  std::vector<uint32_t> offsets;  // per tap; from one row and one place before the plane where it is read in place
-  size_t work_floats = 0;         // results are made with the copies' pitch: of a plane of them, where y has another
+  // Per tap. In place, they count from one row and one column before the plane.
+  std::vector<uint32_t> offsets;
+  // Results have the pitch of the copies. If y has another pitch, they need a plane of this size first.
+  size_t work_floats = 0;
 
   Geometry(const Window& w, const Planes& x, const Planes& y) {
     in_place = is_near(w, 0) && is_near(w, 1) && x.height == y.height && x.width == y.width;
@@ -35,7 +36,7 @@ struct Geometry {
     const size_t columns = y.width + (w.kernel_size(1) - 1) * w.dilation(1) / w.stride(1);
     pitch = std::max(columns, y.pitch);
     if (pitch > y.pitch) work_floats = round_up(plus(times(y.height - 1, pitch), y.width), kLane);
-    // The last tile reads up to 15 floats too much.
+    // The last tile reads up to 15 floats beyond the plane.
     phase_floats = round_up(plus(times(rows, pitch), kLane), kLane);
     const std::vector<size_t> row_phases = phases_of(w, 0), column_phases = phases_of(w, 1);
     for (const size_t row : row_phases) {
@@ -58,7 +59,7 @@ struct Geometry {
   size_t scratch() const { return plus(phases.size() * phase_floats, work_floats); }
 
  private:
-  // Whether no tap is further away than the zeros around every plane reach.
+  // Whether every tap is within the zeros around a plane.
   static bool is_near(const Window& w, size_t axis) {
     return w.strides[axis] == 1 && w.pads[axis] <= 1 && (w.kernel[axis] - 1) * w.dilations[axis] - w.pads[axis] <= 1;
   }
@@ -81,7 +82,7 @@ struct Geometry {
   }
 };
 
-// The places of one axis that a phase has: index i of the copy is place first + (i - begin) * stride of the image.
+// The places of a phase along one axis: index i of the copy is place first + (i - begin) * stride of the image.
 struct Span {
   size_t begin, count, first;
 
@@ -101,8 +102,14 @@ void copy_phase(const Isa& isa, const Window& w, const Geometry& g, const Geomet
   if (rows.count > 0 && columns.count > 0) {
     at = to + rows.begin * g.pitch + columns.begin;
     std::memset(to, 0, static_cast<size_t>(at - to) * sizeof(float));
-    isa.gather_plane({at, end, from + rows.first * x.pitch + columns.first, g.pitch, w.stride(0) * x.pitch, rows.count,
-                      columns.count, w.stride(1)});
+    isa.gather_plane({.to = at,
+                      .end = end,
+                      .from = from + rows.first * x.pitch + columns.first,
+                      .to_pitch = g.pitch,
+                      .from_pitch = w.stride(0) * x.pitch,
+                      .rows = rows.count,
+                      .columns = columns.count,
+                      .step = w.stride(1)});
     at = std::min(at + rows.count * g.pitch, end);
   }
   std::memset(at, 0, static_cast<size_t>(end - at) * sizeof(float));
@@ -134,11 +141,17 @@ void Depthwise::run(const Planes& x_planes, const Planes& y_planes, size_t image
   const Geometry geometry(options_.window, x_planes, y_planes);
   const size_t taps = geometry.offsets.size(), floats = geometry.scratch();
   const size_t share = divided(channels, 8), shares = divided(channels, share);
-  const size_t lot = std::max<size_t>(1, kScratchFloats / std::max<size_t>(1, times(floats, shares)));
+  const size_t batch = std::max<size_t>(1, kScratchFloats / std::max<size_t>(1, times(floats, shares)));
 
   const auto plane = [&](const float* from, float* to, size_t channel, float* copies) {
-    TapCall call{geometry.offsets.data(), &weights_[channel * taps], taps, bias_[channel], copies, to,
-                 y_planes.tiles * kLane, options_.activation};
+    TapCall call{.offsets = geometry.offsets.data(),
+                 .weights = &weights_[channel * taps],
+                 .taps = taps,
+                 .bias = bias_[channel],
+                 .from = copies,
+                 .to = to,
+                 .count = y_planes.tiles * kLane,
+                 .activation = options_.activation};
     if (geometry.in_place) {
       call.from = from - x_planes.pitch - 1;
     } else {
@@ -153,18 +166,25 @@ void Depthwise::run(const Planes& x_planes, const Planes& y_planes, size_t image
     }
     isa_.planes->taps(call);
     if (geometry.work_floats > 0) {
-      isa_.gather_plane({to, to + y_planes.stride, copies, y_planes.pitch, geometry.pitch, y_planes.height, y_planes.width, 1});
+      isa_.gather_plane({.to = to,
+                         .end = to + y_planes.stride,
+                         .from = copies,
+                         .to_pitch = y_planes.pitch,
+                         .from_pitch = geometry.pitch,
+                         .rows = y_planes.height,
+                         .columns = y_planes.width,
+                         .step = 1});
     }
     clear_borders(y_planes, to, 0, y_planes.tiles);
   };
 
-  for (size_t first = 0; first < images; first += lot) {
-    const size_t count = std::min(lot, images - first);
+  for (size_t first = 0; first < images; first += batch) {
+    const size_t count = std::min(batch, images - first);
     const Scratch scratch(times(floats, count * shares));
     parallel.each(count * shares, [&](size_t item) {
       const size_t image = first + item / shares, begin = item % shares * share;
-      const View from = view(true, x_planes, x + image * x_planes.image(channels));
-      const View to = view(true, y_planes, y + image * y_planes.image(channels));
+      const View from = blocked_view(x_planes, x + image * x_planes.image(channels));
+      const View to = blocked_view(y_planes, y + image * y_planes.image(channels));
       for (size_t c = begin; c < std::min(channels, begin + share); c++) {
         plane(from.at(c), to.at(c), c, scratch.data() + item * floats);
       }

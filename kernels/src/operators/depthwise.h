@@ -1,4 +1,4 @@
-// Convolutions of each channel with a kernel of its own, on images in the internal layout. No weight is left out.
+// Depthwise convolutions of blocked images. All weights are kept.
 #pragma once
 #include <span>
 #include <vector>
@@ -17,12 +17,12 @@ struct DepthwiseOptions {
 
 class Depthwise {
  public:
-  // Throws on anything that does not fit together. Bias is one per channel, or empty.
+  // Throws if options, weights and bias do not fit together. The bias has one value per channel, or is empty.
   Depthwise(const DepthwiseOptions&, std::span<const float> weights, std::span<const float> bias,
             const Isa& = default_isa());
 
   const DepthwiseOptions& options() const { return options_; }
-  Planes result(const Planes& x) const;  // throws where the size does not fit
+  Planes result(const Planes& x) const;  // throws if the size does not fit
   void run(const Planes& x_planes, const Planes& y_planes, size_t images, const float* x, float* y, Parallel&) const;
 
  private:

@@ -9,14 +9,15 @@
 namespace pc {
 namespace {
 
-// Rows of X that are turned together: many, since code and weights come from memory for each block, but half as many where a pass of
-// the stream does not take them all, so that X stays in a second-level cache of 512 KB.
+// Rows of X that are transposed together. Code and weights come from memory for each block, so blocks are
+// large. They are half as large if one pass of the stream kernel cannot take them all, so that X stays in a
+// second-level cache of 512 KB.
 constexpr size_t kBlock = 128;
-constexpr size_t kLotRows = 1024;   // worked on together
-constexpr size_t kShare = 64;       // columns of X turned by one piece of work
-constexpr size_t kTurnedRows = 64;  // of the program, whose results are turned back together
+constexpr size_t kBatchRows = 1024;     // rows of X per batch
+constexpr size_t kShare = 64;           // columns of X that one piece of work transposes
+constexpr size_t kTransposedRows = 64;  // rows of the program whose results are transposed together
 
-// Between the turned columns of a block: an odd number of cache lines.
+// The distance between the transposed columns of a block: an odd number of cache lines.
 constexpr size_t stride_of(size_t block) { return block + kLane; }
 
 }  // namespace
@@ -32,14 +33,14 @@ MatMul::MatMul(const MatMulOptions& options, std::span<const float> values, std:
   require(times(std::max(inputs, outputs), stride_of(kBlock)) < kMaxFloats, "the matrix is too large");
   if (options_.isa == nullptr) options_.isa = &default_isa();
 
-  auto weights = share_weights(values, bits, times(inputs, outputs));
+  auto weights = cached_weights(values, bits, times(inputs, outputs));
   std::vector<float> biases(bias.begin(), bias.end());
   biases.resize(outputs);
-  plan_ = share_plan(MatMulKey{options_, std::move(weights), std::move(biases)});
+  plan_ = cached_plan(MatMulKey{options_, std::move(weights), std::move(biases)});
   plan_->start();
 }
 
-std::shared_ptr<const MatMulPlan> make_plan(const MatMulKey& key) {
+std::shared_ptr<const MatMulPlan> make_matmul_plan(const MatMulKey& key) {
   const MatMulOptions& options = key.options;
   const auto inputs = static_cast<size_t>(options.inputs), outputs = static_cast<size_t>(options.outputs);
   auto plan = std::make_shared<MatMulPlan>();
@@ -59,7 +60,8 @@ std::shared_ptr<const MatMulPlan> make_plan(const MatMulKey& key) {
     spec.tiles = spec.tiles_per_run = rows / kLane;
     spec.y_stride = stride_of(rows);
   };
-  // Emitted code works on one tile at a time and likes its columns line behind line; the stream takes several at once.
+  // Emitted code works on one tile at a time and reads contiguous lines best. The stream kernel works on
+  // several tiles at a time.
   if (options.kernel_choice != KernelChoice::stream) {
     take(kBlock);
     lay(kLane);
@@ -84,44 +86,46 @@ void MatMul::run(size_t rows, const float* x, float* y, const float* addend, Par
   const Program& program = *plan->program;
   const bool by_tiles = plan->by_tiles;
   const size_t block_rows = plan->block, row_stride = stride_of(block_rows);
-  const size_t blocks = divided(rows, block_rows), lot = std::min(blocks, kLotRows / block_rows);
+  const size_t blocks = divided(rows, block_rows), batch = std::min(blocks, kBatchRows / block_rows);
   const size_t x_block = inputs * row_stride;
-  const Scratch x_turned(x_block * lot);
+  const Scratch x_transposed(x_block * batch);
 
-  for (size_t first = 0; first < blocks; first += lot) {
-    const size_t count = std::min(lot, blocks - first);
+  for (size_t first = 0; first < blocks; first += batch) {
+    const size_t count = std::min(batch, blocks - first);
     const auto height = [&](size_t block) { return std::min(block_rows, rows - (first + block) * block_rows); };
 
     const size_t in_shares = divided(inputs, kShare);
     parallel.each(count * in_shares, [&](size_t item) {
       const size_t block = item / in_shares, begin = item % in_shares * kShare, end = std::min(inputs, begin + kShare);
       const float* from = x + (first + block) * block_rows * inputs + begin;
-      float* to = x_turned.data() + block * x_block;
+      float* to = x_transposed.data() + block * x_block;
       for (size_t m = 0; m < height(block); m += kLane) {
         const size_t there = std::min(kLane, height(block) - m), stride = by_tiles ? kLane : row_stride;
         float* tile = by_tiles ? to + m * inputs + begin * kLane : to + m + begin * row_stride;
         isa.transpose(tile, stride, from + m * inputs, inputs, there, end - begin);
-        // What fills the last tile must not be slow or trap: scratch may hold denormals.
+        // The padding of the last tile must be zero: scratch memory may hold denormals, which are slow.
         for (size_t k = begin; k < end && there < kLane; k++, tile += stride) {
           std::memset(tile + there, 0, (kLane - there) * sizeof(float));
         }
       }
     });
 
-    const size_t groups = program.groups(), together = std::max<size_t>(1, kTurnedRows / divided(outputs, groups));
+    const size_t groups = program.groups(), together = std::max<size_t>(1, kTransposedRows / divided(outputs, groups));
     const size_t shares = divided(groups, together);
     parallel.each(count * shares, [&](size_t item) {
       const size_t block = item / shares, begin = item % shares * together;
       const size_t end = std::min(groups, begin + together);
       const size_t column = group_start(outputs, groups, begin), width = group_start(outputs, groups, end) - column;
-      // Small enough to stay in the first caches until it is turned back. Programs count rows from the first of all.
-      alignas(64) float turned[kTurnedRows * stride_of(kBlock)];
-      auto* const origin = reinterpret_cast<float*>(reinterpret_cast<uintptr_t>(turned) - column * row_stride * sizeof(float));
+      // The buffer stays in the first-level caches until it is transposed. Programs address rows relative to
+      // the first row of the layer, hence `origin`.
+      alignas(64) float transposed[kTransposedRows * stride_of(kBlock)];
+      auto* const origin =
+          reinterpret_cast<float*>(reinterpret_cast<uintptr_t>(transposed) - column * row_stride * sizeof(float));
       for (size_t group = begin; group < end; group++) {
-        program.run(group, x_turned.data() + block * x_block, origin, nullptr, 0, divided(height(block), kLane));
+        program.run(group, x_transposed.data() + block * x_block, origin, nullptr, 0, divided(height(block), kLane));
       }
       const size_t at = (first + block) * block_rows * outputs + column;
-      isa.transpose(y + at, outputs, turned, row_stride, width, height(block));
+      isa.transpose(y + at, outputs, transposed, row_stride, width, height(block));
       if (addend == nullptr && options_.activation.kind == ActivationKind::none) return;
       for (size_t m = 0; m < height(block); m++) {
         float* row = y + at + m * outputs;

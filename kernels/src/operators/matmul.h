@@ -1,5 +1,6 @@
 // A sparse MatMul: Y[m][n] = activation(sum over k of X[m][k] * W[k][n] + bias[n] (+ addend[m][n])).
-// Rows of X are taken in blocks, turned so that they lie in the lanes; code is therefore the same for every size.
+// Blocks of rows of X are transposed, so that rows become lanes. One plan therefore serves every number of
+// rows.
 #pragma once
 #include <memory>
 #include <span>
@@ -16,33 +17,34 @@ struct MatMulOptions {
   bool transposed = false;          // W is [N, K] instead of [K, N]
   Activation activation;
   KernelChoice kernel_choice = KernelChoice::automatic;
-  const Isa* isa = nullptr;
+  const Isa* isa = nullptr;         // null: default_isa()
 };
 
 struct MatMulPlan {
   std::unique_ptr<Program> program;
-  size_t block = 0;       // rows of X that are turned together
-  bool by_tiles = false;  // turned X lies as [tile][column][16] instead of [column][block]
+  size_t block = 0;       // rows of X that are transposed together
+  bool by_tiles = false;  // transposed X is [tile][column][16] instead of [column][block]
 };
 
-// All that it depends on, as for convolutions.
+// Everything that a plan depends on, as ConvKey.
 struct MatMulKey {
-  MatMulOptions options;
+  MatMulOptions options;  // with isa
   std::shared_ptr<const Weights> weights;
   std::vector<float> bias;  // one per output
 };
 
-std::shared_ptr<const MatMulPlan> make_plan(const MatMulKey&);
+std::shared_ptr<const MatMulPlan> make_matmul_plan(const MatMulKey&);
 
 class MatMul {
  public:
-  // Its plan is made on another thread, and awaited when it is needed.
+  // Starts to make the plan on another thread; the first use waits for it. Throws if options, weights and
+  // bias do not fit together. The bias has one value per output, or is empty.
   MatMul(const MatMulOptions&, std::span<const float> values, std::span<const uint8_t> bits,
          std::span<const float> bias);
 
   const MatMulOptions& options() const { return options_; }
   const Program& program() const { return *plan_->get()->program; }
-  // y must not be the addend.
+  // X has `rows` rows. y must not be the addend.
   void run(size_t rows, const float* x, float* y, const float* addend, Parallel&) const;
 
  private:

@@ -1,5 +1,5 @@
-// Plans are kept once per process: sessions of one model use one copy of its emitted code and packed weights. A plan goes
-// when the last layer that uses it goes.
+// The plan cache: sessions of one model share one copy of its emitted code and packed weights. A plan is
+// destroyed with the last layer that uses it.
 #pragma once
 #include <cstddef>
 #include <memory>
@@ -9,11 +9,11 @@
 
 namespace pc {
 
-// The plan of an equal key, or a new one, not made yet.
-std::shared_ptr<SharedPlan<ConvKey, ConvPlan>> share_plan(ConvKey);
-std::shared_ptr<SharedPlan<MatMulKey, MatMulPlan>> share_plan(MatMulKey);
+// The plan of an equal key, or a new one that is not made yet.
+std::shared_ptr<SharedPlan<ConvKey, ConvPlan>> cached_plan(ConvKey);
+std::shared_ptr<SharedPlan<MatMulKey, MatMulPlan>> cached_plan(MatMulKey);
 
-// How many there are in this process; for tests.
+// The number of plans in this process; for tests.
 size_t live_plans();
 
 }  // namespace pc

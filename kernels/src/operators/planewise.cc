@@ -3,12 +3,10 @@
 #include <algorithm>
 #include <cstring>
 
-#include "program/program.h"
-
 namespace pc {
 namespace {
 
-// Calls work(image, channel) for all planes, some channels of one image at a time.
+// Calls work(image, channel) for all planes. A piece of work is some channels of one image.
 template <typename Work>
 void each_plane(size_t images, size_t channels, Parallel& parallel, const Work& work) {
   const size_t share = std::max<size_t>(1, (channels + 7) / 8), shares = (channels + share - 1) / share;
@@ -42,7 +40,7 @@ void run_planewise(const PlaneWork& work, const Planes& planes, size_t images, s
         break;
     }
     if (work.activation.kind != ActivationKind::none) work.isa->activate(y + at, floats, work.activation);
-    // What is no pixel need not have stayed zero: infinity times 0, an activation that gives something for 0.
+    // Floats that are not pixels may have changed: infinity times 0, or an activation that maps 0 elsewhere.
     clear_borders(planes, y + at, 0, planes.tiles);
   });
 }
@@ -62,25 +60,25 @@ void run_concat(const Planes& planes, size_t images, std::span<const Part> parts
   });
 }
 
-void run_means(const Planes& planes, size_t images, size_t channels, const float* x, float* y, const Isa& isa,
+void run_global_average(const Planes& planes, size_t images, size_t channels, const float* x, float* y, const Isa& isa,
                Parallel& parallel) {
   const auto pixels = static_cast<double>(planes.height * planes.width);
   each_plane(images, channels, parallel, [&](size_t n, size_t c) {
     const float* plane = x + n * planes.image(channels) + planes.origin() + c * planes.stride;
-    // What is no pixel is zero and adds nothing.
+    // Floats that are not pixels are zero and add nothing.
     y[n * channels + c] = static_cast<float>(isa.planes->sum(plane, planes.tiles * kLane) / pixels);
   });
 }
 
-void run_twice(const Planes& x_planes, const Planes& y_planes, size_t images, size_t channels, const float* x, float* y,
+void run_upsample(const Planes& x_planes, const Planes& y_planes, size_t images, size_t channels, const float* x, float* y,
                const Isa& isa, Parallel& parallel) {
   write_headers(y_planes, images, channels, y);
   each_plane(images, channels, parallel, [&](size_t n, size_t c) {
-    const View from = view(true, x_planes, x + n * x_planes.image(channels));
-    const View to = view(true, y_planes, y + n * y_planes.image(channels));
+    const View from = blocked_view(x_planes, x + n * x_planes.image(channels));
+    const View to = blocked_view(y_planes, y + n * y_planes.image(channels));
     for (size_t row = 0; row < x_planes.height; row++) {
       float* first = to.at(c) + 2 * row * to.pitch;
-      isa.planes->twice(first, from.at(c) + row * from.pitch, x_planes.width);
+      isa.planes->upsample(first, from.at(c) + row * from.pitch, x_planes.width);
       std::memcpy(first + to.pitch, first, y_planes.width * sizeof(float));
     }
     clear_borders(y_planes, to.at(c), 0, y_planes.tiles);

@@ -1,4 +1,4 @@
-// Operators on whole planes of images in the internal layout: sums, products, activations, joining, means, doubling.
+// Operators on whole planes of blocked images: Add, Mul, Scale, Activate, Concat, GlobalAveragePool, Upsample.
 #pragma once
 #include <span>
 
@@ -7,7 +7,7 @@
 
 namespace pc {
 
-// What is done with the planes of one or two images of the same size. The result may take the place of the first.
+// An elementwise operator on one or two images of the same size.
 struct PlaneWork {
   enum class Kind { activate, sum, product, scale } kind = Kind::activate;
   Activation activation;
@@ -15,21 +15,22 @@ struct PlaneWork {
 };
 
 // y = activation(a), activation(a + b), activation(a * b), or activation(a * b) with one factor b per image and channel.
+// y may be a.
 void run_planewise(const PlaneWork&, const Planes&, size_t images, size_t channels, const float* a, const float* b,
                    float* y, Parallel&);
 
-// The channels of all parts, one after the other.
+// Concatenates the channels of all parts.
 struct Part {
   const float* data;
   size_t channels;
 };
 void run_concat(const Planes&, size_t images, std::span<const Part> parts, float* y, Parallel&);
 
-// One mean per image and channel.
-void run_means(const Planes&, size_t images, size_t channels, const float* x, float* y, const Isa&, Parallel&);
+// Computes one mean per image and channel.
+void run_global_average(const Planes&, size_t images, size_t channels, const float* x, float* y, const Isa&, Parallel&);
 
-// Every pixel becomes two by two.
-void run_twice(const Planes& x_planes, const Planes& y_planes, size_t images, size_t channels, const float* x, float* y,
+// Repeats every pixel two by two.
+void run_upsample(const Planes& x_planes, const Planes& y_planes, size_t images, size_t channels, const float* x, float* y,
                const Isa&, Parallel&);
 
 }  // namespace pc

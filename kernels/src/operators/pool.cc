@@ -1,19 +1,19 @@
-// A row of results is made in two steps: rows of the image folded into one, places of that row folded into results.
+// A row of results takes two steps: the rows of the window are folded into one row, then the columns of the
+// window are folded into results.
 #include "operators/pool.h"
 
 #include <algorithm>
 #include <limits>
 #include <vector>
 
-#include "program/program.h"
 #include "support/scratch.h"
 
 namespace pc {
 namespace {
 
-constexpr size_t kScratchFloats = size_t{1} << 20;  // images are taken in lots whose scratch stays below this
+constexpr size_t kScratchFloats = size_t{1} << 20;  // bounds the scratch of a batch of images
 
-// How many taps of output `at` lie within [-before, in + behind).
+// The number of taps of output `at` that are within [-before, in + behind).
 size_t taps_inside(const Window& w, size_t axis, size_t at, size_t in, int64_t before, int64_t behind) {
   const int64_t first = static_cast<int64_t>(at) * w.strides[axis] - w.pads[axis], d = w.dilations[axis];
   const int64_t end = static_cast<int64_t>(in) + behind;
@@ -22,23 +22,23 @@ size_t taps_inside(const Window& w, size_t axis, size_t at, size_t in, int64_t b
   return high > low ? static_cast<size_t>(high - low) : 0;
 }
 
-// What depends on the size of the images and is the same for every plane.
+// Everything that depends on the size of the images and is the same for every plane.
 struct Geometry {
-  size_t step;        // stride of columns
-  size_t row_floats;  // of the padded row
-  size_t phase_floats = 0;  // of one phase of it, every `step`-th float
+  size_t step;              // stride of columns
+  size_t row_floats;        // of the padded row
+  size_t phase_floats = 0;  // of one phase of the padded row: every `step`-th float
   std::vector<uint32_t> row_offsets, column_offsets;
   std::vector<size_t> phases;
-  std::vector<float> column_taps;  // of means: per result
+  std::vector<float> column_taps;  // of means: the taps of each result
 
   Geometry(const PoolOptions& o, const Planes& x, const Planes& y) : step(o.window.stride(1)) {
     const Window& w = o.window;
     const size_t reach = (y.width - 1) * step + (w.kernel_size(1) - 1) * w.dilation(1) + 1;
-    // Results are folded in whole tiles: what the last one reads too much is there as well.
+    // Results are folded in whole tiles. The row has the floats that the last tile reads beyond the results.
     row_floats = round_up(std::max(reach, w.pad(1) + round_up(x.width, kLane)), kLane) + kLane * step;
     if (step > 1) phase_floats = round_up(divided(row_floats, step), kLane) + kLane;
     for (size_t k = 0; k < w.kernel_size(0); k++) {
-      // Taps that no row of the image can have are never asked for.
+      // Taps beyond the image are never read; the minimum keeps their offsets in range.
       const size_t offset = std::min<size_t>(k * w.dilation(0), x.height) * x.pitch;
       row_offsets.push_back(static_cast<uint32_t>(offset));
     }
@@ -83,9 +83,9 @@ class PlanePool {
   }
 
  private:
-  // What stands for places outside the image: the least finite number in a maximum, as in ONNX Runtime.
+  // The value of places outside the image: for a maximum the least finite number, as in ONNX Runtime.
   float pad() const { return o_.mean ? 0 : std::numeric_limits<float>::lowest(); }
-  Fold how() const { return o_.mean ? Fold::sum : Fold::most; }
+  Fold how() const { return o_.mean ? Fold::sum : Fold::maximum; }
 
   void fold_rows(const float* from, size_t at) const {
     const Window& w = o_.window;
@@ -97,7 +97,7 @@ class PlanePool {
       return;
     }
     const int64_t first = top >= 0 ? 0 : (-top + w.dilations[0] - 1) / w.dilations[0];
-    const int64_t start = top + first * w.dilations[0];  // a row of the image: there is a tap in it
+    const int64_t start = top + first * w.dilations[0];  // the first row of the image with a tap
     isa_.planes->fold(to, from + static_cast<size_t>(start) * x_.pitch, g_.row_offsets.data(), count, x_.width, how());
     std::fill(to + x_.width, to + round_up(x_.width, kLane), pad());
   }
@@ -117,7 +117,7 @@ class PlanePool {
   void divide(float* to, size_t at) const {
     const Window& w = o_.window;
     const size_t rows = taps_inside(w, 0, at, x_.height, o_.count_padding ? w.pads[0] : 0, o_.count_padding ? w.pads[2] : 0);
-    // A window that holds nothing gives zero.
+    // The mean of an empty window is zero.
     isa_.planes->scale(taps_, g_.column_taps.data(), static_cast<float>(rows), y_.width);
     for (size_t i = 0; i < y_.width; i++) taps_[i] = std::max(taps_[i], 1.0f);
     isa_.planes->combine(to, to, taps_, y_.width, Combine::quotient);
@@ -147,15 +147,15 @@ void WindowPool::run(const Planes& x_planes, const Planes& y_planes, size_t imag
   write_headers(y_planes, images, channels, y);
   const Geometry geometry(options_, x_planes, y_planes);
   const size_t share = divided(channels, 8), shares = divided(channels, share), floats = geometry.scratch();
-  const size_t lot = std::max<size_t>(1, kScratchFloats / times(floats, shares));
-  for (size_t first = 0; first < images; first += lot) {
-    const size_t count = std::min(lot, images - first);
+  const size_t batch = std::max<size_t>(1, kScratchFloats / times(floats, shares));
+  for (size_t first = 0; first < images; first += batch) {
+    const size_t count = std::min(batch, images - first);
     const Scratch scratch(times(floats, count * shares));
     parallel.each(count * shares, [&](size_t item) {
       const size_t image = first + item / shares, begin = item % shares * share;
       const PlanePool pool(options_, isa_, geometry, x_planes, y_planes, scratch.data() + item * floats);
-      const View from = view(true, x_planes, x + image * x_planes.image(channels));
-      const View to = view(true, y_planes, y + image * y_planes.image(channels));
+      const View from = blocked_view(x_planes, x + image * x_planes.image(channels));
+      const View to = blocked_view(y_planes, y + image * y_planes.image(channels));
       for (size_t c = begin; c < std::min(channels, begin + share); c++) pool.run(from.at(c), to.at(c));
     });
   }

@@ -1,4 +1,4 @@
-// Maxima and means over windows of images in the internal layout.
+// MaxPool and AveragePool of blocked images.
 #pragma once
 #include "layout/images.h"
 #include "operators/window.h"
@@ -8,16 +8,16 @@ namespace pc {
 
 struct PoolOptions {
   Window window;
-  bool mean = false;  // else the maximum
-  bool count_padding = false;  // of means: places in the padding count as zeros
+  bool mean = false;           // otherwise the maximum
+  bool count_padding = false;  // of means: padding counts as zeros
 };
 
 class WindowPool {
  public:
-  // Throws on anything that does not fit together.
+  // Throws if the options do not fit together.
   explicit WindowPool(const PoolOptions&, const Isa& = default_isa());
 
-  Planes result(const Planes& x) const;  // throws where the size does not fit
+  Planes result(const Planes& x) const;  // throws if the size does not fit
   void run(const Planes& x_planes, const Planes& y_planes, size_t images, size_t channels, const float* x, float* y,
            Parallel&) const;
 

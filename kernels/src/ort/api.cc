@@ -90,8 +90,8 @@ size_t Info::inputs() const {
   return count;
 }
 
-// Reading says the same of an attribute that is missing and of one of another type, in words that may change. The length of
-// a list of integers is told of any attribute there is, 0 where it is no such list.
+// ONNX Runtime reports a missing attribute and one of another type alike. Asking for the length of an integer
+// list succeeds for every attribute that exists (0 if it is no such list), so it tells the two apart.
 void Info::require_missing(const char* attribute, const char* type) const {
   size_t size = 0;
   if (!given(ort::KernelInfoGetAttributeArray_int64(table, info_, attribute, nullptr, &size))) return;
@@ -118,7 +118,7 @@ std::string Info::text(const char* attribute, const char* otherwise) const {
   if (given(ort::KernelInfoGetAttribute_string(table, info_, attribute, buffer, &size))) {
     return std::string(buffer, strnlen(buffer, sizeof buffer));
   }
-  // A missing attribute leaves the size alone; one that is too long says how long it is.
+  // A missing attribute leaves the size unchanged. One that is too long sets it to its length.
   require(size <= sizeof buffer, "a text attribute is too long");
   require_missing(attribute, "string");
   return otherwise;
@@ -162,8 +162,8 @@ float* Call::output(size_t index, std::span<const int64_t> shape) const {
   return static_cast<float*>(data);
 }
 
-// As many batches as pieces, so that a thread whose core is taken by others leaves the rest to those that run.
-void Pool::run(void (*call)(void*, size_t), size_t count, void* work) {
+// One batch per piece: if other processes take the core of a thread, the remaining threads do its pieces.
+void OrtThreads::run(void (*call)(void*, size_t), size_t count, void* work) {
   check(ort::KernelContext_ParallelFor(table, context_, call, count, count, work));
 }
 

@@ -1,4 +1,4 @@
-// ONNX Runtime's calls with their errors as exceptions, and nothing else.
+// Wrappers of ONNX Runtime's C API that report errors as exceptions.
 #pragma once
 #include <optional>
 #include <span>
@@ -10,14 +10,14 @@
 
 namespace pc {
 
-// Set once, before any kernel is made.
+// The function table; set once, before any kernel is created.
 void use_api(OrtApiTable* api);
 OrtApiTable* api();
 
-// Throws Failure with the status' message unless it is null.
+// Throws Failure with the message of the status, unless it is null. Releases the status.
 void check(OrtStatus*);
 
-// Runs `work` and turns what it throws into a status that begins with `where`.
+// Runs `work` and converts exceptions to a status whose message starts with `where`.
 template <typename Work>
 OrtStatus* guarded(const std::string& where, const Work& work) noexcept;
 OrtStatus* status_of_exception(const char* where) noexcept;
@@ -28,11 +28,11 @@ struct Tensor {
   int type = 0;
 
   size_t count() const;
-  std::span<const float> floats() const;   // throws where the type is another
-  std::span<const uint8_t> bytes() const;  // throws where the type is another
+  std::span<const float> floats() const;   // throws if the type differs
+  std::span<const uint8_t> bytes() const;  // throws if the type differs
 };
 
-// What a node says of itself. Attributes of another type than asked for throw.
+// The attributes and inputs of a node, when its kernel is created. An attribute of another type throws.
 class Info {
  public:
   explicit Info(const OrtKernelInfo* info) : info_(info) {}
@@ -42,7 +42,7 @@ class Info {
   float number(const char* attribute, float otherwise) const;
   std::string text(const char* attribute, const char* otherwise) const;
   std::optional<std::vector<int64_t>> integers(const char* attribute) const;
-  std::optional<Tensor> constant(size_t input) const;  // nothing where it is computed or missing
+  std::optional<Tensor> constant(size_t input) const;  // nothing if it is computed or missing
 
  private:
   void require_missing(const char* attribute, const char* type) const;
@@ -62,10 +62,10 @@ class Call {
   OrtKernelContext* context_;
 };
 
-// ONNX Runtime's own threads.
-class Pool final : public Parallel {
+// The intra-op threads of ONNX Runtime.
+class OrtThreads final : public Parallel {
  public:
-  explicit Pool(const Call& call) : context_(call.context()) {}
+  explicit OrtThreads(const Call& call) : context_(call.context()) {}
 
  private:
   void run(void (*call)(void*, size_t), size_t count, void* work) override;

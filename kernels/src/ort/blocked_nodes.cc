@@ -1,5 +1,6 @@
 #include "ort/blocked_nodes.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "operators/depthwise.h"
@@ -19,13 +20,43 @@ Window window(const Info& info) {
   return w;
 }
 
-Images inside(const Call& call, size_t input, size_t channels = 0) {
-  return images_of(needed(call, input), true, channels);
+Images blocked_input(const Call& call, size_t input, size_t channels = 0) {
+  return images_of(required(call, input), true, channels);
 }
 
 void require_same(const Images& a, const Images& b) {
   require(a.count == b.count && a.height == b.height && a.width == b.width, "the inputs have different sizes");
 }
+
+// Enter (ToBlocked) and Leave: copies images from one layout to the other.
+template <bool ToBlocked>
+class LayoutNode final : public Node {
+ public:
+  explicit LayoutNode(const Info&) {}
+
+  void compute(const Call& call) override {
+    const Images x = images_of(required(call, 0), !ToBlocked, 0);
+    require(x.channels >= 1 && x.height >= 1 && x.width >= 1, "an image has no pixels");
+    const Planes planes(x.height, x.width);
+    const size_t image = planes.image(x.channels), plain = x.channels * x.height * x.width;
+    float* y = ToBlocked ? blocked_output(call, planes, x.count, x.channels)
+                        : plain_output(call, x.count, x.channels, x.height, x.width);
+    if (ToBlocked) write_headers(planes, x.count, x.channels, y);
+    const size_t share = std::max<size_t>(1, x.channels / 8), shares = (x.channels + share - 1) / share;
+    OrtThreads threads(call);
+    threads.each(x.count * shares, [&](size_t item) {
+      const size_t n = item / shares, begin = item % shares * share;
+      const View from = image_view(!ToBlocked, planes, x.data + n * (ToBlocked ? plain : image));
+      const View to = image_view(ToBlocked, planes, y + n * (ToBlocked ? image : plain));
+      for (size_t c = begin; c < std::min(x.channels, begin + share); c++) {
+        move_plane(isa_, planes, from, c, to, nullptr, {}, ToBlocked);
+      }
+    });
+  }
+
+ private:
+  const Isa& isa_ = default_isa();
+};
 
 class DepthwiseNode final : public Node {
  public:
@@ -34,17 +65,17 @@ class DepthwiseNode final : public Node {
   void compute(const Call& call) override {
     require(has_bias_ || !call.input(2).has_value(), "bias must be a constant (an initializer)");
     const auto channels = static_cast<size_t>(depthwise_.options().channels);
-    const Images x = inside(call, 0, channels);
+    const Images x = blocked_input(call, 0, channels);
     const Planes from(x.height, x.width), to = depthwise_.result(from);
-    float* y = internal_output(call, to, x.count, channels);
-    Pool pool(call);
-    depthwise_.run(from, to, x.count, x.data, y, pool);
+    float* y = blocked_output(call, to, x.count, channels);
+    OrtThreads threads(call);
+    depthwise_.run(from, to, x.count, x.data, y, threads);
   }
 
  private:
   static Depthwise make(const Info& info) {
     DepthwiseOptions o;
-    o.channels = needed(info, "channels");
+    o.channels = required(info, "channels");
     o.window = window(info);
     o.activation = activation(info);
     const auto weights = info.constant(1), bias = info.constant(2);
@@ -70,10 +101,10 @@ class PoolNode final : public Node {
   }
 
   void compute(const Call& call) override {
-    const Images x = inside(call, 0);
+    const Images x = blocked_input(call, 0);
     const Planes from(x.height, x.width), to = pool_.result(from);
-    float* y = internal_output(call, to, x.count, x.channels);
-    Pool threads(call);
+    float* y = blocked_output(call, to, x.count, x.channels);
+    OrtThreads threads(call);
     pool_.run(from, to, x.count, x.channels, x.data, y, threads);
   }
 
@@ -81,17 +112,17 @@ class PoolNode final : public Node {
   WindowPool pool_;
 };
 
-class MeansNode final : public Node {
+class GlobalAveragePoolNode final : public Node {
  public:
-  explicit MeansNode(const Info& info) : keeps_axes_(flag(info, "keepdims", true)) {}
+  explicit GlobalAveragePoolNode(const Info& info) : keeps_axes_(flag(info, "keepdims", true)) {}
 
   void compute(const Call& call) override {
-    const Images x = inside(call, 0);
+    const Images x = blocked_input(call, 0);
     std::vector<int64_t> shape{static_cast<int64_t>(x.count), static_cast<int64_t>(x.channels)};
     if (keeps_axes_) shape.insert(shape.end(), {1, 1});
     float* y = call.output(0, shape);
-    Pool pool(call);
-    run_means(Planes(x.height, x.width), x.count, x.channels, x.data, y, isa_, pool);
+    OrtThreads threads(call);
+    run_global_average(Planes(x.height, x.width), x.count, x.channels, x.data, y, isa_, threads);
   }
 
  private:
@@ -104,22 +135,22 @@ class PlanewiseNode final : public Node {
   PlanewiseNode(PlaneWork::Kind kind, const Info& info) : work_{kind, activation(info), &default_isa()} {}
 
   void compute(const Call& call) override {
-    const Images a = inside(call, 0);
+    const Images a = blocked_input(call, 0);
     const float* b = nullptr;
     if (work_.kind == PlaneWork::Kind::scale) {
-      const Images factors = images_of(needed(call, 1), false, a.channels);
+      const Images factors = images_of(required(call, 1), false, a.channels);
       require(factors.count == a.count && factors.height == 1 && factors.width == 1,
               "the factors must have the shape [N, C, 1, 1]");
       b = factors.data;
     } else if (work_.kind != PlaneWork::Kind::activate) {
-      const Images other = inside(call, 1, a.channels);
+      const Images other = blocked_input(call, 1, a.channels);
       require_same(a, other);
       b = other.data;
     }
     const Planes planes(a.height, a.width);
-    float* y = internal_output(call, planes, a.count, a.channels);
-    Pool pool(call);
-    run_planewise(work_, planes, a.count, a.channels, a.data, b, y, pool);
+    float* y = blocked_output(call, planes, a.count, a.channels);
+    OrtThreads threads(call);
+    run_planewise(work_, planes, a.count, a.channels, a.data, b, y, threads);
   }
 
  private:
@@ -129,7 +160,7 @@ class PlanewiseNode final : public Node {
 class ConcatNode final : public Node {
  public:
   void compute(const Call& call) override {
-    const Images first = inside(call, 0);
+    const Images first = blocked_input(call, 0);
     std::vector<Part> parts{{first.data, first.channels}};
     size_t channels = first.channels;
     for (size_t i = 1;; i++) {
@@ -141,20 +172,20 @@ class ConcatNode final : public Node {
       channels = plus(channels, part.channels);
     }
     const Planes planes(first.height, first.width);
-    float* y = internal_output(call, planes, first.count, channels);
-    Pool pool(call);
-    run_concat(planes, first.count, parts, y, pool);
+    float* y = blocked_output(call, planes, first.count, channels);
+    OrtThreads threads(call);
+    run_concat(planes, first.count, parts, y, threads);
   }
 };
 
 class UpsampleNode final : public Node {
  public:
   void compute(const Call& call) override {
-    const Images x = inside(call, 0);
+    const Images x = blocked_input(call, 0);
     const Planes from(x.height, x.width), to(times(x.height, 2), times(x.width, 2));
-    float* y = internal_output(call, to, x.count, x.channels);
-    Pool pool(call);
-    run_twice(from, to, x.count, x.channels, x.data, y, isa_, pool);
+    float* y = blocked_output(call, to, x.count, x.channels);
+    OrtThreads threads(call);
+    run_upsample(from, to, x.count, x.channels, x.data, y, isa_, threads);
   }
 
  private:
@@ -163,10 +194,12 @@ class UpsampleNode final : public Node {
 
 }  // namespace
 
+std::unique_ptr<Node> make_to_blocked(const Info& info) { return std::make_unique<LayoutNode<true>>(info); }
+std::unique_ptr<Node> make_from_blocked(const Info& info) { return std::make_unique<LayoutNode<false>>(info); }
 std::unique_ptr<Node> make_depthwise(const Info& info) { return std::make_unique<DepthwiseNode>(info); }
 std::unique_ptr<Node> make_max_pool(const Info& info) { return PoolNode::make(info, false); }
 std::unique_ptr<Node> make_average_pool(const Info& info) { return PoolNode::make(info, true); }
-std::unique_ptr<Node> make_global_average_pool(const Info& info) { return std::make_unique<MeansNode>(info); }
+std::unique_ptr<Node> make_global_average_pool(const Info& info) { return std::make_unique<GlobalAveragePoolNode>(info); }
 std::unique_ptr<Node> make_add(const Info& info) { return std::make_unique<PlanewiseNode>(PlaneWork::Kind::sum, info); }
 std::unique_ptr<Node> make_mul(const Info& info) { return std::make_unique<PlanewiseNode>(PlaneWork::Kind::product, info); }
 std::unique_ptr<Node> make_scale(const Info& info) { return std::make_unique<PlanewiseNode>(PlaneWork::Kind::scale, info); }

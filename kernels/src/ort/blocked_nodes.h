@@ -1,9 +1,11 @@
-// The operators between sparse layers, as nodes: they keep whole stages of a network in the internal layout.
+// The operators on blocked images, as nodes. They keep whole stages of a network in the blocked layout.
 #pragma once
-#include "ort/nodes.h"
+#include "ort/node.h"
 
 namespace pc {
 
+std::unique_ptr<Node> make_to_blocked(const Info&);
+std::unique_ptr<Node> make_from_blocked(const Info&);
 std::unique_ptr<Node> make_depthwise(const Info&);
 std::unique_ptr<Node> make_max_pool(const Info&);
 std::unique_ptr<Node> make_average_pool(const Info&);

@@ -1,9 +1,11 @@
-// What ONNX Runtime calls: RegisterCustomOps, and one OrtCustomOp per kind of node. No exception leaves this file.
+// The entry points for ONNX Runtime: RegisterCustomOps, and one OrtCustomOp per operator. No exception leaves
+// this file.
 #include <cstdio>
+#include <iterator>
 #include <mutex>
 #include <utility>
 
-#include "ort/nodes.h"
+#include "ort/operators.h"
 
 namespace pc {
 namespace {
@@ -21,7 +23,7 @@ OrtStatus* create(const OrtCustomOp*, OrtApiTable*, const OrtKernelInfo* given, 
     const Info info(given);
     where = "node '" + info.name() + "' (" + kind.name + ")";
     auto kernel = std::make_unique<Kernel>(Kernel{where, kind.make(info)});
-    *out = kernel.release();  // KernelDestroy takes it back
+    *out = kernel.release();  // KernelDestroy deletes it
   });
 }
 
@@ -39,7 +41,7 @@ OrtCustomOp describe() {
   op.GetExecutionProviderType = [](const OrtCustomOp*) { return "CPUExecutionProvider"; };
   op.GetInputTypeCount = [](const OrtCustomOp*) { return kind()->inputs; };
   op.GetInputType = [](const OrtCustomOp*, size_t index) -> int {
-    return static_cast<int>(index) == kind()->bytes ? ORT_UINT8 : ORT_FLOAT;
+    return static_cast<int>(index) == kind()->uint8_input ? ORT_UINT8 : ORT_FLOAT;
   };
   op.GetInputCharacteristic = [](const OrtCustomOp*, size_t index) -> int {
     if (kind()->variadic && index + 1 == kind()->inputs) return ORT_VARIADIC;
@@ -59,10 +61,10 @@ OrtCustomOp describe() {
   op.KernelComputeV2 = compute;
   op.KernelDestroy = [](void* self) { delete static_cast<Kernel*>(self); };
   op.GetMayInplace = [](int** inputs, int** outputs) -> size_t {
-    static int input[1] = {kind()->may_replace}, output[1] = {0};
+    static int input[1] = {kind()->in_place_input}, output[1] = {0};
     *inputs = input;
     *outputs = output;
-    return kind()->may_replace < 0 ? 0 : 1;
+    return kind()->in_place_input < 0 ? 0 : 1;
   };
   op.ReleaseMayInplace = [](int*, int*) {};
   op.GetAliasMap = [](int**, int**) -> size_t { return 0; };
@@ -70,12 +72,15 @@ OrtCustomOp describe() {
   return op;
 }
 
+constexpr size_t kNodeKinds = std::size(node_kinds);
+
 template <size_t... Index>
 void describe_all(OrtCustomOp (&ops)[kNodeKinds], std::index_sequence<Index...>) {
   ((ops[Index] = describe<Index>()), ...);
 }
 
-// The domain outlives all sessions: they refer to it. Made once per process, for the runtime that asks first.
+// The domain outlives all sessions, which refer to it. It is made once per process, for the first runtime that
+// asks.
 OrtStatus* domain(OrtApiTable* asking, OrtCustomOpDomain** out) {
   static std::mutex mutex;
   static OrtCustomOp ops[kNodeKinds];
@@ -105,7 +110,7 @@ extern "C" __attribute__((visibility("default"))) OrtStatus* RegisterCustomOps(O
                                                                                const OrtApiBase* base) {
   OrtApiTable* api = base->GetApi(ort::kApiVersion);
   if (api == nullptr) {
-    // Too old. Slot 0 makes a status in every version there ever was.
+    // The runtime is too old. Slot 0 creates a status in every version.
     char message[160];
     std::snprintf(message, sizeof message, "prune_compile needs ONNX Runtime 1.18 or newer; this is %.60s",
                   base->GetVersionString());

@@ -2,7 +2,7 @@
 
 namespace pc {
 
-int64_t needed(const Info& info, const char* attribute) {
+int64_t required(const Info& info, const char* attribute) {
   const auto value = info.integer(attribute);
   if (!value) throw Failure(std::string("attribute '") + attribute + "' is missing");
   return *value;
@@ -24,16 +24,16 @@ Activation activation(const Info& info) {
   return make_activation(info.text("activation", "None").c_str(), info.number("alpha", 0), info.number("beta", 0));
 }
 
-Tensor needed(const Call& call, size_t index) {
+Tensor required(const Call& call, size_t index) {
   auto tensor = call.input(index);
   require(tensor.has_value(), "an input is missing");
   return *tensor;
 }
 
-Images images_of(const Tensor& tensor, bool internal, size_t channels) {
+Images images_of(const Tensor& tensor, bool blocked, size_t channels) {
   const std::span<const float> floats = tensor.floats();
   const auto extent = [&](size_t axis) { return static_cast<size_t>(tensor.shape[axis]); };
-  if (internal) {
+  if (blocked) {
     require(tensor.shape.size() == 2, "an input is not in the internal layout");
     const Header header = read_header(floats.data(), extent(0), extent(1), channels);
     return {header.images, header.channels, header.height, header.width, floats.data()};
@@ -43,7 +43,7 @@ Images images_of(const Tensor& tensor, bool internal, size_t channels) {
   return {extent(0), extent(1), extent(2), extent(3), floats.data()};
 }
 
-float* internal_output(const Call& call, const Planes& planes, size_t images, size_t channels) {
+float* blocked_output(const Call& call, const Planes& planes, size_t images, size_t channels) {
   const size_t image = planes.image(channels);
   require(image < kMaxFloats && images < UINT32_MAX, "an image is too large");
   const std::array<int64_t, 2> shape{static_cast<int64_t>(std::max<size_t>(images, 1)),

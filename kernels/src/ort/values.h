@@ -1,4 +1,4 @@
-// Attributes, inputs and outputs of nodes as the operators want them; all of it comes from files and is checked.
+// Reads attributes, inputs and outputs of nodes for the operators. All of them come from files and are checked.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -10,8 +10,8 @@
 
 namespace pc {
 
-int64_t needed(const Info&, const char* attribute);
-Tensor needed(const Call&, size_t input);
+int64_t required(const Info&, const char* attribute);
+Tensor required(const Call&, size_t input);
 bool choice(const Info&, const char* attribute, const char* no, const char* yes);
 bool flag(const Info&, const char* attribute, bool otherwise);  // 0 or 1
 Activation activation(const Info&);
@@ -25,16 +25,16 @@ std::array<int64_t, Size> list(const Info& info, const char* attribute, std::arr
   return otherwise;
 }
 
-// Images as some input or output has them.
+// The images of an input, in either layout.
 struct Images {
   size_t count = 0, channels = 0, height = 0, width = 0;
   const float* data = nullptr;
 };
 
-// Throws unless the tensor holds images in this layout with this many channels (0: any).
-Images images_of(const Tensor&, bool internal, size_t channels);
+// Throws unless the tensor holds images in this layout, with this many channels (0: any).
+Images images_of(const Tensor&, bool blocked, size_t channels);
 
-float* internal_output(const Call&, const Planes&, size_t images, size_t channels);
+float* blocked_output(const Call&, const Planes&, size_t images, size_t channels);
 float* plain_output(const Call&, size_t images, size_t channels, size_t height, size_t width);
 
 }  // namespace pc

@@ -1,11 +1,12 @@
-// What this library is, for whoever wants to know before or after loading it: the text also stands in the file as it is.
+// The identification of this library. The text is also in the file, so it can be read without loading.
 #ifndef PC_VERSION
 #error "PC_VERSION is the version of the package, as a string"
 #endif
 
 namespace {
 
-// The package's version, then the version of the operators (kernels/README.md); src/runtime/kernels.ts reads the file for it.
+// The version of the package and that of the operators (kernels/README.md). src/runtime/kernels.ts searches the
+// file for this text.
 constexpr char kVersion[] = "prune-compile-kernels;version=" PC_VERSION ";operators=1;";
 
 }  // namespace

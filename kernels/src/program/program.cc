@@ -30,24 +30,10 @@ size_t block_count(const Matrix& matrix, size_t groups) {
   return blocks <= 1 ? 1 : blocks * groups;
 }
 
-// From eight groups on an even number, so that two threads (and mostly four) get equal shares.
+// Eight groups and more are an even number, so that two threads (and mostly four) get equal shares.
 size_t group_count(size_t rows, size_t most) {
   const size_t groups = divided(rows, most);
   return groups >= 8 ? groups + groups % 2 : groups;
-}
-
-void clear_borders(const Planes& planes, float* plane, size_t first, size_t last) noexcept {
-  const size_t begin = first * kLane, end = last * kLane;
-  const size_t pixels_end = (planes.height - 1) * planes.pitch + planes.width;
-  for (size_t y = begin / planes.pitch; y < planes.height; y++) {
-    const size_t from = std::max(begin, y * planes.pitch + planes.width);
-    const size_t to = std::min({end, (y + 1) * planes.pitch, planes.tiles * kLane});
-    if (y * planes.pitch + planes.width >= end) break;
-    for (size_t i = from; i < to; i++) plane[i] = 0;
-  }
-  const size_t tail = std::max(begin, std::min(pixels_end, end));
-  const size_t stop = last == planes.tiles ? planes.stride : end;
-  if (tail >= pixels_end) std::memset(plane + tail, 0, (stop - tail) * sizeof(float));
 }
 
 }  // namespace pc

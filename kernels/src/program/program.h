@@ -1,8 +1,9 @@
-// A sparse matrix turned into something that runs over tiles of 16 pixels. Every layer comes down to
+// Programs: sparse matrices prepared to run over tiles of 16 pixels. Every layer computes
 //
 //   y[r][p] = activation(bias[r] + sum over columns j of w[r][j] * x[offset[j] + p] (+ addend[r][p]))
 //
-// for rows r and pixels p: only the offsets differ between 1x1, 3x3, strided or dilated convolutions and MatMul.
+// for rows r and pixels p. Only the offsets differ between 1x1, 3x3, strided and dilated convolutions and
+// MatMul.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -18,17 +19,18 @@ namespace pc {
 
 struct ProgramSpec {
   const Matrix* matrix = nullptr;
-  size_t blocks = 1;                  // of columns, of even size
-  std::span<const uint32_t> offsets;  // per column, floats from an image's start
+  size_t blocks = 1;                  // of columns, of even size; see block_count
+  std::span<const uint32_t> offsets;  // per column, in floats from the start of an image
   std::span<const float> bias;        // per row
   Activation activation;
   bool addend = false;
-  // Where results go (the addend lies likewise): row r at origin + r * stride. With `clean`, whatever is no pixel there
-  // is made zero, as the internal layout demands; else those lanes hold anything.
+  // Row r of the results, and of the addend, starts at y_origin + r * y_stride.
   size_t y_origin = 0, y_stride = 0, tiles = 0;
-  size_t tiles_per_run = 0;  // that a group usually works on at once
+  size_t tiles_per_run = 0;  // tiles of a usual call of run
   bool by_groups = false;    // threads share groups, not tiles
-  size_t x_tile = kLane;     // floats from one tile of x to the next; others than 16 only for emitted code
+  size_t x_tile = kLane;     // floats from one tile of x to the next; the stream kernel supports 16 only
+  // The blocked planes that the results are, or null. Floats of the planes that are not pixels become zero
+  // then; otherwise their values are unspecified.
   const Planes* clean = nullptr;
 };
 
@@ -36,41 +38,41 @@ class Program {
  public:
   virtual ~Program() = default;
   virtual const char* name() const = 0;
-  virtual size_t groups() const = 0;  // of rows; independent pieces of work
+  virtual size_t groups() const = 0;  // of rows: independent pieces of work
 
-  // Tiles [first, last) of the rows of one group. x, y, addend are starts of images.
+  // Computes tiles [first, last) of the rows of one group. x, y and addend are starts of images.
   virtual void run(size_t group, const float* x, float* y, const float* addend, size_t first,
                    size_t last) const noexcept = 0;
 };
 
-// The kernel a layer is to use. `automatic`: emitted code where this machine has AVX-512 and allows it, else the stream.
+// The kernel that a layer requests. `automatic` is jit if this machine has AVX-512 and allows executable
+// memory, otherwise stream.
 enum class KernelChoice { automatic, stream, jit };
 
-// What PRUNE_COMPILE_KERNEL asks for: "stream", "jit", else automatic.
+// The value of PRUNE_COMPILE_KERNEL: "stream" or "jit", otherwise automatic.
 KernelChoice kernel_from_environment();
 
-// The program for a layer; falls back to the stream kernel where emitted code is not possible.
+// The program for a layer. Falls back to the stream kernel if emitted code is not possible.
 std::unique_ptr<Program> make_program(const ProgramSpec&, KernelChoice, const Isa&);
 
 std::unique_ptr<Program> make_stream_program(const ProgramSpec&, const Isa&);
-// Null where the machine, the operating system or the size of the layer does not allow it.
+// Returns null if the machine, the operating system or the size of the layer does not allow emitted code.
 std::unique_ptr<Program> make_jit_program(const ProgramSpec&, const Isa&);
 
-// The first row of a group, when `rows` are split evenly into `groups`.
+// The first row of a group if `rows` are split evenly into `groups`.
 inline size_t group_start(size_t rows, size_t groups, size_t group) { return rows * group / groups; }
-// Sums of many terms lose digits: longer ones are made of blocks of columns, each of which begins with zero (the first one with
-// the bias) and is then added to those before. So many blocks that no row has many more weights in one than this: 5,500 weights in
-// one go differ by up to 4.3e-6 of the output's scale, in blocks of 768 by 1.1e-6. A sum and a store for 400 weights and more take
-// below one percent of the time.
+
+// Long float32 sums lose digits. The columns of long rows are therefore cut into blocks. Each block starts
+// with zero (the first with the bias) and its sum is added to the earlier ones. A row has about this many
+// weights in a block at most. With 5,500 weights, results differ from dense ones by up to 4.3e-6 of the
+// output's scale without blocks, by 1.1e-6 with blocks of 768. The additions take less than 1 % of the time.
 constexpr size_t kBlockWeights = 768;
 
-// Of the columns that a row may have weights in, which are those of one of `groups`; blocks run through all columns.
+// The number of blocks for a matrix whose rows read the columns of one of `groups` each. Blocks cut the
+// columns of all groups.
 size_t block_count(const Matrix&, size_t groups);
 
-// How many groups of at most `most` rows.
+// The number of groups of at most `most` rows.
 size_t group_count(size_t rows, size_t most);
-
-// Zeros what is no pixel in tiles [first, last) of one plane, and behind the last tile.
-void clear_borders(const Planes&, float* plane, size_t first, size_t last) noexcept;
 
 }  // namespace pc

@@ -1,4 +1,5 @@
-// A plan that all equal layers of a process use: made when it is first asked for, or ahead of that on another thread.
+// A plan that all equal layers of a process share. It is made when it is first needed, or before that on
+// another thread.
 #pragma once
 #include <memory>
 #include <mutex>
@@ -7,43 +8,46 @@
 
 namespace pc {
 
-// `make_plan(key)` makes the plan; all that it depends on is in the key.
 template <typename Key, typename Plan>
 class SharedPlan : public std::enable_shared_from_this<SharedPlan<Key, Plan>> {
  public:
-  explicit SharedPlan(Key given) : key(std::move(given)) {}
+  // Makes the plan; may throw. The key holds everything that the plan depends on.
+  using Make = std::shared_ptr<const Plan> (*)(const Key&);
 
-  // It lives with the plan, so that its weights cannot go and others come to lie at their address.
+  SharedPlan(Key given, Make make) : key(std::move(given)), make_(make) {}
+
+  // The key lives as long as the plan: its weights are compared by address, which must not be reused.
   const Key key;
 
-  // Begins to make it: on a thread of its own where one is free, else here and now.
+  // Starts to make the plan: on another thread if one is free, otherwise on this one.
   void start() {
     const std::lock_guard lock(mutex_);
     if (started_ || plan_ != nullptr) return;
-    started_ = ahead_.start([this] {
+    started_ = task_.start([this] {
       try {
-        plan_ = make_plan(key);
+        plan_ = make_(key);
       } catch (...) {
-        // Whoever asks for the plan tries again, and gets the error.
+        // get() tries again and throws then.
       }
     });
-    if (!started_) plan_ = make_plan(key);
+    if (!started_) plan_ = make_(key);
   }
 
-  // Waits for it, or makes it. What making throws passes through, and the next who asks tries again.
+  // Waits for the plan, or makes it. If that throws, the next call tries again.
   std::shared_ptr<const Plan> get() {
     const std::lock_guard lock(mutex_);
-    if (started_) ahead_.wait();
+    if (started_) task_.wait();
     started_ = false;
-    if (plan_ == nullptr) plan_ = make_plan(key);
+    if (plan_ == nullptr) plan_ = make_(key);
     return {this->shared_from_this(), plan_.get()};
   }
 
  private:
+  const Make make_;
   std::mutex mutex_;
   bool started_ = false;
-  std::shared_ptr<const Plan> plan_;  // written by the other thread until that is awaited
-  Ahead ahead_;
+  std::shared_ptr<const Plan> plan_;  // written by the background task until wait() returns
+  BackgroundTask task_;
 };
 
 }  // namespace pc

@@ -1,9 +1,10 @@
-// The portable kernel: per weight an (offset, weight) pair, read from start to end, and multiply-adds for a few tiles whose
-// sums of one row stay in registers.
+// The stream kernel, which is portable: reads one (offset, weight) pair per weight, in order, and does
+// multiply-adds for a few tiles. The sums of one row stay in registers.
 //
-// Every multiply-add reads pixels, so these must be in the first-level cache: columns are cut into chunks that are there
-// for a pass over few tiles while all rows of a group are worked on. Sums go from chunk to chunk through a buffer. Within a
-// chunk rows with as many weights follow one another, so that the processor foresees where their loops end.
+// Every multiply-add reads pixels, so the pixels must be in the first-level cache. The columns are
+// therefore cut into chunks whose pixels stay there while all rows of a group use them. A buffer carries
+// the sums from chunk to chunk. Within a chunk, rows are sorted by their number of weights, so that the
+// branch predictor foresees where their loops end.
 #include <algorithm>
 #include <cstring>
 #include <vector>
@@ -13,17 +14,18 @@
 namespace pc {
 namespace {
 
-// Lines of pixels that a chunk reads in a pass: 20 KB of a first-level cache of 32 KB, the rest being sums and weights. 256 to 384
-// measured the same (Zen 3).
+// Cache lines of pixels that a chunk reads in a pass: 20 KB of a first-level cache of 32 KB; sums and
+// weights take the rest. 256 to 384 measured the same (Zen 3).
 constexpr size_t kChunkLines = 320;
-// Weights that a row should have in a chunk, even if its pixels then come from the second-level cache: handing its sums on costs
-// about as much as five. 12 to 20 measured the same, 4 up to half slower at 95 % zeros (Zen 3).
+// Weights that a row should have in a chunk, even if pixels then come from the second-level cache: carrying
+// its sums to the next chunk costs as much as about five weights. 12 to 20 measured the same; 4 was up to
+// half slower at 95 % zeros (Zen 3).
 constexpr double kLeastWeights = 16;
 
-// Rows of a group. Each group reads the pixels of a chunk from the second-level cache anew: 30 rows are 3 % slower, 120 the same
-// (Zen 3). Whole lines of a product's results come from 64.
+// Rows of a group. Each group reads the pixels of a chunk from the second-level cache again: 30 rows were
+// 3 % slower, 120 the same (Zen 3). MatMul writes whole cache lines of results with 64.
 constexpr size_t kMostRows = 64;
-// What threads may share where groups are their pieces of work, if these keep half of that.
+// The least number of groups if threads share groups, provided that each keeps half of kMostRows.
 constexpr size_t kSharedGroups = 4;
 
 size_t groups_of(const ProgramSpec& spec) {
@@ -32,13 +34,13 @@ size_t groups_of(const ProgramSpec& spec) {
 }
 
 struct Chunk {
-  size_t entry, row;  // the first ones
+  size_t entry, row;  // indices of the first entry and row
   size_t row_count;
-  size_t line, lines_end;  // of pixels, where this group is the first that reads them
+  size_t line, lines_end;  // of pixels, if no earlier group reads them; otherwise empty
   bool begins_block, ends_block;
 };
 
-// What sums of all blocks but the first begin with.
+// The initial sums of every block but the first.
 constexpr float kZeros[kMostRows] = {};
 
 class StreamProgram final : public Program {
@@ -78,21 +80,33 @@ class StreamProgram final : public Program {
       const size_t tile = first + group_start(last - first, passes, pass);
       const size_t tiles = first + group_start(last - first, passes, pass + 1) - tile;
       const size_t to = origin_ + row * stride_ + tile * kLane;
-      const float* before = addend == nullptr ? nullptr : addend + to;  // then what blocks so far amount to, where results go
+      // Is added when a block ends: first the addend, then the earlier blocks, which y holds.
+      const float* before = addend == nullptr ? nullptr : addend + to;
       for (size_t c = chunk_starts_[group]; c < chunk_starts_[group + 1]; c++) {
         const Chunk& chunk = chunks_[c];
         const bool is_first = c == chunk_starts_[group], is_last = c + 1 == chunk_starts_[group + 1];
-        isa_.stream({entries_.data() + chunk.entry, rows_.data() + chunk.row, chunk.row_count, tiles, x + tile * kLane,
-                     is_first ? bias_.data() + row : kZeros, chunk.begins_block ? nullptr : partial,
-                     chunk.ends_block ? y + to : partial, chunk.ends_block ? stride_ : tiles * kLane, chunk.ends_block,
-                     before, is_last ? activation_ : Activation{}, is_last && is_clean_ ? masks_.data() + tile : nullptr,
-                     ahead(c, is_last ? chunk_starts_[group] : c + 1,
-                           is_last && pass + 1 == passes ? nullptr : x + (is_last ? tile + tiles : tile) * kLane)});
+        // What runs after this chunk: the next one, or the first one of the next pass.
+        const size_t next = is_last ? chunk_starts_[group] : c + 1;
+        const float* next_x = is_last && pass + 1 == passes ? nullptr : x + (is_last ? tile + tiles : tile) * kLane;
+        isa_.stream({.entries = entries_.data() + chunk.entry,
+                     .rows = rows_.data() + chunk.row,
+                     .row_count = chunk.row_count,
+                     .tiles = tiles,
+                     .x = x + tile * kLane,
+                     .bias = is_first ? bias_.data() + row : kZeros,
+                     .partial = chunk.begins_block ? nullptr : partial,
+                     .to = chunk.ends_block ? y + to : partial,
+                     .to_stride = chunk.ends_block ? stride_ : tiles * kLane,
+                     .is_complete = chunk.ends_block,
+                     .addend = before,
+                     .activation = is_last ? activation_ : Activation{},
+                     .masks = is_last && is_clean_ ? masks_.data() + tile : nullptr,
+                     .prefetch = prefetch(c, next, next_x)});
         if (chunk.ends_block) before = y + to;
       }
     }
     if (!is_clean_ || last < masks_.size()) return;
-    // What lies behind the last tile.
+    // The floats after the last tile.
     for (size_t r = 0; r < rows; r++) {
       float* const plane = y + origin_ + (row + r) * stride_;
       std::memset(plane + last * kLane, 0, (clean_.stride - last * kLane) * sizeof(float));
@@ -100,24 +114,31 @@ class StreamProgram final : public Program {
   }
 
  private:
-  static constexpr size_t kMostTiles = 8;  // of any instruction set
+  static constexpr size_t kMostTiles = 8;  // the largest Isa::stream_tiles
 
   size_t first_row(size_t group) const { return group_start(bias_.size(), groups_, group); }
 
-  // While chunk `c` is worked on: the weights behind it, and the pixels that chunk `next` reads from `x` on, where they are likely
-  // to come from far. (Those that a group before has read are in the second-level cache: fetching them costs more than it saves.)
-  StreamAhead ahead(size_t c, size_t next, const float* x) const {
+  // What to prefetch during chunk `c`: the weights after it, and the pixels that chunk `next` reads from `x`
+  // on, if no earlier group has read them. Pixels that an earlier group has read are in the second-level
+  // cache: prefetching them costs more than it saves.
+  StreamPrefetch prefetch(size_t c, size_t next, const float* x) const {
     const Chunk& chunk = chunks_[c];
     const size_t rows = std::max<size_t>(1, chunk.row_count);
     const size_t begin = c + 1 < chunks_.size() ? chunks_[c + 1].entry : entries_.size();
     const size_t end = std::min(entries_.size(), 2 * begin - chunk.entry);
     const size_t entry_lines = divided((begin - chunk.entry) * sizeof(StreamEntry), kLane * sizeof(float));
     const size_t line = x == nullptr ? 0 : chunks_[next].line, lines_end = x == nullptr ? 0 : chunks_[next].lines_end;
-    return {reinterpret_cast<const char*>(entries_.data() + begin), reinterpret_cast<const char*>(entries_.data() + end),
-            divided(entry_lines, rows), x, lines_.data() + line, lines_.data() + lines_end, divided(lines_end - line, rows)};
+    return {.entries = reinterpret_cast<const char*>(entries_.data() + begin),
+            .entries_end = reinterpret_cast<const char*>(entries_.data() + end),
+            .entry_lines = divided(entry_lines, rows),
+            .x = x,
+            .lines = lines_.data() + line,
+            .lines_end = lines_.data() + lines_end,
+            .pixel_lines = divided(lines_end - line, rows)};
   }
 
-  // The lines that some columns read in a usual pass, in order, as floats from the tile's base. Taps of one channel share lines.
+  // The cache lines that a range of columns reads in a usual pass, sorted, as floats from the base of the
+  // tile. Taps of one channel share lines.
   std::vector<uint32_t> lines_of(const ProgramSpec& spec, size_t first_column, size_t columns_end) const {
     const size_t tiles = std::max<size_t>(1, spec.tiles_per_run);
     const size_t pass = divided(tiles, divided(tiles, isa_.stream_tiles));
@@ -154,7 +175,7 @@ class StreamProgram final : public Program {
     const bool is_first_reader = from >= columns_read_;
     columns_read_ = std::max(columns_read_, to);
 
-    std::vector<size_t> at;  // of each row
+    std::vector<size_t> at;  // the next weight of each row
     for (size_t r = begin; r < end; r++) at.push_back(start(r));
     for (size_t block = 0; block < spec.blocks; block++) {
       const size_t first = from + group_start(to - from, spec.blocks, block);
@@ -163,7 +184,13 @@ class StreamProgram final : public Program {
           std::max<size_t>(1, static_cast<size_t>(static_cast<double>(width) / std::max(columns, enough) + 0.5));
       for (size_t c = 0; c < chunks; c++) {
         const size_t column = first + group_start(width, chunks, c), limit = first + group_start(width, chunks, c + 1);
-        chunks_.push_back({entries_.size(), rows_.size(), 0, lines_.size(), 0, c == 0, c + 1 == chunks});
+        chunks_.push_back({.entry = entries_.size(),
+                           .row = rows_.size(),
+                           .row_count = 0,
+                           .line = lines_.size(),
+                           .lines_end = 0,
+                           .begins_block = c == 0,
+                           .ends_block = c + 1 == chunks});
         if (is_first_reader) {
           const auto lines = lines_of(spec, column, limit);
           lines_.insert(lines_.end(), lines.begin(), lines.end());
@@ -174,7 +201,8 @@ class StreamProgram final : public Program {
     }
   }
 
-  // The weights in columns below `limit` that no chunk has yet, by rows of about as many.
+  // Adds the weights in columns below `limit` that no earlier chunk has, with rows sorted by their number
+  // of weights. `at` holds the next weight of each row.
   void add_chunk(const ProgramSpec& spec, size_t begin, std::vector<size_t>& at, size_t limit) {
     const Matrix& matrix = *spec.matrix;
     Chunk& chunk = chunks_.back();
@@ -201,13 +229,13 @@ class StreamProgram final : public Program {
   std::vector<StreamRow> rows_;
   std::vector<Chunk> chunks_;
   std::vector<uint32_t> lines_;
-  size_t columns_read_ = 0;  // by the groups so far
-  std::vector<size_t> chunk_starts_;  // of each group
+  size_t columns_read_ = 0;           // by earlier groups
+  std::vector<size_t> chunk_starts_;  // per group
   std::vector<float> bias_;
   Activation activation_;
   size_t origin_, stride_, groups_;
   Planes clean_;
-  std::vector<uint16_t> masks_;  // of each tile, where results must be clean
+  std::vector<uint16_t> masks_;  // per tile, if results must be clean
   bool is_clean_ = false;
 };
 

@@ -38,22 +38,22 @@ uint64_t hash_bytes(const void* data, size_t size, uint64_t seed) {
 
 bool same_bytes(const void* a, const void* b, size_t size) { return size == 0 || std::memcmp(a, b, size) == 0; }
 
-// Never destroyed: sessions may end after static destructors have run.
-Shelf<const Weights>& shelf() {
-  static auto* const one = new Shelf<const Weights>;
+// The cache is never destroyed: sessions may end after static destructors have run.
+InterningCache<const Weights>& cache() {
+  static auto* const one = new InterningCache<const Weights>;
   return *one;
 }
 
 }  // namespace
 
-std::shared_ptr<const Weights> share_weights(std::span<const float> values, std::span<const uint8_t> bits, size_t count) {
+std::shared_ptr<const Weights> cached_weights(std::span<const float> values, std::span<const uint8_t> bits, size_t count) {
   const uint64_t hash = hash_bytes(bits.data(), bits.size(), hash_bytes(values.data(), values.size_bytes(), count));
   const auto same = [&](const Weights& other) {
     return other.count() == count && other.values().size() == values.size() && other.bits().size() == bits.size() &&
            same_bytes(other.values().data(), values.data(), values.size_bytes()) &&
            same_bytes(other.bits().data(), bits.data(), bits.size());
   };
-  return shelf().find_or_make(hash, same, [&] { return std::make_shared<const Weights>(values, bits, count); });
+  return cache().find_or_make(hash, same, [&] { return std::make_shared<const Weights>(values, bits, count); });
 }
 
 Matrix matrix_of_rows(const Weights& weights, size_t rows, size_t columns_per_group, size_t groups) {

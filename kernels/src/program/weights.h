@@ -1,5 +1,5 @@
-// Sparse weights as they stand in a model file, checked: the values that are not removed, in the order of the dense
-// tensor, and one bit per weight (bit i of the tensor is bit i % 8 of byte i / 8).
+// Sparse weights as a model file stores them, checked: the values that are kept, in the order of the dense
+// tensor, and one bit per weight (weight i is bit i % 8 of byte i / 8).
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -10,15 +10,16 @@ namespace pc {
 
 class Weights {
  public:
-  // `count` weights. Throws unless the bits are exactly as many, none beyond the last, and as many set as values.
+  // `count` is the number of dense weights. Throws unless there is one bit per weight, no bit after the last
+  // weight is set, and as many bits are set as there are values.
   Weights(std::span<const float> values, std::span<const uint8_t> bits, size_t count);
 
   size_t count() const { return count_; }
   std::span<const float> values() const { return values_; }
   std::span<const uint8_t> bits() const { return bits_; }
 
-  // visit(index of the weight in the dense tensor, value), in order, for indices [from, to); `position` is the number
-  // of values before `from`.
+  // Calls visit(index in the dense tensor, value) for the kept weights with index in [from, to), in order.
+  // `position` is the number of values before `from`.
   template <typename Visit>
   void visit(size_t from, size_t to, size_t position, Visit&& visit) const {
     for (size_t i = from; i < to;) {
@@ -37,20 +38,21 @@ class Weights {
   std::vector<uint8_t> bits_;
 };
 
-// Throws as the constructor does. Equal weights are kept once in a process, however many sessions hold them.
-std::shared_ptr<const Weights> share_weights(std::span<const float> values, std::span<const uint8_t> bits, size_t count);
+// The weights from the cache, in which equal ones exist once per process. Throws as the constructor does.
+std::shared_ptr<const Weights> cached_weights(std::span<const float> values, std::span<const uint8_t> bits, size_t count);
 
-// Rows of a sparse matrix: for output r the entries [ends[r - 1], ends[r]), columns ascending.
+// A sparse matrix in CSR form: row r has the entries [ends[r - 1], ends[r]), columns ascending.
 struct Matrix {
   size_t rows = 0, columns = 0;
   std::vector<uint32_t> ends, column;
   std::vector<float> value;
 };
 
-// Weights [rows, columns per group] of a grouped convolution: a row of group g reads columns from g * columns per group on.
+// The matrix of weights [rows, columns_per_group] of a grouped convolution. The columns of group g start at
+// g * columns_per_group.
 Matrix matrix_of_rows(const Weights&, size_t rows, size_t columns_per_group, size_t groups);
 
-// Weights [columns, rows], as MatMul has them.
+// The matrix of weights [columns, rows], the layout of MatMul.
 Matrix matrix_of_columns(const Weights&, size_t columns, size_t rows);
 
 }  // namespace pc

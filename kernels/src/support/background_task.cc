@@ -12,10 +12,10 @@
 namespace pc {
 namespace {
 
-// Emission writes much and computes little: more threads than these would wait for memory.
+// Emission writes much and computes little: more threads would only wait for memory.
 constexpr unsigned kMostThreads = 7;
 
-// The thread that creates the session works too.
+// One core is left to the thread that creates the session.
 size_t most_threads() {
   static const size_t most = std::min(kMostThreads, std::max(1u, std::thread::hardware_concurrency()) - 1);
   return most;
@@ -23,24 +23,25 @@ size_t most_threads() {
 
 }  // namespace
 
-// Threads are started and joined under one lock. Work never takes it, so whoever joins gets on.
-struct Ahead::Threads {
+// Threads are started and joined under one lock. Work never takes that lock, so joining cannot deadlock.
+struct BackgroundTask::Threads {
   std::mutex mutex;
-  std::vector<Ahead*> running;
+  std::vector<BackgroundTask*> running;
 
-  void join(Ahead* one) {
+  void join(BackgroundTask* one) {
     one->thread_.join();
     running.erase(std::find(running.begin(), running.end(), one));
   }
 
   void join_done() {
-    const std::vector<Ahead*> all = running;
-    for (Ahead* one : all) {
+    const std::vector<BackgroundTask*> all = running;
+    for (BackgroundTask* one : all) {
       if (one->done_) join(one);
     }
   }
 
-  // A child has only the thread that forked: what others are doing must be done before, or it never will be there.
+  // A forked child has only the thread that called fork. All tasks must therefore end before the fork:
+  // nothing would complete them in the child.
   static void before_fork() {
     threads().mutex.lock();
     while (!threads().running.empty()) threads().join(threads().running.back());
@@ -48,8 +49,8 @@ struct Ahead::Threads {
   static void after_fork() { threads().mutex.unlock(); }
 };
 
-// Never destroyed: sessions may end after static destructors have run.
-Ahead::Threads& Ahead::threads() {
+// The object is never destroyed: sessions may end after static destructors have run.
+BackgroundTask::Threads& BackgroundTask::threads() {
   static Threads* const one = [] {
 #if defined(__unix__) || defined(__APPLE__)
     pthread_atfork(Threads::before_fork, Threads::after_fork, Threads::after_fork);
@@ -59,7 +60,7 @@ Ahead::Threads& Ahead::threads() {
   return *one;
 }
 
-bool Ahead::start(std::function<void()> work) {
+bool BackgroundTask::start(std::function<void()> work) {
   const std::lock_guard lock(threads().mutex);
   threads().join_done();
   auto& running = threads().running;
@@ -78,7 +79,7 @@ bool Ahead::start(std::function<void()> work) {
   return true;
 }
 
-void Ahead::wait() {
+void BackgroundTask::wait() {
   const std::lock_guard lock(threads().mutex);
   if (thread_.joinable()) threads().join(this);
 }

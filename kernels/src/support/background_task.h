@@ -1,4 +1,4 @@
-// Work done ahead of its need, on threads that live no longer than the work and its owner.
+// A task on a thread of its own, which is joined before the owner of the task is destroyed.
 #pragma once
 #include <atomic>
 #include <functional>
@@ -6,17 +6,17 @@
 
 namespace pc {
 
-class Ahead {
+class BackgroundTask {
  public:
-  Ahead() = default;
-  ~Ahead() { wait(); }
-  Ahead(const Ahead&) = delete;
-  Ahead& operator=(const Ahead&) = delete;
+  BackgroundTask() = default;
+  ~BackgroundTask() { wait(); }
+  BackgroundTask(const BackgroundTask&) = delete;
+  BackgroundTask& operator=(const BackgroundTask&) = delete;
 
-  // Runs the work on a new thread. False, and nothing is done, where as many are at work as the machine has spare cores for,
-  // or the system has no thread to give. Not while it runs already; the work must not throw.
+  // Runs the work on a new thread. Does nothing and returns false if all spare cores are busy with such
+  // tasks or the system refuses a thread. The task must not be running already; the work must not throw.
   bool start(std::function<void()> work);
-  // Returns when the work is done and its thread is gone: the library may be unloaded, or the process forked, then.
+  // Returns when the work is done and its thread is joined. Unloading the library is safe then.
   void wait();
 
  private:

@@ -1,4 +1,5 @@
-// Errors inside the library are exceptions of this type; they are turned into an OrtStatus before they reach the C ABI.
+// Errors and checked arithmetic. Errors inside the library are exceptions of type Failure; ort/api.h turns
+// them into an OrtStatus before they reach the C ABI.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -11,12 +12,12 @@ struct Failure : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// Takes a literal, so that a check that holds costs no string.
+// Throws unless the condition holds. Takes a literal, so that passing checks construct no string.
 inline void require(bool holds, const char* message) {
   if (!holds) throw Failure(message);
 }
 
-// Sizes come from model files: every product and sum of them is checked.
+// Sizes come from model files, so every product and sum of them is checked.
 inline size_t times(size_t a, size_t b) {
   size_t result = 0;
   if (__builtin_mul_overflow(a, b, &result)) throw Failure("sizes overflow");
@@ -29,12 +30,12 @@ inline size_t plus(size_t a, size_t b) {
   return result;
 }
 
-// How many units it takes; of numbers that are small enough already.
+// value / unit, rounded up. For numbers that are known to be small: the sum is not checked.
 inline size_t divided(size_t value, size_t unit) { return (value + unit - 1) / unit; }
 
 inline size_t round_up(size_t value, size_t unit) { return plus(value, unit - 1) / unit * unit; }
 
-// The most floats one image may have in any layout; offsets into it then fit 32 bits with room for a plane.
+// The most floats that one image may have in any layout. Offsets into it, plus a plane, then fit 32 bits.
 inline constexpr size_t kMaxFloats = size_t{1} << 31;
 
 }  // namespace pc

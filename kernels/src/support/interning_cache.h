@@ -1,4 +1,5 @@
-// What is expensive to make and never changes is kept once per process, for as long as anybody holds it.
+// Interning: equal values that are expensive to make and never change exist once per process, for as long
+// as somebody holds them.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -7,34 +8,36 @@
 
 namespace pc {
 
-template <typename Thing>
-class Shelf {
+template <typename Value>
+class InterningCache {
  public:
-  // The thing that `same` accepts, or what `make` returns. The hash only finds candidates: `same` decides.
+  // Returns the cached value that `same` accepts, otherwise the result of `make`, which it keeps. The hash
+  // only finds candidates.
   template <typename Same, typename Make>
-  std::shared_ptr<Thing> find_or_make(uint64_t hash, const Same& same, const Make& make) {
+  std::shared_ptr<Value> find_or_make(uint64_t hash, const Same& same, const Make& make) {
     const std::lock_guard lock(mutex_);
-    std::erase_if(known_, [](const auto& entry) { return entry.second.expired(); });
-    const auto [first, last] = known_.equal_range(hash);
+    std::erase_if(entries_, [](const auto& entry) { return entry.second.expired(); });
+    const auto [first, last] = entries_.equal_range(hash);
     for (auto at = first; at != last; ++at) {
-      const auto thing = at->second.lock();
-      if (thing != nullptr && same(*thing)) return thing;
+      const auto value = at->second.lock();
+      if (value != nullptr && same(*value)) return value;
     }
-    std::shared_ptr<Thing> made = make();
-    known_.emplace(hash, made);
+    std::shared_ptr<Value> made = make();
+    entries_.emplace(hash, made);
     return made;
   }
 
+  // The number of values that are still held.
   size_t live() {
     const std::lock_guard lock(mutex_);
     size_t count = 0;
-    for (const auto& entry : known_) count += entry.second.expired() ? 0 : 1;
+    for (const auto& entry : entries_) count += entry.second.expired() ? 0 : 1;
     return count;
   }
 
  private:
   std::mutex mutex_;
-  std::unordered_multimap<uint64_t, std::weak_ptr<Thing>> known_;
+  std::unordered_multimap<uint64_t, std::weak_ptr<Value>> entries_;
 };
 
 }  // namespace pc

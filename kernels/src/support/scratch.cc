@@ -11,25 +11,26 @@
 namespace pc {
 namespace {
 
-struct Free {
+struct Deleter {
   void operator()(float* p) const { std::free(p); }
 };
 
-struct Kept {
-  std::unique_ptr<float, Free> data;
+struct Buffer {
+  std::unique_ptr<float, Deleter> data;
   size_t bytes;
 };
 
-struct Pool {
+// Buffers that no call uses at the moment.
+struct BufferPool {
   static constexpr size_t kMostBuffers = 8, kMostBytes = size_t{256} << 20;
   std::mutex mutex;
-  std::vector<Kept> kept;
+  std::vector<Buffer> buffers;
   size_t bytes = 0;
 };
 
-// Never destroyed: sessions may end after static destructors have run.
-Pool& pool() {
-  static Pool* const one = new Pool;
+// The pool is never destroyed: sessions may end after static destructors have run.
+BufferPool& pool() {
+  static BufferPool* const one = new BufferPool;
   return *one;
 }
 
@@ -39,16 +40,17 @@ Scratch::Scratch(size_t floats) {
   const size_t wanted = round_up(times(floats == 0 ? 1 : floats, sizeof(float)), 4096);
   {
     const std::lock_guard lock(pool().mutex);
-    auto& kept = pool().kept;
-    size_t best = kept.size();
-    for (size_t i = 0; i < kept.size(); i++) {
-      if (kept[i].bytes >= wanted && (best == kept.size() || kept[i].bytes < kept[best].bytes)) best = i;
+    auto& buffers = pool().buffers;
+    size_t best = buffers.size();
+    for (size_t i = 0; i < buffers.size(); i++) {
+      const bool is_smaller = best == buffers.size() || buffers[i].bytes < buffers[best].bytes;
+      if (buffers[i].bytes >= wanted && is_smaller) best = i;
     }
-    if (best < kept.size()) {
-      bytes_ = kept[best].bytes;
-      data_ = kept[best].data.release();
+    if (best < buffers.size()) {
+      bytes_ = buffers[best].bytes;
+      data_ = buffers[best].data.release();
       pool().bytes -= bytes_;
-      kept.erase(kept.begin() + static_cast<std::ptrdiff_t>(best));
+      buffers.erase(buffers.begin() + static_cast<std::ptrdiff_t>(best));
       return;
     }
   }
@@ -58,20 +60,22 @@ Scratch::Scratch(size_t floats) {
 }
 
 Scratch::~Scratch() {
-  std::unique_ptr<float, Free> mine(data_);
+  std::unique_ptr<float, Deleter> mine(data_);
   const std::lock_guard lock(pool().mutex);
-  auto& kept = pool().kept;
-  if (bytes_ > Pool::kMostBytes) return;
-  // The oldest go first; capacity is never grown past the limit, so this cannot throw after the first few calls.
-  while (!kept.empty() && (kept.size() >= Pool::kMostBuffers || pool().bytes + bytes_ > Pool::kMostBytes)) {
-    pool().bytes -= kept.front().bytes;
-    kept.erase(kept.begin());
+  auto& buffers = pool().buffers;
+  if (bytes_ > BufferPool::kMostBytes) return;
+  // The oldest buffers are freed first. The vector never grows past kMostBuffers, so only the first few
+  // calls can throw.
+  while (!buffers.empty() &&
+         (buffers.size() >= BufferPool::kMostBuffers || pool().bytes + bytes_ > BufferPool::kMostBytes)) {
+    pool().bytes -= buffers.front().bytes;
+    buffers.erase(buffers.begin());
   }
   try {
-    kept.push_back({std::move(mine), bytes_});
+    buffers.push_back({std::move(mine), bytes_});
     pool().bytes += bytes_;
   } catch (const std::bad_alloc&) {
-    // Not kept, then.
+    // The buffer is freed instead.
   }
 }
 

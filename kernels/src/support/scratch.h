@@ -1,4 +1,5 @@
-// Buffers that live for one call. They are kept for the next one: fresh pages would cost more than the work done in them.
+// Scratch buffers for one call. A pool keeps them for later calls: page faults of new memory would cost more
+// than the work that uses the buffers.
 #pragma once
 #include <cstddef>
 
