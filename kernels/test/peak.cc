@@ -1,4 +1,5 @@
-// Prints how many GFLOP/s of fused multiply-adds one core does. Nothing where there is no loop that measures it.
+// Prints the peak of one core in GFLOP/s of fused multiply-adds. Prints nothing on machines without
+// a loop that measures it.
 #include "isa/peak.h"
 
 #include <cstdio>

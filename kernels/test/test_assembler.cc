@@ -1,5 +1,6 @@
-// Writes every instruction form with many operands to a file, and the expected disassembly to standard
-// output. kernels/test.mjs compares it with `objdump -D -b binary -m i386:x86-64 -M intel`.
+// Writes every instruction form with many operands to a file, and the expected disassembly to
+// standard output. kernels/test.mjs compares it with `objdump -D -b binary -m i386:x86-64 -M
+// intel`.
 //   test_assembler FILE
 #include <cstdio>
 #include <initializer_list>

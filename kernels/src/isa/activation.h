@@ -14,8 +14,8 @@ struct Activation {
 // Whether the activation takes one or two instructions and is therefore part of emitted code.
 bool is_simple(ActivationKind kind);
 
-// Names are those of the ONNX operators, or None. Throws if the name is unknown, a parameter is NaN, or the
-// bounds of Clip are in the wrong order.
+// Names are those of the ONNX operators, or None. Throws if the name is unknown, a parameter is
+// NaN, or the bounds of Clip are in the wrong order.
 Activation make_activation(const char* name, float alpha, float beta);
 
 }  // namespace pc

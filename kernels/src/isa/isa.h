@@ -1,9 +1,9 @@
 // The routines that are compiled once per instruction set, and the choice of one set at run time.
 //
-// The translation units avx512.cc, avx2.cc and baseline.cc have compiler flags of their own. They must not
-// include inline functions that other units use as well, in particular the standard library: the linker keeps
-// one copy of those, and it might contain instructions that the machine lacks. They include nothing but this
-// header and headers of C.
+// The translation units avx512.cc, avx2.cc and baseline.cc have compiler flags of their own. They
+// must not include inline functions that other units use as well, in particular the standard
+// library: the linker keeps one copy of those, and it might contain instructions that the machine
+// lacks. They include nothing but this header and headers of C.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -23,7 +23,8 @@ struct StreamRow {
   uint32_t row, end;
 };
 
-// Data of the next call, which this call prefetches: a share of the entries and the pixels with each row.
+// Data of the next call, which this call prefetches: a share of the entries and the pixels with
+// each row.
 struct StreamPrefetch {
   const char *entries, *entries_end;
   size_t entry_lines;  // per row
@@ -41,9 +42,9 @@ struct StreamCall {
   const float* x;
   // Sums start with `partial`, [row][tiles][16], or with the bias of the row if `partial` is null.
   const float *bias, *partial;
-  // Row r is stored at to + r * to_stride. If the sums are complete, the addend (same layout; may be null) is
-  // added first, then the activation is applied, then lanes whose bit in `masks` (one per tile; may be null)
-  // is 0 become zero.
+  // Row r is stored at to + r * to_stride. If the sums are complete, the addend (same layout; may
+  // be null) is added first, then the activation is applied, then lanes whose bit in `masks` (one
+  // per tile; may be null) is 0 become zero.
   float* to;
   size_t to_stride;
   bool is_complete;
@@ -53,7 +54,8 @@ struct StreamCall {
   StreamPrefetch prefetch;
 };
 
-// Copies every `step`-th float of the rows of a plane. Writes zeros after each row up to the next one.
+// Copies every `step`-th float of the rows of a plane. Writes zeros after each row up to the next
+// one.
 struct PlaneCall {
   float *to, *end;  // `end` bounds what is written
   const float* from;
@@ -74,11 +76,12 @@ struct Isa {
   const PlaneRoutines* planes;
 };
 
-// "avx512", "avx2" or "baseline". Returns null if this build or this machine lacks the instruction set.
+// "avx512", "avx2" or "baseline". Returns null if this build or this machine lacks the instruction
+// set.
 const Isa* find_isa(const char* name);
 
-// The best instruction set of this machine. PRUNE_COMPILE_ISA (avx2 or baseline) is an upper bound; other
-// values are ignored.
+// The best instruction set of this machine. PRUNE_COMPILE_ISA (avx2 or baseline) is an upper bound;
+// other values are ignored.
 const Isa& default_isa();
 
 // Whether this machine and its operating system run AVX-512F code.

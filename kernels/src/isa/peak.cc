@@ -9,9 +9,9 @@ namespace pc {
 #ifdef PC_X86
 namespace {
 
-// Independent sums: 8 hide the latency of 2 multiply-adds per cycle that take 4 cycles each (10 for 5 cycles, on
-// the oldest processors). The loops are assembly because a compiler might keep sums in memory. All registers
-// start with zero: a leftover denormal would be slow.
+// Independent sums: 8 hide the latency of 2 multiply-adds per cycle that take 4 cycles each (10 for
+// 5 cycles, on the oldest processors). The loops are assembly because a compiler might keep sums in
+// memory. All registers start with zero: a leftover denormal would be slow.
 constexpr int kSums = 12;
 
 __attribute__((target("avx512f"), noinline)) void work512(long rounds) {
@@ -55,8 +55,8 @@ __attribute__((target("avx2,fma"), noinline)) void work256(long rounds) {
 }
 
 double best_rate(void (*work)(long), int lanes) {
-  // About a millisecond per round: long compared with reading the clock, short compared with the time between
-  // interrupts.
+  // About a millisecond per round: long compared with reading the clock, short compared with the
+  // time between interrupts.
   constexpr long kRounds = 200000;
   double best = 0;
   for (int i = 0; i < 9; i++) {

@@ -3,8 +3,9 @@
 
 namespace pc {
 
-// The fused multiply-adds of floats that this core does per second with its widest registers, counted as two
-// operations each, in GFLOP/s. Takes some milliseconds. 0 on machines without AVX2: the loops are for x86 only.
+// The fused multiply-adds of floats that this core does per second with its widest registers,
+// counted as two operations each, in GFLOP/s. Takes some milliseconds. 0 on machines without AVX2:
+// the loops are for x86 only.
 double fma_peak();
 
 }  // namespace pc

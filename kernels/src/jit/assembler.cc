@@ -62,8 +62,8 @@ void Assembler::load(Zmm to, Memory from) { memory({1, 0, 0x10}, {number(to), 0}
 void Assembler::store(Memory to, Zmm from) { memory({1, 0, 0x11}, {number(from), 0}, to, kLine); }
 void Assembler::broadcast(Zmm to, Memory from) { memory({2, 1, 0x18}, {number(to), 0}, from, kFloat); }
 
-void Assembler::fma_broadcast(Zmm sum, Zmm factor, Memory broadcast_factor) {
-  memory({2, 1, 0xb8}, {number(sum), number(factor)}, broadcast_factor, kFloat, true);
+void Assembler::fma_broadcast(Zmm sum, Zmm a, Memory b) {
+  memory({2, 1, 0xb8}, {number(sum), number(a)}, b, kFloat, true);
 }
 
 void Assembler::add(Zmm to, Zmm a, Memory b) { memory({1, 0, 0x58}, {number(to), number(a)}, b, kLine); }

@@ -6,8 +6,8 @@
 
 namespace pc {
 
-// Each kind of register has its own type, so that a vector, a mask and an address cannot be confused.
-// The values are the numbers that the encoding uses.
+// Each kind of register has its own type, so that a vector, a mask and an address cannot be
+// confused. The values are the numbers that the encoding uses.
 enum class Zmm : uint8_t {};  // 0 to 31
 enum class Opmask : uint8_t { k0, k1, k2, k3, k4, k5, k6, k7 };
 enum class Reg64 : uint8_t { rcx = 1, rdx = 2, rsi = 6, rdi = 7, r8 = 8, r9 = 9 };
@@ -22,8 +22,8 @@ struct Memory {
   int32_t disp;
 };
 
-// Write mask of a result: lanes whose bit is 0 keep their value, or become zero with `zeroing` ({z}).
-// k0 encodes "no mask".
+// Write mask of a result: lanes whose bit is 0 keep their value, or become zero with `zeroing`
+// ({z}). k0 encodes "no mask".
 struct WriteMask {
   Opmask k = Opmask::k0;
   bool zeroing = false;
@@ -34,27 +34,30 @@ class Assembler {
   Assembler(uint8_t* begin, uint8_t* end) : at_(begin), end_(end) {}
 
   uint8_t* at() const { return at_; }
-  // Whether an instruction did not fit. Nothing is written from then on, so callers check once, at the end.
+  // Whether an instruction did not fit. Nothing is written from then on, so callers check once, at
+  // the end.
   bool overflowed() const { return overflowed_; }
 
-  void load(Zmm to, Memory from);                                    // vmovups zmm, [m512]
-  void store(Memory to, Zmm from);                                   // vmovups [m512], zmm
-  void broadcast(Zmm to, Memory from);                               // vbroadcastss zmm, [m32]
-  void fma_broadcast(Zmm sum, Zmm factor, Memory broadcast_factor);  // vfmadd231ps zmm, zmm, [m32]{1to16}
-  void add(Zmm to, Zmm a, Memory b);                                 // vaddps zmm, zmm, [m512]
-  void multiply(Zmm to, Zmm a, Zmm b, WriteMask = {});               // vmulps zmm{k}{z}, zmm, zmm
-  void maximum(Zmm to, Zmm a, Zmm b, WriteMask = {});                // vmaxps zmm{k}{z}, zmm, zmm: b if either is NaN
-  void minimum(Zmm to, Zmm a, Zmm b, WriteMask = {});                // vminps zmm{k}{z}, zmm, zmm: b if either is NaN
-  void move(Zmm to, Zmm from, WriteMask);                            // vmovaps zmm{k}{z}, zmm
-  void zero(Zmm to);                                                 // vpxord zmm, zmm, zmm
-  void less_than(Opmask to, Zmm a, Zmm b);                           // vcmplt_oqps k, zmm, zmm: false for NaN
-  void move_mask(Opmask to, Reg64 from);                             // kmovw k, r32
-  void add_immediate(Reg64 to, int32_t value);                       // add r64, imm32
-  void prefetch_l1(Memory);                                          // prefetcht0 [m8]
-  void prefetch_l2(Memory);                                          // prefetcht1 [m8]
-  void prefetch_for_write(Memory);                                   // prefetchw [m8]
-  void end();                                                        // vzeroupper; ret
-  void pad_to_line();                                                // int3 up to the next multiple of 64 bytes
+  // One instruction form each. `to` and `sum` are written; fma_broadcast computes sum += a * b. If
+  // either operand is NaN, maximum and minimum return b, and less_than is false.
+  void load(Zmm to, Memory from);                       // vmovups zmm, [m512]
+  void store(Memory to, Zmm from);                      // vmovups [m512], zmm
+  void broadcast(Zmm to, Memory from);                  // vbroadcastss zmm, [m32]
+  void fma_broadcast(Zmm sum, Zmm a, Memory b);         // vfmadd231ps zmm, zmm, [m32]{1to16}
+  void add(Zmm to, Zmm a, Memory b);                    // vaddps zmm, zmm, [m512]
+  void multiply(Zmm to, Zmm a, Zmm b, WriteMask = {});  // vmulps zmm{k}{z}, zmm, zmm
+  void maximum(Zmm to, Zmm a, Zmm b, WriteMask = {});   // vmaxps zmm{k}{z}, zmm, zmm
+  void minimum(Zmm to, Zmm a, Zmm b, WriteMask = {});   // vminps zmm{k}{z}, zmm, zmm
+  void move(Zmm to, Zmm from, WriteMask);               // vmovaps zmm{k}{z}, zmm
+  void zero(Zmm to);                                    // vpxord zmm, zmm, zmm
+  void less_than(Opmask to, Zmm a, Zmm b);              // vcmplt_oqps k, zmm, zmm
+  void move_mask(Opmask to, Reg64 from);                // kmovw k, r32
+  void add_immediate(Reg64 to, int32_t value);          // add r64, imm32
+  void prefetch_l1(Memory);                             // prefetcht0 [m8]
+  void prefetch_l2(Memory);                             // prefetcht1 [m8]
+  void prefetch_for_write(Memory);                      // prefetchw [m8]
+  void end();                                           // vzeroupper; ret
+  void pad_to_line();                                   // int3, up to a multiple of 64 bytes
 
  private:
   // An opcode: its map (1: 0F, 2: 0F 38), its mandatory prefix (0: none, 1: 66) and its byte.

@@ -23,10 +23,14 @@ namespace pc {
 namespace {
 
 constexpr size_t kLine = 64;
-constexpr int32_t kNear = 512;          // weights within +-512 bytes of rsi need one byte of displacement
-constexpr size_t kFarTiles = 40;        // from this size on, results leave the cache before they are read
-constexpr int32_t kPrefetchTiles = 2;   // prefetch distance of results and residuals then
-constexpr size_t kBlockBytes = 26;      // of code per row and block of columns: vaddps, vmovups, vpxord
+// Weights within +-512 bytes of rsi have displacements of one byte.
+constexpr int32_t kNear = 512;
+// Images of this many tiles leave the cache before their results are read. Results and residuals
+// are then prefetched at a distance of kPrefetchTiles.
+constexpr size_t kFarTiles = 40;
+constexpr int32_t kPrefetchTiles = 2;
+// Bytes of code per row and block of columns: vaddps, vmovups and vpxord.
+constexpr size_t kBlockBytes = 26;
 
 constexpr Reg64 kX = Reg64::rdi, kWeights = Reg64::rsi, kY = Reg64::rdx, kAddend = Reg64::rcx;
 constexpr Reg64 kPrefetch = Reg64::r8, kPixels = Reg64::r9;
@@ -42,8 +46,8 @@ size_t GroupEmitter::first_weight(size_t group) const {
 }
 
 // A weight takes 7 bytes of code, 4 bytes of data and a share of the instructions that advance rsi.
-// A column takes a load. Each line of the next group takes a prefetch; at worst the next group is as
-// large as this one. A row takes the rest, and kBlockBytes for each further block.
+// A column takes a load. Each line of the next group takes a prefetch; at worst the next group is
+// as large as this one. A row takes the rest, and kBlockBytes for each further block.
 size_t GroupEmitter::room(size_t group) const {
   const auto own = [&](size_t g) {
     const size_t weights = first_weight(g + 1) - first_weight(g);
@@ -53,8 +57,8 @@ size_t GroupEmitter::room(size_t group) const {
   return own(group) + (2 * own(group) + next) / 4 + 16384;
 }
 
-// A counting sort over the columns from the group's first to its last: rows of a grouped convolution
-// use few columns of the matrix.
+// A counting sort over the columns from the group's first to its last: rows of a grouped
+// convolution use few columns of the matrix.
 void GroupEmitter::sort_by_column(size_t group) {
   const Matrix& matrix = *spec_.matrix;
   const size_t begin = first_weight(group), end = first_weight(group + 1);
@@ -134,8 +138,8 @@ void GroupEmitter::emit_sums(Assembler& code, size_t group, size_t rows, size_t 
   while (block + 1 < spec_.blocks) end_block(code, first, rows, block++);
 }
 
-// Stores the sum of all blocks so far in y and starts the next block with zero. y may be the addend, so
-// the first block adds the addend before it stores.
+// Stores the sum of all blocks so far in y and starts the next block with zero. y may be the
+// addend, so the first block adds the addend before it stores.
 void GroupEmitter::end_block(Assembler& code, size_t first, size_t rows, size_t block) {
   for (size_t r = 0; r < rows; r++) {
     add_earlier_sums(code, zmm(r), first + r, block);
@@ -203,8 +207,8 @@ EmittedGroup GroupEmitter::emit(size_t group, uint8_t* begin, uint8_t* end) {
   weight_disp_ = 0;
   const size_t following = group + 1 < groups_ ? group + 1 : 0;
   const size_t next_weights = first_weight(following + 1) - first_weight(following);
-  // An estimate: 11 bytes per weight, 10 per column with weights, of which the next group has about as
-  // many as this one.
+  // An estimate: 11 bytes per weight, 10 per column with weights, of which the next group has about
+  // as many as this one.
   size_t loads = 0;
   for (size_t c = 0; c < column_count_; c++) loads += starts_[c] != starts_[c + 1] ? 1 : 0;
   const size_t next_size = next_weights * 11 + loads * 10 + rows * (40 + (spec_.blocks - 1) * kBlockBytes);

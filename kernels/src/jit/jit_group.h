@@ -1,5 +1,5 @@
-// Emits the code of one group of rows. jit_program.cc lays the groups out and runs them; the register
-// map is at the head of jit_group.cc.
+// Emits the code of one group of rows. jit_program.cc lays the groups out and runs them; the
+// register map is at the head of jit_group.cc.
 #pragma once
 #include <vector>
 
@@ -45,7 +45,7 @@ class GroupEmitter {
 
   const ProgramSpec& spec_;
   size_t groups_;
-  size_t first_column_ = 0, column_count_ = 0;  // the range of columns in which the group has weights
+  size_t first_column_ = 0, column_count_ = 0;  // the range of columns with weights of the group
   std::vector<uint32_t> starts_, next_;         // per column of that range: indices into entries_
   std::vector<Entry> entries_;                  // of the group, by column, then by row
   std::vector<float> weights_;                  // in the order in which the code reads them

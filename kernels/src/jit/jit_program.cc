@@ -1,10 +1,10 @@
-// The jit kernel: straight-line code that computes the outer products of a group of up to 30 rows and one
-// tile of 16 pixels. The sums stay in registers. Every column of the matrix that has a weight in the
-// group is loaded once and followed by one multiply-add per weight, whose weight is a broadcast memory
-// operand. The code reads no indices and takes no branches.
+// The jit kernel: straight-line code that computes the outer products of a group of up to 30 rows
+// and one tile of 16 pixels. The sums stay in registers. Every column of the matrix that has a
+// weight in the group is loaded once and followed by one multiply-add per weight, whose weight is a
+// broadcast memory operand. The code reads no indices and takes no branches.
 //
-// The code and weights of all groups are contiguous. They are larger than the caches, so the code of a
-// group contains prefetches of the following group, spread over its instructions.
+// The code and weights of all groups are contiguous. They are larger than the caches, so the code
+// of a group contains prefetches of the following group, spread over its instructions.
 #include <algorithm>
 #include <cstring>
 #include <vector>

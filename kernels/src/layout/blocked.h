@@ -1,12 +1,12 @@
-// The blocked layout (`internal` in models): the channels of an image are planes whose rows share one zero
-// column, so that a 3x3 convolution reads neighbours without testing for borders.
+// The blocked layout (`internal` in models): the channels of an image are planes whose rows share
+// one zero column, so that a 3x3 convolution reads neighbours without testing for borders.
 //
 //   image  = header (16 floats) | lead (zeros) | plane 0 | plane 1 | ...
 //   plane  = 16 * tiles floats of pixels, then zeros up to the stride
 //   pixel (c, y, x) = header + lead + c * stride + y * pitch + x
 //
-// Every float that is not a pixel is zero. All parts are multiples of 16 floats (one cache line). The stride
-// is an odd number of lines, so that planes do not all start in the same cache set.
+// Every float that is not a pixel is zero. All parts are multiples of 16 floats (one cache line).
+// The stride is an odd number of lines, so that planes do not all start in the same cache set.
 #pragma once
 #include "support/check.h"
 
@@ -50,8 +50,9 @@ struct Planes {
   size_t tiles_at(size_t p) const { return ((height - 1) * p + width + kLane - 1) / kLane; }
 };
 
-// The header of a blocked image. Tensors carry their size, so heights and widths may change from run to run.
-// The header is input data and is checked before use. A tensor of no images is one header.
+// The header of a blocked image. Tensors carry their size, so heights and widths may change from
+// run to run. The header is input data and is checked before use. A tensor of no images is one
+// header.
 struct Header {
   uint32_t magic, version, images, channels, height, width;
   uint32_t unused[10];

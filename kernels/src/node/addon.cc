@@ -1,12 +1,13 @@
-// The Node addon. onnxruntime-node has no function that registers custom operators. When this library is loaded
-// as an addon, it therefore replaces two entries of the runtime's function table (CreateSession and
-// CreateSessionFromArray). Every session that is created from then on has the operators; sessions of models
-// that do not use them do not change. The table is data, so its page is made writable for two stores.
+// The Node addon. onnxruntime-node has no function that registers custom operators. When this
+// library is loaded as an addon, it therefore replaces two entries of the runtime's function table
+// (CreateSession and CreateSessionFromArray). Every session that is created from then on has the
+// operators; sessions of models that do not use them do not change. The table is data, so its page
+// is made writable for two stores.
 //
 // exports.h lists what the addon exports.
 //
-// Building needs no header of Node: an addon is a library with the symbol napi_register_module_v1. Functions of
-// Node are bound weakly because other programs load this library as well.
+// Building needs no header of Node: an addon is a library with the symbol napi_register_module_v1.
+// Functions of Node are bound weakly because other programs load this library as well.
 #if defined(__linux__)
 #include <dlfcn.h>
 #include <sys/mman.h>
@@ -35,8 +36,8 @@ const OrtApiBase* base = nullptr;
 Create create = nullptr;
 CreateFromArray create_from_array = nullptr;
 
-// The options belong to the caller and to this session: onnxruntime-node creates new ones each time. Other
-// callers in the process may pass null.
+// The options belong to the caller and to this session: onnxruntime-node creates new ones each
+// time. Other callers in the process may pass null.
 OrtStatus* registered(const OrtSessionOptions* options) {
   if (options == nullptr) return nullptr;
   return RegisterCustomOps(const_cast<OrtSessionOptions*>(options), base);
@@ -53,7 +54,8 @@ OrtStatus* create_from_array_with_operators(const void* env, const void* data, s
   return failed != nullptr ? failed : create_from_array(env, data, size, options, out);
 }
 
-// Whether the page of the address is writable. Other data may share the page and must stay writable then.
+// Whether the page of the address is writable. Other data may share the page and must stay writable
+// then.
 bool is_writable(uintptr_t address) {
   std::FILE* maps = std::fopen("/proc/self/maps", "re");
   if (maps == nullptr) return false;
@@ -79,7 +81,8 @@ bool store(void* const* entry, void* value) {
 }
 
 const char* hook() {
-  // Node's workers load addons concurrently. The saved entries must be the runtime's own, not the replacements.
+  // Node's workers load addons concurrently. The saved entries must be the runtime's own, not the
+  // replacements.
   static std::mutex mutex;
   static bool hooked = false;
   const std::lock_guard lock(mutex);

@@ -24,8 +24,8 @@ namespace {
 
 constexpr size_t kWhole = SIZE_MAX;  // NAPI_AUTO_LENGTH
 
-// The kernel that a layer gets on this machine. Makes a program of one weight, so that the choice is not
-// implemented twice.
+// The kernel that a layer gets on this machine. Makes a program of one weight, so that the choice
+// is not implemented twice.
 const char* kernel_name() {
   const Matrix matrix{.rows = 1, .columns = 1, .ends = {1}, .column = {0}, .value = {1}};
   const uint32_t offset = 0;

@@ -3,9 +3,9 @@
 
 namespace pc {
 
-// Sets on `exports`: `version` (PruneCompileKernelsVersion), `isa` (avx512, avx2, baseline), `kernel` (jit,
-// stream), `executableMemory` (boolean), and fmaPeak(): the peak of one core in GFLOP/s, undefined if unknown.
-// Does nothing outside Node.
+// Sets on `exports`: `version` (PruneCompileKernelsVersion), `isa` (avx512, avx2, baseline),
+// `kernel` (jit, stream), `executableMemory` (boolean), and fmaPeak(): the peak of one core in
+// GFLOP/s, undefined if unknown. Does nothing outside Node.
 void export_facts(void* environment, void* exports);
 
 }  // namespace pc

@@ -125,9 +125,9 @@ void Conv::run(const ConvPlan& plan, size_t images, const float* x, float* y, co
     const size_t out_image = plan.direct_y ? plan.y_image : work_size;
     const float* added = plan.direct_y ? add : nullptr;
 
-    // A piece of work is a chunk of tiles for all groups of rows in turn, or for one group if the image has
-    // few tiles. The loop over groups is the outer one: the weights of a group stay in the cache for all its
-    // tiles.
+    // A piece of work is a chunk of tiles for all groups of rows in turn, or for one group if the
+    // image has few tiles. The loop over groups is the outer one: the weights of a group stay in
+    // the cache for all its tiles.
     const size_t all = tiles * count, chunk = plan.chunk(count);
     const bool by_rows = plan.by_rows();
     const size_t chunks = divided(all, chunk), split = by_rows ? program.groups() : 1;

@@ -1,5 +1,5 @@
-// A sparse convolution over images of any size: checks its options, keeps one plan per image size, runs
-// it. conv_plan.h describes the plans.
+// A sparse convolution over images of any size: checks its options, keeps one plan per image size,
+// runs it. conv_plan.h describes the plans.
 #pragma once
 #include <list>
 #include <memory>
@@ -14,22 +14,22 @@ namespace pc {
 
 class Conv {
  public:
-  // Throws if options, weights and bias do not fit together. The bias has one value per filter, or is
-  // empty.
+  // Throws if options, weights and bias do not fit together. The bias has one value per filter, or
+  // is empty.
   Conv(const ConvOptions&, std::span<const float> values, std::span<const uint8_t> bits, std::span<const float> bias);
 
   const ConvOptions& options() const { return options_; }
   // The key of the plan for images of this size.
   ConvKey key(size_t height, size_t width) const { return {options_, weights_, bias_, height, width}; }
 
-  // The plan for images of this size; made now unless it is one of the last few. Throws if the size does
-  // not fit.
+  // The plan for images of this size; made now unless it is one of the last few. Throws if the size
+  // does not fit.
   std::shared_ptr<const ConvPlan> plan(size_t height, size_t width);
   // Checks the size and starts to make that plan on another thread.
   void prepare(size_t height, size_t width);
 
-  // x, y and addend hold `images` images each, in their layouts. A blocked tensor of no images is one
-  // header. y may be the addend.
+  // x, y and addend hold `images` images each, in their layouts. A blocked tensor of no images is
+  // one header. y may be the addend.
   void run(const ConvPlan&, size_t images, const float* x, float* y, const float* addend, Parallel&) const;
 
  private:

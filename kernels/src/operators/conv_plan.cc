@@ -6,7 +6,8 @@
 namespace pc {
 namespace {
 
-// The position of a tap on the input, as a phase of the stride and a shift within the plane of that phase.
+// The position of a tap on the input, as a phase of the stride and a shift within the plane of that
+// phase.
 struct Shift {
   size_t phase;
   int64_t shift;
@@ -55,8 +56,8 @@ size_t read_extent(size_t in, size_t stride, size_t out, int64_t most) {
   return static_cast<size_t>(std::clamp<int64_t>(static_cast<int64_t>(out) + most, 0, present));
 }
 
-// Chooses the planes. Returns, for every column of the matrix, its offset from the start of the image
-// that it reads.
+// Chooses the planes. Returns, for every column of the matrix, its offset from the start of the
+// image that it reads.
 std::vector<uint32_t> lay_taps(const ConvOptions& o, ConvPlan& plan) {
   const auto rows = shifts(o.kernel[0], o.dilations[0], o.pads[0], o.strides[0]);
   const auto columns = shifts(o.kernel[1], o.dilations[1], o.pads[1], o.strides[1]);
@@ -78,8 +79,8 @@ std::vector<uint32_t> lay_taps(const ConvOptions& o, ConvPlan& plan) {
     }
     plan.phase_rows = read_extent(plan.height, static_cast<size_t>(o.strides[0]), plan.out_height, bottom);
     plan.phase_columns = read_extent(plan.width, static_cast<size_t>(o.strides[1]), plan.out_width, right);
-    // Taps to the right of a row must read zeros before the pixels of the next row; taps to the left
-    // likewise.
+    // Taps to the right of a row must read zeros before the pixels of the next row; taps to the
+    // left likewise.
     const int64_t gap = std::max<int64_t>(
         {1, right, static_cast<int64_t>(plan.phase_columns) - left - static_cast<int64_t>(plan.out_width)});
     plan.work = Planes(plan.out_height, plan.out_width, static_cast<size_t>(gap));
@@ -165,8 +166,8 @@ std::shared_ptr<const ConvPlan> make_conv_plan(const ConvKey& key, decltype(&mak
   spec.blocks = block_count(matrix, groups);
   spec.offsets = offsets;
   spec.bias = key.bias;
-  // If the addend has another layout than the program's results, it is added when they are moved. The
-  // activation follows then.
+  // If the addend has another layout than the program's results, it is added when they are moved.
+  // The activation follows then.
   const bool all_at_once = plan->direct_y || !o.addend;
   spec.activation = all_at_once ? o.activation : Activation{};
   spec.addend = plan->direct_y && o.addend;

@@ -20,8 +20,8 @@ struct ConvOptions {
   const Isa* isa = nullptr;  // null: default_isa()
 };
 
-// Everything that a plan depends on. Weights are compared by identity: cached_weights makes equal ones
-// one object.
+// Everything that a plan depends on. Weights are compared by identity: cached_weights makes equal
+// ones one object.
 struct ConvKey {
   ConvOptions options;  // with isa
   std::shared_ptr<const Weights> weights;
@@ -38,16 +38,16 @@ struct ConvPlan {
   bool direct_x = false;                 // the program reads x in place
   bool direct_y = false;                 // the program writes y in place
 
-  // Without direct_x, x is gathered first: every channel becomes one plane per phase of the stride, with
-  // zeros around the pixels.
+  // Without direct_x, x is gathered first: every channel becomes one plane per phase of the stride,
+  // with zeros around the pixels.
   struct Phase {
     size_t row, column;
   };
   std::vector<Phase> phases;
   size_t phase_lead = 0, phase_stride = 0, phase_rows = 0, phase_columns = 0, source_image = 0;
 
-  // Work is cut into chunks of this many tiles, over all images. Small images are cut by groups of rows
-  // as well.
+  // Work is cut into chunks of this many tiles, over all images. Small images are cut by groups of
+  // rows as well.
   size_t chunk(size_t images) const;
   bool by_rows() const;
   size_t source_channels = 0;  // planes of x, phases included

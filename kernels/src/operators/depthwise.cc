@@ -1,6 +1,7 @@
-// Every tap of the kernel reads the plane at an offset. The plane is read in place if the zeros around its
-// pixels suffice. Otherwise it is copied first, to one plane per phase of the strides, with all zeros that the
-// window reaches. Planes are processed one at a time, so that the copies stay in the cache.
+// Every tap of the kernel reads the plane at an offset. The plane is read in place if the zeros
+// around its pixels suffice. Otherwise it is copied first, to one plane per phase of the strides,
+// with all zeros that the window reaches. Planes are processed one at a time, so that the copies
+// stay in the cache.
 #include "operators/depthwise.h"
 
 #include <algorithm>
@@ -23,7 +24,8 @@ struct Geometry {
   std::vector<Phase> phases;
   // Per tap. In place, they count from one row and one column before the plane.
   std::vector<uint32_t> offsets;
-  // Results have the pitch of the copies. If y has another pitch, they need a plane of this size first.
+  // Results have the pitch of the copies. If y has another pitch, they need a plane of this size
+  // first.
   size_t work_floats = 0;
 
   Geometry(const Window& w, const Planes& x, const Planes& y) {
@@ -82,7 +84,8 @@ struct Geometry {
   }
 };
 
-// The places of a phase along one axis: index i of the copy is place first + (i - begin) * stride of the image.
+// The places of a phase along one axis: index i of the copy is place first + (i - begin) * stride
+// of the image.
 struct Span {
   size_t begin, count, first;
 

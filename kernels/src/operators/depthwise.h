@@ -17,7 +17,8 @@ struct DepthwiseOptions {
 
 class Depthwise {
  public:
-  // Throws if options, weights and bias do not fit together. The bias has one value per channel, or is empty.
+  // Throws if options, weights and bias do not fit together. The bias has one value per channel, or
+  // is empty.
   Depthwise(const DepthwiseOptions&, std::span<const float> weights, std::span<const float> bias,
             const Isa& = default_isa());
 

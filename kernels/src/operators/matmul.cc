@@ -9,9 +9,9 @@
 namespace pc {
 namespace {
 
-// Rows of X that are transposed together. Code and weights come from memory for each block, so blocks are
-// large. They are half as large if one pass of the stream kernel cannot take them all, so that X stays in a
-// second-level cache of 512 KB.
+// Rows of X that are transposed together. Code and weights come from memory for each block, so
+// blocks are large. They are half as large if one pass of the stream kernel cannot take them all,
+// so that X stays in a second-level cache of 512 KB.
 constexpr size_t kBlock = 128;
 constexpr size_t kBatchRows = 1024;     // rows of X per batch
 constexpr size_t kShare = 64;           // columns of X that one piece of work transposes
@@ -60,8 +60,8 @@ std::shared_ptr<const MatMulPlan> make_matmul_plan(const MatMulKey& key) {
     spec.tiles = spec.tiles_per_run = rows / kLane;
     spec.y_stride = stride_of(rows);
   };
-  // Emitted code works on one tile at a time and reads contiguous lines best. The stream kernel works on
-  // several tiles at a time.
+  // Emitted code works on one tile at a time and reads contiguous lines best. The stream kernel
+  // works on several tiles at a time.
   if (options.kernel_choice != KernelChoice::stream) {
     take(kBlock);
     lay(kLane);
@@ -103,7 +103,8 @@ void MatMul::run(size_t rows, const float* x, float* y, const float* addend, Par
         const size_t there = std::min(kLane, height(block) - m), stride = by_tiles ? kLane : row_stride;
         float* tile = by_tiles ? to + m * inputs + begin * kLane : to + m + begin * row_stride;
         isa.transpose(tile, stride, from + m * inputs, inputs, there, end - begin);
-        // The padding of the last tile must be zero: scratch memory may hold denormals, which are slow.
+        // Zeros pad the last tile: scratch memory may hold denormals, which are slow, or values
+        // that trap.
         for (size_t k = begin; k < end && there < kLane; k++, tile += stride) {
           std::memset(tile + there, 0, (kLane - there) * sizeof(float));
         }
@@ -116,8 +117,8 @@ void MatMul::run(size_t rows, const float* x, float* y, const float* addend, Par
       const size_t block = item / shares, begin = item % shares * together;
       const size_t end = std::min(groups, begin + together);
       const size_t column = group_start(outputs, groups, begin), width = group_start(outputs, groups, end) - column;
-      // The buffer stays in the first-level caches until it is transposed. Programs address rows relative to
-      // the first row of the layer, hence `origin`.
+      // The buffer stays in the first-level caches until it is transposed. Programs address rows
+      // relative to the first row of the layer, hence `origin`.
       alignas(64) float transposed[kTransposedRows * stride_of(kBlock)];
       auto* const origin =
           reinterpret_cast<float*>(reinterpret_cast<uintptr_t>(transposed) - column * row_stride * sizeof(float));

@@ -1,6 +1,9 @@
-// A sparse MatMul: Y[m][n] = activation(sum over k of X[m][k] * W[k][n] + bias[n] (+ addend[m][n])).
-// Blocks of rows of X are transposed, so that rows become lanes. One plan therefore serves every number of
-// rows.
+// A sparse MatMul:
+//
+//   Y[m][n] = activation(bias[n] + sum over k of X[m][k] * W[k][n] (+ addend[m][n]))
+//
+// Blocks of rows of X are transposed, so that rows become lanes. One plan therefore serves every
+// number of rows.
 #pragma once
 #include <memory>
 #include <span>
@@ -37,8 +40,8 @@ std::shared_ptr<const MatMulPlan> make_matmul_plan(const MatMulKey&);
 
 class MatMul {
  public:
-  // Starts to make the plan on another thread; the first use waits for it. Throws if options, weights and
-  // bias do not fit together. The bias has one value per output, or is empty.
+  // Starts to make the plan on another thread; the first use waits for it. Throws if options,
+  // weights and bias do not fit together. The bias has one value per output, or is empty.
   MatMul(const MatMulOptions&, std::span<const float> values, std::span<const uint8_t> bits,
          std::span<const float> bias);
 

@@ -15,7 +15,8 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
   return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
 }
 
-// Structured bindings name every member, so that a new one fails to compile until it is compared here.
+// Structured bindings name every member, so that a new one fails to compile until it is compared
+// here.
 bool same(const Activation& one, const Activation& other) {
   const auto& [kind, alpha, beta] = one;
   return kind == other.kind && same_bits(alpha, other.alpha) && same_bits(beta, other.beta);
@@ -67,9 +68,13 @@ using SharedMatMul = SharedPlan<MatMulKey, MatMulPlan>;
 
 }  // namespace
 
-std::shared_ptr<SharedConv> cached_plan(ConvKey key) { return find_or_add<SharedConv>(std::move(key), make_conv_plan); }
+std::shared_ptr<SharedConv> cached_plan(ConvKey key) {
+  return find_or_add<SharedConv>(std::move(key), make_conv_plan);
+}
 
-std::shared_ptr<SharedMatMul> cached_plan(MatMulKey key) { return find_or_add<SharedMatMul>(std::move(key), make_matmul_plan); }
+std::shared_ptr<SharedMatMul> cached_plan(MatMulKey key) {
+  return find_or_add<SharedMatMul>(std::move(key), make_matmul_plan);
+}
 
 size_t live_plans() { return cache<SharedConv>().live() + cache<SharedMatMul>().live(); }
 

@@ -1,5 +1,5 @@
-// The plan cache: sessions of one model share one copy of its emitted code and packed weights. A plan is
-// destroyed with the last layer that uses it.
+// The plan cache: sessions of one model share one copy of its emitted code and packed weights. A
+// plan is destroyed with the last layer that uses it.
 #pragma once
 #include <cstddef>
 #include <memory>

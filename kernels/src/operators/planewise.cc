@@ -40,7 +40,8 @@ void run_planewise(const PlaneWork& work, const Planes& planes, size_t images, s
         break;
     }
     if (work.activation.kind != ActivationKind::none) work.isa->activate(y + at, floats, work.activation);
-    // Floats that are not pixels may have changed: infinity times 0, or an activation that maps 0 elsewhere.
+    // Floats that are not pixels may have changed: infinity times 0, or an activation that maps 0
+    // elsewhere.
     clear_borders(planes, y + at, 0, planes.tiles);
   });
 }

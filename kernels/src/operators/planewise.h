@@ -1,4 +1,5 @@
-// Operators on whole planes of blocked images: Add, Mul, Scale, Activate, Concat, GlobalAveragePool, Upsample.
+// Operators on whole planes of blocked images: Add, Mul, Scale, Activate, Concat,
+// GlobalAveragePool, Upsample.
 #pragma once
 #include <span>
 
@@ -14,8 +15,8 @@ struct PlaneWork {
   const Isa* isa = nullptr;
 };
 
-// y = activation(a), activation(a + b), activation(a * b), or activation(a * b) with one factor b per image and channel.
-// y may be a.
+// y = activation(a), activation(a + b), activation(a * b), or activation(a * b) with one factor b
+// per image and channel. y may be a.
 void run_planewise(const PlaneWork&, const Planes&, size_t images, size_t channels, const float* a, const float* b,
                    float* y, Parallel&);
 

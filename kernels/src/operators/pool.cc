@@ -1,5 +1,5 @@
-// A row of results takes two steps: the rows of the window are folded into one row, then the columns of the
-// window are folded into results.
+// A row of results takes two steps: the rows of the window are folded into one row, then the
+// columns of the window are folded into results.
 #include "operators/pool.h"
 
 #include <algorithm>
@@ -34,7 +34,8 @@ struct Geometry {
   Geometry(const PoolOptions& o, const Planes& x, const Planes& y) : step(o.window.stride(1)) {
     const Window& w = o.window;
     const size_t reach = (y.width - 1) * step + (w.kernel_size(1) - 1) * w.dilation(1) + 1;
-    // Results are folded in whole tiles. The row has the floats that the last tile reads beyond the results.
+    // Results are folded in whole tiles. The row has the floats that the last tile reads beyond the
+    // results.
     row_floats = round_up(std::max(reach, w.pad(1) + round_up(x.width, kLane)), kLane) + kLane * step;
     if (step > 1) phase_floats = round_up(divided(row_floats, step), kLane) + kLane;
     for (size_t k = 0; k < w.kernel_size(0); k++) {
@@ -83,7 +84,8 @@ class PlanePool {
   }
 
  private:
-  // The value of places outside the image: for a maximum the least finite number, as in ONNX Runtime.
+  // The value of places outside the image: for a maximum the least finite number, as in ONNX
+  // Runtime.
   float pad() const { return o_.mean ? 0 : std::numeric_limits<float>::lowest(); }
   Fold how() const { return o_.mean ? Fold::sum : Fold::maximum; }
 

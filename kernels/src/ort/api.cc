@@ -90,8 +90,9 @@ size_t Info::inputs() const {
   return count;
 }
 
-// ONNX Runtime reports a missing attribute and one of another type alike. Asking for the length of an integer
-// list succeeds for every attribute that exists (0 if it is no such list), so it tells the two apart.
+// ONNX Runtime reports a missing attribute and one of another type alike. Asking for the length of
+// an integer list succeeds for every attribute that exists (0 if it is no such list), so it tells
+// the two apart.
 void Info::require_missing(const char* attribute, const char* type) const {
   size_t size = 0;
   if (!given(ort::KernelInfoGetAttributeArray_int64(table, info_, attribute, nullptr, &size))) return;
@@ -162,7 +163,8 @@ float* Call::output(size_t index, std::span<const int64_t> shape) const {
   return static_cast<float*>(data);
 }
 
-// One batch per piece: if other processes take the core of a thread, the remaining threads do its pieces.
+// One batch per piece: if other processes take the core of a thread, the remaining threads do its
+// pieces.
 void OrtThreads::run(void (*call)(void*, size_t), size_t count, void* work) {
   check(ort::KernelContext_ParallelFor(table, context_, call, count, count, work));
 }

@@ -32,7 +32,8 @@ struct Tensor {
   std::span<const uint8_t> bytes() const;  // throws if the type differs
 };
 
-// The attributes and inputs of a node, when its kernel is created. An attribute of another type throws.
+// The attributes and inputs of a node, when its kernel is created. An attribute of another type
+// throws.
 class Info {
  public:
   explicit Info(const OrtKernelInfo* info) : info_(info) {}

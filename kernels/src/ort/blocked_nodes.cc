@@ -40,7 +40,7 @@ class LayoutNode final : public Node {
     const Planes planes(x.height, x.width);
     const size_t image = planes.image(x.channels), plain = x.channels * x.height * x.width;
     float* y = ToBlocked ? blocked_output(call, planes, x.count, x.channels)
-                        : plain_output(call, x.count, x.channels, x.height, x.width);
+                         : plain_output(call, x.count, x.channels, x.height, x.width);
     if (ToBlocked) write_headers(planes, x.count, x.channels, y);
     const size_t share = std::max<size_t>(1, x.channels / 8), shares = (x.channels + share - 1) / share;
     OrtThreads threads(call);

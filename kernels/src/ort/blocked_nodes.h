@@ -1,4 +1,5 @@
-// The operators on blocked images, as nodes. They keep whole stages of a network in the blocked layout.
+// The operators on blocked images, as nodes. They keep whole stages of a network in the blocked
+// layout.
 #pragma once
 #include "ort/node.h"
 

@@ -1,5 +1,5 @@
-// The entry points for ONNX Runtime: RegisterCustomOps, and one OrtCustomOp per operator. No exception leaves
-// this file.
+// The entry points for ONNX Runtime: RegisterCustomOps, and one OrtCustomOp per operator. No
+// exception leaves this file.
 #include <cstdio>
 #include <iterator>
 #include <mutex>
@@ -79,8 +79,8 @@ void describe_all(OrtCustomOp (&ops)[kNodeKinds], std::index_sequence<Index...>)
   ((ops[Index] = describe<Index>()), ...);
 }
 
-// The domain outlives all sessions, which refer to it. It is made once per process, for the first runtime that
-// asks.
+// The domain outlives all sessions, which refer to it. It is made once per process, for the first
+// runtime that asks.
 OrtStatus* domain(OrtApiTable* asking, OrtCustomOpDomain** out) {
   static std::mutex mutex;
   static OrtCustomOp ops[kNodeKinds];

@@ -1,5 +1,5 @@
-// A node of a model: reads its attributes when the session is created, checks its inputs and calls an operator
-// at each run.
+// A node of a model: reads its attributes when the session is created, checks its inputs and calls
+// an operator at each run.
 #pragma once
 #include <memory>
 

@@ -50,7 +50,7 @@ class SparseConv final : public Node {
       addend = other.data;
     }
     float* y = o.y_blocked ? blocked_output(call, plan->y, x.count, filters)
-                            : plain_output(call, x.count, filters, plan->out_height, plan->out_width);
+                           : plain_output(call, x.count, filters, plan->out_height, plan->out_width);
     OrtThreads threads(call);
     conv_->run(*plan, x.count, x.data, y, addend, threads);
   }

@@ -1,4 +1,5 @@
-// Reads attributes, inputs and outputs of nodes for the operators. All of them come from files and are checked.
+// Reads attributes, inputs and outputs of nodes for the operators. All of them come from files and
+// are checked.
 #pragma once
 #include <algorithm>
 #include <array>

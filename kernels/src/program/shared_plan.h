@@ -1,5 +1,5 @@
-// A plan that all equal layers of a process share. It is made when it is first needed, or before that on
-// another thread.
+// A plan that all equal layers of a process share. It is made when it is first needed, or before
+// that on another thread.
 #pragma once
 #include <memory>
 #include <mutex>
@@ -16,7 +16,8 @@ class SharedPlan : public std::enable_shared_from_this<SharedPlan<Key, Plan>> {
 
   SharedPlan(Key given, Make make) : key(std::move(given)), make_(make) {}
 
-  // The key lives as long as the plan: its weights are compared by address, which must not be reused.
+  // The key lives as long as the plan: its weights are compared by address, which must not be
+  // reused.
   const Key key;
 
   // Starts to make the plan: on another thread if one is free, otherwise on this one.

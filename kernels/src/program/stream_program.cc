@@ -1,10 +1,10 @@
-// The stream kernel, which is portable: reads one (offset, weight) pair per weight, in order, and does
-// multiply-adds for a few tiles. The sums of one row stay in registers.
+// The stream kernel, which is portable: reads one (offset, weight) pair per weight, in order, and
+// does multiply-adds for a few tiles. The sums of one row stay in registers.
 //
 // Every multiply-add reads pixels, so the pixels must be in the first-level cache. The columns are
-// therefore cut into chunks whose pixels stay there while all rows of a group use them. A buffer carries
-// the sums from chunk to chunk. Within a chunk, rows are sorted by their number of weights, so that the
-// branch predictor foresees where their loops end.
+// therefore cut into chunks whose pixels stay there while all rows of a group use them. A buffer
+// carries the sums from chunk to chunk. Within a chunk, rows are sorted by their number of weights,
+// so that the branch predictor foresees where their loops end.
 #include <algorithm>
 #include <cstring>
 #include <vector>
@@ -14,16 +14,16 @@
 namespace pc {
 namespace {
 
-// Cache lines of pixels that a chunk reads in a pass: 20 KB of a first-level cache of 32 KB; sums and
-// weights take the rest. 256 to 384 measured the same (Zen 3).
+// Cache lines of pixels that a chunk reads in a pass: 20 KB of a first-level cache of 32 KB; sums
+// and weights take the rest. 256 to 384 measured the same (Zen 3).
 constexpr size_t kChunkLines = 320;
-// Weights that a row should have in a chunk, even if pixels then come from the second-level cache: carrying
-// its sums to the next chunk costs as much as about five weights. 12 to 20 measured the same; 4 was up to
-// half slower at 95 % zeros (Zen 3).
+// Weights that a row should have in a chunk, even if pixels then come from the second-level cache:
+// carrying its sums to the next chunk costs as much as about five weights. 12 to 20 measured the
+// same; 4 was up to half slower at 95 % zeros (Zen 3).
 constexpr double kLeastWeights = 16;
 
-// Rows of a group. Each group reads the pixels of a chunk from the second-level cache again: 30 rows were
-// 3 % slower, 120 the same (Zen 3). MatMul writes whole cache lines of results with 64.
+// Rows of a group. Each group reads the pixels of a chunk from the second-level cache again: 30
+// rows were 3 % slower, 120 the same (Zen 3). MatMul writes whole cache lines of results with 64.
 constexpr size_t kMostRows = 64;
 // The least number of groups if threads share groups, provided that each keeps half of kMostRows.
 constexpr size_t kSharedGroups = 4;
@@ -118,9 +118,9 @@ class StreamProgram final : public Program {
 
   size_t first_row(size_t group) const { return group_start(bias_.size(), groups_, group); }
 
-  // What to prefetch during chunk `c`: the weights after it, and the pixels that chunk `next` reads from `x`
-  // on, if no earlier group has read them. Pixels that an earlier group has read are in the second-level
-  // cache: prefetching them costs more than it saves.
+  // What to prefetch during chunk `c`: the weights after it, and the pixels that chunk `next` reads
+  // from `x` on, if no earlier group has read them. Pixels that an earlier group has read are in
+  // the second-level cache: prefetching them costs more than it saves.
   StreamPrefetch prefetch(size_t c, size_t next, const float* x) const {
     const Chunk& chunk = chunks_[c];
     const size_t rows = std::max<size_t>(1, chunk.row_count);
@@ -137,8 +137,8 @@ class StreamProgram final : public Program {
             .pixel_lines = divided(lines_end - line, rows)};
   }
 
-  // The cache lines that a range of columns reads in a usual pass, sorted, as floats from the base of the
-  // tile. Taps of one channel share lines.
+  // The cache lines that a range of columns reads in a usual pass, sorted, as floats from the base
+  // of the tile. Taps of one channel share lines.
   std::vector<uint32_t> lines_of(const ProgramSpec& spec, size_t first_column, size_t columns_end) const {
     const size_t tiles = std::max<size_t>(1, spec.tiles_per_run);
     const size_t pass = divided(tiles, divided(tiles, isa_.stream_tiles));
@@ -201,8 +201,8 @@ class StreamProgram final : public Program {
     }
   }
 
-  // Adds the weights in columns below `limit` that no earlier chunk has, with rows sorted by their number
-  // of weights. `at` holds the next weight of each row.
+  // Adds the weights in columns below `limit` that no earlier chunk has, with rows sorted by their
+  // number of weights. `at` holds the next weight of each row.
   void add_chunk(const ProgramSpec& spec, size_t begin, std::vector<size_t>& at, size_t limit) {
     const Matrix& matrix = *spec.matrix;
     Chunk& chunk = chunks_.back();

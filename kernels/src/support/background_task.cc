@@ -23,7 +23,8 @@ size_t most_threads() {
 
 }  // namespace
 
-// Threads are started and joined under one lock. Work never takes that lock, so joining cannot deadlock.
+// Threads are started and joined under one lock. Work never takes that lock, so joining cannot
+// deadlock.
 struct BackgroundTask::Threads {
   std::mutex mutex;
   std::vector<BackgroundTask*> running;
@@ -40,8 +41,8 @@ struct BackgroundTask::Threads {
     }
   }
 
-  // A forked child has only the thread that called fork. All tasks must therefore end before the fork:
-  // nothing would complete them in the child.
+  // A forked child has only the thread that called fork. All tasks must therefore end before the
+  // fork: nothing would complete them in the child.
   static void before_fork() {
     threads().mutex.lock();
     while (!threads().running.empty()) threads().join(threads().running.back());

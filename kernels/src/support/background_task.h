@@ -13,8 +13,9 @@ class BackgroundTask {
   BackgroundTask(const BackgroundTask&) = delete;
   BackgroundTask& operator=(const BackgroundTask&) = delete;
 
-  // Runs the work on a new thread. Does nothing and returns false if all spare cores are busy with such
-  // tasks or the system refuses a thread. The task must not be running already; the work must not throw.
+  // Runs the work on a new thread. Does nothing and returns false if all spare cores are busy with
+  // such tasks or the system refuses a thread. The task must not be running already; the work must
+  // not throw.
   bool start(std::function<void()> work);
   // Returns when the work is done and its thread is joined. Unloading the library is safe then.
   void wait();

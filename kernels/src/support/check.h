@@ -1,5 +1,5 @@
-// Errors and checked arithmetic. Errors inside the library are exceptions of type Failure; ort/api.h turns
-// them into an OrtStatus before they reach the C ABI.
+// Errors and checked arithmetic. Errors inside the library are exceptions of type Failure;
+// ort/api.h turns them into an OrtStatus before they reach the C ABI.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -35,7 +35,8 @@ inline size_t divided(size_t value, size_t unit) { return (value + unit - 1) / u
 
 inline size_t round_up(size_t value, size_t unit) { return plus(value, unit - 1) / unit * unit; }
 
-// The most floats that one image may have in any layout. Offsets into it, plus a plane, then fit 32 bits.
+// The most floats that one image may have in any layout. Offsets into it, plus a plane, then fit 32
+// bits.
 inline constexpr size_t kMaxFloats = size_t{1} << 31;
 
 }  // namespace pc

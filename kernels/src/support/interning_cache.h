@@ -1,5 +1,5 @@
-// Interning: equal values that are expensive to make and never change exist once per process, for as long
-// as somebody holds them.
+// Interning: equal values that are expensive to make and never change exist once per process, for
+// as long as somebody holds them.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -11,8 +11,8 @@ namespace pc {
 template <typename Value>
 class InterningCache {
  public:
-  // Returns the cached value that `same` accepts, otherwise the result of `make`, which it keeps. The hash
-  // only finds candidates.
+  // Returns the cached value that `same` accepts, otherwise the result of `make`, which it keeps.
+  // The hash only finds candidates.
   template <typename Same, typename Make>
   std::shared_ptr<Value> find_or_make(uint64_t hash, const Same& same, const Make& make) {
     const std::lock_guard lock(mutex_);

@@ -1,5 +1,5 @@
-// The interface through which operators hand work to threads. Every piece computes whole outputs, so results
-// do not depend on the split.
+// The interface through which operators hand work to threads. Every piece computes whole outputs,
+// so results do not depend on the split.
 #pragma once
 #include <cstddef>
 
@@ -9,8 +9,8 @@ class Parallel {
  public:
   virtual ~Parallel() = default;
 
-  // Calls work(0) ... work(count - 1) in any order, on any thread. Returns when all calls have returned.
-  // `work` must not throw.
+  // Calls work(0) ... work(count - 1) in any order, on any thread. Returns when all calls have
+  // returned. `work` must not throw.
   template <typename Work>
   void each(size_t count, const Work& work) {
     if (count == 0) return;

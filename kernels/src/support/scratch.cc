@@ -64,8 +64,8 @@ Scratch::~Scratch() {
   const std::lock_guard lock(pool().mutex);
   auto& buffers = pool().buffers;
   if (bytes_ > BufferPool::kMostBytes) return;
-  // The oldest buffers are freed first. The vector never grows past kMostBuffers, so only the first few
-  // calls can throw.
+  // The oldest buffers are freed first. The vector never grows past kMostBuffers, so only the first
+  // few calls can throw.
   while (!buffers.empty() &&
          (buffers.size() >= BufferPool::kMostBuffers || pool().bytes + bytes_ > BufferPool::kMostBytes)) {
     pool().bytes -= buffers.front().bytes;

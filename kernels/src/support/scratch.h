@@ -1,5 +1,5 @@
-// Scratch buffers for one call. A pool keeps them for later calls: page faults of new memory would cost more
-// than the work that uses the buffers.
+// Scratch buffers for one call. A pool keeps them for later calls: page faults of new memory would
+// cost more than the work that uses the buffers.
 #pragma once
 #include <cstddef>
 
