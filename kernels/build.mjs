@@ -1,7 +1,7 @@
 // Builds the native library and puts it where the package looks for it:
 //   node kernels/build.mjs [--compiler g++] [--without-cmake] [--optional]
-// Uses CMake if it is installed, otherwise calls the compiler directly.
-// Exit codes: 0 built, 1 failed, 2 no compiler (0 with --optional: only --sparse needs the library).
+// Uses CMake if it is installed, otherwise calls the compiler directly. Exit codes: 0 built, 1
+// failed, 2 no compiler (0 with --optional: only --sparse needs the library).
 import { spawnSync } from 'node:child_process';
 import {
   copyFileSync,
