@@ -65,7 +65,7 @@ const std::shared_ptr<Conv::Plan>& Conv::cached(size_t height, size_t width) {
 void Conv::gather(const ConvPlan& plan, const float* x, float* to, size_t channel) const noexcept {
   const size_t pitch = options_.x_blocked ? plan.x.pitch : plan.width;
   const float* from = options_.x_blocked ? x + plan.x.origin() + channel * plan.x.stride
-                                          : x + channel * plan.height * plan.width;
+                                         : x + channel * plan.height * plan.width;
   const auto row_step = static_cast<size_t>(options_.strides[0]), column_step = static_cast<size_t>(options_.strides[1]);
   const auto zero = [](float* at, float* end) { std::memset(at, 0, static_cast<size_t>(end - at) * sizeof(float)); };
   for (const auto& phase : plan.phases) {

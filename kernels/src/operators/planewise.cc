@@ -62,7 +62,7 @@ void run_concat(const Planes& planes, size_t images, std::span<const Part> parts
 }
 
 void run_global_average(const Planes& planes, size_t images, size_t channels, const float* x, float* y, const Isa& isa,
-               Parallel& parallel) {
+                        Parallel& parallel) {
   const auto pixels = static_cast<double>(planes.height * planes.width);
   each_plane(images, channels, parallel, [&](size_t n, size_t c) {
     const float* plane = x + n * planes.image(channels) + planes.origin() + c * planes.stride;
@@ -71,8 +71,8 @@ void run_global_average(const Planes& planes, size_t images, size_t channels, co
   });
 }
 
-void run_upsample(const Planes& x_planes, const Planes& y_planes, size_t images, size_t channels, const float* x, float* y,
-               const Isa& isa, Parallel& parallel) {
+void run_upsample(const Planes& x_planes, const Planes& y_planes, size_t images, size_t channels, const float* x,
+                  float* y, const Isa& isa, Parallel& parallel) {
   write_headers(y_planes, images, channels, y);
   each_plane(images, channels, parallel, [&](size_t n, size_t c) {
     const View from = blocked_view(x_planes, x + n * x_planes.image(channels));

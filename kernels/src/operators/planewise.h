@@ -31,7 +31,7 @@ void run_concat(const Planes&, size_t images, std::span<const Part> parts, float
 void run_global_average(const Planes&, size_t images, size_t channels, const float* x, float* y, const Isa&, Parallel&);
 
 // Repeats every pixel two by two.
-void run_upsample(const Planes& x_planes, const Planes& y_planes, size_t images, size_t channels, const float* x, float* y,
-               const Isa&, Parallel&);
+void run_upsample(const Planes& x_planes, const Planes& y_planes, size_t images, size_t channels, const float* x,
+                  float* y, const Isa&, Parallel&);
 
 }  // namespace pc

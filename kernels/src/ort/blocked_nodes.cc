@@ -199,11 +199,19 @@ std::unique_ptr<Node> make_from_blocked(const Info& info) { return std::make_uni
 std::unique_ptr<Node> make_depthwise(const Info& info) { return std::make_unique<DepthwiseNode>(info); }
 std::unique_ptr<Node> make_max_pool(const Info& info) { return PoolNode::make(info, false); }
 std::unique_ptr<Node> make_average_pool(const Info& info) { return PoolNode::make(info, true); }
-std::unique_ptr<Node> make_global_average_pool(const Info& info) { return std::make_unique<GlobalAveragePoolNode>(info); }
+std::unique_ptr<Node> make_global_average_pool(const Info& info) {
+  return std::make_unique<GlobalAveragePoolNode>(info);
+}
 std::unique_ptr<Node> make_add(const Info& info) { return std::make_unique<PlanewiseNode>(PlaneWork::Kind::sum, info); }
-std::unique_ptr<Node> make_mul(const Info& info) { return std::make_unique<PlanewiseNode>(PlaneWork::Kind::product, info); }
-std::unique_ptr<Node> make_scale(const Info& info) { return std::make_unique<PlanewiseNode>(PlaneWork::Kind::scale, info); }
-std::unique_ptr<Node> make_activate(const Info& info) { return std::make_unique<PlanewiseNode>(PlaneWork::Kind::activate, info); }
+std::unique_ptr<Node> make_mul(const Info& info) {
+  return std::make_unique<PlanewiseNode>(PlaneWork::Kind::product, info);
+}
+std::unique_ptr<Node> make_scale(const Info& info) {
+  return std::make_unique<PlanewiseNode>(PlaneWork::Kind::scale, info);
+}
+std::unique_ptr<Node> make_activate(const Info& info) {
+  return std::make_unique<PlanewiseNode>(PlaneWork::Kind::activate, info);
+}
 std::unique_ptr<Node> make_concat(const Info&) { return std::make_unique<ConcatNode>(); }
 std::unique_ptr<Node> make_upsample(const Info&) { return std::make_unique<UpsampleNode>(); }
 

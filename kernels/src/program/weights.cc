@@ -46,7 +46,8 @@ InterningCache<const Weights>& cache() {
 
 }  // namespace
 
-std::shared_ptr<const Weights> cached_weights(std::span<const float> values, std::span<const uint8_t> bits, size_t count) {
+std::shared_ptr<const Weights> cached_weights(std::span<const float> values, std::span<const uint8_t> bits,
+                                              size_t count) {
   const uint64_t hash = hash_bytes(bits.data(), bits.size(), hash_bytes(values.data(), values.size_bytes(), count));
   const auto same = [&](const Weights& other) {
     return other.count() == count && other.values().size() == values.size() && other.bits().size() == bits.size() &&

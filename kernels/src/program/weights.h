@@ -40,7 +40,8 @@ class Weights {
 
 // The weights from the cache, in which equal ones exist once per process. Throws as the constructor
 // does.
-std::shared_ptr<const Weights> cached_weights(std::span<const float> values, std::span<const uint8_t> bits, size_t count);
+std::shared_ptr<const Weights> cached_weights(std::span<const float> values, std::span<const uint8_t> bits,
+                                              size_t count);
 
 // A sparse matrix in CSR form: row r has the entries [ends[r - 1], ends[r]), columns ascending.
 struct Matrix {
