@@ -24,8 +24,11 @@ class Emitter {
   // `end` of the result is null if the memory was too small.
   GroupCode emit(size_t group, uint8_t* begin, uint8_t* end) {
     const pc::EmittedGroup made = emitter_.emit(group, begin, end);
-    return {begin, reinterpret_cast<const uint8_t*>(made.weights), made.end, pc::group_start(rows_, groups_, group),
-            pc::group_start(rows_, groups_, group + 1)};
+    return {.begin = begin,
+            .weights = reinterpret_cast<const uint8_t*>(made.weights),
+            .end = made.end,
+            .first_row = pc::group_start(rows_, groups_, group),
+            .last_row = pc::group_start(rows_, groups_, group + 1)};
   }
 
  private:

@@ -162,7 +162,7 @@ void GroupEmitter::add_earlier_sums(Assembler& code, Zmm sum, size_t row, size_t
 void GroupEmitter::emit_activation(Assembler& code, size_t rows) {
   const Zmm a = zmm(rows), b = zmm(rows + 1);
   const bool clean = spec_.clean != nullptr;
-  const WriteMask pixels = clean ? WriteMask{kPixelMask, true} : WriteMask{};
+  const WriteMask pixels = clean ? WriteMask{.k = kPixelMask, .zeroing = true} : WriteMask{};
   if (clean) code.move_mask(kPixelMask, kPixels);
   const Activation& activation = spec_.activation;
   const auto each = [&](auto&& emit) {

@@ -23,7 +23,7 @@ inline View plain_view(const Planes& planes, const float* image) {
 
 // An image in either layout; no image gives a view of nothing.
 inline View image_view(bool blocked, const Planes& planes, const float* image) {
-  if (image == nullptr) return {nullptr, 0, 0};
+  if (image == nullptr) return {.data = nullptr, .stride = 0, .pitch = 0};
   return blocked ? blocked_view(planes, image) : plain_view(planes, image);
 }
 

@@ -20,7 +20,9 @@ class Conv {
 
   const ConvOptions& options() const { return options_; }
   // The key of the plan for images of this size.
-  ConvKey key(size_t height, size_t width) const { return {options_, weights_, bias_, height, width}; }
+  ConvKey key(size_t height, size_t width) const {
+    return {.options = options_, .weights = weights_, .bias = bias_, .height = height, .width = width};
+  }
 
   // The plan for images of this size; made now unless it is one of the last few. Throws if the size
   // does not fit.

@@ -36,7 +36,7 @@ MatMul::MatMul(const MatMulOptions& options, std::span<const float> values, std:
   auto weights = cached_weights(values, bits, times(inputs, outputs));
   std::vector<float> biases(bias.begin(), bias.end());
   biases.resize(outputs);
-  plan_ = cached_plan(MatMulKey{options_, std::move(weights), std::move(biases)});
+  plan_ = cached_plan(MatMulKey{.options = options_, .weights = std::move(weights), .bias = std::move(biases)});
   plan_->start();
 }
 

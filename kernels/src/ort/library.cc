@@ -22,7 +22,7 @@ OrtStatus* create(const OrtCustomOp*, OrtApiTable*, const OrtKernelInfo* given, 
   return guarded(where, [&] {
     const Info info(given);
     where = "node '" + info.name() + "' (" + kind.name + ")";
-    auto kernel = std::make_unique<Kernel>(Kernel{where, kind.make(info)});
+    auto kernel = std::make_unique<Kernel>(Kernel{.where = where, .node = kind.make(info)});
     *out = kernel.release();  // KernelDestroy deletes it
   });
 }

@@ -24,7 +24,7 @@ struct SparseInputs {
 SparseInputs sparse_inputs(const Info& info) {
   const auto values = info.constant(1), bits = info.constant(2);
   require(values.has_value() && bits.has_value(), "values and bits must be constants (initializers)");
-  return {*values, *bits, info.constant(3)};
+  return {.values = *values, .bits = *bits, .bias = info.constant(3)};
 }
 
 class SparseConv final : public Node {

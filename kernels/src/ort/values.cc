@@ -36,11 +36,19 @@ Images images_of(const Tensor& tensor, bool blocked, size_t channels) {
   if (blocked) {
     require(tensor.shape.size() == 2, "an input is not in the internal layout");
     const Header header = read_header(floats.data(), extent(0), extent(1), channels);
-    return {header.images, header.channels, header.height, header.width, floats.data()};
+    return {.count = header.images,
+            .channels = header.channels,
+            .height = header.height,
+            .width = header.width,
+            .data = floats.data()};
   }
   require(tensor.shape.size() == 4, "an input must have the four axes N, C, H, W");
   require(channels == 0 || extent(1) == channels, "an input has another number of channels");
-  return {extent(0), extent(1), extent(2), extent(3), floats.data()};
+  return {.count = extent(0),
+          .channels = extent(1),
+          .height = extent(2),
+          .width = extent(3),
+          .data = floats.data()};
 }
 
 float* blocked_output(const Call& call, const Planes& planes, size_t images, size_t channels) {

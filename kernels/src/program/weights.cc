@@ -59,7 +59,8 @@ std::shared_ptr<const Weights> cached_weights(std::span<const float> values, std
 
 Matrix matrix_of_rows(const Weights& weights, size_t rows, size_t columns_per_group, size_t groups) {
   require(groups > 0 && rows % groups == 0 && times(rows, columns_per_group) == weights.count(), "sizes of weights");
-  Matrix matrix{rows, times(columns_per_group, groups), {}, {}, {}};
+  Matrix matrix{
+      .rows = rows, .columns = times(columns_per_group, groups), .ends = {}, .column = {}, .value = {}};
   require(matrix.columns < UINT32_MAX, "too many columns");
   matrix.ends.reserve(rows);
   matrix.column.reserve(weights.values().size());
@@ -78,7 +79,8 @@ Matrix matrix_of_rows(const Weights& weights, size_t rows, size_t columns_per_gr
 
 Matrix matrix_of_columns(const Weights& weights, size_t columns, size_t rows) {
   require(times(rows, columns) == weights.count(), "sizes of weights");
-  Matrix matrix{rows, columns, std::vector<uint32_t>(rows), {}, {}};
+  Matrix matrix{
+      .rows = rows, .columns = columns, .ends = std::vector<uint32_t>(rows), .column = {}, .value = {}};
   matrix.column.resize(weights.values().size());
   matrix.value.resize(weights.values().size());
   if (rows == 0) return matrix;

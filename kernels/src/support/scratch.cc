@@ -72,7 +72,7 @@ Scratch::~Scratch() {
     buffers.erase(buffers.begin());
   }
   try {
-    buffers.push_back({std::move(mine), bytes_});
+    buffers.push_back({.data = std::move(mine), .bytes = bytes_});
     pool().bytes += bytes_;
   } catch (const std::bad_alloc&) {
     // The buffer is freed instead.
