@@ -1,7 +1,7 @@
 // Builds the native library and puts it where the package looks for it:
 //   node kernels/build.mjs [--compiler g++] [--without-cmake] [--optional]
-// With CMake where there is one, else with one command of the compiler. Exit codes: 0 built, 1 failed, 2 no compiler
-// (0 with --optional: the package is complete without, but for --sparse).
+// Uses CMake if it is installed, otherwise calls the compiler directly. Exit codes: 0 built, 1
+// failed, 2 no compiler (0 with --optional: only --sparse needs the library).
 import { spawnSync } from 'node:child_process';
 import {
   copyFileSync,
@@ -28,7 +28,7 @@ const { values: options } = parseArgs({
   },
 });
 
-/** The folder of this platform's library; a report names the version of the C library only where that is glibc. */
+/** The folder of this platform's library. Node's report has a glibc version only if the C library is glibc. */
 function target() {
   const report = /** @type {{ header: { glibcVersionRuntime?: string } }} */ (process.report.getReport());
   const musl = process.platform === 'linux' && !report.header.glibcVersionRuntime;
@@ -76,7 +76,7 @@ function withCMake(compiler, folder) {
 }
 
 /**
- * The same flags as in CMakeLists.txt: every instruction set is an object of its own.
+ * Uses the flags of CMakeLists.txt: every instruction set is one object.
  * @param {string} compiler
  * @param {string} folder
  */
@@ -85,10 +85,10 @@ function withoutCMake(compiler, folder) {
   const include = ['-I', join(here, 'include'), '-I', join(here, 'src')];
   const x86 = process.arch === 'x64';
   const sets = {
-    'isa_baseline.cc': [],
+    'baseline.cc': [],
     ...(x86 && {
-      'isa_avx2.cc': ['-mavx2', '-mfma'],
-      'isa_avx512.cc': ['-mavx512f', '-mfma', '-mprefer-vector-width=512'],
+      'avx2.cc': ['-mavx2', '-mfma'],
+      'avx512.cc': ['-mavx512f', '-mfma', '-mprefer-vector-width=512'],
     }),
   };
   const { version } = /** @type {{ version: string }} */ (
@@ -98,11 +98,11 @@ function withoutCMake(compiler, folder) {
   const objects = Object.entries(sets).map(([file, flags]) => {
     const object = join(folder, `${file}.o`);
     const fast = ['-O3', '-ffp-contract=fast', ...flags];
-    run(compiler, [...common, ...fast, ...define, ...include, '-c', join(here, 'src', file), '-o', object]);
+    run(compiler, [...common, ...fast, ...define, ...include, '-c', join(here, 'src', 'isa', file), '-o', object]);
     return object;
   });
-  const rest = readdirSync(join(here, 'src'))
-    .filter((file) => file.endsWith('.cc') && !/^isa_(avx2|avx512|baseline)\.cc$/.test(file))
+  const rest = readdirSync(join(here, 'src'), { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.cc') && !/^isa.(avx2|avx512|baseline)\.cc$/.test(file))
     .map((file) => join(here, 'src', file));
   const link = ['-ffp-contract=off', '-shared', '-pthread', ...define, ...include];
   run(compiler, [...common, ...link, ...rest, ...objects, '-o', join(folder, library)]);
@@ -120,7 +120,7 @@ try {
   else withoutCMake(compiler, folder);
   const name = existsSync(join(folder, library)) ? library : 'libprune_compile_kernels.dylib';
   mkdirSync(target(), { recursive: true });
-  // Renamed into place: a process that has the old library mapped keeps it.
+  // Rename into place: a process that has mapped the old library keeps that file.
   const staged = join(target(), `${library}.${process.pid}`);
   copyFileSync(join(folder, name), staged);
   renameSync(staged, join(target(), library));

@@ -1,6 +1,9 @@
 // Builds the native tests and runs them:
-//   node kernels/test.mjs [--cases 5000] [--sanitize address,undefined | --sanitize thread] [--python python3 | --venv]
-// Python is the one given, else that of the virtual environment out/python, which --venv makes where it is missing. Skips, and says so, what the machine has no tools for. Exit codes: 0 passed, 1 failed, 2 no compiler or no CMake.
+//   node kernels/test.mjs [--cases 5000] [--sanitize address,undefined | --sanitize thread]
+//                         [--python python3 | --venv]
+// Uses the given Python, otherwise the one of the virtual environment out/python, which --venv
+// makes if it is missing. Reports and skips the tests for which the machine lacks a tool. Exit
+// codes: 0 passed, 1 failed, 2 no compiler or no CMake.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -37,8 +40,8 @@ function run(command, args, allowed = [0]) {
 }
 
 /**
- * A program writes instructions to a file and says what each should read as: a disassembler must agree. Lines may begin with the
- * instruction's place.
+ * Compares instructions that a program writes to a file with the disassembly that it prints. Lines
+ * may start with the place of the instruction.
  * @param {string} program
  * @param {string[]} args
  */
@@ -61,7 +64,7 @@ function checkListing(program, ...args) {
   console.log(`${program}: ${lines.length} instructions read as they should`);
 }
 
-/** Its interpreter, or why there is none. */
+/** The Python to use, or the reason why there is none. */
 function choosePython() {
   if (options.python !== undefined)
     return has(options.python) ? { python: options.python } : { reason: `there is no ${options.python}` };
@@ -71,7 +74,7 @@ function choosePython() {
 }
 
 function checkInOnnxRuntime() {
-  // A sanitized library cannot be loaded into a Python that is not.
+  // A Python without sanitizers cannot load a sanitized library.
   if (options.sanitize) return;
   const library = join(folder, 'libprune_compile_kernels.so');
   const chosen = choosePython();
@@ -83,7 +86,7 @@ function checkInOnnxRuntime() {
   if (existsSync(runtime)) run(python, [join(here, 'test', 'other_runtime.py'), library, runtime], [0, 77]);
 }
 
-/** Not every compiler comes with the libraries of its sanitizers, nor does every kernel let them run. */
+/** Some compilers lack the libraries of their sanitizers, and some kernels do not run them. */
 function hasSanitizer() {
   const compiler = process.env.CXX || ['c++', 'g++', 'clang++'].find(has) || 'c++';
   mkdirSync(folder, { recursive: true });
@@ -102,13 +105,13 @@ if (options.sanitize && !hasSanitizer()) {
   console.log(`sanitizers: skipped, programs with -fsanitize=${options.sanitize} cannot be built or run here`);
   process.exit(0);
 }
-// A folder that another checkout configured is of no use to this one.
+// A build folder that another checkout configured must be configured anew.
 const cache = join(folder, 'CMakeCache.txt');
 const fresh = existsSync(cache) && !readFileSync(cache, 'utf8').includes(`HOME_DIRECTORY:INTERNAL=${here}`);
 const generator = has('ninja') && !existsSync(cache) ? ['-G', 'Ninja'] : [];
 const settings = ['-S', here, '-B', folder, `-DPC_SANITIZE=${options.sanitize}`, '--log-level=WARNING'];
 run('cmake', settings.concat(fresh ? ['--fresh'] : generator));
-// Sanitizers look into what the programs do; the library cannot be loaded by others then.
+// With sanitizers, only the test programs are built: other programs cannot load the library.
 const programs = [
   'test_kernels',
   'test_planes',

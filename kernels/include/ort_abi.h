@@ -1,10 +1,13 @@
-// The part of ONNX Runtime's C ABI that this library uses, written down so that building needs no header of ONNX Runtime.
+// The part of ONNX Runtime's C ABI that this library uses. Building therefore needs no header of
+// ONNX Runtime.
 //
-// `OrtApi` is one struct of function pointers that only ever grows at its end: a function keeps its place ("slot") for
-// ever. It is therefore read here as an array, and every function is named by its slot and its signature. All slots
-// below exist from API version 18 (ONNX Runtime 1.18) on; RegisterCustomOps refuses older runtimes before it uses one.
+// `OrtApi` is one struct of function pointers that only grows at its end: a function keeps its
+// place ("slot") forever. It is therefore read as an array here, and every function is a slot and a
+// signature. All slots below exist since API version 18 (ONNX Runtime 1.18). RegisterCustomOps
+// refuses older runtimes before it uses one.
 //
-// `OrtCustomOp` grows at its end too; its `version` tells the runtime how much of it may be read.
+// `OrtCustomOp` grows at its end as well. Its `version` tells the runtime how much of it may be
+// read.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -19,14 +22,14 @@ struct OrtCustomOpDomain;
 struct OrtTensorTypeAndShapeInfo;
 struct OrtShapeInferContext;
 
-using OrtApiTable = void* const;  // the first of many function pointers
+using OrtApiTable = void* const;  // the first function pointer
 
 struct OrtApiBase {
   OrtApiTable* (*GetApi)(uint32_t version);  // null when the runtime is older than `version`
   const char* (*GetVersionString)();
 };
 
-// Enumerations, as far as used. Values are part of the ABI.
+// The values of enumerations that are used. They are part of the ABI.
 enum OrtErrorCode : int { ORT_FAIL = 1, ORT_INVALID_ARGUMENT = 2 };
 enum OrtElementType : int { ORT_FLOAT = 1, ORT_UINT8 = 2 };
 enum OrtCharacteristic : int { ORT_REQUIRED = 0, ORT_OPTIONAL = 1, ORT_VARIADIC = 2 };
@@ -49,14 +52,14 @@ struct OrtCustomOp {
   int (*GetVariadicInputHomogeneity)(const OrtCustomOp*);
   int (*GetVariadicOutputMinArity)(const OrtCustomOp*);
   int (*GetVariadicOutputHomogeneity)(const OrtCustomOp*);
-  // from version 16 on: creation and execution that can report an error
+  // since version 16: creation and execution that can report an error
   OrtStatus* (*CreateKernelV2)(const OrtCustomOp*, OrtApiTable*, const OrtKernelInfo*, void** kernel);
   OrtStatus* (*KernelComputeV2)(void* kernel, OrtKernelContext*);
-  // from version 17 on
+  // since version 17
   OrtStatus* (*InferOutputShapeFn)(const OrtCustomOp*, OrtShapeInferContext*);
   int (*GetStartVersion)(const OrtCustomOp*);
   int (*GetEndVersion)(const OrtCustomOp*);
-  // from version 18 on: pairs of inputs and outputs that may share one buffer
+  // since version 18: pairs of inputs and outputs that may share one buffer
   size_t (*GetMayInplace)(int** inputs, int** outputs);
   void (*ReleaseMayInplace)(int* inputs, int* outputs);
   size_t (*GetAliasMap)(int** inputs, int** outputs);
@@ -66,10 +69,10 @@ struct OrtCustomOp {
 
 namespace ort {
 
-// The API version asked for, and the version of OrtCustomOp above.
+// The API version that is requested, and the version of OrtCustomOp above.
 inline constexpr uint32_t kApiVersion = 18;
 
-// One slot of the table: its place and its signature.
+// A slot of the table and its signature.
 template <int Slot, typename Result, typename... Arguments>
 struct Function {
   Result operator()(OrtApiTable* api, Arguments... arguments) const {

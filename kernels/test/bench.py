@@ -1,4 +1,4 @@
-"""ResNet-50 with pruned weights: ONNX Runtime's dense convolutions and sparse chains side by side, in interleaved rounds.
+"""Measures ResNet-50 with pruned weights: dense and sparse convolutions, in interleaved rounds.
 
     python bench.py LIBRARY [--zeros 60,80,90,95] [--rounds 15] [--threads 1] [--batch 1] [--peak PROGRAM]
 
@@ -13,7 +13,7 @@ import time
 import numpy as np
 import onnxruntime as ort
 
-from models import DOMAIN, Graph, internal_size, prune
+from models import DOMAIN, Graph, blocked_size, prune
 
 STAGES = [(64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2)]
 
@@ -48,7 +48,7 @@ def resnet50(zeros, batch, is_sparse, seed=3):
             w,
             b,
             residual,
-            shape=[batch, internal_size(cout, out, out)],
+            shape=[batch, blocked_size(cout, out, out)],
             pads=pads,
             strides=[stride, stride],
             activation="Relu" if relu else "None",
@@ -61,7 +61,7 @@ def resnet50(zeros, batch, is_sparse, seed=3):
     x = g.node("MaxPool", [x], kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4)
     size, cin = 56, 64
     if is_sparse:
-        x = g.node("Enter", [x], DOMAIN, [batch, internal_size(cin, size, size)])
+        x = g.node("Enter", [x], DOMAIN, [batch, blocked_size(cin, size, size)])
     for width, blocks, first_stride in STAGES:
         for block in range(blocks):
             stride = first_stride if block == 0 else 1
@@ -124,7 +124,7 @@ def main():
         low, middle, high = np.percentile(dense / sparse, [25, 50, 75])
         share = ""
         if peaks:
-            # Twice the multiply-adds: of the pruned layers, and of the stem and the classifier.
+            # Two operations per multiply-add: of the pruned layers, and of the stem and the classifier.
             rate = (7.9e9 * args.batch * (1 - zeros) + 0.25e9 * args.batch) / np.median(sparse) / 1e6
             share = f", {rate / np.median(peaks) / args.threads:.0%} of the FMA peak ({np.median(peaks):.0f} GFLOP/s) on the weights kept"
         print(

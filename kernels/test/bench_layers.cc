@@ -1,5 +1,6 @@
-// The convolutions of ResNet-50 behind each other, without ONNX Runtime: milliseconds per kind of layer, and the share
-// of what the weights kept would take at the speed given (GFLOP/s, see peak.cc).
+// Runs the convolutions of ResNet-50 in sequence, without ONNX Runtime. Prints milliseconds per
+// kind of layer, and its share of the peak, counted over kept weights. PEAK is in GFLOP/s; peak.cc
+// measures it.
 //   bench_layers PEAK [zeros in percent] [rounds] [auto|stream]
 #include <algorithm>
 #include <chrono>
@@ -46,7 +47,7 @@ int main(int argc, char** argv) {
     o.pads = {kernel / 2, kernel / 2, kernel / 2, kernel / 2};
     o.activation.kind = pc::ActivationKind::relu;
     o.addend = addend;
-    o.x_internal = o.y_internal = true;
+    o.x_blocked = o.y_blocked = true;
     if (stream) o.kernel_choice = pc::KernelChoice::stream;
     const size_t columns = static_cast<size_t>(channels * kernel * kernel), rows = static_cast<size_t>(filters);
     std::vector<float> values;
@@ -84,7 +85,8 @@ int main(int argc, char** argv) {
     }
   std::printf("made in %.0f ms\n", (now() - begun) * 1e3);
 
-  // Three buffers in turn, as in a network; images of zeros with a header fitting each layer.
+  // Three buffers in turn, as in a network. They hold images of zeros with a header that fits each
+  // layer.
   size_t most = 0;
   for (const Layer& layer : layers) most = std::max({most, layer.plan->x_image, layer.plan->y_image});
   std::vector<Buffer> buffers;

@@ -24,19 +24,20 @@ struct Reader {
   }
 };
 
-// The bits that prefixes add to register numbers, as values: r, x and b are 8 (r also 16) where set.
+// The bits that prefixes add to register numbers, as values: r, x and b are 8 (r may be 16 as well)
+// if set.
 struct Extension {
   int r = 0, x = 0, b = 0;
 };
 
-// ModRM, SIB and displacement. One byte of displacement counts in units of `unit`.
+// ModRM, SIB and displacement. A displacement of one byte counts in units of `unit`.
 void read_operands(Reader& in, Instruction& to, Extension extension, int unit) {
   const int modrm = in.byte(), mode = modrm >> 6;
   int low = modrm & 7;
   to.reg = extension.r | (modrm >> 3 & 7);
   to.memory = mode != 3;
   if (!to.memory) {
-    to.rm = extension.x << 1 | extension.b | low;  // x is bit 4 here, of vectors
+    to.rm = extension.x << 1 | extension.b | low;  // for vectors, x is bit 4
     return;
   }
   if (low == 4) {
@@ -58,15 +59,15 @@ void read_operands(Reader& in, Instruction& to, Extension extension, int unit) {
 enum class Coding { evex512, vex256, vex128 };
 
 enum Operands : unsigned {
-  kRegister = 1,    // the last operand may be a register,
-  kMemory = 2,      // ... or memory,
-  kOneFloat = 4,    // ... of which one float is meant,
-  kEmbedded = 8,    // ... by bit b
+  kRegister = 1,    // the last operand may be a register
+  kMemory = 2,      // the last operand may be memory
+  kOneFloat = 4,    // the memory operand is one float
+  kEmbedded = 8,    // bit b says that it is one float
   kSecond = 16,     // vvvv is an operand
-  kMasked = 32,     // a mask may be given
+  kMasked = 32,     // a write mask is possible
   kToMask = 64,     // the result is a mask
-  kPredicate = 128, // a byte says which comparison
-  kFourth = 256,    // a byte says which register
+  kPredicate = 128, // an immediate byte is the predicate of a comparison
+  kFourth = 256,    // an immediate byte is a fourth register
   kNone = 512       // no ModRM
 };
 
@@ -107,7 +108,7 @@ constexpr Form kForms[] = {
     {Coding::vex128, 1, 0, 0x77, Op::zero_uppers, "vzeroupper", kNone},
 };
 
-// What VEX and EVEX prefixes say alike; EVEX has the last three too.
+// The fields that VEX and EVEX prefixes share. EVEX has the last three as well.
 struct Prefix {
   Coding coding;
   int map, prefix, second;
@@ -186,13 +187,14 @@ Instruction read_vector(Reader& in, const Prefix& prefix) {
   return to;
 }
 
-// 64-bit integers. `extension` is the part of ModRM that tells them apart, -1 where that is a register.
+// 64-bit integer instructions. `extension` is the part of ModRM that extends the opcode, or -1 if
+// that is a register.
 struct IntegerForm {
   int opcode, extension;
   Op op;
   const char* name;
   int immediate;  // bytes
-  bool memory;    // else a register
+  bool memory;    // otherwise a register
   bool to_rm;
 };
 

@@ -1,6 +1,7 @@
-// Reads the instruction forms that emitted code is made of, and no other: AVX-512 with EVEX prefixes, AVX2 with VEX
-// prefixes, and the integer instructions of a loop. Bits that the processor ignores or refuses must be as assemblers
-// write them, so that a byte which is not as intended is an unknown instruction and not another way to say the same.
+// Decodes the instruction forms that emitted code consists of, and no others: AVX-512 with EVEX
+// prefixes, AVX2 with VEX prefixes, and the integer instructions of a loop. Bits that the processor
+// ignores or refuses must have the values that assemblers write: a wrong byte is then an unknown
+// instruction and not another encoding of the same one.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -15,11 +16,11 @@ enum class Op {
   increment, decrement, jump_if, prefetch, end
 };
 
-// [base + index * scale + disp]; -1 where there is no index.
+// [base + index * scale + disp]; index is -1 if there is none.
 struct Address {
   int base = 0, index = -1, scale = 1;
   int64_t disp = 0;
-  bool has_disp = false;  // written down, be it 0
+  bool has_disp = false;  // encoded, even if it is 0
 };
 
 struct Instruction {
@@ -27,12 +28,12 @@ struct Instruction {
   const char* name = "";
   size_t length = 0;  // of the instruction
   size_t bytes = 0;   // of a vector; 0: integers
-  // Intel's names: the register of ModRM, the one of the prefix, the other operand of ModRM unless that is memory, the
-  // one in an immediate byte.
+  // Names as Intel uses them: the register of ModRM, the one of the prefix, the other operand of
+  // ModRM unless it is memory, and the one of an immediate byte.
   int reg = 0, second = 0, rm = 0, fourth = 0;
   bool has_second = false, has_fourth = false, has_immediate = false;
-  bool memory = false, one_float = false;  // one_float: is repeated for all lanes
-  bool embedded = false;                   // the repetition is part of an arithmetic instruction
+  bool memory = false, one_float = false;  // one_float: broadcast to all lanes
+  bool embedded = false;                   // the broadcast is part of an arithmetic instruction
   bool to_mask = false, to_rm = false;     // the result is a mask register, or the operand of ModRM
   Address at;
   int mask = 0;
@@ -44,10 +45,10 @@ struct Fault : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// The instruction at `at`, none of whose bytes lie at `end` or behind. Throws on anything else.
+// Decodes the instruction at `at`, which must end before `end`. Throws on anything else.
 Instruction decode(const uint8_t* at, const uint8_t* end);
 
-// As `objdump -M intel` writes it, for an instruction at `place` of its file.
+// The text that `objdump -M intel` prints for an instruction at `place` of its file.
 std::string text(const Instruction&, size_t place);
 
 }  // namespace test

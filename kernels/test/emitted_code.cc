@@ -5,13 +5,14 @@
 #include <cmath>
 #include <cstring>
 
-#include "executable.h"
+#include "jit/executable.h"
 
 namespace test {
 namespace {
 
 constexpr size_t kLine = 64;
-constexpr size_t kMostSteps = 1 << 20;  // instructions per tile; the largest layer here has a tenth of that
+// Instructions per tile. The largest layer of the tests has a tenth of this.
+constexpr size_t kMostSteps = 1 << 20;
 
 float activated_simply(float sum, pc::Activation activation) {
   const auto [kind, alpha, beta] = activation;
@@ -25,12 +26,12 @@ uint16_t mask(const pc::ProgramSpec& spec, size_t tile) {
   return spec.clean != nullptr ? spec.clean->mask(tile) : uint16_t{0xffff};
 }
 
-// Where code sees what it works on.
+// The addresses that the code gets.
 struct Places {
   uint64_t x, weights, y, addend, next_code;
 };
 
-// The arguments of a group's code for one tile.
+// The arguments of the code of a group, for one tile.
 std::array<uint64_t, 6> arguments(const pc::ProgramSpec& spec, const Places& places, size_t tile) {
   const size_t at = tile * pc::kLane * sizeof(float);
   return {places.x + tile * spec.x_tile * sizeof(float), places.weights,   places.y + at,
@@ -77,7 +78,7 @@ float promised(const pc::ProgramSpec& spec, const Images& images, size_t row, si
 
 void interpret(const pc::ProgramSpec& spec, const Images& images, size_t tile, const GroupCode& group,
                std::span<const uint8_t> code) {
-  // Further apart than any displacement reaches.
+  // The regions are further apart than any displacement reaches.
   constexpr uint64_t kApart = uint64_t{1} << 40;
   const bool in_place = images.addend.data() == images.y.data();
   const Places places{kApart, 2 * kApart, 3 * kApart, (in_place ? 3 : 4) * kApart, 5 * kApart};

@@ -1,30 +1,34 @@
-// The code that is emitted for a layer: what it must compute, and what it does when interpreted or executed.
+// The emitted code of a layer: the results it promises, and ways to interpret and execute it.
 #pragma once
 #include <span>
 
 #include "interpret.h"
-#include "jit_group.h"
+#include "jit/jit_group.h"
 
 namespace test {
 
-// One group's code with its weights behind it: [begin, weights) and [weights, end).
+// The code of one group and its weights: [begin, weights) and [weights, end).
 struct GroupCode {
   const uint8_t *begin = nullptr, *weights = nullptr, *end = nullptr;
   size_t first_row = 0, last_row = 0;
 };
 
-// All a test needs of an emitter. It runs on every machine: nothing that is emitted is executed here.
+// The parts of an emitter that tests need. It runs on every machine: it does not execute what it
+// emits.
 class Emitter {
  public:
   explicit Emitter(const pc::ProgramSpec& spec)
       : rows_(spec.matrix->rows), groups_(pc::group_count(rows_, pc::kJitRows)), emitter_(spec) {}
   size_t groups() const { return groups_; }
   size_t room(size_t group) const { return emitter_.room(group); }
-  // Nothing lies at `end` of the result where the room did not suffice.
+  // `end` of the result is null if the memory was too small.
   GroupCode emit(size_t group, uint8_t* begin, uint8_t* end) {
     const pc::EmittedGroup made = emitter_.emit(group, begin, end);
-    return {begin, reinterpret_cast<const uint8_t*>(made.weights), made.end, pc::group_start(rows_, groups_, group),
-            pc::group_start(rows_, groups_, group + 1)};
+    return {.begin = begin,
+            .weights = reinterpret_cast<const uint8_t*>(made.weights),
+            .end = made.end,
+            .first_row = pc::group_start(rows_, groups_, group),
+            .last_row = pc::group_start(rows_, groups_, group + 1)};
   }
 
  private:
@@ -32,36 +36,38 @@ class Emitter {
   pc::GroupEmitter emitter_;
 };
 
-// The code of all groups, one behind the other on lines of their own, as programs keep it.
+// The code of all groups, contiguous and aligned to cache lines, as in programs.
 struct LayerCode {
   std::vector<uint8_t> memory;
   std::vector<GroupCode> groups;
   explicit LayerCode(const pc::ProgramSpec&);
 };
 
-// One image of each, as the code may reach it. The addend may be y; it is empty where there is none.
+// One image of each, with the bounds that the code must respect. The addend may be y; it is empty
+// if there is none.
 struct Images {
   std::span<const float> x;
   std::span<float> y;
   std::span<const float> addend;
 };
 
-// What one row has in one lane of a tile before anything that emitted code leaves to others; `lane` counts from the
-// image's first tile. The contract: fused multiply-adds in the order of the columns, starting with the bias, or for each
-// further block of columns with zero, and the sums of blocks added; the addend behind the first; then the activation, if it
-// is simple; then zero where there is no pixel.
+// The promised value of one row in one lane after emitted code has run; `lane` counts from the
+// first tile of the image. The contract: fused multiply-adds in the order of the columns, starting
+// with the bias; further blocks of columns start with zero and are added; the addend follows the
+// first block; then comes the activation, if it is simple; then lanes that are not pixels become
+// zero.
 float promised(const pc::ProgramSpec&, const Images&, size_t row, size_t lane);
 
-// Where that is written, in y.
+// The index of that value in y.
 size_t place(const pc::ProgramSpec&, size_t row, size_t lane);
 
-// Throws Fault where `code` does what it may not.
+// Interprets the code for one tile. Throws Fault if it violates a rule of the interpreter.
 void interpret(const pc::ProgramSpec&, const Images&, size_t tile, const GroupCode&, std::span<const uint8_t> code);
 
-// Runs the code for all tiles on this machine's processor, which must be able to.
+// Runs the code for all tiles on the processor, which must have AVX-512.
 void execute(const pc::ProgramSpec&, const Images&, const GroupCode&);
 
-// The same bits, or both NaN: which NaN comes out of a sum is nobody's promise.
+// Whether two floats have the same bits or are both NaN: sums do not promise a certain NaN.
 bool same(float a, float b);
 
 }  // namespace test

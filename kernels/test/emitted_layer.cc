@@ -7,7 +7,7 @@ namespace {
 
 constexpr float kUntouched = 12345.0f;
 
-// What sums meet seldom: not numbers, and numbers at the ends of the range.
+// Adds values that are rare in sums: NaN, infinities, and numbers at the ends of the range.
 void sprinkle(Random& random, std::vector<float>& floats) {
   using Limits = std::numeric_limits<float>;
   const float special[] = {NAN,  INFINITY, -INFINITY, Limits::max(), Limits::denorm_min(), -Limits::denorm_min(),
@@ -48,16 +48,17 @@ Layer::Layer(Random& random, bool usual) {
   in_place = spec.addend && random.chance(0.5);
   if (in_place) y = addend;
   spec.matrix = &matrix;
-  // More blocks than columns too: some are empty then.
+  // There may be more blocks than columns: some are empty then.
   spec.blocks = random.chance(0.6) ? 1 : draw(random, 2, random.chance(0.2) ? 100 : 5);
   spec.offsets = offsets;
   spec.bias = bias;
   spec.tiles_per_run = draw(random, 1, static_cast<int64_t>(spec.tiles));
 }
 
-// Taps of a 1x1 or 3x3 convolution on planes with zeros around, for a stride of two on four planes per channel.
+// Taps of a 1x1 or 3x3 convolution on planes with zeros around the pixels. With stride 2, every
+// channel has four planes.
 void Layer::lay_convolution(Random& random) {
-  const bool large = random.chance(0.1);  // from 40 tiles on results are fetched ahead
+  const bool large = random.chance(0.1);  // from 40 tiles on, results are prefetched
   planes = pc::Planes(draw(random, 1, large ? 40 : 12), draw(random, 1, large ? 40 : 12));
   const size_t channels = draw(random, 1, large ? 2 : 12), phases = random.chance(0.3) ? 4 : 1;
   const int64_t reach = random.chance(0.5) ? 1 : 0;
@@ -79,7 +80,7 @@ void Layer::lay_convolution(Random& random) {
   if (random.chance(0.8)) spec.clean = &planes;
 }
 
-// Columns of 16 floats one behind the other, and the next tile behind them all.
+// Columns of 16 floats are contiguous; the next tile follows after all columns.
 void Layer::lay_multiplication(Random& random) {
   const size_t columns = draw(random, 1, 90);
   for (size_t c = 0; c < columns; c++) offsets.push_back(static_cast<uint32_t>(c * pc::kLane));
@@ -97,7 +98,8 @@ void Layer::draw_matrix(Random& random, size_t columns, size_t groups, bool usua
   do {
     w = sparse_weights(random, rows, columns / groups, zeros[random.integer(0, 5)]);
   } while (usual && w.values.empty());
-  if (!usual && random.chance(0.1)) std::fill(w.values.begin(), w.values.end(), 0.0f);  // kept all the same
+  // Kept weights may be zero.
+  if (!usual && random.chance(0.1)) std::fill(w.values.begin(), w.values.end(), 0.0f);
   matrix = pc::matrix_of_rows(pc::Weights(w.values, w.bits, w.dense.size()), rows, columns / groups, groups);
 }
 

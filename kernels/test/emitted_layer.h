@@ -1,4 +1,4 @@
-// A random layer, as a program is told of it.
+// A random layer, as the specification of a program.
 #pragma once
 #include "emitted_code.h"
 #include "support.h"
@@ -9,20 +9,20 @@ struct Layer {
   pc::Matrix matrix;
   std::vector<uint32_t> offsets;
   std::vector<float> bias;
-  pc::Planes planes;  // where results go, if those are cleaned
+  pc::Planes planes;  // of the results, with spec.clean
   pc::ProgramSpec spec;
   std::vector<float> x, y, addend;
-  bool in_place = false;  // y lies where the addend does
+  bool in_place = false;  // y is the addend
 
-  // With `usual`, no weight or input is one of the special numbers, and some weight is kept.
+  // With `usual`, no weight or input is a special number, and some weight is kept.
   Layer(Random&, bool usual);
   Layer(const Layer&) = delete;
   Layer& operator=(const Layer&) = delete;
 
-  // Of a row, that mean something.
+  // The number of meaningful floats of a row.
   size_t pixels() const { return spec.clean != nullptr ? planes.height * planes.width : spec.tiles * pc::kLane; }
 
-  // With `to` instead of y.
+  // The images, with `to` instead of y.
   Images images(std::vector<float>& to) const {
     return {x, to, !spec.addend ? std::span<const float>() : in_place ? std::span<const float>(to) : addend};
   }

@@ -58,7 +58,8 @@ Table made() {
   return table;
 }
 
-// Pages of their own, not writable. Those of a file that is open for reading alone never will be.
+// Pages of their own that are read-only. A mapping of a file that is open for reading can never
+// become writable.
 const Table* mapped(bool sealed) {
   const int file = memfd_create("table", 0);
   const Table table = made();
@@ -73,7 +74,7 @@ const Table* mapped(bool sealed) {
 }
 
 bool is_sealed = false;
-std::atomic<int> callers = -1000;  // counts from 0 where they are to wait
+std::atomic<int> callers = -1000;  // counts from 0 if callers must wait
 
 OrtApiTable* get_api(uint32_t) {
   static const Table* const open_table = mapped(false);

@@ -1,4 +1,4 @@
-// A stand-in for ONNX Runtime's library: as much of its C ABI as hooking needs, and a count of what was called.
+// A fake ONNX Runtime: the part of its C ABI that the hook uses, and a count of the calls.
 #pragma once
 #include <atomic>
 
@@ -6,10 +6,11 @@
 
 namespace fake {
 
-// The function table: as it comes, in memory that may become writable; sealed, in memory that must not.
+// The function table. It is in memory that may become writable, or, if sealed, in memory that may
+// not.
 __attribute__((visibility("default"))) void use_sealed_table(bool sealed);
-// Whoever asks for the table next waits for another to ask too, and that one until the table has changed; both at most
-// for a moment.
+// The next caller that asks for the table waits for a second one, and that one waits until the
+// table has changed. Both wait for a moment at most.
 __attribute__((visibility("default"))) void interleave_callers();
 
 extern __attribute__((visibility("default"))) std::atomic<int> sessions, registrations;

@@ -1,5 +1,6 @@
-// Mutated layers: whatever a model file says, the library either refuses it with an error or computes within bounds.
-// Meant for builds with AddressSanitizer. Also what happens where executable memory is refused.
+// Mutated layers. The library must refuse a layer with an error or compute within bounds, whatever
+// a model file contains. Meant for builds with AddressSanitizer. Also tests that executable memory
+// is refused.
 //   fuzz [cases] [seed]
 #include <cstdlib>
 #include <cstring>
@@ -8,7 +9,7 @@
 #include <sys/prctl.h>
 #endif
 
-#include "matmul.h"
+#include "operators/matmul.h"
 #include "support.h"
 
 namespace {
@@ -41,7 +42,7 @@ void mutate(Random& random, SparseWeights& w, std::vector<float>& bias) {
       case 4:
         if (!w.values.empty()) w.values[random.engine() % w.values.size()] = NAN;
         break;
-      case 5:  // a bit moves: still as many
+      case 5:  // a bit moves: their number stays the same
         if (w.bits.size() > 1) std::swap(w.bits.front(), w.bits[random.engine() % w.bits.size()]);
         break;
       default:
@@ -68,8 +69,8 @@ void convolution(Random& random) {
   }
   o.activation = random_activation(random);
   o.addend = random.chance(0.3);
-  o.x_internal = random.chance(0.5);
-  o.y_internal = random.chance(0.5);
+  o.x_blocked = random.chance(0.5);
+  o.y_blocked = random.chance(0.5);
   o.kernel_choice = any_kernel(random);
   SparseWeights w = sparse_weights(random, static_cast<size_t>(o.filters),
                                    static_cast<size_t>(o.channels / o.groups * o.kernel[0] * o.kernel[1]), 0.6);
@@ -87,15 +88,16 @@ void convolution(Random& random) {
   const auto images = static_cast<size_t>(random.integer(0, 2));
   const auto plan = conv.plan(height, width);
   if ((plan->x_image + plan->y_image) * images > kMostFloats || plan->work.image(1) > kMostFloats) return;
-  // Exactly as large as they must be, so that a sanitizer sees every float too far.
+  // The buffers have the exact size, so that a sanitizer notices every float beyond it.
   std::vector<float> x(std::max(images * plan->x_image, pc::kHeader));
   std::vector<float> y(std::max(images * plan->y_image, pc::kHeader)), addend(y.size());
-  if (o.x_internal) {
+  if (o.x_blocked) {
     pc::write_headers(plan->x, images, static_cast<size_t>(o.channels), x.data());
     uint32_t header[pc::kHeader];
     std::memcpy(header, x.data(), sizeof header);
     header[random.integer(0, 15)] = static_cast<uint32_t>(strange(random, static_cast<int64_t>(height)));
-    // One that differs from the others is refused as such; all alike, they are believed where they fit the tensor.
+    // A header that differs from the others is refused. Equal headers are accepted if they fit the
+    // tensor.
     const size_t changed = random.chance(0.5) ? std::max<size_t>(images, 1) : 1;
     for (size_t i = 0; i < changed; i++) std::memcpy(x.data() + i * plan->x_image, header, sizeof header);
     const size_t rows = std::max<size_t>(images, 1);
@@ -132,10 +134,12 @@ void multiplication(Random& random) {
   computed++;
 }
 
-// From Linux 6.3 on a process can give up making memory executable: then there is the stream kernel.
+// From Linux 6.3 on, a process can give up the right to make memory executable. Layers then get the
+// stream kernel.
 bool without_executable_memory() {
 #ifdef __linux__
-  constexpr int kSetMdwe = 65, kRefuseExecGain = 1;  // PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN: older headers lack them
+  // PR_SET_MDWE and PR_MDWE_REFUSE_EXEC_GAIN, which older headers lack.
+  constexpr int kSetMdwe = 65, kRefuseExecGain = 1;
   if (prctl(kSetMdwe, kRefuseExecGain, 0L, 0L, 0L) != 0) return false;
   const SparseWeights w{{1}, {1}, {1}};
   pc::ConvOptions o;

@@ -1,4 +1,4 @@
-"""Sparse nodes against ONNX Runtime's own, inside ONNX Runtime:
+"""Compares sparse nodes with ONNX Runtime's own operators, inside ONNX Runtime:
 
     python integration.py LIBRARY [cases]
 
@@ -13,7 +13,7 @@ try:
     import numpy as np
     import onnxruntime as ort
 
-    from models import DOMAIN, Graph, internal_size, prune, sparse
+    from models import DOMAIN, Graph, blocked_size, prune, sparse
 except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
@@ -90,11 +90,11 @@ def random_conv(rng):
     others = {}
     for layout in ("NCHW", "internal"):
         g = Graph()
-        inside = layout == "internal"
-        x = g.node("Enter", ["x"], DOMAIN) if inside else "x"
-        r = None if not residual else g.node("Enter", ["r"], DOMAIN) if inside else "r"
+        is_blocked = layout == "internal"
+        x = g.node("Enter", ["x"], DOMAIN) if is_blocked else "x"
+        r = None if not residual else g.node("Enter", ["r"], DOMAIN) if is_blocked else "r"
         y = g.sparse_conv(x, weights, bias, r, group, activation=name, x_layout=layout, y_layout=layout, **geometry, **parameters)
-        y = g.node("Leave", [y], DOMAIN) if inside else y
+        y = g.node("Leave", [y], DOMAIN) if is_blocked else y
         others[layout] = g.model(inputs, [(y, None)])
     feeds = []
     for n, extra in ((batch, 0), (1, 3)):
@@ -103,7 +103,7 @@ def random_conv(rng):
         if residual:
             feed["r"] = rng.normal(size=(n, cout, out[0] + extra, out[1] + extra)).astype(np.float32)
         feeds.append(feed)
-    # ONNX Runtime's own convolution refuses an empty batch in some versions: nothing to compare with then.
+    # Some versions of ONNX Runtime refuse an empty batch: there is no reference then.
     feeds = [f for f in feeds if f["x"].shape[0] > 0] if batch == 0 and not empty_batch_works() else feeds
     compare(("conv", name, kernel, geometry, group, cin, cout), dense_model, others, feeds)
 
@@ -154,14 +154,14 @@ def random_matmul(rng):
 
 
 def bottleneck(rng):
-    """Three convolutions and a residual inside the layout, with static shapes, so that buffers are shared."""
+    """Three blocked convolutions and a residual. Static shapes let the runtime share buffers."""
     c, h, w = 24, 14, 14
     ws = [prune(rng.normal(size=s) * 0.2, 0.7, rng) for s in ((8, c, 1, 1), (8, 8, 3, 3), (c, 8, 1, 1))] * 2
     bs = [rng.normal(size=v.shape[0]).astype(np.float32) for v in ws]
     x = rng.normal(size=(2, c, h, w)).astype(np.float32)
-    dense, inside = Graph(), Graph()
+    dense, blocked = Graph(), Graph()
     d = dense.node("Relu", ["x"])
-    s = inside.node("Enter", [inside.node("Relu", ["x"])], DOMAIN, [2, internal_size(c, h, w)])
+    s = blocked.node("Enter", [blocked.node("Relu", ["x"])], DOMAIN, [2, blocked_size(c, h, w)])
     for block in (0, 3):
         first, kept = d, s
         for i in range(block, block + 3):
@@ -170,18 +170,19 @@ def bottleneck(rng):
             d = dense.node("Conv", [d, dense.constant(ws[i]), dense.constant(bs[i])], kernel_shape=[k, k], pads=pads)
             last = i == block + 2
             d = dense.node("Relu", [dense.node("Add", [d, first]) if last else d])
-            shape = [2, internal_size(ws[i].shape[0], h, w)]
+            shape = [2, blocked_size(ws[i].shape[0], h, w)]
             attributes = {"activation": "Relu", "x_layout": "internal", "y_layout": "internal", "input_size": [h, w]}
-            s = inside.sparse_conv(s, ws[i], bs[i], kept if last else None, pads=pads, shape=shape, **attributes)
-    s = inside.node("Leave", [s], DOMAIN)
+            s = blocked.sparse_conv(s, ws[i], bs[i], kept if last else None, pads=pads, shape=shape, **attributes)
+    s = blocked.node("Leave", [s], DOMAIN)
     io = [("x", [2, c, h, w])]
-    compare("bottleneck", dense.model(io, [(d, None)]), {"chain": inside.model(io, [(s, None)])}, [{"x": x}])
+    compare("bottleneck", dense.model(io, [(d, None)]), {"chain": blocked.model(io, [(s, None)])}, [{"x": x}])
 
 
 def random_pool(rng):
     """
-    Pools against ONNX Runtime's: maxima to the bit, infinities as well. A NaN makes every window that holds it NaN, whereas
-    ONNX Runtime's maxima lose it or not, depending on where it stands; with strides of 3 it takes -inf for the least number.
+    Pools against ONNX Runtime's: maxima equal to the bit, with infinities as well. A window with a
+    NaN is NaN here. Maxima of ONNX Runtime keep or lose a NaN, depending on its place. With strides of
+    3 they take -inf as the least number.
     """
     is_mean = rng.random() < 0.5
     kernel = [int(rng.integers(1, 6)), int(rng.integers(1, 6))]
@@ -212,7 +213,7 @@ def random_pool(rng):
 
 
 def stage(rng):
-    """What stands between convolutions, all of it: squeeze and excitation, joining, doubling, depthwise, means."""
+    """All operators between convolutions: Scale, Concat, Upsample, DepthwiseConv, means and so on."""
     w = prune(rng.normal(size=(12, 6, 3, 3)) * 0.3, 0.6, rng)
     kernels, bias = rng.normal(size=(12, 1, 5, 5)).astype(np.float32), rng.normal(size=12).astype(np.float32)
     dense, g = Graph(), Graph()
@@ -324,7 +325,7 @@ def errors(rng):
 
 
 def special_values(rng):
-    """NaN and infinities go through as they do in ONNX Runtime, where no weight is removed."""
+    """NaN and infinities behave as in ONNX Runtime if no weight is removed."""
     w = rng.normal(size=(5, 3, 1, 1)).astype(np.float32)
     x = rng.normal(size=(1, 3, 4, 4)).astype(np.float32)
     x[0, 0, 0, :3] = [np.nan, np.inf, -np.inf]

@@ -13,7 +13,7 @@ void expect(bool holds, const std::string& what) {
   if (!holds) throw Fault(what);
 }
 
-// Registers whose values belong to the caller.
+// Callee-saved registers.
 bool is_callers(int number) { return number == kRbx || number == kRsp || number == kRbp || number >= 12; }
 
 float bitwise(float a, float b, Op op) {
@@ -21,7 +21,8 @@ float bitwise(float a, float b, Op op) {
   return std::bit_cast<float>(op == Op::bitwise_and ? x & y : x ^ y);
 }
 
-// a, b: as Intel numbers sources. Of maximum and minimum the second where either is NaN or both are zeros.
+// a and b are the sources in Intel order. Maximum and minimum return the second if either is NaN or
+// both are zeros.
 float lane(Op op, float sum, float a, float b) {
   switch (op) {
     case Op::fma:
@@ -43,7 +44,7 @@ float lane(Op op, float sum, float a, float b) {
 }
 
 std::string bytes_of(std::span<const uint8_t> code, size_t at) {
-  constexpr size_t kLongest = 15;  // bytes an instruction can have
+  constexpr size_t kLongest = 15;  // bytes of an instruction
   std::string all;
   char text[8];
   for (size_t i = at; i < std::min(code.size(), at + kLongest); i++) {
@@ -86,7 +87,7 @@ uint64_t Machine::call(std::span<const uint64_t> arguments, size_t most) {
 void Machine::step(const Instruction& now) {
   switch (now.op) {
     case Op::prefetch:
-      return;  // of any address: it never faults
+      return;  // any address is valid: it never faults
     case Op::end:
       return finish();
     case Op::jump_if:
@@ -103,7 +104,7 @@ void Machine::step(const Instruction& now) {
   }
 }
 
-// Code that leaves the upper halves dirty would slow down what the caller does next.
+// Dirty upper halves of vector registers would slow down the caller.
 void Machine::finish() {
   expect(!uppers_, "no vzeroupper before it");
   running_ = false;
@@ -163,7 +164,7 @@ Machine::Lanes Machine::last_operand(const Instruction& now) const {
   return value;
 }
 
-// Lanes behind the vector's end become zero, as the processor makes them.
+// Lanes after the end of the vector become zero, as on the processor.
 void Machine::put_lanes(const Instruction& now, const Lanes& value) {
   auto& slot = vectors_[static_cast<size_t>(now.reg)];
   Lanes result{};
@@ -181,9 +182,9 @@ void Machine::put_lanes(const Instruction& now, const Lanes& value) {
   uppers_ = uppers_ || now.reg < 16;
 }
 
-// All bits of a lane, or of a mask one, where the comparison holds; it does not for NaN.
+// Sets all bits of a lane, or one bit of a mask, if the comparison holds. It does not hold for NaN.
 void Machine::compare(const Instruction& now, const Lanes& b) {
-  constexpr int64_t kLess = 0x11;  // the other one that is decoded is greater
+  constexpr int64_t kLess = 0x11;  // the decoder knows one other predicate: greater
   const Lanes& a = lanes(now.second);
   Lanes result{};
   unsigned mask = 0;
@@ -201,7 +202,7 @@ void Machine::vector(const Instruction& now) {
     std::memcpy(reach(now, now.bytes, Access::write), lanes(now.reg).data(), now.bytes);
     return;
   }
-  // Whatever was in the register, an exclusive or with itself is zero.
+  // An exclusive or of a register with itself is zero, whatever the register holds.
   const bool zero = now.op == Op::exclusive_or && !now.memory && now.second == now.rm;
   if (zero) return put_lanes(now, {});
   const Lanes b = last_operand(now);
@@ -217,12 +218,12 @@ void Machine::vector(const Instruction& now) {
   put_lanes(now, result);
 }
 
-// Sets the flags; returns the result, which a comparison or a test drops.
+// Sets the flags. Returns the result, which comparisons and tests drop.
 uint64_t Machine::arithmetic(Op op, uint64_t a, uint64_t b) {
   const bool adds = op == Op::integer_add || op == Op::increment, tests = op == Op::integer_test;
   const uint64_t result = tests ? a & b : adds ? a + b : a - b;
   const uint64_t top = uint64_t{1} << 63;
-  // inc and dec leave the carry as it was.
+  // inc and dec do not change the carry.
   if (op != Op::increment && op != Op::decrement) carry_ = !tests && (adds ? result < a : a < b);
   zero_ = result == 0;
   sign_ = (result & top) != 0;
@@ -247,7 +248,7 @@ void Machine::integer(const Instruction& now) {
 
 void Machine::jump(const Instruction& now) {
   expect(flags_set_, "reads flags that were not set");
-  // By condition / 2; odd ones are the opposite. There is no jump by parity.
+  // Indexed by condition / 2; odd conditions are negated. Jumps on parity are not supported.
   const bool holds[] = {overflow_, carry_, zero_, carry_ || zero_, sign_, false, sign_ != overflow_,
                         zero_ || sign_ != overflow_};
   if (holds[now.reg / 2] == (now.reg % 2 != 0)) return;

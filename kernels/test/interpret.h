@@ -1,6 +1,6 @@
-// Runs emitted code without the processor it is meant for: every access to memory is checked against what the code may
-// touch, and nothing may be read that was not set. What the code leaves behind is what a processor would leave, to the
-// bit; of NaN only that it is one.
+// Interprets emitted code. Every memory access is checked against the memory that the code may use,
+// and reading a register that was not set is a fault. Results equal those of a processor to the
+// bit; of a NaN only that it is one.
 #pragma once
 #include <array>
 #include <span>
@@ -10,11 +10,11 @@
 
 namespace test {
 
-// Intel's numbers of the integer registers.
+// The numbers of the integer registers.
 enum : int { kRax, kRcx, kRdx, kRbx, kRsp, kRbp, kRsi, kRdi, kR8, kR9, kRegisters = 16 };
 
-// Memory that code may read, and write where that is said. `address` is where the code sees it: regions that lie far
-// apart there cannot be taken for each other.
+// Memory that the code may read, and write if `writable`. `address` is the address that the code
+// sees: regions far apart cannot be confused.
 struct Region {
   const char* name;
   uint64_t address;
@@ -28,9 +28,9 @@ class Machine {
   Machine(std::span<const uint8_t> code, std::span<const Region> regions)
       : code_(code), regions_(regions.begin(), regions.end()) {}
 
-  // Calls the code as a function of these integers (System V: rdi, rsi, rdx, rcx, r8, r9). Returns what is then in rax,
-  // 0 where that was not set. Throws Fault, which names the place and the instruction, where the code does what it may
-  // not; also where it has not returned after `most` instructions.
+  // Calls the code as a function of these integers (System V: rdi, rsi, rdx, rcx, r8, r9). Returns
+  // rax, or 0 if it was not set. Throws Fault, which names the place and the instruction, if the
+  // code violates a rule or has not returned after `most` instructions.
   uint64_t call(std::span<const uint64_t> arguments, size_t most);
 
  private:
@@ -66,7 +66,7 @@ class Machine {
   std::array<Slot<uint16_t>, 8> masks_;
   std::array<Slot<uint64_t>, kRegisters> integers_;
   bool flags_set_ = false, zero_ = false, sign_ = false, carry_ = false, overflow_ = false;
-  bool uppers_ = false;  // something was written above the low halves of vectors 0 to 15
+  bool uppers_ = false;  // the upper halves of vectors 0 to 15 were written
 };
 
 }  // namespace test

@@ -1,5 +1,5 @@
-// Instructions in a file, and what they should read as on standard output: "place: text" for each. The test that runs
-// it compares that with `objdump -D -b binary -m i386:x86-64 -M intel`.
+// Writes instructions to a file and their expected disassembly, "place: text", to standard output.
+// kernels/test.mjs compares it with `objdump -D -b binary -m i386:x86-64 -M intel`.
 #pragma once
 #include <memory>
 
@@ -21,7 +21,7 @@ class Listing {
     place_ += size;
   }
 
-  // The same with bits flipped at random, where that is an instruction too.
+  // Adds mutants with randomly flipped bits, if these are valid instructions.
   void add_mutants(Random& random, const uint8_t* at, size_t size, int count) {
     for (; count > 0; count--) {
       std::vector<uint8_t> bytes(at, at + size);
@@ -37,7 +37,7 @@ class Listing {
     }
   }
 
-  // All instructions up to and with the ret.
+  // Adds all instructions up to the ret.
   void add_code(Random& random, const uint8_t* at, const uint8_t* end, int mutants) {
     for (;;) {
       const Instruction one = decode(at, end);

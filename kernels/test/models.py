@@ -8,13 +8,13 @@ DOMAIN = "prune_compile"
 
 
 def sparse(weights):
-    """Values that are not zero, in order, and one bit per weight."""
+    """The values that are not zero, in order, and one bit per weight."""
     kept = weights.ravel() != 0
     return weights.ravel()[kept].astype(np.float32), np.packbits(kept, bitorder="little")
 
 
 def prune(weights, zeros, rng):
-    """Sets this share of the weights to zero, anywhere."""
+    """Sets a random share of the weights to zero."""
     return np.where(rng.random(weights.shape) < zeros, 0, weights).astype(np.float32)
 
 
@@ -65,7 +65,7 @@ class Graph:
 
 
 def planes(height, width):
-    """The internal layout's pitch, lead and stride; see README.md."""
+    """The blocked layout's pitch, lead and stride; see README.md."""
 
     def tiles(p):
         return ((height - 1) * p + width + 15) // 16
@@ -81,6 +81,6 @@ def planes(height, width):
     return pitch, lead, stride
 
 
-def internal_size(channels, height, width):
+def blocked_size(channels, height, width):
     _, lead, stride = planes(height, width)
     return 16 + lead + channels * stride

@@ -1,4 +1,6 @@
-"""The library in another build of ONNX Runtime, through its C API: python other_runtime.py LIBRARY LIBONNXRUNTIME
+"""Runs the library in another build of ONNX Runtime, through its C API:
+
+    python other_runtime.py LIBRARY LIBONNXRUNTIME
 
 Compares a chain Enter, SparseConv, Leave with numpy; also that an attribute of the wrong type and an older API version are refused with a
 message.
@@ -42,8 +44,8 @@ def main():
     w = prune(rng.normal(size=(8, 5, 1, 1)), 0.6, rng)
     x = rng.normal(size=(2, 5, 9, 11)).astype(np.float32)
     g = Graph()
-    inside = {"x_layout": "internal", "y_layout": "internal"}
-    y = g.node("Leave", [g.sparse_conv(g.node("Enter", ["x"], DOMAIN), w, None, activation="Relu", **inside)], DOMAIN)
+    blocked = {"x_layout": "internal", "y_layout": "internal"}
+    y = g.node("Leave", [g.sparse_conv(g.node("Enter", ["x"], DOMAIN), w, None, activation="Relu", **blocked)], DOMAIN)
     model = g.model([("x", list(x.shape))], [(y, [2, 8, 9, 11])]).SerializeToString()
 
     environment = made(3, ctypes.c_int(3), ctypes.c_char_p(b"test"))
@@ -73,7 +75,7 @@ def main():
     except RuntimeError as refusal:
         assert f"node '{y}' (SparseConv): attribute 'activation' is not of type string" in str(refusal), refusal
 
-    # What a runtime that only knows older versions would answer.
+    # The answer of a runtime that knows older versions only.
     register = ctypes.CDLL(library).RegisterCustomOps
     register.restype = P
     get = ctypes.CFUNCTYPE(P, ctypes.c_uint32)(lambda v: ctypes.cast(table, P).value if v < 18 else None)

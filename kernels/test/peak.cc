@@ -1,5 +1,6 @@
-// Prints how many GFLOP/s of fused multiply-adds one core does. Nothing where there is no loop that measures it.
-#include "peak.h"
+// Prints the peak of one core in GFLOP/s of fused multiply-adds. Prints nothing on machines without
+// a loop that measures it.
+#include "isa/peak.h"
 
 #include <cstdio>
 

@@ -1,4 +1,5 @@
-// What the test programs share: random numbers, random sparse weights, threads, and the naive reference.
+// Shared by the test programs: random numbers, random sparse weights, threads, and the naive
+// reference.
 #pragma once
 #include <cmath>
 #include <cstdio>
@@ -7,12 +8,12 @@
 #include <thread>
 #include <vector>
 
-#include "conv.h"
-#include "images.h"
+#include "layout/images.h"
+#include "operators/conv.h"
 
 namespace test {
 
-// What test programs take: PROGRAM [cases] [seed] [first case]
+// The arguments of test programs: PROGRAM [cases] [seed] [first case]
 struct Cases {
   uint64_t end, seed, start;
   Cases(int argc, char** argv)
@@ -21,7 +22,7 @@ struct Cases {
         start(argc > 3 ? std::strtoull(argv[3], nullptr, 10) : 0) {}
 };
 
-// What a check that does not hold throws.
+// A failed check.
 struct Failed {
   const char* what;
 };
@@ -50,7 +51,8 @@ struct SparseWeights {
   std::vector<uint8_t> bits;
 };
 
-// `zeros` of the weights are removed; whole rows and columns of a matrix with `columns` columns too, now and then.
+// Removes a share of `zeros` of the weights, and sometimes whole rows and columns of a matrix with
+// `columns` columns.
 inline SparseWeights sparse_weights(Random& random, size_t rows, size_t columns, double zeros) {
   SparseWeights w;
   w.dense = random.normals(rows * columns);
@@ -125,7 +127,7 @@ inline pc::ConvOptions random_options(Random& random) {
   const auto few = [&](int64_t most) { return random.chance(0.5) ? 1 : random.integer(1, most); };
   o.groups = random.chance(0.7) ? 1 : random.integer(1, 4);
   const bool depthwise = random.chance(0.1);
-  // Now and then several groups of rows and several chunks of columns, of either kernel.
+  // Sometimes several groups of rows and several chunks of columns, for either kernel.
   o.channels = o.groups * random.integer(1, depthwise ? 1 : random.chance(0.05) ? 100 : 12);
   o.filters = o.groups * random.integer(1, random.chance(0.2) ? 150 : 12);
   const bool large = random.chance(0.01);  // sums of several blocks of columns
@@ -143,12 +145,12 @@ inline pc::ConvOptions random_options(Random& random) {
   }
   o.activation = random_activation(random);
   o.addend = random.chance(0.3);
-  o.x_internal = random.chance(0.5);
-  o.y_internal = random.chance(0.5);
+  o.x_blocked = random.chance(0.5);
+  o.y_blocked = random.chance(0.5);
   return o;
 }
 
-// The least height (0) or width (1) of images that the kernel fits into.
+// The least height (0) or width (1) of images that fit the kernel.
 inline int64_t least_size(const pc::ConvOptions& o, size_t axis) {
   const int64_t pads = o.pads[axis] + o.pads[axis + 2];
   return std::max<int64_t>(1, (o.kernel[axis] - 1) * o.dilations[axis] + 1 - pads);
@@ -156,10 +158,10 @@ inline int64_t least_size(const pc::ConvOptions& o, size_t axis) {
 
 struct Reference {
   std::vector<double> value;
-  double scale = 0;  // the largest sum of magnitudes: what rounding is measured against
+  double scale = 0;  // the largest sum of magnitudes; errors are relative to it
 };
 
-// NCHW in, NCHW out, in double precision.
+// The reference: NCHW in, NCHW out, in double precision.
 inline Reference convolve(const pc::ConvOptions& o, size_t images, size_t height, size_t width, size_t out_height,
                           size_t out_width, const std::vector<float>& x, const std::vector<float>& weights,
                           const std::vector<float>& bias, const std::vector<float>& addend) {
@@ -197,16 +199,16 @@ inline Reference convolve(const pc::ConvOptions& o, size_t images, size_t height
   return result;
 }
 
-// NCHW images into a buffer in the internal layout.
-inline std::vector<float> enter(const std::vector<float>& x, size_t images, size_t channels, size_t height, size_t width) {
+// Converts NCHW images to the blocked layout.
+inline std::vector<float> to_blocked(const std::vector<float>& x, size_t images, size_t channels, size_t height, size_t width) {
   const pc::Planes planes(height, width);
   const size_t size = planes.image(channels);
   std::vector<float> to(images == 0 ? pc::kHeader : images * size, NAN);
   pc::write_headers(planes, images, channels, to.data());
   for (size_t n = 0; n < images; n++) {
     for (size_t c = 0; c < channels; c++) {
-      pc::move_plane(*pc::find_isa("baseline"), planes, pc::view(false, planes, x.data() + n * channels * height * width),
-                     c, pc::view(true, planes, to.data() + n * size), nullptr, {}, true);
+      pc::move_plane(*pc::find_isa("baseline"), planes, pc::plain_view(planes, x.data() + n * channels * height * width),
+                     c, pc::blocked_view(planes, to.data() + n * size), nullptr, {}, true);
     }
   }
   return to;

@@ -1,12 +1,13 @@
-// Writes every instruction form with many operands to a file, and what each should read as to standard output; the
-// test that runs it compares that with `objdump -D -b binary -m i386:x86-64 -M intel`.
+// Writes every instruction form with many operands to a file, and the expected disassembly to
+// standard output. kernels/test.mjs compares it with `objdump -D -b binary -m i386:x86-64 -M
+// intel`.
 //   test_assembler FILE
 #include <cstdio>
 #include <initializer_list>
 #include <string>
 #include <vector>
 
-#include "assembler.h"
+#include "jit/assembler.h"
 
 namespace {
 
@@ -16,20 +17,34 @@ std::string hex(int64_t value) {
   return text;
 }
 
-std::string zmm(int n) { return "zmm" + std::to_string(n); }
+std::string text(pc::Zmm one) { return "zmm" + std::to_string(static_cast<int>(one)); }
+std::string text(pc::Opmask one) { return "k" + std::to_string(static_cast<int>(one)); }
 
-std::string at(pc::Memory m, const char* size) {
-  const char* base = m.base == pc::kRcx   ? "rcx"
-                     : m.base == pc::kRdx ? "rdx"
-                     : m.base == pc::kRsi ? "rsi"
-                     : m.base == pc::kRdi ? "rdi"
-                                          : "r8";
-  return std::string(size) + "[" + base + (m.disp < 0 ? "-" + hex(-static_cast<int64_t>(m.disp)) : "+" + hex(m.disp)) +
-         "]";
+std::string text(pc::Reg64 one) {
+  switch (one) {
+    case pc::Reg64::rcx:
+      return "rcx";
+    case pc::Reg64::rdx:
+      return "rdx";
+    case pc::Reg64::rsi:
+      return "rsi";
+    case pc::Reg64::rdi:
+      return "rdi";
+    case pc::Reg64::r8:
+      return "r8";
+    case pc::Reg64::r9:
+      return "r9";
+  }
+  return "";
 }
 
-std::string masked(pc::Mask mask) {
-  return mask.k == 0 ? "" : "{k" + std::to_string(mask.k) + "}" + (mask.zeroing ? "{z}" : "");
+std::string at(pc::Memory m, const char* size) {
+  const std::string disp = m.disp < 0 ? "-" + hex(-static_cast<int64_t>(m.disp)) : "+" + hex(m.disp);
+  return std::string(size) + "[" + text(m.base) + disp + "]";
+}
+
+std::string masked(pc::WriteMask mask) {
+  return mask.k == pc::Opmask::k0 ? "" : "{" + text(mask.k) + "}" + (mask.zeroing ? "{z}" : "");
 }
 
 }  // namespace
@@ -40,29 +55,34 @@ int main(int argc, char** argv) {
   pc::Assembler code(buffer.data(), buffer.data() + buffer.size());
   const auto say = [](const std::string& text) { std::puts(text.c_str()); };
   const char* const kZmm = "ZMMWORD PTR ";
-  const int registers[] = {0, 1, 7, 8, 15, 16, 23, 24, 29, 31};
+  using pc::Opmask, pc::Reg64, pc::zmm;
+  const size_t registers[] = {0, 1, 7, 8, 15, 16, 23, 24, 29, 31};
+  const Reg64 bases[] = {Reg64::rcx, Reg64::rdx, Reg64::rsi, Reg64::rdi, Reg64::r8};
   const int32_t disps[] = {0, 4, 64, -64, 508, -512, 512, 8128, 8192, -8192, -8256, 100, 1 << 20, 0x3fffffc0, -0x3fffff00};
-  const pc::Mask masks[] = {{}, {1, false}, {1, true}, {2, false}, {7, true}};
-  for (const int a : registers) {
-    for (const auto base : {pc::kRcx, pc::kRdx, pc::kRsi, pc::kRdi, pc::kR8}) {
+  const pc::WriteMask masks[] = {{}, {Opmask::k1, false}, {Opmask::k1, true}, {Opmask::k2, false}, {Opmask::k7, true}};
+  for (const size_t number : registers) {
+    const pc::Zmm a = zmm(number);
+    for (const auto base : bases) {
       for (const int32_t disp : disps) {
         const pc::Memory m{base, disp};
         code.load(a, m);
-        say("vmovups " + zmm(a) + "," + at(m, kZmm));
+        say("vmovups " + text(a) + "," + at(m, kZmm));
         code.store(m, a);
-        say("vmovups " + at(m, kZmm) + "," + zmm(a));
+        say("vmovups " + at(m, kZmm) + "," + text(a));
         code.broadcast(a, m);
-        say("vbroadcastss " + zmm(a) + "," + at(m, "DWORD PTR "));
-        code.fma_broadcast(a, 31 - a, m);
-        say("vfmadd231ps " + zmm(a) + "," + zmm(31 - a) + "," + at(m, "DWORD BCST "));
-        code.add(a, 30 - a < 0 ? 5 : 30 - a, m);
-        say("vaddps " + zmm(a) + "," + zmm(30 - a < 0 ? 5 : 30 - a) + "," + at(m, kZmm));
+        say("vbroadcastss " + text(a) + "," + at(m, "DWORD PTR "));
+        const pc::Zmm factor = zmm(31 - number), other = zmm(number > 30 ? 5 : 30 - number);
+        code.fma_broadcast(a, factor, m);
+        say("vfmadd231ps " + text(a) + "," + text(factor) + "," + at(m, "DWORD BCST "));
+        code.add(a, other, m);
+        say("vaddps " + text(a) + "," + text(other) + "," + at(m, kZmm));
       }
     }
-    for (const int b : registers)
-      for (const int c : registers) {
-        for (const pc::Mask mask : masks) {
-          const std::string to = " " + zmm(a) + masked(mask) + ",", from = zmm(b) + "," + zmm(c);
+    for (const size_t second : registers)
+      for (const size_t third : registers) {
+        const pc::Zmm b = zmm(second), c = zmm(third);
+        for (const pc::WriteMask mask : masks) {
+          const std::string to = " " + text(a) + masked(mask) + ",", from = text(b) + "," + text(c);
           code.multiply(a, b, c, mask);
           say("vmulps" + to + from);
           code.maximum(a, b, c, mask);
@@ -70,15 +90,15 @@ int main(int argc, char** argv) {
           code.minimum(a, b, c, mask);
           say("vminps" + to + from);
           code.move(a, c, mask);
-          say("vmovaps" + to + zmm(c));
+          say("vmovaps" + to + text(c));
         }
-        code.less_than(2, b, c);
-        say("vcmplt_oqps k2," + zmm(b) + "," + zmm(c));
+        code.less_than(Opmask::k2, b, c);
+        say("vcmplt_oqps k2," + text(b) + "," + text(c));
       }
     code.zero(a);
-    say("vpxord " + zmm(a) + "," + zmm(a) + "," + zmm(a));
+    say("vpxord " + text(a) + "," + text(a) + "," + text(a));
   }
-  for (const auto base : {pc::kRcx, pc::kRdx, pc::kRsi, pc::kRdi, pc::kR8}) {
+  for (const auto base : bases) {
     for (const int32_t disp : disps) {
       const pc::Memory m{base, disp};
       code.prefetch_l1(m);
@@ -89,17 +109,23 @@ int main(int argc, char** argv) {
       say("prefetchw " + at(m, "BYTE PTR "));
     }
   }
-  for (const int32_t value : {1024, 1, -1, 0x7fffffff}) {
-    code.add_to_rsi(value);
-    say("add rsi," + (value < 0 ? "0xffffffff" + hex(static_cast<uint32_t>(value)).substr(2) : hex(value)));
-  }
-  code.mask_from_r9(1);
+  const auto add = [&](Reg64 to, int32_t value) {
+    code.add_immediate(to, value);
+    say("add " + text(to) + "," + (value < 0 ? "0xffffffff" + hex(static_cast<uint32_t>(value)).substr(2) : hex(value)));
+  };
+  for (const int32_t value : {1024, 1, -1, 0x7fffffff}) add(Reg64::rsi, value);
+  code.move_mask(Opmask::k1, Reg64::r9);
   say("kmovw k1,r9d");
-  code.mask_from_r9(7);
+  code.move_mask(Opmask::k7, Reg64::r9);
   say("kmovw k7,r9d");
   code.end();
   say("vzeroupper");
   say("ret");
+  for (const auto to : {Reg64::rcx, Reg64::rdi, Reg64::r8, Reg64::r9}) add(to, -512);
+  code.move_mask(Opmask::k2, Reg64::rdx);
+  say("kmovw k2,edx");
+  code.move_mask(Opmask::k3, Reg64::r8);
+  say("kmovw k3,r8d");
   if (code.overflowed()) return 1;
   FILE* file = std::fopen(argv[1], "wb");
   if (file == nullptr) return 1;

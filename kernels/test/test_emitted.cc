@@ -1,7 +1,8 @@
-// Emitted code on any machine: random layers, the code of each read and interpreted, against sums in the order that is
-// promised, to the bit. Where the machine can, its processor runs the same code.
+// Tests emitted code on any machine. Random layers: their code is decoded, interpreted and compared
+// to the bit with sums in the promised order. On machines with AVX-512 the processor runs the same
+// code.
 //   test_emitted [layers] [seed]
-//   test_emitted --listing FILE   writes code to the file, and what it should read as to standard output
+//   test_emitted --listing FILE   writes code to the file, its disassembly to standard output
 #include <cstdlib>
 #include <cstring>
 
@@ -13,7 +14,8 @@ namespace {
 using namespace test;
 
 constexpr size_t kFlips = 300;
-constexpr size_t kLeastPixels = 32;  // of layers with flipped bits: behind a Relu a few sums may all be the same zero
+// Pixels of layers with flipped bits: after a Relu, a few sums may all be the same zero.
+constexpr size_t kLeastPixels = 32;
 constexpr double kLeastDetected = 0.97;  // of flipped bits
 
 void expect(bool holds, const std::string& what) {
@@ -32,7 +34,7 @@ void expect_same(const std::vector<float>& made, const std::vector<float>& wante
 
 std::span<const uint8_t> code_of(const GroupCode& group) { return {group.begin, group.weights}; }
 
-// What y is after all groups have run for all tiles.
+// The contents of y after all groups have run for all tiles.
 std::vector<float> expected(const Layer& layer) {
   std::vector<float> before = layer.y, after = layer.y;
   const Images images = layer.images(before);
@@ -49,7 +51,7 @@ void interpret(const Layer& layer, const GroupCode& group, std::span<const uint8
   for (size_t tile = 0; tile < layer.spec.tiles; tile++) interpret(layer.spec, images, tile, group, code);
 }
 
-// Too little room is noticed, and nothing behind it touched.
+// Emission notices that the memory is too small and writes nothing after its end.
 void check_room(Random& random, const pc::ProgramSpec& spec) {
   Emitter emitter(spec);
   const auto group = static_cast<size_t>(random.integer(0, static_cast<int64_t>(emitter.groups()) - 1));
@@ -60,7 +62,8 @@ void check_room(Random& random, const pc::ProgramSpec& spec) {
   for (size_t i = room; i < most; i++) expect(memory[i] == 0xa5, "writes behind its room");
 }
 
-// The stream kernel with fused multiply-adds keeps the same promise. It reads one tile behind the other only.
+// Stream kernels with fused multiply-adds compute the same sums. They support contiguous tiles of x
+// only.
 void check_stream(const Layer& layer, const std::vector<float>& wanted) {
   const pc::Isa* isa = pc::find_isa("avx2");
   if (isa == nullptr || layer.spec.x_tile != pc::kLane || !is_simple(layer.spec.activation.kind)) return;
@@ -71,7 +74,7 @@ void check_stream(const Layer& layer, const std::vector<float>& wanted) {
   for (size_t group = 0; group < program->groups(); group++) {
     program->run(group, layer.x.data(), y.data(), addend, 0, layer.spec.tiles);
   }
-  // Behind the last tile it makes zeros as well.
+  // It also writes zeros after the last tile, which are not compared.
   for (size_t row = 0; row < layer.matrix.rows; row++) {
     for (size_t lane = 0; lane < layer.spec.tiles * pc::kLane; lane++) {
       const size_t at = place(layer.spec, row, lane);
@@ -82,7 +85,7 @@ void check_stream(const Layer& layer, const std::vector<float>& wanted) {
   expect_same(tiles, wanted_tiles, "the stream kernel");
 }
 
-// Counts the groups that ran.
+// Returns the number of groups that ran.
 size_t check_layer(Random& random) {
   const Layer layer(random, false);
   const LayerCode code(layer.spec);
@@ -100,7 +103,8 @@ size_t check_layer(Random& random) {
   return code.groups.size();
 }
 
-// Stands in for emitted code in a convolution: interprets it, and compares every tile with what is promised.
+// Replaces the program of a convolution: interprets its emitted code and compares every tile with
+// the promised results.
 class Interpreted final : public pc::Program {
  public:
   explicit Interpreted(const pc::ProgramSpec& spec)
@@ -158,10 +162,9 @@ class Interpreted final : public pc::Program {
   pc::ProgramSpec spec_;
 };
 
-// What convolutions of all kinds make programs of: no code for them reads or writes outside the images they have.
+// The programs of all kinds of convolutions: their code does not read or write outside the images.
 void check_convolution(Random& random) {
   pc::ConvOptions o = random_options(random);
-  o.make = Interpreted::make;
   const auto channels = static_cast<size_t>(o.channels), filters = static_cast<size_t>(o.filters);
   const auto columns = channels / static_cast<size_t>(o.groups) * static_cast<size_t>(o.kernel[0] * o.kernel[1]);
   const double zeros[] = {0, 0.5, 0.9};
@@ -169,12 +172,12 @@ void check_convolution(Random& random) {
   pc::Conv conv(o, w.values, w.bits, random.normals(filters));
   const auto height = static_cast<size_t>(least_size(o, 0) + random.integer(0, 12));
   const auto width = static_cast<size_t>(least_size(o, 1) + random.integer(0, 12));
-  const auto plan = conv.plan(height, width);
+  const auto plan = pc::make_conv_plan(conv.key(height, width), Interpreted::make);
   auto& program = dynamic_cast<Interpreted&>(*plan->program);
   program.x_floats = plan->direct_x ? plan->x_image : plan->source_image;
   program.y_floats = plan->direct_y ? plan->y_image : plan->work.image(filters);
   const std::vector<float> x = random.normals(channels * height * width);
-  const std::vector<float> given = o.x_internal ? enter(x, 1, channels, height, width) : x;
+  const std::vector<float> given = o.x_blocked ? to_blocked(x, 1, channels, height, width) : x;
   std::vector<float> y(plan->y_image);
   const std::vector<float> addend = random.normals(plan->y_image);
   const bool in_place = o.addend && random.chance(0.5);
@@ -184,7 +187,7 @@ void check_convolution(Random& random) {
   expect(program.fault.empty(), program.fault);
 }
 
-// A bit of the code that means something: not behind its end, and not of what a prefetch fetches.
+// A bit of the code that has an effect: before the end of the code, and not in a prefetch.
 struct Bit {
   size_t instruction, byte, mask;
 };
@@ -202,7 +205,7 @@ std::vector<Bit> meaningful_bits(std::span<const uint8_t> code) {
   return bits;
 }
 
-// Whether code with one bit flipped still does as it should.
+// Whether code with one flipped bit still computes the right results.
 bool survives(const Layer& layer, const GroupCode& group, std::span<const uint8_t> code) {
   const std::vector<float> wanted = expected(layer);
   std::vector<float> y = layer.y;
@@ -244,7 +247,7 @@ void check_flips(uint64_t seed) {
   expect(static_cast<double>(detected) >= kLeastDetected * static_cast<double>(kFlips), "flipped bits are not noticed");
 }
 
-// Layers that say something wrong of their memory: the code must be caught where it leaves it.
+// Layers with wrong facts about their memory: the interpreter must notice that the code leaves it.
 enum class Wrong { offset, tile_of_x, start_of_y, end_of_y };
 
 std::string fault_of(Random& random, Wrong wrong) {

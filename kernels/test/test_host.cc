@@ -1,5 +1,5 @@
-// How the library behaves as an addon of Node: several workers load it at the same time, a system refuses to let it
-// change the function table, sessions are made without options.
+// The library as an addon of Node: several workers load it at the same time, the system refuses to
+// change the function table, sessions are created without options.
 //   test_host LIBRARY
 #include <dlfcn.h>
 #include <unistd.h>
@@ -27,7 +27,7 @@ void expect(bool holds, const char* what) {
 
 using Load = void* (*)(void*, void*);
 
-// A session each by both functions of the table; a real one would come back with them registered.
+// Creates a session by each of the two functions. A real session would have the operators.
 void make_sessions(const OrtSessionOptions* options) {
   OrtApiTable* api = OrtGetApiBase()->GetApi(ort::kApiVersion);
   ort::Function<7, OrtStatus*, const void*, const char*, const OrtSessionOptions*, void**>{}(api, nullptr, nullptr, options,
@@ -47,7 +47,7 @@ void by_workers(const Work& work) {
 
 int main(int argc, char** argv) {
   if (argc < 2) return 2;
-  alarm(60);  // a function of the table that calls itself does so for ever
+  alarm(60);  // ends an endless recursion, if an entry of the table calls itself
   void* library = dlopen(argv[1], RTLD_NOW);
   expect(library != nullptr, "the library cannot be loaded");
   const auto load = reinterpret_cast<Load>(dlsym(library, "napi_register_module_v1"));

@@ -1,14 +1,14 @@
-// The interpreter of emitted code: AVX2 and integers against this machine's processor, where that has AVX2; masks of
-// AVX-512 against what they should do; what it reads against a disassembler.
+// Tests the interpreter of emitted code: AVX2 and integer instructions against the processor (if it
+// has AVX2), masks of AVX-512 against expected results, and disassembly against objdump.
 //   test_interpret [programs] [seed]
-//   test_interpret --listing FILE   writes instructions to the file, and what they should read as to standard output
+//   test_interpret --listing FILE   writes code to the file, its disassembly to standard output
 #include <bit>
 #include <cstdlib>
 #include <cstring>
 
-#include "assembler.h"
-#include "executable.h"
 #include "interpret.h"
+#include "jit/assembler.h"
+#include "jit/executable.h"
 #include "listing.h"
 #include "vex_code.h"
 
@@ -17,7 +17,7 @@ namespace {
 using namespace test;
 
 constexpr int kVectors = 64;     // that a program can read
-constexpr int kMaskVector = 15;  // holds what blends choose by, and nothing else
+constexpr int kMaskVector = 15;  // holds only the mask of blends
 constexpr size_t kMostSteps = 100000;
 
 void expect(bool holds, const std::string& what) {
@@ -40,7 +40,8 @@ struct Data {
   }
 };
 
-// A vector of floats from where rdi points, or of masks from where rsi does; both move on by one per turn of the loop.
+// A vector of floats relative to rdi, or of masks relative to rsi. Both registers advance by one
+// vector per iteration.
 Operand some_vector(Random& random, int base) {
   const auto disp = static_cast<int32_t>(random.integer(0, kVectors - 8)) * 32;
   return random.chance(0.3) ? in_memory(base, disp, kRcx, 0) : in_memory(base, disp);
@@ -62,7 +63,7 @@ void add_vector_instruction(Random& random, VexCode& code) {
       const int arithmetic[] = {0x58, 0x59, 0x5d, 0x5f};
       return code.vector(1, 0, arithmetic[random.integer(0, 3)], to, second, last);
     }
-    case 5:  // of NaN only whole lanes are kept or dropped: which NaN it is may differ
+    case 5:  // NaN payloads may differ, so masks keep or drop whole lanes
       return code.vector(1, 0, 0x54, to, second, some_vector(random, kRsi));
     case 6:
       return code.vector(1, 0, 0x57, to, second, in_register(second));
@@ -75,7 +76,7 @@ void add_vector_instruction(Random& random, VexCode& code) {
   }
 }
 
-// r10 gathers what became of the others, and which way jumps went.
+// r10 accumulates the other registers and the directions of the jumps.
 void add_integer_instructions(Random& random, VexCode& code) {
   const auto value = [&](int reg) {
     code.integer(0x8b, reg, in_memory(kRdx, static_cast<int32_t>(random.integer(0, 15)) * 8));
@@ -97,11 +98,12 @@ void add_integer_instructions(Random& random, VexCode& code) {
       code.byte(immediate & 0xff);
       break;
     default:
-      code.integer(0x85, kR8, in_register(kR8));  // inc and dec leave the carry that this clears
+      code.integer(0x85, kR8, in_register(kR8));  // clears the carry, which inc and dec keep
       code.integer(0xff, static_cast<int>(random.integer(0, 1)), in_register(kR8));
       break;
   }
-  const int conditions[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 14, 15};  // all but those of parity
+  // All conditions but those of parity.
+  const int conditions[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 14, 15};
   const int condition = conditions[random.integer(0, 13)];
   VexCode skipped;
   skipped.integer(0x8d, 10, in_memory(10, immediate, 10, static_cast<int>(random.integer(0, 3))));
@@ -118,7 +120,7 @@ void add_integer_instructions(Random& random, VexCode& code) {
   code.integer(0x8d, 10, in_memory(kR8, 1, 10, 1));
 }
 
-// rdi: floats, rsi: masks, rdx: integers, rcx: 32, r8: results. Three turns of a loop.
+// rdi: floats, rsi: masks, rdx: integers, rcx: 32, r8: results. The loop has three iterations.
 std::vector<uint8_t> random_program(Random& random) {
   VexCode code;
   for (int i = 0; i <= kMaskVector; i++) {
@@ -146,7 +148,7 @@ std::vector<uint8_t> random_program(Random& random) {
   return code.bytes;
 }
 
-// What the processor makes of it; null where it cannot, or may not.
+// The code in executable memory. Null if the processor lacks AVX2 or the system refuses.
 std::unique_ptr<pc::Executable> executable(const std::vector<uint8_t>& code) {
   if (pc::find_isa("avx2") == nullptr) return nullptr;
   auto memory = pc::Executable::reserve(code.size());
@@ -155,7 +157,7 @@ std::unique_ptr<pc::Executable> executable(const std::vector<uint8_t>& code) {
   return memory->seal(code.size()) ? std::move(memory) : nullptr;
 }
 
-// Whether there was a processor to compare with.
+// Returns whether the processor ran the program as well.
 bool check_program(Random& random) {
   const Data data(random);
   const std::vector<uint8_t> code = random_program(random);
@@ -182,15 +184,18 @@ bool check_program(Random& random) {
   return true;
 }
 
-// AVX-512 code by the assembler on three vectors; returns what it stores of register 3.
+constexpr pc::Zmm kFirst = pc::zmm(1), kSecond = pc::zmm(2), kThird = pc::zmm(3), kZero = pc::zmm(30);
+constexpr pc::Opmask kMask = pc::Opmask::k1, kLess = pc::Opmask::k2;
+
+// Runs AVX-512 code of the assembler on three vectors; returns the third register.
 std::array<float, 16> run_512(const std::vector<float>& from, uint16_t mask, void (*emit)(pc::Assembler&)) {
   alignas(64) uint8_t buffer[512];
   pc::Assembler code(buffer, buffer + sizeof buffer);
-  code.mask_from_r9(1);
-  for (int i = 0; i < 3; i++) code.load(i + 1, {pc::kRdi, i * 64});
+  code.move_mask(kMask, pc::Reg64::r9);
+  for (int i = 0; i < 3; i++) code.load(pc::zmm(static_cast<size_t>(i) + 1), {pc::Reg64::rdi, i * 64});
   emit(code);
   std::array<float, 16> result{};
-  code.store({pc::kRdx, 0}, 3);
+  code.store({pc::Reg64::rdx, 0}, kThird);
   code.end();
   const auto address = [](const void* p) { return reinterpret_cast<uint64_t>(p); };
   const Region regions[] = {{"floats", address(from.data()), from.data(), from.size() * sizeof(float)},
@@ -206,18 +211,18 @@ void check_masks(Random& random) {
   const auto a = [&](size_t i) { return x[i]; };
   const auto b = [&](size_t i) { return x[i + 16]; };
   const auto before = [&](size_t i) { return x[i + 32]; };
-  const auto merged = run_512(x, mask, [](pc::Assembler& code) { code.multiply(3, 1, 2, {1, false}); });
-  const auto zeroed = run_512(x, mask, [](pc::Assembler& code) { code.maximum(3, 1, 2, {1, true}); });
-  const auto least = run_512(x, mask, [](pc::Assembler& code) { code.minimum(3, 1, 2); });
-  const auto moved = run_512(x, mask, [](pc::Assembler& code) { code.move(3, 1, {1, true}); });
+  const auto merged = run_512(x, mask, [](pc::Assembler& code) { code.multiply(kThird, kFirst, kSecond, {kMask, false}); });
+  const auto zeroed = run_512(x, mask, [](pc::Assembler& code) { code.maximum(kThird, kFirst, kSecond, {kMask, true}); });
+  const auto least = run_512(x, mask, [](pc::Assembler& code) { code.minimum(kThird, kFirst, kSecond); });
+  const auto moved = run_512(x, mask, [](pc::Assembler& code) { code.move(kThird, kFirst, {kMask, true}); });
   const auto compared = run_512(x, mask, [](pc::Assembler& code) {
-    code.less_than(2, 1, 2);
-    code.zero(30);
-    code.multiply(3, 1, 30, {2, false});
+    code.less_than(kLess, kFirst, kSecond);
+    code.zero(kZero);
+    code.multiply(kThird, kFirst, kZero, {kLess, false});
   });
   const auto sums = run_512(x, mask, [](pc::Assembler& code) {
-    code.fma_broadcast(3, 1, {pc::kRdi, 4 * 21});
-    code.add(3, 3, {pc::kRdi, 64});
+    code.fma_broadcast(kThird, kFirst, {pc::Reg64::rdi, 4 * 21});
+    code.add(kThird, kThird, {pc::Reg64::rdi, 64});
   });
   for (size_t i = 0; i < 16; i++) {
     const bool on = (mask >> i & 1) != 0;
@@ -230,13 +235,13 @@ void check_masks(Random& random) {
   }
 }
 
-// No bytes lead astray, and what is cut off is noticed.
+// Random bytes and truncated instructions are decoded correctly or refused.
 void check_garbage(Random& random) {
-  constexpr int kFirst[] = {0x62, 0xc4, 0xc5, 0x48, 0x0f, 0x41, 0x72, 0xc3};
+  constexpr int kLeadBytes[] = {0x62, 0xc4, 0xc5, 0x48, 0x0f, 0x41, 0x72, 0xc3};
   for (int i = 0; i < 1000; i++) {
     std::vector<uint8_t> bytes(static_cast<size_t>(random.integer(0, 12)));
     for (uint8_t& one : bytes) one = static_cast<uint8_t>(random.engine());
-    if (!bytes.empty() && random.chance(0.9)) bytes[0] = static_cast<uint8_t>(kFirst[random.integer(0, 7)]);
+    if (!bytes.empty() && random.chance(0.9)) bytes[0] = static_cast<uint8_t>(kLeadBytes[random.integer(0, 7)]);
     try {
       const Instruction one = decode(bytes.data(), bytes.data() + bytes.size());
       expect(one.length > 0 && one.length <= bytes.size(), "a length");

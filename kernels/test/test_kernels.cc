@@ -1,9 +1,10 @@
-// Random layers against the naive reference: every kernel on every instruction set that this machine has.
+// Tests random layers against a naive reference, with every kernel and instruction set of this
+// machine.
 //   test_kernels [cases] [seed] [first case]
 #include <cstdlib>
 #include <cstring>
 
-#include "matmul.h"
+#include "operators/matmul.h"
 #include "support.h"
 
 namespace {
@@ -19,7 +20,7 @@ constexpr Variant kVariants[] = {{"baseline", pc::KernelChoice::stream},
                                  {"avx512", pc::KernelChoice::stream},
                                  {"avx512", pc::KernelChoice::jit}};
 constexpr double kTolerance = 1e-6;  // of the largest sum of magnitudes
-constexpr size_t kGuard = 64;        // floats before and behind a result that must stay as they are
+constexpr size_t kGuard = 64;        // floats before and after a result, which must not change
 
 size_t runs = 0, jit_runs = 0;
 
@@ -57,7 +58,7 @@ void convolution(Random& random) {
   const auto images = static_cast<size_t>(random.chance(0.1) ? 0 : random.chance(0.7) ? 1 : random.integer(2, 5));
   const std::vector<float> bias = random.chance(0.8) ? random.normals(filters) : std::vector<float>{};
   const std::vector<float> x = random.normals(images * channels * height * width);
-  const std::vector<float> given = o.x_internal ? enter(x, images, channels, height, width) : x;
+  const std::vector<float> given = o.x_blocked ? to_blocked(x, images, channels, height, width) : x;
 
   std::vector<float> addend, given_addend, first_result;
   Reference reference;
@@ -71,10 +72,10 @@ void convolution(Random& random) {
     const size_t pixels = plan->out_height * plan->out_width;
     if (reference.value.empty()) {
       if (o.addend) addend = random.normals(images * filters * pixels);
-      given_addend = o.y_internal ? enter(addend, o.addend ? images : 0, filters, plan->out_height, plan->out_width) : addend;
+      given_addend = o.y_blocked ? to_blocked(addend, o.addend ? images : 0, filters, plan->out_height, plan->out_width) : addend;
       reference = convolve(o, images, height, width, plan->out_height, plan->out_width, x, w.dense, bias, addend);
     }
-    const size_t size = images == 0 && o.y_internal ? pc::kHeader : images * plan->y_image;
+    const size_t size = images == 0 && o.y_blocked ? pc::kHeader : images * plan->y_image;
     Guarded result(size), again(size);
     pc::Serial serial;
     Threads threads;
@@ -84,7 +85,7 @@ void convolution(Random& random) {
     result.check();
     expect(std::memcmp(result.all.data(), again.all.data(), result.all.size() * sizeof(float)) == 0, "same with threads");
     for (size_t n = 0; n < images && images > 1; n++) {  // the same image alone
-      const size_t from = o.y_internal ? pc::kHeader : 0, at = n * plan->y_image;
+      const size_t from = o.y_blocked ? pc::kHeader : 0, at = n * plan->y_image;
       std::vector<float> alone(plan->y_image);
       conv.run(*plan, 1, given.data() + n * plan->x_image, alone.data(), add == nullptr ? nullptr : add + at, serial);
       const size_t bytes = (plan->y_image - from) * sizeof(float);
@@ -95,15 +96,15 @@ void convolution(Random& random) {
       conv.run(*plan, images, given.data(), shared.data(), shared.data(), serial);
       expect(size == 0 || std::memcmp(result.data(), shared.data(), size * sizeof(float)) == 0, "same in place");
     }
-    if (o.y_internal) {
+    if (o.y_blocked) {
       const pc::Header header = pc::read_header(result.data(), images == 0 ? 1 : images, size / std::max<size_t>(images, 1), filters);
       expect(header.images == images && header.height == plan->out_height && header.width == plan->out_width, "header");
     }
     size_t at = 0;
     for (size_t n = 0; n < images; n++) {
       const float* image = result.data() + n * plan->y_image;
-      const pc::View y = pc::view(o.y_internal, plan->y, image);
-      if (o.y_internal) check_plane_zeros(*plan, filters, image);
+      const pc::View y = pc::image_view(o.y_blocked, plan->y, image);
+      if (o.y_blocked) check_plane_zeros(*plan, filters, image);
       for (size_t f = 0; f < filters; f++)
         for (size_t row = 0; row < plan->out_height; row++)
           for (size_t column = 0; column < plan->out_width; column++, at++) {
@@ -111,7 +112,8 @@ void convolution(Random& random) {
             expect(std::abs(value - reference.value[at]) <= kTolerance * std::max(reference.scale, 1e-3), "result");
           }
     }
-    // Fused multiply-adds in one order: the sets that have them agree to the bit, emitted code included.
+    // Instruction sets with fused multiply-adds and emitted code agree to the bit: they add in one
+    // order.
     if (o.isa != pc::find_isa("baseline") && is_simple(o.activation.kind)) {
       if (first_result.empty()) first_result.assign(result.data(), result.data() + size);
       expect(size == 0 || std::memcmp(first_result.data(), result.data(), size * sizeof(float)) == 0, "same bits");

@@ -1,14 +1,14 @@
-// The operators between sparse layers (pools, depthwise convolutions, sums, joining) against naive references, on every
-// instruction set of the machine; then the same with mutated attributes, which must be refused or computed within bounds.
+// Tests the operators between sparse layers against naive references, on every instruction set of
+// the machine. Then tests mutated attributes, which must be refused or computed within bounds.
 //   test_planes [cases] [seed] [first case]
 #include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <limits>
 
-#include "depthwise.h"
-#include "planewise.h"
-#include "pool.h"
+#include "operators/depthwise.h"
+#include "operators/planewise.h"
+#include "operators/pool.h"
 #include "support.h"
 
 namespace {
@@ -19,13 +19,13 @@ constexpr double kTolerance = 1e-6;  // of the largest sum of magnitudes
 constexpr size_t kMostFloats = 1 << 21;
 size_t runs = 0, refused = 0;
 
-// Images in NCHW, with their size.
+// Images in NCHW and their size.
 struct Batch {
   size_t images, channels, height, width;
   std::vector<float> data;
 
   size_t index(size_t n, size_t c, size_t y, size_t x) const { return ((n * channels + c) * height + y) * width + x; }
-  std::vector<float> inside() const { return enter(data, images, channels, height, width); }
+  std::vector<float> blocked() const { return to_blocked(data, images, channels, height, width); }
 };
 
 Batch random_batch(Random& random, size_t least_height, size_t least_width) {
@@ -38,14 +38,15 @@ Batch random_batch(Random& random, size_t least_height, size_t least_width) {
   return b;
 }
 
-// Exactly as large as it must be, so that a sanitizer sees every float too far; not a number until it is written.
+// The buffer has the exact size, so that a sanitizer notices every float beyond it. It holds NaN
+// until it is written.
 std::vector<float> room(const pc::Planes& planes, size_t images, size_t channels) {
   return std::vector<float>(images == 0 ? pc::kHeader : images * planes.image(channels), NAN);
 }
 
 using Wanted = std::function<double(size_t n, size_t c, size_t y, size_t x)>;
 
-// The layout's promises, and every pixel.
+// Checks the header, the zeros of the layout, and every pixel.
 void check(const std::vector<float>& data, const pc::Planes& p, size_t images, size_t channels, double scale,
            const Wanted& wanted) {
   const pc::Header header =
@@ -71,7 +72,7 @@ void check(const std::vector<float>& data, const pc::Planes& p, size_t images, s
   runs++;
 }
 
-// `run` is called on every instruction set, serially and with threads, which must agree to the bit.
+// Calls `run` on every instruction set, serially and with threads. Results must agree to the bit.
 template <typename Run>
 void on_all_sets(std::vector<float>& y, const Run& run) {
   for (const char* name : {"baseline", "avx2", "avx512"}) {
@@ -130,7 +131,7 @@ void pooling(Random& random) {
   const pc::Planes planes(x.height, x.width);
   const pc::Planes result = pc::WindowPool(o).result(planes);
   const auto height = static_cast<int64_t>(x.height), width = static_cast<int64_t>(x.width);
-  const std::vector<float> given = x.inside();
+  const std::vector<float> given = x.blocked();
   std::vector<float> y = room(result, x.images, x.channels);
   on_all_sets(y, [&](const pc::Isa& isa, float* to, pc::Parallel& parallel) {
     pc::WindowPool(o, isa).run(planes, result, x.images, x.channels, given.data(), to, parallel);
@@ -149,7 +150,7 @@ void pooling(Random& random) {
       most = std::max(most, value);
     });
     if (o.mean || std::isnan(sum)) return sum / static_cast<double>(std::max<size_t>(1, o.count_padding ? counted : inside));
-    // As in ONNX Runtime: places left and right of the image are the least finite number.
+    // As in ONNX Runtime, places left and right of the image are the least finite number.
     const double least = static_cast<double>(std::numeric_limits<float>::lowest());
     return is_padded || inside == 0 ? std::max(most, least) : most;
   });
@@ -167,7 +168,7 @@ void depthwise(Random& random) {
   const std::vector<float> bias = random.chance(0.8) ? random.normals(x.channels) : std::vector<float>{};
   const pc::Planes planes(x.height, x.width);
   const pc::Planes result = pc::Depthwise(o, weights, bias).result(planes);
-  const std::vector<float> given = x.inside();
+  const std::vector<float> given = x.blocked();
   std::vector<float> y = room(result, x.images, x.channels);
   on_all_sets(y, [&](const pc::Isa& isa, float* to, pc::Parallel& parallel) {
     pc::Depthwise(o, weights, bias, isa).run(planes, result, x.images, given.data(), to, parallel);
@@ -195,9 +196,9 @@ void planewise(Random& random) {
   Batch b = a;
   b.data = random.normals(a.data.size());
   std::vector<float> factors = random.normals(a.images * a.channels);
-  // Infinity times a zero of the border must not stay there.
+  // Infinity times a zero of the border must not remain there.
   if (!factors.empty() && work.activation.kind == pc::ActivationKind::none && random.chance(0.3)) factors[0] = INFINITY;
-  const std::vector<float> given = a.inside(), other = b.inside();
+  const std::vector<float> given = a.blocked(), other = b.blocked();
   const float* second = work.kind == Kind::scale ? factors.data() : other.data();
   const pc::Planes planes(a.height, a.width);
   std::vector<float> y = room(planes, a.images, a.channels);
@@ -229,9 +230,10 @@ void joining(Random& random) {
   }
   std::vector<std::vector<float>> given;
   std::vector<pc::Part> parts;
-  std::vector<std::pair<size_t, size_t>> from;  // per channel: part and channel in it
+  // Per channel of the result: its part, and the channel of that part.
+  std::vector<std::pair<size_t, size_t>> from;
   for (size_t i = 0; i < all.size(); i++) {
-    given.push_back(all[i].inside());
+    given.push_back(all[i].blocked());
     for (size_t c = 0; c < all[i].channels; c++) from.emplace_back(i, c);
   }
   for (size_t i = 0; i < all.size(); i++) parts.push_back({given[i].data(), all[i].channels});
@@ -249,10 +251,10 @@ void joining(Random& random) {
 void means_and_doubling(Random& random) {
   const Batch x = random_batch(random, 1, 1);
   const pc::Planes planes(x.height, x.width), doubled(2 * x.height, 2 * x.width);
-  const std::vector<float> given = x.inside();
+  const std::vector<float> given = x.blocked();
   std::vector<float> means(x.images * x.channels + 1, 12345.0f), y = room(doubled, x.images, x.channels);
   on_all_sets(means, [&](const pc::Isa& isa, float* to, pc::Parallel& parallel) {
-    pc::run_means(planes, x.images, x.channels, given.data(), to, isa, parallel);
+    pc::run_global_average(planes, x.images, x.channels, given.data(), to, isa, parallel);
   });
   expect(means.back() == 12345.0f, "guard");
   for (size_t i = 0; i < x.images * x.channels; i++) {
@@ -261,7 +263,7 @@ void means_and_doubling(Random& random) {
     expect(std::abs(sum / static_cast<double>(x.height * x.width) - static_cast<double>(means[i])) <= kTolerance / 10, "mean");
   }
   on_all_sets(y, [&](const pc::Isa& isa, float* to, pc::Parallel& parallel) {
-    pc::run_twice(planes, doubled, x.images, x.channels, given.data(), to, isa, parallel);
+    pc::run_upsample(planes, doubled, x.images, x.channels, given.data(), to, isa, parallel);
   });
   check(y, doubled, x.images, x.channels, 0, [&](size_t n, size_t c, size_t row, size_t column) {
     return static_cast<double>(x.data[x.index(n, c, row / 2, column / 2)]);
@@ -273,7 +275,7 @@ int64_t strange(Random& random, int64_t usual) {
   return values[random.integer(0, 11)];
 }
 
-// Whatever stands in a file: refused, or computed within bounds.
+// Any attributes: the operator refuses them or computes within bounds.
 void mutated(Random& random) {
   pc::Window w = random_window(random, false);
   int64_t* const fields[] = {&w.kernel[0],    &w.kernel[1],    &w.strides[0], &w.strides[1], &w.dilations[0],
@@ -285,7 +287,7 @@ void mutated(Random& random) {
   w.ceil = random.chance(0.5);
   const Batch x = random_batch(random, 1, 1);
   const pc::Planes planes(x.height, x.width);
-  const std::vector<float> given = x.inside();
+  const std::vector<float> given = x.blocked();
   pc::Serial serial;
   if (random.chance(0.5)) {
     const pc::WindowPool pool({w, random.chance(0.5), random.chance(0.5)});

@@ -1,8 +1,9 @@
-// Plans are shared by layers that are equal in everything, by no others, and gone with the last of them.
+// Tests that equal layers share plans, that other layers do not, and that no plan outlives its
+// layers.
 #include <atomic>
 #include <functional>
 
-#include "shared_plans.h"
+#include "operators/plan_cache.h"
 #include "support.h"
 
 #if defined(__unix__) || defined(__APPLE__)
@@ -96,8 +97,8 @@ void other_layers_do_not() {
       {"dilations", [](Layer& l) { l.options.dilations = {1, 2}; }},
       {"pads", [](Layer& l) { l.options.pads = {1, 1, 1, 0}; }},
       {"addend", [](Layer& l) { l.options.addend = true; }},
-      {"layout of x", [](Layer& l) { l.options.x_internal = true; }},
-      {"layout of y", [](Layer& l) { l.options.y_internal = true; }},
+      {"layout of x", [](Layer& l) { l.options.x_blocked = true; }},
+      {"layout of y", [](Layer& l) { l.options.y_blocked = true; }},
       {"kernel choice", [](Layer& l) { l.options.kernel_choice = pc::KernelChoice::stream; }},
       {"instruction set", [](Layer& l) { l.options.isa = pc::find_isa("baseline"); }},
   };
@@ -106,7 +107,7 @@ void other_layers_do_not() {
     change(other);
     const auto other_conv = other.conv();
     const bool differs = other_conv->plan(other.height, other.width) != plan;
-    // Where the machine has nothing better, the baseline is what a layer gets anyway.
+    // On machines without a better instruction set, the baseline is the default.
     const bool same_isa = other.options.isa == &pc::default_isa();
     if (!differs && !same_isa) std::printf("sharing: another %s: ", what);
     expect(differs || same_isa, "layers that differ have plans of their own");
@@ -131,7 +132,7 @@ void products_share() {
   expect(pc::live_plans() == 0, "no program lives when all products are gone");
 }
 
-// Layers that come and go on several threads at once; for the sanitizers.
+// Creates and destroys layers on several threads at once; for the sanitizers.
 void threads_share() {
   const Layer one = layer();
   const auto wanted = [&] {
@@ -147,7 +148,7 @@ void threads_share() {
         mine.height += (t + i) % 2;
         const auto conv = mine.conv();
         if (i % 3 != 0) conv->prepare(mine.height, mine.width);
-        if (i % 5 == 0) continue;  // gone while its plan is being made
+        if (i % 5 == 0) continue;  // destroyed while its plan is made
         const auto plan = conv->plan(mine.height, mine.width);
         if (mine.height == kSize && results(*conv, *plan) != wanted) wrong++;
       }
@@ -158,7 +159,8 @@ void threads_share() {
   expect(pc::live_plans() == 0, "no plan lives when all threads are done");
 }
 
-// A child of a process that has begun to make plans has them: nobody would go on making them there.
+// A forked child has the plans that its parent has started to make: nothing would complete them
+// there.
 void children_have_plans() {
 #if defined(__unix__) || defined(__APPLE__)
   constexpr unsigned kSeconds = 60;
@@ -168,7 +170,7 @@ void children_have_plans() {
     conv->prepare(kSize, kSize);
     const pid_t child = fork();
     if (child == 0) {
-      alarm(kSeconds);  // rather killed than stuck
+      alarm(kSeconds);  // a deadlock ends the child
       const auto plan = conv->plan(kSize, kSize);
       _exit(results(*conv, *plan).size() == plan->y_image ? 0 : 1);
     }

@@ -1,6 +1,6 @@
-// A sparse model in a C++ program, through the C API of ONNX Runtime alone:
+// Runs a sparse model in a C++ program, through the C API of ONNX Runtime:
 //   use_from_cpp LIBONNXRUNTIME LIBRARY MODEL INPUT OUTPUT EXTENT...
-// Prints the output's extents on one line, then its values, one a line. Element i of the input is
+// Prints the extents of the output on one line, then one value per line. Element i of the input is
 // ((37 i) mod 101 - 50) / 64, which every language computes to the bit.
 #include <dlfcn.h>
 
@@ -74,7 +74,7 @@ void print(const OrtValue* value) {
     count *= static_cast<size_t>(extent);
   }
   std::printf("\n");
-  // Nine digits tell any two floats apart.
+  // Nine digits distinguish any two floats.
   for (size_t i = 0; i < count; i++) std::printf("%.9g\n", static_cast<double>(static_cast<const float*>(data)[i]));
 }
 

@@ -1,5 +1,6 @@
-// The Pythons that tests use: virtual environments under out/, each with what its list of requirements names.
-//   node kernels/test/venv.mjs torch    makes the one of test/languages/retrain.test.ts: several GB
+// The virtual environments of Python that tests use: folders under out/, one per list of
+// requirements.
+//   node kernels/test/venv.mjs torch    makes that of test/languages/retrain.test.ts: several GB
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -19,7 +20,7 @@ function placesOf(name) {
     folder,
     python: join(folder, process.platform === 'win32' ? 'Scripts/python.exe' : 'bin/python'),
     requirements: REQUIREMENTS[name],
-    // Written last: what the environment was made of.
+    // Written last: the requirements that the environment was made from.
     stamp: join(folder, 'made-of.txt'),
   };
 }
@@ -27,7 +28,7 @@ function placesOf(name) {
 const MOST_MS = { python: 300_000, torch: 1_800_000 };
 
 /**
- * Its interpreter, where it is there and complete.
+ * Its interpreter, if the environment exists and is complete.
  * @param {keyof typeof REQUIREMENTS} name
  */
 export function findVenv(name = 'python') {
@@ -38,7 +39,7 @@ export function findVenv(name = 'python') {
 }
 
 /**
- * The same, made first where it is not there.
+ * The same; makes the environment first if it does not exist.
  * @param {keyof typeof REQUIREMENTS} name
  * @returns {{ python: string } | { reason: string }}
  */
@@ -52,7 +53,7 @@ export function makeVenv(name = 'python') {
   mkdirSync(dirname(folder), { recursive: true });
   const made = runs(base, ['-m', 'venv', folder], name);
   if (made.status !== 0) return { reason: `no virtual environment can be made: ${lastLine(made)}` };
-  // Without a network this should end soon.
+  // Ends soon without a network.
   const patience = ['--retries', '1', '--timeout', '15', '--no-input', '--disable-pip-version-check'];
   const installed = runs(python, ['-m', 'pip', 'install', '--quiet', ...patience, '-r', requirements], name);
   if (installed.status !== 0)

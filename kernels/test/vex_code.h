@@ -1,4 +1,4 @@
-// Writes the AVX2 and integer instructions that the interpreter knows, for its test.
+// Writes the AVX2 and integer instructions that the interpreter supports; for its test.
 #pragma once
 #include <cstdint>
 #include <initializer_list>
@@ -26,7 +26,7 @@ struct VexCode {
     for (int shift = 0; shift < 32; shift += 8) byte(static_cast<int>(static_cast<uint32_t>(value) >> shift & 0xff));
   }
 
-  // map 1: 0F, 2: 0F 38, 3: 0F 3A; prefix 0: none, 1: 66. The shorter prefix where it says enough.
+  // map 1: 0F, 2: 0F 38, 3: 0F 3A; prefix 0: none, 1: 66. Uses the short VEX prefix if it suffices.
   void vector(int map, int prefix, int opcode, int reg, int second, Operand last) {
     const int index = last.index < 0 ? 0 : last.index, low = (~second & 15) << 3 | 4 | prefix;
     if (map == 1 && last.reg < 8 && index < 8) {
@@ -41,7 +41,7 @@ struct VexCode {
     operands(reg, last);
   }
 
-  // 64 bits. `reg` is a register, or part of the opcode.
+  // 64-bit instructions. `reg` is a register, or part of the opcode.
   void integer(int opcode, int reg, Operand last) {
     const int index = last.index < 0 ? 0 : last.index;
     byte(0x48 | (reg & 8) >> 1 | (index & 8) >> 2 | (last.reg & 8) >> 3);

@@ -115,7 +115,12 @@ describe('a package from a clone', needsGit, () => {
     const has = (path: string) => existsSync(join(installed, path));
     for (const path of ['README.md', 'LICENSE', 'docs/errors.md', 'dist/src/cli/main.js', 'dist/src/index.d.ts'])
       expect(has(path), path).toBe(true);
-    for (const path of ['kernels/build.mjs', 'kernels/CMakeLists.txt', 'kernels/src/conv.cc', 'kernels/include'])
+    for (const path of [
+      'kernels/build.mjs',
+      'kernels/CMakeLists.txt',
+      'kernels/src/operators/conv.cc',
+      'kernels/include',
+    ])
       expect(has(path), path).toBe(true);
     for (const path of ['test', 'fixtures', 'dist/fixtures', 'dist/test', 'kernels/test', 'kernels/test.mjs', 'src'])
       expect(has(path), path).toBe(false);

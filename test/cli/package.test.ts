@@ -44,7 +44,7 @@ describe('the package', () => {
     for (const file of [
       'kernels/build.mjs',
       'kernels/CMakeLists.txt',
-      'kernels/src/conv.cc',
+      'kernels/src/operators/conv.cc',
       'kernels/include/ort_abi.h',
     ])
       expect(existsSync(join(unpacked, file)), file).toBe(true);

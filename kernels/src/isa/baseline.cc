@@ -1,0 +1,3 @@
+#define PC_ISA baseline
+#define PC_WIDTH 4
+#include "isa/body.inc"

@@ -1,3 +1,0 @@
-#define PC_ISA avx2
-#define PC_WIDTH 8
-#include "isa_body.inc"

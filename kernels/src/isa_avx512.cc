@@ -1,3 +1,0 @@
-#define PC_ISA avx512
-#define PC_WIDTH 16
-#include "isa_body.inc"

@@ -1,0 +1,68 @@
+#include "ort/values.h"
+
+namespace pc {
+
+int64_t required(const Info& info, const char* attribute) {
+  const auto value = info.integer(attribute);
+  if (!value) throw Failure(std::string("attribute '") + attribute + "' is missing");
+  return *value;
+}
+
+bool choice(const Info& info, const char* attribute, const char* no, const char* yes) {
+  const std::string value = info.text(attribute, no);
+  if (value != no && value != yes) throw Failure(std::string("attribute '") + attribute + "' is neither " + no + " nor " + yes);
+  return value == yes;
+}
+
+bool flag(const Info& info, const char* attribute, bool otherwise) {
+  const int64_t value = info.integer(attribute).value_or(otherwise ? 1 : 0);
+  if (value != 0 && value != 1) throw Failure(std::string("attribute '") + attribute + "' is neither 0 nor 1");
+  return value == 1;
+}
+
+Activation activation(const Info& info) {
+  return make_activation(info.text("activation", "None").c_str(), info.number("alpha", 0), info.number("beta", 0));
+}
+
+Tensor required(const Call& call, size_t index) {
+  auto tensor = call.input(index);
+  require(tensor.has_value(), "an input is missing");
+  return *tensor;
+}
+
+Images images_of(const Tensor& tensor, bool blocked, size_t channels) {
+  const std::span<const float> floats = tensor.floats();
+  const auto extent = [&](size_t axis) { return static_cast<size_t>(tensor.shape[axis]); };
+  if (blocked) {
+    require(tensor.shape.size() == 2, "an input is not in the internal layout");
+    const Header header = read_header(floats.data(), extent(0), extent(1), channels);
+    return {.count = header.images,
+            .channels = header.channels,
+            .height = header.height,
+            .width = header.width,
+            .data = floats.data()};
+  }
+  require(tensor.shape.size() == 4, "an input must have the four axes N, C, H, W");
+  require(channels == 0 || extent(1) == channels, "an input has another number of channels");
+  return {.count = extent(0),
+          .channels = extent(1),
+          .height = extent(2),
+          .width = extent(3),
+          .data = floats.data()};
+}
+
+float* blocked_output(const Call& call, const Planes& planes, size_t images, size_t channels) {
+  const size_t image = planes.image(channels);
+  require(image < kMaxFloats && images < UINT32_MAX, "an image is too large");
+  const std::array<int64_t, 2> shape{static_cast<int64_t>(std::max<size_t>(images, 1)),
+                                     static_cast<int64_t>(images == 0 ? kHeader : image)};
+  return call.output(0, shape);
+}
+
+float* plain_output(const Call& call, size_t images, size_t channels, size_t height, size_t width) {
+  const std::array<int64_t, 4> shape{static_cast<int64_t>(images), static_cast<int64_t>(channels),
+                                     static_cast<int64_t>(height), static_cast<int64_t>(width)};
+  return call.output(0, shape);
+}
+
+}  // namespace pc

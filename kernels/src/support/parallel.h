@@ -1,0 +1,32 @@
+// The interface through which operators hand work to threads. Every piece computes whole outputs,
+// so results do not depend on the split.
+#pragma once
+#include <cstddef>
+
+namespace pc {
+
+class Parallel {
+ public:
+  virtual ~Parallel() = default;
+
+  // Calls work(0) ... work(count - 1) in any order, on any thread. Returns when all calls have
+  // returned. `work` must not throw.
+  template <typename Work>
+  void each(size_t count, const Work& work) {
+    if (count == 0) return;
+    if (count == 1) return work(size_t{0});
+    run([](void* self, size_t index) { (*static_cast<const Work*>(self))(index); }, count,
+        const_cast<void*>(static_cast<const void*>(&work)));
+  }
+
+ protected:
+  virtual void run(void (*call)(void*, size_t), size_t count, void* work) = 0;
+};
+
+class Serial final : public Parallel {
+  void run(void (*call)(void*, size_t), size_t count, void* work) override {
+    for (size_t i = 0; i < count; i++) call(work, i);
+  }
+};
+
+}  // namespace pc
