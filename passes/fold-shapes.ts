@@ -7,7 +7,7 @@
  * different ways. Cost: none; fewer nodes run. It lets channels through that a computed target would pin.
  */
 import { elementsOf, symbolOf } from '../src/graph-info/shape-elements.js';
-import type { Extent } from '../src/ops/operator.js';
+import type { Extent } from '../src/ops/site.js';
 import type { GraphInfo } from '../src/graph-info/graph-info.js';
 import type { Node } from '../src/ir/graph.js';
 import { INT64, product, Tensor } from '../src/ir/tensor.js';

@@ -43,5 +43,5 @@ export { type LayerFigures, type ModelFigures } from './figures/figures.js';
 export { type OutputVerification, type Verification, type VerificationCase } from './verify/verification.js';
 export { type Remark } from '../passes/pass.js';
 export { type SparseReport } from './report/sparse.js';
-export { type StepTime } from './compile/stages.js';
+export type { StepTime } from './report/types.js';
 export { TOOL } from './version.js';

@@ -9,15 +9,8 @@ import { requireOutputs } from '../onnx/read.js';
 import { Extents } from '../runtime/extents.js';
 import { Crash, createGuarded } from '../runtime/guarded-session.js';
 import { planShapes } from '../runtime/input-shapes.js';
-import {
-  type Feeds,
-  findShapes,
-  firstLine,
-  formatShapes,
-  randomFeeds,
-  type Runnable,
-  type Shapes,
-} from '../runtime/inputs.js';
+import { findShapes, firstLine, formatShapes, randomFeeds, type Runnable, type Shapes } from '../runtime/inputs.js';
+import type { Feeds } from '../runtime/feeds.js';
 import { Random } from '../runtime/random.js';
 import { isEndless } from '../runtime/run-limit.js';
 import { createSession, type Provider } from '../runtime/session.js';

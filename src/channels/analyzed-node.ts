@@ -4,7 +4,8 @@
  */
 import type { Node } from '../ir/graph.js';
 import type { AxisRef, Blocks, Choice, Grouped, Linear, Link, Relation } from '../ops/axes.js';
-import type { Kept, Site } from '../ops/operator.js';
+import type { Kept } from '../ops/operator.js';
+import type { Site } from '../ops/site.js';
 import type { Axis, Positions, Slot } from './positions.js';
 
 /** Before positions are numbered. */

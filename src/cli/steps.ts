@@ -2,7 +2,7 @@
 import type { Colors } from './colors.js';
 import { printable } from '../printable.js';
 import { formatMs } from '../report/numbers.js';
-import type { StepTime } from '../compile/stages.js';
+import type { StepTime } from '../report/types.js';
 import { type Output, writeDiagnostic } from './io.js';
 
 const CLEAR_LINE = '\r\u001B[2K';

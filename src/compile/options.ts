@@ -4,7 +4,7 @@ import { chooseTable, type SparseTarget } from '../cost/sparse-target.js';
 import { PruneCompileError } from '../errors.js';
 import type { MaskOptions } from '../masking/masked-model.js';
 import { byName } from '../names.js';
-import type { StepTime } from './stages.js';
+import type { StepTime } from '../report/types.js';
 import type { Timer } from './tuning.js';
 
 export interface CompileOptions extends MaskOptions {

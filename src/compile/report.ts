@@ -8,7 +8,7 @@ import { type LayerFigures } from '../figures/figures.js';
 import { type MaskReport } from '../masking/mask-report.js';
 import { type Remark } from '../../passes/pass.js';
 import { type SparseReport } from '../report/sparse.js';
-import { type StepTime } from './stages.js';
+import type { StepTime } from '../report/types.js';
 import { type UnreadWeights } from '../figures/unread-weights.js';
 import { unreadText } from '../report/unread.js';
 import { sparseReport } from '../report/sparse.js';

@@ -1,11 +1,7 @@
 /** Stages of a compilation by the clock: each is timed and told, and a signal ends the work between two of them. */
 import { performance } from 'node:perf_hooks';
+import type { StepTime } from '../report/types.js';
 import type { CompileOptions } from './options.js';
-
-export interface StepTime {
-  readonly step: string;
-  readonly ms: number;
-}
 
 export class Stages {
   /** In the order that they were done in. */

@@ -1,6 +1,6 @@
 /** A node as the operator rows see it. */
 import type { Dim, Graph, Node, Value } from '../ir/graph.js';
-import type { Site } from '../ops/operator.js';
+import type { Site } from '../ops/site.js';
 import type { Constants } from './constants.js';
 import type { Shapes } from './shapes.js';
 

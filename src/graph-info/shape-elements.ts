@@ -4,7 +4,7 @@
  */
 import type { Value } from '../ir/graph.js';
 import { isShapeInteger } from '../ir/tensor.js';
-import type { Elements } from '../ops/operator.js';
+import type { Elements } from '../ops/site.js';
 import { operatorOf } from '../ops/registry.js';
 import type { GraphInfo } from './graph-info.js';
 

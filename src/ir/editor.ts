@@ -5,8 +5,7 @@
  * A constant operand is exchanged by `sliceOperand` and `rewriteOperand` alone, which record what became of it (provenance.ts).
  */
 import { PruneCompileError } from '../errors.js';
-import { type AttributeValue, type Graph, Node, type Use, Value } from './graph.js';
-import type { Origin } from './origin.js';
+import { type AttributeValue, type Graph, Node, type Origin, type Use, Value } from './graph.js';
 import { type KeptAxes, Provenance } from './provenance.js';
 import type { Tensor } from './tensor.js';
 import { verifyGraph, verifyTouched } from './verifier.js';

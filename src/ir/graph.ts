@@ -2,7 +2,6 @@
  * The graph the compiler works on: nodes in topological order, values that know their producer and their uses.
  * Everything here is read-only to the outside; changes go through the Editor (editor.ts), which keeps uses right.
  */
-import type { Origin } from './origin.js';
 import type { Tensor } from './tensor.js';
 
 /** A static extent, a symbolic one by name, or '' for an unknown one. */
@@ -35,6 +34,15 @@ export interface Use {
   readonly node: Node;
   readonly index: number;
 }
+
+/** What the compiler made a node for (origin.ts). */
+export type Origin =
+  /** A convolution that gives back the constants of removed channels: no layer of the network. */
+  | { readonly kind: 'compensation' }
+  /** Makes the ones that compensations read. */
+  | { readonly kind: 'ones' }
+  /** A native operator in the place of `of` and of what was fused with it. */
+  | { readonly kind: 'native'; readonly of: Node };
 
 export class Value {
   name: string;

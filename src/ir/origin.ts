@@ -1,13 +1,5 @@
 /** What the compiler made a node for. Passes say it in a field; nobody tells it from the node's name, which a model may have taken. */
-import type { Node } from './graph.js';
-
-export type Origin =
-  /** A convolution that gives back the constants of removed channels: no layer of the network. */
-  | { readonly kind: 'compensation' }
-  /** Makes the ones that compensations read. */
-  | { readonly kind: 'ones' }
-  /** A native operator in the place of `of` and of what was fused with it. */
-  | { readonly kind: 'native'; readonly of: Node };
+import type { Node, Origin } from './graph.js';
 
 /** Kinds that a file can hold: of native operators their domain tells. */
 export type StoredKind = Exclude<Origin['kind'], 'native'>;

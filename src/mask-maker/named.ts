@@ -1,7 +1,8 @@
 /** Masks as mask files have them, and back as the compiler will read them: both by one rule, or a file would not bind. */
 import { PruneCompileError } from '../errors.js';
 import { UINT8 } from '../ir/tensor.js';
-import { type Binding, bindMasks } from '../masks/bind.js';
+import { bindMasks } from '../masks/bind.js';
+import type { Binding } from '../masks/binding.js';
 import { claimsOf } from '../masks/claims.js';
 import { type Entry, FileTensor } from '../masks/contents.js';
 import type { NamedMask } from '../masks/formats/named-mask.js';

@@ -2,7 +2,7 @@
  * Torch-Pruning writes down only the layer it began with: what had to shrink with it (residual branches, depthwise layers, the
  * columns of readers) it found from its graph, as the classes of positions do here. Indices count what earlier steps left.
  */
-import type { Binding } from '../masks/bind.js';
+import type { Binding } from '../masks/binding.js';
 import { maskFactors } from '../masks/expand.js';
 import { historyMisfit, historyUnknown } from '../masks/mask-errors.js';
 import type { WeightSlot } from '../masks/slots.js';

@@ -1,6 +1,6 @@
 /** Masks into a graph: pruned weights become zeros. What a fully masked filter adds besides goes with `drop`. */
 import { elementBytes, Tensor } from '../ir/tensor.js';
-import type { Binding } from './bind.js';
+import type { Binding } from './binding.js';
 import type { WeightSlot } from './slots.js';
 
 /** A weight with all its masks, of all files: one factor per element. */

@@ -11,7 +11,7 @@
  * no mask is accounted for as well (parameters.ts).
  */
 import type { Tensor } from '../ir/tensor.js';
-import type { Claim } from './claims.js';
+import type { Claim } from './claim.js';
 import type { FileTensor } from './contents.js';
 import {
   closestTo,
@@ -29,7 +29,7 @@ import {
   relationOf,
   withZerosOf,
 } from './evidence.js';
-import { type Expanded, expandMask, type Layout, LAYOUTS } from './expand.js';
+import { expandMask, type Layout, LAYOUTS } from './expand.js';
 import { onePerKey, type TensorFate } from './fates.js';
 import {
   ambiguous,
@@ -45,24 +45,10 @@ import {
 import { isSameKind, PACKED_ATTENTION, parameterOf, parseKey, statedModule, withoutMaskSuffix } from './names.js';
 import { attentionParts } from './packed-attention.js';
 import { accountFor } from './parameters.js';
-import { compareWeights, type Sameness } from './same-weights.js';
+import { compareWeights } from './same-weights.js';
 import { bindByShape } from './shape-alone.js';
 import type { WeightSlot } from './slots.js';
-
-export type Evidence = 'map' | 'name' | 'module' | 'values' | 'shape';
-
-export interface Binding {
-  readonly claim: Claim;
-  readonly slot: WeightSlot;
-  readonly evidence: Evidence;
-  readonly mask: Expanded;
-  /** Whether the file holds the weight's own values as well, and they agree. */
-  readonly values: Sameness | undefined;
-  /** The zeros of a checkpoint's weights, where pruning was made permanent before it was saved. */
-  readonly isFromZeros: boolean;
-  /** What the pruned parameters of a folded normalisation mean for the layer, beside masks of its own. */
-  readonly isFolded?: boolean;
-}
+import type { Binding, Candidate } from './binding.js';
 
 export interface BindOptions {
   /** Mask key -> initializer or node name; null leaves the mask out. */
@@ -92,11 +78,6 @@ export interface Bound {
 /** Binds the masks of one file. Throws E-MASK-NO-MATCH, -AMBIGUOUS, -LOST, -SHAPE, -SOFT, -EMPTY, -MAP. */
 export function bindMasks(claims: readonly Claim[], slots: readonly WeightSlot[], options: BindOptions = {}): Bound {
   return new Binder(slots, options).bind(claims);
-}
-
-export interface Candidate {
-  readonly slot: WeightSlot;
-  readonly evidence: Evidence;
 }
 
 class Binder {

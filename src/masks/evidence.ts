@@ -1,7 +1,7 @@
 /** Questions that binding asks of masks and weights: what a claim is, whose weight a reader has, whether two weights are one. */
 import type { Tensor } from '../ir/tensor.js';
-import type { Candidate, Evidence } from './bind.js';
-import type { Claim } from './claims.js';
+import type { Candidate, Evidence } from './binding.js';
+import type { Claim } from './claim.js';
 import { FileTensor } from './contents.js';
 import { countZeros, type Expanded, expandMask, type Layout, LAYOUTS } from './expand.js';
 import type { KnownLayer } from './folded-norms.js';

@@ -3,7 +3,7 @@
  * input channel or per kernel, as indices or patterns, and in PyTorch's layout [out, in, …], Keras' or ONNX's.
  */
 import { BOOL, product, UINT8 } from '../ir/tensor.js';
-import type { Claim, MaskSource } from './claims.js';
+import type { Claim, MaskSource } from './claim.js';
 import { FileTensor } from './contents.js';
 import { type WeightSlot, fromTorchLayout } from './slots.js';
 

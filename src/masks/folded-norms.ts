@@ -9,7 +9,7 @@
 import { product } from '../ir/tensor.js';
 import type { FileTensor } from './contents.js';
 import { alignedView } from './expand.js';
-import type { Claim } from './claims.js';
+import type { Claim } from './claim.js';
 import type { WeightSlot } from './slots.js';
 
 /** As for weights (same-weights.ts): what float16 leaves of a quotient. */

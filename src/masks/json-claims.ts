@@ -4,7 +4,7 @@
  */
 import { PruneCompileError } from '../errors.js';
 import { UINT8, DOUBLE } from '../ir/tensor.js';
-import type { Claim, MaskSource } from './claims.js';
+import type { Claim, MaskSource } from './claim.js';
 import { type Entry, FileTensor, isList, isMap, type MaskContents } from './contents.js';
 import { nearestNames } from '../nearest.js';
 import { parseKey } from './names.js';

@@ -1,8 +1,8 @@
 /** What went wrong between masks and weights, with the names of both sides and what would settle it. */
 import { type ErrorCode, PruneCompileError } from '../errors.js';
 import { nearestNames } from '../nearest.js';
-import type { Binding } from './bind.js';
-import type { Claim } from './claims.js';
+import type { Binding } from './binding.js';
+import type { Claim } from './claim.js';
 import { expandMask, type Layout } from './expand.js';
 import { fateText, type TensorFate } from './fates.js';
 import { isPackedAttention } from './names.js';

@@ -2,7 +2,7 @@
  * torch.nn.MultiheadAttention keeps the matrices of query, key and value in one parameter, and their biases in another. Exporters
  * write one product where the three have one input, two where key and value have one, and else three.
  */
-import type { Claim } from './claims.js';
+import type { Claim } from './claim.js';
 import type { FileTensor } from './contents.js';
 import { closestTo, isEqualWhereBoth } from './evidence.js';
 import { alignedView, LAYOUTS } from './expand.js';

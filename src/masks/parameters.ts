@@ -3,9 +3,9 @@
  * not, and then they are masks; or nothing that could have been pruned. What is none of these is lost, and an error says so.
  */
 import { isFloating, type Tensor } from '../ir/tensor.js';
-import type { Binding, Candidate } from './bind.js';
+import type { Binding, Candidate } from './binding.js';
 import { isCausal, isHeldCausal, isHeldInPart, isHeldWhole } from './buffers.js';
-import type { Claim } from './claims.js';
+import type { Claim } from './claim.js';
 import type { FileTensor } from './contents.js';
 import { isBinary, isUnscaled, layoutOf, patternOf, relationOf } from './evidence.js';
 import { type Expanded, expandMask, type Layout, maskFactors } from './expand.js';

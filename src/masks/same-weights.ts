@@ -4,7 +4,7 @@
  * proportional wherever both are not zero.
  */
 import { BFLOAT16, product } from '../ir/tensor.js';
-import type { Claim } from './claims.js';
+import type { Claim } from './claim.js';
 import type { FileTensor } from './contents.js';
 import { alignedView, type Layout, type Target } from './expand.js';
 

@@ -1,6 +1,6 @@
 /** The last resort of binding: no name of the whole file means anything, and there is no choice for any of its masks. */
-import type { Candidate } from './bind.js';
-import type { Claim } from './claims.js';
+import type { Candidate } from './binding.js';
+import type { Claim } from './claim.js';
 import { fitsWhole } from './evidence.js';
 import type { WeightSlot } from './slots.js';
 

@@ -3,7 +3,8 @@ import { isNumber, type Known, type Relation } from './axes.js';
 import { clipBounds } from './attributes.js';
 import { broadcast } from './broadcast.js';
 import { erf } from './erf.js';
-import type { Operator, Site } from './operator.js';
+import type { Operator } from './operator.js';
+import type { Site } from './site.js';
 
 /** ONNX Relu-14, Sigmoid-13, …: the scalar function in double; the analysis rounds to the tensor's dtype. */
 function unary(type: string, scalar: (x: number, site: Site) => number): Operator {

@@ -1,7 +1,8 @@
 /** Operators of several operands with NumPy broadcasting. */
 import { isNumber, type Known } from './axes.js';
 import { broadcast } from './broadcast.js';
-import type { Elements, Operator, ShapeSite } from './operator.js';
+import type { Operator } from './operator.js';
+import type { Elements, ShapeSite } from './site.js';
 
 type Scalar = (a: number, b: number) => number;
 

@@ -1,7 +1,8 @@
 /** Readers of attributes that several operators share: sliding windows, the bounds of Clip, a normalisation as scale and shift. */
 import type { Node } from '../ir/graph.js';
 import type { Tensor } from '../ir/tensor.js';
-import type { ExtentMap, Site } from './operator.js';
+import type { ExtentMap } from './operator.js';
+import type { Site } from './site.js';
 
 /** Along one spatial axis. */
 export interface WindowAxis {

@@ -3,7 +3,7 @@
  * interprets. Whatever is not mentioned is pinned.
  */
 import type { Dim } from '../ir/graph.js';
-import type { Site } from './operator.js';
+import type { Site } from './site.js';
 
 /** Axis `axis` of input or output `index`. */
 export interface AxisRef {

@@ -1,6 +1,6 @@
 /** NumPy broadcasting: each element is computed from the elements at the same place of every operand. */
 import { type Known, type Link, link, type Relation } from './axes.js';
-import type { Site } from './operator.js';
+import type { Site } from './site.js';
 
 /**
  * Links each operand axis with the output axis it is aligned to. An operand axis of extent 1 that is stretched is not

@@ -1,6 +1,7 @@
 /** Concat. */
 import { type Known, type Link, link, normalAxis, range, type Relation, sameAxes } from './axes.js';
-import type { Elements, Operator, ShapeSite, Site } from './operator.js';
+import type { Operator } from './operator.js';
+import type { Elements, ShapeSite, Site } from './site.js';
 
 /** Concat-4, -11, -13: each input owns a range of the output axis. */
 function concatAxes(site: Site): Relation | undefined {

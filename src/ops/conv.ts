@@ -1,7 +1,8 @@
 /** Convolutions: Conv, and what is known of its relatives. */
 import { isStatic, type Link, link, type Relation } from './axes.js';
 import { Window, windowKey } from './attributes.js';
-import type { Adjustment, Doubt, Kept, LayerOperands, Operator, Site } from './operator.js';
+import type { Adjustment, Doubt, Kept, LayerOperands, Operator } from './operator.js';
+import type { Site } from './site.js';
 import type { Node } from '../ir/graph.js';
 import { product, type Tensor } from '../ir/tensor.js';
 

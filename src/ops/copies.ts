@@ -1,7 +1,8 @@
 /** Operators whose result is their operand, maybe in another type: Identity, Cast, CastLike, Dropout. */
 import { type Relation, unchanged } from './axes.js';
 import { broadcast } from './broadcast.js';
-import type { Operator, Site } from './operator.js';
+import type { Operator } from './operator.js';
+import type { Site } from './site.js';
 import { INT64, isShapeInteger } from '../ir/tensor.js';
 
 /** Dropout and its training switch: identity unless training_mode (opset 12) may be true. */

@@ -1,6 +1,7 @@
 /** Gather. */
 import { link, normalAxis, type Relation } from './axes.js';
-import type { Elements, Operator, ShapeSite, Site } from './operator.js';
+import type { Operator } from './operator.js';
+import type { Elements, ShapeSite, Site } from './site.js';
 
 /** Gather-1, -11, -13. Of constant indices only those are read; others (a lookup in an embedding) may read all. */
 function gatherAxes(site: Site): Relation | undefined {

@@ -1,7 +1,8 @@
 /** Products with a constant matrix: Gemm and MatMul. */
 import type { Node } from '../ir/graph.js';
 import { isStatic, link, type Relation } from './axes.js';
-import type { LayerOperands, Operator, Site } from './operator.js';
+import type { LayerOperands, Operator } from './operator.js';
+import type { Site } from './site.js';
 
 function isTransposed(node: Node): boolean {
   return node.int('transB', 0) !== 0;

@@ -2,14 +2,7 @@
 import { type Node, SPARSE_DOMAIN } from '../ir/graph.js';
 import { product } from '../ir/tensor.js';
 import type { Operator } from './operator.js';
-
-export interface NativeWeights {
-  /** Elements of the dense tensor. */
-  readonly size: number;
-  readonly outputChannels: number;
-  /** Whether input 1 has the values that are kept and no others. */
-  readonly isPacked: boolean;
-}
+import type { NativeWeights } from './stored-weights.js';
 
 function native(type: string, nativeWeights: (node: Node) => NativeWeights): Operator {
   return { type, domain: SPARSE_DOMAIN, nativeWeights };

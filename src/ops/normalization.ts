@@ -1,7 +1,8 @@
 /** Normalisations, and the softmax. */
 import { isNumber, link, normalAxis, type Relation, sameAxes } from './axes.js';
 import { epsilonOf, NORMALIZATION_INPUTS, normalized } from './attributes.js';
-import type { Operator, Site } from './operator.js';
+import type { Operator } from './operator.js';
+import type { Site } from './site.js';
 
 const PARAMETER_INPUTS = Object.values(NORMALIZATION_INPUTS);
 

@@ -5,19 +5,8 @@
 import type { AttributeValue, Dim, Node } from '../ir/graph.js';
 import type { Tensor } from '../ir/tensor.js';
 import type { AxisRef, Relation } from './axes.js';
-import type { NativeWeights } from './native.js';
-import type { StoredWeights } from './stored-weights.js';
-
-/** A node as a row may look at it. */
-export interface Site {
-  readonly node: Node;
-  readonly opset: number;
-  /** Dims of input `index`; undefined when unknown or absent. */
-  inDims(index: number): readonly Dim[] | undefined;
-  outDims(index: number): readonly Dim[] | undefined;
-  /** The tensor of a constant input; undefined when it is computed or absent. */
-  constant(index: number): Tensor | undefined;
-}
+import type { Elements, ShapeSite, Site } from './site.js';
+import type { NativeWeights, StoredWeights } from './stored-weights.js';
 
 /** Kept indices of an axis, ascending; undefined when all stay. */
 export interface Kept {
@@ -38,21 +27,6 @@ export interface LayerOperands {
 
 /** Maps the key of an input extent to that of the output extent: equal keys stay equal. */
 export type ExtentMap = (key: string) => string;
-
-/** An extent, or a symbol for one that only the run knows: equal symbols are equal numbers. */
-export type Extent = number | string;
-/** Of a small integer tensor that carries shapes; undefined elements are unknown. */
-export type Elements = readonly (Extent | undefined)[];
-
-/** What is known of the integers that a node computes shapes from. */
-export interface ShapeSite {
-  readonly node: Node;
-  /** The elements of input `index`. */
-  elements(index: number): Elements | undefined;
-  /** The extents of input `index`. */
-  extents(index: number): readonly Extent[] | undefined;
-  constant(index: number): Tensor | undefined;
-}
 
 /** Axes whose extents ONNX Runtime's shape inference states otherwise than its kernels then make them. */
 export interface Doubt {

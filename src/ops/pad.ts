@@ -1,7 +1,8 @@
 /** Pad. */
 import { INT64, Tensor } from '../ir/tensor.js';
 import { type Known, type Link, link, normalAxis, range, type Relation, sameAxes } from './axes.js';
-import type { Adjustment, Kept, Operator, Site } from './operator.js';
+import type { Adjustment, Kept, Operator } from './operator.js';
+import type { Site } from './site.js';
 
 /** Pad-2 has attributes, Pad-11… inputs, Pad-18… a list of axes. [before…, after…] over all axes; undefined if unknown. */
 function padding(site: Site): { before: number[]; after: number[]; value: number | undefined } | undefined {

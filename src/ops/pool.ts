@@ -2,7 +2,8 @@
 import type { Node } from '../ir/graph.js';
 import { link, type Relation } from './axes.js';
 import { Window, windowKey } from './attributes.js';
-import type { Doubt, Operator, Site } from './operator.js';
+import type { Doubt, Operator } from './operator.js';
+import type { Site } from './site.js';
 
 /** Batch and channel pass through; the spatial axes are pinned. */
 function perChannel(site: Site, constant: (x: number) => number | undefined): Relation | undefined {

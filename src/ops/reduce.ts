@@ -1,6 +1,7 @@
 /** ReduceMean. */
 import { link, normalAxis, type Relation, unchanged } from './axes.js';
-import type { Operator, Site } from './operator.js';
+import type { Operator } from './operator.js';
+import type { Site } from './site.js';
 
 /** ReduceMean-1…-18 (axes as attribute, later as input): the reduced axes are pinned, the others pass through. */
 function reduceMean(site: Site): Relation | undefined {

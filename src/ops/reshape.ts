@@ -2,7 +2,8 @@
 import type { Dim } from '../ir/graph.js';
 import { INT64, Tensor } from '../ir/tensor.js';
 import { type AxisRef, type Choice, type Link, link, type Relation, unchanged } from './axes.js';
-import type { Adjustment, Kept, Operator, Site } from './operator.js';
+import type { Adjustment, Kept, Operator } from './operator.js';
+import type { Site } from './site.js';
 
 /** Axes of both sides whose extents have the same product. */
 interface Group {

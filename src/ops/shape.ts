@@ -1,6 +1,7 @@
 /** Readers of extents: Shape and Size. */
 import { normalAxis, type Relation } from './axes.js';
-import type { Elements, Operator, ShapeSite, Site } from './operator.js';
+import type { Operator } from './operator.js';
+import type { Elements, ShapeSite, Site } from './site.js';
 
 /** Shape-1, -13, -15 (start): whoever reads an extent fixes it. */
 function shapeAxes(site: Site): Relation | undefined {

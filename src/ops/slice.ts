@@ -2,7 +2,8 @@
 import type { Node } from '../ir/graph.js';
 import { INT64, Tensor } from '../ir/tensor.js';
 import { link, normalAxis, range, type Relation, sameAxes, unchanged } from './axes.js';
-import type { Adjustment, Doubt, Elements, Kept, Operator, ShapeSite, Site } from './operator.js';
+import type { Adjustment, Doubt, Kept, Operator } from './operator.js';
+import type { Elements, ShapeSite, Site } from './site.js';
 
 interface Cut {
   readonly axis: number;

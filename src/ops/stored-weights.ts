@@ -10,3 +10,12 @@ export interface StoredWeights {
   /** Where the elements are not one number each. */
   readonly count?: (tensor: Tensor, points: Tensor | undefined) => number | undefined;
 }
+
+/** Of a native operator: what its weights would be without zeros. */
+export interface NativeWeights {
+  /** Elements of the dense tensor. */
+  readonly size: number;
+  readonly outputChannels: number;
+  /** Whether input 1 has the values that are kept and no others. */
+  readonly isPacked: boolean;
+}

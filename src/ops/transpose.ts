@@ -1,6 +1,7 @@
 /** Transpose. */
 import { link, type Relation, unchanged } from './axes.js';
-import type { Operator, Site } from './operator.js';
+import type { Operator } from './operator.js';
+import type { Site } from './site.js';
 
 /** Transpose-1, -13, -21, -23. */
 function transposeAxes(site: Site): Relation | undefined {

@@ -2,7 +2,7 @@
  * What ONNX demands of an operator and ONNX Runtime does not look at before it computes: some of it ends the process there. Everything else that is
  * wrong with a node it says itself when it loads the model.
  */
-import type { Site } from './operator.js';
+import type { Site } from './site.js';
 import { operatorOf } from './registry.js';
 
 /** Of operators that slide a window over places. */

@@ -1,7 +1,6 @@
 /** The one report object. Everything the command prints, and every `--json`, is drawn from it. */
 import type { Remark } from '../../passes/pass.js';
 import type { Benchmark } from '../bench/results.js';
-import type { StepTime } from '../compile/stages.js';
 import type { LayerFigures, ModelFigures } from '../figures/figures.js';
 import type { UnreadWeights } from '../figures/unread-weights.js';
 import type { MaskReport } from '../masking/mask-report.js';
@@ -9,6 +8,11 @@ import type { Verification } from '../verify/verification.js';
 import type { SparseReport } from './sparse.js';
 
 export const REPORT_SCHEMA = 1;
+
+export interface StepTime {
+  readonly step: string;
+  readonly ms: number;
+}
 
 export interface CompileReport {
   readonly schema: typeof REPORT_SCHEMA;

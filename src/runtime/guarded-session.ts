@@ -9,7 +9,7 @@ import type { InferenceSession } from 'onnxruntime-node';
 import { PruneCompileError } from '../errors.js';
 import type { Answer, Request } from './guarded-messages.js';
 import { fromPlain, plainTensors } from './guarded-messages.js';
-import type { Feeds } from './inputs.js';
+import type { Feeds } from './feeds.js';
 import { packageRoot } from './kernels.js';
 import { isEndless, withinLimit } from './run-limit.js';
 import type { SessionOptions } from './session.js';

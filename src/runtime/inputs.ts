@@ -17,11 +17,9 @@ import {
 import type { RunSession } from './guarded-session.js';
 import { Random } from './random.js';
 import { isEndless } from './run-limit.js';
+import type { Feeds } from './feeds.js';
 
 export type { Shapes, ShapePlan } from './input-shapes.js';
-
-/** Input name -> tensor. */
-export type Feeds = Readonly<Record<string, ort.Tensor>>;
 
 export interface Runnable {
   readonly plan: ShapePlan;

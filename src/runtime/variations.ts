@@ -2,7 +2,8 @@
 import * as ort from 'onnxruntime-node';
 import { byName, ownOf } from '../names.js';
 import type { TensorInput } from './input-shapes.js';
-import { type Feeds, randomFeeds, type Shapes } from './inputs.js';
+import { randomFeeds, type Shapes } from './inputs.js';
+import type { Feeds } from './feeds.js';
 
 /** Of numbers that are random otherwise. */
 const FACTORS = [-1, 0, 100, -100, 1e4, -1e4];

@@ -3,7 +3,7 @@
  * inputs are looked for at which it does. Only what decides is run for that: the nodes that a condition is computed with.
  */
 import type { RunSession } from '../runtime/guarded-session.js';
-import type { Feeds } from '../runtime/inputs.js';
+import type { Feeds } from '../runtime/feeds.js';
 import { product } from '../ir/tensor.js';
 import { byName } from '../names.js';
 import { encodeProto } from '../onnx/encode.js';

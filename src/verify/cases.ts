@@ -11,7 +11,6 @@ import {
   smallSizes,
 } from '../runtime/input-shapes.js';
 import {
-  type Feeds,
   findShapes,
   firstThatRuns,
   formatShapes,
@@ -20,6 +19,7 @@ import {
   type SearchOptions,
   type Shapes,
 } from '../runtime/inputs.js';
+import type { Feeds } from '../runtime/feeds.js';
 import { isEndless } from '../runtime/run-limit.js';
 import type { RunSession } from '../runtime/guarded-session.js';
 import { isAllFinite } from './compare.js';
@@ -27,12 +27,7 @@ import { Draws } from './draws.js';
 import { indexRanges } from './index-inputs.js';
 import { NeedsGuard, type SizeGuard } from './size-guard.js';
 import { branchCases, rowCases, rowNotes } from './wide-cases.js';
-
-export interface Case {
-  readonly shapes: Shapes;
-  readonly seed: number;
-  readonly feeds: Feeds;
-}
+import type { Case } from './case.js';
 
 export interface Cases {
   readonly cases: readonly Case[];

@@ -2,7 +2,8 @@
 import type { Tensor } from 'onnxruntime-node';
 import type { TensorInput } from '../runtime/input-shapes.js';
 import { ownOf } from '../names.js';
-import type { Draw, Feeds } from '../runtime/inputs.js';
+import type { Draw } from '../runtime/inputs.js';
+import type { Feeds } from '../runtime/feeds.js';
 import { Random } from '../runtime/random.js';
 import type { IndexRange } from './index-inputs.js';
 

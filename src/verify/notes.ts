@@ -1,7 +1,7 @@
 /** What a reader of a verification should know besides its verdict. */
 import { formatShapes } from '../runtime/inputs.js';
 import { type Bound, formatDifference, LOUD_NOISE } from './bound.js';
-import type { Case } from './cases.js';
+import type { Case } from './case.js';
 import { isAllFinite, isIdentical, isUniform, type Outputs } from './compare.js';
 
 /** What makes equality of an output say less than it seems to. */

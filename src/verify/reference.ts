@@ -2,12 +2,14 @@
 import type * as ort from 'onnxruntime-node';
 import { messageOf, PruneCompileError } from '../errors.js';
 import { requireOutputs } from '../onnx/read.js';
-import { type Feeds, firstLine, nudgedFeeds, type Shapes } from '../runtime/inputs.js';
+import { firstLine, nudgedFeeds, type Shapes } from '../runtime/inputs.js';
+import type { Feeds } from '../runtime/feeds.js';
 import { createGuarded, type RunSession } from '../runtime/guarded-session.js';
 import { isEndless } from '../runtime/run-limit.js';
 import { createSession } from '../runtime/session.js';
 import { type Bound, outputBoundFor } from './bound.js';
-import { type Case, makeCases } from './cases.js';
+import { makeCases } from './cases.js';
+import type { Case } from './case.js';
 import { compareTensors, floatValues, type Outputs } from './compare.js';
 import { outputNotes } from './notes.js';
 import { NeedsGuard, SizeGuard } from './size-guard.js';

@@ -7,7 +7,7 @@ import { firstThatRuns, randomFeeds, type Runnable, type SearchOptions, type Sha
 import { concreteShapes, type TensorInput } from '../runtime/input-shapes.js';
 import { variations } from '../runtime/variations.js';
 import { Branches } from './branches.js';
-import type { Case } from './cases.js';
+import type { Case } from './case.js';
 import type { Draws } from './draws.js';
 
 export interface WideOptions {
