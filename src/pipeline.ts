@@ -1,19 +1,18 @@
 /** Running passes: the context they share, the order they run in, and the loop to a fixpoint. */
 import { setImmediate } from 'node:timers/promises';
 import { passes, pipelines } from '../passes/index.js';
-import type { Pass, PassContext, PassResult, SparseJudgement } from '../passes/pass.js';
-import { CostModel, type Target } from './cost/width-cost.js';
+import type { Pass, PassContext, PassResult, Remark, SparseJudgement } from '../passes/pass.js';
 import { analyze } from './channels/facts.js';
+import { chooseTable, type SparseTarget } from './cost/sparse-target.js';
+import { CostModel, type Target } from './cost/width-cost.js';
+import { messageOf, PruneCompileError } from './errors.js';
 import { checkModel, findGraphInfo } from './graph-info/inspect-graph.js';
 import { atSizes, concreteSizes, type Sizes } from './graph-info/sizes.js';
-import { chooseTable, type SparseTarget } from './cost/sparse-target.js';
-import { messageOf, PruneCompileError } from './errors.js';
 import { Editor } from './ir/editor.js';
 import { encodeProto } from './onnx/encode.js';
 import type { Model } from './onnx/read.js';
-import type { Remark } from '../passes/pass.js';
-import { findShapes } from './runtime/inputs.js';
 import { createGuarded } from './runtime/guarded-session.js';
+import { findShapes } from './runtime/inputs.js';
 
 /** Rounds of the pass list; each round but the last removes something, and models need two or three. */
 const MOST_ROUNDS = 16;

@@ -1,17 +1,14 @@
 /** What compile found and did, as the one report object. */
 import { existsSync } from 'node:fs';
-import { compareLayers, type Counts, macsOfBoth } from '../figures/figures.js';
+import type { Remark } from '../../passes/pass.js';
+import { compareLayers, type Counts, type LayerFigures, macsOfBoth } from '../figures/figures.js';
+import type { UnreadWeights } from '../figures/unread-weights.js';
 import type { Sizes } from '../graph-info/sizes.js';
+import type { MaskReport } from '../masking/mask-report.js';
 import type { Model } from '../onnx/read.js';
-import { type CompileReport, REPORT_SCHEMA } from '../report/types.js';
-import { type LayerFigures } from '../figures/figures.js';
-import { type MaskReport } from '../masking/mask-report.js';
-import { type Remark } from '../../passes/pass.js';
-import { type SparseReport } from '../report/sparse.js';
-import type { StepTime } from '../report/types.js';
-import { type UnreadWeights } from '../figures/unread-weights.js';
+import { type SparseReport, sparseReport } from '../report/sparse.js';
+import { type CompileReport, REPORT_SCHEMA, type StepTime } from '../report/types.js';
 import { unreadText } from '../report/unread.js';
-import { sparseReport } from '../report/sparse.js';
 import { kernelsPath } from '../runtime/kernels.js';
 import { TOOL } from '../version.js';
 

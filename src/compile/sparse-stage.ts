@@ -2,13 +2,12 @@
  * The stage that makes sparse operators. It runs once, after all other passes: no rule knows what it makes. With --tune the whole model is
  * measured with its sparse operators and without, and they are taken back where they are not faster.
  */
-import type { Pass, PassContext } from '../../passes/pass.js';
-import { type Counts } from '../figures/figures.js';
+import type { Pass, PassContext, Remark } from '../../passes/pass.js';
+import type { Counts } from '../figures/figures.js';
 import { countSparse, storedFigures } from '../figures/sparse-figures.js';
 import type { Sizes } from '../graph-info/sizes.js';
 import { encodeModel, type WriteOptions } from '../onnx/write.js';
 import { choosePasses, type PipelineResult, remarkBy, runOnce } from '../pipeline.js';
-import type { Remark } from '../../passes/pass.js';
 import type { CompileOptions } from './options.js';
 import type { Stages } from './stages.js';
 import { type Timing, type Tuner, wholeText } from './tuning.js';
