@@ -51,13 +51,20 @@ function roundingAt({ node }: AnalyzedNode, { shapes }: State): (value: number) 
 
 /** Axes that share a class with a layer's channels. */
 export function relevantAxes(nodes: readonly AnalyzedNode[], positions: Positions): (axis: Axis) => boolean {
-  const classes = new Uint8Array(positions.count);
-  const classesOf = ({ base, extent }: Axis) =>
-    Array.from({ length: extent }, (_, index) => positions.classOf(base + index));
-  for (const { layer } of nodes)
+  const isOfLayer = new Uint8Array(positions.count);
+  for (const { layer } of nodes) {
     for (const axis of [layer?.x, layer?.y])
-      if (axis !== undefined) for (const root of classesOf(axis)) classes[root] = 1;
-  const relevant = new Set(positions.all.filter((axis) => classesOf(axis).some((root) => classes[root] === 1)));
+      for (let index = 0; index < (axis?.extent ?? 0); index++)
+        isOfLayer[positions.classOf((axis?.base ?? 0) + index)] = 1;
+  }
+  const relevant = new Set<Axis>();
+  for (const axis of positions.all) {
+    for (let position = axis.base; position < axis.base + axis.extent; position++) {
+      if (isOfLayer[positions.classOf(position)] !== 1) continue;
+      relevant.add(axis);
+      break;
+    }
+  }
   return (axis) => relevant.has(axis);
 }
 
@@ -72,9 +79,11 @@ function pointwise(at: AnalyzedNode, state: State, relation: Pointwise): void {
       if (axis === undefined || !state.isRelevant(axis)) continue;
       const operands = at.inSlots.map((_, index) => contribution(at, state, index, axis));
       const columns = operands.filter((operand) => typeof operand === 'object');
+      // One list for all places: rows read it and do not keep it.
+      const values: Known[] = operands.map((operand) => (typeof operand === 'object' ? undefined : operand));
       for (let index = 0; index < axis.extent; index++) {
+        for (const [at, operand] of operands.entries()) if (typeof operand === 'object') values[at] = operand[index];
         const isReached = columns.length === 0 || columns.some((column) => column[index] !== null);
-        const values = operands.map((operand) => (typeof operand === 'object' ? operand[index] : operand));
         const result = isReached ? relation.constant(values, axis.axis) : relation.fill;
         if (result !== undefined) constant[axis.base + index] = round(result);
       }
@@ -90,6 +99,7 @@ type Contribution = readonly Known[] | number | undefined;
  * choice each says it alone.
  */
 function contribution(at: AnalyzedNode, state: State, index: number, axis: Axis): Contribution {
+  if (at.choices.length === 0) return alongLinks(at, state, index, axis, at.links);
   const alone = at.choices.flat().map((link) => [link]);
   return [at.links, ...alone].map((links) => alongLinks(at, state, index, axis, links)).reduce(surer);
 }

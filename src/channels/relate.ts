@@ -14,8 +14,10 @@ export function relateAxes(graph: Graph, nodes: readonly AnalyzedNode[], positio
     if (at.layer !== undefined) uniteLayer(at, at.layer, positions, board, covered);
     pinTheRest(at, positions, board, covered);
   }
+  const undecided = nodes.filter(({ choices }) => choices.length > 0);
+  if (undecided.length === 0) return;
   const chooser = new Chooser(positions, board);
-  for (const at of nodes) for (const candidates of at.choices) chooser.choose(at, candidates);
+  for (const at of undecided) for (const candidates of at.choices) chooser.choose(at, candidates);
 }
 
 function unite(link: ResolvedLink, at: AnalyzedNode, positions: Positions, board: PinBoard, covered: Set<Axis>): void {

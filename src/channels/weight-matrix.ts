@@ -1,5 +1,5 @@
 /** Element-wise questions about a weight tensor seen as a matrix [outputs, inputs] of kernels with `taps` elements. */
-import { type Scan, scanTensor } from '../ir/scan.js';
+import { scanTensor } from '../ir/scan.js';
 import { product, type Tensor } from '../ir/tensor.js';
 import type { Linear } from '../ops/axes.js';
 
@@ -8,7 +8,8 @@ export class WeightMatrix {
   readonly inputs: number;
   readonly taps: number;
   readonly #tensor: Tensor;
-  readonly #scan: Scan;
+  /** One bit per kernel (see scan.ts). */
+  readonly #connected: Uint32Array;
   /** Kernels between neighbours along each axis: weights are [outputs, inputs, …] or [inputs, outputs]. */
   readonly #outStride: number;
   readonly #inStride: number;
@@ -22,7 +23,7 @@ export class WeightMatrix {
     this.#outStride = outAxis === 0 ? (dims[1] ?? 1) : 1;
     this.#inStride = inAxis === 0 ? (dims[1] ?? 1) : 1;
     this.#tensor = tensor;
-    this.#scan = scanTensor(tensor);
+    this.#connected = scanTensor(tensor).connected;
   }
 
   at(output: number, input: number, tap: number): number {
@@ -32,7 +33,8 @@ export class WeightMatrix {
 
   /** Whether any tap from `input` to `output` is not exactly zero. Sums are never asked: they may cancel. */
   connects(output: number, input: number): boolean {
-    return this.#scan.isConnected(this.#kernel(output, input));
+    const kernel = this.#kernel(output, input);
+    return (((this.#connected[kernel >>> 5] ?? 0) >>> (kernel & 31)) & 1) === 1;
   }
 
   #kernel(output: number, input: number): number {
@@ -47,7 +49,8 @@ export class WeightMatrix {
 
   /** Whether any of the inputs reaches the output. */
   readsAny(output: number, inputs: readonly number[]): boolean {
-    return inputs.some((input) => this.connects(output, input));
+    for (const input of inputs) if (this.connects(output, input)) return true;
+    return false;
   }
 
   /** Of `inputs` those that reach any of `outputs`. Live rows settle most columns at once, so this ends early. */
