@@ -1,7 +1,8 @@
 /** What is zero, constant or unneeded in a model, and what could go; of a sparse model, what is left. Nothing is written. */
 import { countModel } from './figures/figures.js';
 import type { Facts } from './channels/facts.js';
-import { Blockers, planRemoval } from './channels/removal-plan.js';
+import { planRemoval } from './channels/removal-plan.js';
+import { Blockers } from './channels/blockers.js';
 import { hasSparseOperators, storedInfo, storedLayers } from './figures/sparse-figures.js';
 import { countSubgraphLayers } from './figures/subgraphs.js';
 import type { Target } from './cost/width-cost.js';

@@ -2,7 +2,8 @@
 import type { AnalyzedNode } from '../../src/channels/analyzed-node.js';
 import type { Facts } from '../../src/channels/facts.js';
 import type { Axis } from '../../src/channels/positions.js';
-import type { Blocker, Compensation, RemovalPlan } from '../../src/channels/removal-plan.js';
+import type { Compensation, RemovalPlan } from '../../src/channels/removal-plan.js';
+import type { Blocker } from '../../src/channels/blockers.js';
 import { isCompensation } from '../../src/ir/origin.js';
 import type { Remark } from '../pass.js';
 

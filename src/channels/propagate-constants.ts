@@ -10,15 +10,6 @@ import { isRow, WeightMatrix } from './weight-matrix.js';
 /** Operands above this many elements are weights of linear readers or lookup tables: nobody asks for their scalars. */
 const LARGEST_SCALAR_OPERAND = 1 << 20;
 
-/** What is known so far. */
-interface State {
-  readonly positions: Positions;
-  readonly shapes: Shapes;
-  /** Per position the scalar, or NaN where it varies. */
-  readonly constant: Float64Array;
-  readonly isRelevant: (axis: Axis) => boolean;
-}
-
 /**
  * Per position the scalar, or NaN where it varies. Values are rounded to the output's dtype after each operator. Axes that are not
  * relevant are not followed: nobody asks about rows and columns of an image.
@@ -29,24 +20,9 @@ export function propagateConstants(
   shapes: Shapes,
   isRelevant: (axis: Axis) => boolean,
 ): Float64Array {
-  const state = { positions, shapes, constant: new Float64Array(positions.count).fill(Number.NaN), isRelevant };
-  for (const at of nodes) {
-    if (at.layer?.relation.kind === 'linear') linear(at, state, at.layer, at.layer.relation);
-    else if (at.layer?.relation.kind === 'grouped') grouped(at, state, at.layer, at.layer.relation);
-    else if (at.relation?.kind === 'pointwise') pointwise(at, state, at.relation);
-  }
-  return state.constant;
-}
-
-/** Rounded as a tensor of the dtype stores it; infinities are left alone: absorbing one would make NaN of sums. */
-function roundingAt({ node }: AnalyzedNode, { shapes }: State): (value: number) => number {
-  const [output] = node.outputs;
-  const dataType = output === undefined ? undefined : shapes.dataTypeOf(output);
-  const round = dataType === DOUBLE ? (value: number) => value : dataType === FLOAT16 ? f16round : Math.fround;
-  return (value) => {
-    const rounded = round(value);
-    return Number.isFinite(rounded) ? rounded : Number.NaN;
-  };
+  const pass = new ConstantPass(positions, shapes, isRelevant);
+  for (const at of nodes) pass.visit(at);
+  return pass.constant;
 }
 
 /** Axes that share a class with a layer's channels. */
@@ -68,70 +44,140 @@ export function relevantAxes(nodes: readonly AnalyzedNode[], positions: Position
   return (axis) => relevant.has(axis);
 }
 
-function pointwise(at: AnalyzedNode, state: State, relation: Pointwise): void {
-  if (relation.constant === undefined) return;
-  const { positions, constant } = state;
-  for (const slot of at.inSlots)
-    if (slot !== undefined && isOperand(slot)) operandScalars(slot.tensor, positions.axesOf(slot), constant);
-  const round = roundingAt(at, state);
-  for (const output of at.node.outputs) {
-    for (const axis of output === undefined ? [] : positions.axesOf(output)) {
-      if (axis === undefined || !state.isRelevant(axis)) continue;
-      const operands = at.inSlots.map((_, index) => contribution(at, state, index, axis));
-      const columns = operands.filter((operand) => typeof operand === 'object');
-      // One list for all places: rows read it and do not keep it.
-      const values: Known[] = operands.map((operand) => (typeof operand === 'object' ? undefined : operand));
-      for (let index = 0; index < axis.extent; index++) {
-        for (const [at, operand] of operands.entries()) if (typeof operand === 'object') values[at] = operand[index];
-        const isReached = columns.length === 0 || columns.some((column) => column[index] !== null);
-        const result = isReached ? relation.constant(values, axis.axis) : relation.fill;
-        if (result !== undefined) constant[axis.base + index] = round(result);
-      }
-    }
-  }
-}
-
 /** One entry per index of an axis, or one scalar for all of them; undefined where it varies. */
 type Contribution = readonly Known[] | number | undefined;
 
-/**
- * What input `index` contributes along an output axis. The links that always hold say together what reaches a place; of the axes of a
- * choice each says it alone.
- */
-function contribution(at: AnalyzedNode, state: State, index: number, axis: Axis): Contribution {
-  if (at.choices.length === 0) return alongLinks(at, state, index, axis, at.links);
-  const alone = at.choices.flat().map((link) => [link]);
-  return [at.links, ...alone].map((links) => alongLinks(at, state, index, axis, links)).reduce(surer);
-}
+class ConstantPass {
+  readonly constant: Float64Array;
+  readonly #positions: Positions;
+  readonly #shapes: Shapes;
+  readonly #isRelevant: (axis: Axis) => boolean;
 
-/**
- * One entry per index where the operand is linked to the axis (null where no link reaches it), or one scalar for all indices where it is not
- * (a broadcast operand).
- */
-function alongLinks(
-  at: AnalyzedNode,
-  { constant }: State,
-  index: number,
-  axis: Axis,
-  links: readonly ResolvedLink[],
-): Contribution {
-  const slot = at.inSlots[index];
-  if (slot === undefined) return undefined;
-  let column: Known[] | undefined;
-  for (const link of links) {
-    const { operand, input, output } = link;
-    if (operand !== index || output !== axis) continue;
-    if (input === undefined) return undefined;
-    const filled = (column ??= Array.from({ length: axis.extent }, (): Known => null));
-    forEachPair(link, (from, to) => {
-      const scalar = constant[input.base + from] ?? Number.NaN;
-      const value = Number.isNaN(scalar) ? undefined : scalar;
-      if (filled[to] === null) filled[to] = value;
-      else if (filled[to] !== value) filled[to] = undefined;
-    });
+  constructor(positions: Positions, shapes: Shapes, isRelevant: (axis: Axis) => boolean) {
+    this.constant = new Float64Array(positions.count).fill(Number.NaN);
+    this.#positions = positions;
+    this.#shapes = shapes;
+    this.#isRelevant = isRelevant;
   }
-  if (column !== undefined) return column;
-  return isOperand(slot) ? uniformScalar(slot.tensor) : undefined;
+
+  visit(at: AnalyzedNode): void {
+    const { layer, relation } = at;
+    if (layer?.relation.kind === 'linear') this.#linear(at, layer, layer.relation);
+    else if (layer?.relation.kind === 'grouped') this.#grouped(at, layer, layer.relation);
+    else if (relation?.kind === 'pointwise') this.#pointwise(at, relation);
+  }
+
+  #scalarAt(axis: Axis, index: number): number {
+    return this.constant[axis.base + index] ?? Number.NaN;
+  }
+
+  /** Rounded as a tensor of the dtype stores it; infinities are left alone: absorbing one would make NaN of sums. */
+  #roundingAt({ node }: AnalyzedNode): (value: number) => number {
+    const [output] = node.outputs;
+    const dataType = output === undefined ? undefined : this.#shapes.dataTypeOf(output);
+    const round = dataType === DOUBLE ? (value: number) => value : dataType === FLOAT16 ? f16round : Math.fround;
+    return (value) => {
+      const rounded = round(value);
+      return Number.isFinite(rounded) ? rounded : Number.NaN;
+    };
+  }
+
+  #pointwise(at: AnalyzedNode, { constant, fill }: Pointwise): void {
+    if (constant === undefined) return;
+    for (const slot of at.inSlots)
+      if (slot !== undefined && isOperand(slot))
+        operandScalars(slot.tensor, this.#positions.axesOf(slot), this.constant);
+    const round = this.#roundingAt(at);
+    for (const output of at.node.outputs) {
+      for (const axis of output === undefined ? [] : this.#positions.axesOf(output)) {
+        if (axis === undefined || !this.#isRelevant(axis)) continue;
+        const operands = at.inSlots.map((_, index) => this.#contribution(at, index, axis));
+        const columns = operands.filter((operand) => typeof operand === 'object');
+        // One list for all places: rows read it and do not keep it.
+        const values: Known[] = operands.map((operand) => (typeof operand === 'object' ? undefined : operand));
+        for (let index = 0; index < axis.extent; index++) {
+          for (const [input, operand] of operands.entries())
+            if (typeof operand === 'object') values[input] = operand[index];
+          const isReached = columns.length === 0 || columns.some((column) => column[index] !== null);
+          const result = isReached ? constant(values, axis.axis) : fill;
+          if (result !== undefined) this.constant[axis.base + index] = round(result);
+        }
+      }
+    }
+  }
+
+  /**
+   * What input `index` contributes along an output axis. The links that always hold say together what reaches a place; of the
+   * axes of a choice each says it alone.
+   */
+  #contribution(at: AnalyzedNode, index: number, axis: Axis): Contribution {
+    if (at.choices.length === 0) return this.#alongLinks(at, index, axis, at.links);
+    const alone = at.choices.flat().map((link) => [link]);
+    return [at.links, ...alone].map((links) => this.#alongLinks(at, index, axis, links)).reduce(surer);
+  }
+
+  /**
+   * One entry per index where the operand is linked to the axis (null where no link reaches it), or one scalar for all indices
+   * where it is not (a broadcast operand).
+   */
+  #alongLinks(at: AnalyzedNode, index: number, axis: Axis, links: readonly ResolvedLink[]): Contribution {
+    const slot = at.inSlots[index];
+    if (slot === undefined) return undefined;
+    let column: Known[] | undefined;
+    for (const link of links) {
+      const { operand, input, output } = link;
+      if (operand !== index || output !== axis) continue;
+      if (input === undefined) return undefined;
+      const filled = (column ??= Array.from({ length: axis.extent }, (): Known => null));
+      forEachPair(link, (from, to) => {
+        const scalar = this.#scalarAt(input, from);
+        const value = Number.isNaN(scalar) ? undefined : scalar;
+        if (filled[to] === null) filled[to] = value;
+        else if (filled[to] !== value) filled[to] = undefined;
+      });
+    }
+    if (column !== undefined) return column;
+    return isOperand(slot) ? uniformScalar(slot.tensor) : undefined;
+  }
+
+  /** An output is constant when no varying input (and, at padded borders, no constant other than 0) reaches it. */
+  #linear(at: AnalyzedNode, { x, y }: LayerAxes, relation: Linear): void {
+    const view = viewOf(at, relation.weights, relation.bias);
+    if (x === undefined || y === undefined || view === undefined) return;
+    const round = this.#roundingAt(at);
+    const varying: number[] = [];
+    const fixed: number[] = [];
+    for (let index = 0; index < x.extent; index++) {
+      const value = this.#scalarAt(x, index);
+      if (Number.isNaN(value)) varying.push(index);
+      else if (value !== 0) fixed.push(index);
+    }
+    for (let output = 0; output < y.extent; output++) {
+      if (view.weights.readsAny(output, varying)) continue;
+      if (relation.padded && view.weights.readsAny(output, fixed)) continue;
+      let total = 0;
+      for (const input of fixed) total += this.#scalarAt(x, input) * view.weights.sum(output, input);
+      this.constant[y.base + output] = round(relation.alpha * total + view.bias(output));
+    }
+  }
+
+  #grouped(at: AnalyzedNode, { x, y }: LayerAxes, relation: Grouped): void {
+    const view = viewOf(at, { ...relation.weights, inAxis: 1 }, relation.bias && { ...relation.bias, beta: 1 });
+    if (x === undefined || y === undefined || view === undefined) return;
+    const round = this.#roundingAt(at);
+    const inputs = x.extent / relation.groups;
+    const outputs = y.extent / relation.groups;
+    for (let output = 0; output < y.extent; output++) {
+      const group = Math.floor(output / outputs);
+      let total = 0;
+      for (let input = 0; input < inputs && !Number.isNaN(total); input++) {
+        const value = this.#scalarAt(x, group * inputs + input);
+        if (value === 0 || !view.weights.connects(output, input)) continue;
+        total += relation.padded ? Number.NaN : value * view.weights.sum(output, input);
+      }
+      if (!Number.isNaN(total)) this.constant[y.base + output] = round(total + view.bias(output));
+    }
+  }
 }
 
 /** Of two true statements about the same operand the one that knows more, place by place. */
@@ -189,45 +235,4 @@ function viewOf(at: AnalyzedNode, weights: Linear['weights'], bias: Linear['bias
     return { weights: matrix, bias: (output) => bias.beta * (biasValues[biasTensor.size === 1 ? 0 : output] ?? 0) };
   }
   return { weights: matrix, bias: () => 0 };
-}
-
-/** An output is constant when no varying input (and, at padded borders, no constant other than 0) reaches it. */
-function linear(at: AnalyzedNode, state: State, { x, y }: LayerAxes, relation: Linear): void {
-  const { constant } = state;
-  const view = viewOf(at, relation.weights, relation.bias);
-  if (x === undefined || y === undefined || view === undefined) return;
-  const round = roundingAt(at, state);
-  const varying: number[] = [];
-  const fixed: number[] = [];
-  for (let index = 0; index < x.extent; index++) {
-    const value = constant[x.base + index] ?? Number.NaN;
-    if (Number.isNaN(value)) varying.push(index);
-    else if (value !== 0) fixed.push(index);
-  }
-  for (let output = 0; output < y.extent; output++) {
-    if (view.weights.readsAny(output, varying)) continue;
-    if (relation.padded && view.weights.readsAny(output, fixed)) continue;
-    let total = 0;
-    for (const input of fixed) total += (constant[x.base + input] ?? 0) * view.weights.sum(output, input);
-    constant[y.base + output] = round(relation.alpha * total + view.bias(output));
-  }
-}
-
-function grouped(at: AnalyzedNode, state: State, { x, y }: LayerAxes, relation: Grouped): void {
-  const { constant } = state;
-  const view = viewOf(at, { ...relation.weights, inAxis: 1 }, relation.bias && { ...relation.bias, beta: 1 });
-  if (x === undefined || y === undefined || view === undefined) return;
-  const round = roundingAt(at, state);
-  const inputs = x.extent / relation.groups;
-  const outputs = y.extent / relation.groups;
-  for (let output = 0; output < y.extent; output++) {
-    const group = Math.floor(output / outputs);
-    let total = 0;
-    for (let input = 0; input < inputs && !Number.isNaN(total); input++) {
-      const value = constant[x.base + group * inputs + input] ?? Number.NaN;
-      if (value === 0 || !view.weights.connects(output, input)) continue;
-      total += relation.padded ? Number.NaN : value * view.weights.sum(output, input);
-    }
-    if (!Number.isNaN(total)) constant[y.base + output] = round(total + view.bias(output));
-  }
 }
