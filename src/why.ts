@@ -3,7 +3,7 @@ import { channelAxis } from './channels/channel-axis.js';
 import type { Facts } from './channels/facts.js';
 import type { Axis } from './channels/positions.js';
 import { isOperand } from './channels/positions.js';
-import type { Blocker, Blockers } from './channels/blockers.js';
+import { type Blocker, Blockers } from './channels/blockers.js';
 import { PruneCompileError } from './errors.js';
 import type { Graph, Node } from './ir/graph.js';
 import { maskModel, type MaskOptions } from './masking/masked-model.js';
