@@ -10,6 +10,7 @@ import { atSizes, concreteSizes } from '../graph-info/sizes.js';
 import { droppedShifts } from '../masking/dropped-shifts.js';
 import { weightSlots } from '../masking/weight-slots.js';
 import { PruneCompileError } from '../errors.js';
+import { otherReaders } from '../masking/other-readers.js';
 import { inspectGraph } from '../graph-info/inspect-graph.js';
 import { Editor } from '../ir/editor.js';
 import { writeFiles } from '../files/write-files.js';
@@ -74,7 +75,8 @@ export async function makeMasks(source: string | Uint8Array, options: MakeMasksO
     made = await choose(nameless);
   }
   const { chosen, masks, skipped, bindings } = made;
-  const edits = maskEdits(model.graph, combineMasks(bindings));
+  const weights = combineMasks(bindings);
+  const edits = maskEdits(model.graph, [...weights, ...otherReaders(model.graph, weights, slots)]);
   applyEdits(new Editor(model.graph), 'apply masks', edits);
   const masked = bindings.map(({ slot }) => slot);
   const dropped = choice.meaning === 'drop' ? droppedShifts(await inspectGraph(model), masked).edits : [];

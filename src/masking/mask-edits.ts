@@ -59,7 +59,7 @@ function maskOfAll(root: Value, list: readonly MaskedWeight[]): Tensor | undefin
     list.some(({ bindings: [{ slot }] }) => slot.node === node && slot.index === index);
   const isMasked = (use: Use) => isListed(use) || readsNoElements(use);
   if (readersOf(root, isListed)?.every(isMasked) !== true) return undefined;
-  const all = list.map((weight) => factorsOfRoot(root, initializer, weight));
+  const all = list.map((weight) => factorsOfStored(root, weight));
   const [first] = all;
   if (first === undefined || all.some((factors) => factors === undefined || !isSame(factors, first))) return undefined;
   // Offsets are for the layer that they were computed for.
@@ -68,9 +68,13 @@ function maskOfAll(root: Value, list: readonly MaskedWeight[]): Tensor | undefin
   return maskTensor(initializer, first, offsets);
 }
 
-/** In the layout of the stored tensor. */
-function factorsOfRoot(root: Value, { dims }: Tensor, { bindings: [{ slot }], factors }: MaskedWeight) {
+/** In the layout of the stored tensor; undefined where the weight is computed from it in another way than by turning or copying. */
+export function factorsOfStored(root: Value, { bindings: [{ slot }], factors }: MaskedWeight): Factors | undefined {
   if (slot.value === root) return factors;
+  const dims = root.initializer?.dims ?? (slot.isAsStored ? operandOf(slot).dims : undefined);
+  // Scaled, with the axes that are stored.
+  if (slot.root !== root) return slot.isAsStored && dims?.join() === operandOf(slot).dims.join() ? factors : undefined;
+  if (dims === undefined) return undefined;
   const axes = axesInRoot(slot.value, (value) =>
     value === root ? dims : value === slot.value ? operandOf(slot).dims : undefined,
   );

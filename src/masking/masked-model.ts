@@ -3,6 +3,7 @@
  * fully masked filter adds besides. Which masks there are is evidence, so all of it is reported.
  */
 import { coupledMasks } from './coupled-masks.js';
+import { otherReaders } from './other-readers.js';
 import { analyze } from '../channels/facts.js';
 import { droppedShifts } from './dropped-shifts.js';
 import type { GraphInfo } from '../graph-info/graph-info.js';
@@ -88,8 +89,9 @@ export async function maskModel(model: Model, options: MaskOptions, asRead?: Gra
   const files = paths.map((path) => bindFile(path, target, options));
   checkMap(options.maskMap, files);
   const weights = combineMasks(files.flatMap(({ bindings }) => bindings));
-  const edits = maskEdits(model.graph, weights);
-  const planned = withoutRepeats(weights);
+  const everywhere = [...weights, ...otherReaders(model.graph, weights, slots)];
+  const edits = maskEdits(model.graph, everywhere);
+  const planned = withoutRepeats(everywhere);
   const applyTo = ({ graph }: Model) => applyEdits(new Editor(graph), 'apply masks', edits);
   applyTo(model);
 
