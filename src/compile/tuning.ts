@@ -7,7 +7,7 @@
  * won inside a run of layers.
  */
 import type { MeasuredLayer } from '../../passes/pass.js';
-import type { SparseLayer } from '../../passes/sparse/layers.js';
+import type { SparseLayer } from '../../passes/sparse/candidates.js';
 import type { GraphInfo } from '../graph-info/graph-info.js';
 import { PruneCompileError } from '../errors.js';
 import type { Value } from '../ir/graph.js';

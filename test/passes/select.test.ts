@@ -2,9 +2,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { graphBuilder } from '../../fixtures/graph-builder.js';
-import { addedMoves, chooseMembers } from '../../passes/sparse/choose.js';
-import { findLayers, type SparseLayer } from '../../passes/sparse/layers.js';
+import { findCandidates, type SparseLayer } from '../../passes/sparse/candidates.js';
 import { Network } from '../../passes/sparse/minimum-cut.js';
+import { addedMoves, cheapestSelection } from '../../passes/sparse/select.js';
 import type { Value } from '../../src/ir/graph.js';
 import { readModel } from '../../src/onnx/read.js';
 import { inspectGraph } from '../../src/graph-info/inspect-graph.js';
@@ -67,7 +67,7 @@ function touchers(value: Value, layers: readonly SparseLayer[]): { layers: Spars
 test('no other choice takes less time', async () => {
   await fc.assert(
     fc.asyncProperty(steps, async (list) => {
-      const layers = findLayers(await inspectGraph(readModel(randomModel(list))));
+      const layers = findCandidates(await inspectGraph(readModel(randomModel(list))));
       expect(layers).toHaveLength(list.length);
       const won = new Map(layers.map((layer, at) => [layer, list[at]?.won ?? 0]));
       const values = [...new Set(layers.flatMap(({ x, output, residual }) => [x, output, residual ?? x]))];
@@ -85,7 +85,7 @@ test('no other choice takes less time', async () => {
       const all = Array.from({ length: 2 ** layers.length }, (_, bits) =>
         layers.filter((_layer, at) => ((bits >> at) & 1) === 1),
       );
-      const chosen = chooseMembers({ won, move });
+      const chosen = cheapestSelection({ won, move });
       expect(seconds(chosen)).toBe(Math.min(...all.map(seconds)));
       for (const layer of layers.filter((other) => !chosen.includes(other))) {
         const more = seconds([...chosen, layer]) - seconds(chosen);
@@ -108,5 +108,5 @@ test('a network that cannot be parted is a mistake of whoever built it', () => {
   const network = new Network();
   const [source, sink] = [network.addNode(), network.addNode()];
   network.addEdge(source, sink, Number.POSITIVE_INFINITY);
-  expect(() => network.cut(source, sink)).toThrow('cannot be parted');
+  expect(() => network.cut(source, sink)).toThrow('no cut separates');
 });
