@@ -5,7 +5,7 @@ import type { GraphInfo } from '../src/graph-info/graph-info.js';
 import type { TableChoice } from '../src/cost/sparse-target.js';
 import type { Editor } from '../src/ir/editor.js';
 import type { Model } from '../src/onnx/read.js';
-import type { SparseLayer } from './sparse/layers.js';
+import type { SparseLayer } from './sparse/candidates.js';
 
 /** What a pass did, or why it could not; a note says how that was decided. */
 export interface Remark {

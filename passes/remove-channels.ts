@@ -18,7 +18,7 @@ import { sliceTensor } from '../src/ir/slice.js';
 import type { Tensor } from '../src/ir/tensor.js';
 import type { Adjustment } from '../src/ops/operator.js';
 import { operatorOf } from '../src/ops/registry.js';
-import { compensate, prepareCompensation } from './channels/compensate.js';
+import { Compensator, prepareCompensation } from './channels/compensate.js';
 import { appliedRemarks, missedRemarks } from './channels/remarks.js';
 import { replaceOperands, type Replacement } from './channels/replace-operands.js';
 import type { Pass } from './pass.js';
@@ -69,7 +69,8 @@ function applyPlan(editor: Editor, facts: Facts, plan: RemovalPlan): void {
     const value = node.inputs[index];
     return value?.initializer ?? cut.get(node)?.get(index) ?? facts.graphInfo.constants.tensor(value);
   };
-  compensate(editor, facts, prepared, operandNow);
+  const compensator = new Compensator(editor, facts, operandNow);
+  for (const each of prepared) compensator.compensate(each);
 }
 
 /** Attributes and shape constants that repeat an extent which shrank. */

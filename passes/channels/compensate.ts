@@ -1,7 +1,8 @@
 /**
- * How a reader makes up for constants it no longer reads. With k_c the constant of removed channel c and W[:, c] its
- * column, the reader's output loses the sum over c of k_c * (W[:, c] * ones): a number per output without padding, and
- * at zero-padded borders a map that depends on the place. Three forms give that map exactly, see removal.ts.
+ * Compensation of a reader for constants that it no longer reads. With k_c the constant of removed
+ * channel c and W[:, c] its column, the reader's output loses the sum over c of k_c * (W[:, c] *
+ * ones). Without padding that is a number per output. With zero padding it is a map that depends on
+ * the position. The forms that give it back exactly are in src/channels/removal-plan.ts.
  */
 import type { Facts } from '../../src/channels/facts.js';
 import { isOperand, type Operand } from '../../src/channels/positions.js';
@@ -10,9 +11,10 @@ import { isRow, WeightMatrix } from '../../src/channels/weight-matrix.js';
 import type { Editor } from '../../src/ir/editor.js';
 import type { AttributeValue, Node, Value } from '../../src/ir/graph.js';
 import { product, Tensor } from '../../src/ir/tensor.js';
+import { epsilonOf, NORMALIZATION_INPUTS, normalizationScales, Window } from '../../src/ops/attributes.js';
 import { onesLike } from './ones.js';
 
-/** What is computed from the original weights before anything is cut. */
+/** Computed from the original weights, before anything is cut. */
 export interface Prepared {
   readonly compensation: Compensation;
   /** carrier: the reader's whole weights with the carrier's column rewritten, still to be cut. */
@@ -62,163 +64,169 @@ export function prepareCompensation(compensation: Compensation, keptOutputs: rea
   };
 }
 
-/** A constant operand as it is now: cut already, where it is stored or where an alias of it is. */
+/** A constant operand as it is now: already cut, where it is stored or where an alias of it is. */
 export type OperandNow = (node: Node, index: number) => Tensor | undefined;
 
 /** Gives the constants back, except those that rewritten weights carry. */
-export function compensate(editor: Editor, facts: Facts, prepared: readonly Prepared[], operandNow: OperandNow): void {
-  for (const { compensation, offsets, kernel } of prepared) {
-    if (offsets !== undefined) addToBias(editor, compensation, offsets, operandNow);
-    else if (kernel !== undefined) addMap(editor, facts, compensation, kernel, operandNow);
-  }
-}
+export class Compensator {
+  readonly #editor: Editor;
+  readonly #facts: Facts;
+  readonly #operandNow: OperandNow;
 
-/** Into the operator's own bias where it has one to give, else as an Add behind it. */
-function addToBias(editor: Editor, { read }: Compensation, offsets: Float64Array, operandNow: OperandNow): void {
-  const { at } = read;
-  const { node } = at;
-  const { bias, weights } = read.relation;
-  const dataType = at.site.constant(weights.index)?.dataType ?? 1;
-  const before = bias === undefined ? undefined : node.inputs[bias.index];
-  const present = bias === undefined ? undefined : operandNow(node, bias.index);
-  // Gemm allows a bias per row as well: what is added per output then goes behind it.
-  const fits = present === undefined || present.size === 1 || isRow(present, offsets.length);
-  if (bias === undefined || bias.beta === 0 || !fits) {
-    const [output] = node.outputs;
-    if (output === undefined) return;
-    const operand = editor.addInitializer(
-      `${output.name}_offset`,
-      Tensor.fromNumbers(dataType, [offsets.length], offsets),
-    );
-    editor.insertAfter(output, {
+  constructor(editor: Editor, facts: Facts, operandNow: OperandNow) {
+    this.#editor = editor;
+    this.#facts = facts;
+    this.#operandNow = operandNow;
+  }
+
+  compensate({ compensation, offsets, kernel }: Prepared): void {
+    if (offsets !== undefined) this.#addToBias(compensation, offsets);
+    else if (kernel !== undefined) this.#addMap(compensation, kernel);
+  }
+
+  /** Into the bias of the operator if it can have one, otherwise as an Add after it. */
+  #addToBias({ read }: Compensation, offsets: Float64Array): void {
+    const { at } = read;
+    const { node } = at;
+    const { bias, weights } = read.relation;
+    const editor = this.#editor;
+    const dataType = at.site.constant(weights.index)?.dataType ?? 1;
+    const before = bias === undefined ? undefined : node.inputs[bias.index];
+    const present = bias === undefined ? undefined : this.#operandNow(node, bias.index);
+    // The bias of a Gemm may have one value per row. Offsets per output are then added after it.
+    const fits = present === undefined || present.size === 1 || isRow(present, offsets.length);
+    if (bias === undefined || bias.beta === 0 || !fits) {
+      const [output] = node.outputs;
+      if (output === undefined) return;
+      const operand = editor.addInitializer(
+        `${output.name}_offset`,
+        Tensor.fromNumbers(dataType, [offsets.length], offsets),
+      );
+      editor.insertAfter(output, {
+        opType: 'Add',
+        name: editor.graph.freshNodeName(`${node.label}_offset`),
+        inputs: (inner) => [inner, operand],
+      });
+      return;
+    }
+    const values = present?.numbers();
+    const total = offsets.map((offset, index) => offset / bias.beta + (values?.[values.length === 1 ? 0 : index] ?? 0));
+    // A bias [1, N] keeps its rank: it may be listed among the graph inputs.
+    const leading = values?.length === total.length ? (present?.dims.slice(0, -1) ?? []) : [];
+    const tensor = Tensor.fromNumbers(dataType, [...leading, total.length], total);
+    const canReplace = before?.initializer?.dims.length === tensor.dims.length && before.hasSingleUse;
+    if (before !== undefined && canReplace) editor.rewriteInitializer(before, tensor);
+    else {
+      const made = editor.addInitializer(before?.name ?? `${node.label}_bias`, tensor);
+      editor.rewriteOperand({ node, index: bias.index }, made);
+    }
+  }
+
+  /**
+   * Adds Conv(ones, kernel) to the reader's output. If the only reader of that output is a
+   * BatchNormalization, the map is added after it, with the kernel scaled as the normalisation
+   * scales: ONNX Runtime then still fuses convolution and normalisation.
+   */
+  #addMap(compensation: Compensation, kernel: Tensor): void {
+    const { at } = compensation.read;
+    const [direct] = at.node.outputs;
+    if (direct === undefined) return;
+    const editor = this.#editor;
+    const normalization = soleNormalization(direct, this.#facts);
+    const target = normalization?.outputs[0] ?? direct;
+    const scaled = normalization === undefined ? kernel : this.#scaleLike(normalization, kernel);
+    const map =
+      compensation.form === 'map'
+        ? editor.addInitializer(`${direct.name}_constants`, staticMap(compensation, scaled))
+        : this.#onesConvolution(compensation, scaled, direct.name);
+    editor.insertAfter(target, {
       opType: 'Add',
-      name: editor.graph.freshNodeName(`${node.label}_offset`),
-      inputs: (inner) => [inner, operand],
+      name: editor.graph.freshNodeName(`${at.node.label}_add_constants`),
+      inputs: (inner) => [inner, map],
     });
-    return;
   }
-  const values = present?.numbers();
-  const total = offsets.map((offset, index) => offset / bias.beta + (values?.[values.length === 1 ? 0 : index] ?? 0));
-  // A bias [1, N] keeps its rank: it may be listed among the graph inputs.
-  const leading = values?.length === total.length ? (present?.dims.slice(0, -1) ?? []) : [];
-  const tensor = Tensor.fromNumbers(dataType, [...leading, total.length], total);
-  const canReplace = before?.initializer?.dims.length === tensor.dims.length && before.hasSingleUse;
-  if (before !== undefined && canReplace) editor.rewriteInitializer(before, tensor);
-  else {
-    const made = editor.addInitializer(before?.name ?? `${node.label}_bias`, tensor);
-    editor.rewriteOperand({ node, index: bias.index }, made);
-  }
-}
 
-/**
- * Adds Conv(ones, kernel) to the reader's output. Where a BatchNormalization alone reads it, the map goes behind that, with
- * the kernel scaled as the normalisation scales: ONNX Runtime then still fuses convolution and normalisation.
- */
-function addMap(
-  editor: Editor,
-  facts: Facts,
-  compensation: Compensation,
-  kernel: Tensor,
-  operandNow: OperandNow,
-): void {
-  const { at } = compensation.read;
-  const [direct] = at.node.outputs;
-  if (direct === undefined) return;
-  const normalization = soleNormalization(direct, facts);
-  const target = normalization?.outputs[0] ?? direct;
-  const scaled = normalization === undefined ? kernel : scaleLike(normalization, operandNow, kernel);
-  const map =
-    compensation.form === 'map'
-      ? editor.addInitializer(`${direct.name}_constants`, staticMap(compensation, scaled))
-      : onesConvolution(editor, facts, compensation, scaled, direct.name);
-  editor.insertAfter(target, {
-    opType: 'Add',
-    name: editor.graph.freshNodeName(`${at.node.label}_add_constants`),
-    inputs: (inner) => [inner, map],
-  });
+  /**
+   * The kernel times scale / sqrt(variance + epsilon) per output; the parameters are already cut.
+   */
+  #scaleLike(node: Node, kernel: Tensor): Tensor {
+    const parameter = (index: number) => this.#operandNow(node, index)?.numbers() ?? [];
+    const [scale, variance] = [parameter(NORMALIZATION_INPUTS.scale), parameter(NORMALIZATION_INPUTS.variance)];
+    const epsilon = epsilonOf(node);
+    const perOutput = kernel.size / (kernel.dims[0] ?? 1);
+    const values = Float64Array.from(kernel.numbers(), (value, at) => {
+      const output = Math.floor(at / perOutput);
+      return normalizationScales(value, { scale: scale[output] ?? 0, variance: variance[output] ?? 1, epsilon });
+    });
+    return Tensor.fromNumbers(kernel.dataType, kernel.dims, values);
+  }
+
+  /** A convolution with the reader's geometry over one channel of ones. */
+  #onesConvolution({ read }: Compensation, kernel: Tensor, name: string): Value {
+    const { at } = read;
+    const editor = this.#editor;
+    const ones = onesLike(editor, this.#facts.graphInfo, at, spatialDims(read, 'in'), kernel.dataType);
+    const weights = editor.addInitializer(`${name}_constants_weight`, kernel);
+    const attributes: Record<string, AttributeValue> = {};
+    for (const key of ['kernel_shape', 'strides', 'pads', 'dilations', 'auto_pad']) {
+      const attribute = at.node.attributes.get(key);
+      if (attribute !== undefined) attributes[key] = attribute;
+    }
+    const spec = {
+      opType: 'Conv',
+      name: editor.graph.freshNodeName(`${at.node.label}_constants`),
+      origin: { kind: 'compensation' } as const,
+      inputs: [ones, weights],
+      outputs: [`${name}_constants`],
+      attributes,
+    };
+    const [output] = editor.addNode(spec, at.node).outputs;
+    if (output === undefined) throw new Error('a Conv has one output');
+    return output;
+  }
 }
 
 function soleNormalization(value: Value, facts: Facts): Node | undefined {
   const [use] = value.uses;
   if (use === undefined || !value.hasSingleUse || use.node.opType !== 'BatchNormalization' || use.index !== 0)
     return undefined;
-  // Only in inference and with constant parameters is it the scale and shift that the row describes.
+  // Its operator has this relation only in inference and with constant parameters.
   return facts.nodeOf.get(use.node)?.relation?.kind === 'pointwise' ? use.node : undefined;
 }
 
-/** The kernel times scale / sqrt(variance + epsilon) per output; the parameters are cut already. */
-function scaleLike(node: Node, operandNow: OperandNow, kernel: Tensor): Tensor {
-  const parameter = (index: number) => operandNow(node, index)?.numbers() ?? [];
-  const [scale, variance] = [parameter(1), parameter(4)];
-  const epsilon = node.float('epsilon', 1e-5);
-  const perOutput = kernel.size / (kernel.dims[0] ?? 1);
-  const values = Float64Array.from(kernel.numbers(), (value, at) => {
-    const output = Math.floor(at / perOutput);
-    return (value * (scale[output] ?? 0)) / Math.sqrt((variance[output] ?? 1) + epsilon);
-  });
-  return Tensor.fromNumbers(kernel.dataType, kernel.dims, values);
-}
-
-/** A convolution with the reader's geometry over one channel of ones. */
-function onesConvolution(
-  editor: Editor,
-  { graphInfo }: Facts,
-  { read }: Compensation,
-  kernel: Tensor,
-  name: string,
-): Value {
-  const { at } = read;
-  const ones = onesLike(editor, graphInfo, at, spatialDims(read, 'in'), kernel.dataType);
-  const weights = editor.addInitializer(`${name}_constants_weight`, kernel);
-  const attributes: Record<string, AttributeValue> = {};
-  for (const key of ['kernel_shape', 'strides', 'pads', 'dilations', 'auto_pad']) {
-    const attribute = at.node.attributes.get(key);
-    if (attribute !== undefined) attributes[key] = attribute;
-  }
-  const spec = {
-    opType: 'Conv',
-    name: editor.graph.freshNodeName(`${at.node.label}_constants`),
-    origin: { kind: 'compensation' } as const,
-    inputs: [ones, weights],
-    outputs: [`${name}_constants`],
-    attributes,
-  };
-  const [output] = editor.addNode(spec, at.node).outputs;
-  if (output === undefined) throw new Error('a Conv has one output');
-  return output;
-}
-
-/** The convolution of ones, summed here: [1, outputs, spatial…]. Only for maps no larger than the kernel. */
+/**
+ * The result of the ones convolution as a constant [1, outputs, spatial…]. Only for maps no larger
+ * than the kernel.
+ */
 function staticMap({ read }: Compensation, kernel: Tensor): Tensor {
-  const { node } = read.at;
-  const [inside, outside] = [spatialDims(read, 'in') ?? [], spatialDims(read, 'out') ?? []];
+  const inDims = spatialDims(read, 'in') ?? [];
+  const outDims = spatialDims(read, 'out') ?? [];
   const taps = kernel.dims.slice(2);
-  const rank = taps.length;
-  const strides = node.ints('strides') ?? taps.map(() => 1);
-  const dilations = node.ints('dilations') ?? taps.map(() => 1);
-  const begins = beginPads(node, inside, outside, taps, strides, dilations);
+  const window = new Window(read.at.node, kernel);
+  const axes = taps.map((_, axis) => {
+    const extent = inDims[axis] ?? 0;
+    const { stride, dilation } = window.along(axis);
+    return { extent, stride, dilation, begin: beginPad(window, axis, { extent, windows: outDims[axis] ?? 0 }) };
+  });
   const outputs = kernel.dims[0] ?? 0;
   const values = kernel.numbers();
-  const map = new Float64Array(outputs * product(outside));
-  for (let at = 0; at < product(outside); at++) {
-    const place = unravel(at, outside);
+  const map = new Float64Array(outputs * product(outDims));
+  for (let at = 0; at < product(outDims); at++) {
+    const position = unravel(at, outDims);
     for (let tap = 0; tap < product(taps); tap++) {
       const offset = unravel(tap, taps);
-      const isInside = Array.from({ length: rank }, (_, axis) => {
-        const source =
-          (place[axis] ?? 0) * (strides[axis] ?? 1) -
-          (begins[axis] ?? 0) +
-          (offset[axis] ?? 0) * (dilations[axis] ?? 1);
-        return source >= 0 && source < (inside[axis] ?? 0);
-      }).every(Boolean);
-      if (!isInside) continue;
+      const isInImage = axes.every(({ extent, stride, dilation, begin }, axis) => {
+        const source = (position[axis] ?? 0) * stride - begin + (offset[axis] ?? 0) * dilation;
+        return source >= 0 && source < extent;
+      });
+      if (!isInImage) continue;
       for (let output = 0; output < outputs; output++) {
-        const to = output * product(outside) + at;
+        const to = output * product(outDims) + at;
         map[to] = (map[to] ?? 0) + (values[output * product(taps) + tap] ?? 0);
       }
     }
   }
-  return Tensor.fromNumbers(kernel.dataType, [1, outputs, ...outside], map);
+  return Tensor.fromNumbers(kernel.dataType, [1, outputs, ...outDims], map);
 }
 
 function unravel(at: number, dims: readonly number[]): number[] {
@@ -233,21 +241,12 @@ function unravel(at: number, dims: readonly number[]): number[] {
     .toReversed();
 }
 
-/** Padding in front, per spatial axis; SAME_UPPER and SAME_LOWER from the sizes, as Conv-1 defines them. */
-function beginPads(
-  node: Node,
-  inside: readonly number[],
-  outside: readonly number[],
-  taps: readonly number[],
-  strides: readonly number[],
-  dilations: readonly number[],
-): readonly number[] {
-  const mode = node.string('auto_pad', 'NOTSET');
-  if (mode === 'VALID') return taps.map(() => 0);
-  if (mode === 'NOTSET') return node.ints('pads')?.slice(0, taps.length) ?? taps.map(() => 0);
-  return taps.map((extent, axis) => {
-    const reach = ((outside[axis] ?? 0) - 1) * (strides[axis] ?? 1) + (extent - 1) * (dilations[axis] ?? 1) + 1;
-    const total = Math.max(0, reach - (inside[axis] ?? 0));
-    return mode === 'SAME_LOWER' ? Math.ceil(total / 2) : Math.floor(total / 2);
-  });
+/**
+ * Padding before the first element of an axis; SAME_UPPER and SAME_LOWER as Conv-1 defines them.
+ */
+function beginPad(window: Window, axis: number, { extent, windows }: { extent: number; windows: number }): number {
+  if (window.autoPad === 'VALID') return 0;
+  if (window.autoPad === 'NOTSET') return window.along(axis).begin;
+  const total = Math.max(0, window.reach(axis, windows) - extent);
+  return window.autoPad === 'SAME_LOWER' ? Math.ceil(total / 2) : Math.floor(total / 2);
 }

@@ -1,6 +1,7 @@
-/** What operators do with their sums before they store them: one node behind a layer, or the few that an exporter makes of it. */
-import type { GraphInfo } from '../../src/graph-info/graph-info.js';
+/** Activations after a layer: one node, or the few nodes that an exporter writes for one. */
+import { type GraphInfo, siteOf } from '../../src/graph-info/graph-info.js';
 import type { Node, Value } from '../../src/ir/graph.js';
+import { clipBounds } from '../../src/ops/attributes.js';
 
 export interface Activation {
   readonly name: string;
@@ -14,8 +15,8 @@ export interface Activated {
   readonly nodes: readonly [Node, ...Node[]];
 }
 
-/** The activation that is all that becomes of a value. */
-export function activationBehind(value: Value, graphInfo: GraphInfo): Activated | undefined {
+/** The activation that is the only reader of a value. */
+export function activationAfter(value: Value, graphInfo: GraphInfo): Activated | undefined {
   if (value.isSeenOutside) return undefined;
   const [use] = value.uses;
   if (value.hasSingleUse && use?.index === 0) {
@@ -26,10 +27,8 @@ export function activationBehind(value: Value, graphInfo: GraphInfo): Activated 
 }
 
 /** One node that is an activation of its first input. */
-export function activationOf(node: Node, { constants, graph }: GraphInfo): Activation | undefined {
+export function activationOf(node: Node, graphInfo: GraphInfo): Activation | undefined {
   if (node.domain !== '') return undefined;
-  const bound = (index: number, otherwise: number) =>
-    node.inputs[index] === undefined ? otherwise : constants.tensor(node.inputs[index])?.numbers()[0];
   switch (node.opType) {
     case 'Relu':
     case 'Sigmoid':
@@ -43,18 +42,16 @@ export function activationOf(node: Node, { constants, graph }: GraphInfo): Activ
     case 'Gelu':
       return node.string('approximate', 'none') === 'none' ? { name: 'Gelu' } : undefined;
     case 'Clip': {
-      const isAttributes = graph.opset < 11;
-      const low = isAttributes ? node.float('min', Number.NEGATIVE_INFINITY) : bound(1, Number.NEGATIVE_INFINITY);
-      const high = isAttributes ? node.float('max', Number.POSITIVE_INFINITY) : bound(2, Number.POSITIVE_INFINITY);
-      if (low === undefined || high === undefined || !(low <= high)) return undefined;
-      return { name: 'Clip', alpha: low, beta: high };
+      const bounds = clipBounds(siteOf(node, graphInfo));
+      if (bounds === undefined || !(bounds.low <= bounds.high)) return undefined;
+      return { name: 'Clip', alpha: bounds.low, beta: bounds.high };
     }
     default:
       return undefined;
   }
 }
 
-/** An expression of one value X, scalar constants and nodes of these operators. */
+/** An expression of one value X, scalar constants and operators. */
 type Expression = 'X' | number | { readonly op: string; readonly of: readonly Expression[]; readonly as?: Activation };
 
 const node = (op: string, ...of: readonly Expression[]): Expression => ({ op, of });
@@ -81,16 +78,16 @@ const COMPOSED: readonly (readonly [name: string, Expression])[] = [
   ),
 ];
 
-/** Nodes on the longest way through any of the expressions, and a little more. */
-const FURTHEST = 6;
+/** Nodes on the longest path through any of the expressions, and a few more. */
+const MOST_STEPS = 6;
 
 function composed(value: Value, graphInfo: GraphInfo): Activated | undefined {
-  for (const end of endsBehind(value)) {
+  for (const end of lastNodesAfter(value)) {
     for (const [name, expression] of COMPOSED) {
-      const nodes = new Set<Node>();
-      const result = end.outputs[0];
-      if (result === undefined || !matches(expression, result, value, graphInfo, nodes)) continue;
-      // Nobody else may see what is inside.
+      const [result] = end.outputs;
+      const nodes = result && new ExpressionMatcher(value, graphInfo).match(expression, result);
+      if (nodes === undefined) continue;
+      // No other node may read an intermediate value.
       const isClosed = [value, ...[...nodes].filter((inner) => inner !== end).flatMap(({ outputs }) => outputs)].every(
         (inner) => inner === undefined || (!inner.isSeenOutside && inner.uses.every((use) => nodes.has(use.node))),
       );
@@ -102,12 +99,12 @@ function composed(value: Value, graphInfo: GraphInfo): Activated | undefined {
   return undefined;
 }
 
-/** Products and quotients a few nodes behind a value that two or more nodes or inputs read. */
-function endsBehind(value: Value): Node[] {
+/** Products and quotients a few nodes after a value: the last nodes of expressions. */
+function lastNodesAfter(value: Value): Node[] {
   const found = new Set<Node>();
   let layer = [value];
-  // Wide fans of readers are no activation.
-  for (let step = 0; step < FURTHEST && layer.length > 0 && layer.length < FURTHEST; step++) {
+  // A value with many readers is not inside an activation.
+  for (let step = 0; step < MOST_STEPS && layer.length > 0 && layer.length < MOST_STEPS; step++) {
     const nodes = layer.flatMap(({ uses }) => (uses.length <= 2 ? uses.map((use) => use.node) : []));
     const fresh = nodes.filter((reader) => reader.domain === '' && !found.has(reader));
     for (const reader of fresh) found.add(reader);
@@ -116,33 +113,51 @@ function endsBehind(value: Value): Node[] {
   return [...found].filter(({ opType }) => opType === 'Mul' || opType === 'Div');
 }
 
-function matches(expression: Expression, value: Value, x: Value, graphInfo: GraphInfo, nodes: Set<Node>): boolean {
-  if (expression === 'X') return value === x;
-  if (typeof expression === 'number') return isScalar(value, expression, graphInfo);
-  const { producer } = value;
-  if (value === x || producer?.opType !== expression.op || producer.domain !== '') return false;
-  if (expression.as !== undefined && !isSame(activationOf(producer, graphInfo), expression.as)) return false;
-  const inputs = producer.inputs.slice(0, expression.of.length);
-  const orders = producer.opType === 'Mul' || producer.opType === 'Add' ? [inputs, inputs.toReversed()] : [inputs];
-  for (const order of orders) {
-    const inner = new Set<Node>([producer]);
-    const isMatch = expression.of.every((part, index) => {
-      const input = order[index];
-      return input !== undefined && matches(part, input, x, graphInfo, inner);
-    });
-    if (!isMatch) continue;
-    for (const matched of inner) nodes.add(matched);
-    return true;
+/** Matches expressions of the value `x` against the nodes that compute another value. */
+class ExpressionMatcher {
+  readonly #x: Value;
+  readonly #graphInfo: GraphInfo;
+
+  constructor(x: Value, graphInfo: GraphInfo) {
+    this.#x = x;
+    this.#graphInfo = graphInfo;
   }
-  return false;
+
+  /** The nodes of the expression; none for X itself or a number. Undefined where they differ. */
+  match(expression: Expression, value: Value): ReadonlySet<Node> | undefined {
+    if (expression === 'X') return value === this.#x ? new Set() : undefined;
+    if (typeof expression === 'number') return isScalar(value, expression, this.#graphInfo) ? new Set() : undefined;
+    const { producer } = value;
+    if (value === this.#x || producer?.opType !== expression.op || producer.domain !== '') return undefined;
+    if (expression.as !== undefined && !isSame(activationOf(producer, this.#graphInfo), expression.as))
+      return undefined;
+    const inputs = producer.inputs.slice(0, expression.of.length);
+    const isCommutative = producer.opType === 'Mul' || producer.opType === 'Add';
+    for (const order of isCommutative ? [inputs, inputs.toReversed()] : [inputs]) {
+      const operands = this.#matchAll(expression.of, order);
+      if (operands !== undefined) return new Set([producer, ...operands]);
+    }
+    return undefined;
+  }
+
+  #matchAll(expressions: readonly Expression[], values: readonly (Value | undefined)[]): Node[] | undefined {
+    const nodes: Node[] = [];
+    for (const [index, expression] of expressions.entries()) {
+      const value = values[index];
+      const matched = value && this.match(expression, value);
+      if (matched === undefined) return undefined;
+      nodes.push(...matched);
+    }
+    return nodes;
+  }
 }
 
-/** To the rounding of the float that the exporter wrote. */
+/** Equal up to the rounding of the float that the exporter wrote. */
 const isClose = (a: number, b: number) => Math.abs(a - b) <= 1e-6 * Math.abs(b);
 
 function isScalar(value: Value, wanted: number, { constants }: GraphInfo): boolean {
   const tensor = constants.tensor(value);
-  // More axes could make the result one of more axes than X has.
+  // A tensor of more axes could broadcast the result to more axes than X has.
   return tensor?.size === 1 && tensor.dims.length <= 1 && isClose(tensor.numbers()[0] ?? Number.NaN, wanted);
 }
 

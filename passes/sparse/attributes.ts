@@ -1,4 +1,4 @@
-/** Attributes of the operators that are made. */
+/** Attributes of native operators. */
 import type { AttributeValue } from '../../src/ir/graph.js';
 
 export const int = (value: number): AttributeValue => ({ kind: 'int', value });

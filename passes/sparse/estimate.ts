@@ -1,4 +1,4 @@
-/** What layers win by being sparse: by a cost table, or as measured. */
+/** Seconds that layers win by being sparse, from a cost table or as measured. */
 import { type CostTable, type KindCosts, type LayerKind, secondsWon, speedupAt } from '../../src/cost/sparse-cost.js';
 import { type GraphInfo, siteOf } from '../../src/graph-info/graph-info.js';
 import type { Value } from '../../src/ir/graph.js';
@@ -6,14 +6,17 @@ import { product } from '../../src/ir/tensor.js';
 import { isStatic } from '../../src/ops/axes.js';
 import { operatorOf } from '../../src/ops/registry.js';
 import type { PassContext } from '../pass.js';
-import type { Costs } from './choose.js';
-import { hasRows, type SparseLayer } from './layers.js';
-import type { Member } from './places.js';
+import { hasRows, type SparseLayer } from './candidates.js';
+import type { NativeOp } from './layout-assignment.js';
+import type { Costs } from './select.js';
 
-/** What is known of a layer's speed before anything is decided. */
+/** The speed of a layer, dense and sparse. */
 export interface Estimate {
   readonly costs: KindCosts;
-  /** A product for a few rows or pixels reads its weights once and uses them hardly more often: no operator makes that faster. */
+  /**
+   * Whether the product has enough rows (pixels) to be faster sparse. With few rows each weight is
+   * read for hardly more than one multiply-add.
+   */
   readonly hasRows: boolean;
   /** Undefined where extents are unknown. */
   readonly denseSeconds: number | undefined;
@@ -22,6 +25,7 @@ export interface Estimate {
   readonly isMeasured: boolean;
 }
 
+/** `sized` is the graph at the sizes at which costs are counted. */
 export async function estimateAll(
   layers: readonly SparseLayer[],
   table: CostTable,
@@ -30,7 +34,7 @@ export async function estimateAll(
 ): Promise<Map<SparseLayer, Estimate>> {
   const estimates = new Map(layers.map((layer) => [layer, estimateOf(layer, table, sized)]));
   if (measure === undefined) return estimates;
-  // The largest first: time may run out, and it is spent where there is most to be won.
+  // Time may run out, so the layers with the longest dense time are measured first.
   const ranked = [...estimates].toSorted(
     ([, { denseSeconds: one = 0 }], [, { denseSeconds: other = 0 }]) => other - one,
   );
@@ -70,12 +74,12 @@ export function costsOf(
   for (const [layer, { denseSeconds, speedup, hasRows: isFit }] of estimates) {
     if (!isFit || speedup === undefined) continue;
     if (denseSeconds !== undefined) won.set(layer, secondsWon(denseSeconds, speedup));
-    // How much is unknown, that something is won is not: then it counts for more than any move.
+    // The layer wins, by an unknown number of seconds. It then counts for more than any move.
     else if (secondsWon(1, speedup) > 0) won.set(layer, Number.MAX_VALUE);
   }
   return {
     won,
-    // What is not static costs nothing here, and is told by the benchmark.
+    // A move of unknown size counts as free; the benchmark measures what it costs.
     move: (value: Value) => {
       const dims = shapes.of(value);
       return isStatic(dims) ? product(dims) * table.secondsPerMovedElement : 0;
@@ -83,7 +87,7 @@ export function costsOf(
   };
 }
 
-/** Layers with zeros have a price; what only joins them has none. */
-export function isPriced(member: Member, estimates: ReadonlyMap<SparseLayer, Estimate>): member is SparseLayer {
-  return member.kind !== 'rider' && estimates.has(member);
+/** Whether the operator is a layer with zeros, not one that is selected only to save moves. */
+export function isPriced(op: NativeOp, estimates: ReadonlyMap<SparseLayer, Estimate>): op is SparseLayer {
+  return op.kind !== 'layout-op' && estimates.has(op);
 }

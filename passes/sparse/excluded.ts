@@ -1,10 +1,11 @@
-/** Layers with zeros that cannot become sparse operators, whatever would be won, and why. */
+/** Layers with zeros that cannot become sparse operators, with the reason. */
 import type { GraphInfo } from '../../src/graph-info/graph-info.js';
 import type { Dim, Node } from '../../src/ir/graph.js';
 import { scanTensor } from '../../src/ir/scan.js';
 import { FLOAT, type Tensor } from '../../src/ir/tensor.js';
-import type { SparseLayer } from './layers.js';
-import { autoPadOf, padsOf } from './padding.js';
+import { Window } from '../../src/ops/attributes.js';
+import type { SparseLayer } from './candidates.js';
+import { padsOf } from './padding.js';
 
 export interface Excluded {
   readonly node: Node;
@@ -15,26 +16,28 @@ export interface Excluded {
 
 const KINDS = ['Conv', 'ConvTranspose', 'Gemm', 'MatMul'];
 
-/** `found` are the layers that can. */
-export function excludedLayers({ graph, constants, shapes }: GraphInfo, found: readonly SparseLayer[]): Excluded[] {
-  const can = new Set(found.map(({ nodes: [node] }) => node));
+export function excludedLayers(graphInfo: GraphInfo, candidates: readonly SparseLayer[]): Excluded[] {
+  const { graph, constants } = graphInfo;
+  const supported = new Set(candidates.map(({ nodes: [node] }) => node));
   return graph.nodes.flatMap((node): Excluded[] => {
-    if (node.domain !== '' || !KINDS.includes(node.opType) || can.has(node)) return [];
+    if (node.domain !== '' || !KINDS.includes(node.opType) || supported.has(node)) return [];
     const weights = constants.tensor(node.inputs[1]) ?? constants.tensor(node.inputs[0]);
     const zeros = weights === undefined ? 0 : scanTensor(weights).zeros;
     return weights === undefined || zeros === 0
       ? []
-      : [{ node, zeros: zeros / weights.size, why: whyNot(node, weights, { constants, shapes }) }];
+      : [{ node, zeros: zeros / weights.size, why: whyNot(node, weights, graphInfo) }];
   });
 }
 
-function whyNot(node: Node, weights: Tensor, { constants, shapes }: Omit<GraphInfo, 'graph'>): string {
+function whyNot(node: Node, weights: Tensor, { constants, shapes }: GraphInfo): string {
   if (node.opType === 'ConvTranspose') return 'there is no sparse operator for it';
   if (weights.dataType !== FLOAT) return 'its weights are not float32';
   if (constants.tensor(node.inputs[1]) === undefined) return 'its weights are on the left';
   if (node.opType === 'Conv' && weights.dims.length !== 4) return 'sparse convolutions have two spatial axes';
-  if (node.opType === 'Conv' && padsOf(node, weights.dims.slice(2), shapes.of(node.inputs[0])) === undefined)
-    return autoPadOf(node).startsWith('SAME_') && !isSized(shapes.of(node.inputs[0]))
+  const image = shapes.of(node.inputs[0]);
+  const window = new Window(node, weights);
+  if (node.opType === 'Conv' && padsOf(window, image) === undefined)
+    return window.isSame && !isSized(image)
       ? 'its padding depends on the size of the image, which is open (auto_pad)'
       : 'there is no sparse operator with such padding';
   return 'its attributes or its bias have no sparse operator';

@@ -1,15 +1,15 @@
-/** The cheapest way to part a network into a source's and a sink's side (maximum flow by shortest augmenting paths). */
+/** Minimum cut of a flow network: maximum flow by shortest augmenting paths. */
 
 interface Edge {
   readonly to: number;
-  /** What may still flow. */
+  /** Residual capacity. */
   left: number;
-  /** The same edge, the other way round. */
+  /** The reverse edge. */
   readonly back: () => Edge;
 }
 
 /** Capacities are seconds: less than a picosecond is rounding. */
-const NOTHING = 1e-12;
+const NEGLIGIBLE = 1e-12;
 
 export class Network {
   readonly #edges: Edge[][] = [];
@@ -26,15 +26,17 @@ export class Network {
     this.#edges[to]?.push(back);
   }
 
-  /** The nodes on the source's side of the cheapest cut; of several the one with the fewest such nodes. */
+  /**
+   * Nodes on the source side of the minimum cut; of several minimum cuts, the smallest such set.
+   */
   cut(source: number, sink: number): ReadonlySet<number> {
     for (;;) {
       const reached = this.#search(source, sink);
       const path = pathTo(sink, reached);
       if (path.length === 0) return new Set([source, ...reached.keys()]);
       const flow = Math.min(...path.map(({ left }) => left));
-      // Only unlimited edges all the way: nothing can part the two, and nobody builds such a network.
-      if (flow === Number.POSITIVE_INFINITY) throw new Error('the source and the sink cannot be parted');
+      // A path of unlimited edges has no cut. No caller builds such a network.
+      if (flow === Number.POSITIVE_INFINITY) throw new Error('no cut separates the source from the sink');
       for (const edge of path) {
         edge.left -= flow;
         edge.back().left += flow;
@@ -42,13 +44,13 @@ export class Network {
     }
   }
 
-  /** By node the edge that it was reached by, breadth first, until the sink is reached. */
+  /** Breadth-first search until the sink: the edge by which each node was reached. */
   #search(source: number, sink: number): Map<number, Edge> {
     const reached = new Map<number, Edge>();
     const waiting = [source];
     for (const node of waiting) {
       for (const edge of this.#edges[node] ?? []) {
-        if (edge.left <= NOTHING || edge.to === source || reached.has(edge.to)) continue;
+        if (edge.left <= NEGLIGIBLE || edge.to === source || reached.has(edge.to)) continue;
         reached.set(edge.to, edge);
         if (edge.to === sink) return reached;
         waiting.push(edge.to);

@@ -1,42 +1,36 @@
-/** Padding as the operators want it, in numbers: they have no auto_pad. */
-import type { Dim, Node } from '../../src/ir/graph.js';
+/** Explicit padding for the native operators, which have no auto_pad. */
+import type { Dim } from '../../src/ir/graph.js';
+import type { Window } from '../../src/ops/attributes.js';
 
-const NONE = [0, 0, 0, 0] as const;
+/**
+ * Padding of a window over images: top, left, bottom, right. Undefined where it depends on a size
+ * that is open, or where no native operator has such padding.
+ */
+export function padsOf(window: Window, image: readonly Dim[] | undefined): readonly number[] | undefined {
+  if (window.kernel?.length !== 2) return undefined;
+  if (window.autoPad === 'VALID') return [0, 0, 0, 0];
+  if (window.isSame) return samePads(window, image);
+  const [rows, columns] = [window.along(0), window.along(1)];
+  const pads = [rows.begin, columns.begin, rows.end, columns.end];
+  return pads.every((pad) => pad >= 0) ? pads : undefined;
+}
 
-/** Of a window over images: top, left, bottom, right. Undefined where that depends on a size that is open, or fits no operator. */
-export function padsOf(
-  node: Node,
-  kernel: readonly number[],
-  image: readonly Dim[] | undefined,
-): readonly number[] | undefined {
-  const auto = autoPadOf(node);
-  if (auto === 'VALID') return NONE;
-  if (auto === 'NOTSET') return writtenPads(node);
-  if (!auto.startsWith('SAME_')) return undefined;
-  const totals = kernel.map((taps, axis) => sameTotal(node, axis, taps, image?.[axis + 2]));
-  if (totals.length !== 2 || !totals.every((total) => total !== undefined)) return undefined;
+function samePads(window: Window, image: readonly Dim[] | undefined): readonly number[] | undefined {
+  const totals = [0, 1].map((axis) => sameTotal(window, axis, image?.[axis + 2]));
+  if (!totals.every((total) => total !== undefined)) return undefined;
   const [less, more] = [totals.map((total) => Math.floor(total / 2)), totals.map((total) => Math.ceil(total / 2))];
-  return auto === 'SAME_UPPER' ? [...less, ...more] : [...more, ...less];
+  return window.autoPad === 'SAME_UPPER' ? [...less, ...more] : [...more, ...less];
 }
 
-export function autoPadOf(node: Node): string {
-  const auto = node.string('auto_pad', '');
-  return auto === '' ? 'NOTSET' : auto;
-}
-
-function writtenPads(node: Node): readonly number[] | undefined {
-  const pads = node.ints('pads') ?? NONE;
-  return pads.length === 4 && pads.every((pad) => pad >= 0) ? pads : undefined;
-}
-
-/** Of both sides together: as much as ceil(extent / stride) windows need. */
-function sameTotal(node: Node, axis: number, taps: number, extent: Dim | undefined): number | undefined {
-  // ONNX Runtime has no such windows with gaps.
-  if ((node.ints('dilations')?.[axis] ?? 1) !== 1) return undefined;
-  const stride = node.ints('strides')?.[axis] ?? 1;
-  if (stride === 1) return taps - 1;
+/** Padding of both sides together: as much as ceil(extent / stride) windows need. */
+function sameTotal(window: Window, axis: number, extent: Dim | undefined): number | undefined {
+  const { kernel = 1, stride, dilation } = window.along(axis);
+  // ONNX Runtime has no dilated windows with auto_pad.
+  if (dilation !== 1) return undefined;
+  if (stride === 1) return kernel - 1;
   if (typeof extent !== 'number') return undefined;
-  const total = (Math.ceil(extent / stride) - 1) * stride + taps - extent;
-  // What is left over behind the last window is not read. Older runtimes split more than one such pixel, and begin behind the first.
+  const total = window.reach(axis, Math.ceil(extent / stride)) - extent;
+  // A negative total is pixels after the last window, which are not read. Older runtimes split more
+  // than one such pixel, and begin after the first.
   return total < -1 ? undefined : Math.max(0, total);
 }

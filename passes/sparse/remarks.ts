@@ -1,23 +1,28 @@
-/** What convert-sparse says: how it was decided, which layers became sparse operators, and why others did not. */
+/**
+ * Remarks of convert-sparse: how it decided, which layers became sparse, and why others did not.
+ */
 import { type CostTable, secondsWon, speedupToWin, zerosFor } from '../../src/cost/sparse-cost.js';
 import { isCompensation } from '../../src/ir/origin.js';
 import type { PassResult } from '../pass.js';
-import { addedMoves, type Costs } from './choose.js';
+import type { SparseLayer } from './candidates.js';
 import { type Estimate, isPriced } from './estimate.js';
 import type { Excluded } from './excluded.js';
-import type { SparseLayer } from './layers.js';
-import type { Member } from './places.js';
+import type { NativeOp } from './layout-assignment.js';
+import { addedMoves, type Costs } from './select.js';
 
-type Said = PassResult['remarks'][number];
+type Remark = PassResult['remarks'][number];
 
-/** A share of zeros below this is shown as 0.0 %. So few are there by chance, and no layer is spoken of for them. */
+/**
+ * A share of zeros below this is shown as 0.0 %. So few zeros are there by chance, and the layer
+ * gets no remark of its own.
+ */
 const HARDLY_ANY = 0.0005;
 
 export function decisionNotes(
   notes: readonly string[],
   table: CostTable,
   estimates: ReadonlyMap<SparseLayer, Estimate>,
-): Said[] {
+): Remark[] {
   return [...notes, decidedBy(table, estimates)].map((message) => ({ kind: 'note', message }));
 }
 
@@ -29,13 +34,13 @@ function decidedBy({ name }: CostTable, estimates: ReadonlyMap<SparseLayer, Esti
   return `${how}${rest === 0 ? '' : `, for ${rest} by the cost table "${name}"`} (docs/sparse.md)`;
 }
 
-/** A convolution that the compiler put there gets no remark of its own: nobody would know its name. */
-function isAdded({ nodes: [node] }: Member): boolean {
+/** A convolution that the compiler added gets no remark of its own: users do not know its name. */
+function isAdded({ nodes: [node] }: NativeOp): boolean {
   return isCompensation(node);
 }
 
-export function appliedRemarks(made: readonly Member[], estimates: ReadonlyMap<SparseLayer, Estimate>): Said[] {
-  const layers = made.filter((member) => isPriced(member, estimates));
+export function appliedRemarks(ops: readonly NativeOp[], estimates: ReadonlyMap<SparseLayer, Estimate>): Remark[] {
+  const layers = ops.filter((op) => isPriced(op, estimates));
   const added = layers.filter(isAdded).length;
   const which =
     added === 1
@@ -44,39 +49,44 @@ export function appliedRemarks(made: readonly Member[], estimates: ReadonlyMap<S
   return [
     ...layers.filter((layer) => !isAdded(layer)).map((layer) => appliedRemark(layer, estimates.get(layer))),
     ...(added === 0 ? [] : [{ kind: 'applied', message: which } as const]),
-    ...riderRemark(made.filter((member) => !isPriced(member, estimates))),
+    ...layoutOpRemark(ops.filter((op) => !isPriced(op, estimates))),
   ];
 }
 
-function appliedRemark({ nodes: [node, ...tail], zeros }: SparseLayer, estimate: Estimate | undefined): Said {
-  const fused = tail.length === 0 ? '' : `, with ${tail.map(({ opType }) => opType).join(', ')}`;
+function appliedRemark({ nodes: [node, ...rest], zeros }: SparseLayer, estimate: Estimate | undefined): Remark {
+  const fused = rest.length === 0 ? '' : `, with ${rest.map(({ opType }) => opType).join(', ')}`;
   const { isMeasured = false, speedup = 1 } = estimate ?? {};
   const measured = isMeasured ? `, measured ${speedup.toFixed(2)}x as fast` : '';
   return { kind: 'applied', node: node.label, message: `sparse at ${percent(zeros)} zeros${fused}${measured}` };
 }
 
-function riderRemark(riders: readonly Member[]): Said[] {
-  if (riders.length === 0) return [];
-  const types = [...new Set(riders.map(({ nodes: [node] }) => node.opType))].join(', ');
-  const which = riders.length === 1 ? '1 operator between them stays' : `${riders.length} operators between them stay`;
+function layoutOpRemark(ops: readonly NativeOp[]): Remark[] {
+  if (ops.length === 0) return [];
+  const types = [...new Set(ops.map(({ nodes: [node] }) => node.opType))].join(', ');
+  const which = ops.length === 1 ? '1 operator between them stays' : `${ops.length} operators between them stay`;
   return [{ kind: 'applied', message: `${which} in their layout: ${types}` }];
 }
 
-/** `chosen` are those that pay; `excluded` those that cannot be sparse. */
-export function missedRemarks(
-  all: readonly SparseLayer[],
-  chosen: readonly Member[],
-  estimates: ReadonlyMap<SparseLayer, Estimate>,
-  excluded: readonly Excluded[],
-  move: Costs['move'],
-): Said[] {
-  const dense = all.filter((layer) => !chosen.includes(layer) && !isAdded(layer));
+export interface Decision {
+  /** The layers with zeros that could be sparse. */
+  readonly layers: readonly SparseLayer[];
+  /** The operators that pay. */
+  readonly selected: readonly NativeOp[];
+  /** The layers that cannot be sparse. */
+  readonly excluded: readonly Excluded[];
+  readonly estimates: ReadonlyMap<SparseLayer, Estimate>;
+  readonly move: Costs['move'];
+}
+
+/** Why layers stay dense. */
+export function missedRemarks({ layers, selected, excluded, estimates, move }: Decision): Remark[] {
+  const dense = layers.filter((layer) => !selected.includes(layer) && !isAdded(layer));
   const hardly = [...dense, ...excluded].filter(({ zeros }) => zeros < HARDLY_ANY).length;
   return [
     ...(hardly === 0 ? [] : [{ kind: 'note', message: hardlyAny(hardly) } as const]),
     ...dense
       .filter(({ zeros }) => zeros >= HARDLY_ANY)
-      .map((layer) => missedRemark(layer, estimates.get(layer), addedMoves(layer, chosen, move))),
+      .map((layer) => missedRemark(layer, estimates.get(layer), addedMoves(layer, selected, move))),
     ...excluded.filter(({ zeros }) => zeros >= HARDLY_ANY).map(excludedRemark),
   ];
 }
@@ -86,16 +96,16 @@ function hardlyAny(layers: number): string {
   return `${which} hardly any zeros, less than 0.05 %`;
 }
 
-function missedRemark(layer: SparseLayer, estimate: Estimate | undefined, moves: number): Said {
+function missedRemark(layer: SparseLayer, estimate: Estimate | undefined, moves: number): Remark {
   const why = estimate === undefined ? 'nothing is known of its speed' : whyDense(layer, estimate, moves);
   return { kind: 'missed', node: layer.nodes[0].label, message: `stays dense: ${why}` };
 }
 
-function excludedRemark({ node, why }: Excluded): Said {
+function excludedRemark({ node, why }: Excluded): Remark {
   return { kind: 'missed', node: node.label, message: `stays dense: ${why}` };
 }
 
-/** From which share of zeros on this layer would pay, everything else as it is. */
+/** The share of zeros from which this layer would pay, if everything else stayed the same. */
 function whyDense({ zeros }: SparseLayer, estimate: Estimate, moves: number): string {
   const { costs, denseSeconds = Number.POSITIVE_INFINITY, speedup, isMeasured, hasRows: isFit } = estimate;
   if (!isFit) return 'a product for so few rows or pixels is no faster with sparse weights';
@@ -111,21 +121,21 @@ function whyDense({ zeros }: SparseLayer, estimate: Estimate, moves: number): st
     : `sparse operators would have to be ${needed.toFixed(1)}x as fast to pay here, which they are at no share of zeros`;
 }
 
-/** With as many digits as it takes to tell the two apart; what has to be reached is rounded up. */
+/** With enough digits to distinguish the two shares. The share to be reached is rounded up. */
 function payingFrom(from: number, zeros: number): string {
   for (let digits = 1; ; digits++) {
     const unit = 10 ** -digits / 100;
-    // A share that is a multiple of the unit must not become the next one by an error of its last bit.
+    // A rounding error must not raise a multiple of the unit to the next one.
     const [needed, has] = [percent(Math.ceil(from / unit - 1e-6) * unit, digits), percent(zeros, digits)];
     if (needed !== has || digits === MOST_DIGITS)
       return `sparse operators would pay from ${needed} zeros on here, and it has ${has}`;
   }
 }
 
-/** A millionth of a percent is one weight of a hundred million, more than any layer has. */
+/** A millionth of a percent is one weight in a hundred million, and no layer has so many. */
 const MOST_DIGITS = 6;
 
-/** With one digit, as tables of layers have it. */
+/** With one digit by default, as in tables of layers. */
 function percent(share: number, digits = 1): string {
   return `${(share * 100).toFixed(digits)} %`;
 }

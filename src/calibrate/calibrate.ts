@@ -92,7 +92,7 @@ async function measureSample(size: SampleSize, clock: Clock): Promise<SampleTime
 
 /**
  * What a pair of layers takes inside a run of them. At the ends of a model data changes its layout, and other operators have their time;
- * in the cost table moves are counted by themselves (passes/sparse/choose.ts), so neither may be in the rates. Of two models that differ by
+ * in the cost table moves are counted by themselves (passes/sparse/select.ts), so neither may be in the rates. Of two models that differ by
  * one pair the ends are the same. No end is less than nothing, nor, where times are right, more than the pair: a disturbed measurement must
  * not make a layer fast.
  */

@@ -7,7 +7,7 @@
  * won inside a run of layers.
  */
 import type { MeasuredLayer } from '../../passes/pass.js';
-import type { SparseLayer } from '../../passes/sparse/layers.js';
+import type { SparseLayer } from '../../passes/sparse/candidates.js';
 import type { GraphInfo } from '../graph-info/graph-info.js';
 import { PruneCompileError } from '../errors.js';
 import type { Value } from '../ir/graph.js';
@@ -69,7 +69,7 @@ export class Tuner {
     this.#signal = signal;
   }
 
-  /** How much was measured: layers of one size, with the same tail and about as many zeros, are one kind, and measured once. */
+  /** How much was measured: layers of one size, with the same fused nodes and about as many zeros, are one kind, and measured once. */
   get text(): string {
     const kinds = [...this.#known.values()].filter((measured) => measured !== undefined).length;
     return `${this.#layers} ${this.#layers === 1 ? 'layer' : 'layers'} measured, of ${kinds} ${kinds === 1 ? 'kind' : 'kinds'}`;

@@ -47,6 +47,12 @@ export class Window {
     };
   }
 
+  /** Pixels from the first tap of the first window to the last tap of the last of `windows`. */
+  reach(axis: number, windows: number): number {
+    const { kernel = 1, stride, dilation } = this.along(axis);
+    return (windows - 1) * stride + dilation * (kernel - 1) + 1;
+  }
+
   /** Padding depends on the size of the image. */
   get isSame(): boolean {
     return this.autoPad === 'SAME_UPPER' || this.autoPad === 'SAME_LOWER';

@@ -23,8 +23,8 @@ describe('long sums', needsLibrary, () => {
     const g = graphBuilder();
     g.output(g.op('MatMul', [g.input('x', [rows, inputs]), { data: weights, dims: [inputs, outputs] }]));
     const bytes = g.bytes();
-    const { output, own } = await compiled(bytes);
-    expect(own).toEqual(['SparseMatMul']);
+    const { output, natives } = await compiled(bytes);
+    expect(natives).toEqual(['SparseMatMul']);
     const x = normals(5, `x${inputs}`, rows * inputs, 1).map(Math.abs);
     const verified = await verifyModels(bytes, output, { inputs: [{ x: new Tensor(x, [rows, inputs]) }] });
     expect(verified.difference).toBeLessThan(BOUND);

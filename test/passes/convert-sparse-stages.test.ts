@@ -1,4 +1,7 @@
-/** Whole stages in the layout of the sparse operators: what stands between sparse layers stays there, and the network computes the same. */
+/**
+ * Whole stages in the blocked layout: operators between sparse layers stay in it, and the network
+ * computes the same.
+ */
 import { describe, expect, test } from 'vitest';
 import { type GraphBuilder, graphBuilder } from '../../fixtures/graph-builder.js';
 import { normals, uniforms } from '../../fixtures/random.js';
@@ -11,7 +14,7 @@ import { needsLibrary } from '../support/needs.js';
 
 let drawn = 0;
 
-function weights(dims: readonly number[], zeros: number) {
+function sparseWeights(dims: readonly number[], zeros: number) {
   const size = dims.reduce((total, extent) => total * extent, 1);
   const name = `w${drawn++}`;
   const chance = uniforms(5, `${name}#zeros`, size, 0, 1);
@@ -21,19 +24,19 @@ function weights(dims: readonly number[], zeros: number) {
 
 const vector = (size: number) => ({ data: normals(5, `v${drawn++}`, size, 0.3), dims: [size] });
 
-/** A convolution with most weights gone, and its bias. */
-function sparse(
+/** A convolution with 80 % zeros, and its bias. */
+function sparseConv(
   g: GraphBuilder,
   x: string,
   [out, input, kernel, stride = 1]: readonly [number, number, number, number?],
 ) {
   const pads = (kernel - 1) / 2;
-  return g.conv(x, weights([out, input, kernel, kernel], 0.8), { pads, strides: stride, bias: vector(out) });
+  return g.conv(x, sparseWeights([out, input, kernel, kernel], 0.8), { pads, strides: stride, bias: vector(out) });
 }
 
-function depthwise(g: GraphBuilder, x: string, channels: number, kernel = 3, stride = 1) {
+function depthwiseConv(g: GraphBuilder, x: string, channels: number, kernel = 3, stride = 1) {
   const pads = (kernel - 1) / 2;
-  return g.conv(x, weights([channels, 1, kernel, kernel], 0), {
+  return g.conv(x, sparseWeights([channels, 1, kernel, kernel], 0), {
     pads,
     strides: stride,
     group: channels,
@@ -41,7 +44,7 @@ function depthwise(g: GraphBuilder, x: string, channels: number, kernel = 3, str
   });
 }
 
-function norm(g: GraphBuilder, x: string, channels: number) {
+function batchNorm(g: GraphBuilder, x: string, channels: number) {
   const variance = { data: uniforms(5, `variance${drawn++}`, channels, 0.5, 1.5), dims: [channels] };
   return g.batchNorm(x, { scale: vector(channels), shift: vector(channels), mean: vector(channels), variance });
 }
@@ -50,62 +53,71 @@ const swish = (g: GraphBuilder, x: string) => g.mul(x, g.op('Sigmoid', [x]));
 
 const NETWORKS: Readonly<Record<string, (g: GraphBuilder, x: string) => string>> = {
   'VGG: convolutions and maxima': (g, x) => {
-    let y = g.relu(sparse(g, g.relu(sparse(g, x, [16, 8, 3])), [16, 16, 3]));
+    let y = g.relu(sparseConv(g, g.relu(sparseConv(g, x, [16, 8, 3])), [16, 16, 3]));
     y = g.maxPool(y, [2, 2], { strides: [2, 2] });
-    y = g.relu(sparse(g, y, [32, 16, 3]));
-    return g.relu(sparse(g, g.maxPool(y, [3, 3], { strides: [2, 2], pads: [1, 1, 1, 1] }), [16, 32, 3]));
+    y = g.relu(sparseConv(g, y, [32, 16, 3]));
+    return g.relu(sparseConv(g, g.maxPool(y, [3, 3], { strides: [2, 2], pads: [1, 1, 1, 1] }), [16, 32, 3]));
   },
   'SqueezeNet: a fire module between maxima': (g, x) => {
-    const y = g.maxPool(g.relu(sparse(g, x, [16, 8, 3])), [3, 3], { strides: [2, 2], ceilMode: true });
-    const squeezed = g.relu(sparse(g, y, [16, 16, 1]));
-    const joined = g.concat([g.relu(sparse(g, squeezed, [16, 16, 1])), g.relu(sparse(g, squeezed, [16, 16, 3]))]);
-    return g.relu(sparse(g, joined, [16, 32, 1]));
+    const y = g.maxPool(g.relu(sparseConv(g, x, [16, 8, 3])), [3, 3], { strides: [2, 2], ceilMode: true });
+    const squeezed = g.relu(sparseConv(g, y, [16, 16, 1]));
+    const joined = g.concat([
+      g.relu(sparseConv(g, squeezed, [16, 16, 1])),
+      g.relu(sparseConv(g, squeezed, [16, 16, 3])),
+    ]);
+    return g.relu(sparseConv(g, joined, [16, 32, 1]));
   },
   'DenseNet: joined again and again, normalised before': (g, x) => {
-    const features = [sparse(g, x, [16, 8, 3])];
+    const features = [sparseConv(g, x, [16, 8, 3])];
     for (let layer = 0; layer < 3; layer++) {
       const channels = 16 + 8 * layer;
       const joined = layer === 0 ? (features[0] ?? '') : g.concat(features);
-      const inner = sparse(g, g.relu(norm(g, joined, channels)), [16, channels, 1]);
-      features.push(sparse(g, g.relu(norm(g, inner, 16)), [8, 16, 3]));
+      const inner = sparseConv(g, g.relu(batchNorm(g, joined, channels)), [16, channels, 1]);
+      features.push(sparseConv(g, g.relu(batchNorm(g, inner, 16)), [8, 16, 3]));
     }
-    const reduced = sparse(g, g.relu(norm(g, g.concat(features), 40)), [16, 40, 1]);
-    return sparse(g, g.averagePool(reduced, [2, 2], { strides: [2, 2] }), [16, 16, 1]);
+    const reduced = sparseConv(g, g.relu(batchNorm(g, g.concat(features), 40)), [16, 40, 1]);
+    return sparseConv(g, g.averagePool(reduced, [2, 2], { strides: [2, 2] }), [16, 16, 1]);
   },
   'MobileNetV2: depthwise convolutions between sparse ones': (g, x) => {
-    const start = sparse(g, x, [8, 8, 1]);
-    const wide = g.clip(sparse(g, start, [24, 8, 1]), 0, 6);
-    const block = g.add(sparse(g, g.clip(depthwise(g, wide, 24), 0, 6), [8, 24, 1]), start);
-    const next = g.clip(sparse(g, block, [24, 8, 1]), 0, 6);
-    return sparse(g, g.clip(depthwise(g, next, 24, 5, 2), 0, 6), [16, 24, 1]);
+    const start = sparseConv(g, x, [8, 8, 1]);
+    const wide = g.clip(sparseConv(g, start, [24, 8, 1]), 0, 6);
+    const block = g.add(sparseConv(g, g.clip(depthwiseConv(g, wide, 24), 0, 6), [8, 24, 1]), start);
+    const next = g.clip(sparseConv(g, block, [24, 8, 1]), 0, 6);
+    return sparseConv(g, g.clip(depthwiseConv(g, next, 24, 5, 2), 0, 6), [16, 24, 1]);
   },
   'U-Net: doubled and joined with what was before': (g, x) => {
-    const first = g.relu(sparse(g, x, [16, 8, 3]));
-    const low = g.relu(sparse(g, g.maxPool(first, [2, 2], { strides: [2, 2] }), [16, 16, 3]));
+    const first = g.relu(sparseConv(g, x, [16, 8, 3]));
+    const low = g.relu(sparseConv(g, g.maxPool(first, [2, 2], { strides: [2, 2] }), [16, 16, 3]));
     const scales = { data: Float32Array.of(1, 1, 2, 2), dims: [4] };
     const up = g.op('Resize', [low, '', scales], {
       mode: 'nearest',
       coordinate_transformation_mode: 'asymmetric',
       nearest_mode: 'floor',
     });
-    return g.relu(sparse(g, g.concat([up, first]), [16, 32, 3]));
+    return g.relu(sparseConv(g, g.concat([up, first]), [16, 32, 3]));
   },
   'squeeze and excitation, swish': (g, x) => {
-    const y = swish(g, depthwise(g, swish(g, sparse(g, x, [16, 8, 1])), 16, 5));
-    const squeezed = g.conv(g.globalAveragePool(y), weights([8, 16, 1, 1], 0), { bias: vector(8) });
-    const excited = g.conv(g.relu(squeezed), weights([16, 8, 1, 1], 0), { bias: vector(16) });
-    return sparse(g, g.mul(y, g.op('HardSigmoid', [excited], { alpha: 1 / 6, beta: 0.5 })), [16, 16, 1]);
+    const y = swish(g, depthwiseConv(g, swish(g, sparseConv(g, x, [16, 8, 1])), 16, 5));
+    const squeezed = g.conv(g.globalAveragePool(y), sparseWeights([8, 16, 1, 1], 0), { bias: vector(8) });
+    const excited = g.conv(g.relu(squeezed), sparseWeights([16, 8, 1, 1], 0), { bias: vector(16) });
+    return sparseConv(g, g.mul(y, g.op('HardSigmoid', [excited], { alpha: 1 / 6, beta: 0.5 })), [16, 16, 1]);
   },
   'sums and products of values that are read again': (g, x) => {
-    const [a, b] = [sparse(g, x, [16, 8, 3]), sparse(g, x, [16, 8, 1])];
+    const [a, b] = [sparseConv(g, x, [16, 8, 3]), sparseConv(g, x, [16, 8, 1])];
     const sum = g.relu(g.add(a, b));
     const y = g.add(g.mul(sum, g.op('Tanh', [a])), b);
-    return g.add(sparse(g, y, [16, 16, 3]), sparse(g, g.averagePool(y, [3, 3], { pads: [1, 1, 1, 1] }), [16, 16, 1]));
+    return g.add(
+      sparseConv(g, y, [16, 16, 3]),
+      sparseConv(g, g.averagePool(y, [3, 3], { pads: [1, 1, 1, 1] }), [16, 16, 1]),
+    );
   },
 };
 
-/** Operators of the library that each has, but for sparse convolutions: none leaves, and the last enters what two layers read. */
-const BETWEEN: Readonly<Record<string, readonly string[]>> = {
+/**
+ * The native operators between the sparse convolutions of each network. There is no Leave. The last
+ * network has an Enter for a value that two layers read.
+ */
+const LAYOUT_OPS: Readonly<Record<string, readonly string[]>> = {
   'VGG: convolutions and maxima': ['MaxPool', 'MaxPool'],
   'SqueezeNet: a fire module between maxima': ['Concat', 'MaxPool'],
   'DenseNet: joined again and again, normalised before': [
@@ -124,15 +136,18 @@ const BETWEEN: Readonly<Record<string, readonly string[]>> = {
   'sums and products of values that are read again': ['Activate', 'Add', 'Add', 'AveragePool', 'Enter', 'Mul'],
 };
 
-/** Where height and width are open, windows that are not padded over may be larger than the image: such pools stay dense. */
-const OPEN: Readonly<Record<string, { between: readonly string[]; dense: readonly string[] }>> = {
-  'VGG: convolutions and maxima': { between: ['MaxPool'], dense: ['MaxPool'] },
-  'SqueezeNet: a fire module between maxima': { between: ['Concat'], dense: ['MaxPool'] },
+/**
+ * The same where height and width are open. A window without padding may then be larger than the
+ * image, and its pool stays dense.
+ */
+const OPEN: Readonly<Record<string, { layoutOps: readonly string[]; dense: readonly string[] }>> = {
+  'VGG: convolutions and maxima': { layoutOps: ['MaxPool'], dense: ['MaxPool'] },
+  'SqueezeNet: a fire module between maxima': { layoutOps: ['Concat'], dense: ['MaxPool'] },
   'DenseNet: joined again and again, normalised before': {
-    between: ['Concat', 'Concat', 'Concat', 'DepthwiseConv', 'DepthwiseConv', 'DepthwiseConv', 'DepthwiseConv'],
+    layoutOps: ['Concat', 'Concat', 'Concat', 'DepthwiseConv', 'DepthwiseConv', 'DepthwiseConv', 'DepthwiseConv'],
     dense: ['AveragePool'],
   },
-  'U-Net: doubled and joined with what was before': { between: ['Concat', 'Leave', 'Upsample'], dense: ['MaxPool'] },
+  'U-Net: doubled and joined with what was before': { layoutOps: ['Concat', 'Leave', 'Upsample'], dense: ['MaxPool'] },
 };
 
 const SIZES = [2, 8, 12, 12];
@@ -141,8 +156,8 @@ async function compiled(bytes: Uint8Array) {
   const made = await compileModel(bytes, { sparse: true, sparseTarget: WILLING, shapes: { x: SIZES } });
   const output = made.encode();
   const { nodes } = readModel(output).graph;
-  const own = nodes.filter(({ domain }) => domain === SPARSE_DOMAIN).map(({ opType }) => opType);
-  return { output, own, dense: nodes.filter(({ domain }) => domain === '').map(({ opType }) => opType) };
+  const natives = nodes.filter(({ domain }) => domain === SPARSE_DOMAIN).map(({ opType }) => opType);
+  return { output, natives, dense: nodes.filter(({ domain }) => domain === '').map(({ opType }) => opType) };
 }
 
 const count = (names: readonly string[], name: string) => names.filter((other) => other === name).length;
@@ -156,14 +171,14 @@ describe('stages', needsLibrary, () => {
     const y = NETWORKS[name]?.(g, g.input('x', dims)) ?? '';
     g.output(g.op('Abs', [y]));
     const bytes = g.bytes();
-    const { output, own, dense } = await compiled(bytes);
-    const between = own.filter((op) => op !== 'SparseConv').toSorted();
+    const { output, natives, dense } = await compiled(bytes);
+    const layoutOps = natives.filter((op) => op !== 'SparseConv').toSorted();
     const isOpen = dims[2] === 'h';
-    // With sizes that only the run knows the same operators join otherwise: what is between two layers is known to save moving.
+    // Open sizes change nothing else: an operator between two layers saves moves at any size.
     const open = isOpen ? OPEN[name] : undefined;
-    expect(between).toEqual(open?.between ?? BETWEEN[name]);
-    const outside = dense.filter((op) => !['Conv', 'Relu', 'HardSigmoid', 'Abs'].includes(op));
-    expect(outside).toEqual(open?.dense ?? []);
+    expect(layoutOps).toEqual(open?.layoutOps ?? LAYOUT_OPS[name]);
+    const otherDense = dense.filter((op) => !['Conv', 'Relu', 'HardSigmoid', 'Abs'].includes(op));
+    expect(otherDense).toEqual(open?.dense ?? []);
     expect(dense.at(-1)).toBe('Abs');
     await expectClose(bytes, output, { x: SIZES });
     if (dims[0] === 'n') await expectClose(bytes, output, { x: [1, ...SIZES.slice(1)] });
@@ -179,43 +194,54 @@ describe('at the edge', needsLibrary, () => {
     const g = graphBuilder();
     for (const y of build(g, g.input('x', dims))) g.output(y);
     const bytes = g.bytes();
-    const { output, own, dense } = await compiled(bytes);
+    const { output, natives, dense } = await compiled(bytes);
     await expectClose(bytes, output, { x: SIZES });
-    return { own, dense };
+    return { natives, dense };
   }
 
-  test('a pool behind the last layer leaves with less', async () => {
-    const { own } = await ops((g, x) => [
-      g.op('Abs', [g.maxPool(sparse(g, x, [16, 8, 3]), [2, 2], { strides: [2, 2] })]),
+  test('a pool after the last layer: fewer elements are converted', async () => {
+    const { natives } = await ops((g, x) => [
+      g.op('Abs', [g.maxPool(sparseConv(g, x, [16, 8, 3]), [2, 2], { strides: [2, 2] })]),
     ]);
-    expect(own).toEqual(['SparseConv', 'MaxPool', 'Leave']);
+    expect(natives).toEqual(['SparseConv', 'MaxPool', 'Leave']);
   });
 
-  test('what saves no moving stays dense', async () => {
-    const { own, dense } = await ops((g, x) => [
-      g.op('Abs', [g.op('Sigmoid', [g.averagePool(sparse(g, x, [16, 8, 3]), [3, 3], { pads: [1, 1, 1, 1] })])]),
+  test('an operator that saves no move stays dense', async () => {
+    const { natives, dense } = await ops((g, x) => [
+      g.op('Abs', [g.op('Sigmoid', [g.averagePool(sparseConv(g, x, [16, 8, 3]), [3, 3], { pads: [1, 1, 1, 1] })])]),
     ]);
-    expect(own).toEqual(['SparseConv']);
+    expect(natives).toEqual(['SparseConv']);
     expect(dense).toEqual(['AveragePool', 'Sigmoid', 'Abs']);
   });
 
   test('graph outputs and other readers get the plain layout', async () => {
-    const { own, dense } = await ops((g, x) => {
-      const pooled = g.maxPool(sparse(g, x, [16, 8, 3]), [2, 2], { strides: [2, 2] });
-      const seen = g.maxPool(sparse(g, pooled, [8, 16, 3]), [2, 2], { strides: [2, 2] });
-      return [seen, g.op('Abs', [sparse(g, seen, [8, 8, 1])]), g.op('Neg', [pooled])];
+    const { natives, dense } = await ops((g, x) => {
+      const pooled = g.maxPool(sparseConv(g, x, [16, 8, 3]), [2, 2], { strides: [2, 2] });
+      const seen = g.maxPool(sparseConv(g, pooled, [8, 16, 3]), [2, 2], { strides: [2, 2] });
+      return [seen, g.op('Abs', [sparseConv(g, seen, [8, 8, 1])]), g.op('Neg', [pooled])];
     });
-    expect(own.toSorted()).toEqual(['Leave', 'Leave', 'MaxPool', 'MaxPool', 'SparseConv', 'SparseConv', 'SparseConv']);
+    expect(natives.toSorted()).toEqual([
+      'Leave',
+      'Leave',
+      'MaxPool',
+      'MaxPool',
+      'SparseConv',
+      'SparseConv',
+      'SparseConv',
+    ]);
     expect(dense.toSorted()).toEqual(['Abs', 'Neg']);
   });
 
-  test('a mean is no part of the layout any more', async () => {
-    const { own, dense } = await ops((g, x) => [
-      g.gemm(g.flatten(g.globalAveragePool(sparse(g, x, [16, 8, 3]))), { data: normals(5, 'fc', 64), dims: [4, 16] }),
-      g.op('Abs', [g.reduceMean(sparse(g, x, [16, 8, 1]), [2, 3], { keepDims: false })]),
+  test('the output of a mean is plain', async () => {
+    const { natives, dense } = await ops((g, x) => [
+      g.gemm(g.flatten(g.globalAveragePool(sparseConv(g, x, [16, 8, 3]))), {
+        data: normals(5, 'fc', 64),
+        dims: [4, 16],
+      }),
+      g.op('Abs', [g.reduceMean(sparseConv(g, x, [16, 8, 1]), [2, 3], { keepDims: false })]),
     ]);
-    expect(count(own, 'GlobalAveragePool')).toBe(2);
-    expect(count(own, 'Leave')).toBe(0);
+    expect(count(natives, 'GlobalAveragePool')).toBe(2);
+    expect(count(natives, 'Leave')).toBe(0);
     expect(dense.toSorted()).toEqual(['Abs', 'Flatten', 'Gemm']);
   });
 
@@ -228,7 +254,7 @@ describe('at the edge', needsLibrary, () => {
       (g: GraphBuilder, y: string) => g.maxPool(y, [3, 3], { strides: [2, 2], pads: [1, 1, 1, 1], ceilMode: true }),
     ],
     [
-      'a mean that counts padding behind the image',
+      'a mean that counts padding after the image',
       (g: GraphBuilder, y: string) =>
         g.averagePool(y, [3, 3], { strides: [2, 2], ceilMode: true, countIncludePad: true }),
     ],
@@ -238,18 +264,18 @@ describe('at the edge', needsLibrary, () => {
         g.op('Resize', [y, '', { data: Float32Array.of(1, 1, 2, 2), dims: [4] }], { mode: 'linear' }),
     ],
   ])('%s stays dense between two layers', async (_, between) => {
-    const { own } = await ops((g, x) => {
-      const y = between(g, sparse(g, x, [16, 8, 3]));
-      return [g.op('Abs', [sparse(g, y, [8, 16, 1])])];
+    const { natives } = await ops((g, x) => {
+      const y = between(g, sparseConv(g, x, [16, 8, 3]));
+      return [g.op('Abs', [sparseConv(g, y, [8, 16, 1])])];
     });
-    expect(own).toEqual(['SparseConv', 'SparseConv']);
+    expect(natives).toEqual(['SparseConv', 'SparseConv']);
   });
 });
 
 type Formula = (g: GraphBuilder, x: string) => string;
 const scalar = (value: number) => ({ data: Float32Array.of(value), dims: [] });
 
-describe('activations behind a layer become part of it', needsLibrary, () => {
+describe('activations after a layer are fused into it', needsLibrary, () => {
   const erf = (g: GraphBuilder, x: string) => g.add(g.op('Erf', [g.op('Div', [x, scalar(Math.SQRT2)])]), scalar(1));
   const formulas: Readonly<Record<string, Formula>> = {
     HardSwish: (g, x) => g.op('HardSwish', [x]),
@@ -264,10 +290,10 @@ describe('activations behind a layer become part of it', needsLibrary, () => {
 
   test.each(Object.keys(formulas))('%s', async (name) => {
     const g = graphBuilder({ opset: 17 });
-    const y = formulas[name]?.(g, g.conv(g.input('x', SIZES), weights([16, 8, 3, 3], 0.8), { pads: 1 })) ?? '';
+    const y = formulas[name]?.(g, g.conv(g.input('x', SIZES), sparseWeights([16, 8, 3, 3], 0.8), { pads: 1 })) ?? '';
     g.output(g.op('Abs', [y]));
-    const { output, own, dense } = await compiled(g.bytes());
-    expect([own, dense]).toEqual([['SparseConv'], ['Abs']]);
+    const { output, natives, dense } = await compiled(g.bytes());
+    expect([natives, dense]).toEqual([['SparseConv'], ['Abs']]);
     await expectClose(g.bytes(), output, { x: SIZES });
   });
 
@@ -277,7 +303,7 @@ describe('activations behind a layer become part of it', needsLibrary, () => {
     ['another constant', (g, x) => g.mul(g.mul(x, erf(g, x)), scalar(0.4))],
   ])('but not %s', async (_, formula) => {
     const g = graphBuilder({ opset: 17 });
-    const y = formula(g, g.conv(g.input('x', SIZES), weights([16, 8, 3, 3], 0.8), { pads: 1 }));
+    const y = formula(g, g.conv(g.input('x', SIZES), sparseWeights([16, 8, 3, 3], 0.8), { pads: 1 }));
     g.output(g.op('Abs', [y]));
     const { output, dense } = await compiled(g.bytes());
     expect(dense.length).toBeGreaterThan(1);
@@ -287,16 +313,20 @@ describe('activations behind a layer become part of it', needsLibrary, () => {
 
 test('grouped convolutions are sparse operators too', needsLibrary, async () => {
   const g = graphBuilder();
-  const y = g.relu(g.conv(g.input('x', SIZES), weights([16, 2, 3, 3], 0.8), { pads: 1, group: 4, bias: vector(16) }));
-  g.output(g.op('Abs', [norm(g, g.conv(y, weights([16, 1, 3, 3], 0.6), { pads: 1, strides: 2, group: 16 }), 16)]));
-  const { output, own, dense } = await compiled(g.bytes());
-  expect([own, dense]).toEqual([['SparseConv', 'SparseConv'], ['Abs']]);
+  const y = g.relu(
+    g.conv(g.input('x', SIZES), sparseWeights([16, 2, 3, 3], 0.8), { pads: 1, group: 4, bias: vector(16) }),
+  );
+  g.output(
+    g.op('Abs', [batchNorm(g, g.conv(y, sparseWeights([16, 1, 3, 3], 0.6), { pads: 1, strides: 2, group: 16 }), 16)]),
+  );
+  const { output, natives, dense } = await compiled(g.bytes());
+  expect([natives, dense]).toEqual([['SparseConv', 'SparseConv'], ['Abs']]);
   await expectClose(g.bytes(), output, { x: SIZES });
 });
 
-test('a wrong result is told from a right one', needsLibrary, async () => {
+test('the comparison detects a wrong result', needsLibrary, async () => {
   const g = graphBuilder();
-  const shared = weights([16, 8, 3, 3], 0.8);
+  const shared = sparseWeights([16, 8, 3, 3], 0.8);
   const build = (stride: number, graph: GraphBuilder) => {
     const y = graph.maxPool(graph.conv(graph.input('x', SIZES), shared, { pads: 1 }), [2, 2], { strides: [stride, 1] });
     graph.output(graph.op('Abs', [graph.slice(y, { axes: [2], starts: [0], ends: [6] })]));
@@ -306,11 +336,11 @@ test('a wrong result is told from a right one', needsLibrary, async () => {
   await expect(expectClose(build(2, graphBuilder()), output, { x: SIZES })).rejects.toThrow(/of the output's scale/);
 });
 
-test('a pool is left before all who read it: a residual that is wanted plain, too', needsLibrary, async () => {
+test('a blocked value is converted before all of its plain readers, a residual too', needsLibrary, async () => {
   const g = graphBuilder();
   const x = g.input('x', SIZES);
-  const y = g.averagePool(g.relu(sparse(g, x, [16, 8, 3])), [2, 2], { strides: [2, 2] });
-  g.output(g.relu(g.add(y, sparse(g, y, [16, 16, 3]))));
+  const y = g.averagePool(g.relu(sparseConv(g, x, [16, 8, 3])), [2, 2], { strides: [2, 2] });
+  g.output(g.relu(g.add(y, sparseConv(g, y, [16, 16, 3]))));
   g.output(g.averagePool(y, [2, 2], { strides: [2, 2] }));
   const { output } = await compiled(g.bytes());
   await expectClose(g.bytes(), output, { x: SIZES });

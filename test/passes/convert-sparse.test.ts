@@ -1,4 +1,7 @@
-/** Sparse operators against the dense layers they stand for; skipped, saying so, where the native library is not built. */
+/**
+ * Sparse operators against the dense layers that they replace. Skipped with a message where the
+ * native library is not built.
+ */
 import { describe, expect, test } from 'vitest';
 import { type GraphBuilder, graphBuilder } from '../../fixtures/graph-builder.js';
 import { normals } from '../../fixtures/random.js';
@@ -7,16 +10,19 @@ import { TABLES } from '../../src/cost/sparse-tables.js';
 import { compileModel, type CompileOptions } from '../../src/compile.js';
 import { readModel } from '../../src/onnx/read.js';
 import { verifyModels } from '../../src/verify/verify.js';
-import { compiled, norm, SHAPES, sparseWeights, vector } from './sparse-support.js';
+import { compiled, batchNorm, SHAPES, sparseWeights, vector } from './sparse-support.js';
 import { needsLibrary } from '../support/needs.js';
 
 describe('networks', needsLibrary, () => {
-  /** Two residual blocks of convolutions with normalisations, the second with stride: most is fused and stays inside. */
+  /**
+   * Two residual blocks of convolutions with normalisations, the second with a stride. Almost
+   * everything is fused and stays in the blocked layout.
+   */
   function residual(dims: readonly (number | string)[], zeros: number): Uint8Array {
     const g = graphBuilder();
     const x = g.input('x', dims);
     const conv = (data: string, out: number, input: number, kernel: number, stride = 1) =>
-      norm(
+      batchNorm(
         g,
         g.conv(data, sparseWeights([out, input, kernel, kernel], zeros), { pads: (kernel - 1) / 2, strides: stride }),
         out,
@@ -34,15 +40,15 @@ describe('networks', needsLibrary, () => {
     ['symbolic sizes', ['n', 16, 'h', 'w']],
   ])('residual blocks, %s', async (_, dims) => {
     const bytes = residual(dims, 0.8);
-    const { made, output, own } = await compiled(bytes, { shapes: SHAPES });
-    expect(own.filter((name) => name === 'SparseConv')).toHaveLength(5);
-    expect(own.filter((name) => name === 'Leave')).toHaveLength(0);
+    const { made, output, natives } = await compiled(bytes, { shapes: SHAPES });
+    expect(natives.filter((name) => name === 'SparseConv')).toHaveLength(5);
+    expect(natives.filter((name) => name === 'Leave')).toHaveLength(0);
     expect(readModel(output).graph.nodes.map(({ opType }) => opType)).not.toContain('BatchNormalization');
     expect(made.report.after.parameters).toBeLessThan(made.report.before.parameters * 0.35);
     expect(await verifyModels(bytes, output, { shapes: SHAPES })).toMatchObject({ equal: true });
   });
 
-  test('a value that dense operators read as well leaves the layout for them', async () => {
+  test('a blocked value is converted for its dense readers', async () => {
     const g = graphBuilder();
     const x = g.input('x', SHAPES.x);
     const y = g.relu(g.conv(x, sparseWeights([16, 16, 1, 1], 0.8)));
@@ -51,12 +57,12 @@ describe('networks', needsLibrary, () => {
     const joined = g.conv(y, sparseWeights([8, 16, 3, 3], 0.8), { pads: 1 });
     g.output(g.op('Tanh', [joined]));
     g.output(other);
-    const { output, own } = await compiled(g.bytes());
-    expect(own).toContain('Leave');
+    const { output, natives } = await compiled(g.bytes());
+    expect(natives).toContain('Leave');
     expect(await verifyModels(g.bytes(), output)).toMatchObject({ equal: true });
   });
 
-  test.each(['Relu', 'LeakyRelu', 'Sigmoid', 'Tanh'])('%s behind a layer is part of it', async (opType) => {
+  test.each(['Relu', 'LeakyRelu', 'Sigmoid', 'Tanh'])('%s after a layer is fused into it', async (opType) => {
     const g = graphBuilder();
     const x = g.input('x', SHAPES.x);
     const y = g.op(opType, [g.conv(x, sparseWeights([16, 16, 3, 3], 0.7), { pads: 1, bias: vector('b', 16) })]);
@@ -70,19 +76,19 @@ describe('networks', needsLibrary, () => {
     const g = graphBuilder({ opset: Math.max(opset, 9) });
     const x = g.input('x', SHAPES.x);
     g.output(g.op('Abs', [g.clip(g.conv(x, sparseWeights([16, 16, 1, 1], 0.7)), -0.2, 0.3)]));
-    const { output, own } = await compiled(g.bytes());
-    expect(own).toEqual(['SparseConv']);
+    const { output, natives } = await compiled(g.bytes());
+    expect(natives).toEqual(['SparseConv']);
     expect(await verifyModels(g.bytes(), output)).toMatchObject({ equal: true });
   });
 
-  test('matrix products, with the weight either way and the bias a node of its own', async () => {
+  test('matrix products, with transposed weights or not, and the bias in an Add', async () => {
     const g = graphBuilder();
     const x = g.input('x', ['n', 24, 32]);
     const hidden = g.relu(g.add(vector('b1', 64), g.op('MatMul', [x, sparseWeights([32, 64], 0.8)])));
     const flat = g.reshape(hidden, [-1, 64]);
     g.output(g.op('Abs', [g.gemm(flat, sparseWeights([16, 64], 0.8), { bias: vector('b2', 16) })]));
-    const { output, own } = await compiled(g.bytes(), { shapes: { x: [2, 24, 32] } });
-    expect(own).toEqual(['SparseMatMul', 'SparseMatMul']);
+    const { output, natives } = await compiled(g.bytes(), { shapes: { x: [2, 24, 32] } });
+    expect(natives).toEqual(['SparseMatMul', 'SparseMatMul']);
     expect(await verifyModels(g.bytes(), output, { shapes: { x: [2, 24, 32] } })).toMatchObject({ equal: true });
   });
 
@@ -108,13 +114,13 @@ describe('networks', needsLibrary, () => {
       const x = g.input('x', SHAPES.x);
       const y = g.conv(x, sparseWeights([16, 16, 3, 3], 0.9), { strides, dilations, pads });
       g.output(g.op('Abs', [g.conv(g.relu(y), sparseWeights([8, 16, 1, 1], 0.9))]));
-      const { output, own } = await compiled(g.bytes());
-      expect(own.filter((name) => name === 'SparseConv')).toHaveLength(2);
+      const { output, natives } = await compiled(g.bytes());
+      expect(natives.filter((name) => name === 'SparseConv')).toHaveLength(2);
       expect(await verifyModels(g.bytes(), output)).toMatchObject({ equal: true });
     }
   });
 
-  test('a normalisation whose product with the weights overflows stays a node of its own', async () => {
+  test('a normalisation whose product with the weights overflows is not fused', async () => {
     const g = graphBuilder();
     const huge = sparseWeights([16, 16, 3, 3], 0.8);
     const scale = { data: new Float32Array(16).fill(1e25), dims: [16] };
@@ -126,8 +132,8 @@ describe('networks', needsLibrary, () => {
       { data: new Float32Array(16).fill(1) },
     ];
     g.output(g.relu(g.batchNorm(y, { scale, shift, mean, variance })));
-    const { output, own } = await compiled(g.bytes());
-    expect(own).toContain('SparseConv');
+    const { output, natives } = await compiled(g.bytes());
+    expect(natives).toContain('SparseConv');
     expect(readModel(output).graph.nodes.map(({ opType }) => opType)).toContain('BatchNormalization');
     expect(await verifyModels(g.bytes(), output)).toMatchObject({ equal: true });
   });
@@ -155,8 +161,8 @@ describe('declines', () => {
     ['one row', one((g, x) => g.gemm(x, sparseWeights([16, 32], 0.9)), [1, 32])],
     ['no zeros', one((g, x) => g.conv(x, sparseWeights([16, 16, 3, 3], 0), { pads: 1 }))],
   ])('%s', async (_, bytes) => {
-    const { made, own, output } = await compiled(bytes);
-    expect(own).toEqual([]);
+    const { made, natives, output } = await compiled(bytes);
+    expect(natives).toEqual([]);
     expect(made.report.changed).toBe(false);
     expect(Buffer.compare(Buffer.from(output), Buffer.from(bytes))).toBe(0);
   });
@@ -174,8 +180,8 @@ describe('declines', () => {
     ],
     ['one row', one((g, x) => g.gemm(x, sparseWeights([16, 32], 0.9)), [1, 32]), /so few rows or pixels is no faster/],
   ])('%s, and says why, and by which table', async (_, bytes, why) => {
-    const { made, own } = await compiled(bytes, { sparseTarget: 'avx512' });
-    expect(own).toEqual([]);
+    const { made, natives } = await compiled(bytes, { sparseTarget: 'avx512' });
+    expect(natives).toEqual([]);
     expect(made.report.options).toMatchObject({ sparse: true, sparseTarget: 'avx512' });
     expect(made.report.remarks.map(({ message }) => message)).toEqual([
       'what pays was decided by the cost table "avx512" (docs/sparse.md)',
@@ -216,7 +222,7 @@ describe('what pays', () => {
     return g.bytes();
   }
 
-  /** 1000 MACs a microsecond, ten times as fast from 50 % zeros on. */
+  /** 1000 MACs per microsecond, ten times as fast from 50 % zeros. */
   const kind = { denseMacsPerSecond: 1e9, speedups: [[0.5, 10]] } as const;
   const table = (secondsPerMovedElement: number): CostTable => ({
     name: 'made up',
@@ -227,21 +233,24 @@ describe('what pays', () => {
   test('nothing: the model is untouched, byte for byte', async () => {
     const never = { denseMacsPerSecond: 1e9, speedups: [[0, 0.5]] } as const;
     const bytes = twoLayers(0.9, 0.95);
-    const { made, own, output } = await compiled(bytes, {
+    const { made, natives, output } = await compiled(bytes, {
       sparseTarget: { ...table(0), layers: { conv1x1: never, conv: never, matmul: never } },
     });
-    expect([own, made.report.changed]).toEqual([[], false]);
+    expect([natives, made.report.changed]).toEqual([[], false]);
     expect(Buffer.compare(Buffer.from(output), Buffer.from(bytes))).toBe(0);
     expect(made.report.remarks[1]?.message).toBe(
       'stays dense: sparse operators would have to be 1.1x as fast to pay here, which they are at no share of zeros',
     );
   });
 
-  test('a run, a part of it, nothing: by what moving costs', async () => {
-    // A layer takes 28.9 ms and wins 24.6; a value has 50,176 elements. Alone a layer has two moves, both together two as well.
+  test('a chain of layers, a part of it, nothing: by the cost of moves', async () => {
+    // A layer takes 28.9 ms and wins 24.6; a value has 50,176 elements. One layer alone needs two
+    // moves, and so do both together.
     const bytes = twoLayers(0.6, 0.7);
     const operators = async (seconds: number, model = bytes) =>
-      (await compiled(model, { sparseTarget: table(seconds / 50_176) })).own.filter((name) => name === 'SparseConv');
+      (await compiled(model, { sparseTarget: table(seconds / 50_176) })).natives.filter(
+        (name) => name === 'SparseConv',
+      );
     expect(await operators(20e-3)).toHaveLength(2);
     expect(await operators(26e-3)).toHaveLength(0);
     // The second has fewer zeros than the table begins with, and no part in anything.
@@ -297,7 +306,7 @@ describe('options that do not fit', () => {
   });
 
   test('--skip leaves it out', async () => {
-    expect((await compiled(bytes(), { skip: ['convert-sparse'] })).own).toEqual([]);
+    expect((await compiled(bytes(), { skip: ['convert-sparse'] })).natives).toEqual([]);
   });
 
   test('nothing for training', async () => {
@@ -308,7 +317,7 @@ describe('options that do not fit', () => {
 
 describe('biases that are not one value per filter', needsLibrary, () => {
   const ROWS = 20;
-  /** The bias of a Gemm, or what is added behind a MatMul, in a network that would be sparse otherwise. */
+  /** The bias of a Gemm, or an Add after a MatMul, in a network that is sparse otherwise. */
   function biased(opType: 'Gemm' | 'MatMul', dims: readonly number[], filters = 12): Uint8Array {
     const g = graphBuilder();
     const x = g.input('x', [ROWS, 16]);

@@ -1,4 +1,4 @@
-/** auto_pad in numbers: against ONNX Runtime at odd and even sizes. */
+/** auto_pad as explicit padding: against ONNX Runtime at odd and even sizes. */
 import { describe, expect, test } from 'vitest';
 import { graphBuilder } from '../../fixtures/graph-builder.js';
 import { SPARSE_DOMAIN } from '../../src/ir/graph.js';
@@ -15,11 +15,11 @@ describe('padding that is not written down (auto_pad)', needsLibrary, () => {
   function windowed(
     auto: string,
     dims: readonly (number | string)[],
-    [opType, extent, strides, dilation, own]: readonly [string, number, readonly [number, number], number, object],
+    [opType, extent, strides, dilation, others]: readonly [string, number, readonly [number, number], number, object],
   ) {
     const g = graphBuilder();
     const y = g.relu(g.conv(g.input('x', dims), sparseWeights([16, 16, 3, 3], 0.8), { pads: 1 }));
-    const attributes = { auto_pad: auto, strides, ...(dilation > 1 && { dilations: [dilation, dilation] }), ...own };
+    const attributes = { auto_pad: auto, strides, ...(dilation > 1 && { dilations: [dilation, dilation] }), ...others };
     const z = opType.endsWith('Pool')
       ? g.op(opType, [y], { ...attributes, kernel_shape: [extent, extent] })
       : opType === 'depthwise'
@@ -75,8 +75,8 @@ describe('padding that is not written down (auto_pad)', needsLibrary, () => {
   ] as const)('%s at open sizes, dilation %i', async (auto, dilation) => {
     for (const extent of [2, 3, 4]) {
       const bytes = windowed(auto, ['n', 16, 'h', 'w'], ['Conv', extent, [1, 1], dilation, {}]);
-      const { output, own } = await compiled(bytes);
-      expect(own.filter((name) => name === 'SparseConv')).toHaveLength(3);
+      const { output, natives } = await compiled(bytes);
+      expect(natives.filter((name) => name === 'SparseConv')).toHaveLength(3);
       for (const x of [
         [2, 16, 11, 12],
         [1, 16, 14, 9],
@@ -85,7 +85,7 @@ describe('padding that is not written down (auto_pad)', needsLibrary, () => {
     }
   });
 
-  test('UPPER and LOWER are told apart', async () => {
+  test('UPPER and LOWER differ', async () => {
     const weights = sparseWeights([16, 16, 2, 2], 0.8);
     const model = (auto: string) => {
       const g = graphBuilder();

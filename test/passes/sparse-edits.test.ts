@@ -1,4 +1,4 @@
-/** Every layer that becomes a sparse operator is an edit of its own, so that --stop-after finds the one that does harm. */
+/** Every sparse layer is one edit, so that --stop-after finds the one that does harm. */
 import { describe, expect, test } from 'vitest';
 import { graphBuilder } from '../../fixtures/graph-builder.js';
 import { normals } from '../../fixtures/random.js';
@@ -7,23 +7,23 @@ import { compileModel } from '../../src/compile.js';
 import { SPARSE_DOMAIN } from '../../src/ir/graph.js';
 import { readModel } from '../../src/onnx/read.js';
 import { verifyModels } from '../../src/verify/verify.js';
-import { compiled, norm, sparseWeights } from './sparse-support.js';
+import { compiled, batchNorm, sparseWeights } from './sparse-support.js';
 import { needsLibrary } from '../support/needs.js';
 
 const LAYERS = 6;
 
-/** A residual block, a pool between layers, a product behind them, and an output in the middle of the run. */
+/** A residual block, a pool between layers, a product after them, and an output in the middle. */
 function network(): Uint8Array {
   const g = graphBuilder();
   const x = g.input('x', [1, 8, 12, 12]);
   const conv = (data: string, name: string) =>
-    norm(g, g.conv(data, sparseWeights([8, 8, 3, 3], 0.8), { pads: 1, name }), 8);
+    batchNorm(g, g.conv(data, sparseWeights([8, 8, 3, 3], 0.8), { pads: 1, name }), 8);
   const first = g.relu(conv(x, 'first'));
   const block = g.relu(g.add(conv(g.relu(conv(first, 'inner')), 'sum'), first));
   g.output(block);
   const pooled = g.maxPool(block, [2, 2], { strides: 2 });
-  const behind = g.relu(g.add(conv(pooled, 'behind'), conv(pooled, 'beside')));
-  const rows = g.flatten(g.globalAveragePool(behind));
+  const after = g.relu(g.add(conv(pooled, 'after'), conv(pooled, 'beside')));
+  const rows = g.flatten(g.globalAveragePool(after));
   const tall = g.op('Expand', [rows, { data: [16, 8], dataType: 7 }]);
   g.output(g.op('MatMul', [tall, sparseWeights([8, 8], 0.8)], {}, { name: 'product' }));
   return g.bytes();
@@ -36,7 +36,7 @@ describe('--stop-after', needsLibrary, () => {
     const { made } = await compiled(bytes);
     const edits = made.report.edits.filter((label) => label.startsWith('sparse operator for '));
     expect(edits.map((label) => label.replace('sparse operator for ', '')).toSorted()).toEqual(
-      ['behind', 'beside', 'first', 'inner', 'product', 'sum'].toSorted(),
+      ['after', 'beside', 'first', 'inner', 'product', 'sum'].toSorted(),
     );
     expect(made.report.edits.at(-1)).toBe('remove dead nodes');
     expect(made.report.sparse?.layers).toBe(LAYERS);
@@ -44,12 +44,12 @@ describe('--stop-after', needsLibrary, () => {
 
   test.each(Array.from({ length: LAYERS + 1 }, (_, edits) => edits))('the first %i alone', async (stopAfter) => {
     const whole = (await compiled(bytes)).made.report.edits;
-    const { made, output, own } = await compiled(bytes, { stopAfter });
-    expect(own.filter((op) => op === 'SparseConv' || op === 'SparseMatMul')).toHaveLength(stopAfter);
+    const { made, output, natives } = await compiled(bytes, { stopAfter });
+    expect(natives.filter((op) => op === 'SparseConv' || op === 'SparseMatMul')).toHaveLength(stopAfter);
     expect(made.report.edits).toEqual(whole.slice(0, stopAfter));
     expect(made.report.changed).toBe(stopAfter > 0);
     expect(made.report.sparse?.layers).toBe(stopAfter === 0 ? undefined : stopAfter);
-    // What was not done for this is not said to be impossible.
+    // Layers left out by --stop-after get no missed remark.
     expect(made.report.remarks.filter(({ kind }) => kind === 'missed')).toEqual([]);
     expect(await verifyModels(bytes, output)).toMatchObject({ equal: true });
     // Each operator that is there is read: what it computes shows at once.
@@ -80,14 +80,14 @@ describe('beside --structured', () => {
   const full = { data: normals(3, 'second', 8 * 8 * 9), dims: [8, 8, 3, 3] };
   const few = { ...full, data: full.data.map((value, at) => (at % 10 === 9 ? 0 : value)) };
 
-  test('that nothing became sparse is said', async () => {
+  test('a note reports that nothing became sparse', async () => {
     expect(await messages(pruned(full))).toEqual(['nothing became a sparse operator: no layer has scattered zeros']);
     expect((await messages(pruned(few))).at(-1)).toBe(
       'nothing became a sparse operator: no layer would be faster as one',
     );
   });
 
-  test('but not where nobody tried', async () => {
+  test('there is no note where the pass did not run', async () => {
     expect(await messages(pruned(full), { skip: ['convert-sparse'] })).toEqual([]);
     const { report } = await compileModel(pruned(few), { structured: true });
     expect(report.edits.length).toBeGreaterThan(0);

@@ -1,11 +1,11 @@
-/** Sparse layers whose results are outputs of the model: these keep names, types, shapes and order. */
+/** Sparse layers whose results are outputs of the model: names, types, shapes and order stay. */
 import { describe, expect, test } from 'vitest';
 import { type GraphBuilder, graphBuilder } from '../../fixtures/graph-builder.js';
 import { normals } from '../../fixtures/random.js';
 import { readModel } from '../../src/onnx/read.js';
 import { createSession } from '../../src/runtime/session.js';
 import { verifyModels } from '../../src/verify/verify.js';
-import { compiled, norm, SHAPES, sparseWeights, vector } from './sparse-support.js';
+import { compiled, batchNorm, SHAPES, sparseWeights, vector } from './sparse-support.js';
 import { needsLibrary } from '../support/needs.js';
 
 describe('results that are outputs of the model', needsLibrary, () => {
@@ -24,7 +24,7 @@ describe('results that are outputs of the model', needsLibrary, () => {
     ['a convolution', (g, x) => [conv(g, x)], ['SparseConv'], ['SparseConv']],
     [
       'one with all that may be behind it',
-      (g, x) => [g.relu(g.add(norm(g, conv(g, x), 16), x))],
+      (g, x) => [g.relu(g.add(batchNorm(g, conv(g, x), 16), x))],
       ['SparseConv'],
       ['Enter', 'SparseConv'],
     ],
@@ -96,19 +96,20 @@ describe('results that are outputs of the model', needsLibrary, () => {
       ['Relu', 'SparseMatMul'],
       ['SparseMatMul'],
     ],
-  ])('%s', async (_, build, makers, own) => {
+  ])('%s', async (_, build, makers, natives) => {
     for (const dims of [SHAPES.x, ['n', 16, 'h', 12]]) {
       const model = (shapes?: ReadonlyMap<string, readonly (number | string)[]>) => {
         const g = graphBuilder();
         for (const y of build(g, g.input('x', dims))) g.output(y, shapes?.get(y));
         return g.bytes();
       };
-      // With shapes of outputs written down, as ONNX wants it: of custom operators nobody infers them.
+      // Shapes of outputs are written down, as ONNX requires: they are not inferred for custom
+      // operators.
       const bytes = model(
         new Map((await outputsOf(model())).map((value) => [value.name, value.isTensor ? value.shape : []])),
       );
       const made = await compiled(bytes, { shapes: SHAPES });
-      expect(made.own.toSorted()).toEqual(own);
+      expect(made.natives.toSorted()).toEqual(natives);
       expect(readModel(made.output).graph.outputs.map(({ producer }) => producer?.opType)).toEqual(makers);
       expect(await verifyModels(bytes, made.output, { shapes: SHAPES })).toMatchObject({ equal: true });
       expect(await outputsOf(made.output)).toEqual(await outputsOf(bytes));
@@ -128,12 +129,12 @@ describe('results that are outputs of the model', needsLibrary, () => {
     const taken = g.op('If', [condition], { then_branch: branch('Abs'), else_branch: branch('Neg') });
     g.output(taken);
     g.output(g.op('Tanh', [conv(g, y)]));
-    const { output, own } = await compiled(g.bytes());
-    expect(own.toSorted()).toEqual(['Leave', 'SparseConv', 'SparseConv']);
+    const { output, natives } = await compiled(g.bytes());
+    expect(natives.toSorted()).toEqual(['Leave', 'SparseConv', 'SparseConv']);
     expect(await verifyModels(g.bytes(), output)).toMatchObject({ equal: true });
   });
 
-  test('the comparison sees outputs that changed places', async () => {
+  test('the comparison detects swapped outputs', async () => {
     const model = (isSwapped: boolean) => {
       const g = graphBuilder();
       const x = g.input('x', SHAPES.x);

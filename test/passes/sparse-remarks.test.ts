@@ -1,4 +1,7 @@
-/** What the report says of layers that became sparse operators, or did not: names that a user knows, and numbers that agree. */
+/**
+ * Remarks on layers that became sparse operators, or did not: names that a user knows, and numbers
+ * that agree.
+ */
 import { describe, expect, test } from 'vitest';
 import { graphBuilder } from '../../fixtures/graph-builder.js';
 import { resnet } from '../../fixtures/resnet.js';
@@ -13,14 +16,17 @@ import { formatShare } from '../../src/report/numbers.js';
 import { renderText } from '../../src/report/text.js';
 
 describe('convolutions of ones that the compiler added', () => {
-  /** Half of the inner filters are gone but for their shifts, which meet zero padding; zeros in what is left, and in the sums of it. */
+  /**
+   * Half of the inner filters are zero except for their shifts, which meet zero padding. The other
+   * weights have scattered zeros, and so do the convolutions of ones.
+   */
   function masked(): Uint8Array {
     const options = { masks: 'zeros', choice: { kind: 'inner', fraction: 0.5 }, batchNorm: 'kept' } as const;
     const network = resnet('resnet18', { ...options, size: 64, width: 16 }).bytes();
     return new ZeroScatterer(network).bytes({ kind: 'unstructured', share: 0.93 });
   }
 
-  /** Nothing is won anywhere. */
+  /** No layer wins. */
   const never = { denseMacsPerSecond: 1e9, speedups: [[0, 0.5]] } as const;
   const NEVER: CostTable = {
     name: 'never',
@@ -29,8 +35,8 @@ describe('convolutions of ones that the compiler added', () => {
   };
 
   test.each([
-    ['that stay dense are not spoken of', NEVER],
-    ['that become sparse are told together', EAGER],
+    ['that stay dense have no remark', NEVER],
+    ['that become sparse have one remark together', EAGER],
   ])('%s', async (_, sparseTarget) => {
     const compiled = await compileModel(masked(), { structured: true, sparse: true, sparseTarget });
     const { graph } = readModel(compiled.encode());
@@ -61,7 +67,7 @@ function layer(zeros: number): Uint8Array {
   return g.bytes();
 }
 
-test('layers with hardly any zeros are counted in one note, and not spoken of', async () => {
+test('layers with hardly any zeros are counted in one note', async () => {
   const g = graphBuilder();
   const weights = (zeros: number) => ({
     data: Array.from({ length: 36_864 }, (_, at) => (at < zeros ? 0 : 1)),
@@ -69,7 +75,7 @@ test('layers with hardly any zeros are counted in one note, and not spoken of', 
   });
   const x = g.input('x', [1, 64, 28, 28]);
   const [first, second] = [g.conv(x, weights(1), { pads: 1 }), g.conv(x, weights(18), { pads: 1 })];
-  // ConvTranspose has no operator: with zeros enough it would be told why.
+  // ConvTranspose has no sparse operator: with enough zeros it would get a remark.
   const third = g.op('ConvTranspose', [x, weights(5)], { pads: [1, 1, 1, 1] });
   g.output(g.add(g.add(first, second), g.add(third, g.conv(x, weights(19), { pads: 1, name: 'told' }))));
   const { report } = await compileModel(g.bytes(), { sparse: true, sparseTarget: 'avx2' });
@@ -110,7 +116,7 @@ describe('shares of zeros', () => {
     );
   });
 
-  test('what has to be reached is never rounded to what is there', async () => {
+  test('the share to be reached is never rounded to the share that the layer has', async () => {
     const kind = { denseMacsPerSecond: 1e9, speedups: [[0.396, 2]] } as const;
     const table: CostTable = {
       name: 'made up',
@@ -124,7 +130,7 @@ describe('shares of zeros', () => {
     ]);
   });
 
-  test('a table decides, and that is a note', async () => {
+  test('a note names the cost table that decided', async () => {
     for (const zeros of [3_690, 35_000]) {
       const { report } = await compileModel(layer(zeros), { sparse: true, sparseTarget: TABLES.avx2 });
       const decided = report.remarks.filter(({ kind }) => kind === 'note').map(({ message }) => message);

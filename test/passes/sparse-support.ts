@@ -1,4 +1,4 @@
-/** What tests of sparse operators share: weights with zeros anywhere, normalisations, and the compiled model. */
+/** Shared by tests of sparse operators: scattered zeros, normalisations, and compilation. */
 import type { GraphBuilder } from '../../fixtures/graph-builder.js';
 import { normals, uniforms } from '../../fixtures/random.js';
 import { EAGER } from '../../src/cost/sparse-tables.js';
@@ -7,7 +7,7 @@ import { SPARSE_DOMAIN } from '../../src/ir/graph.js';
 import { readModel } from '../../src/onnx/read.js';
 
 let drawn = 0;
-/** Zeros anywhere; every draw is another one. */
+/** Scattered zeros; every call draws other weights. */
 export function sparseWeights(dims: readonly number[], zeros: number) {
   const size = dims.reduce((total, extent) => total * extent, 1);
   const name = `w${drawn++}`;
@@ -17,7 +17,7 @@ export function sparseWeights(dims: readonly number[], zeros: number) {
 
 export const vector = (name: string, size: number) => ({ data: normals(11, name, size, 0.3), dims: [size] });
 
-export function norm(g: GraphBuilder, x: string, channels: number): string {
+export function batchNorm(g: GraphBuilder, x: string, channels: number): string {
   return g.batchNorm(x, {
     scale: vector(`scale${drawn}`, channels),
     shift: vector(`shift${drawn}`, channels),
@@ -26,12 +26,12 @@ export function norm(g: GraphBuilder, x: string, channels: number): string {
   });
 }
 
-/** Whatever can be sparse is, unless a test is about what pays. */
+/** By default every layer that can be sparse is made sparse, whether it pays or not. */
 export async function compiled(bytes: Uint8Array, options: CompileOptions = {}) {
   const made = await compileModel(bytes, { sparse: true, sparseTarget: EAGER, ...options });
   const output = made.encode();
   const { nodes } = readModel(output).graph;
-  return { made, output, own: nodes.filter(({ domain }) => domain === SPARSE_DOMAIN).map(({ opType }) => opType) };
+  return { made, output, natives: nodes.filter(({ domain }) => domain === SPARSE_DOMAIN).map(({ opType }) => opType) };
 }
 
 export const SHAPES = { x: [2, 16, 12, 12] };

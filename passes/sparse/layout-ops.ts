@@ -1,39 +1,40 @@
 /**
- * Operators between sparse layers that exist in their layout as well: pools, sums, joining and so on. They gain nothing by themselves,
- * but data that stays in the layout need not be moved. One row per operator: what it becomes, or undefined where it must stay dense.
+ * Layout-preserving operators: pools, sums, Concat and others that also exist in the blocked
+ * layout. They win nothing themselves, but save the moves between sparse layers. Each operator has
+ * a row: what the node becomes, or undefined where it must stay dense.
  */
 import { ExtentKeys } from '../../src/graph-info/extent-keys.js';
 import type { GraphInfo } from '../../src/graph-info/graph-info.js';
 import type { AttributeValue, Node, Value } from '../../src/ir/graph.js';
+import { Window } from '../../src/ops/attributes.js';
 import { isDoubtfulWindow } from '../../src/ops/pool.js';
-import { type Activation, activationBehind, activationOf } from './activations.js';
+import { type Activation, activationAfter, activationOf } from './activations.js';
 import { int, ints } from './attributes.js';
-import { isImage } from './layers.js';
+import { isImage } from './candidates.js';
 import { padsOf } from './padding.js';
 
-export interface Rider {
-  readonly kind: 'rider';
-  /** The operator, and an activation behind it. */
+export interface LayoutOp {
+  readonly kind: 'layout-op';
+  /** The operator, and an activation fused into it. */
   readonly nodes: readonly [Node, ...Node[]];
   readonly opType: string;
-  /** Operands wanted in the internal layout. */
-  readonly inside: readonly Value[];
-  /** Operands as they are, behind the others. */
+  /** Operands in the blocked layout; they come first. */
+  readonly blocked: readonly Value[];
+  /** Operands in the plain layout. */
   readonly plain: readonly Value[];
   readonly output: Value;
-  /** Whether the result is in the internal layout. */
-  readonly isInside: boolean;
+  readonly isOutputBlocked: boolean;
   readonly attributes: Readonly<Record<string, AttributeValue>>;
   readonly activation: Activation | undefined;
 }
 
-type Form = Pick<Rider, 'opType'> & Partial<Rider>;
+type Form = Pick<LayoutOp, 'opType'> & Partial<LayoutOp>;
 type Row = (node: Node, graphInfo: GraphInfo) => Form | undefined;
 
 const ROWS: ReadonlyMap<string, Row> = new Map<string, Row>([
   ['MaxPool', (node, graphInfo) => (node.outputs.length === 1 ? pool('MaxPool', node, graphInfo) : undefined)],
   ['AveragePool', averagePool],
-  ['GlobalAveragePool', () => ({ opType: 'GlobalAveragePool', isInside: false })],
+  ['GlobalAveragePool', () => ({ opType: 'GlobalAveragePool', isOutputBlocked: false })],
   ['ReduceMean', reduceMean],
   ['Add', (node, graphInfo) => (areAlike(node, graphInfo) ? { opType: 'Add', activation: NONE } : undefined)],
   ['Mul', product],
@@ -46,75 +47,78 @@ const ROWS: ReadonlyMap<string, Row> = new Map<string, Row>([
 
 const NONE: Activation = { name: 'None' };
 
-/** What a node becomes in the layout; never one that is part of something else already. */
-export function riderAt(node: Node, graphInfo: GraphInfo, taken: ReadonlySet<Node>): Rider | undefined {
+/**
+ * What a node becomes in the blocked layout; undefined for nodes that are part of another operator.
+ */
+export function layoutOpAt(node: Node, graphInfo: GraphInfo, taken: ReadonlySet<Node>): LayoutOp | undefined {
   const form = node.domain === '' && !taken.has(node) ? ROWS.get(node.opType)?.(node, graphInfo) : undefined;
   const [output] = node.outputs;
   if (form === undefined || output === undefined) return undefined;
-  const inside = form.inside ?? node.inputs.filter((value) => value !== undefined);
-  if (inside.length === 0 || !inside.every((value) => isImage(value, graphInfo))) return undefined;
-  const rider: Rider = {
-    kind: 'rider',
+  const blocked = form.blocked ?? node.inputs.filter((value) => value !== undefined);
+  if (blocked.length === 0 || !blocked.every((value) => isImage(value, graphInfo))) return undefined;
+  const op: LayoutOp = {
+    kind: 'layout-op',
     nodes: [node],
     plain: [],
-    isInside: true,
+    isOutputBlocked: true,
     attributes: {},
     activation: undefined,
     ...form,
-    inside,
+    blocked,
     output,
   };
-  return form.activation === NONE ? withActivation(rider, graphInfo, taken) : rider;
+  return form.activation === NONE ? withActivation(op, graphInfo, taken) : op;
 }
 
-/** Sums and products do an activation on the way. */
-function withActivation(rider: Rider, graphInfo: GraphInfo, taken: ReadonlySet<Node>): Rider {
-  const found = activationBehind(rider.output, graphInfo);
+/** Sums and products apply an activation before they store the result. */
+function withActivation(op: LayoutOp, graphInfo: GraphInfo, taken: ReadonlySet<Node>): LayoutOp {
+  const found = activationAfter(op.output, graphInfo);
   const output = found?.nodes.at(-1)?.outputs[0];
-  if (found === undefined || output === undefined) return rider;
-  if (found.nodes.some((node) => taken.has(node))) return rider;
-  return { ...rider, nodes: [rider.nodes[0], ...found.nodes], activation: found.activation, output };
+  if (found === undefined || output === undefined) return op;
+  if (found.nodes.some((node) => taken.has(node))) return op;
+  return { ...op, nodes: [op.nodes[0], ...found.nodes], activation: found.activation, output };
 }
 
 const PLANE = [2, 3];
 
-/** Windows with the padding written down. */
+/** A pool with explicit padding. */
 function pool(opType: string, node: Node, { shapes }: GraphInfo): Form | undefined {
-  const kernel = node.ints('kernel_shape') ?? [];
-  const pads = padsOf(node, kernel, shapes.of(node.inputs[0]));
-  const strides = node.ints('strides') ?? [1, 1];
-  const dilations = node.ints('dilations') ?? [1, 1];
-  if (node.int('storage_order', 0) !== 0 || kernel.length !== 2 || pads === undefined) return undefined;
-  if (pads.some((pad, side) => pad >= (kernel[side % 2] ?? 0))) return undefined;
-  // Of an image smaller than the window ONNX Runtime makes a result all the same, where the stride is large enough: never here.
-  const isLargeEnough = kernel.every((extent, axis) => {
-    const least = shapes.of(node.inputs[0])?.[axis + 2];
-    const padded = (typeof least === 'number' ? least : 1) + (pads[axis] ?? 0) + (pads[axis + 2] ?? 0);
-    return padded > (extent - 1) * (dilations[axis] ?? 1);
+  const window = new Window(node);
+  const image = shapes.of(node.inputs[0]);
+  const pads = padsOf(window, image);
+  const axes = [window.along(0), window.along(1)];
+  if (node.int('storage_order', 0) !== 0 || window.kernel?.length !== 2 || pads === undefined) return undefined;
+  if (pads.some((pad, side) => pad >= (window.kernel?.[side % 2] ?? 0))) return undefined;
+  // With a large enough stride ONNX Runtime computes a result even where the image is smaller than
+  // the window. Such a pool stays dense.
+  const isLargeEnough = axes.every((_, axis) => {
+    const extent = image?.[axis + 2];
+    const padded = (typeof extent === 'number' ? extent : 1) + (pads[axis] ?? 0) + (pads[axis + 2] ?? 0);
+    return padded >= window.reach(axis, 1);
   });
   if (!isLargeEnough) return undefined;
-  // Without strides every window that fits counts anyway.
-  const ceil = strides.every((stride) => stride === 1) ? 0 : node.int('ceil_mode', 0);
-  if (kernel.some((_, axis) => isDoubtfulWindow(node, axis)) || (ceil !== 0 && pads.some((pad) => pad !== 0)))
+  // With strides of 1 there is nothing to round.
+  const roundsUp = window.roundsUp && axes.some(({ stride }) => stride !== 1);
+  if (axes.some((_, axis) => isDoubtfulWindow(node, axis)) || (roundsUp && pads.some((pad) => pad !== 0)))
     return undefined;
   return {
     opType,
     attributes: {
-      kernel_shape: ints(kernel),
-      strides: ints(strides),
-      dilations: ints(dilations),
+      kernel_shape: ints(window.kernel),
+      strides: ints(axes.map(({ stride }) => stride)),
+      dilations: ints(axes.map(({ dilation }) => dilation)),
       pads: ints(pads),
-      ceil_mode: int(ceil),
+      ceil_mode: int(roundsUp ? 1 : 0),
     },
   };
 }
 
 function averagePool(node: Node, graphInfo: GraphInfo): Form | undefined {
   const form = pool('AveragePool', node, graphInfo);
-  const isDilated = node.ints('dilations')?.some((dilation) => dilation !== 1) === true;
+  const { isDilated, roundsUp } = new Window(node);
   const padding = node.int('count_include_pad', 0);
-  // What a window that hangs over the image is divided by then depends on the version of the runtime.
-  const isUncertain = padding !== 0 && node.int('ceil_mode', 0) !== 0;
+  // The divisor of a window that hangs over the image then depends on the version of ONNX Runtime.
+  const isUncertain = padding !== 0 && roundsUp;
   if (form === undefined || isDilated || isUncertain) return undefined;
   return { ...form, attributes: { ...form.attributes, count_include_pad: int(padding) } };
 }
@@ -126,15 +130,15 @@ function reduceMean(node: Node, { constants }: GraphInfo): Form | undefined {
   const reduced = axes.map((axis) => (axis < 0 ? axis + 4 : axis)).toSorted((a, b) => a - b);
   if (x === undefined || String(reduced) !== String(PLANE)) return undefined;
   const attributes = { keepdims: int(node.int('keepdims', 1)) };
-  return { opType: 'GlobalAveragePool', isInside: false, inside: [x], attributes };
+  return { opType: 'GlobalAveragePool', isOutputBlocked: false, blocked: [x], attributes };
 }
 
-/** Two operands of surely one shape: broadcasting is not the operator's business. */
+/** Whether both operands surely have one shape. The native operators do not broadcast. */
 function areAlike({ inputs: [a, b] }: Node, graphInfo: GraphInfo): boolean {
   return a !== undefined && b !== undefined && new ExtentKeys(graphInfo).sameExtents(a, b);
 }
 
-/** A product with another image, or with one factor per image and channel (squeeze and excitation). */
+/** A product with another image, or with a factor [N, C, 1, 1] (squeeze and excitation). */
 function product(node: Node, graphInfo: GraphInfo): Form | undefined {
   if (areAlike(node, graphInfo)) return { opType: 'Mul', activation: NONE };
   const { shapes } = graphInfo;
@@ -145,15 +149,15 @@ function product(node: Node, graphInfo: GraphInfo): Form | undefined {
   const keys = new ExtentKeys(graphInfo);
   const isFit = [0, 1].every((axis) => keys.key(x, axis) === keys.key(factors, axis));
   if (!isOne(factors) || !isImage(factors, graphInfo) || !isFit) return undefined;
-  return { opType: 'Scale', inside: [x], plain: [factors], activation: NONE };
+  return { opType: 'Scale', blocked: [x], plain: [factors], activation: NONE };
 }
 
-/** Twice as high and wide, every pixel repeated. */
+/** Nearest Resize to twice the height and width. */
 function resize(node: Node, { shapes, constants }: GraphInfo): Form | undefined {
   const [x, , scales, sizes] = node.inputs;
-  const places = `${node.string('coordinate_transformation_mode', 'half_pixel')} ${node.string('nearest_mode', 'round_prefer_floor')}`;
+  const coordinates = `${node.string('coordinate_transformation_mode', 'half_pixel')} ${node.string('nearest_mode', 'round_prefer_floor')}`;
   const isRepeated = ['asymmetric floor', 'half_pixel round_prefer_floor', 'half_pixel round_prefer_ceil'].includes(
-    places,
+    coordinates,
   );
   if (x === undefined || node.string('mode', 'nearest') !== 'nearest' || !isRepeated) return undefined;
   if (node.ints('axes') !== undefined || node.string('keep_aspect_ratio_policy', 'stretch') !== 'stretch')
@@ -164,12 +168,12 @@ function resize(node: Node, { shapes, constants }: GraphInfo): Form | undefined 
   const byScales = String(given) === '1,1,2,2';
   const bySizes =
     wanted.length === 4 && wanted.every((size, axis) => size === Number(before[axis]) * (axis < 2 ? 1 : 2));
-  return byScales || bySizes ? { opType: 'Upsample', inside: [x] } : undefined;
+  return byScales || bySizes ? { opType: 'Upsample', blocked: [x] } : undefined;
 }
 
-/** An activation that is no part of a layer: what comes before has other readers too. */
+/** An activation that is not fused into a layer, because its input has other readers too. */
 function activate(node: Node, graphInfo: GraphInfo): Form | undefined {
   const [x] = node.inputs;
   const activation = activationOf(node, graphInfo);
-  return x === undefined || activation === undefined ? undefined : { opType: 'Activate', inside: [x], activation };
+  return x === undefined || activation === undefined ? undefined : { opType: 'Activate', blocked: [x], activation };
 }

@@ -1,10 +1,10 @@
-/** The choice of sparse layers against all choices there are, on small random networks with random costs. */
+/** The minimum cut against all possible selections, on small random networks with random costs. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { graphBuilder } from '../../fixtures/graph-builder.js';
-import { addedMoves, chooseMembers } from '../../passes/sparse/choose.js';
-import { findLayers, type SparseLayer } from '../../passes/sparse/layers.js';
+import { findCandidates, type SparseLayer } from '../../passes/sparse/candidates.js';
 import { Network } from '../../passes/sparse/minimum-cut.js';
+import { addedMoves, cheapestSelection } from '../../passes/sparse/select.js';
 import type { Value } from '../../src/ir/graph.js';
 import { readModel } from '../../src/onnx/read.js';
 import { inspectGraph } from '../../src/graph-info/inspect-graph.js';
@@ -12,7 +12,7 @@ import { inspectGraph } from '../../src/graph-info/inspect-graph.js';
 interface Step {
   /** Which of the values so far is read; modulo their number. */
   readonly from: number;
-  /** Which is added behind the layer, if any. */
+  /** The value that is added after the layer, if any. */
   readonly added: number | undefined;
   /** Whether a dense operator reads the result as well. */
   readonly isReadDensely: boolean;
@@ -49,8 +49,11 @@ function randomModel(list: readonly Step[]): Uint8Array {
   return g.bytes();
 }
 
-/** Who touches a value in the operators' layout, said anew: its maker and those who read it as image or residual. */
-function touchers(value: Value, layers: readonly SparseLayer[]): { layers: SparseLayer[]; others: boolean } {
+/**
+ * Computed independently: the native operators that use a value in the blocked layout, as producer,
+ * image or residual, and whether there are other users.
+ */
+function usersOf(value: Value, layers: readonly SparseLayer[]): { layers: SparseLayer[]; others: boolean } {
   const own = layers.filter(({ x, residual, output }) => [x, residual, output].includes(value));
   const isOurs = (node: (typeof value.uses)[number]['node'], index: number) =>
     own.some(({ nodes, x, residual }) => {
@@ -64,39 +67,39 @@ function touchers(value: Value, layers: readonly SparseLayer[]): { layers: Spars
   };
 }
 
-test('no other choice takes less time', async () => {
+test('no other selection takes less time', async () => {
   await fc.assert(
     fc.asyncProperty(steps, async (list) => {
-      const layers = findLayers(await inspectGraph(readModel(randomModel(list))));
+      const layers = findCandidates(await inspectGraph(readModel(randomModel(list))));
       expect(layers).toHaveLength(list.length);
       const won = new Map(layers.map((layer, at) => [layer, list[at]?.won ?? 0]));
       const values = [...new Set(layers.flatMap(({ x, output, residual }) => [x, output, residual ?? x]))];
       const prices = new Map(values.map((value, at) => [value, list[at % list.length]?.move ?? 0]));
       const move = (value: Value) => prices.get(value) ?? 0;
-      const seconds = (chosen: readonly SparseLayer[]) => {
+      const seconds = (selected: readonly SparseLayer[]) => {
         const moved = values.filter((value) => {
-          const { layers: own, others } = touchers(value, layers);
-          const sparse = own.filter((layer) => chosen.includes(layer)).length;
+          const { layers: own, others } = usersOf(value, layers);
+          const sparse = own.filter((layer) => selected.includes(layer)).length;
           return sparse > 0 && (others || sparse < own.length);
         });
-        const gain = chosen.reduce((total, layer) => total + (won.get(layer) ?? 0), 0);
+        const gain = selected.reduce((total, layer) => total + (won.get(layer) ?? 0), 0);
         return moved.reduce((total, value) => total + move(value), 0) - gain;
       };
       const all = Array.from({ length: 2 ** layers.length }, (_, bits) =>
         layers.filter((_layer, at) => ((bits >> at) & 1) === 1),
       );
-      const chosen = chooseMembers({ won, move });
-      expect(seconds(chosen)).toBe(Math.min(...all.map(seconds)));
-      for (const layer of layers.filter((other) => !chosen.includes(other))) {
-        const more = seconds([...chosen, layer]) - seconds(chosen);
-        expect(addedMoves(layer, chosen, move)).toBe(more + (won.get(layer) ?? 0));
+      const selected = cheapestSelection({ won, move });
+      expect(seconds(selected)).toBe(Math.min(...all.map(seconds)));
+      for (const layer of layers.filter((other) => !selected.includes(other))) {
+        const more = seconds([...selected, layer]) - seconds(selected);
+        expect(addedMoves(layer, selected, move)).toBe(more + (won.get(layer) ?? 0));
       }
     }),
     { numRuns: 300 },
   );
 });
 
-test('what wins nothing stays dense, also for nothing', () => {
+test('a layer that wins nothing stays dense, even if it costs nothing', () => {
   const network = new Network();
   const [source, sink, node] = [network.addNode(), network.addNode(), network.addNode()];
   network.addEdge(source, node, 2);
@@ -104,9 +107,9 @@ test('what wins nothing stays dense, also for nothing', () => {
   expect([...network.cut(source, sink)]).toEqual([source]);
 });
 
-test('a network that cannot be parted is a mistake of whoever built it', () => {
+test('a path of unlimited edges is an error', () => {
   const network = new Network();
   const [source, sink] = [network.addNode(), network.addNode()];
   network.addEdge(source, sink, Number.POSITIVE_INFINITY);
-  expect(() => network.cut(source, sink)).toThrow('cannot be parted');
+  expect(() => network.cut(source, sink)).toThrow('no cut separates');
 });

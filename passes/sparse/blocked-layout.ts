@@ -1,19 +1,20 @@
 /**
- * The internal layout of the native operators (kernels/README.md): planes of rows that share one zero column. Written down here for
- * value_info, so that the runtime can let an operator write into the residual's buffer.
+ * The blocked layout of the native operators (kernels/README.md): planes of rows that share one
+ * column of zeros. Repeated here for value_info, so that the runtime can let an operator write into
+ * the buffer of its residual.
  */
 const LANE = 16;
 const HEADER = 16;
 
 const roundUp = (value: number) => Math.ceil(value / LANE) * LANE;
 
-/** Floats of one image with so many channels. */
-export function internalSize(channels: number, height: number, width: number): number {
+/** Floats of one image [C, H, W]. */
+export function blockedSize(channels: number, height: number, width: number): number {
   const tiles = (pitch: number) => Math.ceil(((height - 1) * pitch + width) / LANE);
   const wide = roundUp(width + 1);
   const pitch = tiles(wide) <= tiles(width + 1) ? wide : width + 1;
   const lead = roundUp(pitch + 1);
   const stride = tiles(pitch) * LANE + lead;
-  // An odd number of cache lines: planes then do not all begin in the same cache set.
+  // With an odd number of cache lines the planes do not all begin in the same cache set.
   return HEADER + lead + channels * ((stride / LANE) % 2 === 0 ? stride + LANE : stride);
 }
