@@ -7,7 +7,7 @@ import {
   t2AllZero,
   t5ZeroSumFilter,
   t12BorderMap,
-} from '../../fixtures/named-cases.js';
+} from '../../fixtures/networks/named-cases.js';
 import { type Compiled, compileModel } from '../../src/compile.js';
 import { verifyModels } from '../../src/verify/verify.js';
 

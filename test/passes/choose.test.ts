@@ -1,7 +1,7 @@
 /** The choice of sparse layers against all choices there are, on small random networks with random costs. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { graphBuilder } from '../../fixtures/graph-builder.js';
+import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { addedMoves, chooseMembers } from '../../passes/sparse/choose.js';
 import { findLayers, type SparseLayer } from '../../passes/sparse/layers.js';
 import { Network } from '../../passes/sparse/minimum-cut.js';

@@ -1,7 +1,7 @@
 /** Whole stages in the layout of the sparse operators: what stands between sparse layers stays there, and the network computes the same. */
 import { describe, expect, test } from 'vitest';
-import { type GraphBuilder, graphBuilder } from '../../fixtures/graph-builder.js';
-import { normals, uniforms } from '../../fixtures/random.js';
+import { type GraphBuilder, graphBuilder } from '../../fixtures/networks/graph-builder.js';
+import { normals, uniforms } from '../../fixtures/networks/random.js';
 import { compileModel } from '../../src/compile.js';
 import { SPARSE_DOMAIN } from '../../src/ir/graph.js';
 import { readModel } from '../../src/onnx/read.js';

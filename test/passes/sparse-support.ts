@@ -1,6 +1,6 @@
 /** What tests of sparse operators share: weights with zeros anywhere, normalisations, and the compiled model. */
-import type { GraphBuilder } from '../../fixtures/graph-builder.js';
-import { normals, uniforms } from '../../fixtures/random.js';
+import type { GraphBuilder } from '../../fixtures/networks/graph-builder.js';
+import { normals, uniforms } from '../../fixtures/networks/random.js';
 import { EAGER } from '../../src/cost/sparse-tables.js';
 import { compileModel, type CompileOptions } from '../../src/compile.js';
 import { SPARSE_DOMAIN } from '../../src/ir/graph.js';
