@@ -1,4 +1,5 @@
 /** Imports go one way, and some things are said in one place only. docs/ARCHITECTURE.md tells why; here it is enforced. */
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { operators } from '../../src/ops/registry.js';
 import { findCycle, sourceFiles, unitOf } from './sources.js';
@@ -271,6 +272,15 @@ describe('house rules', () => {
         .map(([line]) => `${path}: ${line}`),
     );
     expect(wrong).toEqual([]);
+  });
+
+  test('fixtures/README.md has a line for every file and folder of its rooms', () => {
+    const page = readFileSync(new URL('../../fixtures/README.md', import.meta.url), 'utf8');
+    const listed = new Set([...page.matchAll(/^\| `([^`]+)` \|/gm)].map(([, name]) => name));
+    const there = code.filter(({ path }) => path.startsWith('fixtures/')).map(({ path }) => path.split('/')[2] ?? path);
+    expect(there.filter((name) => !listed.has(name))).toEqual([]);
+    const missing = [...listed].filter((name = '') => name.endsWith('.ts') && !there.includes(name));
+    expect(missing).toEqual([]);
   });
 
   test('the project speaks of itself alone', () => {
