@@ -3,8 +3,8 @@ import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { graphBuilder } from '../fixtures/graph-builder.js';
-import { normals } from '../fixtures/random.js';
+import { graphBuilder } from '../fixtures/networks/graph-builder.js';
+import { normals } from '../fixtures/networks/random.js';
 import { compileModel } from '../src/compile.js';
 import { told, type Told } from './onnx/failure.js';
 import { chunk, identity, initializer, int, message, modelOf, valueInfo } from './onnx/wire.js';

@@ -1,6 +1,6 @@
 /** What a compiled model says of the options that it was compiled with. */
 import { describe, expect, test } from 'vitest';
-import { graphBuilder } from '../fixtures/graph-builder.js';
+import { graphBuilder } from '../fixtures/networks/graph-builder.js';
 import { compileModel } from '../src/compile.js';
 import { recordedOptions } from '../src/compile/options.js';
 import { decodeModel } from '../src/onnx/read.js';

@@ -1,7 +1,7 @@
 /** Models that hold together as graphs, and that nothing can compute: one error each, before anybody divides by zero or loops for ever. */
 import { describe, expect, test } from 'vitest';
-import { type GraphBuilder, graphBuilder, int64 } from '../fixtures/graph-builder.js';
-import { normals } from '../fixtures/random.js';
+import { type GraphBuilder, graphBuilder, int64 } from '../fixtures/networks/graph-builder.js';
+import { normals } from '../fixtures/networks/random.js';
 import { compileModel } from '../src/compile.js';
 import { inspectModel } from '../src/inspect.js';
 import { verifyModels } from '../src/verify/verify.js';

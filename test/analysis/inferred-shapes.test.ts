@@ -1,7 +1,7 @@
 /** What is believed of shapes is what a run has: random windows and resizes, and what turns, flattens or encloses them. */
 import * as ort from 'onnxruntime-node';
 import { describe, expect, test } from 'vitest';
-import { type GraphBuilder, graphBuilder } from '../../fixtures/graph-builder.js';
+import { type GraphBuilder, graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { inferShapes } from '../../src/graph-info/shapes.js';
 import { readModel } from '../../src/onnx/read.js';
 import { createSession } from '../../src/runtime/session.js';

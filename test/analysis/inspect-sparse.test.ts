@@ -1,8 +1,8 @@
 /** inspect on models that were compiled with --sparse: what is stored, layer by layer; no native library is needed for that. */
 import { expect, test } from 'vitest';
-import { graphBuilder } from '../../fixtures/graph-builder.js';
-import { resnet } from '../../fixtures/resnet.js';
-import { ZeroScatterer } from '../../fixtures/scattered-zeros.js';
+import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
+import { resnet } from '../../fixtures/networks/resnet/resnet.js';
+import { ZeroScatterer } from '../../fixtures/networks/scattered-zeros.js';
 import { EAGER } from '../../src/cost/sparse-tables.js';
 import { compileModel } from '../../src/compile.js';
 import { inspectModel } from '../../src/inspect.js';

@@ -1,7 +1,7 @@
 /** inspect and why on a residual network: what could go, and what holds the rest. */
 import { describe, expect, test } from 'vitest';
-import { graphBuilder, type GraphBuilder } from '../../fixtures/graph-builder.js';
-import { normals } from '../../fixtures/random.js';
+import { graphBuilder, type GraphBuilder } from '../../fixtures/networks/graph-builder.js';
+import { normals } from '../../fixtures/networks/random.js';
 import { compileModel } from '../../src/compile.js';
 import { inspectModel } from '../../src/inspect.js';
 import { renderInspection } from '../../src/report/inspection.js';

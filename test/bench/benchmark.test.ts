@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { graphBuilder } from '../../fixtures/graph-builder.js';
-import { normals } from '../../fixtures/random.js';
+import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
+import { normals } from '../../fixtures/networks/random.js';
 import { benchModels, roundOrders } from '../../src/bench/benchmark.js';
 
 function gemm(batch: number | 'batch' = 'batch', features = 6): Uint8Array {

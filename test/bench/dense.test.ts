@@ -1,7 +1,7 @@
 import * as ort from 'onnxruntime-node';
 import { describe, expect, it } from 'vitest';
-import { graphBuilder } from '../../fixtures/graph-builder.js';
-import { normals } from '../../fixtures/random.js';
+import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
+import { normals } from '../../fixtures/networks/random.js';
 import { denseVariant } from '../../src/bench/dense.js';
 import { BOOL, FLOAT, FLOAT16 } from '../../src/ir/tensor.js';
 import { readModel } from '../../src/onnx/read.js';

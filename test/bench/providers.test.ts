@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { graphBuilder } from '../../fixtures/graph-builder.js';
+import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { benchModels } from '../../src/bench/benchmark.js';
 import { parseProviders, providerProblem, requireProvider } from '../../src/bench/providers.js';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { normals } from '../../fixtures/random.js';
+import { normals } from '../../fixtures/networks/random.js';
 import {
   compareContenders,
   medianInterval,

@@ -1,6 +1,6 @@
 /** One residual network in the forms that exporters write it in: what they call its parameters, and what they add. */
-import { graphBuilder, type GraphBuilder } from '../../fixtures/graph-builder.js';
-import { normals } from '../../fixtures/random.js';
+import { graphBuilder, type GraphBuilder } from '../../fixtures/networks/graph-builder.js';
+import { normals } from '../../fixtures/networks/random.js';
 import { encodeProto } from '../../src/onnx/encode.js';
 import type { ModelProto, NodeProto } from '../../src/onnx/proto.js';
 

@@ -1,9 +1,9 @@
 /** Kept lists and state dicts: what they say is checked against the original weights and the compiled model. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { graphBuilder } from '../../fixtures/graph-builder.js';
-import { namedCases } from '../../fixtures/named-cases.js';
-import { normals } from '../../fixtures/random.js';
+import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
+import { namedCases } from '../../fixtures/networks/named-cases.js';
+import { normals } from '../../fixtures/networks/random.js';
 import { removeChannels } from '../../passes/remove-channels.js';
 import { CostModel } from '../../src/cost/width-cost.js';
 import { KeptChannels, renderChannels } from '../../src/retraining/channels.js';
@@ -14,8 +14,8 @@ import { Provenance } from '../../src/ir/provenance.js';
 import { readModel } from '../../src/onnx/read.js';
 import { inspectGraph } from '../../src/graph-info/inspect-graph.js';
 import { passContext } from '../../src/pipeline.js';
-import { buildGraph } from '../../fixtures/random-networks/build-graph.js';
-import { problems } from '../../fixtures/random-networks/random-graphs.js';
+import { buildGraph } from '../../fixtures/networks/random-networks/build-graph.js';
+import { problems } from '../../fixtures/networks/random-networks/random-graphs.js';
 import { loadSkeleton, skeletonNames } from '../support/skeletons.js';
 import { rebuild } from './rebuild.js';
 

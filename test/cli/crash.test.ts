@@ -1,8 +1,8 @@
 /** The whole command on a model that crashes ONNX Runtime at small sizes: nothing is left, whether it is told to go there or not. */
 import { readdirSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { graphBuilder } from '../../fixtures/graph-builder.js';
-import { normals } from '../../fixtures/random.js';
+import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
+import { normals } from '../../fixtures/networks/random.js';
 import { ENGINE } from '../../src/cli/engine.js';
 import { modelFolder, run } from './harness.js';
 

@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { graphBuilder } from '../../fixtures/graph-builder.js';
+import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import type { CostTable } from '../../src/cost/sparse-cost.js';
 import { encodeTable, type MeasuredTable, parseTable } from '../../src/cost/sparse-table-file.js';
 import { calibratedPath, chooseTable } from '../../src/cost/sparse-target.js';

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { graphBuilder } from '../../fixtures/graph-builder.js';
-import { normals } from '../../fixtures/random.js';
+import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
+import { normals } from '../../fixtures/networks/random.js';
 import { BOOL, INT64 } from '../../src/ir/tensor.js';
 
 const COMMAND = fileURLToPath(new URL('../../bin/prune-compile.js', import.meta.url));

@@ -2,7 +2,7 @@
 import { copyFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { graphBuilder } from '../../fixtures/graph-builder.js';
+import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { ENGINE } from '../../src/cli/engine.js';
 import { OutputFiles } from '../../src/cli/output-files.js';
 import { unwritable } from '../../src/files/write-files.js';

@@ -16,7 +16,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { graphBuilder } from '../../fixtures/graph-builder.js';
+import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { ENGINE } from '../../src/cli/engine.js';
 import { moveTogether, NotRestored } from '../../src/files/move.js';
 import { Staging } from '../../src/files/staging.js';

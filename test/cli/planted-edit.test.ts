@@ -1,7 +1,7 @@
 /** The whole command over a compiler that makes a mistake: the real check must see it, and leave nothing behind. */
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { resnet } from '../../fixtures/resnet.js';
+import { resnet } from '../../fixtures/networks/resnet/resnet.js';
 import { ENGINE } from '../../src/cli/engine.js';
 import { Editor } from '../../src/ir/editor.js';
 import { Tensor } from '../../src/ir/tensor.js';

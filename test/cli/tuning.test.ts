@@ -1,8 +1,8 @@
 /** --tune: with a clock that says what a test wants, and once with the real one. */
 import { writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { graphBuilder } from '../../fixtures/graph-builder.js';
-import { normals, uniforms } from '../../fixtures/random.js';
+import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
+import { normals, uniforms } from '../../fixtures/networks/random.js';
 import { ENGINE } from '../../src/cli/engine.js';
 import { compileModel } from '../../src/compile.js';
 import { SPARSE_DOMAIN } from '../../src/ir/graph.js';

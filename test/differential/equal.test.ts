@@ -4,8 +4,8 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { check } from '../../fixtures/fuzz/check.js';
-import { problems, WINDOWS } from '../../fixtures/random-networks/random-graphs.js';
+import { check } from '../../fixtures/tools/fuzz/check.js';
+import { problems, WINDOWS } from '../../fixtures/networks/random-networks/random-graphs.js';
 
 const SEED = Number(process.env.DIFFERENTIAL_SEED ?? 1);
 const RUNS = Number(process.env.DIFFERENTIAL_RUNS ?? 750);

@@ -1,13 +1,13 @@
 /** The named cases: equal by the verifier's own measure, and as much removed as the masks let go. */
 import { describe, expect, it } from 'vitest';
 import {
+  allLayersMasked,
+  constantsIntoPadding,
+  innerFiltersMasked,
   namedCases,
   type NamedCase,
-  t1InnerZero,
-  t2AllZero,
-  t5ZeroSumFilter,
-  t12BorderMap,
-} from '../../fixtures/named-cases.js';
+  zeroSumFilter,
+} from '../../fixtures/networks/named-cases.js';
 import { type Compiled, compileModel } from '../../src/compile.js';
 import { verifyModels } from '../../src/verify/verify.js';
 
@@ -24,7 +24,7 @@ function removedFilters({ report }: Compiled): number {
   return convolutions.reduce((total, layer) => total + layer.outputChannels - (layer.keptOutputChannels ?? 0), 0);
 }
 
-describe.each([...namedCases('small'), t12BorderMap('dynamic')])('$name', (named) => {
+describe.each([...namedCases('small'), constantsIntoPadding('dynamic')])('$name', (named) => {
   it('is equal and loses what its masks let go', async () => {
     const compiled = await compileModel(named.bytes, { align: 1 });
     expect(removedFilters(compiled)).toBeGreaterThanOrEqual(named.removableFilters);
@@ -37,19 +37,19 @@ describe.each([...namedCases('small'), t12BorderMap('dynamic')])('$name', (named
   });
 });
 
-it('T5: the filter that only sums to zero stays', async () => {
-  const { bytes } = t5ZeroSumFilter();
+it('a filter whose weights only sum to zero stays', async () => {
+  const { bytes } = zeroSumFilter();
   const { report } = await compileModel(bytes, { align: 1 });
   expect(report.layers.find(({ node }) => node === '/conv1/Conv')?.keptOutputChannels).toBe(6);
 });
 
-it('T1 at full size is equal at 224 and 192 pixels', async () => {
-  const named = t1InnerZero('full');
+it('inner filters masked at full size: equal at 224 and 192 pixels', async () => {
+  const named = innerFiltersMasked('full');
   await expectEqual(named, await compileModel(named.bytes));
 });
 
-it('T2 at full size loses all that its masks let go', async () => {
-  const named = t2AllZero('full');
+it('filters of every layer masked at full size: all that the masks let go is removed', async () => {
+  const named = allLayersMasked('full');
   const compiled = await compileModel(named.bytes, { align: 1 });
   expect(removedFilters(compiled)).toBeGreaterThanOrEqual(named.removableFilters);
 });

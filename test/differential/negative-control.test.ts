@@ -10,7 +10,7 @@ import type { Operator } from '../../src/ops/operator.js';
 import type { Site } from '../../src/ops/site.js';
 import type * as Registry from '../../src/ops/registry.js';
 import type * as Weights from '../../src/channels/weight-matrix.js';
-import { problems, WINDOWS } from '../../fixtures/random-networks/random-graphs.js';
+import { problems, WINDOWS } from '../../fixtures/networks/random-networks/random-graphs.js';
 
 const REGISTRY = '../../src/ops/registry.js';
 const WEIGHTS = '../../src/channels/weight-matrix.js';
@@ -25,7 +25,7 @@ afterEach(() => {
 /** Cases until the first counterexample; undefined when none was found. */
 async function casesUntilFailure(kinds?: typeof WINDOWS): Promise<number | undefined> {
   vi.resetModules();
-  const { check } = await import('../../fixtures/fuzz/check.js');
+  const { check } = await import('../../fixtures/tools/fuzz/check.js');
   const property = fc.asyncProperty(problems(kinds), async (problem) => {
     // A model that does not run any more is a failure like a wrong one.
     const { failure } = await check(problem, { align: 1 });

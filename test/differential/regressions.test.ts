@@ -1,8 +1,8 @@
 /** Models that an earlier compiler got wrong, each with the reason. Every one is run at sizes where the error showed. */
 import * as ort from 'onnxruntime-node';
 import { describe, expect, test } from 'vitest';
-import { graphBuilder, type GraphBuilder, int64 } from '../../fixtures/graph-builder.js';
-import { normals } from '../../fixtures/random.js';
+import { graphBuilder, type GraphBuilder, int64 } from '../../fixtures/networks/graph-builder.js';
+import { normals } from '../../fixtures/networks/random.js';
 import { compileModel } from '../../src/compile.js';
 import { createSession } from '../../src/runtime/session.js';
 

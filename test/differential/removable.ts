@@ -12,11 +12,11 @@
  * a filter that is negative for every input, say. Maps, which padding makes from constants, vary in the second kind of run.
  */
 import * as ort from 'onnxruntime-node';
-import { normals } from '../../fixtures/random.js';
+import { normals } from '../../fixtures/networks/random.js';
 import { createSession } from '../../src/runtime/session.js';
 import { INPUT, SIZE } from './small-model.js';
 import type { Channels, Parameter, Structure } from './small-structure.js';
-import { range } from '../../fixtures/random-networks/sketch.js';
+import { range } from '../../fixtures/networks/random-networks/sketch.js';
 
 /** The first trials of each batch differ by their input only. */
 const INPUTS = 4;

@@ -2,11 +2,11 @@
  * A small problem as two models of one structure: the plain one, to compile, and one to try things out on, where weights are
  * inputs, every value that layers read is an output, and noise can be added to single channels of it.
  */
-import { graphBuilder, type GraphBuilder } from '../../fixtures/graph-builder.js';
-import { normals, uniforms } from '../../fixtures/random.js';
+import { graphBuilder, type GraphBuilder } from '../../fixtures/networks/graph-builder.js';
+import { normals, uniforms } from '../../fixtures/networks/random.js';
 import type { Masks, SmallProblem, SmallStep } from './small-networks.js';
 import type { Channels, Parameter, Structure, Tie } from './small-structure.js';
-import { has, product, range } from '../../fixtures/random-networks/sketch.js';
+import { has, product, range } from '../../fixtures/networks/random-networks/sketch.js';
 
 interface Image extends Channels {
   readonly height: number;

@@ -1,6 +1,6 @@
 /** Problems for maximality.test.ts: networks small enough that what each channel is good for can be tried out. */
 import fc from 'fast-check';
-import type { Bits } from '../../fixtures/random-networks/sketch.js';
+import type { Bits } from '../../fixtures/networks/random-networks/sketch.js';
 
 /** Which filters and input columns of one layer are zero. */
 export interface Masks {

@@ -1,8 +1,8 @@
 /** Sums of many thousand weights keep within 2e-6 of the output's scale, also where all terms have one sign. */
 import { Tensor } from 'onnxruntime-node';
 import { describe, expect, test } from 'vitest';
-import { graphBuilder } from '../../fixtures/graph-builder.js';
-import { normals, uniforms } from '../../fixtures/random.js';
+import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
+import { normals, uniforms } from '../../fixtures/networks/random.js';
 import { verifyModels } from '../../src/verify/verify.js';
 import { compiled } from '../passes/sparse-support.js';
 import { needsLibrary } from '../support/needs.js';

@@ -5,8 +5,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { WILLING } from '../support/willing-table.js';
-import { check } from '../../fixtures/fuzz/check.js';
-import { problems } from '../../fixtures/random-networks/random-graphs.js';
+import { check } from '../../fixtures/tools/fuzz/check.js';
+import { problems } from '../../fixtures/networks/random-networks/random-graphs.js';
 import { needsLibrary } from '../support/needs.js';
 
 const SEED = Number(process.env.DIFFERENTIAL_SEED ?? 11);

@@ -4,14 +4,14 @@
  */
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { CaseRunner } from '../../fixtures/fuzz/run-cases.js';
+import { CaseRunner } from '../../fixtures/tools/fuzz/run-cases.js';
 
 const SEED = Number(process.env.FUZZ_SEED ?? 1);
 const MOST_MS = 900_000;
 /** No measurement: what has not ended then never will, on however busy a machine. */
 const HANGS_AFTER_MS = 120_000;
 
-const file = fileURLToPath(new URL('../../dist/fixtures/fuzz/case-process.js', import.meta.url));
+const file = fileURLToPath(new URL('../../dist/fixtures/tools/fuzz/case-process.js', import.meta.url));
 
 test.each([
   ['model', 200],

@@ -1,4 +1,5 @@
 /** Imports go one way, and some things are said in one place only. docs/ARCHITECTURE.md tells why; here it is enforced. */
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { operators } from '../../src/ops/registry.js';
 import { findCycle, sourceFiles, unitOf } from './sources.js';
@@ -144,27 +145,14 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
     ],
     types: ['masking', 'figures', 'passes', 'cost', 'onnx'],
   },
-  // Builders of models: no compiler inside, or they would share its mistakes.
-  fixtures: { uses: ['onnx', 'ir'] },
+  // Builders of models and files: no compiler inside, or they would share its mistakes.
+  'fixtures/real': { uses: [] },
+  'fixtures/networks': { uses: ['onnx', 'ir'] },
+  'fixtures/mask-files': { uses: ['fixtures/networks', 'ir'] },
 };
 
-/** Programs, not builders: they use what the package exports. */
-const PROGRAMS = [
-  'fixtures/demo.ts',
-  'fixtures/bench-compile.ts',
-  'fixtures/bench-speed.ts',
-  'fixtures/bench-sparse.ts',
-  'fixtures/bench-masks.ts',
-  'fixtures/fuzz-masks.ts',
-  'fixtures/fuzz-models.ts',
-  'fixtures/hash-compiled.ts',
-  'fixtures/mask-probe.ts',
-  'fixtures/accuracy.ts',
-  'fixtures/mask-table.ts',
-  'fixtures/bench-question.ts',
-];
-/** What programs share. */
-const PROGRAM_PARTS = ['fixtures/bench/', 'fixtures/fuzz/'];
+/** Folders of programs: they use whatever they run or measure. No builder imports them, for no direction names them. */
+const PROGRAMS = new Set(['fixtures/benchmarks', 'fixtures/tools']);
 
 const MOST_LINES = 400;
 
@@ -174,7 +162,7 @@ const tests = sourceFiles(['test']);
 describe('imports', () => {
   test('every unit has its place in the direction', () => {
     const units = new Set(code.map(({ path }) => unitOf(path)));
-    expect([...units].filter((unit) => DIRECTION[unit] === undefined)).toEqual([]);
+    expect([...units].filter((unit) => DIRECTION[unit] === undefined && !PROGRAMS.has(unit))).toEqual([]);
   });
 
   test('the direction itself has no cycle', () => {
@@ -188,8 +176,7 @@ describe('imports', () => {
     const wrong = code.flatMap(({ path, imports }) => {
       const from = unitOf(path);
       const direction = DIRECTION[from];
-      if (direction === undefined || PROGRAMS.includes(path) || PROGRAM_PARTS.some((part) => path.startsWith(part)))
-        return [];
+      if (direction === undefined || PROGRAMS.has(from)) return [];
       return imports
         .filter(({ to, isTypeOnly }) => {
           const unit = unitOf(to);
@@ -219,7 +206,7 @@ describe('imports', () => {
   test('only src/runtime talks to ONNX Runtime', () => {
     const outside = code.filter(({ text }) => /^import (?!type).*from 'onnxruntime-node'/m.test(text));
     // The check of random networks judges what src/runtime makes of feeds, and brings its own.
-    const allowed = ['src/runtime/', 'fixtures/fuzz/check.ts'];
+    const allowed = ['src/runtime/', 'fixtures/tools/fuzz/check.ts'];
     const wrong = outside.filter(({ path }) => !allowed.some((place) => path.startsWith(place)));
     expect(wrong.map(({ path }) => path)).toEqual([]);
   });
@@ -285,6 +272,15 @@ describe('house rules', () => {
         .map(([line]) => `${path}: ${line}`),
     );
     expect(wrong).toEqual([]);
+  });
+
+  test('fixtures/README.md has a line for every file and folder of its rooms', () => {
+    const page = readFileSync(new URL('../../fixtures/README.md', import.meta.url), 'utf8');
+    const listed = new Set([...page.matchAll(/^\| `([^`]+)` \|/gm)].map(([, name]) => name));
+    const there = code.filter(({ path }) => path.startsWith('fixtures/')).map(({ path }) => path.split('/')[2] ?? path);
+    expect(there.filter((name) => !listed.has(name))).toEqual([]);
+    const missing = [...listed].filter((name = '') => name.endsWith('.ts') && !there.includes(name));
+    expect(missing).toEqual([]);
   });
 
   test('the project speaks of itself alone', () => {

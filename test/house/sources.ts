@@ -63,9 +63,10 @@ function importsOf(path: string, text: string): Import[] {
   return [...statements, ...calls];
 }
 
-/** `src/analysis/need.ts` -> analysis, `src/compile.ts` -> compile, `passes/pass.ts` -> passes. */
+/** `src/ops/conv.ts` -> ops, `src/why.ts` -> why, `passes/pass.ts` -> passes, `fixtures/tools/demo.ts` -> fixtures/tools. */
 export function unitOf(path: string): string {
   const [top = '', second = '', third] = path.split('/');
+  if (top === 'fixtures' && third !== undefined) return `${top}/${second}`;
   if (top !== 'src') return top;
   return third === undefined ? second.replace(/\.ts$/, '') : second;
 }

@@ -1,5 +1,5 @@
 /** A small graph with everything an edit can break: shared weights, two outputs, a subgraph that reads from outside. */
-import { graphBuilder } from '../../fixtures/graph-builder.js';
+import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import type { Node, Value } from '../../src/ir/graph.js';
 import { type Model, readModel } from '../../src/onnx/read.js';
 import { encodeModel } from '../../src/onnx/write.js';

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { graphBuilder } from '../../fixtures/graph-builder.js';
+import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { compileModel } from '../../src/compile.js';
 import { makeMasks, type MadeMasks, type MaskFormat } from '../../src/mask-maker/make-masks.js';
 import { readModel } from '../../src/onnx/read.js';

@@ -1,6 +1,6 @@
 /** Groups line up what can only go together; widths, exclusions, and what the compiler then does. */
 import { describe, expect, test } from 'vitest';
-import { resnet } from '../../fixtures/resnet.js';
+import { resnet } from '../../fixtures/networks/resnet/resnet.js';
 import { compileModel } from '../../src/compile.js';
 import { makeMasks, type MadeMasks } from '../../src/mask-maker/make-masks.js';
 import { verifyModels } from '../../src/verify/verify.js';
@@ -74,7 +74,7 @@ describe('groups: residual', () => {
 
   test('a module stands for all that is in it; nothing left to mask is an error', async () => {
     const { code, what } = await failureOfAsync(makeMasks(residualNetwork(), { exclude: ['block', 'stem'] }));
-    expect([code, what]).toEqual(['E-USAGE', 'no layer of the model can have masks of the granularity filter']);
+    expect([code, what]).toEqual(['E-USAGE', 'no layer that --exclude leaves can have masks of the granularity filter']);
   });
 });
 

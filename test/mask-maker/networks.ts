@@ -1,5 +1,5 @@
 /** Small networks whose layers have names, and weights that differ by seed. */
-import { type GraphBuilder, graphBuilder } from '../../fixtures/graph-builder.js';
+import { type GraphBuilder, graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { Random } from '../../src/runtime/random.js';
 
 function normals(name: string, count: number): Float32Array {

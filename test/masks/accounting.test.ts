@@ -1,6 +1,6 @@
 /** Every tensor of a mask file has a fate: bound, the model's own, state, left out; or it is an error that names it. */
 import { describe, expect, test } from 'vitest';
-import { graphBuilder } from '../../fixtures/graph-builder.js';
+import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { INT64, Tensor, UINT8 } from '../../src/ir/tensor.js';
 import { FileTensor } from '../../src/masks/contents.js';
 import { bind, codeOf, mask, messageOf, pruned, slotsOf, tensor, values } from './binding-support.js';

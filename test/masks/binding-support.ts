@@ -1,6 +1,6 @@
 /** Masks as files hold them, and the slots of a small model, without files. */
-import { graphBuilder, type GraphBuilder } from '../../fixtures/graph-builder.js';
-import { normals } from '../../fixtures/random.js';
+import { graphBuilder, type GraphBuilder } from '../../fixtures/networks/graph-builder.js';
+import { normals } from '../../fixtures/networks/random.js';
 import { weightSlots } from '../../src/masking/weight-slots.js';
 import { DOUBLE, Tensor } from '../../src/ir/tensor.js';
 import { type BindOptions, bindMasks, type Bound } from '../../src/masks/bind.js';

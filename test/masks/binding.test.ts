@@ -1,6 +1,6 @@
 /** Which mask belongs to which weight: every kind of evidence, every form of a mask, and everything that must be refused. */
 import { describe, expect, test } from 'vitest';
-import { graphBuilder } from '../../fixtures/graph-builder.js';
+import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { combineMasks } from '../../src/masks/apply.js';
 import {
   bind,

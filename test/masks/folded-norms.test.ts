@@ -1,6 +1,6 @@
 /** Normalisations that the exporter folded into a convolution: what their pruned parameters mean for it. */
 import { describe, expect, test } from 'vitest';
-import { graphBuilder } from '../../fixtures/graph-builder.js';
+import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { maskEdits } from '../../src/masking/mask-edits.js';
 import { combineMasks } from '../../src/masks/apply.js';
 import { type Bound } from '../../src/masks/bind.js';

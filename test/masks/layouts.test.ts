@@ -1,6 +1,6 @@
 /** Masks in the layouts of PyTorch, Keras and ONNX, onto weights as exporters store them. */
 import { describe, expect, test } from 'vitest';
-import { graphBuilder } from '../../fixtures/graph-builder.js';
+import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { bind, IN, mask, named, OUT, pruned, slotsOf, TAPS, tensor, values } from './binding-support.js';
 
 describe('layouts', () => {

@@ -1,6 +1,6 @@
 /** Parameters that the model stores in another order, or together: LSTM, GRU, RNN and attention. */
 import { describe, expect, test } from 'vitest';
-import { graphBuilder, type GraphBuilder } from '../../fixtures/graph-builder.js';
+import { graphBuilder, type GraphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { combineMasks } from '../../src/masks/apply.js';
 import { bind, codeOf, mask, pruned, slotsOf, tensor, values } from './binding-support.js';
 

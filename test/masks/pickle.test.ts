@@ -1,6 +1,6 @@
 /** Pickles by hand: what they hold, and what the hostile ones try. Nothing is ever called. */
 import { describe, expect, test } from 'vitest';
-import { latin1, torchArchive } from '../../fixtures/torch-file.js';
+import { latin1, torchArchive } from '../../fixtures/mask-files/torch-file.js';
 import { PruneCompileError } from '../../src/errors.js';
 import type { Entry } from '../../src/masks/contents.js';
 import { readTorchZip } from '../../src/masks/formats/torch-zip.js';

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { type NamedArray, torchLegacyFile, torchZipFile } from '../../fixtures/torch-file.js';
+import { type NamedArray, torchLegacyFile, torchZipFile } from '../../fixtures/mask-files/torch-file.js';
 import { ENGINE } from '../../src/cli/engine.js';
 import { readMaskFile } from '../../src/masks/read.js';
 import { run } from '../cli/harness.js';

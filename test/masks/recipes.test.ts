@@ -7,10 +7,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
-import { type GraphBuilder, graphBuilder } from '../../fixtures/graph-builder.js';
-import { normals } from '../../fixtures/random.js';
-import { type PythonObject, torchLegacyFile, torchObjectFile, torchZipFile } from '../../fixtures/torch-file.js';
-import { zipFile } from '../../fixtures/zip-file.js';
+import { type GraphBuilder, graphBuilder } from '../../fixtures/networks/graph-builder.js';
+import { normals } from '../../fixtures/networks/random.js';
+import {
+  type PythonObject,
+  torchLegacyFile,
+  torchObjectFile,
+  torchZipFile,
+} from '../../fixtures/mask-files/torch-file.js';
+import { zipFile } from '../../fixtures/mask-files/zip-file.js';
 import { compileModel } from '../../src/compile.js';
 import { BOOL, FLOAT, product, Tensor } from '../../src/ir/tensor.js';
 import { writeSafetensorsTensors } from '../../src/masks/formats/safetensors.js';

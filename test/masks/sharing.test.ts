@@ -3,8 +3,8 @@
  * masks with weights. What PyTorch does with the same masks is in the comments: each case was once compared with it.
  */
 import { describe, expect, test } from 'vitest';
-import { type GraphBuilder, graphBuilder } from '../../fixtures/graph-builder.js';
-import { normals } from '../../fixtures/random.js';
+import { type GraphBuilder, graphBuilder } from '../../fixtures/networks/graph-builder.js';
+import { normals } from '../../fixtures/networks/random.js';
 import { bind, codeOf, mask, messageOf, pruned, slotsOf, tensor } from './binding-support.js';
 
 const values = (name: string, count: number) => normals(9, name, count);

@@ -1,6 +1,6 @@
 /** Masks as other tools than torch.nn.utils.prune name them, beside the weights that they save. */
 import { describe, expect, test } from 'vitest';
-import { graphBuilder } from '../../fixtures/graph-builder.js';
+import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { bind, codeOf, mask, messageOf, pruned, slotsOf, tensor, values } from './binding-support.js';
 
 const DIMS = [4, 3, 1, 1] as const;

@@ -1,10 +1,10 @@
 /** PyTorch files from the project's own writer, whole, damaged and hostile. */
 import { describe, expect, test } from 'vitest';
-import { maskSeeds, SEED_ARRAYS } from '../../fixtures/mask-seeds.js';
-import { probe } from '../../fixtures/mask-probe.js';
-import { mutated } from '../../fixtures/mutate.js';
-import { latin1, torchArchive, torchLegacyFile, torchZipFile } from '../../fixtures/torch-file.js';
-import { zipFile } from '../../fixtures/zip-file.js';
+import { maskSeeds, SEED_ARRAYS } from '../../fixtures/mask-files/mask-seeds.js';
+import { probe } from '../../fixtures/tools/fuzz/mask-probe.js';
+import { mutated } from '../../fixtures/tools/fuzz/mutate.js';
+import { latin1, torchArchive, torchLegacyFile, torchZipFile } from '../../fixtures/mask-files/torch-file.js';
+import { zipFile } from '../../fixtures/mask-files/zip-file.js';
 import { FLOAT, INT64 } from '../../src/ir/tensor.js';
 import { FileTensor } from '../../src/masks/contents.js';
 import { readMaskBytes, readMaskFile } from '../../src/masks/read.js';

@@ -1,7 +1,7 @@
 /** Zip archives: what is read, and every way in which an archive can contradict itself or the file. */
 import { describe, expect, test } from 'vitest';
-import { latin1 } from '../../fixtures/torch-file.js';
-import { zipFile, type ZipOptions } from '../../fixtures/zip-file.js';
+import { latin1 } from '../../fixtures/mask-files/torch-file.js';
+import { zipFile, type ZipOptions } from '../../fixtures/mask-files/zip-file.js';
 import { openZip } from '../../src/masks/formats/zip.js';
 import { failureOf } from '../onnx/failure.js';
 

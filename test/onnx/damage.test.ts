@@ -1,8 +1,8 @@
 /** Whatever bytes come in: a model comes out, or one clear error. Nothing else, and soon. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { namedCases } from '../../fixtures/named-cases.js';
-import { graphBuilder } from '../../fixtures/graph-builder.js';
+import { namedCases } from '../../fixtures/networks/named-cases.js';
+import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { PruneCompileError } from '../../src/errors.js';
 import { readModel } from '../../src/onnx/read.js';
 import { encodeModel } from '../../src/onnx/write.js';

@@ -1,7 +1,7 @@
 /** sparse_initializer and sparse_value are read as the dense tensors that ONNX Runtime makes of them, and written in the smaller form. */
 import { describe, expect, test } from 'vitest';
-import { graphBuilder } from '../../fixtures/graph-builder.js';
-import { normals } from '../../fixtures/random.js';
+import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
+import { normals } from '../../fixtures/networks/random.js';
 import { compileModel } from '../../src/compile.js';
 import { PruneCompileError } from '../../src/errors.js';
 import { inspectModel } from '../../src/inspect.js';

@@ -1,6 +1,6 @@
 /** What an edit changes in the file besides the graph: recorded shapes, metadata, inputs. */
 import { describe, expect, test } from 'vitest';
-import { graphBuilder } from '../../fixtures/graph-builder.js';
+import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { Editor } from '../../src/ir/editor.js';
 import type { Value } from '../../src/ir/graph.js';
 import { sliceTensor } from '../../src/ir/slice.js';

@@ -4,7 +4,7 @@
  */
 import * as ort from 'onnxruntime-node';
 import { describe, expect, test } from 'vitest';
-import { normals } from '../../fixtures/random.js';
+import { normals } from '../../fixtures/networks/random.js';
 import { type AnalyzedNode, forEachPair } from '../../src/channels/analyzed-node.js';
 import type { Facts } from '../../src/channels/facts.js';
 import { readModel } from '../../src/onnx/read.js';

@@ -1,6 +1,6 @@
 /** One graph per operator row: a layer whose channel 1 is the constant `k`, the operator behind it, and its output. */
-import { graphBuilder, type GraphBuilder, int64 } from '../../fixtures/graph-builder.js';
-import { normals } from '../../fixtures/random.js';
+import { graphBuilder, type GraphBuilder, int64 } from '../../fixtures/networks/graph-builder.js';
+import { normals } from '../../fixtures/networks/random.js';
 
 export const CHANNELS = 4;
 export const SIZE = 6;

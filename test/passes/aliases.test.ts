@@ -3,8 +3,8 @@
  * What is stored stays stored once where all readers agree, and no file grows by more than the copies of what is cut.
  */
 import { describe, expect, test } from 'vitest';
-import { type GraphBuilder, graphBuilder, type Input } from '../../fixtures/graph-builder.js';
-import { normals, uniforms } from '../../fixtures/random.js';
+import { type GraphBuilder, graphBuilder, type Input } from '../../fixtures/networks/graph-builder.js';
+import { normals, uniforms } from '../../fixtures/networks/random.js';
 import { compileModel } from '../../src/compile.js';
 import { FLOAT, FLOAT16, INT64 } from '../../src/ir/tensor.js';
 import { makeMasks } from '../../src/mask-maker/make-masks.js';

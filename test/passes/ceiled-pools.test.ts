@@ -3,7 +3,7 @@
  * behind the image, its kernels do not. What follows must not rely on the inferred extent.
  */
 import { describe, expect, test } from 'vitest';
-import { graphBuilder } from '../../fixtures/graph-builder.js';
+import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { compileModel } from '../../src/compile.js';
 import { verifyModels } from '../../src/verify/verify.js';
 import { WILLING } from '../support/willing-table.js';

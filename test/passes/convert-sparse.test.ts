@@ -3,8 +3,8 @@
  * native library is not built.
  */
 import { describe, expect, test } from 'vitest';
-import { type GraphBuilder, graphBuilder } from '../../fixtures/graph-builder.js';
-import { normals } from '../../fixtures/random.js';
+import { type GraphBuilder, graphBuilder } from '../../fixtures/networks/graph-builder.js';
+import { normals } from '../../fixtures/networks/random.js';
 import type { CostTable } from '../../src/cost/sparse-cost.js';
 import { TABLES } from '../../src/cost/sparse-tables.js';
 import { compileModel, type CompileOptions } from '../../src/compile.js';

@@ -1,8 +1,8 @@
 /** Passes and reports find things by fields: names that the compiler itself would give stand in the model already, and mean nothing. */
 import { describe, expect, test } from 'vitest';
-import { graphBuilder, type GraphBuilder } from '../../fixtures/graph-builder.js';
-import { namedCases } from '../../fixtures/named-cases.js';
-import { normals } from '../../fixtures/random.js';
+import { graphBuilder, type GraphBuilder } from '../../fixtures/networks/graph-builder.js';
+import { namedCases } from '../../fixtures/networks/named-cases.js';
+import { normals } from '../../fixtures/networks/random.js';
 import { EAGER } from '../../src/cost/sparse-tables.js';
 import { compileModel } from '../../src/compile.js';
 import { inspectModel } from '../../src/inspect.js';

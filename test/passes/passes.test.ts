@@ -1,7 +1,7 @@
 /** Each pass on its own: what it makes of a small graph, that it stays equal, and that a second run changes nothing. */
 import { describe, expect, test } from 'vitest';
-import { graphBuilder, type GraphBuilder, int64 } from '../../fixtures/graph-builder.js';
-import { normals } from '../../fixtures/random.js';
+import { graphBuilder, type GraphBuilder, int64 } from '../../fixtures/networks/graph-builder.js';
+import { normals } from '../../fixtures/networks/random.js';
 import { passes, pipelines } from '../../passes/index.js';
 import { runPass } from './support.js';
 

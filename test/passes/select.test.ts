@@ -1,7 +1,7 @@
 /** The minimum cut against all possible selections, on small random networks with random costs. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { graphBuilder } from '../../fixtures/graph-builder.js';
+import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { findCandidates, type SparseLayer } from '../../passes/sparse/candidates.js';
 import { Network } from '../../passes/sparse/minimum-cut.js';
 import { addedMoves, cheapestSelection } from '../../passes/sparse/select.js';

@@ -1,7 +1,7 @@
 /** Sparse layers whose results are outputs of the model: names, types, shapes and order stay. */
 import { describe, expect, test } from 'vitest';
-import { type GraphBuilder, graphBuilder } from '../../fixtures/graph-builder.js';
-import { normals } from '../../fixtures/random.js';
+import { type GraphBuilder, graphBuilder } from '../../fixtures/networks/graph-builder.js';
+import { normals } from '../../fixtures/networks/random.js';
 import { readModel } from '../../src/onnx/read.js';
 import { createSession } from '../../src/runtime/session.js';
 import { verifyModels } from '../../src/verify/verify.js';

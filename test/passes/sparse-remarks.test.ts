@@ -3,9 +3,9 @@
  * that agree.
  */
 import { describe, expect, test } from 'vitest';
-import { graphBuilder } from '../../fixtures/graph-builder.js';
-import { resnet } from '../../fixtures/resnet.js';
-import { ZeroScatterer } from '../../fixtures/scattered-zeros.js';
+import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
+import { resnet } from '../../fixtures/networks/resnet/resnet.js';
+import { ZeroScatterer } from '../../fixtures/networks/scattered-zeros.js';
 import type { CostTable } from '../../src/cost/sparse-cost.js';
 import { EAGER, TABLES } from '../../src/cost/sparse-tables.js';
 import { compileModel } from '../../src/compile.js';

@@ -1,6 +1,6 @@
 /** Shared by tests of sparse operators: scattered zeros, normalisations, and compilation. */
-import type { GraphBuilder } from '../../fixtures/graph-builder.js';
-import { normals, uniforms } from '../../fixtures/random.js';
+import type { GraphBuilder } from '../../fixtures/networks/graph-builder.js';
+import { normals, uniforms } from '../../fixtures/networks/random.js';
 import { EAGER } from '../../src/cost/sparse-tables.js';
 import { compileModel, type CompileOptions } from '../../src/compile.js';
 import { SPARSE_DOMAIN } from '../../src/ir/graph.js';

@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
-import { normals } from '../../fixtures/random.js';
+import { normals } from '../../fixtures/networks/random.js';
 import { type Listed, manifest, pathOf } from '../masks/manifest.js';
 import { compileByCommand, masksIn, removedPerConvolution, total } from '../support/command.js';
 import { smallestElements, smallestSlices } from '../support/criteria.js';

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { normals } from '../../fixtures/random.js';
+import { normals } from '../../fixtures/networks/random.js';
 import { pathOf } from '../masks/manifest.js';
 import { compileByCommand, removedPerConvolution, total } from '../support/command.js';
 import { applyMasks, dropMasked, masksOf } from '../support/file-masks.js';

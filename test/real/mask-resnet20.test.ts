@@ -4,7 +4,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { normals } from '../../fixtures/random.js';
+import { normals } from '../../fixtures/networks/random.js';
 import { compileByCommand, masksIn, removedPerConvolution, total, type Written } from '../support/command.js';
 import { smallestElements, smallestSlices } from '../support/criteria.js';
 import { applyMasks, dropMasked, type FileMask, masksOf, parameterName, zerosOf } from '../support/file-masks.js';

@@ -1,6 +1,6 @@
 /** Names of models, keys of masks and paths in every place of every output: nothing that a terminal or a page obeys comes through. */
 import { describe, expect, test } from 'vitest';
-import { graphBuilder } from '../../fixtures/graph-builder.js';
+import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { renderFailure, renderFailureJson, failureOf } from '../../src/cli/failure.js';
 import { PruneCompileError } from '../../src/errors.js';
 import { inspectModel } from '../../src/inspect.js';

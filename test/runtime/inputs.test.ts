@@ -1,7 +1,7 @@
 import { Tensor } from 'onnxruntime-node';
 import { describe, expect, it } from 'vitest';
-import { graphBuilder } from '../../fixtures/graph-builder.js';
-import { normals } from '../../fixtures/random.js';
+import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
+import { normals } from '../../fixtures/networks/random.js';
 import { BOOL, DOUBLE, FLOAT, FLOAT16, INT64, INT8 } from '../../src/ir/tensor.js';
 import {
   concreteShapes,

@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import * as ort from 'onnxruntime-node';
-import { graphBuilder } from '../../fixtures/graph-builder.js';
-import { normals, uniforms } from '../../fixtures/random.js';
+import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
+import { normals, uniforms } from '../../fixtures/networks/random.js';
 import { EAGER } from '../../src/cost/sparse-tables.js';
 import { compileModel } from '../../src/compile.js';
 import { SPARSE_VERSION } from '../../src/ir/graph.js';

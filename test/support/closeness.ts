@@ -1,7 +1,7 @@
 /** Both models on the same random input, compared to the scale of each output. */
 import { expect } from 'vitest';
 import * as ort from 'onnxruntime-node';
-import { normals } from '../../fixtures/random.js';
+import { normals } from '../../fixtures/networks/random.js';
 import { createSession } from '../../src/runtime/session.js';
 
 /** Sums of a few thousand float32 products in another order; a wrong product shows at a thousand times that. */

@@ -2,7 +2,7 @@
  * Zeroes filters of an exported model as the generator's `mask` says, wherever the exporter put the weights: in an
  * initializer, in a Constant node, behind a mask that is multiplied in, behind a dequantisation, or in a ConstantOfShape.
  */
-import { keepMask } from '../../fixtures/skeleton.js';
+import { keepMask } from '../../fixtures/networks/skeleton.js';
 import { Editor } from '../../src/ir/editor.js';
 import type { Node, Value } from '../../src/ir/graph.js';
 import { elementBytes, FLOAT, product, Tensor } from '../../src/ir/tensor.js';

@@ -1,6 +1,6 @@
 /** A model for tests of the package: what only `--sparse` makes smaller. */
-import { graphBuilder } from '../../fixtures/graph-builder.js';
-import { normals, uniforms } from '../../fixtures/random.js';
+import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
+import { normals, uniforms } from '../../fixtures/networks/random.js';
 
 /** Scattered zeros: nothing to remove, and a layer for a sparse operator, with enough to do to pay for moving its data. */
 export function sparseModel(): Uint8Array {

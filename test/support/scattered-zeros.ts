@@ -1,5 +1,5 @@
 /** Scattered zeros in an exported model: in every layer but grouped ones the smallest weights go, wherever they stand. */
-import { ZeroScatterer } from '../../fixtures/scattered-zeros.js';
+import { ZeroScatterer } from '../../fixtures/networks/scattered-zeros.js';
 import type { Node } from '../../src/ir/graph.js';
 import { FLOAT } from '../../src/ir/tensor.js';
 import { readModel } from '../../src/onnx/read.js';

@@ -5,7 +5,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { inject } from 'vitest';
-import { withWeights } from '../../fixtures/skeleton.js';
+import { withWeights } from '../../fixtures/networks/skeleton.js';
 import { FLOAT } from '../../src/ir/tensor.js';
 import { encodeProto } from '../../src/onnx/encode.js';
 import { decodeModel } from '../../src/onnx/read.js';

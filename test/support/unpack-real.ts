@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { TestProject } from 'vitest/node';
-import { unpackRealFiles } from '../../fixtures/real-files.js';
+import { unpackRealFiles } from '../../fixtures/real/real-files.js';
 
 declare module 'vitest' {
   interface ProvidedContext {

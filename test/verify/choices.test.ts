@@ -1,7 +1,7 @@
 /** Outputs that are what a model decided, and what was hidden by them: wrong models that a comparison up to ties must not let pass. */
 import { describe, expect, test } from 'vitest';
-import { graphBuilder, type GraphBuilder } from '../../fixtures/graph-builder.js';
-import { normals } from '../../fixtures/random.js';
+import { graphBuilder, type GraphBuilder } from '../../fixtures/networks/graph-builder.js';
+import { normals } from '../../fixtures/networks/random.js';
 import { INT64 } from '../../src/ir/tensor.js';
 import { verifyModels } from '../../src/verify/verify.js';
 

@@ -1,7 +1,7 @@
 /** Float32 means of constant channels drift, and a compiled model holds the constant itself. */
 import { describe, expect, it } from 'vitest';
-import { graphBuilder } from '../../fixtures/graph-builder.js';
-import { normals } from '../../fixtures/random.js';
+import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
+import { normals } from '../../fixtures/networks/random.js';
 import { INT64 } from '../../src/ir/tensor.js';
 import { compileModel } from '../../src/compile.js';
 import { WILLING } from '../support/willing-table.js';

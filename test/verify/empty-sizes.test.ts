@@ -1,8 +1,8 @@
 /** ONNX Runtime's InstanceNormalization crashes on empty images, and takes its process with it. */
 import * as ort from 'onnxruntime-node';
 import { describe, expect, it } from 'vitest';
-import { graphBuilder, int64 } from '../../fixtures/graph-builder.js';
-import { normals } from '../../fixtures/random.js';
+import { graphBuilder, int64 } from '../../fixtures/networks/graph-builder.js';
+import { normals } from '../../fixtures/networks/random.js';
 import { benchModels } from '../../src/bench/benchmark.js';
 import { compileModel } from '../../src/compile.js';
 import { Extents } from '../../src/runtime/extents.js';

@@ -1,8 +1,8 @@
 /** Inputs that are whole numbers: rows of tables, pixels, and what decides. */
 import * as ort from 'onnxruntime-node';
 import { describe, expect, it } from 'vitest';
-import { type GraphBuilder, graphBuilder } from '../../fixtures/graph-builder.js';
-import { normals } from '../../fixtures/random.js';
+import { type GraphBuilder, graphBuilder } from '../../fixtures/networks/graph-builder.js';
+import { normals } from '../../fixtures/networks/random.js';
 import { BOOL, FLOAT, INT32, INT64, UINT8 } from '../../src/ir/tensor.js';
 import { verifyModels } from '../../src/verify/verify.js';
 

@@ -1,7 +1,7 @@
 /** Models that ONNX Runtime runs only as its optimiser rearranges them. */
 import { describe, expect, it } from 'vitest';
-import { graphBuilder } from '../../fixtures/graph-builder.js';
-import { normals } from '../../fixtures/random.js';
+import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
+import { normals } from '../../fixtures/networks/random.js';
 import { compileModel } from '../../src/compile.js';
 import { createSession } from '../../src/runtime/session.js';
 import { randomFeeds } from '../../src/runtime/inputs.js';

@@ -1,6 +1,6 @@
 /** A small network whose parameters can be edited one by one: Conv, Relu, Conv (padded), pooling, Gemm. */
-import { type Dim, graphBuilder } from '../../fixtures/graph-builder.js';
-import { normals } from '../../fixtures/random.js';
+import { type Dim, graphBuilder } from '../../fixtures/networks/graph-builder.js';
+import { normals } from '../../fixtures/networks/random.js';
 
 export interface Parameters {
   /** [8, 3, 3, 3] and [8] */

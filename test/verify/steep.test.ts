@@ -1,7 +1,7 @@
 /** Sums that cancel behind a root: a rounding becomes a large number there, in a right model too. */
 import { describe, expect, it } from 'vitest';
-import { graphBuilder, int64, scalar } from '../../fixtures/graph-builder.js';
-import { normals } from '../../fixtures/random.js';
+import { graphBuilder, int64, scalar } from '../../fixtures/networks/graph-builder.js';
+import { normals } from '../../fixtures/networks/random.js';
 import { compileModel } from '../../src/compile.js';
 import { verifyModels } from '../../src/verify/verify.js';
 import { needsLibrary } from '../support/needs.js';

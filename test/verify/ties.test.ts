@@ -1,7 +1,7 @@
 /** Networks that choose: their sums may be ordered otherwise in a right model, and ties fall to the other side. */
 import { describe, expect, it } from 'vitest';
-import { type GraphBuilder, graphBuilder, int64, scalar } from '../../fixtures/graph-builder.js';
-import { normals } from '../../fixtures/random.js';
+import { type GraphBuilder, graphBuilder, int64, scalar } from '../../fixtures/networks/graph-builder.js';
+import { normals } from '../../fixtures/networks/random.js';
 import { BOOL, FLOAT, INT64 } from '../../src/ir/tensor.js';
 import { verifyModels } from '../../src/verify/verify.js';
 

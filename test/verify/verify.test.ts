@@ -1,8 +1,8 @@
 import * as ort from 'onnxruntime-node';
 import { describe, expect, it } from 'vitest';
-import { type GraphBuilder, graphBuilder } from '../../fixtures/graph-builder.js';
-import { normals } from '../../fixtures/random.js';
-import { resnet } from '../../fixtures/resnet.js';
+import { type GraphBuilder, graphBuilder } from '../../fixtures/networks/graph-builder.js';
+import { normals } from '../../fixtures/networks/random.js';
+import { resnet } from '../../fixtures/networks/resnet/resnet.js';
 import { FLOAT16, INT64 } from '../../src/ir/tensor.js';
 import { verifyModels } from '../../src/verify/verify.js';
 import { edited, type Parameters, parameters, smallNet, taken } from './small-net.js';
