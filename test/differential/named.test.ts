@@ -1,5 +1,5 @@
 /** The named cases: equal by the verifier's own measure, and as much removed as the masks let go. */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import {
   namedCases,
   type NamedCase,
@@ -25,30 +25,30 @@ function removedFilters({ report }: Compiled): number {
 }
 
 describe.each([...namedCases('small'), t12BorderMap('dynamic')])('$name', (named) => {
-  it('is equal and loses what its masks let go', async () => {
+  test('is equal and loses what its masks let go', async () => {
     const compiled = await compileModel(named.bytes, { align: 1 });
     expect(removedFilters(compiled)).toBeGreaterThanOrEqual(named.removableFilters);
     await expectEqual(named, compiled);
     expect((await compileModel(compiled.encode(), { align: 1 })).report.changed).toBe(false);
   });
 
-  it('is equal with widths for speed', async () => {
+  test('is equal with widths for speed', async () => {
     await expectEqual(named, await compileModel(named.bytes));
   });
 });
 
-it('T5: the filter that only sums to zero stays', async () => {
+test('T5: the filter that only sums to zero stays', async () => {
   const { bytes } = t5ZeroSumFilter();
   const { report } = await compileModel(bytes, { align: 1 });
   expect(report.layers.find(({ node }) => node === '/conv1/Conv')?.keptOutputChannels).toBe(6);
 });
 
-it('T1 at full size is equal at 224 and 192 pixels', async () => {
+test('T1 at full size is equal at 224 and 192 pixels', async () => {
   const named = t1InnerZero('full');
   await expectEqual(named, await compileModel(named.bytes));
 });
 
-it('T2 at full size loses all that its masks let go', async () => {
+test('T2 at full size loses all that its masks let go', async () => {
   const named = t2AllZero('full');
   const compiled = await compileModel(named.bytes, { align: 1 });
   expect(removedFilters(compiled)).toBeGreaterThanOrEqual(named.removableFilters);

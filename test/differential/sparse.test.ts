@@ -3,7 +3,7 @@
  * table, alone and behind the removal of channels.
  */
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { WILLING } from '../support/willing-table.js';
 import { check } from '../../fixtures/fuzz/check.js';
 import { problems } from '../../fixtures/random-networks/random-graphs.js';
@@ -21,7 +21,7 @@ describe.each([
   { name: 'alone', structured: false },
   { name: 'behind the removal of channels', structured: true },
 ])('sparse operators $name', needsLibrary, ({ structured }) => {
-  it(`${RUNS} random graphs are equal`, async () => {
+  test(`${RUNS} random graphs are equal`, async () => {
     let [sparse, outputs] = [0, 0];
     const property = fc.asyncProperty(seenProblems, async (problem) => {
       const { failure, sparseLayers, sparseOutputs } = await check(problem, {
