@@ -9,8 +9,10 @@ import { showBoth } from '../support/show-graph.js';
 import { WILLING } from '../support/willing-table.js';
 import { compiled, norm, SHAPES, sparseWeights, vector } from './sparse-support.js';
 
-function model(build: (g: GraphBuilder, x: string) => string, dims: readonly (number | string)[] = SHAPES.x) {
-  const g = graphBuilder();
+type Build = (g: GraphBuilder, x: string) => string;
+
+function model(build: Build, dims: readonly (number | string)[] = SHAPES.x) {
+  const g = graphBuilder({ opset: 17 });
   g.output(build(g, g.input('x', dims)));
   return g.bytes();
 }
@@ -193,6 +195,208 @@ describe('declines', () => {
       outputs: Conv_output_0
       => unchanged
       missed: stays dense: its padding depends on the size of the image, which is open (auto_pad)
+    `);
+  });
+});
+
+describe('leaves dense between two sparse layers', needsLibrary, () => {
+  const between = async (build: Build) =>
+    await converted(
+      model((g, x) => g.op('Abs', [conv(g, build(g, conv(g, x)))])),
+      { sparseTarget: WILLING },
+    );
+
+  test('broadcasting', async () => {
+    expect(
+      await between((g, y) => g.add(y, g.slice(y, { axes: [2], starts: [0], ends: [1] }))),
+    ).toMatchInlineSnapshot(`
+      inputs: x [2,16,12,12]
+      Conv_output_0 [2,16,12,12] = Conv(x, Conv.1 [16,16,3,3]) pads=1,1,1,1
+      Slice_output_0 [2,16,1,12] = Slice(Conv_output_0, Slice.1 int64 [1] {0}, Slice.2 int64 [1] {1}, Slice.3 int64 [1] {2})
+      Add_output_0 [2,16,12,12] = Add(Conv_output_0, Slice_output_0)
+      Conv_1_output_0 [2,16,12,12] = Conv(Add_output_0, Conv_1.1 [16,16,3,3]) pads=1,1,1,1
+      Abs_output_0 [2,16,12,12] = Abs(Conv_1_output_0)
+      outputs: Abs_output_0
+      =>
+      inputs: x [2,16,12,12]
+      Conv_sparse = prune_compile::SparseConv(x, Conv.1_values [450], Conv.1_bits uint8 [288]) channels=16 pads=1,1,1,1 filters=16 x_layout=NCHW y_layout=NCHW input_size=12,12 activation=None
+      Slice_output_0 = Slice(Conv_sparse, Slice.1 int64 [1] {0}, Slice.2 int64 [1] {1}, Slice.3 int64 [1] {2})
+      Add_output_0 = Add(Conv_sparse, Slice_output_0)
+      Conv_1_sparse = prune_compile::SparseConv(Add_output_0, Conv_1.1_values [463], Conv_1.1_bits uint8 [288]) channels=16 pads=1,1,1,1 filters=16 x_layout=NCHW y_layout=NCHW input_size=12,12 activation=None
+      Abs_output_0 = Abs(Conv_1_sparse)
+      outputs: Abs_output_0
+    `);
+  });
+
+  test('a constant', async () => {
+    expect(await between((g, y) => g.mul(y, { data: Float32Array.of(2), dims: [1] }))).toMatchInlineSnapshot(`
+      inputs: x [2,16,12,12]
+      Conv_output_0 [2,16,12,12] = Conv(x, Conv.1 [16,16,3,3]) pads=1,1,1,1
+      Mul_output_0 [2,16,12,12] = Mul(Conv_output_0, Mul.1 [1] {2})
+      Conv_1_output_0 [2,16,12,12] = Conv(Mul_output_0, Conv_1.1 [16,16,3,3]) pads=1,1,1,1
+      Abs_output_0 [2,16,12,12] = Abs(Conv_1_output_0)
+      outputs: Abs_output_0
+      =>
+      inputs: x [2,16,12,12]
+      Conv_sparse = prune_compile::SparseConv(x, Conv.1_values [450], Conv.1_bits uint8 [288]) channels=16 pads=1,1,1,1 filters=16 x_layout=NCHW y_layout=NCHW input_size=12,12 activation=None
+      Mul_output_0 = Mul(Conv_sparse, Mul.1 [1] {2})
+      Conv_1_sparse = prune_compile::SparseConv(Mul_output_0, Conv_1.1_values [458], Conv_1.1_bits uint8 [288]) channels=16 pads=1,1,1,1 filters=16 x_layout=NCHW y_layout=NCHW input_size=12,12 activation=None
+      Abs_output_0 = Abs(Conv_1_sparse)
+      outputs: Abs_output_0
+    `);
+  });
+
+  test('another axis', async () => {
+    expect(await between((g, y) => g.concat([y, y], 2))).toMatchInlineSnapshot(`
+      inputs: x [2,16,12,12]
+      Conv_output_0 [2,16,12,12] = Conv(x, Conv.1 [16,16,3,3]) pads=1,1,1,1
+      Concat_output_0 [2,16,24,12] = Concat(Conv_output_0, Conv_output_0) axis=2
+      Conv_1_output_0 [2,16,24,12] = Conv(Concat_output_0, Conv_1.1 [16,16,3,3]) pads=1,1,1,1
+      Abs_output_0 [2,16,24,12] = Abs(Conv_1_output_0)
+      outputs: Abs_output_0
+      =>
+      inputs: x [2,16,12,12]
+      Conv_sparse = prune_compile::SparseConv(x, Conv.1_values [450], Conv.1_bits uint8 [288]) channels=16 pads=1,1,1,1 filters=16 x_layout=NCHW y_layout=NCHW input_size=12,12 activation=None
+      Concat_output_0 = Concat(Conv_sparse, Conv_sparse) axis=2
+      Conv_1_sparse = prune_compile::SparseConv(Concat_output_0, Conv_1.1_values [449], Conv_1.1_bits uint8 [288]) channels=16 pads=1,1,1,1 filters=16 x_layout=NCHW y_layout=NCHW input_size=24,12 activation=None
+      Abs_output_0 = Abs(Conv_1_sparse)
+      outputs: Abs_output_0
+    `);
+  });
+
+  test('ceil_mode over padding', async () => {
+    expect(
+      await between((g, y) => g.maxPool(y, [3, 3], { strides: [2, 2], pads: [1, 1, 1, 1], ceilMode: true })),
+    ).toMatchInlineSnapshot(`
+      inputs: x [2,16,12,12]
+      Conv_output_0 [2,16,12,12] = Conv(x, Conv.1 [16,16,3,3]) pads=1,1,1,1
+      MaxPool_output_0 [2,16,?,?] = MaxPool(Conv_output_0) ceil_mode=1 kernel_shape=3,3 pads=1,1,1,1 strides=2,2
+      Conv_1_output_0 [2,16,?,?] = Conv(MaxPool_output_0, Conv_1.1 [16,16,3,3]) pads=1,1,1,1
+      Abs_output_0 [2,16,?,?] = Abs(Conv_1_output_0)
+      outputs: Abs_output_0
+      =>
+      inputs: x [2,16,12,12]
+      Conv_sparse = prune_compile::SparseConv(x, Conv.1_values [450], Conv.1_bits uint8 [288]) channels=16 pads=1,1,1,1 filters=16 x_layout=NCHW y_layout=NCHW input_size=12,12 activation=None
+      MaxPool_output_0 = MaxPool(Conv_sparse) ceil_mode=1 kernel_shape=3,3 pads=1,1,1,1 strides=2,2
+      Conv_1_sparse = prune_compile::SparseConv(MaxPool_output_0, Conv_1.1_values [429], Conv_1.1_bits uint8 [288]) channels=16 pads=1,1,1,1 filters=16 x_layout=NCHW y_layout=NCHW activation=None
+      Abs_output_0 = Abs(Conv_1_sparse)
+      outputs: Abs_output_0
+    `);
+  });
+
+  test('a mean that counts padding behind the image', async () => {
+    expect(
+      await between((g, y) => g.averagePool(y, [3, 3], { strides: [2, 2], ceilMode: true, countIncludePad: true })),
+    ).toMatchInlineSnapshot(`
+      inputs: x [2,16,12,12]
+      Conv_output_0 [2,16,12,12] = Conv(x, Conv.1 [16,16,3,3]) pads=1,1,1,1
+      AveragePool_output_0 [2,16,6,6] = AveragePool(Conv_output_0) ceil_mode=1 count_include_pad=1 kernel_shape=3,3 strides=2,2
+      Conv_1_output_0 [2,16,6,6] = Conv(AveragePool_output_0, Conv_1.1 [16,16,3,3]) pads=1,1,1,1
+      Abs_output_0 [2,16,6,6] = Abs(Conv_1_output_0)
+      outputs: Abs_output_0
+      =>
+      inputs: x [2,16,12,12]
+      Conv_sparse = prune_compile::SparseConv(x, Conv.1_values [450], Conv.1_bits uint8 [288]) channels=16 pads=1,1,1,1 filters=16 x_layout=NCHW y_layout=NCHW input_size=12,12 activation=None
+      AveragePool_output_0 = AveragePool(Conv_sparse) ceil_mode=1 count_include_pad=1 kernel_shape=3,3 strides=2,2
+      Conv_1_sparse = prune_compile::SparseConv(AveragePool_output_0, Conv_1.1_values [460], Conv_1.1_bits uint8 [288]) channels=16 pads=1,1,1,1 filters=16 x_layout=NCHW y_layout=NCHW input_size=6,6 activation=None
+      Abs_output_0 = Abs(Conv_1_sparse)
+      outputs: Abs_output_0
+    `);
+  });
+
+  test('linear interpolation', async () => {
+    expect(
+      await between((g, y) =>
+        g.op('Resize', [y, '', { data: Float32Array.of(1, 1, 2, 2), dims: [4] }], { mode: 'linear' }),
+      ),
+    ).toMatchInlineSnapshot(`
+      inputs: x [2,16,12,12]
+      Conv_output_0 [2,16,12,12] = Conv(x, Conv.1 [16,16,3,3]) pads=1,1,1,1
+      Resize_output_0 [2,16,24,24] = Resize(Conv_output_0, -, Resize.2 [4] {1 1 2 2}) mode=linear
+      Conv_1_output_0 [2,16,24,24] = Conv(Resize_output_0, Conv_1.1 [16,16,3,3]) pads=1,1,1,1
+      Abs_output_0 [2,16,24,24] = Abs(Conv_1_output_0)
+      outputs: Abs_output_0
+      =>
+      inputs: x [2,16,12,12]
+      Conv_sparse = prune_compile::SparseConv(x, Conv.1_values [450], Conv.1_bits uint8 [288]) channels=16 pads=1,1,1,1 filters=16 x_layout=NCHW y_layout=NCHW input_size=12,12 activation=None
+      Resize_output_0 = Resize(Conv_sparse, -, Resize.2 [4] {1 1 2 2}) mode=linear
+      Conv_1_sparse = prune_compile::SparseConv(Resize_output_0, Conv_1.1_values [474], Conv_1.1_bits uint8 [288]) channels=16 pads=1,1,1,1 filters=16 x_layout=NCHW y_layout=NCHW input_size=24,24 activation=None
+      Abs_output_0 = Abs(Conv_1_sparse)
+      outputs: Abs_output_0
+    `);
+  });
+});
+
+describe('makes no part of a layer', needsLibrary, () => {
+  const scalar = (value: number) => ({ data: Float32Array.of(value), dims: [] });
+  const erf = (g: GraphBuilder, y: string) => g.add(g.op('Erf', [g.op('Div', [y, scalar(Math.SQRT2)])]), scalar(1));
+  const after = async (build: Build) =>
+    await converted(
+      model((g, x) => g.op('Abs', [build(g, conv(g, x))])),
+      { sparseTarget: WILLING },
+    );
+
+  test('a hard sigmoid with another factor', async () => {
+    expect(
+      await after((g, y) => g.mul(y, g.op('HardSigmoid', [y], { alpha: 0.2, beta: 0.5 }))),
+    ).toMatchInlineSnapshot(`
+      inputs: x [2,16,12,12]
+      Conv_output_0 [2,16,12,12] = Conv(x, Conv.1 [16,16,3,3]) pads=1,1,1,1
+      HardSigmoid_output_0 [2,16,12,12] = HardSigmoid(Conv_output_0) alpha=0.2 beta=0.5
+      Mul_output_0 [2,16,12,12] = Mul(Conv_output_0, HardSigmoid_output_0)
+      Abs_output_0 [2,16,12,12] = Abs(Mul_output_0)
+      outputs: Abs_output_0
+      =>
+      inputs: x [2,16,12,12]
+      Conv_sparse = prune_compile::SparseConv(x, Conv.1_values [450], Conv.1_bits uint8 [288]) channels=16 pads=1,1,1,1 filters=16 x_layout=NCHW y_layout=NCHW input_size=12,12 activation=None
+      HardSigmoid_output_0 = HardSigmoid(Conv_sparse) alpha=0.2 beta=0.5
+      Mul_output_0 = Mul(Conv_sparse, HardSigmoid_output_0)
+      Abs_output_0 = Abs(Mul_output_0)
+      outputs: Abs_output_0
+    `);
+  });
+
+  test('a swish of which a part is read elsewhere', async () => {
+    expect(await after((g, y) => g.op('Sum', [g.mul(y, g.op('Sigmoid', [y])), y]))).toMatchInlineSnapshot(`
+      inputs: x [2,16,12,12]
+      Conv_output_0 [2,16,12,12] = Conv(x, Conv.1 [16,16,3,3]) pads=1,1,1,1
+      Sigmoid_output_0 [2,16,12,12] = Sigmoid(Conv_output_0)
+      Mul_output_0 [2,16,12,12] = Mul(Conv_output_0, Sigmoid_output_0)
+      Sum_output_0 [2,16,12,12] = Sum(Mul_output_0, Conv_output_0)
+      Abs_output_0 [2,16,12,12] = Abs(Sum_output_0)
+      outputs: Abs_output_0
+      =>
+      inputs: x [2,16,12,12]
+      Conv_sparse = prune_compile::SparseConv(x, Conv.1_values [450], Conv.1_bits uint8 [288]) channels=16 pads=1,1,1,1 filters=16 x_layout=NCHW y_layout=NCHW input_size=12,12 activation=None
+      Sigmoid_output_0 = Sigmoid(Conv_sparse)
+      Mul_output_0 = Mul(Conv_sparse, Sigmoid_output_0)
+      Sum_output_0 = Sum(Mul_output_0, Conv_sparse)
+      Abs_output_0 = Abs(Sum_output_0)
+      outputs: Abs_output_0
+    `);
+  });
+
+  test('a Gelu with another constant', async () => {
+    expect(await after((g, y) => g.mul(g.mul(y, erf(g, y)), scalar(0.4)))).toMatchInlineSnapshot(`
+      inputs: x [2,16,12,12]
+      Conv_output_0 [2,16,12,12] = Conv(x, Conv.1 [16,16,3,3]) pads=1,1,1,1
+      Div_output_0 [2,16,12,12] = Div(Conv_output_0, Div.1 [] {1.41})
+      Erf_output_0 [2,16,12,12] = Erf(Div_output_0)
+      Add_output_0 [2,16,12,12] = Add(Erf_output_0, Add.1 [] {1})
+      Mul_output_0 [2,16,12,12] = Mul(Conv_output_0, Add_output_0)
+      Mul_1_output_0 [2,16,12,12] = Mul(Mul_output_0, Mul_1.1 [] {0.4})
+      Abs_output_0 [2,16,12,12] = Abs(Mul_1_output_0)
+      outputs: Abs_output_0
+      =>
+      inputs: x [2,16,12,12]
+      Conv_sparse = prune_compile::SparseConv(x, Conv.1_values [450], Conv.1_bits uint8 [288]) channels=16 pads=1,1,1,1 filters=16 x_layout=NCHW y_layout=NCHW input_size=12,12 activation=None
+      Div_output_0 = Div(Conv_sparse, Div.1 [] {1.41})
+      Erf_output_0 = Erf(Div_output_0)
+      Add_output_0 = Add(Erf_output_0, Add.1 [] {1})
+      Mul_output_0 = Mul(Conv_sparse, Add_output_0)
+      Mul_1_output_0 = Mul(Mul_output_0, Mul_1.1 [] {0.4})
+      Abs_output_0 = Abs(Mul_1_output_0)
+      outputs: Abs_output_0
     `);
   });
 });
