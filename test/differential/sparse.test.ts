@@ -1,10 +1,10 @@
 /**
- * Models with sparse operators compute what the masked ones do: random graphs with random masks, everything sparse that pays by a willing
- * table, alone and behind the removal of channels.
+ * Models with sparse operators compute what the masked ones do: random graphs with random masks, everything sparse
+ * that has 30 % zeros, alone and after the removal of channels.
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { WILLING } from '../support/willing-table.js';
+import { PAYS_FROM_30_PERCENT } from '../support/pays-from-30-percent.js';
 import { check } from '../../fixtures/fuzz/check.js';
 import { problems } from '../../fixtures/random-networks/random-graphs.js';
 import { needsLibrary } from '../support/needs.js';
@@ -27,7 +27,7 @@ describe.each([
       const { failure, sparseLayers, sparseOutputs } = await check(problem, {
         sparse: true,
         structured,
-        sparseTarget: WILLING,
+        sparseTarget: PAYS_FROM_30_PERCENT,
       });
       if (sparseLayers > 0) sparse++;
       if (sparseOutputs > 0) outputs++;

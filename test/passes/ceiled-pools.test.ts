@@ -6,8 +6,8 @@ import { describe, expect, test } from 'vitest';
 import { graphBuilder } from '../../fixtures/graph-builder.js';
 import { compileModel, type CompileOptions } from '../../src/compile.js';
 import { verifyModels } from '../../src/verify/verify.js';
-import { WILLING } from '../support/willing-table.js';
-import { compiled, sparseWeights, vector } from './sparse-support.js';
+import { PAYS_FROM_30_PERCENT } from '../support/pays-from-30-percent.js';
+import { compiled, sparseWeights, vector } from './sparse-models.js';
 import { showBoth } from '../support/show-graph.js';
 import { needsLibrary } from '../support/needs.js';
 
@@ -54,7 +54,7 @@ describe('pools with gaps between their windows, rounded up', () => {
     for (const extent of extentsOf(window)) {
       for (const following of FOLLOWING) {
         const bytes = pooled(extent, sparseWeights([16, 16, 3, 3], 0.8), window, following);
-        for (const options of [{}, { sparseTarget: WILLING }]) {
+        for (const options of [{}, { sparseTarget: PAYS_FROM_30_PERCENT }]) {
           const { output } = await compiled(bytes, options);
           expect(await verifyModels(bytes, output)).toMatchObject({ equal: true });
         }
@@ -85,7 +85,8 @@ describe('pools with gaps between their windows, rounded up', () => {
   };
 
   test('the pool and what follows it stay dense: how large the image is there is not known', needsLibrary, async () => {
-    expect(await picture({ auto_pad: 'SAME_UPPER' }, { sparse: true, sparseTarget: WILLING })).toMatchInlineSnapshot(`
+    expect(await picture({ auto_pad: 'SAME_UPPER' }, { sparse: true, sparseTarget: PAYS_FROM_30_PERCENT }))
+      .toMatchInlineSnapshot(`
       inputs: x [1,16,20,20]
       Conv_output_0 [1,16,20,20] = Conv(x, Conv.1 [16,16,3,3], Conv.2 [16]) pads=1,1,1,1
       Relu_output_0 [1,16,20,20] = Relu(Conv_output_0)

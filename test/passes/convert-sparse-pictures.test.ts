@@ -6,8 +6,8 @@ import { FLOAT, FLOAT16 } from '../../src/ir/tensor.js';
 import { verifyModels } from '../../src/verify/verify.js';
 import { needsLibrary } from '../support/needs.js';
 import { showBoth } from '../support/show-graph.js';
-import { WILLING } from '../support/willing-table.js';
-import { compiled, norm, SHAPES, sparseWeights, vector } from './sparse-support.js';
+import { PAYS_FROM_30_PERCENT } from '../support/pays-from-30-percent.js';
+import { compiled, norm, SHAPES, sparseWeights, vector } from './sparse-models.js';
 
 type Build = (g: GraphBuilder, x: string) => string;
 
@@ -82,7 +82,7 @@ describe('makes', needsLibrary, () => {
 
   test('a pool between two layers one of their operators, where that saves moving data', async () => {
     const bytes = model((g, x) => g.op('Abs', [conv(g, g.maxPool(conv(g, x), [2, 2], { strides: [2, 2] }))]));
-    expect(await converted(bytes, { sparseTarget: WILLING })).toMatchInlineSnapshot(`
+    expect(await converted(bytes, { sparseTarget: PAYS_FROM_30_PERCENT })).toMatchInlineSnapshot(`
       inputs: x [2,16,12,12]
       Conv_output_0 [2,16,12,12] = Conv(x, Conv.1 [16,16,3,3]) pads=1,1,1,1
       MaxPool_output_0 [2,16,6,6] = MaxPool(Conv_output_0) kernel_shape=2,2 strides=2,2
@@ -203,13 +203,11 @@ describe('leaves dense between two sparse layers', needsLibrary, () => {
   const between = async (build: Build) =>
     await converted(
       model((g, x) => g.op('Abs', [conv(g, build(g, conv(g, x)))])),
-      { sparseTarget: WILLING },
+      { sparseTarget: PAYS_FROM_30_PERCENT },
     );
 
   test('broadcasting', async () => {
-    expect(
-      await between((g, y) => g.add(y, g.slice(y, { axes: [2], starts: [0], ends: [1] }))),
-    ).toMatchInlineSnapshot(`
+    expect(await between((g, y) => g.add(y, g.slice(y, { axes: [2], starts: [0], ends: [1] })))).toMatchInlineSnapshot(`
       inputs: x [2,16,12,12]
       Conv_output_0 [2,16,12,12] = Conv(x, Conv.1 [16,16,3,3]) pads=1,1,1,1
       Slice_output_0 [2,16,1,12] = Slice(Conv_output_0, Slice.1 int64 [1] {0}, Slice.2 int64 [1] {1}, Slice.3 int64 [1] {2})
@@ -265,9 +263,8 @@ describe('leaves dense between two sparse layers', needsLibrary, () => {
   });
 
   test('ceil_mode over padding', async () => {
-    expect(
-      await between((g, y) => g.maxPool(y, [3, 3], { strides: [2, 2], pads: [1, 1, 1, 1], ceilMode: true })),
-    ).toMatchInlineSnapshot(`
+    expect(await between((g, y) => g.maxPool(y, [3, 3], { strides: [2, 2], pads: [1, 1, 1, 1], ceilMode: true })))
+      .toMatchInlineSnapshot(`
       inputs: x [2,16,12,12]
       Conv_output_0 [2,16,12,12] = Conv(x, Conv.1 [16,16,3,3]) pads=1,1,1,1
       MaxPool_output_0 [2,16,?,?] = MaxPool(Conv_output_0) ceil_mode=1 kernel_shape=3,3 pads=1,1,1,1 strides=2,2
@@ -333,13 +330,11 @@ describe('makes no part of a layer', needsLibrary, () => {
   const after = async (build: Build) =>
     await converted(
       model((g, x) => g.op('Abs', [build(g, conv(g, x))])),
-      { sparseTarget: WILLING },
+      { sparseTarget: PAYS_FROM_30_PERCENT },
     );
 
   test('a hard sigmoid with another factor', async () => {
-    expect(
-      await after((g, y) => g.mul(y, g.op('HardSigmoid', [y], { alpha: 0.2, beta: 0.5 }))),
-    ).toMatchInlineSnapshot(`
+    expect(await after((g, y) => g.mul(y, g.op('HardSigmoid', [y], { alpha: 0.2, beta: 0.5 })))).toMatchInlineSnapshot(`
       inputs: x [2,16,12,12]
       Conv_output_0 [2,16,12,12] = Conv(x, Conv.1 [16,16,3,3]) pads=1,1,1,1
       HardSigmoid_output_0 [2,16,12,12] = HardSigmoid(Conv_output_0) alpha=0.2 beta=0.5

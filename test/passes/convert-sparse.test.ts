@@ -7,7 +7,7 @@ import { TABLES } from '../../src/cost/sparse-tables.js';
 import { compileModel, type CompileOptions } from '../../src/compile.js';
 import { readModel } from '../../src/onnx/read.js';
 import { verifyModels } from '../../src/verify/verify.js';
-import { compiled, norm, SHAPES, sparseWeights, vector } from './sparse-support.js';
+import { compiled, norm, SHAPES, sparseWeights, vector } from './sparse-models.js';
 import { showBoth } from '../support/show-graph.js';
 import { needsLibrary } from '../support/needs.js';
 

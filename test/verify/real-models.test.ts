@@ -6,10 +6,10 @@ import { FLOAT, Tensor } from '../../src/ir/tensor.js';
 import { readModel } from '../../src/onnx/read.js';
 import { encodeModel } from '../../src/onnx/write.js';
 import { verifyModels } from '../../src/verify/verify.js';
-import { DATA } from '../support/skeletons.js';
+import { REAL_FILES } from '../support/real-models.js';
 import { taken } from './small-net.js';
 
-const MODEL = `${DATA}/models/cifar/resnet20_folded_op13.onnx`;
+const MODEL = `${REAL_FILES}/models/cifar/resnet20_folded_op13.onnx`;
 
 /** The model after `edit` of its first convolution whose output only one further convolution reads, through a Relu. */
 function editedModel(edit: (editor: Editor, first: Node, second: Node) => void): Uint8Array {
