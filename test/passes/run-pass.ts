@@ -1,4 +1,5 @@
 /** Runs one pass alone on a small graph, twice, and shows the graph before and after. */
+import { expect } from 'vitest';
 import { passes } from '../../passes/index.js';
 import type { PassResult } from '../../passes/pass.js';
 import { encodeModel } from '../../src/onnx/write.js';
@@ -27,4 +28,18 @@ export async function runPass(name: string, bytes: Uint8Array, options: ContextO
   const written = encodeModel(model);
   const { equal } = await verifyModels(bytes, written, { seeds: [1] });
   return { result, again, picture: await showBoth(bytes, written), bytes: written, isEqual: equal };
+}
+
+/** What a pass makes of a graph: the picture, after the checks that every change must pass. */
+export async function changed(name: string, bytes: Uint8Array, options?: ContextOptions): Promise<string> {
+  const { result, again, picture, isEqual } = await runPass(name, bytes, options);
+  expect([result.changed, isEqual, again.changed]).toEqual([true, true, false]);
+  return picture;
+}
+
+/** The picture of a graph that the pass leaves as it is. */
+export async function unchanged(name: string, bytes: Uint8Array, options?: ContextOptions): Promise<string> {
+  const { result, picture } = await runPass(name, bytes, options);
+  expect(result.changed).toBe(false);
+  return picture;
 }
