@@ -13,7 +13,7 @@ export default defineConfig({
       'test/fixtures/graph-builder.test.ts',
       'test/mask-maker/{choice,granularity,select}.test.ts',
       'test/masks/{binding,json,layouts,npy,onnx,safetensors,zip}.test.ts',
-      'test/passes/passes.test.ts',
+      'test/passes/{constant-branches,passes,remove-channels}.test.ts',
       'test/runtime/inputs.test.ts',
       'test/verify/{bound,compare}.test.ts',
     ],

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { graphBuilder } from '../fixtures/networks/graph-builder.js';
 import { normals } from '../fixtures/networks/random.js';
 import { compileModel } from '../src/compile.js';
-import { told, type Told } from './onnx/failure.js';
+import { failureFrom, type Failure } from './onnx/failure.js';
 import { chunk, identity, initializer, int, message, modelOf, valueInfo } from './onnx/wire.js';
 
 let folder: string;
@@ -18,7 +18,7 @@ afterEach(() => rmSync(folder, { recursive: true }));
 const at = (name: string) => join(folder, name);
 
 /** What compiling the file (given its contents) says. */
-async function refusal(name: string, contents?: Uint8Array | string): Promise<Told> {
+async function refusal(name: string, contents?: Uint8Array | string): Promise<Failure> {
   if (contents !== undefined) writeFileSync(at(name), contents);
   const before = readdirSync(folder);
   try {
@@ -26,7 +26,7 @@ async function refusal(name: string, contents?: Uint8Array | string): Promise<To
     compiled.write(at('out.onnx'));
   } catch (error) {
     expect(readdirSync(folder)).toEqual(before);
-    return told(error, folder);
+    return failureFrom(error, folder);
   }
   throw new Error(`${name} was compiled`);
 }

@@ -18,7 +18,7 @@ import { randomFeeds } from '../src/runtime/inputs.js';
 import { createSession } from '../src/runtime/session.js';
 import { verifyModels } from '../src/verify/verify.js';
 import { explainNode } from '../src/why.js';
-import { run } from './cli/harness.js';
+import { run } from './cli/run-command.js';
 
 const INHERITED = ['__proto__', ...Object.getOwnPropertyNames(Object.prototype).filter((name) => name !== '__proto__')];
 /** Every role at once is tried with these; the input alone with all. */

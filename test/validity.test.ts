@@ -5,7 +5,7 @@ import { normals } from '../fixtures/networks/random.js';
 import { compileModel } from '../src/compile.js';
 import { inspectModel } from '../src/inspect.js';
 import { verifyModels } from '../src/verify/verify.js';
-import { told } from './onnx/failure.js';
+import { failureFrom } from './onnx/failure.js';
 
 const CHECKER =
   'try: python -c "import onnx; onnx.checker.check_model(\'model.onnx\', full_check=True)" and export it again';
@@ -21,7 +21,7 @@ function windowed(opType: string, attributes: Record<string, number | readonly n
 const refusal = (model: Uint8Array) =>
   compileModel(model).then(
     () => 'compiled',
-    (error: unknown) => told(error),
+    (error: unknown) => failureFrom(error),
   );
 
 describe('attributes', () => {

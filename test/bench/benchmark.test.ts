@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { normals } from '../../fixtures/networks/random.js';
 import { benchModels, roundOrders } from '../../src/bench/benchmark.js';
@@ -16,7 +16,7 @@ const pair = [
 const three = [{ name: 'dense', model: gemm() }, ...pair];
 
 describe('benchModels', () => {
-  it('times every contender once a round and compares every pair', async () => {
+  test('times every contender once a round and compares every pair', async () => {
     const progress: number[] = [];
     const result = await benchModels(three, { rounds: 5, warmUps: 1, onProgress: (done) => progress.push(done) });
     expect(result).toMatchObject({ provider: 'cpu', threads: 1, rounds: 5, warmUps: 1, shapes: { x: [1, 6] } });
@@ -35,7 +35,7 @@ describe('benchModels', () => {
     expect(result.notes.join()).toMatch(/each sample is the mean of \d+ runs/);
   });
 
-  it('compares with the named baseline only', async () => {
+  test('compares with the named baseline only', async () => {
     const { comparisons } = await benchModels(three, { rounds: 2, baseline: 'masked' });
     expect(comparisons.map(({ baseline, contender }) => `${baseline} ${contender}`)).toEqual([
       'masked dense',
@@ -43,18 +43,18 @@ describe('benchModels', () => {
     ]);
   });
 
-  it('fits the rounds into the time that they may take, but for the fewest', async () => {
+  test('fits the rounds into the time that they may take, but for the fewest', async () => {
     const { rounds, notes } = await benchModels(pair, { budgetMs: 0, warmUps: 1 });
     expect(rounds).toBe(7);
     expect(notes.join()).toMatch(/7 rounds instead of 31: one takes 0\.0 s/);
     expect((await benchModels(pair, { budgetMs: 60_000, warmUps: 1 })).rounds).toBe(31);
   });
 
-  it('sets a free batch', async () => {
+  test('sets a free batch', async () => {
     expect((await benchModels(pair, { rounds: 2, batch: 8 })).shapes).toEqual({ x: [8, 6] });
   });
 
-  it('refuses a batch that the model does not have', async () => {
+  test('refuses a batch that the model does not have', async () => {
     const fixed = [{ name: 'masked', model: gemm(1) }];
     await expect(benchModels(fixed, { batch: 8 })).rejects.toMatchObject({
       code: 'E-SHAPE',
@@ -63,7 +63,7 @@ describe('benchModels', () => {
     expect((await benchModels(fixed, { rounds: 2, batch: 1 })).comparisons).toEqual([]);
   });
 
-  it('names the contender that does not run where the first one does', async () => {
+  test('names the contender that does not run where the first one does', async () => {
     const models = [...pair, { name: 'other', model: gemm('batch', 7) }];
     await expect(benchModels(models)).rejects.toMatchObject({
       code: 'E-MODEL-RUNTIME',
@@ -71,7 +71,7 @@ describe('benchModels', () => {
     });
   });
 
-  it.each([
+  test.each([
     [[], {}, 'there is no model to benchmark'],
     [[...pair, ...pair], {}, 'two models of the benchmark are called masked'],
     [pair, { baseline: 'dense' }, 'the baseline dense is none of the models masked, compiled'],
@@ -80,20 +80,20 @@ describe('benchModels', () => {
     await expect(benchModels(models, options)).rejects.toMatchObject({ code: 'E-USAGE', what: message });
   });
 
-  it('stops when told to', async () => {
+  test('stops when told to', async () => {
     await expect(benchModels(pair, { signal: AbortSignal.abort() })).rejects.toThrow(/abort/i);
   });
 });
 
 describe('roundOrders', () => {
-  it('puts every contender at every place equally often', () => {
+  test('puts every contender at every place equally often', () => {
     const orders = roundOrders(3, 30);
     for (const place of [0, 1, 2]) {
       for (const contender of [0, 1, 2]) expect(orders.filter((order) => order[place] === contender)).toHaveLength(10);
     }
   });
 
-  it('changes who follows whom', () => {
+  test('changes who follows whom', () => {
     const followers = new Set(roundOrders(3, 30).map((order) => order[(order.indexOf(0) + 1) % 3]));
     expect(followers.size).toBe(2);
   });

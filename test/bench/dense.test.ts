@@ -1,5 +1,5 @@
 import * as ort from 'onnxruntime-node';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { normals } from '../../fixtures/networks/random.js';
 import { denseVariant } from '../../src/bench/dense.js';
@@ -20,7 +20,7 @@ function zerosIn(bytes: Uint8Array): number {
 }
 
 describe('denseVariant', () => {
-  it('refills zeros with small values and leaves the others alone', () => {
+  test('refills zeros with small values and leaves the others alone', () => {
     const g = graphBuilder();
     const pruned = weights.map((value, index) => value * (mask[index] ?? 0));
     g.output(g.conv(g.input('x', [1, 2, 5, 5]), { data: pruned, dims: WEIGHT_DIMS }));
@@ -34,7 +34,7 @@ describe('denseVariant', () => {
     }
   });
 
-  it.each(['weight first', 'mask first'])('bypasses masks in the graph (%s)', async (order) => {
+  test.each(['weight first', 'mask first'])('bypasses masks in the graph (%s)', async (order) => {
     const g = graphBuilder();
     const w = g.initializer('weight_orig', WEIGHT_DIMS, weights);
     const bools = g.initializer(
@@ -53,7 +53,7 @@ describe('denseVariant', () => {
     expect(await firstOutput(bytes)).toEqual(await firstOutput(plain.bytes()));
   });
 
-  it('refills weights in Constant nodes, float16 ones too', () => {
+  test('refills weights in Constant nodes, float16 ones too', () => {
     const g = graphBuilder({ constantNodes: true });
     const zeros = { data: Float32Array.from(weights, () => 0), dims: WEIGHT_DIMS, dataType: FLOAT16 };
     g.output(g.conv(g.input('x', [1, 2, 5, 5], FLOAT16), zeros), undefined, FLOAT16);
@@ -65,7 +65,7 @@ describe('denseVariant', () => {
     expect(constant?.numbers().every((value) => value !== 0)).toBe(true);
   });
 
-  it('does not take a product of two weights for a mask, nor a computed value for a weight', () => {
+  test('does not take a product of two weights for a mask, nor a computed value for a weight', () => {
     const g = graphBuilder();
     const x = g.input('x', [1, 2, 5, 5]);
     const scaled = g.mul({ data: weights, dims: WEIGHT_DIMS }, { data: [2, 0.5, 1, 1], dims: [4, 1, 1, 1] });
@@ -73,7 +73,7 @@ describe('denseVariant', () => {
     expect(denseVariant(readModel(g.bytes())).bypassedMasks).toBe(0);
   });
 
-  it('leaves the model as it was and is the same for the same seed', () => {
+  test('leaves the model as it was and is the same for the same seed', () => {
     const g = graphBuilder();
     const pruned = weights.map((value, index) => value * (mask[index] ?? 0));
     g.output(

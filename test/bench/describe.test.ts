@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest';
+import { expect, test } from 'vitest';
 import { describeComparison, describeTest } from '../../src/bench/describe.js';
 import type { Comparison } from '../../src/bench/results.js';
 
@@ -13,7 +13,7 @@ const comparison: Comparison = {
   verdict: 'faster',
 };
 
-it.each([
+test.each([
   [{}, 'faster: t(30) = 41.3, p < .001'],
   [{ t: 181.7 }, 'faster: t(30) = 182, p < .001'],
   [{ t: -3.21, p: 0.0031, verdict: 'slower' }, 'slower: t(30) = -3.2, p = .003'],
@@ -23,7 +23,7 @@ it.each([
   expect(describeComparison({ ...comparison, ...changes })).toBe(sentence);
 });
 
-it.each([
+test.each([
   [99.94, 't(9) = 99.9, p = 1.00'],
   [99.96, 't(9) = 100, p = 1.00'],
   [-0.04, 't(9) = 0.0, p = 1.00'],

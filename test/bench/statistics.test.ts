@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { normals } from '../../fixtures/networks/random.js';
 import {
   compareContenders,
@@ -15,14 +15,14 @@ const FIRST_DRUG = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0, 2];
 const SECOND_DRUG = [1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4];
 
 describe('pairedTTest', () => {
-  it("gives the published values of Student's sleep data", () => {
+  test("gives the published values of Student's sleep data", () => {
     const { t, degreesOfFreedom, p } = pairedTTest(FIRST_DRUG, SECOND_DRUG);
     expect(t).toBeCloseTo(-4.0621, 4);
     expect(degreesOfFreedom).toBe(9);
     expect(p).toBeCloseTo(0.002833, 6);
   });
 
-  it('gives tabulated critical values: t = 2.228 at 10 degrees of freedom is p = .05', () => {
+  test('gives tabulated critical values: t = 2.228 at 10 degrees of freedom is p = .05', () => {
     // Differences with mean 1 and a standard deviation that makes t = 2.228139.
     const spread = Math.sqrt(11) / 2.228139;
     const unit = [1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 0];
@@ -35,26 +35,26 @@ describe('pairedTTest', () => {
     expect(p).toBeCloseTo(0.05, 5);
   });
 
-  it('is defined where all differences are the same', () => {
+  test('is defined where all differences are the same', () => {
     expect(pairedTTest([1, 2, 3], [1, 2, 3])).toEqual({ t: 0, degreesOfFreedom: 2, p: 1 });
     expect(pairedTTest([2, 3, 4], [1, 2, 3])).toMatchObject({ p: 0 });
   });
 
-  it('needs two pairs', () => {
+  test('needs two pairs', () => {
     expect(() => pairedTTest([1], [2])).toThrow(RangeError);
     expect(() => pairedTTest([1, 2], [2])).toThrow(RangeError);
   });
 });
 
 describe('pairedRatioTest', () => {
-  it("is the t-test of the logarithms: Student's data as exponents gives its published values", () => {
+  test("is the t-test of the logarithms: Student's data as exponents gives its published values", () => {
     const { t, degreesOfFreedom, p } = pairedRatioTest(FIRST_DRUG.map(Math.exp), SECOND_DRUG.map(Math.exp));
     expect(t).toBeCloseTo(-4.0621, 4);
     expect(degreesOfFreedom).toBe(9);
     expect(p).toBeCloseTo(0.002833, 6);
   });
 
-  it('does not depend on the unit', () => {
+  test('does not depend on the unit', () => {
     const [slow, fast] = [
       [5, 7, 6, 9],
       [4, 5, 6, 5],
@@ -63,7 +63,7 @@ describe('pairedRatioTest', () => {
     expect(pairedRatioTest(slow.map(inSeconds), fast.map(inSeconds)).t).toBeCloseTo(pairedRatioTest(slow, fast).t, 10);
   });
 
-  it('sees a difference that an interrupted round hides from a test of milliseconds', () => {
+  test('sees a difference that an interrupted round hides from a test of milliseconds', () => {
     const fast = [...normals(1, 'fast', 31)].map((value) => 10 + 0.1 * value);
     const slow = fast.map((ms, round) => 1.2 * ms + (round % 3) / 10);
     const interrupted = fast.map((ms, round) => (round === 4 ? 40 : ms));
@@ -75,17 +75,17 @@ describe('pairedRatioTest', () => {
 describe('bootstrap intervals', () => {
   const ranks = Array.from({ length: 31 }, (_, index) => index + 1);
 
-  it('of the median are the order statistics that the binomial distribution names', () => {
+  test('of the median are the order statistics that the binomial distribution names', () => {
     // P(median of a resample <= k) = P(Bin(31, k / 31) >= 16) is 1.8 % at k = 10 and 4.3 % at k = 11, and symmetric.
     expect(medianInterval(ranks)).toEqual([11, 21]);
   });
 
-  it('are the same for the same seed', () => {
+  test('are the same for the same seed', () => {
     const samples = [...normals(1, 'times', 31)];
     expect(medianInterval(samples, 7)).toEqual(medianInterval(samples, 7));
   });
 
-  it('of the ratio pair the rounds: a common slow-down cancels', () => {
+  test('of the ratio pair the rounds: a common slow-down cancels', () => {
     const slowDown = [...normals(2, 'slow', 31)].map((value) => 10 + value);
     expect(
       ratioInterval(
@@ -97,7 +97,7 @@ describe('bootstrap intervals', () => {
 });
 
 describe('summarise', () => {
-  it('keeps the samples in their order', () => {
+  test('keeps the samples in their order', () => {
     expect(summarise('a', [3, 1, 2])).toMatchObject({ medianMs: 2, meanMs: 2, sdMs: 1, samplesMs: [3, 1, 2] });
   });
 });
@@ -106,7 +106,7 @@ describe('verdicts', () => {
   const times = (seed: number, name: string, meanMs: number) =>
     [...normals(seed, name, 31)].map((value) => meanMs + 0.5 * value);
 
-  it('need the test and the interval to agree', () => {
+  test('need the test and the interval to agree', () => {
     expect(verdictOf([1.1, 1.2], 5, 0.001)).toBe('faster');
     expect(verdictOf([0.8, 0.9], -5, 0.001)).toBe('slower');
     expect(verdictOf([0.99, 1.2], 5, 0.001)).toBe('no significant difference');
@@ -114,7 +114,7 @@ describe('verdicts', () => {
     expect(verdictOf([1.1, 1.2], -2.5, 0.02)).toBe('no significant difference');
   });
 
-  it('see a difference of one standard deviation', () => {
+  test('see a difference of one standard deviation', () => {
     const slow = summarise('slow', times(1, 'slow', 10.5));
     const fast = summarise('fast', times(1, 'fast', 10));
     expect(compareContenders(slow, fast)).toMatchObject({
@@ -127,7 +127,7 @@ describe('verdicts', () => {
     expect(compareContenders(slow, fast).speedup).toBeCloseTo(slow.medianMs / fast.medianMs, 12);
   });
 
-  it('claim a difference between equal models in at most one of twenty benchmarks', () => {
+  test('claim a difference between equal models in at most one of twenty benchmarks', () => {
     const claims = Array.from({ length: 60 }, (_, seed) =>
       compareContenders(summarise('a', times(seed, 'a', 10)), summarise('b', times(seed, 'b', 10))),
     ).filter(({ verdict }) => verdict !== 'no significant difference');

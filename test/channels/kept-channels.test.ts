@@ -16,7 +16,7 @@ import { inspectGraph } from '../../src/graph-info/inspect-graph.js';
 import { passContext } from '../../src/pipeline.js';
 import { buildGraph } from '../../fixtures/networks/random-networks/build-graph.js';
 import { problems } from '../../fixtures/networks/random-networks/random-graphs.js';
-import { loadSkeleton, skeletonNames } from '../support/skeletons.js';
+import { loadRealModel, realModelNames } from '../support/real-models.js';
 import { rebuild } from './rebuild.js';
 
 /** Normal numbers, but zeros for the rows `dead` of the first axis. */
@@ -244,10 +244,10 @@ describe('whole networks', () => {
 });
 
 describe('real exports', () => {
-  const small = skeletonNames(/^s_(resnet18|resnet20|resnet10|mobilenet)\.(ln|plain|rand)/);
+  const small = realModelNames(/^s_(resnet18|resnet20|resnet10|mobilenet)\.(ln|plain|rand)/);
 
   test.each(small)('%s', async (name) => {
-    const { channels, state } = await rebuild(await loadSkeleton(name), { align: 1 });
+    const { channels, state } = await rebuild(await loadRealModel(name), { align: 1 });
     const unnamed = channels.weights.filter(({ parameter }) => parameter === null);
     expect(unnamed).toEqual([]);
     const left = channels.weights.filter(({ removed }) => !removed).flatMap(({ parameter }) => parameter ?? []);
@@ -255,7 +255,7 @@ describe('real exports', () => {
   });
 
   const layersOf = async (name: string) => {
-    const { state } = await rebuild(await loadSkeleton(name));
+    const { state } = await rebuild(await loadRealModel(name));
     return [...state.keys()].filter((key) => /conv\d?\.weight|downsample\.0\.weight|fc\.weight/.test(key));
   };
 
@@ -266,10 +266,10 @@ describe('real exports', () => {
       expect(await layersOf(`s_resnet18.ln0_${other}`), other).toEqual(names);
   });
 
-  test.each(skeletonNames(/^(mobilenet_v2\.dynamo_noopt|swin_t\.dynamo|hf_vit_l4\.\w+|bert_l4\.\w+)$/))(
+  test.each(realModelNames(/^(mobilenet_v2\.dynamo_noopt|swin_t\.dynamo|hf_vit_l4\.\w+|bert_l4\.\w+)$/))(
     '%s: no two tensors under one name',
     async (name) => {
-      const model = readModel(await loadSkeleton(name));
+      const model = readModel(await loadRealModel(name));
       const { weights: traced } = traceWeights(await inspectGraph(model), model.proto);
       const initializers = new Map<string, string>();
       for (const { parameter, initializer } of traced) {
@@ -284,7 +284,7 @@ describe('real exports', () => {
   );
 
   test('normalisations have all that load_state_dict asks for', async () => {
-    const { state } = await rebuild(await loadSkeleton('s_resnet18.ln0_removed.legacy_bn'));
+    const { state } = await rebuild(await loadRealModel('s_resnet18.ln0_removed.legacy_bn'));
     for (const key of ['weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked'])
       expect([...state.keys()]).toContain(`layer1.0.bn1.${key}`);
     expect(state.get('layer1.0.bn1.num_batches_tracked')?.dims).toEqual([]);

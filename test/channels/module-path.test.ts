@@ -5,7 +5,7 @@ import { Node, Value } from '../../src/ir/graph.js';
 import { FLOAT, Tensor } from '../../src/ir/tensor.js';
 import { modulePathsOf } from '../../src/onnx/module-path.js';
 import { readModel } from '../../src/onnx/read.js';
-import { DATA, loadSkeleton, skeletonNames } from '../support/skeletons.js';
+import { REAL_FILES, loadRealModel, realModelNames } from '../support/real-models.js';
 
 const named = (name: string, metadata: Readonly<Record<string, string>> = {}): Node => {
   const node = new Node('Conv', '', name);
@@ -86,18 +86,20 @@ const layerPaths = (bytes: Uint8Array): string[] =>
     .toSorted((a, b) => a.localeCompare(b));
 
 describe('real exports', () => {
-  const families = skeletonNames(/\.legacy_bn$/).map((name) => name.replace('.legacy_bn', ''));
+  const families = realModelNames(/\.legacy_bn$/).map((name) => name.replace('.legacy_bn', ''));
 
   test.each(families)('%s: the folded exports name the same modules', async (family) => {
-    const expected = layerPaths(await loadSkeleton(`${family}.legacy_bn`));
+    const expected = layerPaths(await loadRealModel(`${family}.legacy_bn`));
     expect(expected).not.toContain('unknown');
-    for (const other of skeletonNames(/./).filter((name) => name === `${family}.legacy` || name === `${family}.dynamo`))
-      expect(layerPaths(await loadSkeleton(other))).toEqual(expected);
+    for (const other of realModelNames(/./).filter(
+      (name) => name === `${family}.legacy` || name === `${family}.dynamo`,
+    ))
+      expect(layerPaths(await loadRealModel(other))).toEqual(expected);
   });
 
   test('CIFAR ResNet-20 of torch 1.13', () => {
     const read = (name: string) => {
-      const path = `${DATA}/models/cifar/${name}.onnx`;
+      const path = `${REAL_FILES}/models/cifar/${name}.onnx`;
       expect(existsSync(path)).toBe(true);
       return layerPaths(readFileSync(path));
     };

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { contenderNames } from '../../src/cli/commands/bench.js';
 import { nearestNames } from '../../src/nearest.js';
 import { BENCHMARK, DIFFERENT, REPORT, VERIFICATION } from '../report/sample.js';
-import { run } from './harness.js';
+import { run } from './run-command.js';
 
 const INSPECTION = {
   model: 'a.onnx',

@@ -5,7 +5,7 @@ import { PruneCompileError } from '../../src/errors.js';
 import type { Verification } from '../../src/verify/verification.js';
 import { TOOL } from '../../src/version.js';
 import { BENCHMARK, DIFFERENT, REPORT } from '../report/sample.js';
-import { COMPILED_BYTES, fakeEngine, modelFolder, run, withoutTimes } from './harness.js';
+import { COMPILED_BYTES, fakeEngine, modelFolder, run, withoutTimes } from './run-command.js';
 
 const differing = { verifyModels: () => Promise.resolve(DIFFERENT) };
 

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { normals } from '../../fixtures/networks/random.js';
 import { ENGINE } from '../../src/cli/engine.js';
-import { modelFolder, run } from './harness.js';
+import { modelFolder, run } from './run-command.js';
 
 /** InstanceNormalization of an image without its first row and column. */
 function cropped(): Uint8Array {

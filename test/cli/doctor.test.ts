@@ -12,7 +12,7 @@ import { ENGINE } from '../../src/cli/engine.js';
 import type { Diagnosis } from '../../src/doctor.js';
 import type { CompileReport } from '../../src/report/types.js';
 import { kernelsPath, unheededSettings } from '../../src/runtime/kernels.js';
-import { modelFolder, run } from './harness.js';
+import { modelFolder, run } from './run-command.js';
 import { isBuilt, needsLibrary } from '../support/needs.js';
 
 /** One convolution, half of its weights zero. */

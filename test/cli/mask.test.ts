@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { ENGINE } from '../../src/cli/engine.js';
 import { readMaskFile } from '../../src/masks/read.js';
 import { matrixNetwork, residualNetwork } from '../mask-maker/networks.js';
-import { modelFolder, run, withoutTimes } from './harness.js';
+import { modelFolder, run, withoutTimes } from './run-command.js';
 
 const engine = { makeMasks: ENGINE.makeMasks };
 

@@ -6,7 +6,7 @@ import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { ENGINE } from '../../src/cli/engine.js';
 import { OutputFiles } from '../../src/cli/output-files.js';
 import { unwritable } from '../../src/files/write-files.js';
-import { modelFolder, run } from './harness.js';
+import { modelFolder, run } from './run-command.js';
 
 const oneLine = (text: string) => text.replace(/\s+/g, ' ');
 

@@ -23,7 +23,7 @@ import { Staging } from '../../src/files/staging.js';
 import { writeFiles } from '../../src/files/write-files.js';
 import { readModel } from '../../src/onnx/read.js';
 import { writeModel } from '../../src/onnx/write.js';
-import { COMPILED_BYTES, modelFolder, run } from './harness.js';
+import { COMPILED_BYTES, modelFolder, run } from './run-command.js';
 
 /** conv (of its filters two are zero) -> Relu -> conv. */
 function prunedModel(): Uint8Array {

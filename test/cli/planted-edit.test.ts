@@ -7,7 +7,7 @@ import { Editor } from '../../src/ir/editor.js';
 import { Tensor } from '../../src/ir/tensor.js';
 import { readModel } from '../../src/onnx/read.js';
 import { encodeModel } from '../../src/onnx/write.js';
-import { modelFolder, run } from './harness.js';
+import { modelFolder, run } from './run-command.js';
 
 /** One bias of the first convolution is off by a hundredth of its own size. */
 function spoiled(bytes: Uint8Array): Uint8Array {

@@ -3,7 +3,7 @@ import { existsSync, linkSync, mkdirSync, readdirSync, readFileSync, writeFileSy
 import { expect, test } from 'vitest';
 import { DIFFERENT } from '../report/sample.js';
 import { PruneCompileError } from '../../src/errors.js';
-import { CHANNELS, fakeEngine, modelFolder, run, STATE_DICT } from './harness.js';
+import { CHANNELS, fakeEngine, modelFolder, run, STATE_DICT } from './run-command.js';
 
 const differing = { verifyModels: () => Promise.resolve(DIFFERENT) };
 

@@ -11,7 +11,7 @@ import { readModel } from '../../src/onnx/read.js';
 import type { CompileReport } from '../../src/report/types.js';
 import type { Timer } from '../../src/compile/tuning.js';
 import { verifyModels } from '../../src/verify/verify.js';
-import { modelFolder, run } from './harness.js';
+import { modelFolder, run } from './run-command.js';
 import { needsLibrary } from '../support/needs.js';
 
 function weights(name: string, dims: readonly number[], zeros: number) {

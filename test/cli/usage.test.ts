@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { COMMANDS } from '../../src/cli/command-table.js';
 import { OPTION_KEYS, shownFlag, SPECS } from '../../src/cli/options.js';
 import { TOOL } from '../../src/version.js';
-import { modelFolder, run } from './harness.js';
+import { modelFolder, run } from './run-command.js';
 
 const COMMAND_NAMES = Object.keys(COMMANDS);
 

@@ -3,7 +3,7 @@
  * optimisations at two sizes. DIFFERENTIAL_SEED and DIFFERENTIAL_RUNS explore other cases than the fixed ones.
  */
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { check } from '../../fixtures/tools/fuzz/check.js';
 import { problems, WINDOWS } from '../../fixtures/networks/random-networks/random-graphs.js';
 
@@ -15,7 +15,7 @@ describe.each([
   { name: 'all steps', align: 'auto', kinds: undefined, seed: SEED + 1 },
   { name: 'windows', align: 1, kinds: WINDOWS, seed: SEED + 2 },
 ] as const)('random graphs of $name, align $align', ({ align, kinds, seed }) => {
-  it(`${RUNS} cases are equal, and a second compile changes nothing`, async () => {
+  test(`${RUNS} cases are equal, and a second compile changes nothing`, async () => {
     const counts = { skipped: 0, cancelling: 0, shrunk: 0 };
     const property = fc.asyncProperty(problems(kinds), async (problem) => {
       const { skipped, cancels, removed, failure } = await check(problem, { align });

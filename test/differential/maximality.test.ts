@@ -8,7 +8,7 @@
  */
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { compileModel, type CompileOptions } from '../../src/compile.js';
 import { readModel } from '../../src/onnx/read.js';
 import { type Allowance, allowanceOf, type Expected } from './allowance.js';
@@ -99,7 +99,7 @@ function namesOfReached(bytes: Uint8Array): Set<string> {
 }
 
 describe('maximality on small networks', () => {
-  it(`nothing removable is kept in ${RUNS} cases`, async () => {
+  test(`nothing removable is kept in ${RUNS} cases`, async () => {
     const counts = { removable: 0, values: 0, constantSums: 0, constantGates: 0, fromConstants: 0, noGain: 0 };
     const property = fc.asyncProperty(smallProblems, async (problem) => {
       const { removable, shortfalls, limits } = await check(problem);
@@ -117,12 +117,12 @@ describe('maximality on small networks', () => {
     }
   });
 
-  it.each(LIMIT_NAMES)('the limit %s is written down', (limit) => {
+  test.each(LIMIT_NAMES)('the limit %s is written down', (limit) => {
     const lines = readFileSync(new URL('../../fixtures/known-limits.txt', import.meta.url), 'utf8').split('\n');
     expect(lines).toContain(LIMITS[limit]);
   });
 
-  it('a compiler that removes no channels is found out', async () => {
+  test('a compiler that removes no channels is found out', async () => {
     const property = fc.asyncProperty(smallProblems, async (problem) => {
       const { shortfalls } = await check(problem, { skip: ['remove-channels'] });
       return shortfalls.length === 0;

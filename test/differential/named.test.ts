@@ -1,5 +1,5 @@
 /** The named cases: equal by the verifier's own measure, and as much removed as the masks let go. */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import {
   allLayersMasked,
   constantsIntoPadding,
@@ -25,30 +25,30 @@ function removedFilters({ report }: Compiled): number {
 }
 
 describe.each([...namedCases('small'), constantsIntoPadding('dynamic')])('$name', (named) => {
-  it('is equal and loses what its masks let go', async () => {
+  test('is equal and loses what its masks let go', async () => {
     const compiled = await compileModel(named.bytes, { align: 1 });
     expect(removedFilters(compiled)).toBeGreaterThanOrEqual(named.removableFilters);
     await expectEqual(named, compiled);
     expect((await compileModel(compiled.encode(), { align: 1 })).report.changed).toBe(false);
   });
 
-  it('is equal with widths for speed', async () => {
+  test('is equal with widths for speed', async () => {
     await expectEqual(named, await compileModel(named.bytes));
   });
 });
 
-it('a filter whose weights only sum to zero stays', async () => {
+test('a filter whose weights only sum to zero stays', async () => {
   const { bytes } = zeroSumFilter();
   const { report } = await compileModel(bytes, { align: 1 });
   expect(report.layers.find(({ node }) => node === '/conv1/Conv')?.keptOutputChannels).toBe(6);
 });
 
-it('inner filters masked at full size: equal at 224 and 192 pixels', async () => {
+test('inner filters masked at full size: equal at 224 and 192 pixels', async () => {
   const named = innerFiltersMasked('full');
   await expectEqual(named, await compileModel(named.bytes));
 });
 
-it('filters of every layer masked at full size: all that the masks let go is removed', async () => {
+test('filters of every layer masked at full size: all that the masks let go is removed', async () => {
   const named = allLayersMasked('full');
   const compiled = await compileModel(named.bytes, { align: 1 });
   expect(removedFilters(compiled)).toBeGreaterThanOrEqual(named.removableFilters);

@@ -3,7 +3,7 @@
  * must find a counterexample within so many cases of the same generator.
  */
 import fc from 'fast-check';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { Relation } from '../../src/ops/axes.js';
 import type * as Broadcast from '../../src/ops/broadcast.js';
 import type { Operator } from '../../src/ops/operator.js';
@@ -57,32 +57,32 @@ const withConstant = (relation: Relation, scalar: (x: number) => number): Relati
     : relation;
 
 describe('a wrong rule is found', () => {
-  it('Sigmoid(0) = 0', async () => {
+  test('Sigmoid(0) = 0', async () => {
     alterRow('Sigmoid', (relation) => withConstant(relation, (x) => (x === 0 ? 0 : 1 / (1 + Math.exp(-x)))));
     expect(await casesUntilFailure()).toBeLessThanOrEqual(CASES);
   });
 
-  it('constants through zero padding go into the bias', async () => {
+  test('constants through zero padding go into the bias', async () => {
     alterRow('Conv', (relation) => (relation.kind === 'linear' ? { ...relation, padded: false } : relation));
     expect(await casesUntilFailure()).toBeLessThanOrEqual(CASES);
   });
 
-  it('depthwise convolutions keep constants at the border', async () => {
+  test('depthwise convolutions keep constants at the border', async () => {
     alterRow('Conv', (relation) => (relation.kind === 'grouped' ? { ...relation, padded: false } : relation));
     expect(await casesUntilFailure(WINDOWS)).toBeLessThanOrEqual(CASES);
   });
 
-  it('AveragePool keeps constants although it counts the padding', async () => {
+  test('AveragePool keeps constants although it counts the padding', async () => {
     alterRow('AveragePool', (relation) => withConstant(relation, (x) => x));
     expect(await casesUntilFailure(WINDOWS)).toBeLessThanOrEqual(CASES);
   });
 
-  it('Clip has no bounds', async () => {
+  test('Clip has no bounds', async () => {
     alterRow('Clip', (relation) => withConstant(relation, (x) => x));
     expect(await casesUntilFailure()).toBeLessThanOrEqual(CASES);
   });
 
-  it('weights that sum to zero are zero', async () => {
+  test('weights that sum to zero are zero', async () => {
     vi.doMock(WEIGHTS, async (original) => {
       const { WeightMatrix } = await original<typeof Weights>();
       class Summed extends WeightMatrix {
@@ -95,7 +95,7 @@ describe('a wrong rule is found', () => {
     expect(await casesUntilFailure()).toBeLessThanOrEqual(CASES);
   });
 
-  it('an unknown operator is elementwise', async () => {
+  test('an unknown operator is elementwise', async () => {
     vi.doMock(REGISTRY, async (original) => {
       const registry = await original<typeof Registry>();
       const { broadcast } = await vi.importActual<typeof Broadcast>('../../src/ops/broadcast.js');

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { normals, uniforms } from '../../fixtures/networks/random.js';
 import { verifyModels } from '../../src/verify/verify.js';
-import { compiled } from '../passes/sparse-support.js';
+import { compiled } from '../passes/sparse-models.js';
 import { needsLibrary } from '../support/needs.js';
 
 /** What the operators promise. */

@@ -7,7 +7,7 @@ import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { compileModel } from '../../src/compile.js';
 import { makeMasks, type MadeMasks, type MaskFormat } from '../../src/mask-maker/make-masks.js';
 import { readModel } from '../../src/onnx/read.js';
-import { loadSkeleton } from '../support/skeletons.js';
+import { loadRealModel } from '../support/real-models.js';
 import { matrixNetwork, plainNetwork, residualNetwork } from './networks.js';
 
 const FILES = ['safetensors', 'npz', 'json'] as const satisfies readonly MaskFormat[];
@@ -103,7 +103,7 @@ describe('real exports', () => {
     'cifar_resnet20b.legacy_kiai',
     'cifar_resnet20b.legacy_op9',
   ])('%s: a file gives what was promised', async (name) => {
-    const model = await loadSkeleton(name);
+    const model = await loadRealModel(name);
     const made = await makeMasks(model, { groups: 'residual' });
     for (const format of FILES) {
       const { report } = await compileModel(model, { masks: [fileOf(made, format)] });

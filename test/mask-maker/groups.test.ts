@@ -4,7 +4,7 @@ import { resnet } from '../../fixtures/networks/resnet/resnet.js';
 import { compileModel } from '../../src/compile.js';
 import { makeMasks, type MadeMasks } from '../../src/mask-maker/make-masks.js';
 import { verifyModels } from '../../src/verify/verify.js';
-import { loadSkeleton } from '../support/skeletons.js';
+import { loadRealModel } from '../support/real-models.js';
 import { failureOfAsync } from './failure.js';
 import { plainNetwork, residualNetwork } from './networks.js';
 
@@ -118,13 +118,13 @@ describe('real exports', () => {
     ['s_resnet18.plain.legacy', 44, 80],
     ['s_mobilenet.plain.legacy', undefined, 1252],
   ])('%s: the channels that were promised go', async (name, alone, aligned) => {
-    const model = await loadSkeleton(name);
+    const model = await loadRealModel(name);
     expect(await checkPromise(model, { groups: 'residual' })).toBe(aligned);
     if (alone !== undefined) expect(await checkPromise(model, {})).toBe(alone);
   });
 
   test('with the meaning drop, a ResNet-18 of width 4 loses all that is masked but the narrowest stage', async () => {
-    const { report } = await makeMasks(await loadSkeleton('s_resnet18.plain.legacy'), {
+    const { report } = await makeMasks(await loadRealModel('s_resnet18.plain.legacy'), {
       groups: 'residual',
       meaning: 'drop',
     });

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { INT64, Tensor, UINT8 } from '../../src/ir/tensor.js';
 import { FileTensor } from '../../src/masks/contents.js';
-import { bind, codeOf, mask, messageOf, pruned, slotsOf, tensor, values } from './binding-support.js';
+import { bind, codeOf, mask, messageOf, pruned, slotsOf, tensor, values } from './bound-masks.js';
 
 const FIRST = [4, 3, 1, 1] as const;
 const SECOND = [4, 4, 1, 1] as const;

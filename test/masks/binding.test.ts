@@ -17,7 +17,7 @@ import {
   TAPS,
   tensor,
   values,
-} from './binding-support.js';
+} from './bound-masks.js';
 
 /** As the TorchScript exporter folds normalisations: only node names tell. */
 async function folded(names = ['/conv1/Conv', '/layer1/layer1.0/conv2/Conv']) {

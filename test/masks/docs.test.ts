@@ -15,8 +15,8 @@ import { bindMasks } from '../../src/masks/bind.js';
 import { readMaskBytes } from '../../src/masks/read.js';
 import { createSession } from '../../src/runtime/session.js';
 import { maskFiles } from '../support/mask-files.js';
-import { run } from '../cli/harness.js';
-import { slotsOf } from './binding-support.js';
+import { run } from '../cli/run-command.js';
+import { slotsOf } from './bound-masks.js';
 
 const PAGE = readFileSync(fileURLToPath(new URL('../../docs/masks.md', import.meta.url)), 'utf8');
 /** Without the generated table: its file names are no options. */

@@ -5,7 +5,7 @@ import { maskEdits } from '../../src/masking/mask-edits.js';
 import { combineMasks } from '../../src/masks/apply.js';
 import { type Bound } from '../../src/masks/bind.js';
 import type { Graph } from '../../src/ir/graph.js';
-import { bind, codeOf, mask, slotsOf, tensor, values } from './binding-support.js';
+import { bind, codeOf, mask, slotsOf, tensor, values } from './bound-masks.js';
 
 const C = 6;
 const PER = 3;

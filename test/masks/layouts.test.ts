@@ -1,7 +1,7 @@
 /** Masks in the layouts of PyTorch, Keras and ONNX, onto weights as exporters store them. */
 import { describe, expect, test } from 'vitest';
 import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
-import { bind, IN, mask, named, OUT, pruned, slotsOf, TAPS, tensor, values } from './binding-support.js';
+import { bind, IN, mask, named, OUT, pruned, slotsOf, TAPS, tensor, values } from './bound-masks.js';
 
 describe('layouts', () => {
   const square = async (opType: 'MatMul' | 'Gemm', name: string) => {

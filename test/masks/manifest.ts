@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import { type Entry, FileTensor } from '../../src/masks/contents.js';
 import { BFLOAT16, BOOL, DOUBLE, FLOAT, FLOAT16, INT16, INT32, INT64, INT8, UINT8 } from '../../src/ir/tensor.js';
-import { DATA } from '../support/skeletons.js';
+import { REAL_FILES } from '../support/real-models.js';
 
 export interface Expected {
   readonly dtype: string;
@@ -20,7 +20,7 @@ export interface Listed {
   readonly tensors: Readonly<Record<string, Expected>>;
 }
 
-const FOLDER = `${DATA}/masks/files`;
+const FOLDER = `${REAL_FILES}/masks/files`;
 
 export function manifest(format: RegExp): readonly Listed[] {
   return readFileSync(`${FOLDER}/manifest.jsonl`, 'utf8')

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { graphBuilder, type GraphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { combineMasks } from '../../src/masks/apply.js';
-import { bind, codeOf, mask, pruned, slotsOf, tensor, values } from './binding-support.js';
+import { bind, codeOf, mask, pruned, slotsOf, tensor, values } from './bound-masks.js';
 
 const HIDDEN = 2;
 const INPUT = 3;

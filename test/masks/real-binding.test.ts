@@ -6,15 +6,15 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { type NamedArray, torchLegacyFile, torchZipFile } from '../../fixtures/mask-files/torch-file.js';
 import { ENGINE } from '../../src/cli/engine.js';
 import { readMaskFile } from '../../src/masks/read.js';
-import { run } from '../cli/harness.js';
+import { run } from '../cli/run-command.js';
 import { compileByCommand, masksIn, removedPerConvolution } from '../support/command.js';
 import { RawNetwork } from '../support/raw-network.js';
-import { DATA } from '../support/skeletons.js';
+import { REAL_FILES } from '../support/real-models.js';
 import { pathOf, tensorsIn } from './manifest.js';
 
 const EXPORTS = ['legacy_bn', 'legacy', 'dynamo'] as const;
 const STATE_DICT = pathOf({ file: 's_resnet10.ln0.state_dict.pt' });
-const model = (variant: string) => `${DATA}/skeletons/models/s_resnet10.plain.${variant}.onnx`;
+const model = (variant: string) => `${REAL_FILES}/skeletons/models/s_resnet10.plain.${variant}.onnx`;
 
 /** The state dict's tensors under other names; undefined leaves one out. */
 function renamed(rename: (key: string) => string | undefined): NamedArray[] {
@@ -164,7 +164,7 @@ describe('evidence', () => {
 
   test('one array in a file of its own: a map says whose it is', async () => {
     const [array, archive] = ['one_array.npy', 'npy_v2.npz'].map((file) => pathOf({ file }));
-    const net = `${DATA}/skeletons/models/s_resnet18.plain.legacy_bn.onnx`;
+    const net = `${REAL_FILES}/skeletons/models/s_resnet18.plain.legacy_bn.onnx`;
     const map = saved(Buffer.from(JSON.stringify({ one_array: 'layer4.0.conv2.weight' })));
     const found = await compileByCommand(net, ['--masks', array ?? '', '--mask-map', map]);
     const wanted = await compileByCommand(net, ['--masks', archive ?? '']);

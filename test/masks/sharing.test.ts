@@ -5,7 +5,7 @@
 import { describe, expect, test } from 'vitest';
 import { type GraphBuilder, graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { normals } from '../../fixtures/networks/random.js';
-import { bind, codeOf, mask, messageOf, pruned, slotsOf, tensor } from './binding-support.js';
+import { bind, codeOf, mask, messageOf, pruned, slotsOf, tensor } from './bound-masks.js';
 
 const values = (name: string, count: number) => normals(9, name, count);
 const nodesOf = ({ bindings }: ReturnType<typeof bind>) => bindings.map(({ slot }) => slot.node.name);

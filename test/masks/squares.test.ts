@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import type { Layout } from '../../src/masks/expand.js';
-import { bind, codeOf, mask, slotsOf, tensor, values } from './binding-support.js';
+import { bind, codeOf, mask, slotsOf, tensor, values } from './bound-masks.js';
 
 interface Path {
   readonly opType: 'MatMul' | 'Gemm';

@@ -1,7 +1,7 @@
 /** Masks as other tools than torch.nn.utils.prune name them, beside the weights that they save. */
 import { describe, expect, test } from 'vitest';
 import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
-import { bind, codeOf, mask, messageOf, pruned, slotsOf, tensor, values } from './binding-support.js';
+import { bind, codeOf, mask, messageOf, pruned, slotsOf, tensor, values } from './bound-masks.js';
 
 const DIMS = [4, 3, 1, 1] as const;
 const weight = () => tensor(DIMS, values('c', 12));

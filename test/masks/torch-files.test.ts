@@ -3,7 +3,7 @@ import { readdirSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { readMaskFile } from '../../src/masks/read.js';
 import { failureOf } from '../onnx/failure.js';
-import { DATA } from '../support/skeletons.js';
+import { REAL_FILES } from '../support/real-models.js';
 import { factsOf, manifest, pathOf, tensorsIn } from './manifest.js';
 
 const listed = manifest(/torch|pickle|empty/);
@@ -47,13 +47,13 @@ describe('files of PyTorch', () => {
   });
 
   const checkpoints = ['torch-prune', 'nni'].flatMap((folder) =>
-    readdirSync(`${DATA}/masks/${folder}`)
+    readdirSync(`${REAL_FILES}/masks/${folder}`)
       .filter((name) => !name.endsWith('.onnx'))
       .map((name) => `${folder}/${name}`),
   );
 
   test.each(checkpoints)('%s: masks of 0 and 1 beside their weights', (name) => {
-    const found = tensorsIn(readMaskFile(`${DATA}/masks/${name}`).root);
+    const found = tensorsIn(readMaskFile(`${REAL_FILES}/masks/${name}`).root);
     const masks = [...found].filter(([key]) => /(_mask$|^.*\/weight$)/.test(key));
     expect(masks.length).toBeGreaterThan(0);
     for (const [, mask] of masks) {

@@ -96,7 +96,7 @@ describe('the format is told by content', () => {
 });
 
 describe('refusals', () => {
-  const told = (bytes: Uint8Array): string => {
+  const refusal = (bytes: Uint8Array): string => {
     const { code, what, facts } = failureOf(() => readMaskBytes(bytes, 'a.pth'));
     return [code, what, ...facts].join('\n');
   };
@@ -109,7 +109,7 @@ describe('refusals', () => {
         const damaged = new Uint8Array(bytes);
         const at = byteOffset - bytes.byteOffset + (bit >> 3);
         damaged[at] = (damaged[at] ?? 0) ^ (1 << (bit & 7));
-        expect(told(damaged)).toMatch(/^E-MASK-DAMAGED\n[^]*checksum of archive\/data\/\d differs/);
+        expect(refusal(damaged)).toMatch(/^E-MASK-DAMAGED\n[^]*checksum of archive\/data\/\d differs/);
       }
     }
   });
@@ -128,12 +128,12 @@ describe('refusals', () => {
   });
 
   test.each([1, 21, 22, 60, 200, 400])('cut by %i bytes', (count) => {
-    for (const bytes of Object.values(FILES)) expect(told(bytes.subarray(0, -count))).toMatch(/^E-MASK-DAMAGED/);
+    for (const bytes of Object.values(FILES)) expect(refusal(bytes.subarray(0, -count))).toMatch(/^E-MASK-DAMAGED/);
   });
 
   test('TorchScript', () => {
     const bytes = torchZipFile(SEED_ARRAYS, { more: { 'constants.pkl': latin1('\x80\x02).') } });
-    expect(told(bytes)).toMatch(/^E-MASK-FORMAT\n[^]*TorchScript/);
+    expect(refusal(bytes)).toMatch(/^E-MASK-FORMAT\n[^]*TorchScript/);
   });
 
   test.each([
@@ -159,7 +159,7 @@ describe('refusals', () => {
     ['a plain pickle', latin1('\x80\x04}.'), /FORMAT[^]*torch\.save did not write/],
     ['nothing', new Uint8Array(), /FORMAT[^]*empty/],
   ])('%s', (_, bytes, expected) => {
-    expect(told(bytes)).toMatch(expected);
+    expect(refusal(bytes)).toMatch(expected);
   });
 
   test('a missing file, and a folder', () => {

@@ -23,7 +23,7 @@ function patched(record: Uint8Array, at: number, bytes: readonly number[], optio
   return file;
 }
 
-const told = (bytes: Uint8Array): string => {
+const refusal = (bytes: Uint8Array): string => {
   const { code, facts } = failureOf(() => openZip(bytes, 'a.pth').map((entry) => entry.bytes()));
   return [code, ...facts].join('\n');
 };
@@ -74,7 +74,7 @@ describe('contradictions', () => {
       /^E-MASK-DAMAGED/,
     ],
   ])('%s', (_, bytes, expected) => {
-    expect(told(bytes)).toMatch(expected);
+    expect(refusal(bytes)).toMatch(expected);
   });
 
   test('two entries in one place', () => {
@@ -82,7 +82,7 @@ describe('contradictions', () => {
     const first = file.indexOf(CENTRAL);
     const second = file.indexOf(CENTRAL, first + 1);
     file.copy(file, second + 42, first + 42, first + 46);
-    expect(told(file)).toMatch(/^E-MASK-DAMAGED[^]*overlaps/);
+    expect(refusal(file)).toMatch(/^E-MASK-DAMAGED[^]*overlaps/);
   });
 
   test('sizes that no data unpack to, and sizes that no mask needs', () => {
@@ -93,8 +93,8 @@ describe('contradictions', () => {
       file.set(bytes, file.indexOf(CENTRAL) + 24);
       return file;
     };
-    expect(told(size([0, 0, 1, 0]))).toMatch(/^E-MASK-DAMAGED[^]*unpack to 65536/);
-    expect(told(size([7, 0, 0, 0]))).toMatch(/^E-MASK-DAMAGED[^]*6 bytes where 7/);
-    expect(told(size([5, 0, 0, 0]))).toMatch(/^E-MASK-DAMAGED[^]*cannot be unpacked/);
+    expect(refusal(size([0, 0, 1, 0]))).toMatch(/^E-MASK-DAMAGED[^]*unpack to 65536/);
+    expect(refusal(size([7, 0, 0, 0]))).toMatch(/^E-MASK-DAMAGED[^]*6 bytes where 7/);
+    expect(refusal(size([5, 0, 0, 0]))).toMatch(/^E-MASK-DAMAGED[^]*cannot be unpacked/);
   });
 });

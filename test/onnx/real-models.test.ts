@@ -6,14 +6,14 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { encodeProto } from '../../src/onnx/encode.js';
 import { decodeModel, readModel } from '../../src/onnx/read.js';
 import { encodeModel } from '../../src/onnx/write.js';
-import { DATA } from '../support/skeletons.js';
+import { REAL_FILES } from '../support/real-models.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'prune-compile-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 function modelFiles(): string[] {
   return ['models', 'masks/torch-prune', 'skeletons/models'].flatMap((part) =>
-    readdirSync(`${DATA}/${part}`, { recursive: true, encoding: 'utf8' })
+    readdirSync(`${REAL_FILES}/${part}`, { recursive: true, encoding: 'utf8' })
       .filter((name) => name.endsWith('.onnx'))
       .map((name) => `${part}/${name}`),
   );
@@ -21,14 +21,14 @@ function modelFiles(): string[] {
 
 describe('real models', () => {
   test.each(modelFiles())('%s', (name) => {
-    const bytes = readFileSync(`${DATA}/${name}`);
+    const bytes = readFileSync(`${REAL_FILES}/${name}`);
     const proto = decodeModel(bytes, name);
     // Not toEqual: it compares element by element, in seconds.
     expect(bytes.equals(encodeProto(proto))).toBe(true);
 
     const data = dataFiles(proto.graph?.initializer ?? []);
     const path = join(folder, basename(name));
-    copyFileSync(`${DATA}/${name}`, path);
+    copyFileSync(`${REAL_FILES}/${name}`, path);
     // Weights left out of the skeletons: a file of their size without contents, which takes no space.
     for (const [file, size] of data) {
       writeFileSync(join(folder, file), '');

@@ -4,10 +4,11 @@
  */
 import { describe, expect, test } from 'vitest';
 import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
-import { compileModel } from '../../src/compile.js';
+import { compileModel, type CompileOptions } from '../../src/compile.js';
 import { verifyModels } from '../../src/verify/verify.js';
-import { WILLING } from '../support/willing-table.js';
-import { compiled, sparseWeights, vector } from './sparse-support.js';
+import { PAYS_FROM_30_PERCENT } from '../support/pays-from-30-percent.js';
+import { compiled, sparseWeights, vector } from './sparse-models.js';
+import { showBoth } from '../support/show-graph.js';
 import { needsLibrary } from '../support/needs.js';
 
 const WINDOWS = [
@@ -53,7 +54,7 @@ describe('pools with gaps between their windows, rounded up', () => {
     for (const extent of extentsOf(window)) {
       for (const following of FOLLOWING) {
         const bytes = pooled(extent, sparseWeights([16, 16, 3, 3], 0.8), window, following);
-        for (const options of [{}, { sparseTarget: WILLING }]) {
+        for (const options of [{}, { sparseTarget: PAYS_FROM_30_PERCENT }]) {
           const { output } = await compiled(bytes, options);
           expect(await verifyModels(bytes, output)).toMatchObject({ equal: true });
         }
@@ -72,5 +73,55 @@ describe('pools with gaps between their windows, rounded up', () => {
         expect(await verifyModels(bytes, made.encode())).toMatchObject({ equal: true });
       }
     }
+  });
+
+  const picture = async (following: (typeof FOLLOWING)[number], options: CompileOptions) => {
+    const weights = sparseWeights([16, 16, 3, 3], 0.8, 'w');
+    weights.data.fill(0, 0, 4 * 16 * 9);
+    const bytes = pooled(20, weights, ['MaxPool', 'VALID', [1, 1], [2, 2]], following);
+    const output = (await compileModel(bytes, options)).encode();
+    expect(await verifyModels(bytes, output)).toMatchObject({ equal: true });
+    return await showBoth(bytes, output);
+  };
+
+  test('the pool and what follows it stay dense: how large the image is there is not known', needsLibrary, async () => {
+    expect(await picture({ auto_pad: 'SAME_UPPER' }, { sparse: true, sparseTarget: PAYS_FROM_30_PERCENT }))
+      .toMatchInlineSnapshot(`
+      inputs: x [1,16,20,20]
+      Conv_output_0 [1,16,20,20] = Conv(x, Conv.1 [16,16,3,3], Conv.2 [16]) pads=1,1,1,1
+      Relu_output_0 [1,16,20,20] = Relu(Conv_output_0)
+      MaxPool_output_0 [1,16,?,?] = MaxPool(Relu_output_0) kernel_shape=1,1 strides=2,2 ceil_mode=1 auto_pad=VALID
+      Conv_1_output_0 [1,16,?,?] = Conv(MaxPool_output_0, Conv_1.1 [16,16,3,3]) auto_pad=SAME_UPPER strides=2,2
+      outputs: Conv_1_output_0
+      =>
+      inputs: x [1,16,20,20]
+      Conv_sparse = prune_compile::SparseConv(x, Conv.1_values [344], Conv.1_bits uint8 [288], Conv.1_sparse_bias [16]) channels=16 pads=1,1,1,1 filters=16 x_layout=NCHW y_layout=NCHW input_size=20,20 activation=Relu
+      MaxPool_output_0 = MaxPool(Conv_sparse) kernel_shape=1,1 strides=2,2 ceil_mode=1 auto_pad=VALID
+      Conv_1_output_0 = Conv(MaxPool_output_0, Conv_1.1 [16,16,3,3]) auto_pad=SAME_UPPER strides=2,2
+      outputs: Conv_1_output_0
+    `);
+  });
+
+  test('dead filters go through the pool', async () => {
+    expect(await picture({ pads: [1, 1, 1, 1] }, { align: 1 })).toMatchInlineSnapshot(`
+      inputs: x [1,16,20,20]
+      Conv_output_0 [1,16,20,20] = Conv(x, Conv.1 [16,16,3,3], Conv.2 [16]) pads=1,1,1,1
+      Relu_output_0 [1,16,20,20] = Relu(Conv_output_0)
+      MaxPool_output_0 [1,16,?,?] = MaxPool(Relu_output_0) kernel_shape=1,1 strides=2,2 ceil_mode=1 auto_pad=VALID
+      Conv_1_output_0 [1,16,?,?] = Conv(MaxPool_output_0, Conv_1.1 [16,16,3,3]) pads=1,1,1,1 strides=2,2
+      outputs: Conv_1_output_0
+      =>
+      inputs: x [1,16,20,20]
+      Conv_output_0 [1,12,20,20] = Conv(x, Conv.1 [12,16,3,3], Conv.2 [12]) pads=1,1,1,1
+      Relu_output_0 [1,12,20,20] = Relu(Conv_output_0)
+      MaxPool_output_0 [1,12,?,?] = MaxPool(Relu_output_0) kernel_shape=1,1 strides=2,2 ceil_mode=1 auto_pad=VALID
+      prune_compile/size_of_MaxPool_output_0 [2] = Shape(MaxPool_output_0) start=2
+      prune_compile/ones_1_like_MaxPool_output_0_shape [4] = Concat(prune_compile/1x1 int64 [2] {1 1}, prune_compile/size_of_MaxPool_output_0) axis=0
+      prune_compile/ones_1_like_MaxPool_output_0 [?,?,?,?] = ConstantOfShape(prune_compile/ones_1_like_MaxPool_output_0_shape) value=[1] {1}
+      Conv_1_output_0_constants [?,16,?,?] = Conv(prune_compile/ones_1_like_MaxPool_output_0, Conv_1_output_0_constants_weight [16,1,3,3]) strides=2,2 pads=1,1,1,1
+      Conv_1_output_0_before_Add [1,16,?,?] = Conv(MaxPool_output_0, Conv_1.1 [16,12,3,3]) pads=1,1,1,1 strides=2,2
+      Conv_1_output_0 [?,16,?,?] = Add(Conv_1_output_0_before_Add, Conv_1_output_0_constants)
+      outputs: Conv_1_output_0
+    `);
   });
 });

@@ -10,7 +10,8 @@ import { TABLES } from '../../src/cost/sparse-tables.js';
 import { compileModel, type CompileOptions } from '../../src/compile.js';
 import { readModel } from '../../src/onnx/read.js';
 import { verifyModels } from '../../src/verify/verify.js';
-import { compiled, batchNorm, SHAPES, sparseWeights, vector } from './sparse-support.js';
+import { compiled, batchNorm, SHAPES, sparseWeights, vector } from './sparse-models.js';
+import { showBoth } from '../support/show-graph.js';
 import { needsLibrary } from '../support/needs.js';
 
 describe('networks', needsLibrary, () => {
@@ -122,7 +123,7 @@ describe('networks', needsLibrary, () => {
 
   test('a normalisation whose product with the weights overflows is not fused', async () => {
     const g = graphBuilder();
-    const huge = sparseWeights([16, 16, 3, 3], 0.8);
+    const huge = sparseWeights([16, 16, 3, 3], 0.8, 'huge');
     const scale = { data: new Float32Array(16).fill(1e25), dims: [16] };
     const x = g.mul(g.input('x', SHAPES.x), { data: [1e-30] });
     const y = g.conv(x, { ...huge, data: huge.data.map((value) => value * 1e18) }, { pads: 1 });
@@ -136,6 +137,21 @@ describe('networks', needsLibrary, () => {
     expect(natives).toContain('SparseConv');
     expect(readModel(output).graph.nodes.map(({ opType }) => opType)).toContain('BatchNormalization');
     expect(await verifyModels(g.bytes(), output)).toMatchObject({ equal: true });
+    expect(await showBoth(g.bytes(), output)).toMatchInlineSnapshot(`
+      inputs: x [2,16,12,12]
+      Mul_output_0 [2,16,12,12] = Mul(x, Mul.1 [1] {1e-30})
+      Conv_output_0 [2,16,12,12] = Conv(Mul_output_0, Conv.1 [16,16,3,3]) pads=1,1,1,1
+      BatchNormalization_output_0 [2,16,12,12] = BatchNormalization(Conv_output_0, BatchNormalization.1 [16], BatchNormalization.2 [16], BatchNormalization.3 [16], BatchNormalization.4 [16])
+      Relu_output_0 [2,16,12,12] = Relu(BatchNormalization_output_0)
+      outputs: Relu_output_0
+      =>
+      inputs: x [2,16,12,12]
+      Mul_output_0 = Mul(x, Mul.1 [1] {1e-30})
+      Conv_sparse = prune_compile::SparseConv(Mul_output_0, Conv.1_values [438], Conv.1_bits uint8 [288]) channels=16 pads=1,1,1,1 filters=16 x_layout=NCHW y_layout=NCHW input_size=12,12 activation=None
+      BatchNormalization_output_0 = BatchNormalization(Conv_sparse, BatchNormalization.1 [16], BatchNormalization.2 [16], BatchNormalization.3 [16], BatchNormalization.4 [16])
+      Relu_output_0 = Relu(BatchNormalization_output_0)
+      outputs: Relu_output_0
+    `);
   });
 
   test('a layer without any weight left, and filters without', async () => {

@@ -4,8 +4,8 @@ import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { SPARSE_DOMAIN } from '../../src/ir/graph.js';
 import { readModel } from '../../src/onnx/read.js';
 import { verifyModels } from '../../src/verify/verify.js';
-import { WILLING } from '../support/willing-table.js';
-import { compiled, SHAPES, sparseWeights } from './sparse-support.js';
+import { PAYS_FROM_30_PERCENT } from '../support/pays-from-30-percent.js';
+import { compiled, SHAPES, sparseWeights } from './sparse-models.js';
 import { needsLibrary } from '../support/needs.js';
 
 describe('padding that is not written down (auto_pad)', needsLibrary, () => {
@@ -60,7 +60,7 @@ describe('padding that is not written down (auto_pad)', needsLibrary, () => {
         const stays = window[0] === 'Conv' ? [] : [window[0] === 'depthwise' ? 'Conv' : window[0]];
         expect(dense.map(({ opType }) => opType)).toEqual(stays);
         expect(await verifyModels(bytes, output)).toMatchObject({ equal: true });
-        const stages = await compiled(bytes, { sparseTarget: WILLING });
+        const stages = await compiled(bytes, { sparseTarget: PAYS_FROM_30_PERCENT });
         expect(readModel(stages.output).graph.nodes.every(({ domain }) => domain === SPARSE_DOMAIN)).toBe(true);
         expect(await verifyModels(bytes, stages.output)).toMatchObject({ equal: true });
       }

@@ -7,7 +7,7 @@ import { compileModel } from '../../src/compile.js';
 import { SPARSE_DOMAIN } from '../../src/ir/graph.js';
 import { readModel } from '../../src/onnx/read.js';
 import { verifyModels } from '../../src/verify/verify.js';
-import { compiled, batchNorm, sparseWeights } from './sparse-support.js';
+import { compiled, batchNorm, sparseWeights } from './sparse-models.js';
 import { needsLibrary } from '../support/needs.js';
 
 const LAYERS = 6;

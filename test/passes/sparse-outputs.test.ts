@@ -5,7 +5,7 @@ import { normals } from '../../fixtures/networks/random.js';
 import { readModel } from '../../src/onnx/read.js';
 import { createSession } from '../../src/runtime/session.js';
 import { verifyModels } from '../../src/verify/verify.js';
-import { compiled, batchNorm, SHAPES, sparseWeights, vector } from './sparse-support.js';
+import { compiled, batchNorm, SHAPES, sparseWeights, vector } from './sparse-models.js';
 import { needsLibrary } from '../support/needs.js';
 
 describe('results that are outputs of the model', needsLibrary, () => {

@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { photographs, predictions } from '../support/photographs.js';
 import { type Images, outputsOf } from '../support/raw-network.js';
-import { DATA } from '../support/skeletons.js';
-import { compileChecked, masked, MASKS } from './checks.js';
+import { REAL_FILES } from '../support/real-models.js';
+import { compileChecked, masked, MASKS } from './compile-checked.js';
 
 async function classify(model: Uint8Array, images: Images): Promise<number[]> {
   return predictions(await outputsOf(model, images), images.dims[0] ?? 0);
@@ -19,7 +19,7 @@ describe('100 CIFAR-10 images', () => {
     ['cifar/resnet20_folded_op13', 94],
   ])('%s', async (name, score) => {
     const { images, labels } = photographs();
-    const plain = readFileSync(`${DATA}/models/${name}.onnx`);
+    const plain = readFileSync(`${REAL_FILES}/models/${name}.onnx`);
     expect(correct(await classify(plain, images), labels)).toBe(score);
     const untouched = await compileChecked(plain, {});
     expect(correct(await classify(untouched.bytes, images), labels)).toBe(score);
@@ -35,7 +35,7 @@ describe('100 CIFAR-10 images', () => {
 
   test.each(['UNREMOVED', 'removed'])('half of the conv1 filters pruned, %s', async (state) => {
     const { images, labels } = photographs();
-    const input = readFileSync(`${DATA}/masks/torch-prune/resnet20_ln_structured_l1_50_conv1_${state}.onnx`);
+    const input = readFileSync(`${REAL_FILES}/masks/torch-prune/resnet20_ln_structured_l1_50_conv1_${state}.onnx`);
     const expected = await classify(input, images);
     const { bytes } = await compileChecked(input, {});
     const found = await classify(bytes, images);

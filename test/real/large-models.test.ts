@@ -3,13 +3,13 @@
  * each is run with one input and the two masks that say most: all filters dropped, inner filters zeroed.
  */
 import { describe, expect, test } from 'vitest';
-import { freeImageSize, loadSkeleton, skeletonNames } from '../support/skeletons.js';
-import { compileChecked, expectEqual, masked, MASKS, removedChannels, shortOfKey } from './checks.js';
+import { freeImageSize, loadRealModel, realModelNames } from '../support/real-models.js';
+import { compileChecked, expectEqual, masked, MASKS, removedChannels, shortOfKey } from './compile-checked.js';
 
 describe('skeletons', () => {
-  const names = skeletonNames(/^(resnet50|cifar_resnet50|wide_resnet50_2|resnext50|vgg16_bn|fcn_resnet50)/);
+  const names = realModelNames(/^(resnet50|cifar_resnet50|wide_resnet50_2|resnext50|vgg16_bn|fcn_resnet50)/);
   test.each(names)('%s', async (name) => {
-    const plain = await loadSkeleton(name);
+    const plain = await loadRealModel(name);
     for (const mask of MASKS) {
       const input = await masked(plain, mask);
       const { compiled, bytes } = await compileChecked(input, { align: 1 });
@@ -23,7 +23,7 @@ describe('skeletons', () => {
   });
 
   test('ResNet-50, every filter zeroed, at two sizes', async () => {
-    const input = await masked(freeImageSize(await loadSkeleton('resnet50.legacy')), 'all zero');
+    const input = await masked(freeImageSize(await loadRealModel('resnet50.legacy')), 'all zero');
     const { compiled, bytes } = await compileChecked(input, { align: 1 });
     expect(removedChannels(compiled)).toBeGreaterThanOrEqual(4472);
     await expectEqual(input, bytes, { seeds: [1] });

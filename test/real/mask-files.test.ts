@@ -11,9 +11,9 @@ import { compileByCommand, masksIn, removedPerConvolution, total } from '../supp
 import { smallestElements, smallestSlices } from '../support/criteria.js';
 import { applyMasks, dropMasked, type FileMask, masksOf, parameterName, zerosOf } from '../support/file-masks.js';
 import { type Images, outputsOf, RawNetwork, TOLERANCE, worstDifference } from '../support/raw-network.js';
-import { DATA, loadSkeleton } from '../support/skeletons.js';
+import { REAL_FILES, loadRealModel } from '../support/real-models.js';
 
-const MODELS = `${DATA}/skeletons/models`;
+const MODELS = `${REAL_FILES}/skeletons/models`;
 /** With what each binds: normalisation kept, folded (names lost), folded by the newer exporter (names kept). */
 const EXPORTS = [
   ['legacy_bn', 'name'],
@@ -240,14 +240,14 @@ describe('what the comparison can see', () => {
 
 describe('full size', () => {
   test('resnet18: expanded views and bool arrays of the same masks', async () => {
-    const model = await loadSkeleton('resnet18.legacy');
+    const model = await loadRealModel('resnet18.legacy');
     const compiled = [
-      await compileByCommand(model, ['--no-verify', '--masks', `${DATA}/masks/files/resnet18.expanded.pt`]),
-      await compileByCommand(model, ['--masks', `${DATA}/masks/files/resnet18.npz`]),
+      await compileByCommand(model, ['--no-verify', '--masks', `${REAL_FILES}/masks/files/resnet18.expanded.pt`]),
+      await compileByCommand(model, ['--masks', `${REAL_FILES}/masks/files/resnet18.npz`]),
     ];
     const [views, arrays] = compiled.map(({ bytes }) => new RawNetwork(bytes).withoutOrigin());
     expect(Buffer.compare(views ?? new Uint8Array(), arrays ?? new Uint8Array())).toBe(0);
-    const file = `${DATA}/masks/files/resnet18.npz`;
+    const file = `${REAL_FILES}/masks/files/resnet18.npz`;
     // The folded export has lost the names; its convolutions come in the order of the modules, as the masks do.
     const pruned = new RawNetwork(model);
     const weights = pruned.convolutionWeights();

@@ -10,11 +10,11 @@ import { compileByCommand, removedPerConvolution, total } from '../support/comma
 import { applyMasks, dropMasked, masksOf } from '../support/file-masks.js';
 import { smallestSlices } from '../support/criteria.js';
 import { outputsOf, RawNetwork, TOLERANCE, worstDifference } from '../support/raw-network.js';
-import { DATA, skeletonNames } from '../support/skeletons.js';
+import { REAL_FILES, realModelNames } from '../support/real-models.js';
 
-const load = (name: string) => readFileSync(`${DATA}/skeletons/models/${name}.onnx`);
+const load = (name: string) => readFileSync(`${REAL_FILES}/skeletons/models/${name}.onnx`);
 const images = { values: normals(4, 'images', 2 * 3 * 4096), dims: [2, 3, 64, 64] };
-const HOOKS = skeletonNames(/_hooks\./);
+const HOOKS = realModelNames(/_hooks\./);
 
 /** s_resnet18.ln0_hooks.dynamo -> s_resnet18.ln0 */
 const pruningOf = (name: string) => name.replace(/_hooks.*/, '');

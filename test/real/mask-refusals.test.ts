@@ -18,14 +18,14 @@ import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { ENGINE } from '../../src/cli/engine.js';
-import { run } from '../cli/harness.js';
+import { run } from '../cli/run-command.js';
 import { manifest } from '../masks/manifest.js';
-import { DATA } from '../support/skeletons.js';
-import { tripwire } from '../support/tripwire.js';
+import { REAL_FILES } from '../support/real-models.js';
+import { logProcesses } from '../support/log-processes.js';
 
 const COMMAND = fileURLToPath(new URL('../../bin/prune-compile.js', import.meta.url));
-const MODEL = (net: string) => `${DATA}/skeletons/models/${net}.plain.legacy_bn.onnx`;
-const FILES = `${DATA}/masks/files`;
+const MODEL = (net: string) => `${REAL_FILES}/skeletons/models/${net}.plain.legacy_bn.onnx`;
+const FILES = `${REAL_FILES}/masks/files`;
 
 /** What each must say: its code and what is particular to it. */
 const REFUSED: readonly (readonly [file: string, code: string, words: RegExp])[] = [
@@ -74,7 +74,7 @@ interface Place {
   /** The process's own TMPDIR. */
   readonly temporary: string;
   readonly hook: string;
-  /** What the tripwire saw; the file is absent as long as that is nothing. */
+  /** What was started, as written down; the file is absent as long as that is nothing. */
   readonly log: string;
 }
 
@@ -85,7 +85,7 @@ async function inPlace(work: (at: Place) => Promise<void>): Promise<void> {
   try {
     mkdirSync(at.folder);
     mkdirSync(at.temporary);
-    writeFileSync(at.hook, tripwire(at.log));
+    writeFileSync(at.hook, logProcesses(at.log));
     await work(at);
   } finally {
     rmSync(base, { recursive: true, force: true });
@@ -158,7 +158,7 @@ describe('mask files that are no good', () => {
     }),
   );
 
-  test('the hostile files would leave a trace, and the tripwire sees what is run', async () => {
+  test('the hostile files would leave a trace, and what is run is written down', async () => {
     expect(tracesOf('evil.pt')).toEqual(['/tmp/pwned_by_pickle']);
     expect(tracesOf('evil.legacy.pth')).toEqual(['/tmp/pwned_by_pickle']);
     await inPlace(async (at) => {

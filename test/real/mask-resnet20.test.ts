@@ -10,19 +10,19 @@ import { smallestElements, smallestSlices } from '../support/criteria.js';
 import { applyMasks, dropMasked, type FileMask, masksOf, parameterName, zerosOf } from '../support/file-masks.js';
 import { photographs, predictions, rightAnswers } from '../support/photographs.js';
 import { outputsOf, RawNetwork, TOLERANCE, worstDifference } from '../support/raw-network.js';
-import { DATA } from '../support/skeletons.js';
+import { REAL_FILES } from '../support/real-models.js';
 
-const KEPT = `${DATA}/models/cifar/resnet20_bn_op13.onnx`;
-const FOLDED = `${DATA}/models/cifar/resnet20_folded_op13.onnx`;
+const KEPT = `${REAL_FILES}/models/cifar/resnet20_bn_op13.onnx`;
+const FOLDED = `${REAL_FILES}/models/cifar/resnet20_folded_op13.onnx`;
 const FILES = ['torch-prune', 'nni'].flatMap((folder) =>
-  readdirSync(`${DATA}/masks/${folder}`)
+  readdirSync(`${REAL_FILES}/masks/${folder}`)
     .filter((file) => /\.p?th$/.test(file))
     .map((file) => `${folder}/${file}`),
 );
 const L1_50 = 'torch-prune/resnet20_ln_structured_l1_50_conv1.pth';
 const L2_10 = 'torch-prune/resnet20_ln_structured_l2_10_conv1.pth';
 
-const pathOf = (file: string) => `${DATA}/masks/${file}`;
+const pathOf = (file: string) => `${REAL_FILES}/masks/${file}`;
 const dense = () => new RawNetwork(readFileSync(KEPT));
 const noise = { values: normals(2, 'images', 3 * 3072), dims: [3, 3, 32, 32] };
 
@@ -107,7 +107,7 @@ describe('ResNet-20, trained', () => {
   });
 
   test.each(['UNREMOVED', 'removed'])('the network that was exported %s is the one the masks make', async (state) => {
-    const exported = readFileSync(`${DATA}/masks/torch-prune/resnet20_ln_structured_l1_50_conv1_${state}.onnx`);
+    const exported = readFileSync(`${REAL_FILES}/masks/torch-prune/resnet20_ln_structured_l1_50_conv1_${state}.onnx`);
     const expected = await outputsOf(exported, noise);
     for (const meaning of ['zero', 'drop'] as const) {
       const own = await compileByCommand(exported, ['--align', '1', '--meaning', meaning]);

@@ -4,8 +4,8 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { DATA, loadSkeleton, skeletonNames } from '../support/skeletons.js';
-import { compileChecked, expectEqual, masked, type Mask, shortOfKey } from './checks.js';
+import { REAL_FILES, loadRealModel, realModelNames } from '../support/real-models.js';
+import { compileChecked, expectEqual, masked, type Mask, shortOfKey } from './compile-checked.js';
 
 const HALF: readonly Mask[] = ['all drop', 'inner zero'];
 
@@ -19,15 +19,15 @@ async function check(name: string, plain: Uint8Array): Promise<void> {
 }
 
 describe('skeletons', () => {
-  const names = skeletonNames(
+  const names = realModelNames(
     /^(s_mobilenet|s_resnet10\.(fp16|qdq|ort)|mobilenet_v2|mnasnet|squeezenet|shufflenet|ghostnet|efficientnet|densenet121\.legacy|keras_resnet50|resnest14d\.dynamo|unet)/,
   );
-  test.each(names)('%s', async (name) => check(name, await loadSkeleton(name)));
+  test.each(names)('%s', async (name) => check(name, await loadRealModel(name)));
 });
 
 describe('models', () => {
   const files = ['faces', 'misc'].flatMap((folder) =>
-    readdirSync(`${DATA}/models/${folder}`).map((file) => `${folder}/${file}`),
+    readdirSync(`${REAL_FILES}/models/${folder}`).map((file) => `${folder}/${file}`),
   );
-  test.each(files)('%s', async (name) => check(name, readFileSync(`${DATA}/models/${name}`)));
+  test.each(files)('%s', async (name) => check(name, readFileSync(`${REAL_FILES}/models/${name}`)));
 });

@@ -4,10 +4,10 @@
  */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { answerKey, DATA, freeImageSize, loadSkeleton, skeletonNames } from '../support/skeletons.js';
-import { compileChecked, expectEqual, masked, MASKS, removedChannels, shortOfKey } from './checks.js';
+import { answerKey, REAL_FILES, freeImageSize, loadRealModel, realModelNames } from '../support/real-models.js';
+import { compileChecked, expectEqual, masked, MASKS, removedChannels, shortOfKey } from './compile-checked.js';
 
-const small = skeletonNames(/^(s_resnet(18|20|10\.plain)|cifar_resnet(18|20|56)|resnet18)/);
+const small = realModelNames(/^(s_resnet(18|20|10\.plain)|cifar_resnet(18|20|56)|resnet18)/);
 const cifar = ['resnet20_bn_op13', 'resnet20_folded_op13'];
 
 async function checkMasks(name: string, plain: Uint8Array): Promise<void> {
@@ -35,17 +35,17 @@ describe('skeletons', () => {
     ]);
   });
 
-  test.each(small)('%s', async (name) => checkMasks(name, await loadSkeleton(name)));
+  test.each(small)('%s', async (name) => checkMasks(name, await loadRealModel(name)));
 });
 
 describe('trained CIFAR ResNets', () => {
-  test.each(cifar)('%s', async (name) => checkMasks(name, readFileSync(`${DATA}/models/cifar/${name}.onnx`)));
+  test.each(cifar)('%s', async (name) => checkMasks(name, readFileSync(`${REAL_FILES}/models/cifar/${name}.onnx`)));
 });
 
 describe('at every image size', () => {
-  const resizable = skeletonNames(/^(s_resnet18\.(plain|ln0)|s_resnet10\.plain|resnet18\.(legacy|dynamo)$)/);
+  const resizable = realModelNames(/^(s_resnet18\.(plain|ln0)|s_resnet10\.plain|resnet18\.(legacy|dynamo)$)/);
   test.each(resizable)('%s', async (name) => {
-    const plain = freeImageSize(await loadSkeleton(name));
+    const plain = freeImageSize(await loadRealModel(name));
     for (const mask of ['inner zero', 'all zero'] as const) {
       const input = await masked(plain, mask);
       const { bytes, compiled } = await compileChecked(input, { align: 1 });

@@ -9,8 +9,8 @@ import { SPARSE_DOMAIN } from '../../src/ir/graph.js';
 import { readModel } from '../../src/onnx/read.js';
 import { expectClose } from '../support/closeness.js';
 import { scatterZeros } from '../support/scattered-zeros.js';
-import { loadSkeleton, loadSkeletonUntil } from '../support/skeletons.js';
-import { WILLING } from '../support/willing-table.js';
+import { loadRealModel, loadRealModelUntil } from '../support/real-models.js';
+import { PAYS_FROM_30_PERCENT } from '../support/pays-from-30-percent.js';
 import { needsLibrary } from '../support/needs.js';
 
 const ZEROS = 0.8;
@@ -61,9 +61,11 @@ function ownOperators(model: Uint8Array): string {
 
 describe('80 % zeros', needsLibrary, () => {
   test.each(NETWORKS)('$name', async ({ name, sizes = {}, until, own }) => {
-    const plain = await (until === undefined ? loadSkeleton(name) : loadSkeletonUntil(name, until));
+    const plain = await (until === undefined ? loadRealModel(name) : loadRealModelUntil(name, until));
     const masked = scatterZeros(plain, ZEROS);
-    const output = (await compileModel(masked, { sparse: true, sparseTarget: WILLING, shapes: sizes })).encode();
+    const output = (
+      await compileModel(masked, { sparse: true, sparseTarget: PAYS_FROM_30_PERCENT, shapes: sizes })
+    ).encode();
     expect(ownOperators(output)).toBe(own);
     await expectClose(masked, output, sizes);
   });

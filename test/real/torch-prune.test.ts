@@ -3,11 +3,11 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { hasInitializer } from '../../src/ir/graph.js';
 import { readModel } from '../../src/onnx/read.js';
-import { DATA, loadSkeleton } from '../support/skeletons.js';
-import { compileChecked, expectEqual } from './checks.js';
+import { REAL_FILES, loadRealModel } from '../support/real-models.js';
+import { compileChecked, expectEqual } from './compile-checked.js';
 
 const load = (state: string) =>
-  readFileSync(`${DATA}/masks/torch-prune/resnet20_ln_structured_l1_50_conv1_${state}.onnx`);
+  readFileSync(`${REAL_FILES}/masks/torch-prune/resnet20_ln_structured_l1_50_conv1_${state}.onnx`);
 
 /** Nodes without their constants' names, and every weight by name. */
 function contents(bytes: Uint8Array) {
@@ -42,7 +42,7 @@ describe('torch.nn.utils.prune', () => {
   test.each(['ln0', 'ln1', 'rand'])('%s: hooks active and removed are the same network', async (pruning) => {
     const kept = [];
     for (const variant of ['hooks.legacy_nofold', 'hooks.legacy', 'removed.legacy', 'hooks.dynamo', 'removed.dynamo']) {
-      const input = await loadSkeleton(`s_resnet18.${pruning}_${variant}`);
+      const input = await loadRealModel(`s_resnet18.${pruning}_${variant}`);
       const { compiled, bytes } = await compileChecked(input, { align: 1 });
       await expectEqual(input, bytes);
       kept.push(compiled.report.layers.map(({ keptOutputChannels }) => keptOutputChannels));

@@ -1,18 +1,18 @@
 /** A model that nobody pruned comes out as it went in, byte for byte, and is told that there was nothing to do. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { DATA, loadSkeleton, skeletonNames } from '../support/skeletons.js';
-import { compileChecked } from './checks.js';
+import { REAL_FILES, loadRealModel, realModelNames } from '../support/real-models.js';
+import { compileChecked } from './compile-checked.js';
 
 /** Weights of more than 100 MB take too long to make up; ResNets of that size are among the large models. */
-const skeletons = skeletonNames(/./).filter(
+const skeletons = realModelNames(/./).filter(
   (name) =>
     !/^(vgg|wide|alexnet|vit_b|swin|fcn_resnet50\.dynamo|convnext|cspdark|xception|resnext|keras|resnet50\.dynamo)|\.(ln0|ln1|rand)_/.test(
       name,
     ),
 );
 const files = ['cifar', 'faces', 'misc'].flatMap((folder) =>
-  readdirSync(`${DATA}/models/${folder}`).map((file) => `${DATA}/models/${folder}/${file}`),
+  readdirSync(`${REAL_FILES}/models/${folder}`).map((file) => `${REAL_FILES}/models/${folder}/${file}`),
 );
 
 async function expectUntouched(bytes: Uint8Array): Promise<void> {
@@ -25,8 +25,8 @@ async function expectUntouched(bytes: Uint8Array): Promise<void> {
 }
 
 describe('unpruned models', () => {
-  test.each(skeletons)('%s', async (name) => expectUntouched(await loadSkeleton(name)));
-  test.each(files.map((path) => ({ path, name: path.slice(DATA.length) })))('$name', ({ path }) =>
+  test.each(skeletons)('%s', async (name) => expectUntouched(await loadRealModel(name)));
+  test.each(files.map((path) => ({ path, name: path.slice(REAL_FILES.length) })))('$name', ({ path }) =>
     expectUntouched(readFileSync(path)),
   );
 });

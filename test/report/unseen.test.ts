@@ -16,7 +16,7 @@ import { renderText, shellWord } from '../../src/report/text.js';
 import type { CompileReport } from '../../src/report/types.js';
 import type { MaskReport } from '../../src/masking/mask-report.js';
 import { explainNode } from '../../src/why.js';
-import { run } from '../cli/harness.js';
+import { run } from '../cli/run-command.js';
 import { BENCHMARK, DIFFERENT, REPORT, VERIFICATION } from './sample.js';
 
 /** Escape sequences, C1, a bidi override, line breaks of all kinds, what no eye sees, half a surrogate pair; and Markdown and HTML. */

@@ -1,5 +1,5 @@
 import { Tensor } from 'onnxruntime-node';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { normals } from '../../fixtures/networks/random.js';
 import { BOOL, DOUBLE, FLOAT, FLOAT16, INT64, INT8 } from '../../src/ir/tensor.js';
@@ -27,7 +27,7 @@ function firstShapes(inputs: readonly TensorInput[], overrides = {}, batch = 1) 
 }
 
 describe('planShapes', () => {
-  it.each([
+  test.each([
     [
       ['batch', 3, 'h', 'w'],
       [2, 3, 224, 224],
@@ -61,21 +61,21 @@ describe('planShapes', () => {
     expect(firstShapes([input('x', shape)], {}, 2)).toEqual({ x: expected });
   });
 
-  it('gives one name one value, wherever it stands', () => {
+  test('gives one name one value, wherever it stands', () => {
     expect(firstShapes([input('x', ['b', 'sequence']), input('state', [2, 'b', 64])], {}, 3)).toEqual({
       x: [3, 8],
       state: [2, 3, 64],
     });
   });
 
-  it('takes overrides, and their names for other inputs', () => {
+  test('takes overrides, and their names for other inputs', () => {
     expect(firstShapes([input('x', ['b', 4]), input('y', ['b', 'k'])], { x: [7, 4] })).toEqual({
       x: [7, 4],
       y: [7, 8],
     });
   });
 
-  it.each([
+  test.each([
     [{ z: [1] }, 'the model has no input z'],
     [{ x: [1, 3] }, 'input x has 4 axes, 2 were given'],
     [{ x: [1, 4, 8, 8] }, 'axis 1 of input x is 3 in the model, 4 was given'],
@@ -92,7 +92,7 @@ describe('planShapes', () => {
     );
   });
 
-  it('has second sizes where height, width or length are free, and none elsewhere', () => {
+  test('has second sizes where height, width or length are free, and none elsewhere', () => {
     const second = (shape: readonly (number | string)[]) => {
       const plan = planShapes([input('x', shape)]);
       const [first] = firstSizes(plan);
@@ -105,20 +105,20 @@ describe('planShapes', () => {
 });
 
 describe('findShapes', () => {
-  it('tries sizes until the model runs', async () => {
+  test('tries sizes until the model runs', async () => {
     const g = graphBuilder();
     const flat = g.flatten(g.input('x', ['n', 1, 'h', 'w']));
     g.output(g.gemm(flat, { data: normals(1, 'w', 2 * 28 * 28), dims: [2, 28 * 28] }));
     expect((await findShapes(await createSession(g.bytes()))).shapes).toEqual({ x: [1, 1, 28, 28] });
   });
 
-  it('sees no input in an initializer that is listed among them', async () => {
+  test('sees no input in an initializer that is listed among them', async () => {
     const g = graphBuilder({ initializersAsInputs: true });
     g.output(g.add(g.input('x', ['n', 2]), g.initializer('bias', [2], [1, 2])));
     expect((await findShapes(await createSession(g.bytes()))).shapes).toEqual({ x: [1, 2] });
   });
 
-  it('says what it tried', async () => {
+  test('says what it tried', async () => {
     const g = graphBuilder();
     g.output(g.reshape(g.input('x', ['n', 3]), [5]));
     await expect(findShapes(await createSession(g.bytes()))).rejects.toMatchObject({
@@ -132,12 +132,12 @@ describe('randomFeeds', () => {
   const inputs = [input('x', [2, 500]), input('ids', [50], 'int64'), input('mask', [50], 'bool')];
   const shapes = { x: [2, 500], ids: [50], mask: [50] };
 
-  it('is the same for the same seed and another for another', () => {
+  test('is the same for the same seed and another for another', () => {
     expect(randomFeeds(inputs, shapes, 1)['x']?.data).toEqual(randomFeeds(inputs, shapes, 1)['x']?.data);
     expect(randomFeeds(inputs, shapes, 1)['x']?.data).not.toEqual(randomFeeds(inputs, shapes, 2)['x']?.data);
   });
 
-  it('draws normal floats, and zeros and ones', () => {
+  test('draws normal floats, and zeros and ones', () => {
     const feeds = randomFeeds(inputs, shapes, 1);
     const values = feeds['x']?.data instanceof Float32Array ? [...feeds['x'].data] : [];
     const mean = values.reduce((a, b) => a + b, 0) / values.length;
@@ -149,7 +149,7 @@ describe('randomFeeds', () => {
     expect(new Set(feeds['mask']?.data as Uint8Array)).toEqual(new Set([0, 1]));
   });
 
-  it.each([FLOAT, FLOAT16, DOUBLE, INT64, INT8, BOOL])(
+  test.each([FLOAT, FLOAT16, DOUBLE, INT64, INT8, BOOL])(
     'makes inputs that ONNX Runtime takes, data type %i',
     async (dataType) => {
       const g = graphBuilder();
@@ -164,21 +164,24 @@ describe('randomFeeds', () => {
 });
 
 describe('nudgedFeeds', () => {
-  it.each(['float32', 'float64', 'float16'] as const)('moves every %s value by one unit in the last place', (type) => {
-    const feeds = randomFeeds([input('x', [100], type)], { x: [100] }, 1);
-    const bits = ({ x }: ReturnType<typeof randomFeeds>) => {
-      const data = x?.data;
-      if (!ArrayBuffer.isView(data)) return [];
-      const { buffer } = new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice();
-      const Words = type === 'float64' ? BigInt64Array : type === 'float32' ? Int32Array : Uint16Array;
-      return Array.from(new Words(buffer), BigInt);
-    };
-    const before = bits(feeds);
-    const steps = bits(nudgedFeeds(feeds, 1)).map((word, index) => Number(word - (before[index] ?? 0n)));
-    expect(new Set(steps)).toEqual(new Set([1, -1]));
-  });
+  test.each(['float32', 'float64', 'float16'] as const)(
+    'moves every %s value by one unit in the last place',
+    (type) => {
+      const feeds = randomFeeds([input('x', [100], type)], { x: [100] }, 1);
+      const bits = ({ x }: ReturnType<typeof randomFeeds>) => {
+        const data = x?.data;
+        if (!ArrayBuffer.isView(data)) return [];
+        const { buffer } = new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice();
+        const Words = type === 'float64' ? BigInt64Array : type === 'float32' ? Int32Array : Uint16Array;
+        return Array.from(new Words(buffer), BigInt);
+      };
+      const before = bits(feeds);
+      const steps = bits(nudgedFeeds(feeds, 1)).map((word, index) => Number(word - (before[index] ?? 0n)));
+      expect(new Set(steps)).toEqual(new Set([1, -1]));
+    },
+  );
 
-  it('leaves infinities, NaN and other types alone', () => {
+  test('leaves infinities, NaN and other types alone', () => {
     const feeds = {
       x: new Tensor('float32', Float32Array.of(Infinity, -Infinity, NaN), [3]),
       n: new Tensor('int32', Int32Array.of(1), [1]),

@@ -6,7 +6,7 @@ import { expect } from 'vitest';
 import { ENGINE } from '../../src/cli/engine.js';
 import type { CompileReport } from '../../src/report/types.js';
 import type { MaskReport } from '../../src/masking/mask-report.js';
-import { run } from '../cli/harness.js';
+import { run } from '../cli/run-command.js';
 
 export interface Written {
   readonly report: CompileReport;

@@ -20,7 +20,7 @@ import {
   UINT8,
 } from '../../src/ir/tensor.js';
 import { type Entry, FileTensor } from '../../src/masks/contents.js';
-import { DATA } from './skeletons.js';
+import { REAL_FILES } from './real-models.js';
 
 export interface MaskFileRow {
   readonly file: string;
@@ -37,7 +37,7 @@ interface TensorRow {
   readonly crc32: number;
 }
 
-const FILES = `${DATA}/masks/files`;
+const FILES = `${REAL_FILES}/masks/files`;
 
 const DTYPES: Readonly<Record<string, number>> = {
   bool: BOOL,

@@ -1,7 +1,7 @@
 /** The first 100 test images of CIFAR-10 from fixtures/real, as networks trained by ImageNet's means see them. */
 import { readFileSync } from 'node:fs';
 import type { Images } from './raw-network.js';
-import { DATA } from './skeletons.js';
+import { REAL_FILES } from './real-models.js';
 
 const PIXELS = 3 * 32 * 32;
 const MEAN = [0.485, 0.456, 0.406];
@@ -13,7 +13,7 @@ export interface Photographs {
 }
 
 export function photographs(): Photographs {
-  const bytes = readFileSync(`${DATA}/images/cifar10_eran_100.bin`);
+  const bytes = readFileSync(`${REAL_FILES}/images/cifar10_eran_100.bin`);
   const count = bytes.length / (1 + PIXELS);
   const values = new Float32Array(count * PIXELS);
   const labels: number[] = [];

@@ -1,6 +1,6 @@
 /** ONNX Runtime's InstanceNormalization crashes on empty images, and takes its process with it. */
 import * as ort from 'onnxruntime-node';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { graphBuilder, int64 } from '../../fixtures/networks/graph-builder.js';
 import { normals } from '../../fixtures/networks/random.js';
 import { benchModels } from '../../src/bench/benchmark.js';
@@ -33,7 +33,7 @@ function counted(): Uint8Array {
 }
 
 describe('sizes at which a value is empty', () => {
-  it('are not chosen', async () => {
+  test('are not chosen', async () => {
     const { equal, cases, notes } = await verifyModels(cropped(), cropped());
     expect(equal).toBe(true);
     expect(cases.map(({ shapes }) => shapes['x']?.slice(2))).toContainEqual([2, 2]);
@@ -41,13 +41,13 @@ describe('sizes at which a value is empty', () => {
     expect(notes).toEqual([]);
   });
 
-  it('hide no wrong edit at the others', async () => {
+  test('hide no wrong edit at the others', async () => {
     const reference = graphBuilder();
     reference.output(reference.relu(reference.input('x', ['n', 3, 'h', 'w'])));
     expect((await verifyModels(cropped(), reference.bytes())).equal).toBe(false);
   });
 
-  it('are an error where they are asked for and ONNX Runtime crashes', async () => {
+  test('are an error where they are asked for and ONNX Runtime crashes', async () => {
     const shapes = { x: [1, 3, 1, 1] };
     await expect(verifyModels(cropped(), cropped(), { shapes })).rejects.toMatchObject({
       code: 'E-MODEL-RUNTIME',
@@ -60,13 +60,13 @@ describe('sizes at which a value is empty', () => {
     await expect(verifyModels(cropped(), cropped(), { inputs: [feeds] })).rejects.toThrow(/crashed/);
   });
 
-  it('are survived where only a run tells them', async () => {
+  test('are survived where only a run tells them', async () => {
     await expect(verifyModels(counted(), counted(), { shapes: { x: [1, 3, 4, 4] } })).rejects.toMatchObject({
       code: 'E-MODEL-RUNTIME',
     });
   });
 
-  it('of the compiled model alone are a failure of it', async () => {
+  test('of the compiled model alone are a failure of it', async () => {
     const g = graphBuilder();
     g.output(g.relu(g.input('x', [1, 3, 1, 1]), { outputs: ['y'] }));
     const result = await verifyModels(g.bytes(), cropped([1, 3, 1, 1]));
@@ -74,7 +74,7 @@ describe('sizes at which a value is empty', () => {
     expect(result.reason).toMatch(/ONNX Runtime crashed/);
   });
 
-  it('are compared where the model has no others, and nothing crashes', async () => {
+  test('are compared where the model has no others, and nothing crashes', async () => {
     const build = () => {
       const g = graphBuilder();
       g.output(g.relu(g.conv(g.input('x', [0, 3, 4, 4]), { data: normals(1, 'w', 12), dims: [4, 3, 1, 1] })));
@@ -87,14 +87,14 @@ describe('sizes at which a value is empty', () => {
 });
 
 describe('Extents', () => {
-  it('finds what is empty, and what nobody knows', async () => {
+  test('finds what is empty, and what nobody knows', async () => {
     const extents = new Extents(cropped());
     expect(await extents.at({ x: [1, 3, 1, 1] })).toEqual({ empty: 'rest', isSafe: false });
     expect(await extents.at({ x: [1, 3, 2, 2] })).toEqual({ empty: undefined, isSafe: true });
     expect(await new Extents(counted()).at({ x: [1, 3, 8, 8] })).toEqual({ empty: undefined, isSafe: false });
   });
 
-  it('minds no lists that are empty at every size', async () => {
+  test('minds no lists that are empty at every size', async () => {
     const g = graphBuilder();
     const x = g.input('x', ['n', 3]);
     const none = g.slice(g.op('Shape', [x]), { axes: [0], starts: [2], ends: [2] });
@@ -105,7 +105,7 @@ describe('Extents', () => {
 });
 
 describe('a static batch of 0', () => {
-  it('stays right behind padded borders, where ones are made like the input', async () => {
+  test('stays right behind padded borders, where ones are made like the input', async () => {
     const g = graphBuilder();
     const first = normals(2, 'first', 8 * 27).fill(0, 0, 4 * 27);
     const x = g.input('x', [0, 3, 8, 8]);

@@ -1,6 +1,6 @@
 /** Inputs that are whole numbers: rows of tables, pixels, and what decides. */
 import * as ort from 'onnxruntime-node';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { type GraphBuilder, graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { normals } from '../../fixtures/networks/random.js';
 import { BOOL, FLOAT, INT32, INT64, UINT8 } from '../../src/ir/tensor.js';
@@ -31,7 +31,7 @@ function lookup({ rows = 100, wrong, build = gathered, type = INT64, batch = 1 }
 }
 
 describe('rows of tables', () => {
-  it.each([0, 1, 2, 57, 98, 99])('a wrong weight in row %i of 100 is found', async (wrong) => {
+  test.each([0, 1, 2, 57, 98, 99])('a wrong weight in row %i of 100 is found', async (wrong) => {
     const result = await verifyModels(lookup(), lookup({ wrong }));
     expect(result.equal).toBe(false);
     expect(result.reason).toMatch(/differs by/);
@@ -75,7 +75,7 @@ describe('rows of tables', () => {
         g.op('GatherND', [g.initializer('table', table.dims, table.data), g.unsqueeze(ids, [2])]),
     },
   };
-  it.each(Object.entries(ways))('%s', async (_, options) => {
+  test.each(Object.entries(ways))('%s', async (_, options) => {
     expect((await verifyModels(lookup(options), lookup(options))).equal).toBe(true);
     expect((await verifyModels(lookup(options), lookup({ ...options, wrong: 57 }))).equal).toBe(false);
   });
@@ -84,18 +84,18 @@ describe('rows of tables', () => {
 describe('what is not read is said', () => {
   const notesOf = async (options: TableOptions) => (await verifyModels(lookup(options), lookup(options))).notes;
 
-  it('nothing where all rows were read', async () => {
+  test('nothing where all rows were read', async () => {
     expect(await notesOf({ rows: 100 })).toEqual([]);
   });
 
-  it('a table that is too large for that', async () => {
+  test('a table that is too large for that', async () => {
     const notes = await notesOf({ rows: 5000 });
     expect(notes).toEqual([
       'read were 160 of the 5000 rows of "table" (by input "ids"): an error in other rows is not seen',
     ]);
   });
 
-  it('fewer where a batch may hold many of them', async () => {
+  test('fewer where a batch may hold many of them', async () => {
     const batched: TableOptions = { rows: 500, batch: 'n' };
     const { cases, notes } = await verifyModels(lookup(batched), lookup(batched));
     expect(notes).toEqual([]);
@@ -106,14 +106,14 @@ describe('what is not read is said', () => {
     expect((await verifyModels(lookup(batched), lookup({ ...batched, wrong: 457 }))).equal).toBe(false);
   });
 
-  it('the smallest table that an input indexes bounds it for all', async () => {
+  test('the smallest table that an input indexes bounds it for all', async () => {
     const build: TableOptions['build'] = (g, table, ids) =>
       g.add(gathered(g, table, ids), g.op('Gather', [g.initializer('other', [20, WIDTH], normals(4, 'o', 80)), ids]));
     const notes = await notesOf({ build });
     expect(notes).toEqual([expect.stringMatching(/^read were 20 of the 100 rows of "table"/)]);
   });
 
-  it('a model that does not run on all of them is compared on 0 and 1', async () => {
+  test('a model that does not run on all of them is compared on 0 and 1', async () => {
     // Ones, and a reshape that holds for few of them.
     const build: TableOptions['build'] = (g, table, ids) => {
       const total = g.op('ReduceMax', [ids], { keepdims: 1 });
@@ -130,7 +130,7 @@ describe('what is not read is said', () => {
   });
 });
 
-it('pixels of 8 bits are from the whole range', async () => {
+test('pixels of 8 bits are from the whole range', async () => {
   const image = (cap: number) => {
     const g = graphBuilder();
     const x = g.op('Cast', [g.input('x', [1, 3, 8, 8], UINT8)], { to: FLOAT });
@@ -184,7 +184,7 @@ describe('branches', () => {
     'a threshold that random inputs are below': threshold(50),
     'a threshold that random inputs are above': threshold(-50),
   };
-  it.each(Object.entries(conditions))('both run, by %s', async (_, condition) => {
+  test.each(Object.entries(conditions))('both run, by %s', async (_, condition) => {
     const same = await verifyModels(forked({ condition }), forked({ condition }));
     expect(same.equal).toBe(true);
     expect(same.notes.join()).not.toMatch(/never ran/);
@@ -192,7 +192,7 @@ describe('branches', () => {
       expect((await verifyModels(forked({ condition }), forked({ condition, wrong }))).equal).toBe(false);
   });
 
-  it('one that no input reaches is named', async () => {
+  test('one that no input reaches is named', async () => {
     const condition = (g: GraphBuilder) =>
       g.op('Greater', [g.op('ReduceMax', [g.op('Sigmoid', ['x'])], { keepdims: 0 }), { data: [2], dims: [] }]);
     const { equal, notes } = await verifyModels(forked({ condition }), forked({ condition, wrong: 'then' }));
@@ -200,7 +200,7 @@ describe('branches', () => {
     expect(notes.join()).toMatch(/^never ran in these cases: the then-branch of If "fork"; an error there is not seen/);
   });
 
-  it('inputs that were given are looked at, too', async () => {
+  test('inputs that were given are looked at, too', async () => {
     const inputs = [true, true].map((flag) => ({
       x: new ort.Tensor('float32', new Float32Array(4), [1, 4]),
       flag: new ort.Tensor('bool', [flag], []),
@@ -210,7 +210,7 @@ describe('branches', () => {
   });
 });
 
-it('what Where chooses between, where one of it is never taken', async () => {
+test('what Where chooses between, where one of it is never taken', async () => {
   const g = graphBuilder();
   const x = g.input('x', [1, 4]);
   const condition = g.op('Less', [g.op('Sigmoid', [x]), { data: [2], dims: [] }]);

@@ -1,5 +1,5 @@
 /** Models that ONNX Runtime runs only as its optimiser rearranges them. */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { normals } from '../../fixtures/networks/random.js';
 import { compileModel } from '../../src/compile.js';
@@ -49,27 +49,27 @@ const NOTE =
   /^the reference runs with ONNX Runtime's graph optimisations only \(without them: .*padding values must be non-negative\): both models were compared with them$/;
 
 describe('a reference that runs optimised only', needsOptimisedOnly, () => {
-  it('is compared optimised, and a note says so', async () => {
+  test('is compared optimised, and a note says so', async () => {
     const result = await verifyModels(pooled(32), pooled(32));
     expect(result).toMatchObject({ equal: true, optimised: true });
     expect(result.notes[0]).toMatch(NOTE);
     expect(result.boundReason).not.toContain('optimised against not');
   });
 
-  it('equals what is compiled from it', async () => {
+  test('equals what is compiled from it', async () => {
     const made = await compileModel(pooled(32, 16), { align: 1 });
     expect(made.report.after.channels).toBeLessThan(made.report.before.channels);
     expect(await verifyModels(pooled(32, 16), made.encode())).toMatchObject({ equal: true, optimised: true });
   });
 
-  it('does not equal a model with one bias moved by 1e-3', async () => {
+  test('does not equal a model with one bias moved by 1e-3', async () => {
     const result = await verifyModels(pooled(32), pooled(32, 0, 1e-3));
     expect(result).toMatchObject({ equal: false, optimised: true });
     expect(result.fails).toBeUndefined();
     expect(result.difference).toBeGreaterThan(4 * result.bound);
   });
 
-  it('does not equal a compiled model that does not run, which is said with its reason', async () => {
+  test('does not equal a compiled model that does not run, which is said with its reason', async () => {
     const made = await compileModel(pooled(32, 3), { align: 1 });
     const result = await verifyModels(pooled(32, 3), made.encode());
     expect(result).toMatchObject({ equal: false, optimised: true, fails: true });
@@ -78,7 +78,7 @@ describe('a reference that runs optimised only', needsOptimisedOnly, () => {
     );
   });
 
-  it('is an error where it is the reference that runs neither way', async () => {
+  test('is an error where it is the reference that runs neither way', async () => {
     await expect(verifyModels(pooled(29), pooled(32))).rejects.toMatchObject({ code: 'E-MODEL-RUNTIME' });
   });
 });

@@ -1,15 +1,15 @@
 /** The bound on a network that somebody trained: equal under reordered sums, unequal under a small wrong edit. */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { Editor } from '../../src/ir/editor.js';
 import { hasInitializer, type Node, type Value } from '../../src/ir/graph.js';
 import { FLOAT, Tensor } from '../../src/ir/tensor.js';
 import { readModel } from '../../src/onnx/read.js';
 import { encodeModel } from '../../src/onnx/write.js';
 import { verifyModels } from '../../src/verify/verify.js';
-import { DATA } from '../support/skeletons.js';
+import { REAL_FILES } from '../support/real-models.js';
 import { taken } from './small-net.js';
 
-const MODEL = `${DATA}/models/cifar/resnet20_folded_op13.onnx`;
+const MODEL = `${REAL_FILES}/models/cifar/resnet20_folded_op13.onnx`;
 
 /** The model after `edit` of its first convolution whose output only one further convolution reads, through a Relu. */
 function editedModel(edit: (editor: Editor, first: Node, second: Node) => void): Uint8Array {
@@ -37,7 +37,7 @@ function weights(node: Node, index: number): { value: Value; dims: readonly numb
 }
 
 describe('a trained ResNet-20', () => {
-  it('equals itself with the channels of one layer in another order', async () => {
+  test('equals itself with the channels of one layer in another order', async () => {
     const reordered = editedModel((editor, first, second) => {
       const outputs = weights(first, 1);
       const order = Array.from({ length: outputs.dims[0] ?? 0 }, (_, index) => index).toReversed();
@@ -56,7 +56,7 @@ describe('a trained ResNet-20', () => {
     expect(difference).toBeGreaterThan(0);
   });
 
-  it('does not equal itself with one bias 1 % larger', async () => {
+  test('does not equal itself with one bias 1 % larger', async () => {
     const wrong = editedModel((editor, first) => {
       const { value, dims, numbers } = weights(first, 2);
       numbers.set([1.01 * (numbers[0] ?? 0)], 0);

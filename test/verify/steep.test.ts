@@ -1,11 +1,11 @@
 /** Sums that cancel behind a root: a rounding becomes a large number there, in a right model too. */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { graphBuilder, int64, scalar } from '../../fixtures/networks/graph-builder.js';
 import { normals } from '../../fixtures/networks/random.js';
 import { compileModel } from '../../src/compile.js';
 import { verifyModels } from '../../src/verify/verify.js';
 import { needsLibrary } from '../support/needs.js';
-import { WILLING } from '../support/willing-table.js';
+import { PAYS_FROM_30_PERCENT } from '../support/pays-from-30-percent.js';
 
 const WIDTH = 32;
 const ROWS = 16;
@@ -60,7 +60,7 @@ function rooted({ isReversed = false, weight = 0, beside = 0, root = 0, isAlone 
 describe('roots of sums that cancel', () => {
   const reference = rooted();
 
-  it('may differ by what rounding does there, which is said', async () => {
+  test('may differ by what rounding does there, which is said', async () => {
     const result = await verifyModels(reference, rooted({ isReversed: true }));
     expect(result.equal).toBe(true);
     expect(result.difference).toBeGreaterThan(1e-5);
@@ -68,7 +68,7 @@ describe('roots of sums that cancel', () => {
     expect(result.boundReason).toMatch(/elsewhere \d\.\de-[67]/);
   });
 
-  it.each<[string, Edit]>([
+  test.each<[string, Edit]>([
     ['a weight of a sum that cancels', { weight: 1e-3 }],
     ['a weight beside them', { beside: 1e-4 }],
     ['the roots, all a hundredfold', { root: 99 }],
@@ -76,7 +76,7 @@ describe('roots of sums that cancel', () => {
     expect((await verifyModels(reference, rooted({ ...edit, isReversed: true }))).equal).toBe(false);
   });
 
-  it('are found where there is nothing else', async () => {
+  test('are found where there is nothing else', async () => {
     const alone = rooted({ isAlone: true });
     expect((await verifyModels(alone, rooted({ isAlone: true, weight: 1e-3, isReversed: true }))).equal).toBe(false);
   });
@@ -108,9 +108,9 @@ function cancelledMean(shift = 0): Uint8Array {
 }
 
 describe('a mean of constants that cancels, with sparse operators', needsLibrary, () => {
-  it('equals what is compiled from it', async () => {
+  test('equals what is compiled from it', async () => {
     const reference = cancelledMean();
-    const compiled = await compileModel(reference, { sparse: true, sparseTarget: WILLING });
+    const compiled = await compileModel(reference, { sparse: true, sparseTarget: PAYS_FROM_30_PERCENT });
     const { equal, reason } = await verifyModels(reference, compiled.encode());
     expect(reason).toBeUndefined();
     expect(equal).toBe(true);

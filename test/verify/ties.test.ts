@@ -1,5 +1,5 @@
 /** Networks that choose: their sums may be ordered otherwise in a right model, and ties fall to the other side. */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { type GraphBuilder, graphBuilder, int64, scalar } from '../../fixtures/networks/graph-builder.js';
 import { normals } from '../../fixtures/networks/random.js';
 import { BOOL, FLOAT, INT64 } from '../../src/ir/tensor.js';
@@ -82,7 +82,7 @@ function detector(edit: Edit = {}): Uint8Array {
 describe('a detector whose scores are tied', () => {
   const reference = detector();
 
-  it('equals one that orders the ties otherwise, and says so', async () => {
+  test('equals one that orders the ties otherwise, and says so', async () => {
     const result = await verifyModels(reference, detector({ isReversed: true }));
     expect(result).toMatchObject({ equal: true, upToTies: true });
     expect(result.bound).toBeLessThan(1e-5);
@@ -91,18 +91,18 @@ describe('a detector whose scores are tied', () => {
     expect(note).toMatch(/[1-9]\d* of \d+ values are chosen otherwise by the compiled model/);
   });
 
-  it('whatever the values are called', async () => {
+  test('whatever the values are called', async () => {
     const result = await verifyModels(reference, detector({ isReversed: true, isRenamed: true }));
     expect(result).toMatchObject({ equal: true, upToTies: true });
   });
 
-  it('needs no such comparison for itself', async () => {
+  test('needs no such comparison for itself', async () => {
     const result = await verifyModels(reference, reference);
     expect(result.equal).toBe(true);
     expect(result.upToTies).toBeUndefined();
   });
 
-  it.each<[string, Edit, RegExp]>([
+  test.each<[string, Edit, RegExp]>([
     ['a score in front of the choice', { score: 1e-3 }, /^what TopK .* reads differs by \S+ of its scale/],
     ['the boxes that are chosen from', { box: 1e-4 }, /^(output "boxes"|what NonMax\S+ .* reads) differs by/],
     ['what is done with the chosen boxes', { chosen: 1e-4 }, /^(output "boxes"|what NonMax\S+ .* reads) differs by/],
@@ -129,7 +129,7 @@ function jumping(build: (g: GraphBuilder, tie: string) => string, { factor = 1, 
 const asFloat = (g: GraphBuilder, value: string) => g.op('Cast', [value], { to: FLOAT });
 
 describe('other operators that jump where sums are tied', () => {
-  it.each<[string, (g: GraphBuilder, tie: string) => string]>([
+  test.each<[string, (g: GraphBuilder, tie: string) => string]>([
     ['Sign', (g, tie) => g.op('Sign', [tie])],
     ['Floor', (g, tie) => g.op('Floor', [tie])],
     ['Ceil', (g, tie) => g.op('Ceil', [tie])],
@@ -158,7 +158,7 @@ describe('other operators that jump where sums are tied', () => {
     }
   });
 
-  it('inside a subgraph', async () => {
+  test('inside a subgraph', async () => {
     const branch = (factor: number) => {
       const inner = graphBuilder({ opset: 18 });
       inner.output(inner.mul(inner.op('Sign', ['tie']), scalar(factor), { outputs: ['signs'] }));
@@ -194,13 +194,13 @@ describe('random numbers in the model', () => {
     return g.bytes();
   };
 
-  it('are the same for both models', async () => {
+  test('are the same for both models', async () => {
     const result = await verifyModels(build(1), build(1));
     expect(result.equal).toBe(true);
     expect(result.bound).toBeLessThan(1e-5);
   });
 
-  it('hide no wrong edit', async () => {
+  test('hide no wrong edit', async () => {
     expect((await verifyModels(build(1), build(1.0001))).equal).toBe(false);
   });
 });

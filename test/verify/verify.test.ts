@@ -1,5 +1,5 @@
 import * as ort from 'onnxruntime-node';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { type GraphBuilder, graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { normals } from '../../fixtures/networks/random.js';
 import { resnet } from '../../fixtures/networks/resnet/resnet.js';
@@ -16,7 +16,7 @@ const swap = (values: Float32Array, dims: readonly number[], axis: number) => {
 };
 
 describe('equal models', () => {
-  it('finds a model equal to itself, with differences of zero and a bound above the noise', async () => {
+  test('finds a model equal to itself, with differences of zero and a bound above the noise', async () => {
     const result = await verifyModels(reference, reference);
     expect(result).toMatchObject({ equal: true, difference: 0 });
     expect(result.bound).toBeGreaterThan(result.noise);
@@ -24,7 +24,7 @@ describe('equal models', () => {
     expect(result.reason).toBeUndefined();
   });
 
-  it('runs four inputs at the first shape and one at a second batch size', async () => {
+  test('runs four inputs at the first shape and one at a second batch size', async () => {
     const { cases } = await verifyModels(reference, reference);
     expect(cases.map(({ shapes, seed }) => [shapes['x']?.[0], seed])).toEqual([
       [1, 1],
@@ -35,14 +35,14 @@ describe('equal models', () => {
     ]);
   });
 
-  it('allows another order of the same sums', async () => {
+  test('allows another order of the same sums', async () => {
     const order = [7, 3, 0, 5, 1, 6, 2, 4];
     const permuted = { ...net, w1: taken(net.w1, [8, 3, 3, 3], 0, order), b1: taken(net.b1, [8], 0, order) };
     const result = await verifyModels(reference, smallNet({ ...permuted, w2: taken(net.w2, [6, 8, 3, 3], 1, order) }));
     expect(result.equal).toBe(true);
   });
 
-  it.each([1, 2])('finds a masked ResNet-18 and its narrow network equal (seed %i)', async (seed) => {
+  test.each([1, 2])('finds a masked ResNet-18 and its narrow network equal (seed %i)', async (seed) => {
     const masked = resnet('resnet18', { width: 8, masks: 'zeros', choice: { kind: 'inner' }, meaning: 'drop', seed });
     const result = await verifyModels(masked.bytes(), masked.narrowBytes());
     expect(result).toMatchObject({ equal: true });
@@ -63,7 +63,7 @@ describe('negative controls: planted wrong edits', () => {
     },
   };
 
-  it.each(Object.entries(wrong))('catches %s', async (_, edit) => {
+  test.each(Object.entries(wrong))('catches %s', async (_, edit) => {
     const result = await verifyModels(reference, smallNet({ ...net, ...edit }));
     expect(result.equal).toBe(false);
     expect(result.difference).toBeGreaterThan(4 * result.bound);
@@ -87,17 +87,17 @@ describe('negative controls: planted wrong edits', () => {
     ),
   };
 
-  it('catches a constant absorbed without regard to zero padding', async () => {
+  test('catches a constant absorbed without regard to zero padding', async () => {
     expect((await verifyModels(smallNet(constantChannel), smallNet(absorbed))).equal).toBe(false);
   });
 
-  it('allows the same absorption where nothing is padded', async () => {
+  test('allows the same absorption where nothing is padded', async () => {
     expect((await verifyModels(smallNet(constantChannel, { pads: 0 }), smallNet(absorbed, { pads: 0 }))).equal).toBe(
       true,
     );
   });
 
-  it('catches a model that is right at one image size only', async () => {
+  test('catches a model that is right at one image size only', async () => {
     const build = (baked: boolean) => {
       const g = graphBuilder();
       const x = g.input('x', [1, 2, 'height', 'width']);
@@ -122,24 +122,24 @@ describe('what is never equal', () => {
     return g.bytes();
   };
 
-  it('other NaN places', async () => {
+  test('other NaN places', async () => {
     const result = await verifyModels(unary('Sqrt'), unary('Abs'));
     expect(result).toMatchObject({ equal: false, worstOutput: 'y' });
     expect(result.reason).toMatch(/NaN or infinity at \d+ places/);
     expect(result.notes.join()).toMatch(/NaN or infinite values/);
   });
 
-  it('the same NaN places are equal', async () => {
+  test('the same NaN places are equal', async () => {
     expect((await verifyModels(unary('Sqrt'), unary('Sqrt'))).equal).toBe(true);
   });
 
-  it('another output name', async () => {
+  test('another output name', async () => {
     expect((await verifyModels(unary('Relu'), unary('Relu', 'z'))).reason).toBe(
       'its outputs are z float32 instead of y float32',
     );
   });
 
-  it('another output shape', async () => {
+  test('another output shape', async () => {
     const result = await verifyModels(unary('Relu'), unary('Transpose'));
     expect(result).toMatchObject({
       equal: false,
@@ -148,13 +148,13 @@ describe('what is never equal', () => {
     });
   });
 
-  it('bytes that are no model', async () => {
+  test('bytes that are no model', async () => {
     const result = await verifyModels(unary('Relu'), new Uint8Array([8, 7, 1, 2, 3]));
     expect(result.equal).toBe(false);
     expect(result.reason).toMatch(/^the compiled model cannot be loaded: /);
   });
 
-  it('integer outputs that differ anywhere', async () => {
+  test('integer outputs that differ anywhere', async () => {
     const argument = (op: string) => {
       const g = graphBuilder();
       g.output(g.op(op, [g.input('x', ['n', 4])], { axis: 1 }, { outputs: ['y'] }), ['n', 1], INT64);
@@ -170,7 +170,7 @@ describe('what is never equal', () => {
 });
 
 describe('inputs and notes', () => {
-  it('says when an output does not depend on the input', async () => {
+  test('says when an output does not depend on the input', async () => {
     const g = graphBuilder();
     const x = g.input('x', [1, 4]);
     g.output(g.add(g.mul(x, { data: [0] }), { data: [1, 2, 3, 4] }, { outputs: ['y'] }));
@@ -179,7 +179,7 @@ describe('inputs and notes', () => {
     expect(notes).toEqual(['output "y" is the same for every input: its equality proves little']);
   });
 
-  it('notes a second batch size at which the reference itself does not run', async () => {
+  test('notes a second batch size at which the reference itself does not run', async () => {
     const g = graphBuilder();
     const flat = g.reshape(g.input('x', ['batch', 3, 2, 2]), [1, 12]);
     g.output(g.gemm(flat, { data: normals(1, 'w', 24), dims: [2, 12] }));
@@ -189,7 +189,7 @@ describe('inputs and notes', () => {
     expect(notes[0]).toMatch(/^compared at one batch size only: the reference does not run at x=2,3,2,2 /);
   });
 
-  it('compares float16 models within their own noise', async () => {
+  test('compares float16 models within their own noise', async () => {
     const build = (factor: number) => {
       const g = graphBuilder();
       const weights = { data: normals(1, 'w', 64).map((value) => factor * value), dims: [8, 8], dataType: FLOAT16 };
@@ -200,7 +200,7 @@ describe('inputs and notes', () => {
     expect((await verifyModels(build(1), build(1.05))).equal).toBe(false);
   });
 
-  it('takes real inputs and no others', async () => {
+  test('takes real inputs and no others', async () => {
     const feeds = { x: new ort.Tensor('float32', normals(9, 'x', 192), [1, 3, 8, 8]) };
     const { equal, cases, notes } = await verifyModels(reference, reference, { inputs: [feeds] });
     expect(equal).toBe(true);
@@ -208,7 +208,7 @@ describe('inputs and notes', () => {
     expect(notes).toEqual(['compared on 1 given input only']);
   });
 
-  it.each([
+  test.each([
     [{}, "given input 0 has no value for the model's input x"],
     [
       { x: new ort.Tensor('int32', new Int32Array(192), [1, 3, 8, 8]) },
@@ -225,7 +225,7 @@ describe('inputs and notes', () => {
     });
   });
 
-  it('fixes symbolic dimensions as told', async () => {
+  test('fixes symbolic dimensions as told', async () => {
     const shapes = { x: [3, 3, 8, 8] };
     const { cases, notes } = await verifyModels(reference, reference, { shapes, seeds: [5] });
     expect(cases).toEqual([{ shapes, seed: 5, difference: 0 }]);
@@ -234,12 +234,12 @@ describe('inputs and notes', () => {
     ]);
   });
 
-  it('has no note for given shapes that are those of the model', async () => {
+  test('has no note for given shapes that are those of the model', async () => {
     const fixed = smallNet(net, { dims: [1, 3, 8, 8] });
     expect((await verifyModels(fixed, fixed, { shapes: { x: [1, 3, 8, 8] } })).notes).toEqual([]);
   });
 
-  it('runs the smallest image that the reference runs, quietly none where there is none', async () => {
+  test('runs the smallest image that the reference runs, quietly none where there is none', async () => {
     const sizes = async (build: (g: GraphBuilder, x: string) => string) => {
       const g = graphBuilder();
       g.output(build(g, g.input('x', [1, 3, 'height', 'width'])));
@@ -253,7 +253,7 @@ describe('inputs and notes', () => {
     expect(await sizes((g, x) => g.conv(x, kernel(40)))).toEqual([[192, 160], []]);
   });
 
-  it('catches an edit that is wrong only where every window reaches into the padding', async () => {
+  test('catches an edit that is wrong only where every window reaches into the padding', async () => {
     // The largest sum over 3 by 3 ones, padded, is 9 of every image but the tiny: 1 of a single pixel.
     const build = (absorbed: boolean) => {
       const g = graphBuilder();
@@ -269,11 +269,11 @@ describe('inputs and notes', () => {
     expect(cases.map(({ difference }) => difference > 0.5)).toEqual([false, false, false, false, false, true]);
   });
 
-  it('stops when told to', async () => {
+  test('stops when told to', async () => {
     await expect(verifyModels(reference, reference, { signal: AbortSignal.abort() })).rejects.toThrow(/abort/i);
   });
 
-  it('throws when the reference does not run at any shape', async () => {
+  test('throws when the reference does not run at any shape', async () => {
     const g = graphBuilder();
     g.output(g.gemm(g.input('x', ['n', 'k']), { data: normals(1, 'w', 22), dims: [2, 11] }));
     await expect(verifyModels(g.bytes(), g.bytes())).rejects.toMatchObject({ code: 'E-MODEL-RUNTIME' });

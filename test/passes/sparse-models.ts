@@ -7,10 +7,9 @@ import { SPARSE_DOMAIN } from '../../src/ir/graph.js';
 import { readModel } from '../../src/onnx/read.js';
 
 let drawn = 0;
-/** Scattered zeros; every call draws other weights. */
-export function sparseWeights(dims: readonly number[], zeros: number) {
+/** Zeros anywhere; every draw is another one, but for those with a name of their own. */
+export function sparseWeights(dims: readonly number[], zeros: number, name = `w${drawn++}`) {
   const size = dims.reduce((total, extent) => total * extent, 1);
-  const name = `w${drawn++}`;
   const chance = uniforms(11, `${name}#zeros`, size, 0, 1);
   return { data: normals(11, name, size, 0.3).map((value, at) => ((chance[at] ?? 0) < zeros ? 0 : value)), dims };
 }

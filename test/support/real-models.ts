@@ -11,24 +11,24 @@ import { encodeProto } from '../../src/onnx/encode.js';
 import { decodeModel } from '../../src/onnx/read.js';
 
 /** The folder. */
-export const DATA = inject('realFiles');
+export const REAL_FILES = inject('realFiles');
 
 /** Names of all skeletons that match. */
-export function skeletonNames(pattern = /./): string[] {
-  return readdirSync(`${DATA}/skeletons/models`)
+export function realModelNames(pattern = /./): string[] {
+  return readdirSync(`${REAL_FILES}/skeletons/models`)
     .map((file) => file.replace('.onnx', ''))
     .filter((name) => pattern.test(name))
     .toSorted();
 }
 
 /** The model with its weights inside. */
-export async function loadSkeleton(name: string): Promise<Uint8Array> {
-  return withWeights(await readFile(`${DATA}/skeletons/models/${name}.onnx`), name);
+export async function loadRealModel(name: string): Promise<Uint8Array> {
+  return withWeights(await readFile(`${REAL_FILES}/skeletons/models/${name}.onnx`), name);
 }
 
 /** The same up to one value, which becomes the only output; nothing of what is behind it is made. */
-export async function loadSkeletonUntil(name: string, output: string): Promise<Uint8Array> {
-  const model = decodeModel(await readFile(`${DATA}/skeletons/models/${name}.onnx`), name);
+export async function loadRealModelUntil(name: string, output: string): Promise<Uint8Array> {
+  const model = decodeModel(await readFile(`${REAL_FILES}/skeletons/models/${name}.onnx`), name);
   const { graph } = model;
   if (graph === undefined) throw new Error(`${name} has no graph`);
   const end = graph.node?.findIndex((node) => node.output?.includes(output) === true) ?? -1;
@@ -48,7 +48,7 @@ export interface AnswerKey {
 
 /** The key of the meaning "drop"; undefined where there is none for the model. */
 export function answerKey(name: string, masked: 'all' | 'inner'): AnswerKey | undefined {
-  const { keys } = JSON.parse(readFileSync(`${DATA}/skeletons/answer_key.json`, 'utf8')) as {
+  const { keys } = JSON.parse(readFileSync(`${REAL_FILES}/skeletons/answer_key.json`, 'utf8')) as {
     keys: readonly (AnswerKey & { readonly file: string; readonly masked: string })[];
   };
   return keys.find((key) => key.file === `models/${name}.onnx` && key.masked === masked);

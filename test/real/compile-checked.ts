@@ -4,7 +4,7 @@ import { compileModel, type Compiled, type CompileOptions } from '../../src/comp
 import { decodeModel, readModel } from '../../src/onnx/read.js';
 import { verifyModels, type VerifyOptions } from '../../src/verify/verify.js';
 import { isConvolution, maskFilters, type Meaning, type Which, weightName } from '../support/mask-filters.js';
-import { answerKey } from '../support/skeletons.js';
+import { answerKey } from '../support/real-models.js';
 
 export type Mask = `${Which} ${Meaning}`;
 export const MASKS = ['all drop', 'all zero', 'inner drop', 'inner zero'] as const satisfies readonly Mask[];

@@ -6,7 +6,7 @@ const WORKER = fileURLToPath(new URL('../../dist/src/cli/worker.js', import.meta
  * A module for `node --import`: whatever starts a process or compiles text in that process is written down, to be found. The command's own
  * worker is let through: it inherits the module.
  */
-export function tripwire(log: string): string {
+export function logProcesses(log: string): string {
   return `
     import { appendFileSync } from 'node:fs';
     import { syncBuiltinESMExports } from 'node:module';
