@@ -23,9 +23,9 @@ export function decisionNotes(
 
 function decidedBy({ name }: CostTable, estimates: ReadonlyMap<SparseLayer, Estimate>): string {
   const measured = [...estimates.values()].filter(({ isMeasured }) => isMeasured).length;
-  if (measured === 0) return `what pays was decided by the cost table "${name}" (docs/sparse.md)`;
+  if (measured === 0) return `layers were chosen by the cost table "${name}" (docs/sparse.md)`;
   const rest = estimates.size - measured;
-  const how = `what pays was decided by measuring ${measured} ${measured === 1 ? 'layer' : 'layers'}`;
+  const how = `layers were chosen by measuring ${measured} ${measured === 1 ? 'layer' : 'layers'}`;
   return `${how}${rest === 0 ? '' : `, for ${rest} by the cost table "${name}"`} (docs/sparse.md)`;
 }
 
@@ -39,8 +39,8 @@ export function appliedRemarks(made: readonly Member[], estimates: ReadonlyMap<S
   const added = layers.filter(isAdded).length;
   const which =
     added === 1
-      ? '1 convolution that this compilation added, for constants of removed channels, is a sparse operator too'
-      : `${added} convolutions that this compilation added, for constants of removed channels, are sparse operators too`;
+      ? '1 convolution that compensates for removed channels is a sparse operator too'
+      : `${added} convolutions that compensate for removed channels are sparse operators too`;
   return [
     ...layers.filter((layer) => !isAdded(layer)).map((layer) => appliedRemark(layer, estimates.get(layer))),
     ...(added === 0 ? [] : [{ kind: 'applied', message: which } as const]),
@@ -58,8 +58,8 @@ function appliedRemark({ nodes: [node, ...tail], zeros }: SparseLayer, estimate:
 function riderRemark(riders: readonly Member[]): Said[] {
   if (riders.length === 0) return [];
   const types = [...new Set(riders.map(({ nodes: [node] }) => node.opType))].join(', ');
-  const which = riders.length === 1 ? '1 operator between them stays' : `${riders.length} operators between them stay`;
-  return [{ kind: 'applied', message: `${which} in their layout: ${types}` }];
+  const which = riders.length === 1 ? '1 operator between them keeps' : `${riders.length} operators between them keep`;
+  return [{ kind: 'applied', message: `${which} their layout: ${types}` }];
 }
 
 /** `chosen` are those that pay; `excluded` those that cannot be sparse. */
@@ -82,33 +82,34 @@ export function missedRemarks(
 }
 
 function hardlyAny(layers: number): string {
-  const which = layers === 1 ? '1 layer stays dense that has' : `${layers} layers stay dense that have`;
-  return `${which} hardly any zeros, less than 0.05 %`;
+  const which =
+    layers === 1 ? '1 layer is kept dense because it has' : `${layers} layers are kept dense because they have`;
+  return `${which} hardly any zeros (less than 0.05 %)`;
 }
 
 function missedRemark(layer: SparseLayer, estimate: Estimate | undefined, moves: number): Said {
-  const why = estimate === undefined ? 'nothing is known of its speed' : whyDense(layer, estimate, moves);
-  return { kind: 'missed', node: layer.nodes[0].label, message: `stays dense: ${why}` };
+  const why = estimate === undefined ? 'its speed is unknown' : whyDense(layer, estimate, moves);
+  return { kind: 'missed', node: layer.nodes[0].label, message: `kept dense: ${why}` };
 }
 
 function excludedRemark({ node, why }: Excluded): Said {
-  return { kind: 'missed', node: node.label, message: `stays dense: ${why}` };
+  return { kind: 'missed', node: node.label, message: `kept dense: ${why}` };
 }
 
 /** From which share of zeros on this layer would pay, everything else as it is. */
 function whyDense({ zeros }: SparseLayer, estimate: Estimate, moves: number): string {
   const { costs, denseSeconds = Number.POSITIVE_INFINITY, speedup, isMeasured, hasRows: isFit } = estimate;
-  if (!isFit) return 'a product for so few rows or pixels is no faster with sparse weights';
+  if (!isFit) return 'with so few rows or pixels, sparse weights are not faster';
   if (isMeasured && speedup !== undefined) {
     const measured = `measured ${speedup.toFixed(2)}x as fast with sparse operators, at ${percent(zeros)} zeros`;
-    return secondsWon(1, speedup) > 0 ? `${measured}, which is less than moving its data costs` : measured;
+    return secondsWon(1, speedup) > 0 ? `${measured}, which does not make up for the change of layout` : measured;
   }
   const needed = speedupToWin(denseSeconds, moves);
   const from = needed === undefined ? undefined : zerosFor(costs, needed);
   if (from !== undefined) return payingFrom(from, zeros);
   return needed === undefined
-    ? 'moving its data into the layout of sparse operators would take longer than the layer itself'
-    : `sparse operators would have to be ${needed.toFixed(1)}x as fast to pay here, which they are at no share of zeros`;
+    ? 'the change to the layout of sparse operators would take longer than the layer itself'
+    : `sparse operators would have to be ${needed.toFixed(1)}x as fast to pay off here, which they are at no fraction of zeros`;
 }
 
 /** With as many digits as it takes to tell the two apart; what has to be reached is rounded up. */
@@ -118,7 +119,7 @@ function payingFrom(from: number, zeros: number): string {
     // A share that is a multiple of the unit must not become the next one by an error of its last bit.
     const [needed, has] = [percent(Math.ceil(from / unit - 1e-6) * unit, digits), percent(zeros, digits)];
     if (needed !== has || digits === MOST_DIGITS)
-      return `sparse operators would pay from ${needed} zeros on here, and it has ${has}`;
+      return `sparse operators would pay off here from ${needed} zeros, and the layer has ${has}`;
   }
 }
 

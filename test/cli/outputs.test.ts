@@ -160,7 +160,7 @@ describe('a file that is there', () => {
     const refused = await run([model, '-q', option, at(name)]);
     expect(refused.code).toBe(2);
     expect(refused.stderr).toContain(
-      `${at(name)} is there already, and was not written by prune-compile    [E-OUTPUT-EXISTS]`,
+      `${at(name)} already exists and was not written by prune-compile    [E-OUTPUT-EXISTS]`,
     );
     expect(refused.stderr).toContain('--force');
     expect(readdirSync(all)).toHaveLength(2);

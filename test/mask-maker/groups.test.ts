@@ -68,7 +68,7 @@ describe('groups: residual', () => {
     const { skipped } = (await makeMasks(residualNetwork(), { groups: 'residual', exclude: [pattern] })).report;
     expect(skipped.slice(0, -1).toSorted((a, b) => a.why.localeCompare(b.why))).toEqual([
       { node: excluded, why: 'excluded' },
-      { node: partner, why: `it goes with ${excluded}, which is excluded` },
+      { node: partner, why: `it is coupled to ${excluded}, which is excluded` },
     ]);
   });
 

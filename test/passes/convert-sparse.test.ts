@@ -165,12 +165,12 @@ describe('declines', () => {
     [
       'few zeros',
       one((g, x) => g.conv(x, sparseWeights([16, 16, 3, 3], 0.1), { pads: 1 })),
-      /sparse operators would pay from \d+\.\d % zeros on here, and it has (8|9|10|11)\.\d %$/,
+      /sparse operators would pay off here from \d+\.\d % zeros, and the layer has (8|9|10|11)\.\d %$/,
     ],
     [
       'a layer that takes less than its moves',
       one((g, x) => g.conv(x, sparseWeights([16, 16, 1, 1], 0.9))),
-      /moving its data into the layout of sparse operators would take longer than the layer itself$/,
+      /the change to the layout of sparse operators would take longer than the layer itself$/,
     ],
     ['one row', one((g, x) => g.gemm(x, sparseWeights([16, 32], 0.9)), [1, 32]), /so few rows or pixels is no faster/],
   ])('%s, and says why, and by which table', async (_, bytes, why) => {
@@ -178,7 +178,7 @@ describe('declines', () => {
     expect(own).toEqual([]);
     expect(made.report.options).toMatchObject({ sparse: true, sparseTarget: 'avx512' });
     expect(made.report.remarks.map(({ message }) => message)).toEqual([
-      'what pays was decided by the cost table "avx512" (docs/sparse.md)',
+      'layers were chosen by the cost table "avx512" (docs/sparse.md)',
       expect.stringMatching(why),
     ]);
   });
@@ -187,7 +187,7 @@ describe('declines', () => {
 describe('what cannot be sparse says why', () => {
   const weights = (extent = 3) => sparseWeights([16, 16, extent, extent], 0.9);
   test.each<[string, (g: GraphBuilder, x: string) => string, RegExp, (number | string)[]?]>([
-    ['transposed', (g, x) => g.op('ConvTranspose', [x, weights()]), /there is no sparse operator for it$/],
+    ['transposed', (g, x) => g.op('ConvTranspose', [x, weights()]), /ConvTranspose has no sparse operator$/],
     [
       'auto_pad with strides, at a size that is open',
       (g, x) => g.op('Conv', [x, weights()], { auto_pad: 'SAME_UPPER', strides: [2, 2] }),
@@ -196,7 +196,7 @@ describe('what cannot be sparse says why', () => {
     [
       'auto_pad that cuts off more than a pixel',
       (g, x) => g.op('Conv', [x, weights(1)], { auto_pad: 'SAME_LOWER', strides: [4, 4] }),
-      /there is no sparse operator with such padding$/,
+      /no sparse operator has this padding$/,
       [1, 16, 12, 12],
     ],
   ])('%s', async (_, add, why, dims = [1, 16, 'h', 12]) => {
@@ -233,7 +233,7 @@ describe('what pays', () => {
     expect([own, made.report.changed]).toEqual([[], false]);
     expect(Buffer.compare(Buffer.from(output), Buffer.from(bytes))).toBe(0);
     expect(made.report.remarks[1]?.message).toBe(
-      'stays dense: sparse operators would have to be 1.1x as fast to pay here, which they are at no share of zeros',
+      'kept dense: sparse operators would have to be 1.1x as fast to pay off here, which they are at no fraction of zeros',
     );
   });
 
