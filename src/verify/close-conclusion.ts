@@ -98,7 +98,7 @@ function choiceNotes({ pairs, differing, of }: CloseComparison, judged: readonly
   const counted =
     differing === 0
       ? `the compiled model chooses the same values`
-      : `${differing} of ${of} values, tied within rounding, are chosen differently by the compiled model`;
+      : `the compiled model chooses ${differing} of ${of} values differently, where they are tied within rounding`;
   const lost = reads.filter(({ bound }) => bound.bound > MOST_BOUND).flatMap(({ entry: { readBy } }) => readBy ?? []);
   const unseen = lost.map(
     (label) =>

@@ -83,10 +83,10 @@ test('what lies in the model is not called a bug: a model that runs optimised on
       '  why          the compiled model fails at x=1,3,60,60, where the reference',
       '               runs: padding values must be non-negative',
       '  the output   was not written (--keep-failed keeps it)',
-      "  try          the model itself runs in ONNX Runtime's blocked layout only,",
-      '               which takes multiples of 8 or 16 channels, and no sparse',
-      '               operators beside it: --align 16 without --sparse; or change the',
-      '               node that fails, so that it runs without graph optimisations',
+      "  try          the input itself runs only in ONNX Runtime's blocked layout,",
+      '               which needs multiples of 8 or 16 channels and excludes sparse',
+      '               operators: pass --align 16 without --sparse, or change the node',
+      '               that fails so that it runs without graph optimisations',
       '',
     ].join('\n'),
   );
@@ -94,7 +94,7 @@ test('what lies in the model is not called a bug: a model that runs optimised on
   expect(plain.stderr).toContain('this is a bug');
   const outputs = [{ name: 'logits', difference: 0.31, bound: 3.6e-6, noise: 0, hasNonFinite: true as const }];
   const infinite = await failing({ ...DIFFERENT, outputs });
-  expect(infinite.stderr).toContain("the model's own output holds NaN or infinities");
+  expect(infinite.stderr).toContain("the input's own output has NaN or infinities");
   expect(infinite.stderr).not.toContain('bug');
 });
 

@@ -113,7 +113,7 @@ test('a signal that only the working process got', async () => {
 
 test.each([
   ['SIGSEGV', 'native code crashed'],
-  ['SIGKILL', 'the memory was probably not enough'],
+  ['SIGKILL', 'memory was probably short'],
 ])('a crash (%s) is an error with its code, and nothing is left', async (signal, why) => {
   const { ended } = start(whenStaged(`process.kill(process.pid, '${signal}');`), network());
   const { code, stderr } = await ended;

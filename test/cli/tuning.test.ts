@@ -189,7 +189,7 @@ describe('the command', needsLibrary, () => {
     expect(verification).toMatchObject({ equal: true });
     expect(options).toMatchObject({ sparse: true, tune: true });
     expect(remarks.map(({ message }) => message).join('\n')).toMatch(
-      /decided by measuring 4 layers|the whole model takes/,
+      /chosen by measuring 4 layers|the whole model takes/,
     );
   });
 

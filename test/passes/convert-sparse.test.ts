@@ -172,7 +172,11 @@ describe('declines', () => {
       one((g, x) => g.conv(x, sparseWeights([16, 16, 1, 1], 0.9))),
       /the change to the layout of sparse operators would take longer than the layer itself$/,
     ],
-    ['one row', one((g, x) => g.gemm(x, sparseWeights([16, 32], 0.9)), [1, 32]), /so few rows or pixels is no faster/],
+    [
+      'one row',
+      one((g, x) => g.gemm(x, sparseWeights([16, 32], 0.9)), [1, 32]),
+      /so few rows or pixels, sparse weights are not faster/,
+    ],
   ])('%s, and says why, and by which table', async (_, bytes, why) => {
     const { made, own } = await compiled(bytes, { sparseTarget: 'avx512' });
     expect(own).toEqual([]);
@@ -191,7 +195,7 @@ describe('what cannot be sparse says why', () => {
     [
       'auto_pad with strides, at a size that is open',
       (g, x) => g.op('Conv', [x, weights()], { auto_pad: 'SAME_UPPER', strides: [2, 2] }),
-      /its padding depends on the size of the image, which is open \(auto_pad\)$/,
+      /its padding depends on the size of the image, which is unknown \(auto_pad\)$/,
     ],
     [
       'auto_pad that cuts off more than a pixel',
@@ -264,7 +268,7 @@ describe('what pays', () => {
     const target = { ...avx512, secondsPerMovedElement: 4e-10 };
     const model = (zeros: number) => twoLayers(zeros, 0);
     const told = (await compiled(model(0.05), { sparseTarget: target })).made.report.remarks;
-    const [, share = ''] = /pay from ([\d.]+) % zeros on/.exec(told.at(-1)?.message ?? '') ?? [];
+    const [, share = ''] = /pay off here from ([\d.]+) % zeros/.exec(told.at(-1)?.message ?? '') ?? [];
     const from = Number(share) / 100;
     expect(from).toBeGreaterThan(0.2);
     expect((await compiled(model(from - 0.04), { sparseTarget: target })).made.report.changed).toBe(false);
@@ -288,7 +292,7 @@ describe('options that do not fit', () => {
 
   test.each<[string, CompileOptions, RegExp]>([
     ['another processor', { target: 'cuda' }, /--target cuda/],
-    ['the pass by its name', { passes: ['convert-sparse'] }, /no pass for --passes/],
+    ['the pass by its name', { passes: ['convert-sparse'] }, /cannot be used with --passes/],
   ])('%s', async (_, options, what) => {
     await expect(compileModel(bytes(), { sparse: true, ...options })).rejects.toMatchObject({
       code: 'E-USAGE',
@@ -302,7 +306,7 @@ describe('options that do not fit', () => {
 
   test('nothing for training', async () => {
     const { made } = await compiled(bytes());
-    expect(() => made.stateDict()).toThrow('do not fit --sparse');
+    expect(() => made.stateDict()).toThrow('cannot be combined with --sparse');
   });
 });
 
