@@ -48,7 +48,7 @@ next: prune-compile model.onnx --masks model.masks.safetensors
 test('scattered zeros: it says plainly that they save nothing', async () => {
   const { model, at } = network();
   const { stdout } = await run(['mask', model, '--granularity', '2:4', '-o', at('m.onnx'), '-q'], { engine });
-  expect(stdout).toContain('These zeros stay: dense kernels do not skip zeros, so they save no time.');
+  expect(stdout).toContain('These zeros remain: dense kernels do not skip zeros, so they save no time.');
   expect(stdout).toContain(`next: prune-compile ${at('m.onnx')} --sparse\n`);
   expect(stdout.split('\n').filter((line) => line.length > 80 && !line.includes(at('')))).toEqual([]);
 });

@@ -70,7 +70,7 @@ describe('forms of a mask', () => {
   });
 
   test.each([
-    [{ conv1: { remove: [1], keep: [2] } }, /mask conv1: it says "remove" and "keep"/],
+    [{ conv1: { remove: [1], keep: [2] } }, /mask conv1: it has both "remove" and "keep"/],
     [{ conv1: { remov: [1] } }, /mask conv1: "remov" is not a field of a mask/],
     [{ conv1: { runs: [1, 2] } }, /mask conv1: "runs" needs a list of lengths and a "shape"/],
     [{ conv1: { remove: [1], axis: 2 } }, /mask conv1: "axis" is 2/],
