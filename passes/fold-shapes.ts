@@ -32,7 +32,7 @@ export const foldShapes: Pass = {
     return {
       changed,
       gains: false,
-      remarks: [{ kind: 'applied', message: `wrote ${targets.length} computed Reshape targets down` }],
+      remarks: [{ kind: 'applied', message: `replaced ${targets.length} computed Reshape targets by constants` }],
     };
   },
 };

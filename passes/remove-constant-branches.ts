@@ -43,7 +43,7 @@ export const removeConstantBranches: Pass = {
     const remarks = branches.map(({ at, constants }) => ({
       kind: 'applied' as const,
       node: at.node.label,
-      message: `one operand holds a constant per channel (${constants.length} channels): its branch is gone`,
+      message: `one operand is constant in each of its ${constants.length} channels: its branch was removed`,
     }));
     return { changed, gains: changed, remarks };
   },

@@ -32,7 +32,7 @@ export const replaceConstantInputs: Pass = {
     const remarks = reads.map(({ at, axis }) => ({
       kind: 'applied' as const,
       node: at.node.label,
-      message: `all of its ${axis.extent} input channels are constants: what computed them is gone`,
+      message: `all of its ${axis.extent} input channels are constant: the nodes that computed them were removed`,
     }));
     return { changed, gains: changed, remarks };
   },

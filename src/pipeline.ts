@@ -159,7 +159,7 @@ export function choosePasses(
   const wanted = names ?? pipelines[preset];
   if (preset !== 'sparse' && names?.includes(pipelines.sparse[0]) === true) {
     throw new PruneCompileError('E-USAGE', {
-      what: `${pipelines.sparse[0]} is no pass for --passes: it runs once, after all others`,
+      what: `${pipelines.sparse[0]} cannot be used with --passes: it runs once, after all other passes`,
       facts: [['try', '--sparse']],
     });
   }

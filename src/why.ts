@@ -94,21 +94,23 @@ function explainChannels(facts: Facts, node: Node, axis: Axis): WhyGroup[] {
 
 function removable(facts: Facts, node: Node, position: number): Omit<WhyGroup, 'channels'> {
   const isConstant = !Number.isNaN(facts.constant[position] ?? Number.NaN);
-  const reason = isConstant ? 'they hold one constant for every input' : 'nothing that matters reads them';
+  const reason = isConstant ? 'they are constant for every input' : 'no output of the model depends on them';
   return { state: 'removable', chain: [{ node: node.label, op: node.qualifiedOp, reason }] };
 }
 
 /** Through the nodes whose outputs share the class, in graph order, to the one that blocks. */
 function kept(facts: Facts, node: Node, position: number, root: number, blocker: Blocker): Omit<WhyGroup, 'channels'> {
   const isDead = !Number.isNaN(facts.constant[position] ?? Number.NaN) || facts.needed[position] === 0;
-  const start = isDead ? 'dead here, but tied to channels of other layers that are not' : 'they depend on the input';
+  const start = isDead
+    ? 'dead here, but coupled to channels of other layers that are alive'
+    : 'they depend on the input';
   const chain: WhyStep[] = [{ node: node.label, op: node.qualifiedOp, reason: start }];
   const end = blocker.kind === 'read' ? blocker.read.at.node : blocker.pin.node;
   for (const step of path(facts, node, root, end))
-    chain.push({ node: step.label, op: step.qualifiedOp, reason: 'carries them along' });
+    chain.push({ node: step.label, op: step.qualifiedOp, reason: 'passes them on' });
   if (blocker.kind === 'read') {
     const { node: reader } = blocker.read.at;
-    chain.push({ node: reader.label, op: reader.qualifiedOp, reason: 'needs them: its weights on them are not zero' });
+    chain.push({ node: reader.label, op: reader.qualifiedOp, reason: 'needs them: its weights for them are not zero' });
   } else if (blocker.pin.node === undefined) chain.push({ node: '(model)', op: '', reason: blocker.pin.reason });
   else chain.push({ node: blocker.pin.node.label, op: blocker.pin.node.qualifiedOp, reason: blocker.pin.reason });
   return { state: 'kept', chain };

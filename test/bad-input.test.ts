@@ -148,7 +148,7 @@ test('an opset too old or too new', async () => {
     code: 'E-MODEL-OPSET',
     what: 'DIR/m.onnx uses no operators of the ai.onnx domain',
     facts: [
-      'why: only those can be pruned; its operator sets are com.example',
+      'why: only these operators can be pruned; the model uses com.example',
       'try: the model as the training framework exported it, before a converter replaced its operators',
     ],
   });
@@ -179,16 +179,16 @@ test('external data that is missing, or outside the folder', async () => {
     code: 'E-EXTERNAL-MISSING',
     what: 'the external data file m.onnx.data is missing',
     facts: [
-      'where: tensor w wants it at DIR/m.onnx.data',
-      'try: copy the file beside the model; the two belong together',
+      'where: tensor w expects it at DIR/m.onnx.data',
+      "try: copy the file into the model's folder; the two belong together",
     ],
   });
   expect(await refusal('m.onnx', outside('../../etc/passwd'))).toEqual({
     code: 'E-EXTERNAL-PATH',
-    what: 'tensor w wants external data from outside the model\'s folder: "../../etc/passwd"',
+    what: 'tensor w refers to external data outside the model\'s folder: "../../etc/passwd"',
     facts: [
-      'why: a model may only read files beside it; anything else could leak or clobber your files',
-      'try: move the data file beside the model and export again',
+      'why: a model may only read files in its own folder; anything else could expose or overwrite your files',
+      "try: move the data file into the model's folder and export again",
     ],
   });
 });
@@ -201,7 +201,7 @@ test('NaN in the weights', async () => {
     what: 'the weights conv1.weight contain NaN (not a number)',
     facts: [
       'where: read by /conv1/Conv (Conv)',
-      'why: with NaN in it the model has no defined output that could be kept equal',
+      'why: a model with NaN weights has no defined output to preserve',
       'try: find where training diverged; export from an earlier checkpoint',
     ],
   });
@@ -212,10 +212,10 @@ test('infinite weights, stored or computed; infinite constants elsewhere are not
   weights[7] = Number.NEGATIVE_INFINITY;
   expect(await refusal('m.onnx', network(17, weights))).toEqual({
     code: 'E-MODEL-INFINITE',
-    what: 'the weights conv1.weight hold infinite values',
+    what: 'the weights conv1.weight contain infinite values',
     facts: [
       'where: read by /conv1/Conv (Conv)',
-      'why: infinity times zero is NaN: what zeros in front of such weights give cannot be kept equal without computing it',
+      'why: 0 x infinity is NaN, so removing a zero channel in front of these weights would change the output',
       'try: find where training or a conversion overflowed; export from an earlier checkpoint, or in a wider type',
     ],
   });

@@ -121,7 +121,7 @@ describe('extents', () => {
     const model = convolved([1, 3, 2 ** 16, 2 ** 16], (_, y) => y);
     await expect(verifyModels(model, model)).rejects.toMatchObject({
       code: 'E-MODEL-LIMIT',
-      what: `the input x holds ${3 * 2 ** 32} numbers, more than are made up for it`,
+      what: `the input x has ${3 * 2 ** 32} elements, too many to generate`,
     });
   });
 
@@ -130,11 +130,11 @@ describe('extents', () => {
     expect(await refusal(model)).toMatchObject({
       code: 'E-MODEL-LIMIT',
       what: expect.stringMatching(
-        /^the axes that belong to channels of layers have 10995116278\d\d places, more than can be looked at$/,
+        /^the channel axes of the model have 10995116278\d\d positions, more than can be analysed$/,
       ),
       facts: [
         `where: axis 1 of Pad_output_0 has ${2 ** 40 + 4}`,
-        'why: up to 8388608 are followed, or as many as the model stores numbers',
+        'why: the limit is 8388608, or the number of values that the model stores',
         'try: export the model again at the size it is used at',
       ],
     });

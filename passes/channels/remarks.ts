@@ -18,10 +18,10 @@ export function* layers({ nodes }: Facts): Generator<{ at: AnalyzedNode; axis: A
 }
 
 const FORMS: Readonly<Record<Compensation['form'], string>> = {
-  bias: 'their constants are in the bias now',
-  carrier: 'one kept channel carries their constants',
-  ones: 'a convolution of ones gives their constants at the zero-padded borders',
-  map: 'a map added behind it gives their constants at the zero-padded borders',
+  bias: 'their constants were added to the bias',
+  carrier: 'the weights of one kept constant channel were adjusted for them',
+  ones: 'an added convolution of ones restores their constants at the zero-padded borders',
+  map: 'an added constant map restores them at the zero-padded borders',
 };
 
 export function appliedRemarks(facts: Facts, plan: RemovalPlan): Said[] {
@@ -58,7 +58,7 @@ export function missedRemarks(facts: Facts, plan: RemovalPlan): Said[] {
       const blocker = blockers.get(facts.positions.classOf(position));
       const why =
         blocker === undefined
-          ? 'kept for speed: the width would be odd, or its constant would cost more than it saves'
+          ? 'kept for speed: the narrower layer would be slower, or compensating for the constant would cost more than it saves'
           : describe(blocker);
       held.set(why, (held.get(why) ?? 0) + 1);
     }
@@ -67,19 +67,22 @@ export function missedRemarks(facts: Facts, plan: RemovalPlan): Said[] {
         kind: 'missed',
         node: at.node.label,
         channels,
-        message: `${channels} dead output ${channels === 1 ? 'channel stays' : 'channels stay'}: ${why}`,
+        message: `${channels} dead output ${channels === 1 ? 'channel is' : 'channels are'} kept: ${why}`,
       });
     }
   }
   for (const [op, count] of facts.unknownOps) {
-    remarks.push({ kind: 'missed', message: `${op} (${count} nodes) is not known here: the channels it touches stay` });
+    remarks.push({
+      kind: 'missed',
+      message: `${op} (${count} nodes) is not supported: the channels that it reads or writes are kept`,
+    });
   }
   return remarks;
 }
 
 export function describe(blocker: Blocker): string {
   if (blocker.kind === 'read')
-    return `what is added or tied to them is alive there, and ${blocker.read.at.node.label} reads it`;
+    return `channels coupled to them are alive, and ${blocker.read.at.node.label} reads those`;
   const { node, reason } = blocker.pin;
   return node === undefined ? reason : `${node.label}: ${reason}`;
 }

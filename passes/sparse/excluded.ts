@@ -30,17 +30,17 @@ export function excludedLayers(graphInfo: GraphInfo, candidates: readonly Sparse
 }
 
 function whyNot(node: Node, weights: Tensor, { constants, shapes }: GraphInfo): string {
-  if (node.opType === 'ConvTranspose') return 'there is no sparse operator for it';
+  if (node.opType === 'ConvTranspose') return 'ConvTranspose has no sparse operator';
   if (weights.dataType !== FLOAT) return 'its weights are not float32';
-  if (constants.tensor(node.inputs[1]) === undefined) return 'its weights are on the left';
+  if (constants.tensor(node.inputs[1]) === undefined) return 'its weights are the left operand';
   if (node.opType === 'Conv' && weights.dims.length !== 4) return 'sparse convolutions have two spatial axes';
   const image = shapes.of(node.inputs[0]);
   const window = new Window(node, weights);
   if (node.opType === 'Conv' && padsOf(window, image) === undefined)
     return window.isSame && !isSized(image)
-      ? 'its padding depends on the size of the image, which is open (auto_pad)'
-      : 'there is no sparse operator with such padding';
-  return 'its attributes or its bias have no sparse operator';
+      ? 'its padding depends on the size of the image, which is unknown (auto_pad)'
+      : 'no sparse operator has this padding';
+  return 'no sparse operator has these attributes or this bias';
 }
 
 function isSized(image: readonly Dim[] | undefined): boolean {

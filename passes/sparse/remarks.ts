@@ -28,9 +28,9 @@ export function decisionNotes(
 
 function decidedBy({ name }: CostTable, estimates: ReadonlyMap<SparseLayer, Estimate>): string {
   const measured = [...estimates.values()].filter(({ isMeasured }) => isMeasured).length;
-  if (measured === 0) return `what pays was decided by the cost table "${name}" (docs/sparse.md)`;
+  if (measured === 0) return `layers were chosen by the cost table "${name}" (docs/sparse.md)`;
   const rest = estimates.size - measured;
-  const how = `what pays was decided by measuring ${measured} ${measured === 1 ? 'layer' : 'layers'}`;
+  const how = `layers were chosen by measuring ${measured} ${measured === 1 ? 'layer' : 'layers'}`;
   return `${how}${rest === 0 ? '' : `, for ${rest} by the cost table "${name}"`} (docs/sparse.md)`;
 }
 
@@ -44,8 +44,8 @@ export function appliedRemarks(ops: readonly NativeOp[], estimates: ReadonlyMap<
   const added = layers.filter(isAdded).length;
   const which =
     added === 1
-      ? '1 convolution that this compilation added, for constants of removed channels, is a sparse operator too'
-      : `${added} convolutions that this compilation added, for constants of removed channels, are sparse operators too`;
+      ? '1 convolution that compensates for removed channels is a sparse operator too'
+      : `${added} convolutions that compensate for removed channels are sparse operators too`;
   return [
     ...layers.filter((layer) => !isAdded(layer)).map((layer) => appliedRemark(layer, estimates.get(layer))),
     ...(added === 0 ? [] : [{ kind: 'applied', message: which } as const]),
@@ -63,8 +63,8 @@ function appliedRemark({ nodes: [node, ...rest], zeros }: SparseLayer, estimate:
 function layoutOpRemark(ops: readonly NativeOp[]): Remark[] {
   if (ops.length === 0) return [];
   const types = [...new Set(ops.map(({ nodes: [node] }) => node.opType))].join(', ');
-  const which = ops.length === 1 ? '1 operator between them stays' : `${ops.length} operators between them stay`;
-  return [{ kind: 'applied', message: `${which} in their layout: ${types}` }];
+  const which = ops.length === 1 ? '1 operator between them keeps' : `${ops.length} operators between them keep`;
+  return [{ kind: 'applied', message: `${which} their layout: ${types}` }];
 }
 
 export interface Decision {
@@ -92,33 +92,34 @@ export function missedRemarks({ layers, selected, excluded, estimates, move }: D
 }
 
 function hardlyAny(layers: number): string {
-  const which = layers === 1 ? '1 layer stays dense that has' : `${layers} layers stay dense that have`;
-  return `${which} hardly any zeros, less than 0.05 %`;
+  const which =
+    layers === 1 ? '1 layer is kept dense because it has' : `${layers} layers are kept dense because they have`;
+  return `${which} hardly any zeros (less than 0.05 %)`;
 }
 
 function missedRemark(layer: SparseLayer, estimate: Estimate | undefined, moves: number): Remark {
-  const why = estimate === undefined ? 'nothing is known of its speed' : whyDense(layer, estimate, moves);
-  return { kind: 'missed', node: layer.nodes[0].label, message: `stays dense: ${why}` };
+  const why = estimate === undefined ? 'its speed is unknown' : whyDense(layer, estimate, moves);
+  return { kind: 'missed', node: layer.nodes[0].label, message: `kept dense: ${why}` };
 }
 
 function excludedRemark({ node, why }: Excluded): Remark {
-  return { kind: 'missed', node: node.label, message: `stays dense: ${why}` };
+  return { kind: 'missed', node: node.label, message: `kept dense: ${why}` };
 }
 
 /** The share of zeros from which this layer would pay, if everything else stayed the same. */
 function whyDense({ zeros }: SparseLayer, estimate: Estimate, moves: number): string {
   const { costs, denseSeconds = Number.POSITIVE_INFINITY, speedup, isMeasured, hasRows: isFit } = estimate;
-  if (!isFit) return 'a product for so few rows or pixels is no faster with sparse weights';
+  if (!isFit) return 'with so few rows or pixels, sparse weights are not faster';
   if (isMeasured && speedup !== undefined) {
     const measured = `measured ${speedup.toFixed(2)}x as fast with sparse operators, at ${percent(zeros)} zeros`;
-    return secondsWon(1, speedup) > 0 ? `${measured}, which is less than moving its data costs` : measured;
+    return secondsWon(1, speedup) > 0 ? `${measured}, which does not make up for the change of layout` : measured;
   }
   const needed = speedupToWin(denseSeconds, moves);
   const from = needed === undefined ? undefined : zerosFor(costs, needed);
   if (from !== undefined) return payingFrom(from, zeros);
   return needed === undefined
-    ? 'moving its data into the layout of sparse operators would take longer than the layer itself'
-    : `sparse operators would have to be ${needed.toFixed(1)}x as fast to pay here, which they are at no share of zeros`;
+    ? 'the change to the layout of sparse operators would take longer than the layer itself'
+    : `sparse operators would have to be ${needed.toFixed(1)}x as fast to pay off here, which they are at no fraction of zeros`;
 }
 
 /** With enough digits to distinguish the two shares. The share to be reached is rounded up. */
@@ -128,7 +129,7 @@ function payingFrom(from: number, zeros: number): string {
     // A rounding error must not raise a multiple of the unit to the next one.
     const [needed, has] = [percent(Math.ceil(from / unit - 1e-6) * unit, digits), percent(zeros, digits)];
     if (needed !== has || digits === MOST_DIGITS)
-      return `sparse operators would pay from ${needed} zeros on here, and it has ${has}`;
+      return `sparse operators would pay off here from ${needed} zeros, and the layer has ${has}`;
   }
 }
 

@@ -119,7 +119,7 @@ function checkUsage(contenders: readonly ContenderModel[], { rounds, warmUps, ba
         : baseline !== undefined && !names.includes(baseline)
           ? `the baseline ${baseline} is none of the models ${names.join(', ')}`
           : !isWhole(rounds, 2)
-            ? `a benchmark needs 2 rounds at least, ${rounds} were asked for`
+            ? `a benchmark needs at least 2 rounds, not ${rounds}`
             : !isWhole(warmUps, 0) || !isWhole(batch, 1)
               ? 'warm-ups and batch must be whole numbers, the batch positive'
               : undefined;
@@ -200,7 +200,7 @@ function checkBatch({ plan, shapes }: Runnable, batch: number): void {
   const fixed = Object.values(shapes)[0]?.[0];
   if (fixed === batch) return;
   throw new PruneCompileError('E-SHAPE', {
-    what: `a batch of ${batch} was asked for, the batch is fixed at ${fixed ?? 'no axis at all'}`,
+    what: `the batch cannot be ${batch}: ${fixed === undefined ? 'no axis is a batch' : `it is fixed at ${fixed}`}`,
     facts: [
       ['shapes', formatShapes(shapes)],
       ['try', 'a model exported with a dynamic batch dimension'],

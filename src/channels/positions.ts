@@ -40,10 +40,10 @@ function checkCount(count: number, axes: readonly Axis[]): void {
   const largest = axes.reduce((most, axis) => (axis.extent > most.extent ? axis : most));
   const { name } = isOperand(largest.slot) ? largest.slot.value : largest.slot;
   throw new PruneCompileError('E-MODEL-LIMIT', {
-    what: `the axes that belong to channels of layers have ${count} places, more than can be looked at`,
+    what: `the channel axes of the model have ${count} positions, more than can be analysed`,
     facts: [
       ['where', `axis ${largest.axis} of ${name} has ${largest.extent}`],
-      ['why', `up to ${MOST_POSITIONS} are followed, or as many as the model stores numbers`],
+      ['why', `the limit is ${MOST_POSITIONS}, or the number of values that the model stores`],
       ['try', 'export the model again at the size it is used at'],
     ],
   });

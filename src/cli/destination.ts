@@ -44,7 +44,7 @@ export function checkOutput(
   if (at >= 0 || other !== undefined) {
     const [what, why] =
       at === 0
-        ? ['the input itself', 'the input is never overwritten: the result is proven equal to it']
+        ? ['the input itself', 'the input is never overwritten, because the result is compared with it']
         : [other?.what ?? 'a file with weights of the input', 'what is read is never overwritten'];
     throw new PruneCompileError('E-OUTPUT-IS-INPUT', {
       what: `${path} is ${what}`,
@@ -68,9 +68,9 @@ export function checkEarlier({ path, kind, option, markedBy }: Wanted, copied?: 
     // What cannot be read is not known to be ours.
   }
   throw new PruneCompileError('E-OUTPUT-EXISTS', {
-    what: `${path} is there already, and was not written by prune-compile`,
+    what: `${path} already exists and was not written by prune-compile`,
     facts: [
-      ['why', `only an earlier ${NAMES[kind]} is replaced without being asked`],
+      ['why', `only an earlier ${NAMES[kind]} is replaced without --force`],
       ['try', `${option} with another name; or --force, to replace it`],
     ],
   });

@@ -31,7 +31,7 @@ export function failureOf(error: unknown, argv: readonly string[]): Failure {
       ...(edit === undefined ? [] : [['last edit', edit] as const]),
       ['version', `${TOOL.version}, Node ${process.version}, ${process.platform} ${process.arch}`],
       ['command', ['prune-compile', ...argv.map(shellWord)].join(' ')],
-      ['send', 'all of this, and the model if you may'],
+      ['please', 'report this output, with the model if you can share it'],
     ],
     exitCode: EXIT.internal,
     ...(error instanceof Error && error.stack !== undefined ? { stack: stackOf(error) } : {}),

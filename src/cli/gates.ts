@@ -21,7 +21,10 @@ export function missedSizeGates({ before, after }: CompileReport, { maxSize, min
     });
   const removed = before.parameters === 0 ? 0 : (1 - after.parameters / before.parameters) * 100;
   if (minRemoved !== undefined && removed < minRemoved)
-    missed.push({ gate: `--min-removed ${minRemoved}`, found: `${removed.toFixed(2)} % of the parameters are gone` });
+    missed.push({
+      gate: `--min-removed ${minRemoved}`,
+      found: `${removed.toFixed(2)} % of the parameters were removed`,
+    });
   return missed;
 }
 

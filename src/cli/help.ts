@@ -11,14 +11,14 @@ const COMMAND_TEXT_AT = 20;
 const EXAMPLES: Readonly<Record<CommandName, readonly (readonly [command: string, what: string])[]>> = {
   compile: [
     ['prune-compile model.onnx', 'writes model.pruned.onnx and proves it equal'],
-    ['prune-compile model.onnx --masks checkpoint.pth', 'the same with masks from beside the model'],
-    ['prune-compile model.onnx --masks m.pth --structured --sparse', 'dead channels go, scattered zeros too'],
+    ['prune-compile model.onnx --masks checkpoint.pth', 'the same, with masks from a file'],
+    ['prune-compile model.onnx --masks m.pth --structured --sparse', 'removes dead channels and uses sparse operators'],
     ['prune-compile model.onnx --bench --report report.html', 'and measures how much faster it is'],
-    ['prune-compile model.onnx --shape input=1,3,224,224 --align auto', 'widths that the processor likes'],
+    ['prune-compile model.onnx --shape input=1,3,224,224 --align auto', 'widths that are fast on the processor'],
     ['prune-compile model.onnx -o small.onnx --min-speedup 1.3 --quiet', 'a gate for a pipeline'],
   ],
   inspect: [
-    ['prune-compile inspect model.onnx', 'which channels could go, layer by layer'],
+    ['prune-compile inspect model.onnx', 'the channels that could be removed, layer by layer'],
     ['prune-compile inspect model.onnx --json > layers.json', 'the same for a program'],
   ],
   why: [['prune-compile why model.onnx /layer1/conv2/Conv', 'what keeps the channels of this convolution']],
@@ -33,7 +33,7 @@ const EXAMPLES: Readonly<Record<CommandName, readonly (readonly [command: string
   ],
   doctor: [
     ['prune-compile doctor', 'providers, processor, native library, cost table'],
-    ['prune-compile doctor --calibrate', 'measures when sparse operators pay here'],
+    ['prune-compile doctor --calibrate', 'measures when sparse operators are faster here'],
     [
       'prune-compile doctor --calibrate --output edge.json',
       'the same, to be used elsewhere: --sparse-target edge.json',
@@ -46,7 +46,7 @@ const EXIT_CODES = [
   ['1', 'a check failed: outputs differ, or a gate was missed; no output is left'],
   ['2', 'the command line or an input is wrong'],
   ['70', 'an internal error'],
-  ['130', 'interrupted (SIGINT, Ctrl-C); nothing half-written is left. 143 by SIGTERM, 129 by SIGHUP'],
+  ['130', 'interrupted (SIGINT, Ctrl-C); no partly written file is left. 143 by SIGTERM, 129 by SIGHUP'],
 ] as const;
 
 /** Help about everything when no command was named, else about that command. */
@@ -73,7 +73,7 @@ function generalHelp(): string[] {
     ...optionGroups('compile'),
     '',
     ...wrapText(
-      'Options also come from PRUNE_COMPILE_ variables (PRUNE_COMPILE_MIN_SPEEDUP=1.5) and from --config FILE; flags beat variables beat the file.',
+      'Options also come from PRUNE_COMPILE_ variables (PRUNE_COMPILE_MIN_SPEEDUP=1.5) and from --config FILE; flags override variables, variables override the file.',
       WIDTH,
     ),
     '',

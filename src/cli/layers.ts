@@ -48,7 +48,7 @@ function readSwitch(text: string, source: string): boolean {
   if (ON.includes(word)) return true;
   if (OFF.includes(word)) return false;
   throw new PruneCompileError('E-USAGE', {
-    what: `${source} wants 1 or 0, not "${text}"`,
+    what: `${source} takes 1 or 0, not "${text}"`,
     facts: [['for example', `${source}=1`]],
   });
 }
@@ -91,7 +91,7 @@ function configSetting(key: OptionKey, value: unknown, source: string): boolean 
   const texts = isSwitch ? undefined : textsOf(key, value);
   if (texts === undefined) {
     throw new PruneCompileError('E-USAGE', {
-      what: `${source} wants ${isSwitch ? 'true or false' : 'text, a number or a list of them'}, not ${JSON.stringify(value)}`,
+      what: `${source} takes ${isSwitch ? 'true or false' : 'text, a number or a list of them'}, not ${JSON.stringify(value)}`,
     });
   }
   return texts;

@@ -10,7 +10,7 @@ export function maskOptions(options: Options): MaskOptions {
   const [idle] = Object.keys(others).concat(maskMap === undefined ? [] : 'maskMap');
   if (masks === undefined && idle !== undefined)
     throw new PruneCompileError('E-USAGE', {
-      what: `--${flagName(idle)} says something about masks, and there are none`,
+      what: `--${flagName(idle)} has no effect without masks`,
       facts: [['try', '--masks FILE']],
     });
   return {

@@ -9,7 +9,7 @@ export const GROUPS = [
   'Compiling',
   'Checks',
   'Benchmark',
-  'For those who debug',
+  'Debugging',
   'General',
 ] as const;
 

@@ -24,14 +24,14 @@ const OPTIONS = {
   output: option(
     'Output',
     WRITING,
-    'where the compiled model goes; default: MODEL.pruned.onnx beside the input; - is standard output',
+    'the compiled model; default: MODEL.pruned.onnx next to the input; - is standard output',
     {
       alias: 'o',
       value: 'FILE',
       helpOf: {
-        mask: 'where the masks go: .safetensors, .npz or .json; or .onnx for the model with zeros; default: MODEL.masks.safetensors beside the input',
+        mask: 'the masks: .safetensors, .npz or .json; or .onnx for the model with zeros; default: MODEL.masks.safetensors next to the input',
         doctor:
-          'with --calibrate: where the cost table goes; default: where --sparse looks for it; - is standard output',
+          'with --calibrate: the cost table; default: the path from which --sparse reads it; - is standard output',
       },
       read: values.text('a file', '--output small.onnx'),
     },
@@ -50,9 +50,9 @@ const OPTIONS = {
     value: 'FILE',
     read: values.text('a file', '--state-dict small.safetensors'),
   }),
-  force: option('Output', WRITING, 'replace files that are there and were not written by this tool', { read: onOff }),
+  force: option('Output', WRITING, 'replace existing files that prune-compile did not write', { read: onOff }),
   json: option('Output', EVERY, 'print the result as JSON, and errors too (to standard error)', { read: onOff }),
-  quiet: option('Output', EVERY, 'no lines about the steps', { alias: 'q', read: onOff }),
+  quiet: option('Output', EVERY, 'do not print the steps', { alias: 'q', read: onOff }),
   masks: option('Masks', MASKING, 'masks of the weights, in any format of docs/masks.md; several files multiply', {
     alias: 'm',
     value: 'FILE',
@@ -63,14 +63,14 @@ const OPTIONS = {
   meaning: option(
     'Masks',
     [...MASKING, 'mask'],
-    'zero: masked weights are zeros, bias and BN shift stay; drop: a filter masked altogether goes with both; default: zero',
+    'a fully masked filter keeps its bias and BN shift (zero, the default) or loses both (drop)',
     { value: 'zero|drop', read: values.oneOf(['zero', 'drop'] as const) },
   ),
-  maskPrefix: option('Masks', MASKING, 'take TEXT off the beginning of the keys of masks', {
+  maskPrefix: option('Masks', MASKING, 'remove the prefix TEXT from the keys of masks', {
     value: 'TEXT',
     read: values.text('a prefix', '--mask-prefix backbone.'),
   }),
-  maskMap: option('Masks', MASKING, 'a JSON file that says which mask is for which weight: { "key": "initializer" }', {
+  maskMap: option('Masks', MASKING, 'a JSON file from masks to weights: { "key": "initializer" }', {
     value: 'FILE',
     read: values.text('a JSON file', '--mask-map map.json'),
   }),
@@ -84,7 +84,7 @@ const OPTIONS = {
     "axes of all masks: torch ([out, in, …]) or stored (those of the model's tensors); default: by evidence",
     { value: 'torch|stored', read: values.oneOf(['torch', 'stored'] as const) },
   ),
-  allowUnmatched: option('Masks', MASKING, 'leave out what belongs to no weight of the model, instead of failing', {
+  allowUnmatched: option('Masks', MASKING, 'leave out masks that belong to no weight of the model', {
     read: onOff,
   }),
   granularity: option(
@@ -93,22 +93,22 @@ const OPTIONS = {
     'filter (default), channel, kernel, unstructured, 4x1 (blocks of rows x columns) or 2:4 (N:M along input channels)',
     { value: 'UNIT', read: values.text('a granularity', '--granularity filter') },
   ),
-  criterion: option('Making masks', MAKING, `what goes first: ${CRITERIA.join(', ')}; default: l1`, {
+  criterion: option('Making masks', MAKING, `the score; the lowest are pruned: ${CRITERIA.join(', ')}; default: l1`, {
     value: 'NAME',
     read: values.oneOf(CRITERIA),
   }),
-  ratio: option('Making masks', MAKING, 'share of the units that goes; default: 0.5', {
+  ratio: option('Making masks', MAKING, 'fraction of the units to prune; default: 0.5', {
     value: 'R',
     read: values.share('--ratio 0.5'),
   }),
-  scope: option('Making masks', MAKING, 'the ratio holds for each layer (default) or for all together (global)', {
+  scope: option('Making masks', MAKING, 'apply the ratio to each layer (default) or to all layers together (global)', {
     value: 'layer|global',
     read: values.oneOf(['layer', 'global'] as const),
   }),
   groups: option(
     'Making masks',
     MAKING,
-    'residual: mask alike what can only go together (residual adds, depthwise); default: none',
+    'residual: mask coupled channels alike (residual adds, depthwise); default: none',
     { value: 'none|residual', read: values.oneOf(['none', 'residual'] as const) },
   ),
   widthMultiple: option('Making masks', MAKING, 'keep a multiple of N filters or channels', {
@@ -133,28 +133,33 @@ const OPTIONS = {
   sparse: option(
     'Compiling',
     COMPILE,
-    'make layers with scattered zeros sparse operators, where that pays; the model then needs their native library (CPU)',
+    'replace layers with scattered zeros by sparse operators where these are faster; the model then needs their native library (CPU)',
     { read: onOff },
   ),
   sparseTarget: option(
     'Compiling',
     COMPILE,
-    'the machine that sparse operators are to pay on: avx512, avx2, baseline (any other), or a FILE of doctor --calibrate; default: this one',
+    'the machine for which sparse operators are chosen: avx512, avx2, baseline (any other), or a FILE of doctor --calibrate; default: this one',
     { value: 'NAME', read: values.text('a machine or a file', '--sparse-target avx2') },
   ),
-  tune: option('Compiling', COMPILE, 'with --sparse: measure what pays on this machine, instead of believing a table', {
-    read: onOff,
-  }),
+  tune: option(
+    'Compiling',
+    COMPILE,
+    'with --sparse: measure on this machine which layers are faster, instead of using a table',
+    {
+      read: onOff,
+    },
+  ),
   target: option(
     'Compiling',
     JUDGING,
-    'what the model will run on (cpu, cuda, webgpu, tensorrt): decides which widths are fast; default: cpu',
+    'what the model will run on (cpu, cuda, webgpu, tensorrt); determines which widths are fast; default: cpu',
     {
       value: 'NAME',
       read: values.oneOf(['cpu', 'cuda', 'webgpu', 'tensorrt'] as const),
     },
   ),
-  align: option('Compiling', JUDGING, 'keep widths a multiple of N; auto (default) asks the target', {
+  align: option('Compiling', JUDGING, 'keep widths a multiple of N; auto (default) depends on the target', {
     value: 'N|auto',
     read: values.align('--align 8'),
   }),
@@ -169,8 +174,8 @@ const OPTIONS = {
     value: 'SECONDS',
     read: values.positiveNumber('--run-limit 1200'),
   }),
-  keepFailed: option('Checks', COMPILE, 'leave the output in place although a check failed', { read: onOff }),
-  minSpeedup: option('Checks', COMPILE, 'fail unless it is X times as fast as the input; measures, as --bench does', {
+  keepFailed: option('Checks', COMPILE, 'keep the output even if a check failed', { read: onOff }),
+  minSpeedup: option('Checks', COMPILE, 'fail unless the output is X times as fast as the input; implies --bench', {
     value: 'X',
     read: values.positiveNumber('--min-speedup 1.5'),
   }),
@@ -178,11 +183,11 @@ const OPTIONS = {
     value: 'BYTES',
     read: values.bytes('--max-size 45MB'),
   }),
-  minRemoved: option('Checks', COMPILE, 'fail unless P percent of the parameters are gone', {
+  minRemoved: option('Checks', COMPILE, 'fail unless P percent of the parameters were removed', {
     value: 'P',
     read: values.percentage('--min-removed 30'),
   }),
-  bench: option('Benchmark', COMPILE, 'measure dense, masked and compiled model in turns', { read: onOff }),
+  bench: option('Benchmark', COMPILE, 'benchmark the dense, masked and compiled model, interleaved', { read: onOff }),
   providers: option('Benchmark', MEASURING, 'execution providers: cpu, webgpu, cuda, tensorrt; default: cpu', {
     value: 'LIST',
     repeatable: true,
@@ -204,20 +209,20 @@ const OPTIONS = {
   calibrate: option(
     'Benchmark',
     ['doctor'],
-    'measure when sparse operators pay on this machine: up to a minute; --sparse decides by it from then on',
+    'measure when sparse operators are faster on this machine (up to a minute); --sparse then uses the result',
     { read: onOff },
   ),
-  passes: option('For those who debug', COMPILE, 'run these passes only', {
+  passes: option('Debugging', COMPILE, 'run these passes only', {
     value: 'LIST',
     repeatable: true,
     read: values.list('names of passes', '--passes remove-channels'),
   }),
-  skip: option('For those who debug', COMPILE, 'leave these passes out', {
+  skip: option('Debugging', COMPILE, 'leave these passes out', {
     value: 'PASS',
     repeatable: true,
     read: values.list('names of passes', '--skip remove-channels'),
   }),
-  stopAfter: option('For those who debug', COMPILE, 'stop after N edits, to find the one that does harm', {
+  stopAfter: option('Debugging', COMPILE, 'stop after N edits, to find the faulty one', {
     value: 'N',
     read: values.wholeNumber(0, '--stop-after 12'),
   }),

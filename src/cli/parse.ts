@@ -183,10 +183,10 @@ function checkPositionals(command: CommandName, named: boolean, positionals: rea
   throw new PruneCompileError('E-USAGE', {
     what:
       positionals.length === 0
-        ? `${command} wants ${usage}`
+        ? `${command} takes ${usage}`
         : most === 0
-          ? `${command} takes options only, and got ${positionals.join(', ')}`
-          : `${command} wants ${usage}, and got ${positionals.length}: ${positionals.join(', ')}`,
+          ? `${command} takes options only, but got ${positionals.join(', ')}`
+          : `${command} takes ${usage}, but got ${positionals.length}: ${positionals.join(', ')}`,
     facts: [
       ['try', meant],
       ['help', named ? `prune-compile ${command} --help` : 'prune-compile --help'],

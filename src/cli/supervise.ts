@@ -66,19 +66,19 @@ async function crashed(signal: string, argv: readonly string[]): Promise<number>
   );
   const isMemory = signal === 'SIGKILL' || signal === 'SIGABRT';
   const error = new PruneCompileError('E-MODEL-CRASH', {
-    what: `the work was ended by ${signal}`,
+    what: `${signal} ended the work on the model`,
     facts: [
       [
         'why',
         isMemory
-          ? 'the memory was probably not enough: the system ends processes so, or Node itself does'
-          : 'native code crashed: ONNX Runtime, or the library of sparse operators, on this model',
+          ? 'memory was probably short: the system, or Node itself, then ends the process'
+          : 'native code crashed on this model: ONNX Runtime, or the library of sparse operators',
       ],
       [
         'try',
         isMemory
           ? 'a machine with more memory, NODE_OPTIONS=--max-old-space-size=8192, or --no-verify'
-          : 'check that the model runs at all: python -c "import onnxruntime; …"; where it does, this is a bug, please send the model if you may',
+          : 'check that the model runs at all: python -c "import onnxruntime; …"; if it does, this is a bug: please report it, with the model if you can share it',
       ],
     ],
   });

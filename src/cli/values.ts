@@ -33,7 +33,7 @@ function wants(
   code: ErrorCode = 'E-USAGE',
 ): PruneCompileError {
   return new PruneCompileError(code, {
-    what: `${source} wants ${wanted}, not ${got === '' ? 'nothing' : `"${got}"`}`,
+    what: `${source} takes ${wanted}, not ${got === '' ? 'nothing' : `"${got}"`}`,
     facts: [['for example', example]],
   });
 }

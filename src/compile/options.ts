@@ -87,7 +87,7 @@ function checkAlign(align: CompileOptions['align']): void {
   if (align === undefined || align === 'auto' || (Number.isSafeInteger(align) && align >= 1)) return;
   throw new PruneCompileError('E-USAGE', {
     what: `align cannot be ${align}`,
-    facts: [['try', "'auto', 1 for the smallest model, or the width multiple that the processor likes: 4, 8, 16"]],
+    facts: [['try', "'auto', 1 for the smallest model, or the width multiple that is fast on the processor: 4, 8, 16"]],
   });
 }
 
@@ -102,10 +102,9 @@ function checkSparse({ sparse, target = 'cpu' }: CompileOptions): void {
 function checkTuning({ sparse, sparseTarget, tune }: CompileOptions): void {
   // A table that cannot be used is said before any work is done.
   if (sparseTarget !== undefined) chooseTable(sparseTarget);
-  if (sparse !== true && tune !== undefined)
-    throw unfit('--tune', 'it measures sparse operators, which nothing asks for', '--sparse');
+  if (sparse !== true && tune !== undefined) throw unfit('--tune', 'it needs sparse operators', '--sparse');
   if (sparse !== true && sparseTarget !== undefined)
-    throw unfit('--sparse-target', 'it is about sparse operators, which nothing asks for', '--sparse');
+    throw unfit('--sparse-target', 'it needs sparse operators', '--sparse');
   if (tune !== undefined && sparseTarget !== undefined) {
     const remedy = 'one of the two: --tune here, or --sparse-target for a machine elsewhere';
     throw unfit('--tune', 'it measures this machine, and --sparse-target names another', remedy);

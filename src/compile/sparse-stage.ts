@@ -60,6 +60,6 @@ export function nothingSparse({ remarks }: PipelineResult, skip: CompileOptions[
   const pass = choosePasses('sparse', undefined, skip).find(({ about }) => about === 'sparse');
   if (pass === undefined) return [];
   const isMissed = remarks.some(({ kind }) => kind === 'missed');
-  const why = isMissed ? 'no layer would be faster as one' : 'no layer has scattered zeros';
-  return [remarkBy(pass, { kind: 'note', message: `nothing became a sparse operator: ${why}` })];
+  const why = isMissed ? 'none would be faster' : 'none has scattered zeros';
+  return [remarkBy(pass, { kind: 'note', message: `no layer became a sparse operator: ${why}` })];
 }

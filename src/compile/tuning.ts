@@ -121,7 +121,7 @@ export class Tuner {
 /** What the comparison of the whole model says. */
 export function wholeText({ denseMs, sparseMs, isFaster }: Timing): string {
   const times = `the whole model takes ${sparseMs.toPrecision(3)} ms with sparse operators and ${denseMs.toPrecision(3)} ms without`;
-  return isFaster ? times : `${times}, which is not faster: it stays dense`;
+  return isFaster ? times : `${times}, which is not faster: it is kept dense`;
 }
 
 interface LayerModel {
@@ -182,7 +182,7 @@ export function requireSizes(model: Model, shapes: GraphInfo['shapes'], given: T
   if (open === undefined) return;
   const dims = shapes.of(open) ?? [];
   throw new PruneCompileError('E-SHAPE', {
-    what: `--tune measures at one size, and the input ${open.name} leaves its size open`,
+    what: `--tune measures at one size, and the size of the input ${open.name} is not fixed`,
     facts: [
       ['shape', dims.length === 0 ? 'unknown' : dims.map((dim) => (dim === '' ? '?' : dim)).join(' x ')],
       ['try', `--shape ${open.name}=${dims.length === 0 ? '1,3,224,224' : exampleOf(dims)}`],

@@ -36,7 +36,7 @@ export function readTable(path: string): MeasuredTable {
     return parseTable(text);
   } catch (error) {
     throw new PruneCompileError('E-COST-TABLE', {
-      what: `${path} is no cost table of sparse operators`,
+      what: `${path} is not a cost table of sparse operators`,
       facts: [
         ['why', messageOf(error)],
         ['try', 'prune-compile doctor --calibrate --output FILE makes one on the machine that it is for'],
@@ -104,7 +104,7 @@ function parseJson(text: string): unknown {
 
 function kindCosts(place: string, value: unknown): KindCosts {
   const { denseMacsPerSecond, speedups } = fields(place, value, ['denseMacsPerSecond', 'speedups']);
-  if (!Array.isArray(speedups) || speedups.length === 0) throw new Error(`${place}.speedups is no list of points`);
+  if (!Array.isArray(speedups) || speedups.length === 0) throw new Error(`${place}.speedups is not a list of points`);
   const points = speedups.map((entry: unknown, index) => point(`${place}.speedups[${index}]`, entry));
   for (const [index, [zeros, speedup]] of points.entries()) {
     const [zerosBefore, speedupBefore] = points[index - 1] ?? [-1, 0];
@@ -127,7 +127,7 @@ function fields<Key extends string>(
   value: unknown,
   keys: readonly Key[],
 ): Readonly<Record<Key, unknown>> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new Error(`${place} is no object`);
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new Error(`${place} is not an object`);
   const missing = keys.find((key) => !Object.hasOwn(value, key));
   if (missing !== undefined) throw new Error(`${place} has no ${missing}`);
   const unknown = Object.keys(value).find((key) => !keys.some((known) => known === key));
@@ -137,11 +137,11 @@ function fields<Key extends string>(
 
 function positive(place: string, value: unknown): number {
   if (typeof value !== 'number' || !Number.isFinite(value) || value <= 0)
-    throw new Error(`${place} is no number above 0`);
+    throw new Error(`${place} is not a number above 0`);
   return value;
 }
 
 function words(place: string, value: unknown): string {
-  if (typeof value !== 'string' || value === '') throw new Error(`${place} is no text`);
+  if (typeof value !== 'string' || value === '') throw new Error(`${place} is not a string`);
   return value;
 }

@@ -105,7 +105,7 @@ function countZeros(tensor: Tensor, name: string, node: Node): number {
     what: `the weights ${name} contain NaN (not a number)`,
     facts: [
       ['where', `read by ${node.label} (${node.qualifiedOp})`],
-      ['why', 'with NaN in it the model has no defined output that could be kept equal'],
+      ['why', 'a model with NaN weights has no defined output to preserve'],
       ['try', 'find where training diverged; export from an earlier checkpoint'],
     ],
   });
@@ -116,13 +116,10 @@ function requireFinite(tensor: Tensor, { name, producer }: Value, node: Node): v
   if (!scanTensor(tensor).hasInfinity) return;
   const computed = producer === undefined ? '' : `, computed by ${producer.label} (${producer.qualifiedOp})`;
   throw new PruneCompileError('E-MODEL-INFINITE', {
-    what: `the weights ${name} hold infinite values`,
+    what: `the weights ${name} contain infinite values`,
     facts: [
       ['where', `read by ${node.label} (${node.qualifiedOp})${computed}`],
-      [
-        'why',
-        'infinity times zero is NaN: what zeros in front of such weights give cannot be kept equal without computing it',
-      ],
+      ['why', '0 x infinity is NaN, so removing a zero channel in front of these weights would change the output'],
       ['try', 'find where training or a conversion overflowed; export from an earlier checkpoint, or in a wider type'],
     ],
   });

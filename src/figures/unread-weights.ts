@@ -17,7 +17,7 @@ import { countAtZeroPoint } from './zero-points.js';
 
 /** Weights that no rule reads, of one operator and one type. */
 export interface UnreadWeights {
-  /** With what stands between it and its weights, or what it is inside of: `Conv behind DequantizeLinear`, `Conv inside If`. */
+  /** With what stands between it and its weights, or what it is inside of: `Conv after DequantizeLinear`, `Conv inside If`. */
   readonly op: string;
   readonly dataType: string;
   readonly weights: number;
@@ -110,7 +110,7 @@ function opOf(node: Node): string {
   let reader: Node | undefined = node;
   while (reader !== undefined && (isConversion(reader) || aliasedBy(reader) !== undefined))
     reader = reader.outputs[0]?.uses[0]?.node;
-  return reader === undefined ? node.qualifiedOp : `${reader.qualifiedOp} behind ${node.qualifiedOp}`;
+  return reader === undefined ? node.qualifiedOp : `${reader.qualifiedOp} after ${node.qualifiedOp}`;
 }
 
 function summed(weights: readonly UnreadWeight[]): UnreadWeights[] {

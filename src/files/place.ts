@@ -36,7 +36,7 @@ export function placeOf(path: string): Place | Refusal {
   if (there?.isDirectory() === true) return { why: 'it is a folder', remedy: OTHER_FOLDER };
   if (there !== undefined && !there.isFile())
     return {
-      why: `it is ${kindOf(there)}, no file: what is written is put there as a whole, and that would replace it`,
+      why: `it is ${kindOf(there)}, not a regular file: writing the output would replace it`,
       remedy: 'the path of a file',
       isStream: true,
     };
@@ -70,7 +70,7 @@ function followed(path: string): string {
     const folder = folderOf(at, links > 0);
     at = join(folder, basename(at));
     if (lstatSync(at, { throwIfNoEntry: false })?.isSymbolicLink() !== true) {
-      if (!statSync(folder).isDirectory()) throw new Error(`${folder} is no folder`);
+      if (!statSync(folder).isDirectory()) throw new Error(`${folder} is not a folder`);
       return at;
     }
     at = resolve(folder, readlinkSync(at));

@@ -84,20 +84,20 @@ export function checkChoice(options: MakeMasksOptions): Choice {
   if (!CRITERIA.includes(criterion)) throw usage(`there is no criterion "${criterion}"`, CRITERIA.join(', '));
   if ((criterion === 'fpgm' || criterion === 'bn-scale') && kind !== 'filter')
     throw usage(
-      `the criterion ${criterion} judges filters, and ${name} was asked for`,
+      `the criterion ${criterion} scores filters and cannot be used with ${name}`,
       'l1, l2 or random, or --granularity filter',
     );
   if (kind === 'pattern' && options.ratio !== undefined)
-    throw usage(`${name} says itself how much goes: it has no ratio`, `${name} without --ratio`);
+    throw usage(`${name} determines the ratio itself`, `${name} without --ratio`);
   if (kind === 'pattern' && scope === 'global')
     throw usage(`${name} is the same in every layer: it has no global scope`, `${name} without --scope`);
   if (groups === 'residual' && !isWhole)
-    throw usage(`groups line up filters or channels, and ${name} was asked for`, '--granularity filter');
+    throw usage(`--groups residual applies to filters or channels, not to ${name}`, '--granularity filter');
   const { widthMultiple = 1, exclude = [] } = options;
   if (!Number.isSafeInteger(widthMultiple) || widthMultiple < 1)
     throw usage(`the width multiple cannot be ${widthMultiple}`, 'a whole number of at least 1: 16');
   if (widthMultiple > 1 && !isWhole)
-    throw usage(`widths are counted in filters or channels, and ${name} was asked for`, '--granularity filter');
+    throw usage(`--width-multiple applies to filters or channels, not to ${name}`, '--granularity filter');
   if (!Number.isSafeInteger(seed)) throw usage(`the seed cannot be ${seed}`, 'a whole number: 1');
   return { granularity, granularityName: name, criterion, ratio, scope, groups, widthMultiple, exclude, seed, meaning };
 }

@@ -111,7 +111,7 @@ function nothingMasked({ ratio, widthMultiple }: Choice): PruneCompileError {
   const rounded =
     widthMultiple === undefined || widthMultiple === 1 ? '' : `, kept units rounded up to ${widthMultiple}`;
   return new PruneCompileError('E-USAGE', {
-    what: `the ratio ${ratio} takes no unit of any layer${rounded}`,
+    what: `the ratio ${ratio} prunes no unit of any layer${rounded}`,
     facts: [['try', 'a larger --ratio, or a smaller --width-multiple']],
   });
 }

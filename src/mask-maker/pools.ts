@@ -76,7 +76,7 @@ export function groupUnits(
   for (const { layer } of open) {
     if (pooled.has(layer) || excluded.has(layer)) continue;
     const [pin, partner] = [pinned.get(layer), withExcluded.get(layer)];
-    const why = partner === undefined ? pinText(pin) : `it goes with ${partner}, which is excluded`;
+    const why = partner === undefined ? pinText(pin) : `it is coupled to ${partner}, which is excluded`;
     skipped.push({ layer, why });
   }
   return { pools: [...pools.values()].map((list) => poolOf(list, choice.widthMultiple)), skipped };

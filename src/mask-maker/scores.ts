@@ -114,10 +114,10 @@ export function checkScorable(layers: readonly MaskLayer[], { criterion, graphIn
   if (without.length === 0) return;
   const names = without.slice(0, SHOWN_LAYERS).map(({ label }) => label);
   throw new PruneCompileError('E-USAGE', {
-    what: `bn-scale needs a BatchNormalization right behind every layer, and ${without.length} of ${layers.length} have none`,
+    what: `bn-scale needs a BatchNormalization directly after every layer, and ${without.length} of ${layers.length} have none`,
     facts: [
       ['layers', `${names.join(', ')}${without.length > SHOWN_LAYERS ? ', …' : ''}`],
-      ['why', 'exporters fold normalisations into the weights before them, unless they are told not to'],
+      ['why', 'by default, exporters fold normalisations into the preceding weights'],
       ['try', 'export with training=TrainingMode.PRESERVE, or another criterion, or --exclude these layers'],
     ],
   });

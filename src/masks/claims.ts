@@ -305,7 +305,7 @@ function collect(entry: Entry, key: string, found: Found[], file: MaskContents, 
 
 function notAMask(path: string, key: string): PruneCompileError {
   return new PruneCompileError('E-MASK-FORMAT', {
-    what: `${path}, mask ${key}: it is neither a list of zeros and ones nor an object that says a mask`,
+    what: `${path}, mask ${key}: it is neither a list of zeros and ones nor an object that describes a mask`,
     facts: [['try', '"remove": [0, 3, 17], or null for a layer without a mask']],
   });
 }

@@ -27,22 +27,22 @@ export function isJsonMask(entry: ReadonlyMap<string, Entry>, isJson: boolean): 
 export function jsonSource(entry: ReadonlyMap<string, Entry>, where: string): MaskSource {
   const said = (what: string, hint: string) => badJson(where, what, hint);
   const unknown = [...entry.keys()].find((word) => !WORDS.includes(word));
-  if (unknown !== undefined) throw said(`"${unknown}" says nothing about a mask`, WORDS.join(', '));
+  if (unknown !== undefined) throw said(`"${unknown}" is not a field of a mask`, WORDS.join(', '));
   const shape = wholeNumbers(entry.get('shape'));
   if (entry.has('shape') && shape === undefined)
     throw said('"shape" is not a list of extents', '"shape": [64, 32, 3, 3]');
   const actions = ACTIONS.filter((word) => entry.has(word));
   const [action, other] = actions;
-  if (other !== undefined) throw said(`it says "${action}" and "${other}"`, 'one of the two');
+  if (other !== undefined) throw said(`it has both "${action}" and "${other}"`, 'one of the two');
   switch (action) {
     case 'runs': {
       const runs = wholeNumbers(entry.get('runs'));
       if (runs === undefined || shape === undefined)
-        throw said('"runs" wants lengths, and a "shape" beside them', '"shape": [2, 3], "runs": [4, 2]');
+        throw said('"runs" needs a list of lengths and a "shape"', '"shape": [2, 3], "runs": [4, 2]');
       return { kind: 'runs', shape, runs };
     }
     case 'pattern':
-      if (entry.size > 1) throw said('a "pattern" says all by itself', '"pattern": "2:4"');
+      if (entry.size > 1) throw said('a "pattern" has no other fields', '"pattern": "2:4"');
       return patternOf(entry.get('pattern'), said);
     case 'remove':
     case 'keep': {
@@ -52,7 +52,7 @@ export function jsonSource(entry: ReadonlyMap<string, Entry>, where: string): Ma
       return { kind: 'indices', axis, action, indices, ...(shape && { shape }) };
     }
     default:
-      throw said('it does not say what to keep or to remove', '"remove": [0, 3, 17]');
+      throw said('it has no "keep", "remove", "runs" or "pattern"', '"remove": [0, 3, 17]');
   }
 }
 
@@ -79,7 +79,7 @@ function badJson(where: string, what: string, hint: string): PruneCompileError {
 export function misspeltWord(entry: ReadonlyMap<string, Entry>, where: string): PruneCompileError | undefined {
   for (const [word, value] of entry) {
     const [near] = isList(value) ? nearestNames(word, WORDS, 1) : [];
-    if (near !== undefined) return badJson(where, `"${word}" says nothing about a mask`, `"${near}"`);
+    if (near !== undefined) return badJson(where, `"${word}" is not a field of a mask`, `"${near}"`);
   }
   return undefined;
 }

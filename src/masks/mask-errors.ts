@@ -11,12 +11,13 @@ import type { WeightSlot } from './slots.js';
 /** Entries of a list before it ends in "and 17 more". */
 const LISTED = 5;
 
-const NO_LAYERS = 'has no layer with constant floating-point weights that is known here';
-const FEWER = 'fewer layers are left than masks: others may be quantised or fused, or the model is another one';
-const FOLDED = 'a bias is found by its own name only: where that is lost a normalisation was folded into it';
-const PACKED = 'exporters may write it in parts, which only values tell apart: give the whole state dict';
-const EQUAL = 'names do not say which, and values fit them all, as those of copies do that were not trained yet';
-const EXPORTED = 'the model as its exporter wrote it: masks go in before it is quantised or optimised';
+const NO_LAYERS = 'has no supported layer with constant floating-point weights';
+const FEWER =
+  'fewer layers are left than masks: the others may be quantised or fused, or the model may be a different one';
+const FOLDED = 'a bias is bound only by its own name; the name is lost if a normalisation was folded into the bias';
+const PACKED = 'exporters may split it into parts, which only their values identify: pass the whole state dict';
+const EQUAL = 'their names do not tell them apart, and their values are equal, as in copies of an untrained layer';
+const EXPORTED = 'the model as its exporter wrote it: apply masks before the model is quantised or optimised';
 
 type Facts = (readonly [string, string])[];
 
@@ -119,10 +120,10 @@ function turnedHint(claim: Claim, slot: WeightSlot, layout: Layout): string | un
 }
 
 export function unclearLayout(claim: Claim, slot: WeightSlot): PruneCompileError {
-  return maskError('E-MASK-AMBIGUOUS', `nothing says which way the mask ${claim.key} of ${claim.file} lies`, [
+  return maskError('E-MASK-AMBIGUOUS', `the layout of the mask ${claim.key} of ${claim.file} is unknown`, [
     ['mask', givenText(claim)],
     ['weight', slotText(slot)],
-    ['why', 'the matrix is square: its rows may be filters, or what the filters read'],
+    ['why', 'the matrix is square: its rows may be filters or input channels'],
     ['try', "--mask-layout torch for [out, in], or --mask-layout stored for the axes of the model's tensor"],
   ]);
 }
@@ -176,7 +177,7 @@ export function historyMisfit(claim: Claim, slot: WeightSlot, left: number): Pru
   return maskError('E-MASK-SHAPE', `the pruning history of ${claim.file} does not fit the model`, [
     ['step', `${claim.key}: ${givenText(claim)}`],
     ['weight', slotText(slot)],
-    ['why', `${left} are left there after the steps before`],
+    ['why', `${left} are left after the earlier steps`],
     ['try', 'the model as it was before the first step of the history'],
   ]);
 }
@@ -195,7 +196,12 @@ export function softMask(claim: Claim, slot: WeightSlot, odd: number, isOtherWei
     ['value', String(odd)],
     ['weight', slotText(slot)],
     ...(isOtherWeight
-      ? [['why', 'these are weights rather than a mask, and not those of the model: of another training run?'] as const]
+      ? [
+          [
+            'why',
+            'these are weights, not a mask, and differ from those of the model: perhaps they are from another training run',
+          ] as const,
+        ]
       : []),
     [
       'try',
@@ -208,7 +214,7 @@ export function softMask(claim: Claim, slot: WeightSlot, odd: number, isOtherWei
 
 export function unknownTarget(claim: Claim, wanted: string, slots: readonly WeightSlot[]): PruneCompileError {
   const near = nearestNames(wanted, namesOf(slots));
-  return maskError('E-MASK-MAP', `--mask-map sends ${claim.key} to "${wanted}", which is no weight of the model`, [
+  return maskError('E-MASK-MAP', `--mask-map maps ${claim.key} to "${wanted}", which is not a weight of the model`, [
     ['near', listed(near.length > 0 ? near : namesOf(slots))],
     ['try', 'the name of an initializer, or of a layer (prune-compile inspect lists those)'],
   ]);

@@ -78,7 +78,7 @@ function readWhole(path: string): Uint8Array {
     const status = statSync(path);
     if (status.isDirectory()) throw new Error('it is a directory');
     // A pipe would be waited for, and a device never ends.
-    if (!status.isFile()) throw new Error('it is no regular file');
+    if (!status.isFile()) throw new Error('it is not a regular file');
     if (status.size > MOST_BYTES) throw overLimit(path, `it has ${status.size} bytes, and ${MOST_BYTES} can be read`);
     return readFileSync(path);
   } catch (error) {

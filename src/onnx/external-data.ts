@@ -46,7 +46,7 @@ export class ExternalData {
       throw misfit(`its shape needs ${length} bytes, its length entry says "${stated}"`, again);
     if (offset + length > size) {
       const why = `it needs bytes ${offset} to ${offset + length}, and the file has ${size}`;
-      throw misfit(why, 'copy the data file again, complete, beside the model');
+      throw misfit(why, "copy the whole data file into the model's folder again");
     }
     return { path, offset, length };
   }
@@ -67,7 +67,7 @@ export class ExternalData {
         what: `cannot read ${path}`,
         facts: [
           ['why', messageOf(error)],
-          ['try', 'leave the data file where it is, unchanged, until the model is written'],
+          ['try', 'keep the data file in its place, unchanged, until the model is written'],
         ],
         cause: error,
       });
@@ -96,10 +96,10 @@ export class ExternalData {
       location === '' || isAbsolute(location) || outside(this.#folder, path) || this.#linksOutside(path, outside);
     if (escapes) {
       throw new PruneCompileError('E-EXTERNAL-PATH', {
-        what: `tensor ${label(tensor)} wants external data from outside the model's folder: "${location}"`,
+        what: `tensor ${label(tensor)} refers to external data outside the model's folder: "${location}"`,
         facts: [
-          ['why', 'a model may only read files beside it; anything else could leak or clobber your files'],
-          ['try', 'move the data file beside the model and export again'],
+          ['why', 'a model may only read files in its own folder; anything else could expose or overwrite your files'],
+          ['try', "move the data file into the model's folder and export again"],
         ],
       });
     }
@@ -125,8 +125,8 @@ export class ExternalData {
         throw new PruneCompileError('E-EXTERNAL-MISSING', {
           what: `the external data file ${location} is missing`,
           facts: [
-            ['where', `tensor ${label(tensor)} wants it at ${path}`],
-            ['try', 'copy the file beside the model; the two belong together'],
+            ['where', `tensor ${label(tensor)} expects it at ${path}`],
+            ['try', "copy the file into the model's folder; the two belong together"],
           ],
           cause: error,
         });

@@ -133,7 +133,7 @@ function checkOpset(proto: ModelProto, name: string): number {
     throw new PruneCompileError('E-MODEL-OPSET', {
       what: `${name} uses no operators of the ai.onnx domain`,
       facts: [
-        ['why', `only those can be pruned; its operator sets are ${domains}`],
+        ['why', `only these operators can be pruned; the model uses ${domains}`],
         ['try', 'the model as the training framework exported it, before a converter replaced its operators'],
       ],
     });

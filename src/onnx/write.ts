@@ -133,7 +133,7 @@ function checkNotRead(dataPath: string, { externalFiles }: Model): void {
   throw new PruneCompileError('E-OUTPUT-IS-INPUT', {
     what: `${dataPath} holds weights of the input`,
     facts: [
-      ['why', 'the input is never overwritten: the result is proven equal to it'],
+      ['why', 'the input is never overwritten, because the result is compared with it'],
       ['try', '--output with another name or folder'],
     ],
   });

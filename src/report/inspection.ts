@@ -21,7 +21,7 @@ export function renderInspection(given: Inspection): string {
     `${formatCount(figures.parameters)} parameters, ${formatShare(figures.zeros / Math.max(figures.parameters, 1))} of them zero`,
     figures.channels === 0
       ? 'no channels are known that could go'
-      : `${formatInteger(removableChannels)} of ${formatPlural(figures.channels, 'channel')} can go without changing the outputs`,
+      : `${formatInteger(removableChannels)} of ${formatPlural(figures.channels, 'channel')} can be removed without changing the outputs`,
   ];
   return [
     ...head.flatMap((line) => wrapText(line, WIDTH)),
@@ -57,9 +57,9 @@ function sparseLines(inspection: Inspection, { layers, others }: SparseInspectio
     ...textTable([right, right, right, {}], [['weights', 'kept', 'zeros', 'layer'], ...rows]),
     '',
     ...subgraphLines(inspection),
-    ...(list === '' ? [] : wrapText(`native operators besides: ${list}`, WIDTH, '  ')),
+    ...(list === '' ? [] : wrapText(`other native operators: ${list}`, WIDTH, '  ')),
     ...wrapText(
-      'What could still be removed, and why layers stayed dense, is told of the model that it was compiled from: inspect that one, or compile it with --report.',
+      'To see what could still be removed, and why layers are dense, inspect the model that this one was compiled from, or compile that model with --report.',
       WIDTH,
     ),
   ];
@@ -69,7 +69,7 @@ function sparseLines(inspection: Inspection, { layers, others }: SparseInspectio
 function subgraphLines({ subgraphLayers }: Inspection, before: readonly string[] = []): string[] {
   if (subgraphLayers === 0) return [];
   const verb = subgraphLayers === 1 ? 'is' : 'are';
-  const text = `not counted: ${formatPlural(subgraphLayers, 'layer')} inside If, Loop or Scan, which ${verb} left as ${subgraphLayers === 1 ? 'it is' : 'they are'}`;
+  const text = `not counted: ${formatPlural(subgraphLayers, 'layer')} inside If, Loop or Scan, which ${verb} not changed`;
   return [...before, ...wrapText(text, WIDTH, '  ')];
 }
 
@@ -78,7 +78,7 @@ function unreadLines({ unreadWeights }: Inspection): string[] {
 }
 
 function layerLines({ layers }: Inspection): string[] {
-  if (layers.length === 0) return ['', 'no layer has constant weights in a form that a rule knows'];
+  if (layers.length === 0) return ['', 'no layer has constant weights of a supported form'];
   const rows = layers.map((layer): Cell[] => [
     formatInteger(layer.outputChannels),
     countOrDash(layer.zeroFilters),
@@ -102,7 +102,7 @@ function countOrDash(value: number): string {
 function opLines({ unknownOps }: Inspection): string[] {
   if (unknownOps.length === 0) return [];
   const list = unknownOps.map(({ op, count }) => `${op} (${formatInteger(count)})`).join(', ');
-  return ['', ...wrapText(`operators without a rule, all of whose channels stay: ${list}`, WIDTH, '  ')];
+  return ['', ...wrapText(`unsupported operators, whose channels are all kept: ${list}`, WIDTH, '  ')];
 }
 
 function remarkLines({ remarks, model }: Inspection): string[] {
@@ -125,12 +125,12 @@ export function renderExplanation(explanation: Explanation): string {
     // Something without channels, such as a weight's own Transpose: there is nothing to count.
     if (channels === 0) return wrapText(chainText(group), WIDTH, '  ');
     const what = `${length === 1 ? 'channel' : 'channels'} ${formatRanges(group.channels)} (${formatInteger(length)} of ${formatInteger(channels)})`;
-    const verb = group.state === 'removable' ? 'can go' : length === 1 ? 'stays' : 'stay';
+    const verb = group.state === 'removable' ? 'can be removed' : length === 1 ? 'is kept' : 'are kept';
     const chain = chainText(group);
     return wrapText(`${what} ${verb}${chain === '' ? '' : `: ${chain}`}`, WIDTH, '  ');
   });
-  const share = `${formatInteger(removable)} of ${formatPlural(channels, 'channel')} can go`;
-  return [`${node}: ${channels === 0 ? 'nothing can go' : share}`, ...lines, ''].join('\n');
+  const share = `${formatInteger(removable)} of ${formatPlural(channels, 'channel')} can be removed`;
+  return [`${node}: ${channels === 0 ? 'nothing can be removed' : share}`, ...lines, ''].join('\n');
 }
 
 /** `they depend on the input; /layer1.0/Add (Add), needed by /layer1.1/conv1/Conv (Conv): its weights on them are not zero` */

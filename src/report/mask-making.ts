@@ -62,7 +62,7 @@ function layerLines({ layers, unit }: MaskMaking): string[] {
     layer.removable === 0 ? '-' : formatInteger(layer.removable),
     `${layer.opType} ${layer.node}`,
   ]);
-  const head = [`${unit}s`, 'masked', 'weights 0', 'channels', 'can go', 'layer'];
+  const head = [`${unit}s`, 'masked', 'weights 0', 'channels', 'removable', 'layer'];
   const columns = head.map((_, index) => ({
     align: index === head.length - 1 ? ('left' as const) : ('right' as const),
   }));
@@ -113,7 +113,7 @@ function verdictLines(made: MaskMaking): string[] {
   const { unit, layers, removableChannels, options, stays } = made;
   const lines: string[] = [];
   if (!isWhole(unit)) {
-    const which = removableChannels === 0 ? 'These zeros stay' : 'The other zeros stay';
+    const which = removableChannels === 0 ? 'These zeros remain' : 'The other zeros remain';
     lines.push(
       `${which}: dense kernels do not skip zeros, so they save no time. Whole filters do (--granularity filter --groups residual), and so does compiling with --sparse.`,
     );
@@ -123,7 +123,7 @@ function verdictLines(made: MaskMaking): string[] {
     // Channels may also go where no mask is, so that less may go than is masked, or more.
     if (removableChannels < masked)
       lines.push(
-        `${formatInteger(masked)} ${unit}s are masked and ${formatPlural(removableChannels, 'channel')} can go. Channels of a residual stream go only together: --groups residual lines them up.`,
+        `${formatInteger(masked)} ${unit}s are masked and ${formatPlural(removableChannels, 'channel')} can be removed. Channels of a residual stream can only be removed together: --groups residual prunes them together.`,
       );
   }
   lines.push(

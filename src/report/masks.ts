@@ -54,7 +54,7 @@ export function maskNotes({ masks, unmatched, unmaskedLayers, files }: MaskRepor
     );
   if (differing.length > 0)
     notes.push(
-      `the weights beside ${formatPlural(differing.length, 'mask')} are not the model's: masks of another training run? (${listed(differing)})`,
+      `the weights stored with ${formatPlural(differing.length, 'mask')} differ from the model's: the masks may be from another training run (${listed(differing)})`,
     );
   return notes;
 }

@@ -39,8 +39,8 @@ export function sparseReport(
 export function sparseNotes({ layers, decided, libraryFound }: SparseReport): string[] {
   const which = `${formatInteger(layers)} ${layers === 1 ? 'layer is a sparse operator' : 'layers are sparse operators'}`;
   return [
-    `${which}: the model runs where their library is loaded, see docs/sparse.md`,
-    ...(libraryFound ? [] : ['that library is not built on this machine; prune-compile doctor says how to build it']),
+    `${which}: the model needs their native library (docs/sparse.md)`,
+    ...(libraryFound ? [] : ['the library is not built on this machine; prune-compile doctor shows how to build it']),
     ...decided,
   ];
 }

@@ -179,8 +179,8 @@ export function nothingToDoReason(report: CompileReport): string {
   const { zeros, parameters } = report.before;
   const open = report.unreadWeights === undefined ? '' : unreadText(report.unreadWeights);
   if (report.layers.length === 0)
-    return `the model has no layer with constant weights in a form that a rule knows${open === '' ? '' : `; ${open}`}`;
-  if (zeros === 0 && open !== '') return `no weight that was looked at is zero; ${open}`;
+    return `the model has no layer with constant weights of a supported form${open === '' ? '' : `; ${open}`}`;
+  if (zeros === 0 && open !== '') return `no weight that was searched is zero; ${open}`;
   if (zeros === 0) return 'no weight is zero: the model is not pruned, or its masks are not in it';
   if (zeros / Math.max(parameters, 1) < 0.001 && open !== '')
     return `only ${formatInteger(zeros)} of ${formatCount(parameters)} parameters are zero; ${open}`;

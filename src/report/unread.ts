@@ -2,9 +2,9 @@
 import { formatPlural, formatShare } from './numbers.js';
 import type { UnreadWeights } from '../figures/unread-weights.js';
 
-/** `not looked at: 1 weight of MatMulInteger (uint8), 12 % at its zero point` */
+/** `not searched for zeros: 1 weight of MatMulInteger (uint8), 12 % at its zero point` */
 export function unreadText(unread: readonly UnreadWeights[]): string {
-  return `not looked at: ${unread.map(oneText).join('; ')}`;
+  return `not searched for zeros: ${unread.map(oneText).join('; ')}`;
 }
 
 function oneText({ op, dataType, weights, elements, zeros }: UnreadWeights): string {

@@ -248,7 +248,7 @@ function torn(weights: readonly WeightChannels[]): Unheld[] {
     first.set(parameter, other ?? now);
     return other === undefined || (other === now && !rewritten)
       ? []
-      : [{ node, what: `shared ${parameter} with another layer, which keeps it otherwise` }];
+      : [{ node, what: `shared ${parameter} with another layer, which keeps other channels of it` }];
   });
 }
 

@@ -5,7 +5,7 @@ import { PruneCompileError } from '../errors.js';
 export function requireDense({ sparse }: { readonly sparse?: boolean | undefined }): void {
   if (sparse !== true) return;
   throw new PruneCompileError('E-USAGE', {
-    what: '--channels and --state-dict are about dense layers, and do not fit --sparse',
-    facts: [['try', 'the same command with --structured in the place of --sparse, for what is trained on']],
+    what: '--channels and --state-dict describe dense layers and cannot be combined with --sparse',
+    facts: [['try', '--structured instead of --sparse for the network to train']],
   });
 }

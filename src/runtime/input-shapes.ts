@@ -49,7 +49,7 @@ export function planShapes(metadata: readonly InferenceSession.ValueMetadata[], 
     if (input.isTensor) return input;
     throw new PruneCompileError('E-MODEL-RUNTIME', {
       what: `the model's input ${input.name} is a sequence or a map, not a tensor`,
-      facts: [['try', '--no-verify, and no --bench: such inputs cannot be made up']],
+      facts: [['try', '--no-verify, and no --bench: such inputs cannot be generated']],
     });
   });
   const fixed = new Map<string, number>();

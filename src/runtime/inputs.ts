@@ -174,7 +174,7 @@ function randomTensor({ name, type }: TensorInput, dims: readonly number[], seed
       return new ort.Tensor(type, fill(new Uint8Array(length), bit), shape);
     default:
       throw new PruneCompileError('E-MODEL-RUNTIME', {
-        what: `the model's input ${name} holds values of type ${type}, which cannot be made up`,
+        what: `the model's input ${name} has type ${type}, for which no random values can be generated`,
         facts: [['try', '--no-verify, and no --bench; verify() of the API takes real `inputs`']],
       });
   }
@@ -185,10 +185,10 @@ const MOST_RANDOM = 2 ** 28;
 
 function tooLarge(name: string, dims: readonly number[], length: number): PruneCompileError {
   return new PruneCompileError('E-MODEL-LIMIT', {
-    what: `the input ${name} holds ${length} numbers, more than are made up for it`,
+    what: `the input ${name} has ${length} elements, too many to generate`,
     facts: [
       ['shape', dims.join(' x ')],
-      ['why', `up to ${MOST_RANDOM} are`],
+      ['why', `the limit is ${MOST_RANDOM}`],
       [
         'try',
         'the model exported at the size it is used at; --shape where it leaves its size open; or --no-verify, and no --bench',

@@ -57,12 +57,12 @@ export function kernelsVersion(library: Uint8Array): KernelsVersion | undefined 
 
 /** Why a library is not the one of this package, or nothing. */
 export function staleReason(found: KernelsVersion | undefined): string | undefined {
-  if (found === undefined) return 'it does not say which version it is, as those of this package do';
+  if (found === undefined) return 'it has no version, unlike the libraries of this package';
   const same = found.version === TOOL.version && found.operators === SPARSE_VERSION;
   const words = (version: string, operators: number) => `version ${version} with operators ${operators}`;
   return same
     ? undefined
-    : `it was built for ${words(found.version, found.operators)}, and this is ${words(TOOL.version, SPARSE_VERSION)}`;
+    : `it was built for ${words(found.version, found.operators)}, and this package is ${words(TOOL.version, SPARSE_VERSION)}`;
 }
 
 /** What the library says it would run in this process, PRUNE_COMPILE_ISA and PRUNE_COMPILE_KERNEL heeded. */
@@ -99,7 +99,7 @@ export function unheededSettings(
     const why = (names as readonly string[]).includes(wanted)
       ? 'is not available here'
       : `is none of ${names.join(', ')}`;
-    return [`${variable}=${wanted} is not heeded: ${wanted} ${why}, and ${runs} runs`];
+    return [`${variable}=${wanted} is ignored: ${wanted} ${why}; ${runs} is used`];
   });
 }
 

@@ -39,7 +39,10 @@ function endless(seconds: number): PruneCompileError {
   return new PruneCompileError('E-MODEL-ENDLESS', {
     what: `one run of the model did not end within ${seconds} seconds`,
     facts: [
-      ['why', 'a Loop in it has very many turns, or a condition that stays true; or the machine is slow for the model'],
+      [
+        'why',
+        'a Loop in it has very many iterations, or a condition that stays true; or the machine is slow for this model',
+      ],
       [
         'try',
         'smaller inputs (--shape NAME=…); --run-limit SECONDS, where it does end; or --no-verify, and no --bench: compiling runs no Loop',

@@ -110,7 +110,7 @@ function create(
 
 export function providerError(provider: Provider, cause: unknown): PruneCompileError {
   return new PruneCompileError('E-PROVIDER', {
-    what: `the execution provider ${provider} was asked for and cannot be used`,
+    what: `the requested execution provider ${provider} cannot be used`,
     facts: [
       ['why', messageOf(cause)],
       ['bundled', bundledProviders().join(', ')],

@@ -80,7 +80,7 @@ export function boundFor(type: Tensor.Type, parts: Noise): Bound {
 export function outputBoundFor(type: Tensor.Type, parts: Noise): Bound {
   const bound = boundFor(type, parts);
   if (bound.bound <= MOST_BOUND) return bound;
-  return { ...bound, bound: MOST_BOUND, reason: `no more is ever allowed than a tenth; ${bound.reason}` };
+  return { ...bound, bound: MOST_BOUND, reason: `never more than a tenth; ${bound.reason}` };
 }
 
 /** Two significant digits: `3.1e-7`, `0`. */

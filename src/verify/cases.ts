@@ -103,7 +103,7 @@ async function firstShapes(
     const first = await findShapes(session, { overrides, signal });
     const { empty } = await guard.at(first.shapes);
     if (empty !== undefined)
-      notes.push(`value "${empty}" is empty at ${formatShapes(first.shapes)}: there is nothing to compare behind it`);
+      notes.push(`value "${empty}" is empty at ${formatShapes(first.shapes)}: nothing after it can be compared`);
     return first;
   }
 }
@@ -188,7 +188,7 @@ function inputError(index: number, feeds: Feeds, input: { name: string; type: st
     what:
       found === undefined
         ? `given input ${index} has no value for the model's input ${name}`
-        : `given input ${index} has ${found.type} values for ${name}, the model wants ${input?.type ?? ''}`,
+        : `given input ${index} has ${found.type} values for ${name}, the model expects ${input?.type ?? ''}`,
     facts: [
       [
         'given',

@@ -97,8 +97,8 @@ function choiceNotes({ pairs, differing, of }: CloseComparison, judged: readonly
   const largest = formatDifference(Math.max(0, ...reads.map(({ difference }) => difference)));
   const counted =
     differing === 0
-      ? `the compiled model chooses alike`
-      : `${differing} of ${of} values are chosen otherwise by the compiled model, where they are tied within rounding`;
+      ? `the compiled model chooses the same values`
+      : `the compiled model chooses ${differing} of ${of} values differently, where they are tied within rounding`;
   const lost = reads.filter(({ bound }) => bound.bound > MOST_BOUND).flatMap(({ entry: { readBy } }) => readBy ?? []);
   const unseen = lost.map(
     (label) =>

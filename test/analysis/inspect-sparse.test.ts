@@ -63,8 +63,8 @@ test('in words', async () => {
     '    192    24  87.5 %  SparseMatMul product_sparse',
     '     64    64   0.0 %  Conv last',
     '',
-    'What could still be removed, and why layers stayed dense, is told of the model',
-    'that it was compiled from: inspect that one, or compile it with --report.',
+    'To see what could still be removed, and why layers are dense, inspect the model',
+    'that this one was compiled from, or compile that model with --report.',
     '',
   ]);
 });
@@ -84,7 +84,7 @@ test('layers inside subgraphs are not counted, and that is said', async () => {
   expect([inspection.sparse?.layers.length, inspection.subgraphLayers]).toEqual([1, 2]);
   const text = renderInspection(inspection);
   expect(text).toContain('compiled with --sparse: 1 layer sparse, 0 dense\n');
-  expect(text).toContain('not counted: 2 layers inside If, Loop or Scan, which are left as they are\n');
+  expect(text).toContain('not counted: 2 layers inside If, Loop or Scan, which are not changed\n');
 });
 
 test('counts are those of the report that went with the model', async () => {

@@ -59,7 +59,7 @@ describe('what has no figures is said', () => {
     expect(inspection.subgraphLayers).toBe(6);
     expect(inspection.layers.map(({ node }) => node)).toEqual(['outside']);
     expect(renderInspection(inspection)).toContain(
-      'not counted: 6 layers inside If, Loop or Scan, which are left as they are',
+      'not counted: 6 layers inside If, Loop or Scan, which are not changed',
     );
   });
 
@@ -69,7 +69,7 @@ describe('what has no figures is said', () => {
     g.output(g.op('MatMul', [g.input('x', [2, 3, 4]), weights], {}, { name: 'batch' }));
     const text = renderInspection(await inspectModel(g.bytes()));
     expect(text).toContain('no channels are known that could go');
-    expect(text).toContain('no layer has constant weights in a form that a rule knows');
+    expect(text).toContain('no layer has constant weights of a supported form');
   });
 
   test('a product of one row without a batch axis is a layer', async () => {

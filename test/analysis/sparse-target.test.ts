@@ -57,13 +57,13 @@ describe('files', () => {
     ['name is no text', [['name'], '']],
     ['machine has no cpu', [['machine'], {}]],
     ['machine.isa is no text', [['machine', 'isa'], 7]],
-    ['secondsPerMovedElement is no number above 0', [['secondsPerMovedElement'], 0]],
-    ['secondsPerMovedElement is no number above 0', [['secondsPerMovedElement'], '1']],
+    ['secondsPerMovedElement is not a number above 0', [['secondsPerMovedElement'], 0]],
+    ['secondsPerMovedElement is not a number above 0', [['secondsPerMovedElement'], '1']],
     ['layers has no conv', [['layers', 'conv'], undefined]],
     ['layers has an unknown key gemm', [['layers', 'gemm'], {}]],
     ['layers.conv is no object', [['layers', 'conv'], null]],
-    ['layers.conv.speedups is no list of points', [['layers', 'conv', 'speedups'], []]],
-    ['layers.conv.denseMacsPerSecond is no number above 0', [['layers', 'conv', 'denseMacsPerSecond'], -1]],
+    ['layers.conv.speedups is not a list of points', [['layers', 'conv', 'speedups'], []]],
+    ['layers.conv.denseMacsPerSecond is not a number above 0', [['layers', 'conv', 'denseMacsPerSecond'], -1]],
     [
       'layers.conv.speedups[1] is not [a share of zeros',
       [
@@ -75,7 +75,7 @@ describe('files', () => {
       ],
     ],
     ['layers.conv.speedups[0] is not [a share of zeros', [['layers', 'conv', 'speedups'], [[0.1, 1, 3]]]],
-    ['layers.conv.speedups[0] is no number above 0', [['layers', 'conv', 'speedups'], [[0.1]]]],
+    ['layers.conv.speedups[0] is not a number above 0', [['layers', 'conv', 'speedups'], [[0.1]]]],
     [
       'layers.conv.speedups[1]: shares of zeros have to rise',
       [
@@ -121,9 +121,9 @@ describe('files', () => {
     expect(() => chooseTable(path)).toThrow(
       expect.objectContaining({
         code: 'E-COST-TABLE',
-        what: `${path} is no cost table of sparse operators`,
+        what: `${path} is not a cost table of sparse operators`,
         facts: [
-          ['why', 'layers.conv.speedups[0] is no number above 0'],
+          ['why', 'layers.conv.speedups[0] is not a number above 0'],
           ['try', 'prune-compile doctor --calibrate --output FILE makes one on the machine that it is for'],
         ],
       }),

@@ -61,12 +61,12 @@ const QUANTISED: Readonly<Record<string, () => Case>> = {
     }),
     expected: [{ op: 'MatMulInteger', dataType: 'uint8', weights: 1, elements: 48, zeros: 12 }],
   }),
-  'MatMul behind DequantizeLinear': () => ({
+  'MatMul after DequantizeLinear': () => ({
     graph: behind((g, x) => {
       const weights = g.op('DequantizeLinear', [bytes([8, 6], 128), scalar(0.1), byte(128)]);
       return g.op('MatMul', [x, weights]);
     }),
-    expected: [{ op: 'MatMul behind DequantizeLinear', dataType: 'uint8', weights: 1, elements: 48, zeros: 12 }],
+    expected: [{ op: 'MatMul after DequantizeLinear', dataType: 'uint8', weights: 1, elements: 48, zeros: 12 }],
   }),
   'QLinearConv and ConvInteger': () => ({
     graph: behind((g, x) => {
@@ -173,9 +173,7 @@ test('4-bit weights are named without a count', async () => {
   const weights = model.graph?.initializer?.find(({ name }) => name === 'w');
   Object.assign(weights ?? {}, { dataType: 21, rawData: new Uint8Array(24).fill(0x30) });
   const { unreadWeights } = await inspectModel(encodeProto(model));
-  expect(unreadWeights).toEqual([
-    { op: 'MatMul behind DequantizeLinear', dataType: 'uint4', weights: 1, elements: 48 },
-  ]);
+  expect(unreadWeights).toEqual([{ op: 'MatMul after DequantizeLinear', dataType: 'uint4', weights: 1, elements: 48 }]);
 });
 
 test('what a rule reads anywhere is looked at, and lists, shapes and masks are no weights', async () => {
@@ -197,10 +195,10 @@ describe('in words', () => {
   test('the reason why nothing was done, once', async () => {
     const graph = QUANTISED['MatMulInteger']?.().graph;
     const { report } = await compileModel(graph?.bytes() ?? new Uint8Array());
-    const said = 'not looked at: 1 weight of MatMulInteger (uint8), 25.0 % at its zero point';
-    expect(nothingToDoReason(report)).toBe(`no weight that was looked at is zero; ${said}`);
+    const said = 'not searched for zeros: 1 weight of MatMulInteger (uint8), 25.0 % at its zero point';
+    expect(nothingToDoReason(report)).toBe(`no weight that was searched is zero; ${said}`);
     const text = renderText(report).replaceAll(/\s+/g, ' ');
-    expect(text.split('not looked at').length - 1).toBe(1);
+    expect(text.split('not searched for zeros').length - 1).toBe(1);
     expect(report.remarks).toContainEqual({ pass: 'pipeline', kind: 'note', message: said });
   });
 
@@ -212,7 +210,7 @@ describe('in words', () => {
       return graph.op('Einsum', [known, float('w', [8, 6], 4)], { equation: 'ij,jk->ik' });
     });
     const { report } = await compileModel(g.bytes(), { align: 1 });
-    const line = 'not looked at: 1 weight of Einsum (float32), 25.0 % zero';
+    const line = 'not searched for zeros: 1 weight of Einsum (float32), 25.0 % zero';
     expect(report.after.channels).toBe(report.before.channels - 1);
     expect(renderText(report)).toContain(`note: ${line}`);
     expect(renderInspection(await inspectModel(g.bytes()))).toContain(line);
@@ -234,9 +232,7 @@ test('zero points of another type or per block give no count', async () => {
     21,
   );
   const { unreadWeights } = await inspectModel(g.bytes());
-  expect(unreadWeights).toEqual([
-    { op: 'MatMul behind DequantizeLinear', dataType: 'uint8', weights: 1, elements: 48 },
-  ]);
+  expect(unreadWeights).toEqual([{ op: 'MatMul after DequantizeLinear', dataType: 'uint8', weights: 1, elements: 48 }]);
 });
 
 test('weights of an operator without a rule that have masks were looked at', async () => {

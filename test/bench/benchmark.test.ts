@@ -58,7 +58,7 @@ describe('benchModels', () => {
     const fixed = [{ name: 'masked', model: gemm(1) }];
     await expect(benchModels(fixed, { batch: 8 })).rejects.toMatchObject({
       code: 'E-SHAPE',
-      what: 'a batch of 8 was asked for, the batch is fixed at 1',
+      what: 'the batch cannot be 8: it is fixed at 1',
     });
     expect((await benchModels(fixed, { rounds: 2, batch: 1 })).comparisons).toEqual([]);
   });
@@ -75,7 +75,7 @@ describe('benchModels', () => {
     [[], {}, 'there is no model to benchmark'],
     [[...pair, ...pair], {}, 'two models of the benchmark are called masked'],
     [pair, { baseline: 'dense' }, 'the baseline dense is none of the models masked, compiled'],
-    [pair, { rounds: 1 }, 'a benchmark needs 2 rounds at least, 1 were asked for'],
+    [pair, { rounds: 1 }, 'a benchmark needs at least 2 rounds, not 1'],
   ])('refuses what makes no sense', async (models, options, message) => {
     await expect(benchModels(models, options)).rejects.toMatchObject({ code: 'E-USAGE', what: message });
   });

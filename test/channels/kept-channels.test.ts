@@ -191,7 +191,7 @@ describe('what a module cannot hold', () => {
     ]);
     expect(state.get('b.weight')?.dims).toEqual([3, 2, 1, 1]);
     expect(channels.unheld).toEqual([
-      { node: '/b_1/Conv', what: 'shared b.weight with another layer, which keeps it otherwise' },
+      { node: '/b_1/Conv', what: 'shared b.weight with another layer, which keeps other channels of it' },
     ]);
   });
 

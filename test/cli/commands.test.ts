@@ -35,7 +35,7 @@ test('why', async () => {
   };
   const engine = { explainNode: () => Promise.resolve(explanation) };
   expect((await run(['why', 'a.onnx', '/conv1'], { engine })).stdout).toBe(
-    '/conv1: 2 of 2 channels can go\nchannels 0, 1 (2 of 2) can go\n',
+    '/conv1: 2 of 2 channels can be removed\nchannels 0, 1 (2 of 2) can be removed\n',
   );
   expect(JSON.parse((await run(['why', 'a.onnx', '/conv1', '--json'], { engine })).stdout)).toEqual({
     schema: 1,

@@ -57,8 +57,8 @@ test('outputs that differ: nothing is left, the old output stays, the worst outp
       '  why          it differs by 0.31 of its scale',
       "  allowed      3.6e-6 (8 x the reference's own rounding noise)",
       '  the output   was not written (--keep-failed keeps it)',
-      '  try          --stop-after N finds the edit that does harm; this is a bug,',
-      '               please send the model if you may',
+      '  try          this is a bug: please report it, with the model if you can share',
+      '               it; --stop-after N finds the edit that causes it',
       '',
     ].join('\n'),
   );
@@ -83,10 +83,10 @@ test('what lies in the model is not called a bug: a model that runs optimised on
       '  why          the compiled model fails at x=1,3,60,60, where the reference',
       '               runs: padding values must be non-negative',
       '  the output   was not written (--keep-failed keeps it)',
-      "  try          the model itself runs in ONNX Runtime's blocked layout only,",
-      '               which takes multiples of 8 or 16 channels, and no sparse',
-      '               operators beside it: --align 16 without --sparse; or change the',
-      '               node that fails, so that it runs without graph optimisations',
+      "  try          the input itself runs only in ONNX Runtime's blocked layout,",
+      '               which needs multiples of 8 or 16 channels and excludes sparse',
+      '               operators: pass --align 16 without --sparse, or change the node',
+      '               that fails so that it runs without graph optimisations',
       '',
     ].join('\n'),
   );
@@ -94,7 +94,7 @@ test('what lies in the model is not called a bug: a model that runs optimised on
   expect(plain.stderr).toContain('this is a bug');
   const outputs = [{ name: 'logits', difference: 0.31, bound: 3.6e-6, noise: 0, hasNonFinite: true as const }];
   const infinite = await failing({ ...DIFFERENT, outputs });
-  expect(infinite.stderr).toContain("the model's own output holds NaN or infinities");
+  expect(infinite.stderr).toContain("the input's own output has NaN or infinities");
   expect(infinite.stderr).not.toContain('bug');
 });
 
@@ -117,7 +117,7 @@ test('gates say which was missed; a gate on speed measures, and holds the output
     [
       `prune-compile: ${to} misses 3 gates    [E-GATE]`,
       '  --max-size 10      it has 42 bytes (42 B)',
-      '  --min-removed 60   56.14 % of the parameters are gone',
+      '  --min-removed 60   56.14 % of the parameters were removed',
       '  --min-speedup 3    2.09x [2.05, 2.12] on CPU, 1 thread',
       '  the output         was not written (--keep-failed keeps it)',
       '',
@@ -187,7 +187,7 @@ test('the input is never the output, by whatever name', async () => {
     expect(await run([model, '-o', at(output)])).toEqual({
       code: 2,
       stdout: '',
-      stderr: `prune-compile: ${at(output)} is the input itself    [E-OUTPUT-IS-INPUT]\n  why   the input is never overwritten: the result is proven equal to it\n  try   --output with another name\n`,
+      stderr: `prune-compile: ${at(output)} is the input itself    [E-OUTPUT-IS-INPUT]\n  why   the input is never overwritten, because the result is compared with it\n  try   --output with another name\n`,
     });
   }
   expect((await run([model, '--report', at('model.onnx/r.md')])).stderr).toContain('E-OUTPUT-UNWRITABLE');
@@ -290,7 +290,7 @@ test('an unexpected exception is a bug, with what to send', async () => {
     '  last edit   remove 3 channels of /conv1',
     `  version     ${TOOL.version}, Node ${process.version}, ${process.platform} ${process.arch}`,
     `  command     prune-compile ${model} -q`,
-    '  send        all of this, and the model if you may',
+    '  please      report this output, with the model if you can share it',
     'Error: oh',
   ]);
 });

@@ -83,17 +83,15 @@ describe('what is here', () => {
     expect(JSON.parse(stdout)).toEqual({ schema: 1, ...HEALTHY, kernels });
     const told = await run(['doctor', '-q'], diagnoses({ ...HEALTHY, kernels }));
     expect(told.stdout).toContain('sparse operators  do not work: their native library is not there\n');
-    const stale = { ...kernels, found: true, why: 'it does not say which version it is, as those of this package do' };
+    const stale = { ...kernels, found: true, why: 'it has no version, unlike the libraries of this package' };
     expect(
       (await run(['doctor', '-q'], diagnoses({ ...HEALTHY, kernels: stale }))).stdout.replace(/\s+/g, ' '),
-    ).toContain(
-      'sparse operators do not work: their native library cannot be used: it does not say which version it is',
-    );
+    ).toContain('sparse operators do not work: their native library cannot be used: it has no version');
   });
 
   test('it takes no model, and writes nothing without --calibrate', async () => {
     expect((await run(['doctor', 'model.onnx'])).stderr).toBe(
-      'prune-compile: doctor takes options only, and got model.onnx    [E-USAGE]\n  try    prune-compile doctor\n  help   prune-compile doctor --help\n',
+      'prune-compile: doctor takes options only, but got model.onnx    [E-USAGE]\n  try    prune-compile doctor\n  help   prune-compile doctor --help\n',
     );
     expect((await run(['doctor', '--output', 'x.json'])).stderr).toContain('--output was given');
     expect((await run(['doctor', '--help'])).stdout).toMatch(/^Usage: prune-compile doctor \[options\]\n/);
@@ -132,8 +130,8 @@ test(
     const { stdout } = await run(['doctor', '--json'], { engine: ENGINE });
     const { kernels, costTable } = JSON.parse(stdout) as Diagnosis;
     const notes = [
-      `PRUNE_COMPILE_ISA=neon is not heeded: neon is none of avx512, avx2, baseline, and ${kernels.isa ?? ''} runs`,
-      `PRUNE_COMPILE_KERNEL=Stream is not heeded: Stream is none of jit, stream, and ${kernels.kernel ?? ''} runs`,
+      `PRUNE_COMPILE_ISA=neon is ignored: neon is none of avx512, avx2, baseline; ${kernels.isa ?? ''} is used`,
+      `PRUNE_COMPILE_KERNEL=Stream is ignored: Stream is none of jit, stream; ${kernels.kernel ?? ''} is used`,
     ];
     expect(costTable.notes).toEqual(notes);
     const { model, at } = modelFolder();
@@ -151,8 +149,8 @@ test('what is heeded, or not set, is not told', () => {
   expect(unheededSettings(kernels, {})).toEqual([]);
   expect(unheededSettings(kernels, { PRUNE_COMPILE_ISA: '', PRUNE_COMPILE_KERNEL: 'stream' })).toEqual([]);
   expect(unheededSettings(kernels, { PRUNE_COMPILE_ISA: 'avx512', PRUNE_COMPILE_KERNEL: 'jit' })).toEqual([
-    'PRUNE_COMPILE_ISA=avx512 is not heeded: avx512 is not available here, and avx2 runs',
-    'PRUNE_COMPILE_KERNEL=jit is not heeded: jit is not available here, and stream runs',
+    'PRUNE_COMPILE_ISA=avx512 is ignored: avx512 is not available here; avx2 is used',
+    'PRUNE_COMPILE_KERNEL=jit is ignored: jit is not available here; stream is used',
   ]);
 });
 
@@ -270,7 +268,7 @@ describe('calibration', () => {
     const compiled = await run([model, '-o', at('out.onnx'), '--sparse', '--json'], { engine: ENGINE });
     expect(compiled.code, compiled.stderr).toBe(0);
     const { remarks } = JSON.parse(compiled.stdout) as CompileReport;
-    expect(remarks[0]?.message).toBe(`what pays was decided by the cost table "${measured.name}" (docs/sparse.md)`);
+    expect(remarks[0]?.message).toBe(`layers were chosen by the cost table "${measured.name}" (docs/sparse.md)`);
     const { stdout } = await run(['doctor', '--json'], { engine: ENGINE });
     expect(JSON.parse(stdout)).toMatchObject({ costTable: { name: measured.name, from: path, notes: [] } });
   });

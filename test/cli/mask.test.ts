@@ -25,11 +25,11 @@ test('writes beside the input and says what the compiler will remove', async () 
 filters by l1, 50.0 % of each layer, groups aligned, widths a multiple of 4
 1 464 of 2 928 weights in 4 layers become zero (50.0 %)
 
-filters  masked  weights 0  channels  can go  layer
-     24      12     50.0 %        24      12  Conv /stem/Conv
-     40      20     50.0 %        40      20  Conv /block/expand/Conv
-     40      20     50.0 %        40      20  Conv /block/depth/Conv
-     24      12     50.0 %        24      12  Conv /block/project/Conv
+filters  masked  weights 0  channels  removable  layer
+     24      12     50.0 %        24         12  Conv /stem/Conv
+     40      20     50.0 %        40         20  Conv /block/expand/Conv
+     40      20     50.0 %        40         20  Conv /block/depth/Conv
+     24      12     50.0 %        24         12  Conv /block/project/Conv
 
 no mask: /fc/Gemm: /fc/Gemm_output_0 is an output of the model and keeps its
   shape
@@ -48,7 +48,7 @@ next: prune-compile model.onnx --masks model.masks.safetensors
 test('scattered zeros: it says plainly that they save nothing', async () => {
   const { model, at } = network();
   const { stdout } = await run(['mask', model, '--granularity', '2:4', '-o', at('m.onnx'), '-q'], { engine });
-  expect(stdout).toContain('These zeros stay: dense kernels do not skip zeros, so they save no time.');
+  expect(stdout).toContain('These zeros remain: dense kernels do not skip zeros, so they save no time.');
   expect(stdout).toContain(`next: prune-compile ${at('m.onnx')} --sparse\n`);
   expect(stdout.split('\n').filter((line) => line.length > 80 && !line.includes(at('')))).toEqual([]);
 });
@@ -83,8 +83,8 @@ test('a model from standard input', async () => {
 });
 
 test.each([
-  [['--ratio', '1.5'], '--ratio wants a number above 0 and below 1, not "1.5"    [E-USAGE]'],
-  [['--criterion', 'l3'], '--criterion wants one of l1, l2, random, fpgm, bn-scale, not "l3"    [E-USAGE]'],
+  [['--ratio', '1.5'], '--ratio takes a number above 0 and below 1, not "1.5"    [E-USAGE]'],
+  [['--criterion', 'l3'], '--criterion takes one of l1, l2, random, fpgm, bn-scale, not "l3"    [E-USAGE]'],
   [['-o', 'masks.pth'], 'the name masks.pth does not say a format    [E-USAGE]'],
   [['--granularity', 'filter', '--bench'], 'mask has no option --bench    [E-USAGE]'],
 ])('%j', async (options, message) => {

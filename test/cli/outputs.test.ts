@@ -79,7 +79,7 @@ describe('what is no file is refused before any work, and still there', () => {
       const { code, stdout, stderr } = await run([...command, words.at(-1) ?? '', to, '--force', '-q']);
       expect([code, stdout]).toEqual([2, '']);
       expect(stderr.replace(/\s+/g, ' ')).toContain(
-        `cannot write ${to} [E-OUTPUT-UNWRITABLE] why it is ${kind}, no file`,
+        `cannot write ${to} [E-OUTPUT-UNWRITABLE] why it is ${kind}, not a regular file`,
       );
     }
     // What it says to do works: only the model and the cost table go to standard output.
@@ -160,7 +160,7 @@ describe('a file that is there', () => {
     const refused = await run([model, '-q', option, at(name)]);
     expect(refused.code).toBe(2);
     expect(refused.stderr).toContain(
-      `${at(name)} is there already, and was not written by prune-compile    [E-OUTPUT-EXISTS]`,
+      `${at(name)} already exists and was not written by prune-compile    [E-OUTPUT-EXISTS]`,
     );
     expect(refused.stderr).toContain('--force');
     expect(readdirSync(all)).toHaveLength(2);
@@ -242,7 +242,7 @@ describe('a file that is there', () => {
     rmSync(at('big.pruned.onnx'));
     writeFileSync(at('big.pruned.onnx.data'), 'of somebody else');
     expect((await run([at('big.onnx'), '-q'], { engine: ENGINE })).stderr).toContain(
-      'big.pruned.onnx.data is there already',
+      'big.pruned.onnx.data already exists',
     );
   });
 });

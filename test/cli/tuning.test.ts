@@ -73,12 +73,12 @@ describe('with a clock of its own', needsLibrary, () => {
     ]);
     expect(await verifyModels(model(), made.encode())).toMatchObject({ equal: true });
     const messages = made.report.remarks.map(({ node = 'model', message }) => `${node}: ${message}`);
-    expect(messages).toContain('model: what pays was decided by measuring 4 layers (docs/sparse.md)');
+    expect(messages).toContain('model: layers were chosen by measuring 4 layers (docs/sparse.md)');
     expect(messages.find((text) => text.startsWith('first'))).toMatch(
       /^first: sparse at \d+\.\d % zeros, with Relu, measured 4\.00x as fast$/,
     );
     expect(messages.find((text) => text.startsWith('product'))).toMatch(
-      /^product: stays dense: measured 0\.50x as fast/,
+      /^product: kept dense: measured 0\.50x as fast/,
     );
     expect(messages).toContain('model: the whole model takes 6.00 ms with sparse operators and 12.0 ms without');
     expect(steps).toContain('sparse 4 layers measured, of 3 kinds');
@@ -104,7 +104,7 @@ describe('with a clock of its own', needsLibrary, () => {
       about: 'sparse',
       kind: 'missed',
       message:
-        'the whole model takes 13.3 ms with sparse operators and 12.0 ms without, which is not faster: it stays dense',
+        'the whole model takes 13.3 ms with sparse operators and 12.0 ms without, which is not faster: it is kept dense',
     });
     expect(made.report.steps.map(({ step }) => step)).toContain('tune');
   });
@@ -154,7 +154,7 @@ describe('with a clock of its own', needsLibrary, () => {
     delete proto.graph?.input?.find(({ name }) => name === 's')?.type?.tensorType?.shape;
     await expect(compileModel(encodeProto(proto), { sparse: true, tune: timer })).rejects.toMatchObject({
       code: 'E-SHAPE',
-      what: '--tune measures at one size, and the input s leaves its size open',
+      what: '--tune measures at one size, and the size of the input s is not fixed',
     });
   });
 
@@ -164,7 +164,7 @@ describe('with a clock of its own', needsLibrary, () => {
       compileModel(model(['n', 32, 'h', 24]), { sparse: true, tune: timer, ...options });
     await expect(tune({})).rejects.toMatchObject({
       code: 'E-SHAPE',
-      what: '--tune measures at one size, and the input x leaves its size open',
+      what: '--tune measures at one size, and the size of the input x is not fixed',
       facts: [
         ['shape', 'n x 32 x h x 24'],
         ['try', '--shape x=1,32,224,24'],
@@ -189,7 +189,7 @@ describe('the command', needsLibrary, () => {
     expect(verification).toMatchObject({ equal: true });
     expect(options).toMatchObject({ sparse: true, tune: true });
     expect(remarks.map(({ message }) => message).join('\n')).toMatch(
-      /decided by measuring 4 layers|the whole model takes/,
+      /chosen by measuring 4 layers|the whole model takes/,
     );
   });
 

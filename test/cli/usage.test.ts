@@ -30,10 +30,12 @@ test('the help of a command lists its options and no others', async () => {
 
 test('what -o says is about the command that was asked for', async () => {
   const help = async (...words: string[]) => (await run([...words, '--help'])).stdout.replace(/\s+/g, ' ');
-  expect(await help()).toContain('where the compiled model goes; default: MODEL.pruned.onnx beside the input');
+  expect(await help()).toContain('the compiled model; default: MODEL.pruned.onnx next to the input');
   expect(await help()).toContain('prune-compile COMMAND --help has the options of the other commands');
-  expect(await help('mask')).toContain('where the masks go: .safetensors, .npz or .json; or .onnx');
-  expect(await help('doctor')).toContain('with --calibrate: where the cost table goes; default: where --sparse looks');
+  expect(await help('mask')).toContain('the masks: .safetensors, .npz or .json; or .onnx');
+  expect(await help('doctor')).toContain(
+    'with --calibrate: the cost table; default: the path from which --sparse reads',
+  );
   for (const command of ['mask', 'doctor']) expect(await help(command)).not.toContain('pruned.onnx');
 });
 
@@ -55,11 +57,11 @@ test('version', async () => {
 
 /** Command lines and everything that is said about them. */
 const MISTAKES: readonly (readonly [argv: string, stderr: readonly string[]])[] = [
-  ['', ['compile wants MODEL    [E-USAGE]', '  try    prune-compile MODEL', '  help   prune-compile --help']],
+  ['', ['compile takes MODEL    [E-USAGE]', '  try    prune-compile MODEL', '  help   prune-compile --help']],
   [
     'a.onnx b.onnx',
     [
-      'compile wants MODEL, and got 2: a.onnx, b.onnx    [E-USAGE]',
+      'compile takes MODEL, but got 2: a.onnx, b.onnx    [E-USAGE]',
       '  try    prune-compile a.onnx --output b.onnx',
       '  help   prune-compile --help',
     ],
@@ -67,7 +69,7 @@ const MISTAKES: readonly (readonly [argv: string, stderr: readonly string[]])[] 
   [
     'why a.onnx',
     [
-      'why wants MODEL NODE, and got 1: a.onnx    [E-USAGE]',
+      'why takes MODEL NODE, but got 1: a.onnx    [E-USAGE]',
       '  try    prune-compile why MODEL NODE',
       '  help   prune-compile why --help',
     ],
@@ -77,7 +79,7 @@ const MISTAKES: readonly (readonly [argv: string, stderr: readonly string[]])[] 
   ['a.onnx --no-verfy', ['there is no option --no-verfy    [E-USAGE]', '  try   --no-verify']],
   [
     'a.onnx --mask-prefix backbone.',
-    ['--mask-prefix says something about masks, and there are none    [E-USAGE]', '  try   --masks FILE'],
+    ['--mask-prefix has no effect without masks    [E-USAGE]', '  try   --masks FILE'],
   ],
   ['a.onnx -z', ['there is no option -z    [E-USAGE]', '  try   prune-compile --help']],
   [
@@ -90,53 +92,52 @@ const MISTAKES: readonly (readonly [argv: string, stderr: readonly string[]])[] 
   ],
   [
     'a.onnx --align 0',
-    ['--align wants a whole number of at least 1, or auto, not "0"    [E-USAGE]', '  for example   --align 8'],
+    ['--align takes a whole number of at least 1, or auto, not "0"    [E-USAGE]', '  for example   --align 8'],
   ],
   [
     'a.onnx --target tpu',
-    ['--target wants one of cpu, cuda, webgpu, tensorrt, not "tpu"    [E-USAGE]', '  for example   --target cpu'],
+    ['--target takes one of cpu, cuda, webgpu, tensorrt, not "tpu"    [E-USAGE]', '  for example   --target cpu'],
   ],
   [
     'a.onnx --sparse --state-dict s.safetensors',
     [
-      '--channels and --state-dict are about dense layers, and do not fit --sparse    [E-USAGE]',
-      '  try   the same command with --structured in the place of --sparse, for what is',
-      '        trained on',
+      '--channels and --state-dict describe dense layers and cannot be combined with --sparse    [E-USAGE]',
+      '  try   --structured instead of --sparse for the network to train',
     ],
   ],
   [
     'a.onnx --providers gpu',
-    ['--providers wants one of cpu, webgpu, cuda, tensorrt, not "gpu"    [E-USAGE]', '  for example   --providers cpu'],
+    ['--providers takes one of cpu, webgpu, cuda, tensorrt, not "gpu"    [E-USAGE]', '  for example   --providers cpu'],
   ],
   [
     'a.onnx --runs',
-    ['--runs wants a whole number of at least 3, not nothing    [E-USAGE]', '  for example   --runs 31'],
+    ['--runs takes a whole number of at least 3, not nothing    [E-USAGE]', '  for example   --runs 31'],
   ],
   [
     'a.onnx --shape x=1,a',
     [
-      '--shape wants the name of an input and its extents, not "x=1,a"    [E-SHAPE]',
+      '--shape takes the name of an input and its extents, not "x=1,a"    [E-SHAPE]',
       '  for example   --shape input=1,3,224,224',
     ],
   ],
   [
     'a.onnx --report r.pdf',
     [
-      '--report wants a file that ends in .json, .md, .html, not "r.pdf"    [E-USAGE]',
+      '--report takes a file that ends in .json, .md, .html, not "r.pdf"    [E-USAGE]',
       '  for example   --report report.html',
     ],
   ],
   [
     'a.onnx --min-removed 101',
-    ['--min-removed wants a percentage from 0 to 100, not "101"    [E-USAGE]', '  for example   --min-removed 30'],
+    ['--min-removed takes a percentage from 0 to 100, not "101"    [E-USAGE]', '  for example   --min-removed 30'],
   ],
   [
     'a.onnx --max-size 3XB',
-    ['--max-size wants a size in bytes, kB, MB or GB, not "3XB"    [E-USAGE]', '  for example   --max-size 45MB'],
+    ['--max-size takes a size in bytes, kB, MB or GB, not "3XB"    [E-USAGE]', '  for example   --max-size 45MB'],
   ],
   [
     'a.onnx --min-speedup -1',
-    ['--min-speedup wants a number above 0, not "-1"    [E-USAGE]', '  for example   --min-speedup 1.5'],
+    ['--min-speedup takes a number above 0, not "-1"    [E-USAGE]', '  for example   --min-speedup 1.5'],
   ],
 ];
 
@@ -151,7 +152,7 @@ test('with --json, errors are one JSON object on standard error', async () => {
   expect(JSON.parse(stderr)).toEqual({
     error: {
       code: 'E-USAGE',
-      what: '--align wants a whole number of at least 1, or auto, not "x"',
+      what: '--align takes a whole number of at least 1, or auto, not "x"',
       facts: [{ label: 'for example', text: '--align 8' }],
       exitCode: 2,
     },
@@ -182,11 +183,11 @@ test('flags beat variables, variables beat the config file', async () => {
 
 test.each([
   ['{ "algn": 2 }', 'algn in CONFIG is not an option    [E-USAGE]\n  try   align\n'],
-  ['{ "verify": "x" }', 'verify in CONFIG wants true or false, not "x"    [E-USAGE]\n'],
-  ['{ "align": {} }', 'align in CONFIG wants text, a number or a list of them, not {}    [E-USAGE]\n'],
+  ['{ "verify": "x" }', 'verify in CONFIG takes true or false, not "x"    [E-USAGE]\n'],
+  ['{ "align": {} }', 'align in CONFIG takes text, a number or a list of them, not {}    [E-USAGE]\n'],
   [
     '{ "align": 0 }',
-    'align in CONFIG wants a whole number of at least 1, or auto, not "0"    [E-USAGE]\n  for example   --align 8\n',
+    'align in CONFIG takes a whole number of at least 1, or auto, not "0"    [E-USAGE]\n  for example   --align 8\n',
   ],
   [
     '[]',
@@ -205,7 +206,7 @@ test.each([
 test('variables: switches, and names that are none', async () => {
   const off = await run(['a.onnx'], { env: { PRUNE_COMPILE_NO_VERIFY: 'maybe' } });
   expect(off.stderr).toBe(
-    'prune-compile: PRUNE_COMPILE_NO_VERIFY wants 1 or 0, not "maybe"    [E-USAGE]\n  for example   PRUNE_COMPILE_NO_VERIFY=1\n',
+    'prune-compile: PRUNE_COMPILE_NO_VERIFY takes 1 or 0, not "maybe"    [E-USAGE]\n  for example   PRUNE_COMPILE_NO_VERIFY=1\n',
   );
   const mistyped = await run(['a.onnx'], { env: { PRUNE_COMPILE_MIN_SPEDUP: '2' } });
   expect(mistyped.stderr).toBe(

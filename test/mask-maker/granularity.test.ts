@@ -127,7 +127,7 @@ test('bn-scale: the smallest |gamma| go', async () => {
 test('bn-scale names the layers without a normalisation', async () => {
   expect(await failureOfAsync(makeMasks(plainNetwork(), { criterion: 'bn-scale' }))).toMatchObject({
     code: 'E-USAGE',
-    what: 'bn-scale needs a BatchNormalization right behind every layer, and 2 of 2 have none',
+    what: 'bn-scale needs a BatchNormalization directly after every layer, and 2 of 2 have none',
     facts: [['layers', '/a/Conv, /b/Conv'], expect.anything(), expect.anything()],
   });
 });

@@ -68,13 +68,16 @@ describe('groups: residual', () => {
     const { skipped } = (await makeMasks(residualNetwork(), { groups: 'residual', exclude: [pattern] })).report;
     expect(skipped.slice(0, -1).toSorted((a, b) => a.why.localeCompare(b.why))).toEqual([
       { node: excluded, why: 'excluded' },
-      { node: partner, why: `it goes with ${excluded}, which is excluded` },
+      { node: partner, why: `it is coupled to ${excluded}, which is excluded` },
     ]);
   });
 
   test('a module stands for all that is in it; nothing left to mask is an error', async () => {
     const { code, what } = await failureOfAsync(makeMasks(residualNetwork(), { exclude: ['block', 'stem'] }));
-    expect([code, what]).toEqual(['E-USAGE', 'no layer that --exclude leaves can have masks of the granularity filter']);
+    expect([code, what]).toEqual([
+      'E-USAGE',
+      'no layer that --exclude leaves can have masks of the granularity filter',
+    ]);
   });
 });
 

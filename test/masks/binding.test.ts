@@ -70,13 +70,13 @@ describe('forms of a mask', () => {
   });
 
   test.each([
-    [{ conv1: { remove: [1], keep: [2] } }, /mask conv1: it says "remove" and "keep"/],
-    [{ conv1: { remov: [1] } }, /mask conv1: "remov" says nothing about a mask/],
-    [{ conv1: { runs: [1, 2] } }, /mask conv1: "runs" wants lengths, and a "shape"/],
+    [{ conv1: { remove: [1], keep: [2] } }, /mask conv1: it has both "remove" and "keep"/],
+    [{ conv1: { remov: [1] } }, /mask conv1: "remov" is not a field of a mask/],
+    [{ conv1: { runs: [1, 2] } }, /mask conv1: "runs" needs a list of lengths and a "shape"/],
     [{ conv1: { remove: [1], axis: 2 } }, /mask conv1: "axis" is 2/],
     [{ conv1: { pattern: '4:2' } }, /mask conv1: the pattern "4:2" is not N:M/],
-    [{ conv1: { shape: [4] } }, /mask conv1: it does not say what to keep/],
-    [{ conv1: { remove: [1], note: 'x' } }, /mask conv1: "note" says nothing about a mask/],
+    [{ conv1: { shape: [4] } }, /mask conv1: it has no "keep", "remove"/],
+    [{ conv1: { remove: [1], note: 'x' } }, /mask conv1: "note" is not a field of a mask/],
   ])('a mistake in JSON names the mask: %j', async (contents, message) => {
     const slots = await named();
     expect(() => bind(slots, contents, { format: 'JSON' })).toThrow(message);

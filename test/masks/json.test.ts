@@ -82,7 +82,7 @@ describe('mistakes', () => {
       '{"a":1,"\\u0061":2}',
     ])
       expect(refusal(text)).toContain(
-        'E-MASK-DAMAGED m.json is damaged or incomplete: why: an object says one name twice',
+        'E-MASK-DAMAGED m.json is damaged or incomplete: why: an object has a repeated name',
       );
     expect(() => read('{"a": {"b": ":"}, "c": {"b": "\\":"}}')).not.toThrow();
   });

@@ -96,7 +96,7 @@ describe('reading', () => {
       what: 'cannot read DIR/w.bin',
       facts: [
         'why: the file ended early',
-        'try: leave the data file where it is, unchanged, until the model is written',
+        'try: keep the data file in its place, unchanged, until the model is written',
       ],
     });
     rmSync(at('w.bin'));
@@ -109,7 +109,10 @@ describe('what is wrong', () => {
     expect(failureOf(() => readModel(save({ location: 'w.bin' })), folder)).toEqual({
       code: 'E-EXTERNAL-MISSING',
       what: 'the external data file w.bin is missing',
-      facts: ['where: tensor w wants it at DIR/w.bin', 'try: copy the file beside the model; the two belong together'],
+      facts: [
+        'where: tensor w expects it at DIR/w.bin',
+        "try: copy the file into the model's folder; the two belong together",
+      ],
     });
     mkdirSync(at('w.bin'));
     expect(failureOf(() => readModel(at('m.onnx')), folder).code).toBe('E-EXTERNAL-MISSING');
@@ -131,7 +134,7 @@ describe('what is wrong', () => {
         what: 'tensor w does not fit its external data file w.bin',
         facts: [
           'why: it needs bytes 0 to 2048, and the file has 2000',
-          'try: copy the data file again, complete, beside the model',
+          "try: copy the whole data file into the model's folder again",
         ],
       },
     );
@@ -161,10 +164,10 @@ describe('what is wrong', () => {
       symlinkSync(join(elsewhere, 'w.bin'), at('file.bin'));
       expect(failureOf(() => readModel(save({ location })), folder)).toEqual({
         code: 'E-EXTERNAL-PATH',
-        what: `tensor w wants external data from outside the model's folder: "${location}"`,
+        what: `tensor w refers to external data outside the model's folder: "${location}"`,
         facts: [
-          'why: a model may only read files beside it; anything else could leak or clobber your files',
-          'try: move the data file beside the model and export again',
+          'why: a model may only read files in its own folder; anything else could expose or overwrite your files',
+          "try: move the data file into the model's folder and export again",
         ],
       });
       rmSync(elsewhere, { recursive: true });
@@ -244,7 +247,7 @@ describe('writing', () => {
       code: 'E-OUTPUT-IS-INPUT',
       what: 'DIR/out.onnx.data holds weights of the input',
       facts: [
-        'why: the input is never overwritten: the result is proven equal to it',
+        'why: the input is never overwritten, because the result is compared with it',
         'try: --output with another name or folder',
       ],
     });

@@ -187,20 +187,24 @@ describe('declines', () => {
     [
       'few zeros',
       one((g, x) => g.conv(x, sparseWeights([16, 16, 3, 3], 0.1), { pads: 1 })),
-      /sparse operators would pay from \d+\.\d % zeros on here, and it has (8|9|10|11)\.\d %$/,
+      /sparse operators would pay off here from \d+\.\d % zeros, and the layer has (8|9|10|11)\.\d %$/,
     ],
     [
       'a layer that takes less than its moves',
       one((g, x) => g.conv(x, sparseWeights([16, 16, 1, 1], 0.9))),
-      /moving its data into the layout of sparse operators would take longer than the layer itself$/,
+      /the change to the layout of sparse operators would take longer than the layer itself$/,
     ],
-    ['one row', one((g, x) => g.gemm(x, sparseWeights([16, 32], 0.9)), [1, 32]), /so few rows or pixels is no faster/],
+    [
+      'one row',
+      one((g, x) => g.gemm(x, sparseWeights([16, 32], 0.9)), [1, 32]),
+      /so few rows or pixels, sparse weights are not faster/,
+    ],
   ])('%s, and says why, and by which table', async (_, bytes, why) => {
     const { made, natives } = await compiled(bytes, { sparseTarget: 'avx512' });
     expect(natives).toEqual([]);
     expect(made.report.options).toMatchObject({ sparse: true, sparseTarget: 'avx512' });
     expect(made.report.remarks.map(({ message }) => message)).toEqual([
-      'what pays was decided by the cost table "avx512" (docs/sparse.md)',
+      'layers were chosen by the cost table "avx512" (docs/sparse.md)',
       expect.stringMatching(why),
     ]);
   });
@@ -209,16 +213,16 @@ describe('declines', () => {
 describe('what cannot be sparse says why', () => {
   const weights = (extent = 3) => sparseWeights([16, 16, extent, extent], 0.9);
   test.each<[string, (g: GraphBuilder, x: string) => string, RegExp, (number | string)[]?]>([
-    ['transposed', (g, x) => g.op('ConvTranspose', [x, weights()]), /there is no sparse operator for it$/],
+    ['transposed', (g, x) => g.op('ConvTranspose', [x, weights()]), /ConvTranspose has no sparse operator$/],
     [
       'auto_pad with strides, at a size that is open',
       (g, x) => g.op('Conv', [x, weights()], { auto_pad: 'SAME_UPPER', strides: [2, 2] }),
-      /its padding depends on the size of the image, which is open \(auto_pad\)$/,
+      /its padding depends on the size of the image, which is unknown \(auto_pad\)$/,
     ],
     [
       'auto_pad that cuts off more than a pixel',
       (g, x) => g.op('Conv', [x, weights(1)], { auto_pad: 'SAME_LOWER', strides: [4, 4] }),
-      /there is no sparse operator with such padding$/,
+      /no sparse operator has this padding$/,
       [1, 16, 12, 12],
     ],
   ])('%s', async (_, add, why, dims = [1, 16, 'h', 12]) => {
@@ -255,7 +259,7 @@ describe('what pays', () => {
     expect([natives, made.report.changed]).toEqual([[], false]);
     expect(Buffer.compare(Buffer.from(output), Buffer.from(bytes))).toBe(0);
     expect(made.report.remarks[1]?.message).toBe(
-      'stays dense: sparse operators would have to be 1.1x as fast to pay here, which they are at no share of zeros',
+      'kept dense: sparse operators would have to be 1.1x as fast to pay off here, which they are at no fraction of zeros',
     );
   });
 
@@ -289,7 +293,7 @@ describe('what pays', () => {
     const target = { ...avx512, secondsPerMovedElement: 4e-10 };
     const model = (zeros: number) => twoLayers(zeros, 0);
     const told = (await compiled(model(0.05), { sparseTarget: target })).made.report.remarks;
-    const [, share = ''] = /pay from ([\d.]+) % zeros on/.exec(told.at(-1)?.message ?? '') ?? [];
+    const [, share = ''] = /pay off here from ([\d.]+) % zeros/.exec(told.at(-1)?.message ?? '') ?? [];
     const from = Number(share) / 100;
     expect(from).toBeGreaterThan(0.2);
     expect((await compiled(model(from - 0.04), { sparseTarget: target })).made.report.changed).toBe(false);
@@ -313,7 +317,7 @@ describe('options that do not fit', () => {
 
   test.each<[string, CompileOptions, RegExp]>([
     ['another processor', { target: 'cuda' }, /--target cuda/],
-    ['the pass by its name', { passes: ['convert-sparse'] }, /no pass for --passes/],
+    ['the pass by its name', { passes: ['convert-sparse'] }, /cannot be used with --passes/],
   ])('%s', async (_, options, what) => {
     await expect(compileModel(bytes(), { sparse: true, ...options })).rejects.toMatchObject({
       code: 'E-USAGE',
@@ -327,7 +331,7 @@ describe('options that do not fit', () => {
 
   test('nothing for training', async () => {
     const { made } = await compiled(bytes());
-    expect(() => made.stateDict()).toThrow('do not fit --sparse');
+    expect(() => made.stateDict()).toThrow('cannot be combined with --sparse');
   });
 });
 

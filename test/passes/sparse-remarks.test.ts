@@ -48,7 +48,7 @@ describe('convolutions of ones that the compiler added', () => {
       expect(text).not.toContain('_constants');
     const sparse = added.filter(({ opType }) => opType === 'SparseConv').length;
     const told = report.remarks.flatMap(
-      ({ message }) => /^(\d+) convolutions? that this compilation added/.exec(message)?.[1] ?? [],
+      ({ message }) => /^(\d+) convolutions? that compensates? for removed channels/.exec(message)?.[1] ?? [],
     );
     expect(told).toEqual(sparse === 0 ? [] : [String(sparse)]);
     expect(sparse > 0).toBe(sparseTarget === EAGER);
@@ -80,10 +80,10 @@ test('layers with hardly any zeros are counted in one note', async () => {
   g.output(g.add(g.add(first, second), g.add(third, g.conv(x, weights(19), { pads: 1, name: 'told' }))));
   const { report } = await compileModel(g.bytes(), { sparse: true, sparseTarget: 'avx2' });
   expect(report.remarks.map(({ kind, node, message }) => [kind, node, message])).toEqual([
-    ['note', undefined, 'what pays was decided by the cost table "avx2" (docs/sparse.md)'],
-    ['note', undefined, '3 layers stay dense that have hardly any zeros, less than 0.05 %'],
-    ['missed', 'told', expect.stringMatching(/and it has 0\.1 %$/)],
-    ['note', undefined, 'not looked at: 1 weight of ConvTranspose (float32), 0.0 % zero'],
+    ['note', undefined, 'layers were chosen by the cost table "avx2" (docs/sparse.md)'],
+    ['note', undefined, '3 layers are kept dense because they have hardly any zeros (less than 0.05 %)'],
+    ['missed', 'told', expect.stringMatching(/and the layer has 0\.1 %$/)],
+    ['note', undefined, 'not searched for zeros: 1 weight of ConvTranspose (float32), 0.0 % zero'],
   ]);
 });
 
@@ -109,7 +109,9 @@ describe('shares of zeros', () => {
     const { report } = await compileModel(layer(zeros), { sparse: true, sparseTarget: 'avx2' });
     const [{ sparsity } = { sparsity: 0 }] = report.layers;
     const missed = report.remarks.find(({ kind }) => kind === 'missed');
-    expect(missed?.message).toMatch(new RegExp(`and it has ${formatShare(sparsity).replace('.', String.raw`\.`)}$`));
+    expect(missed?.message).toMatch(
+      new RegExp(`and the layer has ${formatShare(sparsity).replace('.', String.raw`\.`)}$`),
+    );
     const text = renderText(report);
     expect(text).toContain(
       `nothing to do: ${formatShare(report.before.zeros / report.before.parameters)} of the parameters`,
@@ -125,8 +127,8 @@ describe('shares of zeros', () => {
     };
     const { report } = await compileModel(layer(14_598), { sparse: true, sparseTarget: table });
     expect(report.remarks.map(({ kind: said, message }) => [said, message])).toEqual([
-      ['note', 'what pays was decided by the cost table "made up" (docs/sparse.md)'],
-      ['missed', 'stays dense: sparse operators would pay from 39.6000 % zeros on here, and it has 39.5996 %'],
+      ['note', 'layers were chosen by the cost table "made up" (docs/sparse.md)'],
+      ['missed', 'kept dense: sparse operators would pay off here from 39.6000 % zeros, and the layer has 39.5996 %'],
     ]);
   });
 
@@ -134,7 +136,7 @@ describe('shares of zeros', () => {
     for (const zeros of [3_690, 35_000]) {
       const { report } = await compileModel(layer(zeros), { sparse: true, sparseTarget: TABLES.avx2 });
       const decided = report.remarks.filter(({ kind }) => kind === 'note').map(({ message }) => message);
-      expect(decided).toEqual(['what pays was decided by the cost table "avx2" (docs/sparse.md)']);
+      expect(decided).toEqual(['layers were chosen by the cost table "avx2" (docs/sparse.md)']);
       expect(report.changed).toBe(zeros === 35_000);
       if (report.sparse !== undefined) expect(report.sparse.decided).toEqual(decided);
     }

@@ -29,10 +29,10 @@ const FILES = `${REAL_FILES}/masks/files`;
 
 /** What each must say: its code and what is particular to it. */
 const REFUSED: readonly (readonly [file: string, code: string, words: RegExp])[] = [
-  ['evil.pt', 'E-MASK-UNSAFE', /asks to call posix\.system.*nothing was called/],
-  ['evil.legacy.pth', 'E-MASK-UNSAFE', /asks to call posix\.system.*nothing was called/],
-  ['evil_builtins.pkl', 'E-MASK-UNSAFE', /asks to call builtins\.eval.*nothing was called/],
-  ['whole_module.pt', 'E-MASK-UNSAFE', /asks to call smallnets\.SmallResNet.*nothing was called/],
+  ['evil.pt', 'E-MASK-UNSAFE', /would call posix\.system.*nothing was called/],
+  ['evil.legacy.pth', 'E-MASK-UNSAFE', /would call posix\.system.*nothing was called/],
+  ['evil_builtins.pkl', 'E-MASK-UNSAFE', /would call builtins\.eval.*nothing was called/],
+  ['whole_module.pt', 'E-MASK-UNSAFE', /would call smallnets\.SmallResNet.*nothing was called/],
   ['object_array.npz', 'E-MASK-UNSAFE', /array a holds Python objects/],
   ['plain_pickle.pkl', 'E-MASK-FORMAT', /a Python pickle that torch\.save did not write/],
   ['empty.pt', 'E-MASK-FORMAT', /it is empty/],

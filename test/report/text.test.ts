@@ -115,7 +115,7 @@ test('masks: how many, by which evidence, what was left out', () => {
   expect(text).toContain('meaning of masks                      drop: bias and BN shift go (7 filters)');
   expect(text).toContain('note: 1 mask left out: c.weight_mask');
   expect(text).toContain('note: 4 layers without a mask: conv1, fc, head and 1 more');
-  expect(text).toContain("note: the weights beside 1 mask are not the model's");
+  expect(text).toContain("note: the weights stored with 1 mask differ from the model's");
   expect(text).toContain("prune-compile inspect model.onnx -m 'my masks.pth' --meaning drop");
   const nothing = renderText({ ...REPORT, masks, edits: [] });
   expect(nothing).toContain('model.pruned.onnx is model.onnx with the masks in its weights');
@@ -132,8 +132,8 @@ test('sparse operators are told, because the model does not run without their li
   const text = renderText(report);
   fits(text);
   expect(text).toContain(`
-note: 1 layer is a sparse operator: the model runs where their library is
-  loaded, see docs/sparse.md
+note: 1 layer is a sparse operator: the model needs their native library
+  (docs/sparse.md)
 note: by the cost table "avx2"
   path    /there/libprune_compile_kernels.so
   Node    import { createSession } from 'prune-compile';
@@ -160,7 +160,7 @@ note: by the cost table "avx2"
 test('where the library is not there, no report says that it is', () => {
   const library = { path: '/there/lib.so', isFound: false };
   const report = { ...REPORT, sparse: sparseReport(2, [], library) };
-  const note = 'that library is not built on this machine; prune-compile doctor says how to build it';
+  const note = 'the library is not built on this machine; prune-compile doctor shows how to build it';
   expect(renderText(report).replace(/\s+/g, ' ')).toContain(`note: ${note} path /there/lib.so (once it is built)`);
   expect(renderMarkdown(report)).toContain('- path: `/there/lib.so` (once it is built)');
   expect(renderHtml(report)).toContain('</code> (once it is built)');
@@ -170,29 +170,29 @@ test('where the library is not there, no report says that it is', () => {
 test('how it was decided is a note, and layers that stay dense for one reason are told once', () => {
   const by = { pass: 'convert-sparse', about: 'sparse' } as const;
   const missed = (node: string, message: string) => ({ ...by, kind: 'missed', node, message }) as const;
-  const note = { ...by, kind: 'note', message: 'what pays was decided by the cost table "avx2"' } as const;
-  const few = [1, 2, 3].map((layer) => missed(`/layer${layer}/Conv`, 'stays dense: few pixels'));
+  const note = { ...by, kind: 'note', message: 'layers were chosen by the cost table "avx2"' } as const;
+  const few = [1, 2, 3].map((layer) => missed(`/layer${layer}/Conv`, 'kept dense: few pixels'));
   const unchanged = { ...REPORT, changed: false, after: REPORT.before, options: { sparse: true } };
-  const text = renderText({ ...unchanged, remarks: [note, ...few, missed('/fc/Gemm', 'stays dense: one row')] });
+  const text = renderText({ ...unchanged, remarks: [note, ...few, missed('/fc/Gemm', 'kept dense: one row')] });
   expect(lines(text).slice(0, 2)).toEqual([
     'nothing to do: 47.0 % of the parameters are zero, but no layer would be faster',
     'with sparse operators (below)',
   ]);
   expect(lines(text).slice(-6)).toEqual(
     [
-      'note: what pays was decided by the cost table "avx2"',
+      'note: layers were chosen by the cost table "avx2"',
       '',
-      'missed: /layer1/Conv and 2 layers more: stays dense: few pixels',
-      'missed: /fc/Gemm: stays dense: one row',
+      'missed: /layer1/Conv and 2 layers more: kept dense: few pixels',
+      'missed: /fc/Gemm: kept dense: one row',
       '',
     ].toSpliced(0, 0, ''),
   );
-  const many = [1, 2, 3, 4, 5, 6, 7].map((layer) => missed(`/layer${layer}/Conv`, `stays dense: ${layer}`));
+  const many = [1, 2, 3, 4, 5, 6, 7].map((layer) => missed(`/layer${layer}/Conv`, `kept dense: ${layer}`));
   const more = renderText({ ...unchanged, remarks: [note, ...many] });
   fits(more);
   // What `inspect` says is about channels.
   expect(lines(more).slice(-2)).toEqual(['2 more: the same command with --report report.html lists all', '']);
-  expect(renderMarkdown({ ...unchanged, remarks: [note, ...few] })).toContain('- note: what pays was decided by');
+  expect(renderMarkdown({ ...unchanged, remarks: [note, ...few] })).toContain('- note: layers were chosen by');
   expect(renderHtml({ ...unchanged, remarks: [note, ...few] })).toContain('<span class="note">note</span>');
 });
 
@@ -309,12 +309,12 @@ test('inspection: names last and whole', () => {
   expect(lines(text)).toEqual([
     'model.onnx: opset 17, 122 nodes, 102.5 MB',
     '25.56 M parameters, 47.0 % of them zero',
-    '32 of 26 560 channels can go without changing the outputs',
+    '32 of 26 560 channels can be removed without changing the outputs',
     '',
     'channels  zero  constant  unneeded  removable  weights 0  layer',
     '      64    32         -         3         32     50.0 %  Conv /layer1/conv1/Conv',
     '',
-    'operators without a rule, all of whose channels stay: NonZero (2)',
+    'unsupported operators, whose channels are all kept: NonZero (2)',
     '',
     'missed: /layer1/Add (3 ch.): kept',
     '',
@@ -335,16 +335,16 @@ test('why: channels, the way to what needs them, and its reason', () => {
         chain: [
           { node: '/conv1', op: 'Conv', reason: 'they depend on the input' },
           { node: '/Add', op: 'Add', reason: 'passes them on' },
-          { node: '/conv2', op: 'Conv', reason: 'needs them: its weights on them are not zero' },
+          { node: '/conv2', op: 'Conv', reason: 'needs them: its weights for them are not zero' },
         ],
       },
     ],
   });
   expect(lines(text)).toEqual([
-    '/conv1: 2 of 64 channels can go',
-    'channels 0, 1 (2 of 64) can go',
-    'channels 3, 7, 9 (3 of 64) stay: they depend on the input; /Add (Add), needed by',
-    '  /conv2 (Conv): its weights on them are not zero',
+    '/conv1: 2 of 64 channels can be removed',
+    'channels 0, 1 (2 of 64) can be removed',
+    'channels 3, 7, 9 (3 of 64) are kept: they depend on the input; /Add (Add),',
+    '  needed by /conv2 (Conv): its weights for them are not zero',
     '',
   ]);
 });
@@ -356,7 +356,7 @@ test('why: of what has no channels none are counted', () => {
     channels: 0,
     groups: [{ channels: [], state: 'kept', chain: [{ node: '/w/Transpose', op: 'Transpose', reason }] }],
   });
-  expect(text.replaceAll(/\s+/g, ' ').trim()).toBe(`/w/Transpose: nothing can go ${reason}`);
+  expect(text.replaceAll(/\s+/g, ' ').trim()).toBe(`/w/Transpose: nothing can be removed ${reason}`);
 });
 
 test('ranges', () => {

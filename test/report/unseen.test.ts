@@ -189,7 +189,7 @@ test('inspect shows names escaped; why takes them as they are, and as they are s
   for (const name of [`first${IN_FILE}`, `first${IN_FILE_SHOWN}`]) {
     const why = renderExplanation(await explainNode(model(), name));
     expect(UNSEEN.exec(why)?.[0]).toBeUndefined();
-    expect(why).toContain(`first${IN_FILE_SHOWN}: 2 of 4 channels can go\n`);
+    expect(why).toContain(`first${IN_FILE_SHOWN}: 2 of 4 channels can be removed\n`);
   }
 });
 

@@ -94,10 +94,10 @@ describe('the library of this platform', () => {
     const own = { version: TOOL.version, operators: SPARSE_VERSION };
     expect(staleReason(own)).toBeUndefined();
     expect(staleReason({ ...own, version: '0.0.9' })).toBe(
-      `it was built for version 0.0.9 with operators 1, and this is version ${TOOL.version} with operators 1`,
+      `it was built for version 0.0.9 with operators 1, and this package is version ${TOOL.version} with operators 1`,
     );
-    expect(staleReason({ ...own, operators: 7 })).toContain('with operators 7, and this is');
-    expect(staleReason(kernelsVersion(Buffer.from('an ELF file without a statement')))).toContain('does not say');
+    expect(staleReason({ ...own, operators: 7 })).toContain('with operators 7, and this package is');
+    expect(staleReason(kernelsVersion(Buffer.from('an ELF file without a statement')))).toContain('has no version');
   });
 });
 

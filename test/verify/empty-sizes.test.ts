@@ -82,7 +82,7 @@ describe('sizes at which a value is empty', () => {
     };
     const { equal, notes } = await verifyModels(build(), build());
     expect(equal).toBe(true);
-    expect(notes[0]).toBe('value "x" is empty at x=0,3,4,4: there is nothing to compare behind it');
+    expect(notes[0]).toBe('value "x" is empty at x=0,3,4,4: nothing after it can be compared');
   });
 });
 

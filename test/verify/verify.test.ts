@@ -212,7 +212,7 @@ describe('inputs and notes', () => {
     [{}, "given input 0 has no value for the model's input x"],
     [
       { x: new ort.Tensor('int32', new Int32Array(192), [1, 3, 8, 8]) },
-      'given input 0 has int32 values for x, the model wants float32',
+      'given input 0 has int32 values for x, the model expects float32',
     ],
     [
       { x: new ort.Tensor('float32', new Float32Array(3), [1, 3, 1, 1]) },

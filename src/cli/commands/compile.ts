@@ -76,7 +76,7 @@ export async function compileCommand(context: Context): Promise<void> {
 }
 
 function compileOptions({ engine, options, io, steps }: Context): CompileOptions {
-  const { tune, shape, ...passedOn } = optionsOf(options, ['Compiling', 'For those who debug']);
+  const { tune, shape, ...passedOn } = optionsOf(options, ['Compiling', 'Debugging']);
   return {
     ...maskOptions(options),
     ...passedOn,
@@ -107,8 +107,7 @@ function failureOf(
   { keepFailed }: Options,
 ): PruneCompileError | undefined {
   const name = to === STDOUT ? 'the output' : to;
-  const fate =
-    keepFailed === true ? 'is there all the same (--keep-failed)' : 'was not written (--keep-failed keeps it)';
+  const fate = keepFailed === true ? 'was kept (--keep-failed)' : 'was not written (--keep-failed keeps it)';
   if (verification?.equal === false) return unequalError(verification, name, model, fate);
   return missed.length === 0 ? undefined : gateError(missed, name, fate);
 }
@@ -137,15 +136,15 @@ function unequalError(verification: Verification, name: string, model: string, f
 function adviceFor({ fails, optimised, outputs, worstOutput }: Verification): string {
   if (fails === true && optimised === true)
     return (
-      "the model itself runs in ONNX Runtime's blocked layout only, which takes multiples of 8 or 16 channels, and no sparse operators beside it: " +
-      '--align 16 without --sparse; or change the node that fails, so that it runs without graph optimisations'
+      "the input itself runs only in ONNX Runtime's blocked layout, which needs multiples of 8 or 16 channels and excludes sparse operators: " +
+      'pass --align 16 without --sparse, or change the node that fails so that it runs without graph optimisations'
     );
   if (fails !== true && outputs?.some(({ name, hasNonFinite }) => name === worstOutput && hasNonFinite === true))
     return (
-      "the model's own output holds NaN or infinities on these inputs, and 0 times infinity, which is NaN, is not computed any more where weights are zero: " +
+      "the input's own output has NaN or infinities on these inputs, and the compiled model no longer computes 0 x infinity (NaN) where weights are zero: " +
       'find where they come from; verify() of the API takes real `inputs`'
     );
-  return '--stop-after N finds the edit that does harm; this is a bug, please send the model if you may';
+  return 'this is a bug: please report it, with the model if you can share it; --stop-after N finds the edit that causes it';
 }
 
 function withSteps(report: CompileReport, { times }: Context['steps']): CompileReport {

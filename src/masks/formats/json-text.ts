@@ -47,7 +47,7 @@ export function parseJson(bytes: Uint8Array, limits: JsonLimits): { readonly val
   const names = { count: 0 };
   const value = toEntry(parsed, names);
   // JSON.parse keeps the last of several values of one name: names are missing then.
-  if (names.count !== pairs) return { kind: 'repeated', why: 'an object says one name twice' };
+  if (names.count !== pairs) return { kind: 'repeated', why: 'an object has a repeated name' };
   return { value };
 }
 

@@ -53,7 +53,7 @@ export function readNpyHeader(head: (count: number) => Uint8Array, sizeBytes: nu
   const { dataType, isBigEndian } = readDescr(fields.get('descr'), path);
   const shape = fields.get('shape');
   const dims = typeof shape === 'object' && shape !== null && 'tuple' in shape ? shapeOf(shape.tuple) : undefined;
-  if (dims === undefined) throw damaged(path, 'the shape in its header is no tuple of extents');
+  if (dims === undefined) throw damaged(path, 'the shape in its header is not a tuple of extents');
   if (typeof isFortran !== 'boolean') throw damaged(path, 'fortran_order in its header is neither True nor False');
   const needed = start + product(dims) * (elementBytes(dataType) ?? 0);
   if (needed > sizeBytes) throw damaged(path, `its header asks for ${needed} bytes, and it has ${sizeBytes}`);

@@ -18,7 +18,7 @@ export function readNpz(bytes: Uint8Array, path: string): Entry {
     if (entry.name.endsWith('/') && entry.sizeBytes === 0) continue;
     const head = (count: number) => entry.head(count);
     if (!isNpy(head(NPY_MAGIC_BYTES)))
-      throw notMasks(path, `${entry.name} in it is no NumPy array`, "numpy.savez('masks.npz', **masks)");
+      throw notMasks(path, `${entry.name} in it is not a NumPy array`, "numpy.savez('masks.npz', **masks)");
     const name = entry.name.endsWith(EXTENSION) ? entry.name.slice(0, -EXTENSION.length) : entry.name;
     if (arrays.has(name)) throw damaged(path, `two of its arrays are named ${name}`);
     const array = readNpyHeader(head, entry.sizeBytes, `${path}, array ${name}`);

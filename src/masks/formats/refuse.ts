@@ -24,7 +24,7 @@ export function notMasks(path: string, why: string, hint: string): PruneCompileE
 
 export function overLimit(path: string, why: string): PruneCompileError {
   return new PruneCompileError('E-MASK-LIMIT', {
-    what: `${path} asks for more than a mask file can need`,
+    what: `${path} exceeds a limit for mask files`,
     facts: [
       ['why', why],
       ['try', 'save the masks alone, in a file of their own'],
@@ -35,7 +35,7 @@ export function overLimit(path: string, why: string): PruneCompileError {
 /** `name`: what would be called, as Python names it. */
 export function unsafe(path: string, name: string): PruneCompileError {
   return new PruneCompileError('E-MASK-UNSAFE', {
-    what: `${path} asks to call ${name}, which no file of tensors needs`,
+    what: `${path} would call ${name}, which a file of tensors never needs`,
     facts: [
       ['why', 'a Python pickle may call any function when it is loaded; nothing was called here'],
       ['try', 'save tensors only: torch.save(model.state_dict(), …), not the model itself'],

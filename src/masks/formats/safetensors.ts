@@ -116,7 +116,7 @@ function readEntry(
       'save the masks as BOOL or U8, alone',
     );
   const dims = shapeOf(fields.get('shape'));
-  if (dims === undefined) throw fault('the shape is no list of extents');
+  if (dims === undefined) throw fault('the shape is not a list of extents');
   const offsets = fields.get('data_offsets');
   const [begin, end] = Array.isArray(offsets) && offsets.length === 2 ? (offsets as Entry[]) : [];
   if (!isOffset(begin) || !isOffset(end) || begin > end) throw fault('the data_offsets are no pair of offsets');

@@ -115,7 +115,7 @@ function tensorGlobals(path: string): [string, Value][] {
 
 function tensorOf(value: Value | undefined, path: string): Value {
   if (value instanceof Opaque && value.content instanceof FileTensor) return value;
-  throw damaged(path, 'a parameter in it is no tensor');
+  throw damaged(path, 'a parameter in it is not a tensor');
 }
 
 function dtypeOf(name: Value | undefined, path: string): number {
