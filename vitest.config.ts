@@ -3,7 +3,10 @@ import { defineConfig } from 'vitest/config';
 import { NotRun } from './test/support/not-run.js';
 import { TEMPORARY } from './test/support/temporary-folder.js';
 
-/** A test that hangs should end. A slow machine is no hang: on two busy cores the longest take minutes. */
+/**
+ * A test that hangs should end. A slow machine is no hang: on two busy cores the longest take
+ * minutes.
+ */
 const MOST_MS = 30 * 60_000;
 
 /** A file for the counts, as .ci/run wants them. */
@@ -22,7 +25,8 @@ export default defineConfig({
     // Processes, not threads: a crash inside ONNX Runtime takes one file along, not the run.
     pool: 'forks',
     maxWorkers: 2,
-    // What a user measured on this machine must not decide a test. And ONNX Runtime's telemetry would leave files there.
+    // What a user measured on this machine must not decide a test. And ONNX Runtime's telemetry
+    // would leave files there.
     env: { XDG_CACHE_HOME: join(TEMPORARY, 'no-cache'), ORT_DISABLE_TELEMETRY: '1', TMPDIR: TEMPORARY },
     testTimeout: MOST_MS,
     hookTimeout: MOST_MS,

@@ -1,4 +1,7 @@
-/** `npm run test:fast`: the core in under a minute. Units, house rules, and some random graphs instead of many. */
+/**
+ * `npm run test:fast`: the core in under a minute. Units, house rules, and some random graphs
+ * instead of many.
+ */
 import { defineConfig } from 'vitest/config';
 import full from './vitest.config.js';
 

@@ -1,16 +1,18 @@
 /**
- * fold-constants: computes what the model computes from constants alone, such as a mask multiplied into a weight, once
- * and for all.
+ * fold-constants: computes what the model computes from constants alone, such as a mask multiplied
+ * into a weight, once and for all.
  *
  *   weight_orig \
  *                Mul -> Conv          =>    weight -> Conv
  *   weight_mask /
  *
- * Values that hold the same are read from one place: what an Identity makes of a weight is that weight.
+ * Values that hold the same are read from one place: what an Identity makes of a weight is that
+ * weight.
  *
- * Exact? Bitwise: ONNX Runtime itself does the arithmetic. Declines when the file would grow: the result is larger than what it is
- * made from (ConstantOfShape, Expand, a wider type), or that is read elsewhere and stays (a weight and its transpose). Declines
- * for dequantised weights, too. Cost: one small session for all of them.
+ * Exact? Bitwise: ONNX Runtime itself does the arithmetic. Declines when the file would grow: the
+ * result is larger than what it is made from (ConstantOfShape, Expand, a wider type), or that is
+ * read elsewhere and stays (a weight and its transpose). Declines for dequantised weights, too.
+ * Cost: one small session for all of them.
  */
 import { freedBytes } from '../src/graph-info/freed.js';
 import type { Shapes } from '../src/graph-info/shapes.js';
@@ -21,13 +23,18 @@ import { isStored, rootOf, storedTensor } from '../src/ops/aliases.js';
 import { isStatic } from '../src/ops/axes.js';
 import { type Pass, UNCHANGED } from './pass.js';
 
-/** Results up to this many elements are folded whatever they are made from: shapes, axes, pads, scalars. */
+/**
+ * Results up to this many elements are folded whatever they are made from: shapes, axes, pads,
+ * scalars.
+ */
 const SMALL = 64;
 
 /** So few bytes are less than the nodes that compute them. */
 const NEGLIGIBLE = 16;
 
-/** All that hold one tensor, to be read from the first of them or from an initializer of its own. */
+/**
+ * All that hold one tensor, to be read from the first of them or from an initializer of its own.
+ */
 interface Fold {
   readonly values: Value[];
   readonly source: Value | { readonly name: string; readonly tensor: Tensor };
@@ -103,14 +110,18 @@ function foldShapesOfConstants({ nodes }: Graph, { tensor, has }: GraphInfo['con
   });
 }
 
-/** The constant of the result's size that it is made from, preferring `…_orig`, and whether a mask is multiplied in. */
+/**
+ * The constant of the result's size that it is made from, preferring `…_orig`, and whether a mask
+ * is multiplied in.
+ */
 function sourceOf(node: Node, result: Tensor, shapes: Shapes): { source: string | undefined; isMasked: boolean } {
   const names: string[] = [];
   if (!isFloating(result.dataType)) return { source: undefined, isMasked: false };
   let isMasked = false;
   const seen = new Set([node]);
   for (const at of seen) {
-    // An extent that is read is no data: a bias that is blown up to the weights' width is not made from them.
+    // An extent that is read is no data: a bias that is blown up to the weights' width is not made
+    // from them.
     if (at.opType === 'Shape') continue;
     isMasked ||= at.opType === 'Mul' && multipliesData(at, shapes);
     for (const input of at.inputs) {
@@ -122,7 +133,9 @@ function sourceOf(node: Node, result: Tensor, shapes: Shapes): { source: string 
   return { source: names.find((name) => name.endsWith('_orig')) ?? names[0], isMasked };
 }
 
-/** A Mul with a lone number scales, one of integers computes a shape; a mask has the weight's dtype. */
+/**
+ * A Mul with a lone number scales, one of integers computes a shape; a mask has the weight's dtype.
+ */
 function multipliesData({ inputs, outputs: [product] }: Node, shapes: Shapes): boolean {
   const dataType = product === undefined ? undefined : shapes.dataTypeOf(product);
   const isScaled = inputs.some((value) => (value && storedTensor(value))?.size === 1);

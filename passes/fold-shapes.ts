@@ -3,8 +3,9 @@
  *
  *   x -> Shape -> Gather(0) -> Unsqueeze -> Concat(·, -1) -> Reshape     =>     Reshape(x, [0, -1])
  *
- * Exact? Bitwise: the same elements under the same shape for every input. Declines when two extents depend on the input in
- * different ways. Cost: none; fewer nodes run. It lets channels through that a computed target would pin.
+ * Exact? Bitwise: the same elements under the same shape for every input. Declines when two extents
+ * depend on the input in different ways. Cost: none; fewer nodes run. It lets channels through that
+ * a computed target would pin.
  */
 import { elementsOf, symbolOf } from '../src/graph-info/shape-elements.js';
 import type { Extent } from '../src/ops/site.js';
@@ -37,7 +38,10 @@ export const foldShapes: Pass = {
   },
 };
 
-/** The target as numbers with at most one -1, or undefined when it is constant already or cannot be known. */
+/**
+ * The target as numbers with at most one -1, or undefined when it is constant already or cannot be
+ * known.
+ */
 function constantTarget(node: Node, graphInfo: GraphInfo): number[] | undefined {
   const [data, shape] = node.inputs;
   if (node.opType !== 'Reshape' || node.domain !== '' || graphInfo.constants.has(shape)) return undefined;

@@ -30,7 +30,9 @@ export const pipelines = {
     'remove-channels',
     'remove-dead-nodes',
   ],
-  /** What `inspect` and `why` look at: masks multiplied in, computed shapes known, nothing removed. */
+  /**
+   * What `inspect` and `why` look at: masks multiplied in, computed shapes known, nothing removed.
+   */
   inspection: ['fold-constants', 'fold-shapes', 'remove-dead-nodes'],
   /** Runs once, after all others: what it makes no rule knows any more. */
   sparse: ['convert-sparse', 'remove-dead-nodes'],

@@ -1,4 +1,6 @@
-/** What a pass is. A pass never throws for a model it cannot improve: it says "missed, because …". */
+/**
+ * What a pass is. A pass never throws for a model it cannot improve: it says "missed, because …".
+ */
 import type { CostModel } from '../src/cost/width-cost.js';
 import type { Facts } from '../src/channels/facts.js';
 import type { GraphInfo } from '../src/graph-info/graph-info.js';
@@ -22,7 +24,9 @@ export interface Remark {
 
 /** What sparse operators are judged by. */
 export interface SparseJudgement {
-  /** The cost table; chosen when it is first asked for, because that may load the native library. */
+  /**
+   * The cost table; chosen when it is first asked for, because that may load the native library.
+   */
   choice(): TableChoice;
   /** The graph as it is now, at the sizes that costs are counted at. */
   sized(): Promise<GraphInfo>;
@@ -49,10 +53,16 @@ export interface PassContext {
 export interface PassResult {
   /** Whether the graph was edited. */
   readonly changed: boolean;
-  /** Whether the edit is worth a new file by itself: something pruned went. Preparations alone are not written. */
+  /**
+   * Whether the edit is worth a new file by itself: something pruned went. Preparations alone are
+   * not written.
+   */
   readonly gains: boolean;
   readonly remarks: readonly Omit<Remark, 'pass' | 'about'>[];
-  /** Layers of the network that are sparse operators now; absent where the pass made none of anything. */
+  /**
+   * Layers of the network that are sparse operators now; absent where the pass made none of
+   * anything.
+   */
   readonly sparseLayers?: number;
 }
 

@@ -4,9 +4,10 @@
  *   conv1 [64, 32, 3, 3] -> Relu -> conv2 [128, 64, 1, 1]      conv1 [36, 32, 3, 3] -> Relu -> conv2 [128, 36, 1, 1]
  *   28 filters of conv1 are zero, their bias gives 0.3    =>    0.3 * (the 28 columns) is in the bias of conv2
  *
- * Exact? To rounding: sums lose zero terms, constants move into biases (or ride on a carrier channel, or on a convolution of
- * ones where zero padding is met). Declines when: something needs the channel or pins it; when the width would make the
- * layer slower. Cost: the analysis (src/analysis) plus copying what is kept.
+ * Exact? To rounding: sums lose zero terms, constants move into biases (or ride on a carrier
+ * channel, or on a convolution of ones where zero padding is met). Declines when: something needs
+ * the channel or pins it; when the width would make the layer slower. Cost: the analysis
+ * (src/analysis) plus copying what is kept.
  */
 import { keptAt } from '../src/channels/analyzed-node.js';
 import type { Facts } from '../src/channels/facts.js';

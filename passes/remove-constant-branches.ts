@@ -1,11 +1,13 @@
 /**
- * remove-constant-branches: a branch that is added to another one but holds one constant per channel goes.
+ * remove-constant-branches: a branch that is added to another one but holds one constant per
+ * channel goes.
  *
  *   x ----------------- Add -> y          x -> y                       (all constants 0)
  *   x -> Conv -> Conv -/             =>   x -> Add([C, 1, 1]) -> y     (else; into the bias of what makes x, where it can)
  *
- * Exact? To rounding: the constants are what the branch computes for every input. Declines when a channel of the branch varies,
- * when x has not the full shape of y, and when y is all constant. Cost: none; a whole branch stops running.
+ * Exact? To rounding: the constants are what the branch computes for every input. Declines when a
+ * channel of the branch varies, when x has not the full shape of y, and when y is all constant.
+ * Cost: none; a whole branch stops running.
  */
 import { channelAxis } from '../src/channels/channel-axis.js';
 import type { AnalyzedNode } from '../src/channels/analyzed-node.js';
@@ -72,7 +74,10 @@ function findBranch(at: AnalyzedNode, facts: Facts, keys: ExtentKeys): ConstantB
   return undefined;
 }
 
-/** The axis whose every index is one scalar, or is not needed behind the Add: that of the channels where a layer made the value. */
+/**
+ * The axis whose every index is one scalar, or is not needed behind the Add: that of the channels
+ * where a layer made the value.
+ */
 function constantAxis(
   value: Value,
   at: AnalyzedNode,
@@ -108,7 +113,10 @@ function constantsAlong(
   return values;
 }
 
-/** Whether `live` alone has the output's whole shape, so that nothing changes by broadcasting without `other`. */
+/**
+ * Whether `live` alone has the output's whole shape, so that nothing changes by broadcasting
+ * without `other`.
+ */
 function hasFullShape(live: Value, other: Value, { site, node }: AnalyzedNode, keys: ExtentKeys): boolean {
   const dims = site.inDims(node.inputs.indexOf(live));
   const out = site.outDims(0);

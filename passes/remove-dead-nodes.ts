@@ -1,11 +1,12 @@
 /**
- * remove-dead-nodes: drops nodes whose results nobody reads and initializers that no node reads any more.
+ * remove-dead-nodes: drops nodes whose results nobody reads and initializers that no node reads any
+ * more.
  *
  *   x -> Conv -> y          x -> Conv -> y
  *   x -> Shape -> s    =>                        (nothing reads s)
  *
- * Exact? Bitwise: an unread value has no influence. Declines for: graph outputs, values that subgraphs read, and graph inputs
- * that are not initializers. Cost: one walk backwards.
+ * Exact? Bitwise: an unread value has no influence. Declines for: graph outputs, values that
+ * subgraphs read, and graph inputs that are not initializers. Cost: one walk backwards.
  */
 import type { Editor } from '../src/ir/editor.js';
 import type { Node, Value } from '../src/ir/graph.js';
@@ -19,7 +20,8 @@ export const removeDeadNodes: Pass = {
     const { nodes, initializers } = findDead(editor);
     if (nodes.length + initializers.length === 0) return Promise.resolve(UNCHANGED);
     const changed = editor.transaction('remove dead nodes', () => {
-      // A dead subgraph holds what it captures until it is gone: what is dead then shows in the next round.
+      // A dead subgraph holds what it captures until it is gone: what is dead then shows in the
+      // next round.
       for (let dead = nodes; dead.length > 0; dead = findDead(editor).nodes)
         for (const node of dead) editor.removeNode(node);
       for (const value of findDead(editor).initializers) editor.removeValue(value);

@@ -1,12 +1,14 @@
 /**
- * replace-constant-inputs: a convolution that reads nothing but constants needs nobody to compute them.
+ * replace-constant-inputs: a convolution that reads nothing but constants needs nobody to compute
+ * them.
  *
  *   x -> conv1 (every filter zero, shift k) -> conv2      =>      ones [N, 1, H, W] -> conv2 [Cout, 1, 3, 3]
  *
- * The output is a map that depends on the place (zero padding), not on the input, so it is no constant per channel; but all
- * of the branch before it goes. Exact? To rounding: the kernel is the sum over c of k_c * W[:, c]. Declines when the size is
- * symbolic (the ones would have to be measured on the very branch that should go) and where a channel
- * varies. Cost: one input channel instead of all.
+ * The output is a map that depends on the place (zero padding), not on the input, so it is no
+ * constant per channel; but all of the branch before it goes. Exact? To rounding: the kernel is the
+ * sum over c of k_c * W[:, c]. Declines when the size is symbolic (the ones would have to be
+ * measured on the very branch that should go) and where a channel varies. Cost: one input channel
+ * instead of all.
  */
 import type { Facts } from '../src/channels/facts.js';
 import { isOperand } from '../src/channels/positions.js';
@@ -43,7 +45,8 @@ function readsOnlyConstants(read: LinearRead, { constant, graphInfo }: Facts): b
   const values = constant.subarray(axis.base, axis.base + axis.extent);
   // With another batch than the reader's own the output's would be lost.
   const isStatic = spatialDims(read, 'in') !== undefined && onesHaveBatch(graphInfo, at);
-  // All zero, or without padding: then every output is one constant, and other passes take the branch away.
+  // All zero, or without padding: then every output is one constant, and other passes take the
+  // branch away.
   return relation.padded && isStatic && !values.some(Number.isNaN) && values.some((value) => value !== 0);
 }
 

@@ -1,6 +1,7 @@
 /**
- * The whole flow in one page: bytes -> graph -> masks -> passes to a fixpoint -> sparse operators -> report. Nothing is printed, and nothing is
- * written until `write` is called. Verification and benchmark are the caller's next steps (src/verify, src/bench).
+ * The whole flow in one page: bytes -> graph -> masks -> passes to a fixpoint -> sparse operators
+ * -> report. Nothing is printed, and nothing is written until `write` is called. Verification and
+ * benchmark are the caller's next steps (src/verify, src/bench).
  */
 import { basename } from 'node:path';
 import type { PassContext } from '../passes/pass.js';
@@ -26,7 +27,10 @@ import { TOOL } from './version.js';
 export type { Compiled } from './compile/compiled.js';
 export type { CompileOptions } from './compile/options.js';
 
-/** Compiles a model given as path or bytes. Throws PruneCompileError for input that cannot be compiled. */
+/**
+ * Compiles a model given as path or bytes. Throws PruneCompileError for input that cannot be
+ * compiled.
+ */
 export async function compileModel(source: string | Uint8Array, options: CompileOptions = {}): Promise<Compiled> {
   checkOptions(options);
   const { sparse = false, structured = !sparse } = options;
@@ -46,7 +50,8 @@ export async function compileModel(source: string | Uint8Array, options: Compile
   const passed = await stages.run('passes', () => runPasses(list, context, options.signal));
   const counted = await stages.run('count', () => count(context));
 
-  // What follows makes operators that no rule knows: whatever is asked of the model as a whole is asked before.
+  // What follows makes operators that no rule knows: whatever is asked of the model as a whole is
+  // asked before.
   const known = await graphInfo();
   const unread = unreadWeights(known, model.proto, masking.masked);
   const sizes = concreteSizes(model.graph, known.shapes, options.shapes);
@@ -82,7 +87,9 @@ function loadText({ graph }: Model): string {
 
 interface Masked {
   readonly masking: Masking;
-  /** Whose the weights are. Masks rename them, so that it is asked before; undefined without masks. */
+  /**
+   * Whose the weights are. Masks rename them, so that it is asked before; undefined without masks.
+   */
   readonly traced?: Trace;
 }
 
@@ -97,13 +104,18 @@ async function count({ graphInfo, sparse }: PassContext) {
   return countModel(await graphInfo(), await sparse.sized());
 }
 
-/** The model with everything sparse that can be: what a layer is measured with. Undefined where nothing can. */
+/**
+ * The model with everything sparse that can be: what a layer is measured with. Undefined where
+ * nothing can.
+ */
 async function allSparse(dense: Uint8Array): Promise<Uint8Array | undefined> {
   const made = await compileModel(dense, { sparse: true, sparseTarget: EAGER });
   return made.report.changed ? made.encode() : undefined;
 }
 
-/** What the file says of its own making: the masks by name and hash, so that it can be made again. */
+/**
+ * What the file says of its own making: the masks by name and hash, so that it can be made again.
+ */
 function metadataOf(options: CompileOptions, { report }: Masking): Record<string, string> {
   const files = report?.files.map(({ path, sha256 }) => ({ file: basename(path), sha256 }));
   return {

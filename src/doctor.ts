@@ -1,4 +1,7 @@
-/** `prune-compile doctor`: what is here, what of it works, and how to get what is missing. Nothing of it is an error. */
+/**
+ * `prune-compile doctor`: what is here, what of it works, and how to get what is missing. Nothing
+ * of it is an error.
+ */
 import { existsSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { calibratedPath, chooseTable } from './cost/sparse-target.js';

@@ -1,6 +1,6 @@
 /**
- * The one catalogue of errors. An error says what happened, where, why and what to do next; the command prints
- * it as product text, the API throws it.
+ * The one catalogue of errors. An error says what happened, where, why and what to do next; the
+ * command prints it as product text, the API throws it.
  */
 import { printable } from './printable.js';
 
@@ -55,14 +55,16 @@ export type ErrorCode = keyof typeof CATALOGUE;
 export interface ErrorDetails {
   /** One sentence: what happened, naming the file, node or option. */
   what: string;
-  /** Further facts as [label, text], printed aligned below: ['why', …], ['where', …], ['try', …]. */
+  /**
+   * Further facts as [label, text], printed aligned below: ['why', …], ['where', …], ['try', …].
+   */
   facts?: readonly (readonly [label: string, text: string])[];
   cause?: unknown;
 }
 
 /**
- * Its message is all of it, for whoever prints that alone: the sentence, then a line for each fact, with what is not to be seen in
- * names escaped. `what` and `facts` have the names as they are.
+ * Its message is all of it, for whoever prints that alone: the sentence, then a line for each fact,
+ * with what is not to be seen in names escaped. `what` and `facts` have the names as they are.
  */
 export class PruneCompileError extends Error {
   override readonly name = 'PruneCompileError';

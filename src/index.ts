@@ -1,6 +1,6 @@
 /**
- * The API: what the command does, as functions. They print nothing, can be cancelled by AbortSignal, and throw
- * PruneCompileError for whatever a user can do something about.
+ * The API: what the command does, as functions. They print nothing, can be cancelled by
+ * AbortSignal, and throw PruneCompileError for whatever a user can do something about.
  */
 export { type Compiled, type CompileOptions, compileModel as compile } from './compile.js';
 export type { Channels, Unheld, WeightChannels } from './retraining/channels.js';

@@ -1,4 +1,7 @@
-/** What is zero, constant or unneeded in a model, and what could go; of a sparse model, what is left. Nothing is written. */
+/**
+ * What is zero, constant or unneeded in a model, and what could go; of a sparse model, what is
+ * left. Nothing is written.
+ */
 import { countModel } from './figures/figures.js';
 import type { Facts } from './channels/facts.js';
 import { planRemoval } from './channels/removal-plan.js';
@@ -62,11 +65,17 @@ export interface Inspection {
   readonly removableChannels: number;
   readonly unknownOps: readonly { readonly op: string; readonly count: number }[];
   readonly remarks: readonly Remark[];
-  /** Weights that no rule reads, whose zeros are in no other figure here unless they are floats of the graph itself. */
+  /**
+   * Weights that no rule reads, whose zeros are in no other figure here unless they are floats of
+   * the graph itself.
+   */
   readonly unreadWeights: readonly UnreadWeights[];
   /** Inside If, Loop and Scan: layers with constant weights that nothing else here counts. */
   readonly subgraphLayers: number;
-  /** Of a model that was compiled with --sparse. Nothing can be removed from such a model, so all lists above are empty. */
+  /**
+   * Of a model that was compiled with --sparse. Nothing can be removed from such a model, so all
+   * lists above are empty.
+   */
   readonly sparse?: SparseInspection;
 }
 
@@ -79,7 +88,8 @@ export interface InspectOptions extends MaskOptions {
 export async function inspectModel(source: string | Uint8Array, options: InspectOptions = {}): Promise<Inspection> {
   const model = readModel(source);
   const name = typeof source === 'string' ? source : '(bytes)';
-  // With masks the question is what they would remove, and of such a model that is nothing: an error says so.
+  // With masks the question is what they would remove, and of such a model that is nothing: an
+  // error says so.
   if (hasSparseOperators(model.graph) && !asksForMasks(options)) return inspectSparse(model, name);
   const { masked } = await maskModel(model, options);
   const context = passContext(model, options);

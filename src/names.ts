@@ -1,6 +1,7 @@
 /**
- * What names lead to, where an object is wanted. Any text may be a name in a model or a file, `constructor` and `__proto__` too, and a plain
- * object answers these with what every object inherits. Wherever no object is wanted, names are keys of a Map.
+ * What names lead to, where an object is wanted. Any text may be a name in a model or a file,
+ * `constructor` and `__proto__` too, and a plain object answers these with what every object
+ * inherits. Wherever no object is wanted, names are keys of a Map.
  */
 
 /** An object that holds these entries and inherits nothing. */

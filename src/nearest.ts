@@ -12,7 +12,10 @@ export function nearestNames(given: string, names: Iterable<string>, limit = 3):
     .map(({ name }) => name);
 }
 
-/** Edits (insert, delete, replace, swap neighbours) between two texts; anything above `allowed` may come back as larger. */
+/**
+ * Edits (insert, delete, replace, swap neighbours) between two texts; anything above `allowed` may
+ * come back as larger.
+ */
 function distance(from: string, to: string, allowed: number): number {
   if (Math.abs(from.length - to.length) > allowed) return Number.POSITIVE_INFINITY;
   let beforeLast: number[] = [];

@@ -14,7 +14,9 @@ import type { Model } from './onnx/read.js';
 import { createGuarded } from './runtime/guarded-session.js';
 import { findShapes } from './runtime/inputs.js';
 
-/** Rounds of the pass list; each round but the last removes something, and models need two or three. */
+/**
+ * Rounds of the pass list; each round but the last removes something, and models need two or three.
+ */
 const MOST_ROUNDS = 16;
 
 export interface ContextOptions {
@@ -45,7 +47,10 @@ export function passContext(
   return { model, editor, cost: new CostModel(target, align), sparse, graphInfo, facts };
 }
 
-/** A model that loaded and does not after an edit: the edit is wrong, unless the model itself does not run either. */
+/**
+ * A model that loaded and does not after an edit: the edit is wrong, unless the model itself does
+ * not run either.
+ */
 async function blame(error: unknown, { history }: Editor, model: Model): Promise<never> {
   const lastEdit = history.at(-1);
   if (lastEdit === undefined) throw error;
@@ -57,7 +62,10 @@ async function blame(error: unknown, { history }: Editor, model: Model): Promise
   });
 }
 
-/** Throws E-MODEL-RUNTIME. What a model computes wrongly for itself, such as the target of a Reshape, shows on load once it is a constant. */
+/**
+ * Throws E-MODEL-RUNTIME. What a model computes wrongly for itself, such as the target of a
+ * Reshape, shows on load once it is a constant.
+ */
 async function requireRunning({ path, proto }: Model): Promise<void> {
   // It may crash, and it may not end.
   const session = await createGuarded(path ?? encodeProto(proto), { optimize: false });
@@ -90,7 +98,10 @@ export function remarkBy({ name, about }: Pass, remark: PassResult['remarks'][nu
   return { pass: name, ...(about !== undefined && { about }), ...remark };
 }
 
-/** Runs the list until a whole round changes nothing. What was missed is said once, by the last round. */
+/**
+ * Runs the list until a whole round changes nothing. What was missed is said once, by the last
+ * round.
+ */
 export async function runPasses(
   list: readonly Pass[],
   context: PassContext,
@@ -131,7 +142,9 @@ export async function runOnce(list: readonly Pass[], context: PassContext): Prom
   return { remarks, gains, ...(sparseLayers !== undefined && { sparseLayers }) };
 }
 
-/** A pass does not throw for a model it cannot improve; when it does, that is a bug, and says where. */
+/**
+ * A pass does not throw for a model it cannot improve; when it does, that is a bug, and says where.
+ */
 async function runPass(pass: Pass, context: PassContext): Promise<PassResult> {
   try {
     const result = await pass.run(context);
@@ -150,7 +163,10 @@ async function runPass(pass: Pass, context: PassContext): Promise<PassResult> {
   }
 }
 
-/** The passes of a preset, or those named, in order and without those skipped. Throws E-USAGE for unknown names. */
+/**
+ * The passes of a preset, or those named, in order and without those skipped. Throws E-USAGE for
+ * unknown names.
+ */
 export function choosePasses(
   preset: keyof typeof pipelines,
   names?: readonly string[],

@@ -1,11 +1,15 @@
 /**
- * Text from outside as it may be shown: names of a model, keys of mask files and paths may hold anything, also what moves a terminal's
- * cursor, turns the direction of writing or is not seen at all. Renderers and the error printer escape all of it when they
- * begin, so that nobody before them has to think of it; reports and errors themselves hold the names as they are.
+ * Text from outside as it may be shown: names of a model, keys of mask files and paths may hold
+ * anything, also what moves a terminal's cursor, turns the direction of writing or is not seen at
+ * all. Renderers and the error printer escape all of it when they begin, so that nobody before them
+ * has to think of it; reports and errors themselves hold the names as they are.
  */
 import { byName } from './names.js';
 
-/** Control characters (C0, DEL, C1), format characters (bidi overrides, zero widths), line separators and lone surrogates. */
+/**
+ * Control characters (C0, DEL, C1), format characters (bidi overrides, zero widths), line
+ * separators and lone surrogates.
+ */
 const UNSEEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
 const UNSEEN_IN_LINES = /[^\P{Cc}\n]|[\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
 /** JSON escapes C0 and lone surrogates itself. */
@@ -17,7 +21,10 @@ const SHORT: ReadonlyMap<string, string> = new Map([
   ['\t', String.raw`\t`],
 ]);
 
-/** One line: `\x1b` for ESC, `\n` for a line break, `\u202e` for what turns the direction of writing. */
+/**
+ * One line: `\x1b` for ESC, `\n` for a line break, `\u202e` for what turns the direction of
+ * writing.
+ */
 export function printable(text: string): string {
   return text.replace(UNSEEN, escaped);
 }

@@ -6,7 +6,9 @@ interface PackageFile {
   readonly version: string;
 }
 
-/** The compiled files lie two folders below the package (dist/src), the sources one: look upwards. */
+/**
+ * The compiled files lie two folders below the package (dist/src), the sources one: look upwards.
+ */
 function readPackage(): PackageFile {
   for (const up of ['../../package.json', '../package.json']) {
     try {

@@ -116,7 +116,10 @@ function kept(facts: Facts, node: Node, position: number, root: number, blocker:
   return { state: 'kept', chain };
 }
 
-/** The shortest way from `from` to `to` over values whose channels are in the class; empty when they are neighbours. */
+/**
+ * The shortest way from `from` to `to` over values whose channels are in the class; empty when they
+ * are neighbours.
+ */
 function path(facts: Facts, from: Node, root: number, to: Node | undefined): Node[] {
   if (to === undefined || from === to) return [];
   const cameFrom = new Map<Node, Node | undefined>([[from, undefined]]);
@@ -138,7 +141,10 @@ function backtrack(cameFrom: ReadonlyMap<Node, Node | undefined>, end: Node, sta
   return steps;
 }
 
-/** Nodes that share a value of the class with `node`: readers of its outputs, producers and readers of its inputs. */
+/**
+ * Nodes that share a value of the class with `node`: readers of its outputs, producers and readers
+ * of its inputs.
+ */
 function neighbours(facts: Facts, node: Node, root: number): Node[] {
   const values = [...node.outputs, ...node.inputs].filter((value) => value !== undefined);
   const tied = values.filter((value) =>

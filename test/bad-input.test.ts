@@ -1,4 +1,7 @@
-/** Bad input, word for word as the user reads it: what happened, why, what to do. And nothing is written. */
+/**
+ * Bad input, word for word as the user reads it: what happened, why, what to do. And nothing is
+ * written.
+ */
 import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,7 @@
-/** Any text may be a name: also those that every object inherits. Nothing that is looked up by a name of a model or file may find these. */
+/**
+ * Any text may be a name: also those that every object inherits. Nothing that is looked up by a
+ * name of a model or file may find these.
+ */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -41,7 +44,10 @@ interface Names {
   readonly output?: string;
 }
 
-/** Eight filters of which the last four are zero, a weight that is computed from a constant, and a head. */
+/**
+ * Eight filters of which the last four are zero, a weight that is computed from a constant, and a
+ * head.
+ */
 function network(names: Names): GraphBuilder {
   const { input = 'x', symbol = 'n', weight = 'w', bias = 'b', inner = 'c', node = 'conv' } = names;
   const g = graphBuilder();

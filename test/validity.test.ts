@@ -1,4 +1,7 @@
-/** Models that hold together as graphs, and that nothing can compute: one error each, before anybody divides by zero or loops for ever. */
+/**
+ * Models that hold together as graphs, and that nothing can compute: one error each, before anybody
+ * divides by zero or loops for ever.
+ */
 import { describe, expect, test } from 'vitest';
 import { type GraphBuilder, graphBuilder, int64 } from '../fixtures/networks/graph-builder.js';
 import { normals } from '../fixtures/networks/random.js';

@@ -1,22 +1,30 @@
 /**
- * Tensors of ones with the height and width of a convolution's input: what a ones convolution reads.
+ * Tensors of ones with the height and width of a convolution's input: what a ones convolution
+ * reads.
  *
- * Where the size is static they are still made at run time, from one element of a model input (a number is never
- * greater than itself, NaN included). Were they constants, ONNX Runtime would fold the ones convolution into a stored
- * map; adding a stored map takes the data out of the blocked layout, so that two reorders, an Add and a Relu run on
- * their own. A computed convolution of provably the same shape is summed inside the reader's kernel instead.
+ * Where the size is static they are still made at run time, from one element of a model input (a
+ * number is never greater than itself, NaN included). Were they constants, ONNX Runtime would fold
+ * the ones convolution into a stored map; adding a stored map takes the data out of the blocked
+ * layout, so that two reorders, an Add and a Relu run on their own. A computed convolution of
+ * provably the same shape is summed inside the reader's kernel instead.
  */
 import type { AnalyzedNode } from '../../src/channels/analyzed-node.js';
-import type { Editor, NodeSpec } from '../../src/ir/editor.js';
+import type { Editor } from '../../src/ir/editor.js';
+import type { NodeSpec } from '../../src/ir/node-spec.js';
 import type { GraphInfo } from '../../src/graph-info/graph-info.js';
 import { COMPILER_PREFIX, type Dim, type Graph, type Node, type Value } from '../../src/ir/graph.js';
 import { makesOnes } from '../../src/ir/origin.js';
 import { INT64, product, Tensor } from '../../src/ir/tensor.js';
 
-/** What was made for a graph, by what it is. By name it is never looked up: a model may have a value of that name. */
+/**
+ * What was made for a graph, by what it is. By name it is never looked up: a model may have a value
+ * of that name.
+ */
 const MADE = new WeakMap<Graph, { readonly what: readonly unknown[]; readonly value: Value }[]>();
 
-/** The value that was made for the same before, as long as it is there and `fits`; else a new one. */
+/**
+ * The value that was made for the same before, as long as it is there and `fits`; else a new one.
+ */
 function once(graph: Graph, what: readonly unknown[], make: () => Value, fits?: (value: Value) => boolean): Value {
   const made = MADE.get(graph) ?? [];
   MADE.set(graph, made);
@@ -35,7 +43,10 @@ function once(graph: Graph, what: readonly unknown[], make: () => Value, fits?: 
 
 const AXIS_0 = { axis: { kind: 'int', value: 0 } } as const;
 
-/** [1 or the batch, 1, spatial…] of ones for the reader `at`. `dims`: its spatial extents where they are static. */
+/**
+ * [1 or the batch, 1, spatial…] of ones for the reader `at`. `dims`: its spatial extents where they
+ * are static.
+ */
 export function onesLike(
   editor: Editor,
   { shapes }: GraphInfo,
@@ -61,16 +72,19 @@ export function onesLike(
   });
 }
 
-/** Whether onesLike gives the reader's own batch, and not a batch of 1 that is only good for adding. */
+/**
+ * Whether onesLike gives the reader's own batch, and not a batch of 1 that is only good for adding.
+ */
 export function onesHaveBatch({ graph, shapes }: GraphInfo, at: AnalyzedNode): boolean {
   const batch = at.site.inDims(0)?.[0] ?? '';
   return batch === 1 || modelInput(graph, shapes, batch) !== undefined;
 }
 
 /**
- * The model input whose leading extent is the batch, so that the ones can be given the very shape of the data. None
- * where the batch has no name, or where the opset (Expand-8, Greater-9 for all floats) cannot make ones at run time. Where
- * the batch is a number an element of the input is read, so that one which may be empty is none either.
+ * The model input whose leading extent is the batch, so that the ones can be given the very shape
+ * of the data. None where the batch has no name, or where the opset (Expand-8, Greater-9 for all
+ * floats) cannot make ones at run time. Where the batch is a number an element of the input is
+ * read, so that one which may be empty is none either.
  */
 function modelInput(graph: Graph, shapes: GraphInfo['shapes'], batch: Dim): Value | undefined {
   if (graph.opset < 9 || batch === '') return undefined;
@@ -87,7 +101,10 @@ function modelInput(graph: Graph, shapes: GraphInfo['shapes'], batch: Dim): Valu
 
 type Make = (spec: Pick<NodeSpec, 'opType' | 'inputs' | 'attributes' | 'declared'> & { name: string }) => Value;
 
-/** Adds nodes one behind the other at the start of the graph: they depend on model inputs and constants alone. */
+/**
+ * Adds nodes one behind the other at the start of the graph: they depend on model inputs and
+ * constants alone.
+ */
 function atStart(editor: Editor): Make {
   const anchor = editor.graph.nodes.find((node) => !makesOnes(node));
   return (spec) => addNode(editor, spec, anchor);
@@ -103,7 +120,10 @@ function addNode(editor: Editor, { name, ...spec }: Parameters<Make>[0], anchor:
   return value;
 }
 
-/** [1] holding 1: from the batch where it is symbolic (an empty one too), else from an element of the input. */
+/**
+ * [1] holding 1: from the batch where it is symbolic (an empty one too), else from an element of
+ * the input.
+ */
 function runtimeOne(editor: Editor, source: Value, batch: Dim, dataType: number, make: Make): Value {
   return once(editor.graph, ['one', dataType], () => {
     const name = `${COMPILER_PREFIX}one_${dataType}`;

@@ -1,4 +1,7 @@
-/** What remove-channels says: channels that went, and dead channels that had to stay, with what holds them. */
+/**
+ * What remove-channels says: channels that went, and dead channels that had to stay, with what
+ * holds them.
+ */
 import type { AnalyzedNode } from '../../src/channels/analyzed-node.js';
 import type { Facts } from '../../src/channels/facts.js';
 import type { Axis } from '../../src/channels/positions.js';

@@ -1,6 +1,7 @@
 /**
- * Constant operands get other contents. A tensor that several nodes read, also through an Identity, a Cast or a Transpose, is cut once
- * where it is stored if all of them keep the same of it; else those that keep the same share what they keep, copied or picked.
+ * Constant operands get other contents. A tensor that several nodes read, also through an Identity,
+ * a Cast or a Transpose, is cut once where it is stored if all of them keep the same of it; else
+ * those that keep the same share what they keep, copied or picked.
  */
 import { freedBytes } from '../../src/graph-info/freed.js';
 import type { Operand } from '../../src/channels/positions.js';
@@ -37,7 +38,10 @@ export function replaceOperands(editor: Editor, graphInfo: GraphInfo, replacemen
 /** What a node and the names of its values take in a file. */
 const NODE_BYTES = 128;
 
-/** Readers that keep the same share one value; where copies would be more than what is not read any more, it is picked from the original. */
+/**
+ * Readers that keep the same share one value; where copies would be more than what is not read any
+ * more, it is picked from the original.
+ */
 function copyOperands(editor: Editor, list: readonly Replacement[]): void {
   const groups = new Map<Tensor, Map<string | Operand, [Replacement, ...Replacement[]]>>();
   for (const replacement of list) {
@@ -79,7 +83,10 @@ function pick(editor: Editor, { node, value }: Operand, kept: KeptAxes): Value {
   return picked;
 }
 
-/** Where it is stored, under its name. False where somebody reads it who is not in the list, or keeps something else. */
+/**
+ * Where it is stored, under its name. False where somebody reads it who is not in the list, or
+ * keeps something else.
+ */
 function replaceRoot(editor: Editor, graphInfo: GraphInfo, root: Value, list: readonly Replacement[]): boolean {
   const [first] = list;
   const isListed = ({ node, index }: Use) =>
@@ -106,7 +113,10 @@ function cutOf({ operand: { node, index }, kept }: Replacement): OperandCut {
   return { node, index, kept };
 }
 
-/** In the axes of the root; undefined where those cannot be told, or where the contents are not the root's. */
+/**
+ * In the axes of the root; undefined where those cannot be told, or where the contents are not the
+ * root's.
+ */
 function keptOfRoot(
   { operand, kept, isRewritten }: Replacement,
   { constants, shapes }: GraphInfo,

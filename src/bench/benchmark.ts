@@ -1,6 +1,7 @@
 /**
- * Times several models against each other: all sessions alive in one process, every round runs each contender once, in an
- * order that changes from round to round. What slows the machine down for a while then slows all of them down.
+ * Times several models against each other: all sessions alive in one process, every round runs each
+ * contender once, in an order that changes from round to round. What slows the machine down for a
+ * while then slows all of them down.
  */
 import type * as ort from 'onnxruntime-node';
 import { messageOf, PruneCompileError } from '../errors.js';
@@ -32,8 +33,9 @@ export interface BenchOptions {
   /** Default 31, fewer where a run takes longer than a second. At least 2. */
   readonly rounds?: number | undefined;
   /**
-   * What the rounds may take together, in milliseconds: where that is given, fewer are made than `rounds` says (3 at least), or than the
-   * default. Without it, 60 s where a run takes longer than a second.
+   * What the rounds may take together, in milliseconds: where that is given, fewer are made than
+   * `rounds` says (3 at least), or than the default. Without it, 60 s where a run takes longer than
+   * a second.
    */
   readonly budgetMs?: number | undefined;
   /** Default 5, fewer where a run takes longer than a second. */
@@ -51,9 +53,15 @@ export interface BenchOptions {
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
-/** An odd number, so that the median is a time that was measured, and enough for a t distribution close to normal. */
+/**
+ * An odd number, so that the median is a time that was measured, and enough for a t distribution
+ * close to normal.
+ */
 const DEFAULT_ROUNDS = 31;
-/** Fewer do not allow an interval: the extremes of 7 samples enclose the median with 1 - 2 / 2^7 = 98 %. */
+/**
+ * Fewer do not allow an interval: the extremes of 7 samples enclose the median with 1 - 2 / 2^7 =
+ * 98 %.
+ */
 const FEWEST_ROUNDS = 7;
 /** Of a measurement whose time is limited: the median of fewer is no better than any of them. */
 const FEWEST_LIMITED_ROUNDS = 3;
@@ -63,7 +71,10 @@ const FEWEST_WARM_UPS = 2;
 const SLOW_RUN_MS = 1000;
 /** What the rounds of slow models may take together, unless the caller says. */
 const BUDGET_MS = 60_000;
-/** A sample shorter than this is made of several runs: one run's timer and event loop take some microseconds. */
+/**
+ * A sample shorter than this is made of several runs: one run's timer and event loop take some
+ * microseconds.
+ */
 const SHORTEST_SAMPLE_MS = 0.5;
 const MOST_REPEATS = 64;
 /** Standard deviation / median above which the user is told that the machine was busy. */
@@ -76,8 +87,9 @@ interface Runner {
 }
 
 /**
- * Times are milliseconds per run of the whole batch, inputs ready and outputs back in memory. Throws E-PROVIDER when the
- * provider cannot be used, E-SHAPE, E-MODEL-RUNTIME when a contender does not run, E-USAGE, and the signal's reason.
+ * Times are milliseconds per run of the whole batch, inputs ready and outputs back in memory.
+ * Throws E-PROVIDER when the provider cannot be used, E-SHAPE, E-MODEL-RUNTIME when a contender
+ * does not run, E-USAGE, and the signal's reason.
  */
 export async function benchModels(
   contenders: readonly ContenderModel[],
@@ -126,7 +138,10 @@ function checkUsage(contenders: readonly ContenderModel[], { rounds, warmUps, ba
   if (problem !== undefined) throw new PruneCompileError('E-USAGE', { what: problem });
 }
 
-/** On a GPU the session is first asked to leave nothing to the CPU; what does not go that way is said. */
+/**
+ * On a GPU the session is first asked to leave nothing to the CPU; what does not go that way is
+ * said.
+ */
 async function contenderSession(
   name: string,
   model: string | Uint8Array,
@@ -176,7 +191,10 @@ async function commonFeeds(
   return { shapes, feeds };
 }
 
-/** Sizes at which a value may be empty, and models with loops, are tried in a process of their own: ONNX Runtime may crash there, or not end. */
+/**
+ * Sizes at which a value may be empty, and models with loops, are tried in a process of their own:
+ * ONNX Runtime may crash there, or not end.
+ */
 function crashAt(model: string | Uint8Array): (shapes: Shapes) => Promise<string | undefined> {
   const extents = new Extents(model);
   if (extents.model !== undefined) requireOutputs(extents.model);
@@ -281,8 +299,9 @@ async function measure(
 }
 
 /**
- * The order of the contenders in every round: a shuffled order rotated by one from round to round, shuffled anew once every
- * contender has been at every place, so that no one always follows the same other or always comes first.
+ * The order of the contenders in every round: a shuffled order rotated by one from round to round,
+ * shuffled anew once every contender has been at every place, so that no one always follows the
+ * same other or always comes first.
  */
 export function roundOrders(count: number, rounds: number, seed = 1): number[][] {
   const random = new Random(seed, 'round orders');

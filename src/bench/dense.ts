@@ -3,8 +3,9 @@
  *
  *     weight, mask -> Mul -> Conv            weight -> Conv            (zeros in the weight refilled)
  *
- * Exact? No: it is a timing model only. Dense kernels do not skip zeros, so its time is that of the network before
- * pruning; refilling makes sure that nothing on the way (a kernel, a compiler) profits from zeros.
+ * Exact? No: it is a timing model only. Dense kernels do not skip zeros, so its time is that of the
+ * network before pruning; refilling makes sure that nothing on the way (a kernel, a compiler)
+ * profits from zeros.
  */
 import type { Graph, Node, Value } from '../ir/graph.js';
 import { Abandon, Editor } from '../ir/editor.js';
@@ -22,8 +23,9 @@ export interface DenseVariant {
 }
 
 /**
- * Refilled weights are about a hundredth of the layer's root mean square: 100 layers of them change the signal's energy by
- * 1e-4 each, so that activations neither overflow nor die, and they are far from denormal, which would be slow.
+ * Refilled weights are about a hundredth of the layer's root mean square: 100 layers of them change
+ * the signal's energy by 1e-4 each, so that activations neither overflow nor die, and they are far
+ * from denormal, which would be slow.
  */
 const REFILL_SCALE = 0.01;
 /** Root mean square taken for a layer whose weights are all zero. */
@@ -43,7 +45,8 @@ const PASS_THROUGH = new Set(['Identity', 'Cast', 'Transpose', 'Reshape']);
 export function denseVariant(model: Model, seed = 1): DenseVariant {
   let result: DenseVariant | undefined;
   const editor = new Editor(model.graph);
-  // The edits are made to the model at hand, written out and rolled back: no second copy of its weights is held.
+  // The edits are made to the model at hand, written out and rolled back: no second copy of its
+  // weights is held.
   editor.transaction('dense variant', () => {
     const bypassedMasks = bypassMasks(editor);
     const refilledWeights = refillWeights(editor, seed);
@@ -66,7 +69,10 @@ function bypassMasks(editor: Editor): number {
   return count;
 }
 
-/** The operand of a Mul that the other operand, a constant of zeros and ones, masks; both operand orders occur. */
+/**
+ * The operand of a Mul that the other operand, a constant of zeros and ones, masks; both operand
+ * orders occur.
+ */
 function maskedWeight(node: Node): Value | undefined {
   if (node.qualifiedOp !== 'Mul') return undefined;
   const [a, b] = node.inputs;
@@ -82,7 +88,10 @@ function isMask(tensor: Tensor): boolean {
   return tensor.numbers().every((value) => value === 0 || value === 1);
 }
 
-/** The tensor that a value holds, seen through casts; undefined where it is computed from more than that. */
+/**
+ * The tensor that a value holds, seen through casts; undefined where it is computed from more than
+ * that.
+ */
 function constantOf(value: Value): Tensor | undefined {
   const holder = holderOf(value);
   const tensor = holder?.initializer ?? holder?.producer?.tensor('value');
@@ -147,7 +156,8 @@ function refilled(tensor: Tensor, random: Random): { tensor: Tensor; count: numb
   if (zeros === 0) return undefined;
   const alive = values.length - zeros;
   const rms = alive === 0 ? EMPTY_LAYER_RMS : Math.sqrt(energy / alive);
-  // Between a half and one and a half of the scale, with either sign: none is rounded to zero again, float16 included.
+  // Between a half and one and a half of the scale, with either sign: none is rounded to zero
+  // again, float16 included.
   const draw = () => (0.5 + random.uniform()) * (random.word() >= 2 ** 31 ? 1 : -1) * REFILL_SCALE * rms;
   const filled = values.map((value) => (value === 0 ? draw() : value));
   return { tensor: Tensor.fromNumbers(tensor.dataType, tensor.dims, filled), count: zeros };

@@ -1,6 +1,7 @@
 /**
- * Execution providers by name, and whether one works here. A provider is tried in a child process: a broken driver may end
- * the process that loads it, and the libraries say which file they miss on stderr only.
+ * Execution providers by name, and whether one works here. A provider is tried in a child process:
+ * a broken driver may end the process that loads it, and the libraries say which file they miss on
+ * stderr only.
  */
 import { spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
@@ -10,7 +11,10 @@ import { encodeProto } from '../onnx/encode.js';
 import { firstLine } from '../runtime/inputs.js';
 import { type Provider, PROVIDERS, providerError } from '../runtime/session.js';
 
-/** `cpu,webgpu` or a list -> providers in the order given, each once. Throws E-USAGE for names that are none. */
+/**
+ * `cpu,webgpu` or a list -> providers in the order given, each once. Throws E-USAGE for names that
+ * are none.
+ */
 export function parseProviders(text: string | readonly string[]): Provider[] {
   const names = (typeof text === 'string' ? text.split(',') : text)
     .map((name) => name.trim().toLowerCase())
@@ -29,7 +33,10 @@ function isProvider(name: string): name is Provider {
   return (PROVIDERS as readonly string[]).includes(name);
 }
 
-/** A GPU driver's first start compiles its shaders; a software driver has been seen to take 3 s for that. */
+/**
+ * A GPU driver's first start compiles its shaders; a software driver has been seen to take 3 s for
+ * that.
+ */
 const PROBE_TIMEOUT_MS = 60_000;
 
 /** Builds and runs a session on that provider alone; a node left to the CPU is a failure. */
@@ -85,7 +92,10 @@ async function runProbe(provider: Provider): Promise<string | undefined> {
   return detail === undefined ? reason : `${reason} (${detail})`;
 }
 
-/** `/onnxruntime_src/…/webgpu_context.cc:136 …::Initialize(…) … was false. Failed to …` -> `Failed to …` */
+/**
+ * `/onnxruntime_src/…/webgpu_context.cc:136 …::Initialize(…) … was false. Failed to …` -> `Failed
+ * to …`
+ */
 function withoutSource(message: string): string {
   return message.replace(/^\/onnxruntime_src\/\S+:\d+ .*? was false\. /, '');
 }

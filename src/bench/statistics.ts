@@ -1,12 +1,16 @@
-/** Statistics of paired timings: medians with bootstrap intervals, and the paired t-test of their logarithms. Pure and seeded. */
+/**
+ * Statistics of paired timings: medians with bootstrap intervals, and the paired t-test of their
+ * logarithms. Pure and seeded.
+ */
 import jStat from 'jstat';
 import { mean, median, quantileSorted, sampleStandardDeviation } from 'simple-statistics';
 import type { Comparison, Contender } from './results.js';
 import { Random } from '../runtime/random.js';
 
 /**
- * Resamples of a percentile bootstrap: an end of the interval is then the 50th value from the edge of 2000, which moves by
- * about sqrt(50) = 7 places (0.35 % of the distribution) from seed to seed: far below the interval's own width.
+ * Resamples of a percentile bootstrap: an end of the interval is then the 50th value from the edge
+ * of 2000, which moves by about sqrt(50) = 7 places (0.35 % of the distribution) from seed to seed:
+ * far below the interval's own width.
  */
 const RESAMPLES = 2000;
 const CONFIDENCE = 0.95;
@@ -41,8 +45,9 @@ export function medianInterval(samples: readonly number[], seed = 1): Interval {
 }
 
 /**
- * Percentile bootstrap 95 % interval of median(baseline) / median(contender). Rounds are drawn, and both times of a drawn
- * round are used, so that what slows a whole round down (another process, a clock change) cancels.
+ * Percentile bootstrap 95 % interval of median(baseline) / median(contender). Rounds are drawn, and
+ * both times of a drawn round are used, so that what slows a whole round down (another process, a
+ * clock change) cancels.
  */
 export function ratioInterval(baseline: readonly number[], contender: readonly number[], seed = 1): Interval {
   return bootstrap(baseline.length, seed, (rounds) => {
@@ -61,7 +66,10 @@ function bootstrap(count: number, seed: number, statistic: (rounds: readonly num
   return [quantileSorted(values, tail), quantileSorted(values, 1 - tail)];
 }
 
-/** Paired Student t-test of the mean of a[i] - b[i]; t is positive where `a` is larger. Needs two pairs at least. */
+/**
+ * Paired Student t-test of the mean of a[i] - b[i]; t is positive where `a` is larger. Needs two
+ * pairs at least.
+ */
 export function pairedTTest(a: readonly number[], b: readonly number[]): TTest {
   if (a.length !== b.length || a.length < 2)
     throw new RangeError('a paired t-test needs two lists of one length, 2 or more');
@@ -77,9 +85,10 @@ export function pairedTTest(a: readonly number[], b: readonly number[]): TTest {
 }
 
 /**
- * The paired t-test on the logarithms of two lists of times: of the mean log ratio, so of a factor between them.
- * Times have a long tail upwards. In milliseconds a few rounds that something interrupted make the deviation, and p says
- * nothing where the interval of the ratio is far from 1; a logarithm keeps them within reach, and is what a ratio is about.
+ * The paired t-test on the logarithms of two lists of times: of the mean log ratio, so of a factor
+ * between them. Times have a long tail upwards. In milliseconds a few rounds that something
+ * interrupted make the deviation, and p says nothing where the interval of the ratio is far from 1;
+ * a logarithm keeps them within reach, and is what a ratio is about.
  */
 export function pairedRatioTest(a: readonly number[], b: readonly number[]): TTest {
   return pairedTTest(a.map(Math.log), b.map(Math.log));
@@ -101,7 +110,10 @@ export function compareContenders(baseline: Contender, contender: Contender, see
   };
 }
 
-/** A difference is claimed only where the test of the mean log ratio and the interval of the medians' ratio agree on it. */
+/**
+ * A difference is claimed only where the test of the mean log ratio and the interval of the
+ * medians' ratio agree on it.
+ */
 export function verdictOf([low, high]: Interval, t: number, p: number): Comparison['verdict'] {
   if (p < SIGNIFICANCE && low > 1 && t > 0) return 'faster';
   if (p < SIGNIFICANCE && high < 1 && t < 0) return 'slower';

@@ -1,7 +1,8 @@
 /**
- * `doctor --calibrate`: the cost table of the machine at hand (src/cost/sparse-cost.ts), measured in ONNX Runtime with the compiler's own
- * operators. Every kind of layer runs dense and at several shares of zeros, one thread, interleaved rounds, medians; all in all half a
- * minute, a minute on a slow machine.
+ * `doctor --calibrate`: the cost table of the machine at hand (src/cost/sparse-cost.ts), measured
+ * in ONNX Runtime with the compiler's own operators. Every kind of layer runs dense and at several
+ * shares of zeros, one thread, interleaved rounds, medians; all in all half a minute, a minute on a
+ * slow machine.
  */
 import { LAYER_KINDS, type KindCosts, type LayerKind, type SpeedupPoint } from '../cost/sparse-cost.js';
 import type { MeasuredTable } from '../cost/sparse-table-file.js';
@@ -33,7 +34,10 @@ const DEFAULT_ROUNDS = 15;
 const WARM_UPS = 2;
 /** Of each of the eight measurements: with warm-ups and compilation they stay below a minute. */
 const BUDGET_MS = 4000;
-/** A move costs something, even where a disturbed measurement says the contrary: a fast core's copy from and to its caches. */
+/**
+ * A move costs something, even where a disturbed measurement says the contrary: a fast core's copy
+ * from and to its caches.
+ */
 const LEAST_SECONDS_PER_MOVED_ELEMENT = 2e-11;
 
 interface SampleTimes {
@@ -91,10 +95,11 @@ async function measureSample(size: SampleSize, clock: Clock): Promise<SampleTime
 }
 
 /**
- * What a pair of layers takes inside a run of them. At the ends of a model data changes its layout, and other operators have their time;
- * in the cost table moves are counted by themselves (passes/sparse/select.ts), so neither may be in the rates. Of two models that differ by
- * one pair the ends are the same. No end is less than nothing, nor, where times are right, more than the pair: a disturbed measurement must
- * not make a layer fast.
+ * What a pair of layers takes inside a run of them. At the ends of a model data changes its layout,
+ * and other operators have their time; in the cost table moves are counted by themselves
+ * (passes/sparse/select.ts), so neither may be in the rates. Of two models that differ by one pair
+ * the ends are the same. No end is less than nothing, nor, where times are right, more than the
+ * pair: a disturbed measurement must not make a layer fast.
  */
 function pairMs(oneMs: number, twoMs: number): number {
   return Math.min(oneMs, Math.max(twoMs - oneMs, oneMs / 2));
@@ -146,7 +151,10 @@ function kindCosts(samples: readonly SampleTimes[]): KindCosts {
   return { denseMacsPerSecond: Number(macs.toPrecision(3)), speedups: notFalling(points) };
 }
 
-/** More zeros are never slower; where a measurement says so, the lower figure of the two holds for both. */
+/**
+ * More zeros are never slower; where a measurement says so, the lower figure of the two holds for
+ * both.
+ */
 export function notFalling(points: readonly SpeedupPoint[]): SpeedupPoint[] {
   return points.map(([share], at) => [
     share,

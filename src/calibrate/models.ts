@@ -1,4 +1,7 @@
-/** Small models that stand for a kind of layer, as networks have them: pairs of layers in a row, wide between the two of a pair. */
+/**
+ * Small models that stand for a kind of layer, as networks have them: pairs of layers in a row,
+ * wide between the two of a pair.
+ */
 import type { LayerKind } from '../cost/sparse-cost.js';
 import { SPARSE_DOMAIN } from '../ir/graph.js';
 import { FLOAT, Tensor } from '../ir/tensor.js';
@@ -17,7 +20,10 @@ export interface SampleSize {
   readonly inner: number;
 }
 
-/** The stages of a ResNet-50 but the last, whose 49 pixels fit no register; the feed-forward part of a small transformer at 128 tokens. */
+/**
+ * The stages of a ResNet-50 but the last, whose 49 pixels fit no register; the feed-forward part of
+ * a small transformer at 128 tokens.
+ */
 export const SAMPLE_SIZES: readonly SampleSize[] = [
   { kind: 'conv1x1', extent: 56, outer: 64, inner: 256 },
   { kind: 'conv1x1', extent: 28, outer: 128, inner: 512 },
@@ -34,7 +40,10 @@ export function macsOf({ kind, extent, outer, inner }: SampleSize): number {
   return 2 * outer * inner * uses;
 }
 
-/** x -> [layer -> Relu -> layer -> Relu] -> a cheap operator, so many pairs, with that share of zeros anywhere in the weights. */
+/**
+ * x -> [layer -> Relu -> layer -> Relu] -> a cheap operator, so many pairs, with that share of
+ * zeros anywhere in the weights.
+ */
 export function sampleModel({ kind, extent, outer, inner }: SampleSize, zeros: number, pairs: number): Uint8Array {
   const side = kind === 'conv' ? 3 : 1;
   const isMatMul = kind === 'matmul';
@@ -67,10 +76,16 @@ export function sampleModel({ kind, extent, outer, inner }: SampleSize, zeros: n
 /** Channels and side of the value that is moved: as in the first stage of a ResNet-50. */
 const MOVED = { channels: 256, extent: 56 };
 
-/** Elements that the second of moveModel's forms moves: out of one layout and into the other, and back. */
+/**
+ * Elements that the second of moveModel's forms moves: out of one layout and into the other, and
+ * back.
+ */
 export const MOVED_ELEMENTS = 2 * MOVED.channels * MOVED.extent ** 2;
 
-/** Two cheap dense convolutions, with nothing between them or a way into the operators' layout and back. */
+/**
+ * Two cheap dense convolutions, with nothing between them or a way into the operators' layout and
+ * back.
+ */
 export function moveModel(isMoved: boolean): Uint8Array {
   const { channels, extent } = MOVED;
   const thin = 16;

@@ -1,6 +1,6 @@
 /**
- * A node with what its operator's row says about it, resolved to axes that have positions. Links go from input to output, always; the
- * interpreters need not look anything up.
+ * A node with what its operator's row says about it, resolved to axes that have positions. Links go
+ * from input to output, always; the interpreters need not look anything up.
  */
 import type { Node } from '../ir/graph.js';
 import type { AxisRef, Blocks, Choice, Grouped, Linear, Link, Relation } from '../ops/axes.js';
@@ -18,7 +18,10 @@ export interface NodeSite {
   readonly inSlots: readonly (Slot | undefined)[];
 }
 
-/** A link of a row. A side without positions is undefined, and so is the input where the extents of the two contradict each other. */
+/**
+ * A link of a row. A side without positions is undefined, and so is the input where the extents of
+ * the two contradict each other.
+ */
 export interface ResolvedLink {
   /** Which input of the node. */
   readonly operand: number;
@@ -27,7 +30,10 @@ export interface ResolvedLink {
   readonly blocks: Blocks | undefined;
 }
 
-/** The axes of a layer: what it sums over, what its weights make, and the axes of its constant operands that go with these. */
+/**
+ * The axes of a layer: what it sums over, what its weights make, and the axes of its constant
+ * operands that go with these.
+ */
 export interface LayerAxes {
   readonly relation: Linear | Grouped;
   readonly x: Axis | undefined;

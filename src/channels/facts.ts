@@ -3,7 +3,8 @@
  *   constant (forward): the slice at this position is one scalar for every input of the model;
  *   needed (backward): some reader lets it influence a needed position that is not constant;
  *   class (union-find): positions that an operator forces to shrink together, and whether something pins them.
- * The operator rows (src/ops) say how axes belong together; here they are interpreted. Unknown means pinned.
+ * The operator rows (src/ops) say how axes belong together; here they are interpreted. Unknown
+ * means pinned.
  */
 import type { Dim, Node, Value } from '../ir/graph.js';
 import { hasAxes, operatorOf } from '../ops/registry.js';

@@ -8,7 +8,10 @@ export interface Pin {
   readonly reason: string;
 }
 
-/** The first pin of each position. Numbers, not objects: a network has as many positions as rows, columns and channels. */
+/**
+ * The first pin of each position. Numbers, not objects: a network has as many positions as rows,
+ * columns and channels.
+ */
 export class PinBoard {
   readonly #pins: Pin[] = [];
   /** Per position: 1 + the number of its pin; 0 where it is free. */

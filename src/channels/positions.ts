@@ -1,7 +1,8 @@
 /**
- * Positions: (value, axis, index), numbered. Only static extents have positions, and of these only the ones that anything ties to a layer
- * (tied-axes.ts); an axis without them cannot shrink.
- * A constant operand has positions of its own per reader, so that one initializer may be cut differently for each.
+ * Positions: (value, axis, index), numbered. Only static extents have positions, and of these only
+ * the ones that anything ties to a layer (tied-axes.ts); an axis without them cannot shrink. A
+ * constant operand has positions of its own per reader, so that one initializer may be cut
+ * differently for each.
  */
 import { PruneCompileError } from '../errors.js';
 import type { Dim, Node, Value } from '../ir/graph.js';
@@ -30,7 +31,10 @@ export function isOperand(slot: Slot): slot is Operand {
   return 'tensor' in slot;
 }
 
-/** Each takes some 40 bytes here and there, 320 MiB in all. A model that stores more numbers than that may have as many positions. */
+/**
+ * Each takes some 40 bytes here and there, 320 MiB in all. A model that stores more numbers than
+ * that may have as many positions.
+ */
 const MOST_POSITIONS = 2 ** 23;
 
 function checkCount(count: number, axes: readonly Axis[]): void {
@@ -49,7 +53,10 @@ function checkCount(count: number, axes: readonly Axis[]): void {
   });
 }
 
-/** Numbers the positions and keeps them in classes (union-find): positions of a class shrink together. */
+/**
+ * Numbers the positions and keeps them in classes (union-find): positions of a class shrink
+ * together.
+ */
 export class Positions {
   readonly #axes = new Map<Slot, (Axis | undefined)[]>();
   readonly all: readonly Axis[];
@@ -82,7 +89,10 @@ export class Positions {
     return this.#axes.has(slot);
   }
 
-  /** One entry per axis; undefined entries have no static extent. Empty when the rank is unknown (or zero). */
+  /**
+   * One entry per axis; undefined entries have no static extent. Empty when the rank is unknown (or
+   * zero).
+   */
   axesOf(slot: Slot): readonly (Axis | undefined)[] {
     return this.#axes.get(slot) ?? [];
   }
@@ -96,7 +106,8 @@ export class Positions {
       if ((this.all[middle]?.base ?? 0) <= position) low = middle;
       else high = middle - 1;
     }
-    // Axes of extent 0 share a base with their successor; they have no positions, so the last one is meant.
+    // Axes of extent 0 share a base with their successor; they have no positions, so the last one
+    // is meant.
     return this.all[low];
   }
 

@@ -7,12 +7,16 @@ import { type Axis, isOperand, type Positions } from './positions.js';
 import type { Shapes } from '../graph-info/shapes.js';
 import { isRow, WeightMatrix } from './weight-matrix.js';
 
-/** Operands above this many elements are weights of linear readers or lookup tables: nobody asks for their scalars. */
+/**
+ * Operands above this many elements are weights of linear readers or lookup tables: nobody asks for
+ * their scalars.
+ */
 const LARGEST_SCALAR_OPERAND = 1 << 20;
 
 /**
- * Per position the scalar, or NaN where it varies. Values are rounded to the output's dtype after each operator. Axes that are not
- * relevant are not followed: nobody asks about rows and columns of an image.
+ * Per position the scalar, or NaN where it varies. Values are rounded to the output's dtype after
+ * each operator. Axes that are not relevant are not followed: nobody asks about rows and columns of
+ * an image.
  */
 export function propagateConstants(
   nodes: readonly AnalyzedNode[],
@@ -71,7 +75,10 @@ class ConstantPass {
     return this.constant[axis.base + index] ?? Number.NaN;
   }
 
-  /** Rounded as a tensor of the dtype stores it; infinities are left alone: absorbing one would make NaN of sums. */
+  /**
+   * Rounded as a tensor of the dtype stores it; infinities are left alone: absorbing one would make
+   * NaN of sums.
+   */
   #roundingAt({ node }: AnalyzedNode): (value: number) => number {
     const [output] = node.outputs;
     const dataType = output === undefined ? undefined : this.#shapes.dataTypeOf(output);
@@ -107,8 +114,8 @@ class ConstantPass {
   }
 
   /**
-   * What input `index` contributes along an output axis. The links that always hold say together what reaches a place; of the
-   * axes of a choice each says it alone.
+   * What input `index` contributes along an output axis. The links that always hold say together
+   * what reaches a place; of the axes of a choice each says it alone.
    */
   #contribution(at: AnalyzedNode, index: number, axis: Axis): Contribution {
     if (at.choices.length === 0) return this.#alongLinks(at, index, axis, at.links);
@@ -117,8 +124,8 @@ class ConstantPass {
   }
 
   /**
-   * One entry per index where the operand is linked to the axis (null where no link reaches it), or one scalar for all indices
-   * where it is not (a broadcast operand).
+   * One entry per index where the operand is linked to the axis (null where no link reaches it), or
+   * one scalar for all indices where it is not (a broadcast operand).
    */
   #alongLinks(at: AnalyzedNode, index: number, axis: Axis, links: readonly ResolvedLink[]): Contribution {
     const slot = at.inSlots[index];
@@ -140,7 +147,10 @@ class ConstantPass {
     return isOperand(slot) ? uniformScalar(slot.tensor) : undefined;
   }
 
-  /** An output is constant when no varying input (and, at padded borders, no constant other than 0) reaches it. */
+  /**
+   * An output is constant when no varying input (and, at padded borders, no constant other than 0)
+   * reaches it.
+   */
   #linear(at: AnalyzedNode, { x, y }: LayerAxes, relation: Linear): void {
     const view = viewOf(at, relation.weights, relation.bias);
     if (x === undefined || y === undefined || view === undefined) return;
@@ -230,7 +240,8 @@ function viewOf(at: AnalyzedNode, weights: Linear['weights'], bias: Linear['bias
   const biasValues = biasTensor?.numbers();
   const matrix = new WeightMatrix(tensor, weights);
   if (biasTensor !== undefined && biasValues !== undefined && bias !== undefined) {
-    // Gemm allows any bias that broadcasts to [M, N]; one row of N (or a scalar) is a bias per output.
+    // Gemm allows any bias that broadcasts to [M, N]; one row of N (or a scalar) is a bias per
+    // output.
     if (biasTensor.size !== 1 && !isRow(biasTensor, matrix.outputs)) return { weights: matrix, bias: () => Number.NaN };
     return { weights: matrix, bias: (output) => bias.beta * (biasValues[biasTensor.size === 1 ? 0 : output] ?? 0) };
   }

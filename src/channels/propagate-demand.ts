@@ -1,6 +1,7 @@
 /**
- * Backward pass: which positions reach an output of the model. A reader's output that is constant needs nothing, because
- * the weights that make it so are exactly zero on everything that varies. Extents that are read become pins here.
+ * Backward pass: which positions reach an output of the model. A reader's output that is constant
+ * needs nothing, because the weights that make it so are exactly zero on everything that varies.
+ * Extents that are read become pins here.
  */
 import type { Graph, Value } from '../ir/graph.js';
 import type { Grouped, Linear, Pointwise } from '../ops/axes.js';
@@ -128,7 +129,10 @@ class DemandPass implements Demand {
     if (read.length > 0) this.#needOtherAxes(slot, x);
   }
 
-  /** All it makes is constant; where some of that stays, it still has to make up for the constants it no longer reads. */
+  /**
+   * All it makes is constant; where some of that stays, it still has to make up for the constants
+   * it no longer reads.
+   */
   #addIdleRead(at: AnalyzedNode, { x }: LayerAxes, relation: Linear): void {
     if (x !== undefined && at.site.constant(relation.weights.index) !== undefined)
       this.linearReads.push({ at, relation, axis: x, needed: new Uint8Array(x.extent) });

@@ -1,4 +1,7 @@
-/** Classes and pins: turns the relations of all nodes into unions of positions; what nobody relates is pinned. */
+/**
+ * Classes and pins: turns the relations of all nodes into unions of positions; what nobody relates
+ * is pinned.
+ */
 import type { Graph } from '../ir/graph.js';
 import { type AnalyzedNode, forEachPair, type LayerAxes, type ResolvedLink } from './analyzed-node.js';
 import type { Pin, PinBoard } from './pins.js';
@@ -54,7 +57,10 @@ function uniteAxes(
   for (let index = 0; index < one.extent; index++) positions.unite(one.base + index, other.base + index);
 }
 
-/** Filters and bias go with the outputs, the weights' other axis with what is summed over; of groups all goes together. */
+/**
+ * Filters and bias go with the outputs, the weights' other axis with what is summed over; of groups
+ * all goes together.
+ */
 function uniteLayer(
   at: AnalyzedNode,
   layer: LayerAxes,
@@ -76,7 +82,10 @@ function uniteLayer(
   }
 }
 
-/** Every axis of the node's inputs and outputs that no link covers keeps its extent. Reading extents pins later. */
+/**
+ * Every axis of the node's inputs and outputs that no link covers keeps its extent. Reading extents
+ * pins later.
+ */
 function pinTheRest(at: AnalyzedNode, positions: Positions, board: PinBoard, covered: ReadonlySet<Axis>): void {
   if (at.relation?.kind === 'extents') {
     for (const value of at.node.outputs)
@@ -101,7 +110,10 @@ function pinBy(at: AnalyzedNode, reason: string): Pin {
   return { node: at.node, reason };
 }
 
-/** The model's interface stays as it is, and so does what a subgraph reads. A lone channel can never go. */
+/**
+ * The model's interface stays as it is, and so does what a subgraph reads. A lone channel can never
+ * go.
+ */
 function pinBoundary(graph: Graph, positions: Positions, board: PinBoard): void {
   const pinSlot = (value: Parameters<Positions['axesOf']>[0], reason: string) => {
     for (const axis of positions.axesOf(value)) board.pinAxis(axis, { node: undefined, reason });
@@ -118,8 +130,9 @@ function pinBoundary(graph: Graph, positions: Positions, board: PinBoard): void 
 }
 
 /**
- * Of the axes that a Reshape merges one may shrink: the widest that nothing else pins. The others are pinned. Which classes are pinned is
- * kept from choice to choice: a transformer has many, and each may depend on those before it.
+ * Of the axes that a Reshape merges one may shrink: the widest that nothing else pins. The others
+ * are pinned. Which classes are pinned is kept from choice to choice: a transformer has many, and
+ * each may depend on those before it.
  */
 class Chooser {
   readonly #positions: Positions;

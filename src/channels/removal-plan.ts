@@ -1,8 +1,9 @@
 /**
- * From facts to a plan: which classes go, which removable ones stay as fillers, and how every reader that loses a
- * constant other than zero makes up for it. Pure: the graph is not touched.
+ * From facts to a plan: which classes go, which removable ones stay as fillers, and how every
+ * reader that loses a constant other than zero makes up for it. Pure: the graph is not touched.
  *
- * A class can go when nothing pins it and every reader that ends it either does not need it or can absorb its constant.
+ * A class can go when nothing pins it and every reader that ends it either does not need it or can
+ * absorb its constant.
  */
 import type { CostModel } from '../cost/width-cost.js';
 import { Blockers } from './blockers.js';
@@ -21,8 +22,9 @@ export interface Compensation {
   readonly read: LinearRead;
   readonly absorbed: readonly Absorbed[];
   /**
-   * bias: no padding, the sums are added to the bias. carrier: a kept constant channel takes over the columns. ones: a
-   * convolution of a map of ones, exact at every size. map: its result, for static sizes where that is smaller.
+   * bias: no padding, the sums are added to the bias. carrier: a kept constant channel takes over
+   * the columns. ones: a convolution of a map of ones, exact at every size. map: its result, for
+   * static sizes where that is smaller.
    */
   readonly form: 'bias' | 'carrier' | 'ones' | 'map';
   readonly carrier?: Absorbed;
@@ -37,7 +39,10 @@ export interface RemovalPlan {
   readonly isEmpty: boolean;
 }
 
-/** A carrier's constant may be this much smaller than the largest it stands for; beyond, rounding would grow. */
+/**
+ * A carrier's constant may be this much smaller than the largest it stands for; beyond, rounding
+ * would grow.
+ */
 const LARGEST_CARRIER_RATIO = 8;
 
 export function planRemoval(facts: Facts, cost: CostModel): RemovalPlan {
@@ -52,7 +57,10 @@ class Planner {
   readonly #goes: Uint8Array;
   /** Axes whose extent is a layer's width. */
   readonly #widths: readonly Axis[];
-  /** Per class: the largest constant it brings to a padded reader; classes worth keeping as carriers come first. */
+  /**
+   * Per class: the largest constant it brings to a padded reader; classes worth keeping as carriers
+   * come first.
+   */
   readonly #carrierWorth = new Map<number, number>();
 
   constructor(facts: Facts, cost: CostModel) {
@@ -122,7 +130,10 @@ class Planner {
     }
   }
 
-  /** Keeps removable classes until every width is what the cost model wants; never fewer than one channel. */
+  /**
+   * Keeps removable classes until every width is what the cost model wants; never fewer than one
+   * channel.
+   */
   #fill(): void {
     let changed = true;
     while (changed) {
@@ -135,7 +146,8 @@ class Planner {
         this.#keepBest(axis, missing);
         changed = true;
       }
-      // Between layers an axis may be a part of a width (a Slice, a branch of a Concat): no operator takes nothing.
+      // Between layers an axis may be a part of a width (a Slice, a branch of a Concat): no
+      // operator takes nothing.
       for (const axis of this.#facts.positions.all) {
         if (axis.extent === 0 || this.#hasLive(axis)) continue;
         this.#keepBest(axis, 1);
@@ -160,7 +172,8 @@ class Planner {
       const constant = this.#constantAt(axis, index);
       if (Number.isNaN(constant) || constant === 0) continue;
       if (!this.#isGone(axis, index)) candidates.push({ index, constant });
-      // Without padding also what only constant outputs read: those that stay must keep their value.
+      // Without padding also what only constant outputs read: those that stay must keep their
+      // value.
       else if (needed[index] === 1 || !read.relation.padded) absorbed.push({ index, constant });
     }
     if (absorbed.length === 0) return undefined;
@@ -173,7 +186,10 @@ class Planner {
     return { read, absorbed, form: mapIsSmaller(read) ? 'map' : 'ones' };
   }
 
-  /** Keeps classes where a ones convolution costs more than it gains, or cannot be written. True when it kept any. */
+  /**
+   * Keeps classes where a ones convolution costs more than it gains, or cannot be written. True
+   * when it kept any.
+   */
   #keepWhatDoesNotPay(compensations: readonly Compensation[]): boolean {
     let changed = false;
     for (const { read, absorbed, form } of compensations) {
@@ -207,7 +223,9 @@ export function spatialDims({ at }: LinearRead, side: 'in' | 'out'): number[] | 
   return known !== undefined && known.length === dims?.length ? known : undefined;
 }
 
-/** A map of Cout * H * W numbers against Cout * taps: for tiny images the map is the smaller one. */
+/**
+ * A map of Cout * H * W numbers against Cout * taps: for tiny images the map is the smaller one.
+ */
 function mapIsSmaller(read: LinearRead): boolean {
   const [inside, outside] = [spatialDims(read, 'in'), spatialDims(read, 'out')];
   if (inside === undefined || outside === undefined) return false;

@@ -1,6 +1,7 @@
 /**
- * Which axes get positions: those that operators tie to channels of a layer, to a constant operand, or to a list of extents. Nothing of the others
- * can ever go, and there are as many rows and columns as an image has: nobody numbers them.
+ * Which axes get positions: those that operators tie to channels of a layer, to a constant operand,
+ * or to a list of extents. Nothing of the others can ever go, and there are as many rows and
+ * columns as an image has: nobody numbers them.
  */
 import type { Dim } from '../ir/graph.js';
 import type { AxisRef } from '../ops/axes.js';

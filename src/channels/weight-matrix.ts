@@ -1,4 +1,7 @@
-/** Element-wise questions about a weight tensor seen as a matrix [outputs, inputs] of kernels with `taps` elements. */
+/**
+ * Element-wise questions about a weight tensor seen as a matrix [outputs, inputs] of kernels with
+ * `taps` elements.
+ */
 import { scanTensor } from '../ir/scan.js';
 import { product, type Tensor } from '../ir/tensor.js';
 import type { Linear } from '../ops/axes.js';
@@ -10,7 +13,10 @@ export class WeightMatrix {
   readonly #tensor: Tensor;
   /** One bit per kernel (see scan.ts). */
   readonly #connected: Uint32Array;
-  /** Kernels between neighbours along each axis: weights are [outputs, inputs, …] or [inputs, outputs]. */
+  /**
+   * Kernels between neighbours along each axis: weights are [outputs, inputs, …] or [inputs,
+   * outputs].
+   */
   readonly #outStride: number;
   readonly #inStride: number;
   #numbers: Float32Array | Float64Array | undefined;
@@ -31,7 +37,10 @@ export class WeightMatrix {
     return this.#numbers[this.#kernel(output, input) * this.taps + tap] ?? 0;
   }
 
-  /** Whether any tap from `input` to `output` is not exactly zero. Sums are never asked: they may cancel. */
+  /**
+   * Whether any tap from `input` to `output` is not exactly zero. Sums are never asked: they may
+   * cancel.
+   */
   connects(output: number, input: number): boolean {
     const kernel = this.#kernel(output, input);
     return (((this.#connected[kernel >>> 5] ?? 0) >>> (kernel & 31)) & 1) === 1;
@@ -53,7 +62,10 @@ export class WeightMatrix {
     return false;
   }
 
-  /** Of `inputs` those that reach any of `outputs`. Live rows settle most columns at once, so this ends early. */
+  /**
+   * Of `inputs` those that reach any of `outputs`. Live rows settle most columns at once, so this
+   * ends early.
+   */
   readInputs(outputs: readonly number[], inputs: readonly number[]): number[] {
     let open = [...inputs];
     const read: number[] = [];
@@ -67,7 +79,10 @@ export class WeightMatrix {
   }
 }
 
-/** Whether a bias is one number per output: [N] or [1, N], and not [N, 1], which Gemm allows as well. */
+/**
+ * Whether a bias is one number per output: [N] or [1, N], and not [N, 1], which Gemm allows as
+ * well.
+ */
 export function isRow({ dims, size }: Tensor, outputs: number): boolean {
   return size === outputs && dims.at(-1) === outputs;
 }

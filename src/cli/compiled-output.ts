@@ -20,7 +20,8 @@ export function checkPlaces(model: string, to: string, options: Options): void {
       facts: [['try', '--report report.json for the JSON, or --output FILE for the model']],
     });
   }
-  // That the input is missing is said by whoever reads it; its folder is the output's, and may be missing too.
+  // That the input is missing is said by whoever reads it; its folder is the output's, and may be
+  // missing too.
   if (model !== STDIN && !existsSync(model)) return;
   const { masks = [], maskMap } = options;
   const inputs = model === STDIN ? [] : [model];
@@ -107,7 +108,10 @@ export class CompiledOutput {
   }
 }
 
-/** A reader that leaves early is its own business with a table; a model that did not arrive is a failure. */
+/**
+ * A reader that leaves early is its own business with a table; a model that did not arrive is a
+ * failure.
+ */
 async function send(bytes: Uint8Array, io: Io): Promise<void> {
   try {
     await writeTo(io.stdout, bytes);

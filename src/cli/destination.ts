@@ -31,7 +31,10 @@ export interface Wanted {
   readonly markedBy?: string;
 }
 
-/** Throws unless it is a place that may be written, and none of `inputs` and `others` (compared as files, not as names). The first input is the model. */
+/**
+ * Throws unless it is a place that may be written, and none of `inputs` and `others` (compared as
+ * files, not as names). The first input is the model.
+ */
 export function checkOutput(
   { path, option, canStream }: Wanted,
   inputs: readonly string[],
@@ -57,7 +60,10 @@ export function checkOutput(
   requirePlace(path, option, canStream);
 }
 
-/** Throws where a file would be replaced that this tool did not write, unless nothing is lost: it is `copied`, or as the new one. */
+/**
+ * Throws where a file would be replaced that this tool did not write, unless nothing is lost: it is
+ * `copied`, or as the new one.
+ */
 export function checkEarlier({ path, kind, option, markedBy }: Wanted, copied?: string, made?: string): void {
   if (!existsSync(path)) return;
   try {

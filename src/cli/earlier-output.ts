@@ -1,4 +1,7 @@
-/** Whether a file that is in the way was written by this tool before: running a command again needs no flag, losing somebody's file does. */
+/**
+ * Whether a file that is in the way was written by this tool before: running a command again needs
+ * no flag, losing somebody's file does.
+ */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 
 export type OutputKind = 'model' | 'report' | 'channels' | 'state dict' | 'masks' | 'cost table';
@@ -8,7 +11,10 @@ const END_BYTES = 2 ** 20;
 
 type Pattern = RegExp | string;
 
-/** What is looked for in the bytes, one character each; where both ends are named, both have to have it. */
+/**
+ * What is looked for in the bytes, one character each; where both ends are named, both have to have
+ * it.
+ */
 interface Mark {
   readonly kind: OutputKind;
   readonly start?: Pattern;
@@ -42,7 +48,9 @@ function has(text: string, pattern: Pattern = ''): boolean {
   return typeof pattern === 'string' ? text.includes(pattern) : pattern.test(text);
 }
 
-/** Nothing is lost with such a file: it is empty, as `mktemp` makes it, or says what `other` says. */
+/**
+ * Nothing is lost with such a file: it is empty, as `mktemp` makes it, or says what `other` says.
+ */
 export function isNoLoss(path: string, other: string | undefined): boolean {
   return sizeOf(path) === 0 || (other !== undefined && isSame(path, other));
 }

@@ -1,4 +1,7 @@
-/** What the commands ask for, each part loaded when it is first used: --help and mistakes do not wait for ONNX Runtime. */
+/**
+ * What the commands ask for, each part loaded when it is first used: --help and mistakes do not
+ * wait for ONNX Runtime.
+ */
 import type { BenchOptions } from '../bench/benchmark.js';
 import type { CalibrationOptions, Calibration } from '../calibrate/calibrate.js';
 import type { compileModel } from '../compile.js';

@@ -1,4 +1,7 @@
-/** Errors as the user sees them: one sentence and its code, then aligned facts; or, with --json, one JSON object. */
+/**
+ * Errors as the user sees them: one sentence and its code, then aligned facts; or, with --json, one
+ * JSON object.
+ */
 import type { Colors } from './colors.js';
 import { EXIT, messageOf, PruneCompileError } from '../errors.js';
 import { jsonText, printable, printableLines } from '../printable.js';
@@ -51,7 +54,10 @@ function stackOf(error: Error): string {
   return `${error.stack ?? error.message}${cause}`;
 }
 
-/** Lines that fit keep their spaces; a label that is very long itself does not press its text into a few letters. */
+/**
+ * Lines that fit keep their spaces; a label that is very long itself does not press its text into a
+ * few letters.
+ */
 function wrapFact(text: string, width: number): string[] {
   return text.length <= width ? [text] : wrapText(text, Math.max(width, NARROWEST));
 }

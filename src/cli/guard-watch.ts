@@ -1,4 +1,7 @@
-/** A thread of the working process: where the guard was killed, nobody waits for the work any more, and the main thread may be too busy to notice. */
+/**
+ * A thread of the working process: where the guard was killed, nobody waits for the work any more,
+ * and the main thread may be too busy to notice.
+ */
 import { Socket } from 'node:net';
 import { GUARD_FD } from './guard.js';
 

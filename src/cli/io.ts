@@ -26,7 +26,10 @@ export class Interruption extends Error {
   }
 }
 
-/** The reader of standard output went away (`| head`): nothing is left to say, and nobody to say it to. */
+/**
+ * The reader of standard output went away (`| head`): nothing is left to say, and nobody to say it
+ * to.
+ */
 export class BrokenPipe extends Error {
   override readonly name = 'BrokenPipe';
 }
@@ -34,7 +37,8 @@ export class BrokenPipe extends Error {
 export function processIo(): Io {
   const controller = new AbortController();
   for (const signal of ENDING_SIGNALS) process.on(signal, () => controller.abort(new Interruption(signal)));
-  // Failed writes come back to their callers; without a listener they would also end the process with a stack trace.
+  // Failed writes come back to their callers; without a listener they would also end the process
+  // with a stack trace.
   process.stdout.on('error', () => {});
   process.stderr.on('error', () => {});
   return {

@@ -1,4 +1,7 @@
-/** Where option values come from besides flags: PRUNE_COMPILE_… variables and a config file. Flags beat variables beat the file. */
+/**
+ * Where option values come from besides flags: PRUNE_COMPILE_… variables and a config file. Flags
+ * beat variables beat the file.
+ */
 import { readFileSync } from 'node:fs';
 import { messageOf, PruneCompileError } from '../errors.js';
 import { nearestNames } from '../nearest.js';
@@ -25,7 +28,10 @@ function findKey(name: string): { key: OptionKey; negated: boolean } | undefined
   return isOptionKey(bare) && SPECS[bare].value === undefined ? { key: bare, negated: true } : undefined;
 }
 
-/** An empty variable counts as not set. A mistyped one is an error: it may be the gate of a pipeline. */
+/**
+ * An empty variable counts as not set. A mistyped one is an error: it may be the gate of a
+ * pipeline.
+ */
 export function fromEnvironment(env: Readonly<Record<string, string | undefined>>): Given[] {
   return Object.entries(env).flatMap(([variable, text]): Given[] => {
     if (!variable.startsWith(PREFIX) || text === undefined || text === '') return [];

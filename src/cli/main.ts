@@ -1,4 +1,7 @@
-/** The command: reads what is asked, runs it, says what went wrong, returns the exit code. The API does all the work. */
+/**
+ * The command: reads what is asked, runs it, says what went wrong, returns the exit code. The API
+ * does all the work.
+ */
 import { EXIT } from '../errors.js';
 import { colorsFor } from './colors.js';
 import type { Context } from './context.js';
@@ -12,7 +15,10 @@ import { Steps } from './steps.js';
 import { limitRuns } from '../runtime/run-limit.js';
 import { TOOL } from '../version.js';
 
-/** After Ctrl-C the work may come to its own end for so long; whatever does not even listen is ended from outside (supervise.ts). */
+/**
+ * After Ctrl-C the work may come to its own end for so long; whatever does not even listen is ended
+ * from outside (supervise.ts).
+ */
 const GRACE_MS = 300;
 
 const HANDLERS: Readonly<Record<CommandName, () => Promise<(context: Context) => Promise<void>>>> = {

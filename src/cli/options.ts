@@ -1,6 +1,7 @@
 /**
- * All options of all commands, as one table: flags, variables (PRUNE_COMPILE_MIN_SPEEDUP), config keys (minSpeedup),
- * help and checks are drawn from it. An option means the same in every command that has it.
+ * All options of all commands, as one table: flags, variables (PRUNE_COMPILE_MIN_SPEEDUP), config
+ * keys (minSpeedup), help and checks are drawn from it. An option means the same in every command
+ * that has it.
  */
 import { CRITERIA } from '../mask-maker/choice.js';
 import { byName } from '../names.js';

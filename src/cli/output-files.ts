@@ -1,6 +1,7 @@
 /**
- * All files that a command writes. They are written in staging folders beside their places and moved there together when all checks have
- * passed: the names of data files hold, and neither a crash, a failed check nor a failed move touches what was there before.
+ * All files that a command writes. They are written in staging folders beside their places and
+ * moved there together when all checks have passed: the names of data files hold, and neither a
+ * crash, a failed check nor a failed move touches what was there before.
  */
 import { lstatSync, readdirSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
@@ -27,8 +28,8 @@ export class OutputFiles {
   }
 
   /**
-   * What `write` puts at the path that it is given, and beside it, is moved by `publish`. The model comes first: it is moved last. Errors name the
-   * file that was asked for.
+   * What `write` puts at the path that it is given, and beside it, is moved by `publish`. The model
+   * comes first: it is moved last. Errors name the file that was asked for.
    */
   write<Result>(wanted: Wanted, write: (staged: string) => Result): { readonly path: string; readonly result: Result } {
     const to = requirePlace(wanted.path, wanted.option, wanted.canStream);
@@ -98,7 +99,10 @@ export class OutputFiles {
   }
 }
 
-/** What cannot be written is told of the place that the user knows. Other errors are none of the output's. */
+/**
+ * What cannot be written is told of the place that the user knows. Other errors are none of the
+ * output's.
+ */
 function renamed(error: unknown, { path, option }: Wanted, staged: string, folder: string): unknown {
   const isOurs = error instanceof PruneCompileError;
   if (isOurs && error.code !== 'E-OUTPUT-UNWRITABLE') return error;

@@ -1,4 +1,7 @@
-/** Command line, environment and config file -> what to do. Throws E-USAGE errors that name the place of the mistake. */
+/**
+ * Command line, environment and config file -> what to do. Throws E-USAGE errors that name the
+ * place of the mistake.
+ */
 import { existsSync } from 'node:fs';
 import yargs from 'yargs';
 import { PruneCompileError } from '../errors.js';
@@ -49,7 +52,10 @@ function isCommand(word: string): word is CommandName {
   return Object.hasOwn(COMMANDS, word);
 }
 
-/** yargs takes the words apart; names, values and their errors are ours, because they come from three places. */
+/**
+ * yargs takes the words apart; names, values and their errors are ours, because they come from
+ * three places.
+ */
 function parseFlags(argv: readonly string[]): { words: string[]; flags: Given[]; asks: Invocation['asks'] } {
   refuseDashedValues(argv);
   refuseUnknown(argv);
@@ -84,7 +90,10 @@ function parseFlags(argv: readonly string[]): { words: string[]; flags: Given[];
   };
 }
 
-/** Before yargs sees them: it looks names of options up in plain objects, where it finds `constructor`. */
+/**
+ * Before yargs sees them: it looks names of options up in plain objects, where it finds
+ * `constructor`.
+ */
 function refuseUnknown(argv: readonly string[]): void {
   const end = argv.indexOf('--');
   for (const word of end < 0 ? argv : argv.slice(0, end)) {
@@ -207,7 +216,8 @@ function readOptions(
   const entries: [string, unknown][] = [];
   for (const key of OPTION_KEYS) {
     const nearest = given.find((entry) => entry.key === key);
-    // Variables and config files serve all commands: what is not for this one is checked, and left out.
+    // Variables and config files serve all commands: what is not for this one is checked, and left
+    // out.
     const value = nearest === undefined ? undefined : readValue(nearest);
     if (value !== undefined && SPECS[key].commands.includes(command)) entries.push([key, value]);
     else if (ON_BY_DEFAULT.includes(key)) entries.push([key, true]);

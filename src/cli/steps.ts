@@ -1,4 +1,7 @@
-/** One line for every step, with its time, on standard error: plain in a pipe, with what is under way where a person watches. */
+/**
+ * One line for every step, with its time, on standard error: plain in a pipe, with what is under
+ * way where a person watches.
+ */
 import type { Colors } from './colors.js';
 import { printable } from '../printable.js';
 import { formatMs } from '../report/numbers.js';

@@ -1,6 +1,7 @@
 /**
- * The command as a process that only waits: another one does the work. Signals are heard while JavaScript computes there, a crash of native code
- * becomes an error with its code, and what is temporary goes in both cases.
+ * The command as a process that only waits: another one does the work. Signals are heard while
+ * JavaScript computes there, a crash of native code becomes an error with its code, and what is
+ * temporary goes in both cases.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -11,7 +12,10 @@ import { discardStaging } from '../files/staging.js';
 import type { EndingSignal } from './guard.js';
 import { ENDING_SIGNALS, GUARD_FD, SIGNAL_EXITS } from './guard.js';
 
-/** So long after a signal the work may end by itself. With it a busy process is gone well within a second. */
+/**
+ * So long after a signal the work may end by itself. With it a busy process is gone well within a
+ * second.
+ */
 const GRACE_MS = 500;
 
 const WORKER = fileURLToPath(new URL('worker.js', import.meta.url));

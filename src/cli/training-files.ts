@@ -28,7 +28,10 @@ export async function writeTrainingFiles(
 
 const DROP_HINT = '; --meaning drop takes bias and shift of wholly masked filters away with them';
 
-/** What the narrow network will not compute although the compiled model does: told only to those who want to train it. */
+/**
+ * What the narrow network will not compute although the compiled model does: told only to those who
+ * want to train it.
+ */
 export function trainingRemarks(compiled: Compiled, { channels, stateDict, meaning }: Options): readonly Remark[] {
   if (channels === undefined && stateDict === undefined) return [];
   const { unheld }: Channels = compiled.channels();

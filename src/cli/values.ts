@@ -1,4 +1,7 @@
-/** Texts of options -> values. Every reader names the place that the text came from: a flag, a variable, a config key. */
+/**
+ * Texts of options -> values. Every reader names the place that the text came from: a flag, a
+ * variable, a config key.
+ */
 import { type ErrorCode, PruneCompileError } from '../errors.js';
 import { REPORT_EXTENSIONS, rendererFor } from '../report/render.js';
 import { byName } from '../names.js';

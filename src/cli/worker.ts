@@ -3,7 +3,8 @@ import { Worker } from 'node:worker_threads';
 import { beGuarded } from './guard.js';
 import { main } from './main.js';
 
-// ONNX Runtime's telemetry leaves files in the temporary folder; a command leaves nothing behind that was not asked for.
+// ONNX Runtime's telemetry leaves files in the temporary folder; a command leaves nothing behind
+// that was not asked for.
 process.env['ORT_DISABLE_TELEMETRY'] ??= '1';
 
 beGuarded();

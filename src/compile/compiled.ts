@@ -1,4 +1,7 @@
-/** The result of a compilation: what can be had of it. Nothing is encoded or written before it is asked for. */
+/**
+ * The result of a compilation: what can be had of it. Nothing is encoded or written before it is
+ * asked for.
+ */
 import { readFileSync } from 'node:fs';
 import { type Channels, type KeptChannels } from '../retraining/channels.js';
 import { requireDense } from '../retraining/dense-only.js';
@@ -17,15 +20,24 @@ export interface Compiled {
   readonly report: CompileReport;
   /** The compiled model as bytes; the input's own bytes when nothing was to do. */
   encode(): Uint8Array;
-  /** Writes the compiled model (see writeModel) and returns its size in bytes. A file that is there is replaced. */
+  /**
+   * Writes the compiled model (see writeModel) and returns its size in bytes. A file that is there
+   * is replaced.
+   */
   write(path: string): number;
-  /** What the compiled model must compute besides the input: undefined without masks. For src/verify/masked-reference.ts. */
+  /**
+   * What the compiled model must compute besides the input: undefined without masks. For
+   * src/verify/masked-reference.ts.
+   */
   readonly maskPlan: MaskPlan | undefined;
   /** The input with its masks in its weights, nothing removed: a contender for benchmarks. */
   masked(): string | Uint8Array;
   /** Which channels of the original weights are still there; plain data (see docs/retrain.md). */
   channels(): Channels;
-  /** The small weights under their PyTorch names and in PyTorch's layouts, as a safetensors file. Throws E-STATE-DICT. */
+  /**
+   * The small weights under their PyTorch names and in PyTorch's layouts, as a safetensors file.
+   * Throws E-STATE-DICT.
+   */
   stateDict(): Uint8Array;
 }
 
@@ -36,7 +48,10 @@ export interface CompiledParts {
   readonly model: Model;
   readonly report: CompileReport;
   readonly masking: Masking;
-  /** Without gains the passes only prepared things: then nothing but the masks is written, or nothing at all. */
+  /**
+   * Without gains the passes only prepared things: then nothing but the masks is written, or
+   * nothing at all.
+   */
   readonly gains: boolean;
   readonly written: WriteOptions;
   readonly kept: KeptChannels;

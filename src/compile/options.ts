@@ -1,4 +1,7 @@
-/** The options of a compilation: what they are, which do not fit together, and what of them is recorded in the compiled model. */
+/**
+ * The options of a compilation: what they are, which do not fit together, and what of them is
+ * recorded in the compiled model.
+ */
 import type { Target } from '../cost/width-cost.js';
 import { chooseTable, type SparseTarget } from '../cost/sparse-target.js';
 import { PruneCompileError } from '../errors.js';
@@ -10,11 +13,19 @@ import type { Timer } from './tuning.js';
 export interface CompileOptions extends MaskOptions {
   /** Remove dead channels. The default, unless only `sparse` is asked for. */
   structured?: boolean;
-  /** Make layers with scattered zeros sparse operators (native library needed to run the result). */
+  /**
+   * Make layers with scattered zeros sparse operators (native library needed to run the result).
+   */
   sparse?: boolean;
-  /** The machine that sparse operators are to pay on: avx512, avx2, baseline, a file of `doctor --calibrate`, or a table. Default: this one. */
+  /**
+   * The machine that sparse operators are to pay on: avx512, avx2, baseline, a file of `doctor
+   * --calibrate`, or a table. Default: this one.
+   */
   sparseTarget?: SparseTarget;
-  /** Measures layers and the whole model with and without sparse operators, instead of believing a table: `sparseTimer`. */
+  /**
+   * Measures layers and the whole model with and without sparse operators, instead of believing a
+   * table: `sparseTimer`.
+   */
   tune?: Timer;
   /** Width multiple; 1 makes the smallest model, 'auto' the fastest for the target. */
   align?: number | 'auto';
@@ -31,8 +42,8 @@ export interface CompileOptions extends MaskOptions {
 }
 
 /**
- * A row per option: what the report and the model's metadata say of it, so that the model can be made again. `given` records the value as it
- * is, where there is one; null records nothing.
+ * A row per option: what the report and the model's metadata say of it, so that the model can be
+ * made again. `given` records the value as it is, where there is one; null records nothing.
  */
 type Rows = {
   readonly [Key in keyof Required<CompileOptions>]:
@@ -76,7 +87,10 @@ export function recordedOptions(options: CompileOptions): Record<string, unknown
   return byName(KEYS.map((key) => record(key)).filter(([, value]) => value !== undefined));
 }
 
-/** Throws E-USAGE for values that no option has and for options that do not fit together, E-INPUT-… and E-COST-TABLE for a table that cannot be used. */
+/**
+ * Throws E-USAGE for values that no option has and for options that do not fit together, E-INPUT-…
+ * and E-COST-TABLE for a table that cannot be used.
+ */
 export function checkOptions(options: CompileOptions): void {
   checkAlign(options.align);
   checkTuning(options);

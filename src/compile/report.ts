@@ -80,7 +80,10 @@ function keptChannels(layers: readonly LayerFigures[]): number {
   return layers.reduce((total, { keptOutputChannels }) => total + (keptOutputChannels ?? 0), 0);
 }
 
-/** From IR 4 on a caller may feed other values for initializers that are listed as inputs; nothing was proved about those. */
+/**
+ * From IR 4 on a caller may feed other values for initializers that are listed as inputs; nothing
+ * was proved about those.
+ */
 function overridable({ graph }: Model): Remark[] {
   const count = graph.inputs.filter(({ initializer }) => initializer !== undefined).length;
   if (count === 0) return [];

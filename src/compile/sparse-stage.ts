@@ -1,6 +1,7 @@
 /**
- * The stage that makes sparse operators. It runs once, after all other passes: no rule knows what it makes. With --tune the whole model is
- * measured with its sparse operators and without, and they are taken back where they are not faster.
+ * The stage that makes sparse operators. It runs once, after all other passes: no rule knows what
+ * it makes. With --tune the whole model is measured with its sparse operators and without, and they
+ * are taken back where they are not faster.
  */
 import type { Pass, PassContext, Remark } from '../../passes/pass.js';
 import type { Counts } from '../figures/figures.js';
@@ -55,7 +56,10 @@ function judged(made: PipelineResult, timing: Timing, pass: Pass): PipelineResul
   return { gains: false, remarks: [...undone, whole('missed')] };
 }
 
-/** A note for a model that other passes changed while no layer became sparse: no other remark would mention that. */
+/**
+ * A note for a model that other passes changed while no layer became sparse: no other remark would
+ * mention that.
+ */
 export function nothingSparse({ remarks }: PipelineResult, skip: CompileOptions['skip']): Remark[] {
   const pass = choosePasses('sparse', undefined, skip).find(({ about }) => about === 'sparse');
   if (pass === undefined) return [];

@@ -1,4 +1,7 @@
-/** Stages of a compilation by the clock: each is timed and told, and a signal ends the work between two of them. */
+/**
+ * Stages of a compilation by the clock: each is timed and told, and a signal ends the work between
+ * two of them.
+ */
 import { performance } from 'node:perf_hooks';
 import type { StepTime } from '../report/types.js';
 import type { CompileOptions } from './options.js';

@@ -1,10 +1,11 @@
 /**
- * --tune: measured instead of believed. Every kind of layer runs once dense and once sparse, and what was measured takes the place of the
- * cost table's speed-up; in the end the whole model runs with its sparse operators and without. Who measures is the caller's business: the
- * benchmark knows nothing of compiling, and the compiler nothing of clocks.
+ * --tune: measured instead of believed. Every kind of layer runs once dense and once sparse, and
+ * what was measured takes the place of the cost table's speed-up; in the end the whole model runs
+ * with its sparse operators and without. Who measures is the caller's business: the benchmark knows
+ * nothing of compiling, and the compiler nothing of clocks.
  *
- * Alone, a layer brings its data from the plain layout into its own and back in both forms, so the difference between the two is about what is
- * won inside a run of layers.
+ * Alone, a layer brings its data from the plain layout into its own and back in both forms, so the
+ * difference between the two is about what is won inside a run of layers.
  */
 import type { MeasuredLayer } from '../../passes/pass.js';
 import type { SparseLayer } from '../../passes/sparse/candidates.js';
@@ -56,7 +57,10 @@ export class Tuner {
   /** Set when the first layer is measured. */
   #deadline: number | undefined = undefined;
 
-  /** `makeSparse` turns all it can of a model into sparse operators; undefined where that is nothing. */
+  /**
+   * `makeSparse` turns all it can of a model into sparse operators; undefined where that is
+   * nothing.
+   */
   constructor(
     timer: Timer,
     { proto }: Model,
@@ -69,7 +73,10 @@ export class Tuner {
     this.#signal = signal;
   }
 
-  /** How much was measured: layers of one size, with the same fused nodes and about as many zeros, are one kind, and measured once. */
+  /**
+   * How much was measured: layers of one size, with the same fused nodes and about as many zeros,
+   * are one kind, and measured once.
+   */
   get text(): string {
     const kinds = [...this.#known.values()].filter((measured) => measured !== undefined).length;
     return `${this.#layers} ${this.#layers === 1 ? 'layer' : 'layers'} measured, of ${kinds} ${kinds === 1 ? 'kind' : 'kinds'}`;
@@ -131,14 +138,18 @@ interface LayerModel {
   readonly shapes: TimingRequest['shapes'];
 }
 
-/** A model of the layer alone, with all that becomes part of its operator. Undefined where extents are not known. */
+/**
+ * A model of the layer alone, with all that becomes part of its operator. Undefined where extents
+ * are not known.
+ */
 function layerModel(layer: SparseLayer, { shapes, constants }: GraphInfo, proto: ModelProto): LayerModel | undefined {
   const { nodes, x, residual, output, dims, zeros } = layer;
   const operands = residual === undefined || residual === x ? [x] : [x, residual];
   const extents = operands.map((value) => staticDims(shapes.of(value)));
   if (!extents.every((entry) => entry !== undefined)) return undefined;
   const protos = nodes.map(nodeProto);
-  // Attributes are what nodes of one kind have in common besides sizes; two percent of zeros more or less make no difference.
+  // Attributes are what nodes of one kind have in common besides sizes; two percent of zeros more
+  // or less make no difference.
   const forms = protos.map(({ opType, attribute }) => [opType, attribute]);
   const key = JSON.stringify([forms, dims, extents, Math.round(zeros * 50)]);
   const dense = () =>
@@ -190,7 +201,10 @@ export function requireSizes(model: Model, shapes: GraphInfo['shapes'], given: T
   });
 }
 
-/** Shape inference does not tell a scalar from a tensor of unknown rank; the model's own declaration does. */
+/**
+ * Shape inference does not tell a scalar from a tensor of unknown rank; the model's own declaration
+ * does.
+ */
 function isDeclaredScalar({ proto }: Model, { name }: Value): boolean {
   const shape = proto.graph?.input?.find((input) => input.name === name)?.type?.tensorType?.shape;
   return shape !== undefined && (shape.dim ?? []).length === 0;

@@ -1,4 +1,7 @@
-/** Cost tables in files (docs/sparse.md): written by `doctor --calibrate`, read strictly, because a wrong number is a slow model. */
+/**
+ * Cost tables in files (docs/sparse.md): written by `doctor --calibrate`, read strictly, because a
+ * wrong number is a slow model.
+ */
 import { readFileSync } from 'node:fs';
 import { messageOf, PruneCompileError } from '../errors.js';
 import type { CostTable, KindCosts, SpeedupPoint } from './sparse-cost.js';
@@ -29,7 +32,9 @@ export function encodeTable({ name, machine, secondsPerMovedElement, layers }: M
   return `${text.replaceAll(/\[\s+([\d.e+-]+),\s+([\d.e+-]+)\s+\]/g, '[$1, $2]')}\n`;
 }
 
-/** Throws E-INPUT-UNREADABLE, or E-COST-TABLE with the place in the file and what is wrong there. */
+/**
+ * Throws E-INPUT-UNREADABLE, or E-COST-TABLE with the place in the file and what is wrong there.
+ */
 export function readTable(path: string): MeasuredTable {
   const text = readText(path);
   try {

@@ -1,12 +1,16 @@
-/** The cost tables that are shipped, as data. `prune-compile doctor --calibrate --output -` prints such a table for the machine at hand. */
+/**
+ * The cost tables that are shipped, as data. `prune-compile doctor --calibrate --output -` prints
+ * such a table for the machine at hand.
+ */
 import type { CostTable } from './sparse-cost.js';
 
 export const MACHINES = ['avx512', 'avx2', 'baseline'] as const;
 export type Machine = (typeof MACHINES)[number];
 
 /**
- * ResNet-50 on Zen 4 (AVX-512 at half rate), emitted code, one thread, every layer but stem and classifier at that share of zeros: one
- * measurement for convolutions of both kinds. `npm run bench:sparse` repeats it.
+ * ResNet-50 on Zen 4 (AVX-512 at half rate), emitted code, one thread, every layer but stem and
+ * classifier at that share of zeros: one measurement for convolutions of both kinds. `npm run
+ * bench:sparse` repeats it.
  */
 const AVX512_CONVOLUTIONS = [
   [0.2, 1.07],
@@ -21,18 +25,21 @@ const AVX512_CONVOLUTIONS = [
   [1, 6.5],
 ] as const;
 
-/** Multiply-accumulates a second of the dense kernels there: 94 % of 114 GFLOP/s, two operations each. */
+/**
+ * Multiply-accumulates a second of the dense kernels there: 94 % of 114 GFLOP/s, two operations
+ * each.
+ */
 const AVX512_DENSE = 0.94 * 57e9;
 
 /**
- * There, ONNX Runtime takes .14 ms to bring 256 channels of 56 x 56 out of its blocked layout or into it; Enter and Leave read and write
- * as much once more.
+ * There, ONNX Runtime takes .14 ms to bring 256 channels of 56 x 56 out of its blocked layout or
+ * into it; Enter and Leave read and write as much once more.
  */
 const MOVE_ZEN4 = (2 * 0.14e-3) / (256 * 56 * 56);
 
 /**
- * Zen 3 with AVX2, the stream kernel, one thread, on a machine that shares its caches with others: the samples of `doctor --calibrate`, 81
- * rounds each.
+ * Zen 3 with AVX2, the stream kernel, one thread, on a machine that shares its caches with others:
+ * the samples of `doctor --calibrate`, 81 rounds each.
  */
 const MOVE_ZEN3 = 5.3e-10;
 const ZEN3_DENSE = { conv1x1: 36e9, conv: 39e9, matmul: 34e9 };
@@ -97,8 +104,8 @@ export const TABLES: Readonly<Record<Machine, CostTable>> = {
       },
     },
   },
-  // Vectors of four floats (SSE2, NEON) and whatever else, not measured on such a machine: the same kernel against dense ones of the same
-  // width, so the figures of AVX2, four fifths of them.
+  // Vectors of four floats (SSE2, NEON) and whatever else, not measured on such a machine: the same
+  // kernel against dense ones of the same width, so the figures of AVX2, four fifths of them.
   baseline: {
     name: 'baseline',
     secondsPerMovedElement: MOVE_ZEN3,
@@ -134,7 +141,10 @@ export const TABLES: Readonly<Record<Machine, CostTable>> = {
   },
 };
 
-/** Everything that can become sparse does: for measuring what sparse operators are worth, not for deciding. */
+/**
+ * Everything that can become sparse does: for measuring what sparse operators are worth, not for
+ * deciding.
+ */
 export const EAGER: CostTable = {
   name: 'eager',
   secondsPerMovedElement: 0,

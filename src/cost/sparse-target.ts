@@ -1,4 +1,7 @@
-/** Which cost table decides: the one that is named, the one that was calibrated on this machine, or a shipped one for what its processor runs. */
+/**
+ * Which cost table decides: the one that is named, the one that was calibrated on this machine, or
+ * a shipped one for what its processor runs.
+ */
 import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
@@ -10,14 +13,20 @@ import type { CostTable } from './sparse-cost.js';
 import { type MeasuredOn, type MeasuredTable, readTable } from './sparse-table-file.js';
 import { MACHINES, TABLES } from './sparse-tables.js';
 
-/** The machine that a sparse model is for: a shipped table by name, a file, or a table itself. Without one: this machine. */
+/**
+ * The machine that a sparse model is for: a shipped table by name, a file, or a table itself.
+ * Without one: this machine.
+ */
 export type SparseTarget = string | CostTable;
 
 export interface TableChoice {
   readonly table: CostTable;
   /** Where it comes from: `shipped`, or a path. */
   readonly from: string;
-  /** What was expected and did not come about: a calibrated table of another machine, no library to ask. */
+  /**
+   * What was expected and did not come about: a calibrated table of another machine, no library to
+   * ask.
+   */
   readonly notes: readonly string[];
 }
 
@@ -29,7 +38,10 @@ export function calibratedPath(env: NodeJS.ProcessEnv = process.env): string {
   return join(folder, 'prune-compile', 'sparse-costs.json');
 }
 
-/** Throws for a file that is named and cannot be used; a calibrated table that does not fit is a note. */
+/**
+ * Throws for a file that is named and cannot be used; a calibrated table that does not fit is a
+ * note.
+ */
 export function chooseTable(target?: SparseTarget, machine: () => Machine = thisMachine): TableChoice {
   if (typeof target === 'object') return { table: target, from: 'given', notes: [] };
   if (target === undefined) return tableFor(machine());
@@ -75,15 +87,19 @@ function tableFor(machine: Machine): TableChoice {
 }
 
 /**
- * The table of AVX-512 is of emitted code, the others are of the stream kernel. Where the system refuses memory for code, the stream kernel runs
- * there too; how it compares with dense kernels of that width is not known, and the figures of AVX2 are the nearest.
+ * The table of AVX-512 is of emitted code, the others are of the stream kernel. Where the system
+ * refuses memory for code, the stream kernel runs there too; how it compares with dense kernels of
+ * that width is not known, and the figures of AVX2 are the nearest.
  */
 export function shippedFor(kernels: Machine['kernels']): (typeof MACHINES)[number] {
   if (kernels?.isa === 'avx512' && kernels.kernel !== 'jit') return 'avx2';
   return MACHINES.find((name) => name === kernels?.isa) ?? 'baseline';
 }
 
-/** What a table of this machine says of it. Throws where the library is missing: nothing sparse was measured then. */
+/**
+ * What a table of this machine says of it. Throws where the library is missing: nothing sparse was
+ * measured then.
+ */
 export function measuredOn({ cpu, runtime, kernels }: Machine): MeasuredOn {
   if (kernels === undefined) throw new Error('without the native library nothing can be measured');
   const { isa, kernel, build } = kernels;

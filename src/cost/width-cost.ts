@@ -1,7 +1,8 @@
 /**
- * What widths and compensations cost, per target. Measured with ONNX Runtime 1.30 on CPU (AVX-512), 14x14, 3x3 and
- * 1x1 convolutions: a count that is a multiple of 4 costs the same as the next multiple of 16 (the NCHWc kernels), any
- * other count falls out of those kernels and costs about a quarter more per channel (127 of 128: 1.32 / 1.18).
+ * What widths and compensations cost, per target. Measured with ONNX Runtime 1.30 on CPU (AVX-512),
+ * 14x14, 3x3 and 1x1 convolutions: a count that is a multiple of 4 costs the same as the next
+ * multiple of 16 (the NCHWc kernels), any other count falls out of those kernels and costs about a
+ * quarter more per channel (127 of 128: 1.32 / 1.18).
  */
 export const TARGETS = ['cpu', 'cuda', 'webgpu', 'tensorrt'] as const;
 export type Target = (typeof TARGETS)[number];
@@ -14,15 +15,17 @@ interface TargetCosts {
   /** Relative cost of a channel where the width is no multiple of `align`. */
   readonly oddPenalty: number;
   /**
-   * What a ones convolution costs at run time, in channels of the reader's input, where the size is symbolic: there its sum is
-   * not fused. Measured on the CPU: 5 % of ResNet-50 with readers of 32 to 256 channels. With static sizes about 1 %, counted as 0.
+   * What a ones convolution costs at run time, in channels of the reader's input, where the size is
+   * symbolic: there its sum is not fused. Measured on the CPU: 5 % of ResNet-50 with readers of 32
+   * to 256 channels. With static sizes about 1 %, counted as 0.
    */
   readonly onesConvolution: number;
 }
 
 const COSTS: Readonly<Record<Target, TargetCosts>> = {
   cpu: { align: 4, step: 16, oddPenalty: 1.25, onesConvolution: 4 },
-  // Tensor cores and the WebGPU kernels work on 8 and 4 channels at a time; not measured here, from their documentation.
+  // Tensor cores and the WebGPU kernels work on 8 and 4 channels at a time; not measured here, from
+  // their documentation.
   cuda: { align: 8, step: 8, oddPenalty: 1.5, onesConvolution: 8 },
   webgpu: { align: 4, step: 4, oddPenalty: 1.5, onesConvolution: 4 },
   tensorrt: { align: 8, step: 8, oddPenalty: 1.5, onesConvolution: 8 },
@@ -53,7 +56,10 @@ export class CostModel {
     return channels % align === 0 ? Math.ceil(channels / step) * step : channels * oddPenalty;
   }
 
-  /** Whether a reader that goes from `extent` to `width` input channels gains enough to pay for its compensation. */
+  /**
+   * Whether a reader that goes from `extent` to `width` input channels gains enough to pay for its
+   * compensation.
+   */
   paysFor(width: number, extent: number, isStatic: boolean): boolean {
     if (!this.#decides) return true;
     return this.time(width) + this.#onesCost(isStatic) < this.time(extent);

@@ -1,4 +1,7 @@
-/** Counts of a model for the report: parameters, zeros, MACs, channels; and the check that weights are finite. */
+/**
+ * Counts of a model for the report: parameters, zeros, MACs, channels; and the check that weights
+ * are finite.
+ */
 import { PruneCompileError } from '../errors.js';
 import type { Node, Value } from '../ir/graph.js';
 import { isCompensation } from '../ir/origin.js';
@@ -14,7 +17,10 @@ export interface ModelFigures {
   readonly parameters: number;
   /** Of those, exactly zero. */
   readonly zeros: number;
-  /** Multiply-accumulates of Conv, Gemm and MatMul at `macsShape`; undefined when shapes stay unknown. */
+  /**
+   * Multiply-accumulates of Conv, Gemm and MatMul at `macsShape`; undefined when shapes stay
+   * unknown.
+   */
   readonly macs: number | undefined;
   /** Model file plus external data, in bytes. */
   readonly sizeBytes: number;
@@ -66,8 +72,9 @@ export interface Counts {
 }
 
 /**
- * `sized` knows the same graph at concrete input sizes, for MACs (see sizes.ts).
- * Throws E-MODEL-NAN when a weight is not a number, E-MODEL-INFINITE when a layer's weight is infinite: nothing could be proved about such a model.
+ * `sized` knows the same graph at concrete input sizes, for MACs (see sizes.ts). Throws E-MODEL-NAN
+ * when a weight is not a number, E-MODEL-INFINITE when a layer's weight is infinite: nothing could
+ * be proved about such a model.
  */
 export function countModel(graphInfo: GraphInfo, sized: GraphInfo = graphInfo): Counts {
   const { graph, constants } = graphInfo;
@@ -150,7 +157,9 @@ function layerOf(
   };
 }
 
-/** Layers of both models side by side, matched by node; those that are gone have no kept channels. */
+/**
+ * Layers of both models side by side, matched by node; those that are gone have no kept channels.
+ */
 export function compareLayers(before: readonly Layer[], after: readonly Layer[]): LayerFigures[] {
   const now = new Map(after.map((layer) => [layer.node, layer]));
   return before.map(({ node, inputChannels, outputChannels, sparsity }) => ({
@@ -166,9 +175,10 @@ export function compareLayers(before: readonly Layer[], after: readonly Layer[])
 }
 
 /**
- * MACs of both models. Where shape inference knows one of them only (targets computed before folding, ones of symbolic size after
- * it), the other follows layer by layer: a layer costs in proportion to its weights, because places do not change. Convolutions
- * of ones (under 1 %) are left out then.
+ * MACs of both models. Where shape inference knows one of them only (targets computed before
+ * folding, ones of symbolic size after it), the other follows layer by layer: a layer costs in
+ * proportion to its weights, because places do not change. Convolutions of ones (under 1 %) are
+ * left out then.
  */
 export function macsOfBoth(before: Counts, after: Counts): { before: number | undefined; after: number | undefined } {
   return {
@@ -189,7 +199,9 @@ function inProportion(known: Counts, wanted: Counts): number | undefined {
   return Math.round(total);
 }
 
-/** Multiply-accumulates of all nodes whose row counts them; undefined where an extent stays unknown. */
+/**
+ * Multiply-accumulates of all nodes whose row counts them; undefined where an extent stays unknown.
+ */
 function countMacs(graphInfo: GraphInfo): number | undefined {
   let total = 0;
   for (const node of graphInfo.graph.nodes) {

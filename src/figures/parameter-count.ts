@@ -18,7 +18,10 @@ export class ParameterCount {
     this.#constants = constants;
   }
 
-  /** An operand with the zeros in it: a new parameter, or another layout, type, cut or masking of one. */
+  /**
+   * An operand with the zeros in it: a new parameter, or another layout, type, cut or masking of
+   * one.
+   */
   add(value: Value, tensor: Tensor, zeros: number): void {
     const stored = this.#storedBehind(value);
     const root = rootOf(value);

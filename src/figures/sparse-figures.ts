@@ -1,4 +1,7 @@
-/** The layers of a model that was compiled with --sparse: read off the file, since no rule of the analysis knows its operators. */
+/**
+ * The layers of a model that was compiled with --sparse: read off the file, since no rule of the
+ * analysis knows its operators.
+ */
 import { type Graph, type Node, SPARSE_DOMAIN } from '../ir/graph.js';
 import { isCompensation } from '../ir/origin.js';
 import { scanTensor } from '../ir/scan.js';
@@ -52,14 +55,17 @@ function layerAt(node: Node, graphInfo: GraphInfo): StoredLayer | undefined {
 
 const DEPTHWISE = { index: 1, outAxis: 0 } as const;
 
-/** Counts of what the file holds. What constant nodes compute from it is not known here: only differences of these are exact. */
+/**
+ * Counts of what the file holds. What constant nodes compute from it is not known here: only
+ * differences of these are exact.
+ */
 export function storedFigures(graph: Graph): Counts['figures'] {
   return countModel(storedInfo(graph)).figures;
 }
 
 /**
- * The counts of a graph whose layers became sparse operators, which know what they stand for: of those what is not zero is stored
- * and multiplied. `before` are its stored figures before that.
+ * The counts of a graph whose layers became sparse operators, which know what they stand for: of
+ * those what is not zero is stored and multiplied. `before` are its stored figures before that.
  */
 export function countSparse(
   { figures, layers, added }: Counts,

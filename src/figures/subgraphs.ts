@@ -8,7 +8,10 @@ const LAYERS: ReadonlySet<string> = new Set(
 );
 const WEIGHTS = 1;
 
-/** How many nodes of all subgraphs, nested ones too, are layers with weights that are constants of theirs or of what is around them. */
+/**
+ * How many nodes of all subgraphs, nested ones too, are layers with weights that are constants of
+ * theirs or of what is around them.
+ */
 export function countSubgraphLayers(graph: GraphProto | undefined): number {
   return graph === undefined ? 0 : countInside(graph, new Set(constantsOf(graph)));
 }

@@ -1,6 +1,7 @@
 /**
- * Weights that no rule reads: quantised ones, those of operators without a rule, those inside subgraphs and functions. Their zeros are not
- * looked for, so nobody may say of the model that it has none.
+ * Weights that no rule reads: quantised ones, those of operators without a rule, those inside
+ * subgraphs and functions. Their zeros are not looked for, so nobody may say of the model that it
+ * has none.
  */
 import type { Node, Use, Value } from '../ir/graph.js';
 import { dataTypeName, isFloating, product, type Tensor } from '../ir/tensor.js';
@@ -17,7 +18,10 @@ import { countAtZeroPoint } from './zero-points.js';
 
 /** Weights that no rule reads, of one operator and one type. */
 export interface UnreadWeights {
-  /** With what stands between it and its weights, or what it is inside of: `Conv after DequantizeLinear`, `Conv inside If`. */
+  /**
+   * With what stands between it and its weights, or what it is inside of: `Conv after
+   * DequantizeLinear`, `Conv inside If`.
+   */
   readonly op: string;
   readonly dataType: string;
   readonly weights: number;
@@ -26,7 +30,10 @@ export interface UnreadWeights {
   readonly zeros?: number;
 }
 
-/** By operator and type, in the order of the graph. What masks were bound to (`masked`) was looked at, though no rule reads it. */
+/**
+ * By operator and type, in the order of the graph. What masks were bound to (`masked`) was looked
+ * at, though no rule reads it.
+ */
 export function unreadWeights(
   graphInfo: GraphInfo,
   proto: ModelProto,

@@ -1,7 +1,10 @@
 /** How many elements of a quantised weight stand for 0. */
 import { isNumeric, product, type Tensor } from '../ir/tensor.js';
 
-/** One zero point for all, or one per index of `axis`; none is 0. Undefined for types that are not read, and blocks of an axis. */
+/**
+ * One zero point for all, or one per index of `axis`; none is 0. Undefined for types that are not
+ * read, and blocks of an axis.
+ */
 export function countAtZeroPoint(tensor: Tensor, points: Tensor | undefined, axis: number): number | undefined {
   const { dims, dataType } = tensor;
   if (!isNumeric(dataType) || (points !== undefined && !isNumeric(points.dataType))) return undefined;

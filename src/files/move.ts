@@ -26,7 +26,10 @@ export class NotRestored extends Error {
   }
 }
 
-/** In this order: the last one is what others wait for. A rename that fails takes back those before it, and is thrown. */
+/**
+ * In this order: the last one is what others wait for. A rename that fails takes back those before
+ * it, and is thrown.
+ */
 export function moveTogether(moves: readonly Move[]): void {
   const done: Done[] = [];
   try {

@@ -1,4 +1,7 @@
-/** Where a file that is to be written really goes. Links are followed; what is no regular file is refused, never replaced. */
+/**
+ * Where a file that is to be written really goes. Links are followed; what is no regular file is
+ * refused, never replaced.
+ */
 import { lstatSync, readlinkSync, realpathSync, type Stats, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { messageOf } from '../errors.js';
@@ -63,7 +66,9 @@ function statOf(path: string): Stats | undefined {
   }
 }
 
-/** Of a path at which nothing is: the folder has to be there, and a link leads to where it points. */
+/**
+ * Of a path at which nothing is: the folder has to be there, and a link leads to where it points.
+ */
 function followed(path: string): string {
   let at = path;
   for (let links = 0; links < MOST_LINKS; links++) {

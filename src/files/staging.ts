@@ -1,6 +1,7 @@
 /**
- * A folder beside the destination in which files are written before they are moved there. Its name says whose it is and nothing of the
- * files', so that it is legal whatever they are called. What a process that is gone left behind is removed by the next one.
+ * A folder beside the destination in which files are written before they are moved there. Its name
+ * says whose it is and nothing of the files', so that it is legal whatever they are called. What a
+ * process that is gone left behind is removed by the next one.
  */
 import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
@@ -13,7 +14,10 @@ const EARLIER = 'earlier';
 
 let listener: ((folder: string) => void) | undefined;
 
-/** `told` hears of every staging folder that is made from now on: whoever outlives this process can discard it. */
+/**
+ * `told` hears of every staging folder that is made from now on: whoever outlives this process can
+ * discard it.
+ */
 export function onStaging(told: (folder: string) => void): void {
   listener = told;
 }
@@ -64,7 +68,10 @@ function isEmpty(folder: string): boolean {
   }
 }
 
-/** Removes what is surely ours: a folder of such a name, made on this machine by a process that is gone. */
+/**
+ * Removes what is surely ours: a folder of such a name, made on this machine by a process that is
+ * gone.
+ */
 function sweep(folder: string): void {
   try {
     for (const entry of readdirSync(folder, { withFileTypes: true })) {
@@ -73,7 +80,8 @@ function sweep(folder: string): void {
         discardStaging(join(folder, entry.name));
     }
   } catch {
-    // Left-overs are in nobody's way; what keeps us from removing them is said where it matters, when files are written.
+    // Left-overs are in nobody's way; what keeps us from removing them is said where it matters,
+    // when files are written.
   }
 }
 

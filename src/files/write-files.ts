@@ -8,7 +8,10 @@ import { Staging } from './staging.js';
 
 const LARGEST_WRITE = 2 ** 30;
 
-/** Either all are there afterwards or none, and what was there before. Files are replaced; other things are refused. Returns total bytes. */
+/**
+ * Either all are there afterwards or none, and what was there before. Files are replaced; other
+ * things are refused. Returns total bytes.
+ */
 export function writeFiles(files: readonly { path: string; chunks: Iterable<Uint8Array> }[]): number {
   const stagings: Staging[] = [];
   let total = 0;
@@ -30,7 +33,10 @@ export function writeFiles(files: readonly { path: string; chunks: Iterable<Uint
   return total;
 }
 
-/** Where a file of this name really goes. `canStream`: whether the option takes `-` for standard output. Throws E-OUTPUT-UNWRITABLE. */
+/**
+ * Where a file of this name really goes. `canStream`: whether the option takes `-` for standard
+ * output. Throws E-OUTPUT-UNWRITABLE.
+ */
 export function requirePlace(path: string, option = '--output', canStream = false): string {
   const place = placeOf(path);
   if ('path' in place) return place.path;

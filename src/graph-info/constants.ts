@@ -1,4 +1,7 @@
-/** Which values are constants: initializers, Constant nodes, and what deterministic nodes compute from them. */
+/**
+ * Which values are constants: initializers, Constant nodes, and what deterministic nodes compute
+ * from them.
+ */
 import type { Dim, Graph, Node, Value } from '../ir/graph.js';
 import type { Tensor } from '../ir/tensor.js';
 import { AttributeType, type ModelProto, type NodeProto } from '../onnx/proto.js';
@@ -13,15 +16,19 @@ import { Twins } from './twins.js';
 const MOST_COMPUTED = 2 ** 24;
 
 export interface Constants {
-  /** The tensor of a constant value; undefined for values that depend on an input (or could not be evaluated). */
+  /**
+   * The tensor of a constant value; undefined for values that depend on an input (or could not be
+   * evaluated).
+   */
   tensor(value: Value | undefined): Tensor | undefined;
   /** Whether the value does not depend on any graph input. */
   has(value: Value | undefined): boolean;
 }
 
 /**
- * Finds all constants and evaluates those that a non-constant node (or nobody) reads, in one run of ONNX Runtime. Values that hold the same
- * because the graph says so have one tensor: what an Identity makes of a stored one is that one.
+ * Finds all constants and evaluates those that a non-constant node (or nobody) reads, in one run of
+ * ONNX Runtime. Values that hold the same because the graph says so have one tensor: what an
+ * Identity makes of a stored one is that one.
  */
 export async function findConstants(graph: Graph, proto: ModelProto, shapes: Shapes): Promise<Constants> {
   const tensors = new Map<Value, Tensor>();
@@ -74,7 +81,10 @@ function isFoldable(node: Node, known: (value: Value) => boolean, shapes: Shapes
   return inputs.length > 0 && inputs.every(known) && !isBlownUp(node, shapes);
 }
 
-/** A few numbers that become very many (ConstantOfShape, Expand, Tile) are left to the run: neither the model nor the compiler has room for all. */
+/**
+ * A few numbers that become very many (ConstantOfShape, Expand, Tile) are left to the run: neither
+ * the model nor the compiler has room for all.
+ */
 function isBlownUp(node: Node, shapes: Shapes): boolean {
   const sizeOf = (values: readonly (Value | undefined)[]) =>
     values.reduce((total, value) => total + elements(value?.initializer?.dims ?? shapes.of(value) ?? []), 0);
@@ -85,7 +95,10 @@ function elements(dims: readonly Dim[]): number {
   return dims.reduce<number>((total, dim) => total * (typeof dim === 'number' ? dim : 1), 1);
 }
 
-/** Of an operator that reads an operand for its dtype alone, that dtype: exporters give it an activation. */
+/**
+ * Of an operator that reads an operand for its dtype alone, that dtype: exporters give it an
+ * activation.
+ */
 function typeGiven(node: Node, shapes: Shapes): number | undefined {
   const { typeOperand } = operatorOf(node) ?? {};
   const like = typeOperand === undefined ? undefined : node.inputs[typeOperand];

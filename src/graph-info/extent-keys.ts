@@ -1,7 +1,8 @@
 /**
- * Names for extents that only the run knows: equal keys are equal extents, whatever the input's size. ONNX Runtime names the
- * extents of graph inputs and forgets the names behind the first convolution with a stride; the two ways through a
- * residual block are then unknown to be of one size, although windows of the same kind give the same size.
+ * Names for extents that only the run knows: equal keys are equal extents, whatever the input's
+ * size. ONNX Runtime names the extents of graph inputs and forgets the names behind the first
+ * convolution with a stride; the two ways through a residual block are then unknown to be of one
+ * size, although windows of the same kind give the same size.
  */
 import type { Value } from '../ir/graph.js';
 import { operatorOf } from '../ops/registry.js';
@@ -28,7 +29,8 @@ export class ExtentKeys {
     this.#known.set(value, known);
     let key = known.get(axis);
     if (key === undefined) {
-      // Set first: a graph has no cycles, but a key that is asked for while it is made must not recurse for ever.
+      // Set first: a graph has no cycles, but a key that is asked for while it is made must not
+      // recurse for ever.
       known.set(axis, symbolOf('', value, axis));
       key = this.#make(value, axis);
       known.set(axis, key);
@@ -58,7 +60,10 @@ export class ExtentKeys {
     return from === undefined || linked === undefined ? own : this.key(linked, from.axis);
   }
 
-  /** What all operands of the value's rank agree on; broadcasting cannot change an extent that they share. */
+  /**
+   * What all operands of the value's rank agree on; broadcasting cannot change an extent that they
+   * share.
+   */
   #agreed(inputs: readonly (Value | undefined)[], value: Value, axis: number): string | undefined {
     const { constants, shapes } = this.#graphInfo;
     const rank = shapes.of(value)?.length;

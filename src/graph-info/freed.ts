@@ -2,7 +2,10 @@
 import { type Graph, hasInitializer, type Node, type Use, type Value } from '../ir/graph.js';
 import { nodeTensor } from '../ops/aliases.js';
 
-/** Bytes of stored constants that nobody reads any more once `uses` do not, which may read what is computed from them. */
+/**
+ * Bytes of stored constants that nobody reads any more once `uses` do not, which may read what is
+ * computed from them.
+ */
 export function freedBytes({ nodes }: Graph, uses: readonly Use[]): number {
   const replaced = new Map<Node, Set<number>>();
   for (const { node, index } of uses) replaced.set(node, (replaced.get(node) ?? new Set()).add(index));

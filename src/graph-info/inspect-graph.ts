@@ -1,4 +1,7 @@
-/** What is known of a model's graph before any pass runs: shapes, constants, and that it can be worked on at all. */
+/**
+ * What is known of a model's graph before any pass runs: shapes, constants, and that it can be
+ * worked on at all.
+ */
 import { PruneCompileError } from '../errors.js';
 import { SPARSE_DOMAIN } from '../ir/graph.js';
 import { type Model, requireOutputs } from '../onnx/read.js';
@@ -20,7 +23,10 @@ export function checkModel(model: Model): void {
   checkAttributes(model.proto);
 }
 
-/** Of the graph as it is now. Throws E-MODEL-… where ONNX Runtime cannot load it or extents contradict each other. */
+/**
+ * Of the graph as it is now. Throws E-MODEL-… where ONNX Runtime cannot load it or extents
+ * contradict each other.
+ */
 export async function findGraphInfo({ graph, proto }: Model): Promise<GraphInfo> {
   const shapes = await inferShapes(graph, proto);
   const graphInfo = { graph, shapes, constants: await findConstants(graph, proto, shapes) };

@@ -1,6 +1,7 @@
 /**
- * Small integer tensors that carry shapes, element by element: a number, a symbol for an extent of the input (equal
- * symbols are equal numbers), or undefined. Which operators are followed, and how, their rows say.
+ * Small integer tensors that carry shapes, element by element: a number, a symbol for an extent of
+ * the input (equal symbols are equal numbers), or undefined. Which operators are followed, and how,
+ * their rows say.
  */
 import type { Value } from '../ir/graph.js';
 import { isShapeInteger } from '../ir/tensor.js';
@@ -12,8 +13,8 @@ import type { GraphInfo } from './graph-info.js';
 const LONGEST_SHAPE = 16;
 
 /**
- * The symbol of an extent that only the run knows: the model's name for it, or else its place. As JSON, so that no name of a model
- * is the symbol of a place.
+ * The symbol of an extent that only the run knows: the model's name for it, or else its place. As
+ * JSON, so that no name of a model is the symbol of a place.
  */
 export function symbolOf(dim: string, value: Value, axis: number): string {
   return JSON.stringify(dim === '' ? [value.name, axis] : dim);

@@ -1,7 +1,8 @@
 /**
- * Nodes for shape inference that leave open what ONNX Runtime would infer wrongly (src/ops/doubt.ts): such a node reads its data
- * through Gather, at an unknown number of places along each axis in doubt. So nothing wrong gets any further, wherever later nodes turn,
- * flatten or reshape it.
+ * Nodes for shape inference that leave open what ONNX Runtime would infer wrongly
+ * (src/ops/doubt.ts): such a node reads its data through Gather, at an unknown number of places
+ * along each axis in doubt. So nothing wrong gets any further, wherever later nodes turn, flatten
+ * or reshape it.
  */
 import { COMPILER_PREFIX, type Dim, type Graph, type Node, type Value } from '../ir/graph.js';
 import { INT64, type Tensor } from '../ir/tensor.js';
@@ -33,7 +34,10 @@ export function probeNodes(graph: Graph, results: ReadonlyMap<Node, readonly num
   return { nodes, inputs: isUsed ? [typeOf(places, INT64, [''])] : [] };
 }
 
-/** Nodes of which more is in doubt than they say themselves: what is known of their operands decides. */
+/**
+ * Nodes of which more is in doubt than they say themselves: what is known of their operands
+ * decides.
+ */
 export function doubtfulResults(
   graph: Graph,
   known: ReadonlyMap<string, readonly Dim[]>,
@@ -85,7 +89,10 @@ function gathered(names: FreshNames, value: string, axes: readonly number[], pla
   return { nodes, last };
 }
 
-/** Values behind subgraphs and functions with such operators inside: of these not even the rank is believed. */
+/**
+ * Values behind subgraphs and functions with such operators inside: of these not even the rank is
+ * believed.
+ */
 export function doubtfulInside(graph: Graph, { functions = [] }: ModelProto): Set<Value> {
   const hasDoubtfulFunctions = functions.some(({ node = [] }) => node.some(holdsSuspects));
   const found = new Set<Value>();

@@ -1,7 +1,8 @@
 /**
- * Shape and dtype of every value, symbolic dimensions by name. ONNX Runtime infers them: every value is made a graph output,
- * the model is loaded with optimisations off, and the session's output metadata is read. Large weights become graph
- * inputs of the same shape, so their bytes are never needed. Measured: 40 ms for ResNet-50.
+ * Shape and dtype of every value, symbolic dimensions by name. ONNX Runtime infers them: every
+ * value is made a graph output, the model is loaded with optimisations off, and the session's
+ * output metadata is read. Large weights become graph inputs of the same shape, so their bytes are
+ * never needed. Measured: 40 ms for ResNet-50.
  */
 import type { Dim, Graph, Node, Value } from '../ir/graph.js';
 import { ownOf } from '../names.js';
@@ -13,7 +14,10 @@ import { dataTypeNamed } from '../runtime/evaluate.js';
 import { createSession } from '../runtime/session.js';
 import { doubtfulInside, doubtfulResults, probeNodes } from './shape-probe.js';
 
-/** Constants up to this size may carry shapes (Reshape targets, pads, Resize scales) and stay in the model. */
+/**
+ * Constants up to this size may carry shapes (Reshape targets, pads, Resize scales) and stay in the
+ * model.
+ */
 const LARGEST_SHAPE_CONSTANT = 256;
 
 export interface Shapes {
@@ -86,7 +90,8 @@ async function probeShapes(
   for (const meta of [...session.inputMetadata, ...session.outputMetadata]) {
     const dataType = meta.isTensor ? dataTypeNamed(meta.type) : undefined;
     if (dataType !== undefined) dataTypes.set(meta.name, dataType);
-    // An empty shape means a scalar or an unknown rank: both stay unknown, which pins whatever reads them.
+    // An empty shape means a scalar or an unknown rank: both stay unknown, which pins whatever
+    // reads them.
     if (meta.isTensor && meta.shape.length > 0 && !known.has(meta.name))
       known.set(meta.name, meta.shape.map(normalDim));
   }
@@ -99,13 +104,19 @@ async function probeShapes(
   };
 }
 
-/** What a model says of its own outputs may be stale (a batch made dynamic by hand): only the dtype is taken. */
+/**
+ * What a model says of its own outputs may be stale (a batch made dynamic by hand): only the dtype
+ * is taken.
+ */
 function withoutShape(output: ValueInfoProto): ValueInfoProto {
   const elemType = output.type?.tensorType?.elemType;
   return elemType === undefined ? output : { name: output.name ?? '', type: { tensorType: { elemType } } };
 }
 
-/** A value asked for: without a type, but for what the compiler itself declared because it cannot be inferred. */
+/**
+ * A value asked for: without a type, but for what the compiler itself declared because it cannot be
+ * inferred.
+ */
 function probed({ name, declared }: Value, symbols: ReadonlyMap<string, number>): ValueInfoProto {
   if (declared === undefined) return { name };
   return typeOf(

@@ -12,7 +12,9 @@ const IMAGE = 224;
 /** Length of a symbolic sequence; so many tokens are a paragraph. */
 const SEQUENCE = 128;
 
-/** Sizes of all graph inputs: those given, else one image or sequence where extents are symbolic. */
+/**
+ * Sizes of all graph inputs: those given, else one image or sequence where extents are symbolic.
+ */
 export function concreteSizes({ inputs }: Graph, shapes: GraphInfo['shapes'], given: Sizes = {}): Sizes {
   return byName(
     inputs.flatMap((input): [string, readonly number[]][] => {
@@ -28,7 +30,10 @@ function extent(dim: Dim, axis: number, rank: number): number {
   return axis === 0 ? 1 : rank === 4 ? IMAGE : SEQUENCE;
 }
 
-/** The same graph with shapes at those sizes; as it is when nothing is symbolic, or when the sizes do not fit the model. */
+/**
+ * The same graph with shapes at those sizes; as it is when nothing is symbolic, or when the sizes
+ * do not fit the model.
+ */
 export async function atSizes(graphInfo: GraphInfo, proto: ModelProto, sizes: Sizes): Promise<GraphInfo> {
   const isSymbolic = Object.entries(sizes).some(([name, dims]) =>
     graphInfo.shapes.byName.get(name)?.some((dim, axis) => dim !== dims[axis]),

@@ -1,8 +1,14 @@
-/** Values that hold the same because they are computed in the same way from the same: exporters write such nodes once per reader. */
+/**
+ * Values that hold the same because they are computed in the same way from the same: exporters
+ * write such nodes once per reader.
+ */
 import type { Attribute, Node, Value } from '../ir/graph.js';
 import { storedAs } from '../ops/aliases.js';
 
-/** Nodes are added in the order of the graph; all of them compute constants and give the same in every run. */
+/**
+ * Nodes are added in the order of the graph; all of them compute constants and give the same in
+ * every run.
+ */
 export class Twins {
   readonly #first = new Map<Value, Value>();
   readonly #byContents = new Map<string, readonly (Value | undefined)[]>();

@@ -1,10 +1,16 @@
-/** Refuses models that no rule, and no runtime, could make sense of (src/ops/validity.ts), before anybody tries. */
+/**
+ * Refuses models that no rule, and no runtime, could make sense of (src/ops/validity.ts), before
+ * anybody tries.
+ */
 import { PruneCompileError } from '../errors.js';
 import { type ModelProto, type NodeProto, toClampedNumber } from '../onnx/proto.js';
 import { attributeProblem, extentProblem } from '../ops/validity.js';
 import { type GraphInfo, siteOf } from './graph-info.js';
 
-/** Throws E-MODEL-INVALID for attributes that ONNX Runtime would divide by, or loop over, unseen: also in subgraphs and functions. */
+/**
+ * Throws E-MODEL-INVALID for attributes that ONNX Runtime would divide by, or loop over, unseen:
+ * also in subgraphs and functions.
+ */
 export function checkAttributes({ graph, functions = [] }: ModelProto): void {
   checkNodes(graph?.node ?? []);
   for (const { node = [] } of functions) checkNodes(node);

@@ -1,28 +1,17 @@
 /**
- * The only way to change a graph. Edits happen inside a labelled transaction. At its end the verifier checks what was touched; a failure (or an
- * exception) rolls every edit back. Transactions are counted, so that `--stop-after N` bisects.
+ * The only way to change a graph. Edits happen inside a labelled transaction. At its end the
+ * verifier checks what was touched; a failure (or an exception) rolls every edit back. Transactions
+ * are counted, so that `--stop-after N` bisects.
  *
- * A constant operand is exchanged by `sliceOperand` and `rewriteOperand` alone, which record what became of it (provenance.ts).
+ * A constant operand is exchanged by `sliceOperand` and `rewriteOperand` alone, which record what
+ * became of it (provenance.ts).
  */
 import { PruneCompileError } from '../errors.js';
-import { type AttributeValue, type Graph, Node, type Origin, type Use, Value } from './graph.js';
+import { type AttributeValue, type Graph, type Node, type Use, Value } from './graph.js';
+import { newNode, type NodeSpec } from './node-spec.js';
 import { type KeptAxes, Provenance } from './provenance.js';
 import type { Tensor } from './tensor.js';
 import { verifyGraph, verifyTouched } from './verifier.js';
-
-export interface NodeSpec {
-  opType: string;
-  domain?: string;
-  name: string;
-  inputs: readonly (Value | undefined)[];
-  /** Names wished for the outputs; made fresh. */
-  outputs: readonly string[];
-  attributes?: Readonly<Record<string, AttributeValue>>;
-  /** What the node is made for, where anybody asks. */
-  origin?: Origin;
-  /** Type of the first output, to be written down in value_info. */
-  declared?: NonNullable<Value['declared']>;
-}
 
 /** Input `index` of `node`, and which indices of each axis it keeps; absent: all. */
 export interface OperandCut extends Use {
@@ -100,7 +89,9 @@ export class Editor {
     });
   }
 
-  /** From here on edits are remembered; the function that is returned takes all of them back, once. */
+  /**
+   * From here on edits are remembered; the function that is returned takes all of them back, once.
+   */
   checkpoint(): () => void {
     const done = this.history.length;
     const inverses: (() => void)[] = [];
@@ -113,7 +104,10 @@ export class Editor {
     };
   }
 
-  /** Throws where a stored constant would become another one: see `sliceOperand` and `rewriteOperand`. */
+  /**
+   * Throws where a stored constant would become another one: see `sliceOperand` and
+   * `rewriteOperand`.
+   */
   setInput(node: Node, index: number, value: Value | undefined): void {
     const before = node.inputs[index];
     if (
@@ -147,20 +141,26 @@ export class Editor {
   }
 
   /**
-   * The node reads `value`, which is its constant operand with the indices `kept` of each axis. `isRewritten`: with other contents besides.
+   * The node reads `value`, which is its constant operand with the indices `kept` of each axis.
+   * `isRewritten`: with other contents besides.
    */
   sliceOperand({ node, index }: Use, value: Value, kept: KeptAxes, isRewritten = false): void {
     this.#setInput(node, index, value);
     this.#record([{ node, index, kept }], isRewritten);
   }
 
-  /** The node reads `value` in place of its constant operand: the same extents with other contents. */
+  /**
+   * The node reads `value` in place of its constant operand: the same extents with other contents.
+   */
   rewriteOperand({ node, index }: Use, value: Value): void {
     this.#setInput(node, index, value);
     this.#record([{ node, index }], true);
   }
 
-  /** The initializer gets `tensor` as its contents, which is it without the indices that the operands in `cuts` lose. */
+  /**
+   * The initializer gets `tensor` as its contents, which is it without the indices that the
+   * operands in `cuts` lose.
+   */
   sliceInitializer(value: Value, tensor: Tensor, cuts: readonly OperandCut[], isRewritten = false): void {
     this.#setInitializer(value, tensor);
     this.#record(cuts, isRewritten);
@@ -172,7 +172,10 @@ export class Editor {
     this.#record(value.uses, true);
   }
 
-  /** All readers of `from` read `to`, which is it without the indices that the operands in `cuts` lose. */
+  /**
+   * All readers of `from` read `to`, which is it without the indices that the operands in `cuts`
+   * lose.
+   */
   sliceAllUses(from: Value, to: Value, cuts: readonly OperandCut[]): void {
     for (const { node, index } of from.uses.slice()) this.#setInput(node, index, to);
     this.#record(cuts, false);
@@ -215,7 +218,10 @@ export class Editor {
     return value;
   }
 
-  /** Removes a value that nobody reads: an initializer (with its graph input entry, if any) or a left-over. */
+  /**
+   * Removes a value that nobody reads: an initializer (with its graph input entry, if any) or a
+   * left-over.
+   */
   removeValue(value: Value): void {
     if (value.uses.length > 0 || value.isSeenOutside || value.producer !== undefined)
       throw new Error(`value ${value.name} is still in use`);
@@ -262,8 +268,9 @@ export class Editor {
   }
 
   /**
-   * Puts a node between a value and all that reads it (nodes, subgraphs, the graph's outputs): the producer writes to a new
-   * value, which `inputs` receives, and the new node writes the old one, so that names seen from outside survive.
+   * Puts a node between a value and all that reads it (nodes, subgraphs, the graph's outputs): the
+   * producer writes to a new value, which `inputs` receives, and the new node writes the old one,
+   * so that names seen from outside survive.
    */
   insertAfter(
     value: Value,
@@ -297,8 +304,9 @@ export class Editor {
   }
 
   /**
-   * Each of the two is computed by the other's producer from now on: so an operator takes over a value that must keep its name. Nobody
-   * may read `made` yet, and its producer has to stand before the readers of `value`.
+   * Each of the two is computed by the other's producer from now on: so an operator takes over a
+   * value that must keep its name. Nobody may read `made` yet, and its producer has to stand before
+   * the readers of `value`.
    */
   swapProducers(value: Value, made: Value): void {
     const { producer: before } = value;
@@ -344,7 +352,9 @@ export class Editor {
     );
   }
 
-  /** Makes every node that reads `from` read `to`. Graph outputs and subgraphs keep reading `from`. */
+  /**
+   * Makes every node that reads `from` read `to`. Graph outputs and subgraphs keep reading `from`.
+   */
   replaceAllUsesWith(from: Value, to: Value, except?: Node): void {
     for (const { node, index } of from.uses.slice()) {
       if (node !== except) this.setInput(node, index, to);
@@ -372,13 +382,6 @@ export class Editor {
   #rollBack(): void {
     for (const undo of (this.#undo ?? []).toReversed()) undo();
   }
-}
-
-function newNode({ opType, domain = '', name, origin, attributes = {} }: Omit<NodeSpec, 'inputs' | 'outputs'>): Node {
-  const node = new Node(opType, domain, name);
-  node.origin = origin;
-  for (const [key, value] of Object.entries(attributes)) node.attributes.set(key, value);
-  return node;
 }
 
 function removeUse(value: Value, node: Node, index: number): void {

@@ -1,6 +1,7 @@
 /**
- * The graph the compiler works on: nodes in topological order, values that know their producer and their uses.
- * Everything here is read-only to the outside; changes go through the Editor (editor.ts), which keeps uses right.
+ * The graph the compiler works on: nodes in topological order, values that know their producer and
+ * their uses. Everything here is read-only to the outside; changes go through the Editor
+ * (editor.ts), which keeps uses right.
  */
 import type { Tensor } from './tensor.js';
 
@@ -55,11 +56,17 @@ export class Value {
   isGraphOutput = false;
   /** A constant the compiler does not look into: string or 4-bit initializers. */
   isOpaqueConstant = false;
-  /** Type of a value that the compiler added, for value_info: runtimes fuse only what they can see to be equal. */
+  /**
+   * Type of a value that the compiler added, for value_info: runtimes fuse only what they can see
+   * to be equal.
+   */
   declared: { readonly dataType: number; readonly dims: readonly Dim[] } | undefined = undefined;
   /** Set for initializers (also those that are listed among the graph inputs). */
   initializer: Tensor | undefined = undefined;
-  /** What the codec read for this initializer, written again as it is while `initializer` is unchanged. */
+  /**
+   * What the codec read for this initializer, written again as it is while `initializer` is
+   * unchanged.
+   */
   initializerSource: { readonly tensor: Tensor; readonly source: object; readonly isSparse: boolean } | undefined =
     undefined;
 
@@ -67,7 +74,10 @@ export class Value {
     this.name = name;
   }
 
-  /** Whether somebody besides the graph's own nodes sees it: it may then be neither dropped nor overwritten. */
+  /**
+   * Whether somebody besides the graph's own nodes sees it: it may then be neither dropped nor
+   * overwritten.
+   */
   get isSeenOutside(): boolean {
     return this.isGraphOutput || this.capturedBy.length > 0;
   }
@@ -229,7 +239,10 @@ export class Graph {
     return this.#valueSuffixes.fresh(wish, (name) => this.#isTaken(name));
   }
 
-  /** For values that never become the graph's own: every call gives another name, whatever was wished for. */
+  /**
+   * For values that never become the graph's own: every call gives another name, whatever was
+   * wished for.
+   */
   freshNames(): (wish: string) => string {
     const given = new Set<string>();
     const suffixes = new Suffixes();
@@ -250,7 +263,10 @@ export class Graph {
   }
 }
 
-/** Of `name`, `name_2`, `name_3`, … the first that is free, without trying all that are known to be taken. */
+/**
+ * Of `name`, `name_2`, `name_3`, … the first that is free, without trying all that are known to be
+ * taken.
+ */
 class Suffixes {
   /** Per wish: all smaller suffixes are taken. */
   readonly #lowest = new Map<string, number>();

@@ -1,4 +1,7 @@
-/** What the compiler made a node for. Passes say it in a field; nobody tells it from the node's name, which a model may have taken. */
+/**
+ * What the compiler made a node for. Passes say it in a field; nobody tells it from the node's
+ * name, which a model may have taken.
+ */
 import type { Node, Origin } from './graph.js';
 
 /** Kinds that a file can hold: of native operators their domain tells. */
@@ -13,7 +16,9 @@ export function storedKindOf({ origin }: Node): StoredKind | undefined {
   return origin?.kind === 'native' ? storedKindOf(origin.of) : origin?.kind;
 }
 
-/** Whether the compiler added it, so that it is no layer of the network; also as a native operator. */
+/**
+ * Whether the compiler added it, so that it is no layer of the network; also as a native operator.
+ */
 export function isCompensation(node: Node): boolean {
   return storedKindOf(node) === 'compensation';
 }

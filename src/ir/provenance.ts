@@ -1,6 +1,6 @@
 /**
- * What became of constant operands: which of the indices that they had at the start are still there, over all edits. The editor
- * keeps it. Nodes keep their identity, so they are the keys.
+ * What became of constant operands: which of the indices that they had at the start are still
+ * there, over all edits. The editor keeps it. Nodes keep their identity, so they are the keys.
  */
 import type { Node } from './graph.js';
 
@@ -18,7 +18,10 @@ export class Provenance {
   /** By node and input. */
   readonly #histories = new Map<Node, ReadonlyMap<number, History>>();
 
-  /** `kept` counts in what is there now; a cut before it is taken into account. Returns the inverse, as `rewrite` does. */
+  /**
+   * `kept` counts in what is there now; a cut before it is taken into account. Returns the inverse,
+   * as `rewrite` does.
+   */
   slice(node: Node, input: number, kept: KeptAxes): () => void {
     const { kept: before, isRewritten } = this.#of(node, input);
     const axes = Array.from({ length: Math.max(kept.length, before.length) }, (_, axis) =>

@@ -1,6 +1,7 @@
 /**
- * One look at every element of a constant tensor: how many are zero, whether any is NaN or infinite, and which kernels (the elements
- * behind the first two axes) hold anything. Remembered per tensor, so that all questions of the analysis cost one pass.
+ * One look at every element of a constant tensor: how many are zero, whether any is NaN or
+ * infinite, and which kernels (the elements behind the first two axes) hold anything. Remembered
+ * per tensor, so that all questions of the analysis cost one pass.
  */
 import { DOUBLE, FLOAT, product, type Tensor } from './tensor.js';
 import { alignedScratch } from './scratch.js';
@@ -9,7 +10,10 @@ export interface Scan {
   readonly zeros: number;
   readonly hasNaN: boolean;
   readonly hasInfinity: boolean;
-  /** One bit per kernel, the first in the lowest: whether kernel number `first axis * extent of the second + second axis` has a nonzero element. */
+  /**
+   * One bit per kernel, the first in the lowest: whether kernel number `first axis * extent of the
+   * second + second axis` has a nonzero element.
+   */
   readonly connected: Uint32Array;
 }
 
@@ -30,8 +34,9 @@ const MAGNITUDE = 0x7fffffff;
 const INFINITY_BITS = 0x7f800000;
 
 /**
- * Float32 as integers, in place or through scratch memory: half the time of comparing numbers, for all weights of large models are of
- * this type. By index: an iterator over 25 million weights costs ten times as much.
+ * Float32 as integers, in place or through scratch memory: half the time of comparing numbers, for
+ * all weights of large models are of this type. By index: an iterator over 25 million weights costs
+ * ten times as much.
  */
 function scanFloats(tensor: Tensor, taps: number): Scan {
   const { buffer, byteOffset, byteLength } = alignedScratch(tensor.bytes(), 4);

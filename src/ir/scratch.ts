@@ -1,10 +1,14 @@
-/** Scratch memory for unaligned bytes: models put tensors at any offset, typed arrays want multiples of their element. */
+/**
+ * Scratch memory for unaligned bytes: models put tensors at any offset, typed arrays want multiples
+ * of their element.
+ */
 
 let scratch = new Uint8Array(0);
 
 /**
- * The bytes themselves where they are aligned, else a copy in scratch memory that the next call overwrites. For reading
- * at once and forgetting: a fresh copy of every weight would double the memory of a large model.
+ * The bytes themselves where they are aligned, else a copy in scratch memory that the next call
+ * overwrites. For reading at once and forgetting: a fresh copy of every weight would double the
+ * memory of a large model.
  */
 export function alignedScratch(
   bytes: Uint8Array,

@@ -1,18 +1,28 @@
-/** The one function that cuts tensors. A slice is a lazy view: its bytes are gathered when they are asked for. */
+/**
+ * The one function that cuts tensors. A slice is a lazy view: its bytes are gathered when they are
+ * asked for.
+ */
 import { alignedScratch } from './scratch.js';
 import { elementBytes, product, Tensor } from './tensor.js';
 
-/** Kept indices per axis, ascending; undefined keeps the whole axis. Works for every dtype of whole bytes. */
+/**
+ * Kept indices per axis, ascending; undefined keeps the whole axis. Works for every dtype of whole
+ * bytes.
+ */
 export function sliceTensor(tensor: Tensor, kept: readonly (readonly number[] | undefined)[]): Tensor {
   const size = elementBytes(tensor.dataType);
   if (size === undefined) throw new TypeError(`tensors of data type ${tensor.dataType} cannot be sliced`);
   const dims = tensor.dims.map((extent, axis) => kept[axis]?.length ?? extent);
   let gathered: Uint8Array | undefined;
-  // Kept once gathered: analysis, counting and writing all read it, and it is smaller than what it was cut from.
+  // Kept once gathered: analysis, counting and writing all read it, and it is smaller than what it
+  // was cut from.
   return new Tensor(tensor.dataType, dims, () => (gathered ??= gather(tensor.bytes(), tensor.dims, dims, kept, size)));
 }
 
-/** Runs shorter than this many elements are copied one by one: a call per run would cost more than the copy. */
+/**
+ * Runs shorter than this many elements are copied one by one: a call per run would cost more than
+ * the copy.
+ */
 const SHORT_RUN = 64;
 
 function gather(

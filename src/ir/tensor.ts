@@ -1,6 +1,7 @@
 /**
- * A constant tensor: dtype, dims and a lazy view of its bytes (little-endian, row-major, as ONNX raw_data).
- * Nothing is copied until somebody asks for typed values of unaligned bytes; slices are computed when read.
+ * A constant tensor: dtype, dims and a lazy view of its bytes (little-endian, row-major, as ONNX
+ * raw_data). Nothing is copied until somebody asks for typed values of unaligned bytes; slices are
+ * computed when read.
  */
 import { Float16Array as HalfArray } from '@petamoriken/float16';
 
@@ -19,7 +20,9 @@ export const UINT32 = 12;
 export const UINT64 = 13;
 export const BFLOAT16 = 16;
 
-/** Bytes of one element; undefined for strings and for types that pack several elements into a byte. */
+/**
+ * Bytes of one element; undefined for strings and for types that pack several elements into a byte.
+ */
 const ELEMENT_BYTES: Readonly<Record<number, number>> = {
   1: 4,
   2: 1,
@@ -63,7 +66,10 @@ export function elementBytes(dataType: number): number | undefined {
   return ELEMENT_BYTES[dataType];
 }
 
-/** Whether numbers() reads it: all but strings, complex numbers and the floats of eight bits and fewer. */
+/**
+ * Whether numbers() reads it: all but strings, complex numbers and the floats of eight bits and
+ * fewer.
+ */
 export function isNumeric(dataType: number): boolean {
   return isFloating(dataType) || INTEGERS.has(dataType);
 }
@@ -86,7 +92,10 @@ export class Tensor {
   readonly dims: readonly number[];
   readonly #load: () => Uint8Array;
 
-  /** `load` may be called several times and must give the same bytes; it throws when they cannot be had. */
+  /**
+   * `load` may be called several times and must give the same bytes; it throws when they cannot be
+   * had.
+   */
   constructor(dataType: number, dims: readonly number[], load: () => Uint8Array) {
     this.dataType = dataType;
     this.dims = dims;
@@ -115,8 +124,9 @@ export class Tensor {
   }
 
   /**
-   * The values as numbers, for FLOAT, FLOAT16, BFLOAT16, DOUBLE and the integer types up to 64 bits (which must be safe
-   * integers or are clamped). A zero-copy view where dtype and alignment allow it: do not write to it.
+   * The values as numbers, for FLOAT, FLOAT16, BFLOAT16, DOUBLE and the integer types up to 64 bits
+   * (which must be safe integers or are clamped). A zero-copy view where dtype and alignment allow
+   * it: do not write to it.
    */
   numbers(): Float32Array | Float64Array {
     return decodeNumbers(this.dataType, this.bytes());
@@ -124,7 +134,8 @@ export class Tensor {
 }
 
 function aligned(bytes: Uint8Array, elementSize: number): Uint8Array {
-  // Not slice(): a file read by Node is a Buffer, whose slice is a view of the same unaligned memory.
+  // Not slice(): a file read by Node is a Buffer, whose slice is a view of the same unaligned
+  // memory.
   return bytes.byteOffset % elementSize === 0 ? bytes : new Uint8Array(bytes);
 }
 

@@ -1,6 +1,6 @@
 /**
- * The graph's invariants. What an edit touched is checked at the end of every transaction, the whole graph after every pass; neither can be
- * switched off.
+ * The graph's invariants. What an edit touched is checked at the end of every transaction, the
+ * whole graph after every pass; neither can be switched off.
  */
 import type { Graph, Node, Value } from './graph.js';
 

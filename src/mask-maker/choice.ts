@@ -2,7 +2,10 @@
 import { PruneCompileError } from '../errors.js';
 
 export interface MakeMasksOptions {
-  /** filter, channel, kernel, unstructured; 4x1: blocks of the matrix; 2:4: of every four input channels two stay. */
+  /**
+   * filter, channel, kernel, unstructured; 4x1: blocks of the matrix; 2:4: of every four input
+   * channels two stay.
+   */
   granularity?: string;
   /** What is small goes. Default l1. */
   criterion?: Criterion;
@@ -10,7 +13,10 @@ export interface MakeMasksOptions {
   ratio?: number;
   /** layer: that share of each layer; global: of all layers together. Default layer. */
   scope?: 'layer' | 'global';
-  /** residual: channels that can only go together (residual adds, depthwise followers) are masked together. */
+  /**
+   * residual: channels that can only go together (residual adds, depthwise followers) are masked
+   * together.
+   */
   groups?: 'none' | 'residual';
   /** Kept filters or channels are rounded up to a multiple of it. */
   widthMultiple?: number;
@@ -18,7 +24,10 @@ export interface MakeMasksOptions {
   exclude?: readonly string[];
   /** For the criterion random. Default 1. */
   seed?: number;
-  /** What the masks will mean to the compiler: zero (default), or drop, a filter goes with bias and normalisation shift. */
+  /**
+   * What the masks will mean to the compiler: zero (default), or drop, a filter goes with bias and
+   * normalisation shift.
+   */
   meaning?: 'zero' | 'drop';
   signal?: AbortSignal;
 }

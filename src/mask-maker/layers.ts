@@ -1,4 +1,7 @@
-/** The weights that masks are made for: what a mask file calls each, and which positions its filters and channels are. */
+/**
+ * The weights that masks are made for: what a mask file calls each, and which positions its filters
+ * and channels are.
+ */
 import type { Facts } from '../channels/facts.js';
 import type { Axis } from '../channels/positions.js';
 import { PruneCompileError } from '../errors.js';
@@ -9,7 +12,10 @@ import type { WeightSlot } from '../masks/slots.js';
 import { nearestNames } from '../nearest.js';
 import { axesInRoot } from '../ops/aliases.js';
 
-/** A weight as the matrix [outputs, inputs] of kernels with `taps` elements; of a grouped one, inputs are those of a group. */
+/**
+ * A weight as the matrix [outputs, inputs] of kernels with `taps` elements; of a grouped one,
+ * inputs are those of a group.
+ */
 export interface Matrix {
   readonly outputs: number;
   readonly inputs: number;
@@ -33,7 +39,10 @@ export interface MaskLayer {
   readonly inAxes: readonly Axis[];
 }
 
-/** `facts` may be of another reading of the same model, with shapes folded: nodes are found by what they compute. */
+/**
+ * `facts` may be of another reading of the same model, with shapes folded: nodes are found by what
+ * they compute.
+ */
 export function findLayers(slots: readonly WeightSlot[], facts: Facts): MaskLayer[] {
   const byKey = new Map<string, { layout: Layout; slots: [WeightSlot, ...WeightSlot[]] }>();
   for (const slot of slots) {
@@ -72,17 +81,22 @@ function layoutIn({ value, tensor }: WeightSlot): string {
   return JSON.stringify([tensor.dims, axes]);
 }
 
-/** A stored weight by its own name, as it is stored; a computed one by its module, as the framework has it. */
+/**
+ * A stored weight by its own name, as it is stored; a computed one by its module, as the framework
+ * has it.
+ */
 function nameOf(slot: WeightSlot, all: readonly WeightSlot[]): { key: string; layout: Layout } {
   const { value, names, isAsStored, modulePaths, nodePaths } = slot;
   const [path] = modulePaths;
   const [reader] = nodePaths;
-  // One of several modules whose weights were merged because they are equal: binding keeps them apart, too.
+  // One of several modules whose weights were merged because they are equal: binding keeps them
+  // apart, too.
   if (reader !== undefined && isMerged(slot, all)) return { key: `${reader}.weight`, layout: 'torch' };
   if (value.initializer !== undefined || value.producer?.opType === 'Constant')
     return { key: value.name, layout: 'stored' };
   const [nearest = value.name, ...others] = names;
-  // Of one tensor that is handed on, cast or turned, the name says it; several are a weight and its mask.
+  // Of one tensor that is handed on, cast or turned, the name says it; several are a weight and its
+  // mask.
   if (path === undefined || others.length === 0) return { key: nearest, layout: isAsStored ? 'stored' : 'torch' };
   return { key: path === '' ? 'weight' : `${path}.weight`, layout: 'torch' };
 }

@@ -1,6 +1,7 @@
 /**
- * Masks for a model, and beforehand what they will bring: weights -> units -> scores -> the lowest go -> masks under the names
- * that a mask file needs -> the compiler's own passes on a masked copy, which tell what can be removed.
+ * Masks for a model, and beforehand what they will bring: weights -> units -> scores -> the lowest
+ * go -> masks under the names that a mask file needs -> the compiler's own passes on a masked copy,
+ * which tell what can be removed.
  */
 import { compareLayers, type Counts, countModel, macsOfBoth } from '../figures/figures.js';
 import type { Facts } from '../channels/facts.js';
@@ -46,7 +47,10 @@ export interface MadeMasks {
   write(path: string, format: MaskFormat): number;
 }
 
-/** Throws PruneCompileError for options that do not fit the model, and for models that cannot be read. */
+/**
+ * Throws PruneCompileError for options that do not fit the model, and for models that cannot be
+ * read.
+ */
 export async function makeMasks(source: string | Uint8Array, options: MakeMasksOptions = {}): Promise<MadeMasks> {
   const choice = checkChoice(options);
   const { signal } = options;
@@ -99,7 +103,9 @@ async function count({ graph, proto }: Model, known: GraphInfo): Promise<Counts>
   return countModel(known, await atSizes(known, proto, concreteSizes(graph, known.shapes)));
 }
 
-/** Of another reading, as the compiler looks at it: computed shapes would pin what it can remove. */
+/**
+ * Of another reading, as the compiler looks at it: computed shapes would pin what it can remove.
+ */
 async function foldedFacts(source: string | Uint8Array, signal: AbortSignal | undefined): Promise<Facts> {
   const context = passContext(readModel(source));
   await runPasses(choosePasses('inspection'), context, signal);

@@ -1,4 +1,7 @@
-/** Masks as mask files have them, and back as the compiler will read them: both by one rule, or a file would not bind. */
+/**
+ * Masks as mask files have them, and back as the compiler will read them: both by one rule, or a
+ * file would not bind.
+ */
 import { PruneCompileError } from '../errors.js';
 import { UINT8 } from '../ir/tensor.js';
 import { bindMasks } from '../masks/bind.js';
@@ -30,7 +33,10 @@ export function namedMask({ layer, keep }: LayerMask, layout: Layout = layer.lay
 
 export interface BoundNamed {
   readonly bindings: readonly Binding[];
-  /** Layers whose masks would be bound to nothing, to something else or turned: the names in the model do not tell them apart. */
+  /**
+   * Layers whose masks would be bound to nothing, to something else or turned: the names in the
+   * model do not tell them apart.
+   */
   readonly lost: readonly MaskLayer[];
 }
 

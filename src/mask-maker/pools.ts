@@ -1,7 +1,8 @@
 /**
- * Units that compete with each other. Without groups a pool is a layer. With groups, filters (or channels) that can only go
- * together, because a residual add, a depthwise convolution or a flattening ties their positions, are one unit; units that cut
- * the same layers in the same way are one pool, so that a pool's width is a layer's width.
+ * Units that compete with each other. Without groups a pool is a layer. With groups, filters (or
+ * channels) that can only go together, because a residual add, a depthwise convolution or a
+ * flattening ties their positions, are one unit; units that cut the same layers in the same way are
+ * one pool, so that a pool's width is a layer's width.
  */
 import type { Facts } from '../channels/facts.js';
 import type { Pin } from '../channels/pins.js';
@@ -9,7 +10,10 @@ import type { Axis } from '../channels/positions.js';
 import type { Choice } from './choice.js';
 import type { MaskLayer } from './layers.js';
 
-/** What a pool's units are in one layer: unit u is its units locals[u * perUnit] … locals[(u + 1) * perUnit - 1]. */
+/**
+ * What a pool's units are in one layer: unit u is its units locals[u * perUnit] … locals[(u + 1) *
+ * perUnit - 1].
+ */
 export interface Part {
   readonly layer: MaskLayer;
   readonly perUnit: number;
@@ -39,7 +43,10 @@ interface Unit {
   readonly locals: Map<MaskLayer, number[]>;
 }
 
-/** Filters and channels. Those that can never go (the model's outputs, operators that need the whole axis) are in no pool. */
+/**
+ * Filters and channels. Those that can never go (the model's outputs, operators that need the whole
+ * axis) are in no pool.
+ */
 export function groupUnits(
   layers: readonly MaskLayer[],
   facts: Facts,
@@ -102,7 +109,9 @@ function unitsByLayer(open: readonly { layer: MaskLayer; axes: readonly Axis[] }
   );
 }
 
-/** Indices of one class are one unit; a module that is called twice ties the classes of both calls. */
+/**
+ * Indices of one class are one unit; a module that is called twice ties the classes of both calls.
+ */
 function unitsByClass(open: readonly { layer: MaskLayer; axes: readonly Axis[] }[], { positions }: Facts): Unit[] {
   const unitAt = new Map<number, Unit>();
   const units = new Set<Unit>();
@@ -161,7 +170,10 @@ function poolOf(units: readonly Unit[], widthMultiple: number): Pool {
   };
 }
 
-/** The least multiple of `step` at which `perUnit` channels per unit make a multiple of `widthMultiple`. */
+/**
+ * The least multiple of `step` at which `perUnit` channels per unit make a multiple of
+ * `widthMultiple`.
+ */
 function leastStep(step: number, perUnit: number, widthMultiple: number): number {
   const own = widthMultiple / commonDivisor(widthMultiple, perUnit);
   return (step * own) / commonDivisor(step, own);

@@ -1,4 +1,7 @@
-/** What is said of masks that were made: what they take, and beforehand what of it the compiler will be able to remove. */
+/**
+ * What is said of masks that were made: what they take, and beforehand what of it the compiler will
+ * be able to remove.
+ */
 import type { Choice } from './choice.js';
 
 /** Counts of the model as it is, and as the compiler would leave it. */

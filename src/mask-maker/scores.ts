@@ -1,6 +1,6 @@
 /**
- * How much a unit matters; the lowest go. All scores are means over a unit's elements, so that units of different sizes and
- * layers can be compared:
+ * How much a unit matters; the lowest go. All scores are means over a unit's elements, so that
+ * units of different sizes and layers can be compared:
  *
  *   l1        mean |w|
  *   l2        root of the mean square
@@ -51,7 +51,10 @@ function means({ matrix, slots }: MaskLayer, units: Units, measure: (value: numb
   return sums.map((sum, unit) => sum / (counts[unit] ?? 1));
 }
 
-/** Element by element: |a|^2 + |b|^2 - 2ab would cancel for filters that are near each other, which is what is looked for. */
+/**
+ * Element by element: |a|^2 + |b|^2 - 2ab would cancel for filters that are near each other, which
+ * is what is looked for.
+ */
 function distances({ matrix, slots }: MaskLayer): Float64Array {
   const { outputs, inputs, taps, outStride, inStride } = matrix;
   const values = slots[0].tensor.numbers();
@@ -76,7 +79,10 @@ function distances({ matrix, slots }: MaskLayer): Float64Array {
   return scores.map((sum) => sum / scale);
 }
 
-/** Four sums, not one: each addition waits for the one before it, and four that do not take 40 % of the time. */
+/**
+ * Four sums, not one: each addition waits for the one before it, and four that do not take 40 % of
+ * the time.
+ */
 function distanceOf(one: Float64Array, other: Float64Array): number {
   const { length } = one;
   const whole = length - (length % 4);

@@ -26,7 +26,10 @@ export function choosePruned(
   });
 }
 
-/** How many of each pool are among the lowest of all. What a pool may not give, because one has to stay, the others give. */
+/**
+ * How many of each pool are among the lowest of all. What a pool may not give, because one has to
+ * stay, the others give.
+ */
 function globalQuotas(pools: readonly ScoredPool[], total: number): number[] {
   const capped = new Map<ScoredPool, number>();
   for (;;) {
@@ -85,7 +88,10 @@ function lowest(scores: Float64Array, count: number): Uint8Array {
   return pruned;
 }
 
-/** A score per unit of a pool: the mean of its members' scores, each counting as much as `weightOf` its layer. */
+/**
+ * A score per unit of a pool: the mean of its members' scores, each counting as much as `weightOf`
+ * its layer.
+ */
 export function scorePool(
   pool: Pool,
   scoresOf: (layer: MaskLayer) => Float64Array,
@@ -108,7 +114,10 @@ export function scorePool(
   return { ...pool, scores: scores.map((sum) => sum / total) };
 }
 
-/** Of every `of` neighbours along the input channels, per filter and tap, the `keep` highest stay, ties to the first; a rest stays. */
+/**
+ * Of every `of` neighbours along the input channels, per filter and tap, the `keep` highest stay,
+ * ties to the first; a rest stays.
+ */
 export function choosePattern(
   { outputs, inputs, taps }: Matrix,
   scores: Float64Array,

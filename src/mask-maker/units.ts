@@ -18,7 +18,8 @@ export function unitsOf({ matrix }: Pick<MaskLayer, 'matrix'>, granularity: Gran
     case 'kernel':
       return { count: outputs * inputs, at: (output, input) => output * inputs + input };
     case 'block': {
-      // Of the matrix [outputs, inputs * taps], as im2col has it; what is left at its edges are smaller blocks.
+      // Of the matrix [outputs, inputs * taps], as im2col has it; what is left at its edges are
+      // smaller blocks.
       const { rows, columns } = granularity;
       const perRow = Math.ceil((inputs * taps) / columns);
       const row = (output: number) => Math.floor(output / rows) * perRow;

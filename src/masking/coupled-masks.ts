@@ -1,6 +1,7 @@
 /**
- * Torch-Pruning writes down only the layer it began with: what had to shrink with it (residual branches, depthwise layers, the
- * columns of readers) it found from its graph, as the classes of positions do here. Indices count what earlier steps left.
+ * Torch-Pruning writes down only the layer it began with: what had to shrink with it (residual
+ * branches, depthwise layers, the columns of readers) it found from its graph, as the classes of
+ * positions do here. Indices count what earlier steps left.
  */
 import type { Binding } from '../masks/binding.js';
 import { maskFactors } from '../masks/expand.js';
@@ -14,7 +15,9 @@ interface SlotAxis {
   readonly axis: Axis;
 }
 
-/** One binding per weight that shrinks; each names the first step that reached it as its evidence. */
+/**
+ * One binding per weight that shrinks; each names the first step that reached it as its evidence.
+ */
 export function coupledMasks(steps: readonly Binding[], slots: readonly WeightSlot[], facts: Facts): Binding[] {
   const axes = slots.flatMap((slot) => axesOf(slot, facts).map((axis): SlotAxis => ({ slot, axis })));
   const gone = new Set<number>();

@@ -1,4 +1,7 @@
-/** The meaning `drop`: a filter without a single weight is gone with its bias and the shift of its normalisation. */
+/**
+ * The meaning `drop`: a filter without a single weight is gone with its bias and the shift of its
+ * normalisation.
+ */
 import type { WeightSlot } from '../masks/slots.js';
 import { maskTensor, type OperandEdit } from '../masks/apply.js';
 import { product, type Tensor } from '../ir/tensor.js';

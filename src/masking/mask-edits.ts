@@ -7,8 +7,8 @@ import { FileTensor } from '../masks/contents.js';
 import { aliasedBy, axesInRoot, readersOf, readsNoElements, rootOf } from '../ops/aliases.js';
 
 /**
- * A stored weight changes where it is stored when all its readers have the mask, those of its transpose or of another type of it too; else
- * those of them that have the same mask share a copy.
+ * A stored weight changes where it is stored when all its readers have the mask, those of its
+ * transpose or of another type of it too; else those of them that have the same mask share a copy.
  */
 export function maskEdits({ nodes }: Graph, weights: readonly MaskedWeight[]): OperandEdit[] {
   const byRoot = new Map<Value, MaskedWeight[]>();
@@ -68,7 +68,10 @@ function maskOfAll(root: Value, list: readonly MaskedWeight[]): Tensor | undefin
   return maskTensor(initializer, first, offsets);
 }
 
-/** In the layout of the stored tensor; undefined where the weight is computed from it in another way than by turning or copying. */
+/**
+ * In the layout of the stored tensor; undefined where the weight is computed from it in another way
+ * than by turning or copying.
+ */
 export function factorsOfStored(root: Value, { bindings: [{ slot }], factors }: MaskedWeight): Factors | undefined {
   if (slot.value === root) return factors;
   const dims = root.initializer?.dims ?? (slot.isAsStored ? operandOf(slot).dims : undefined);

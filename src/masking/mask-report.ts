@@ -11,14 +11,20 @@ export interface BoundMask {
   readonly node: string;
   /** Of the weight, in the model's layout. */
   readonly shape: readonly number[];
-  /** By what it was bound: the user's map, the name, the module in the node's name, the weight's values, the shape alone. */
+  /**
+   * By what it was bound: the user's map, the name, the module in the node's name, the weight's
+   * values, the shape alone.
+   */
   readonly evidence: 'map' | 'name' | 'module' | 'values' | 'shape';
   readonly granularity: 'element' | 'kernel' | 'filter' | 'channel' | 'pattern';
   /** Elements of the weight that it prunes. */
   readonly zeros: number;
   /** Whether it is made of the zeros in a checkpoint's weights. */
   readonly isFromZeros: boolean;
-  /** Whether the file's own copy of the weight is the model's, up to a scale per filter; absent when it has none. */
+  /**
+   * Whether the file's own copy of the weight is the model's, up to a scale per filter; absent when
+   * it has none.
+   */
   readonly values?: 'same' | 'different' | 'unknown';
 }
 

@@ -1,6 +1,7 @@
 /**
- * Masks onto a model, before anything is compiled: files read, masks bound to weights, zeros put in; and with `drop` what a
- * fully masked filter adds besides. Which masks there are is evidence, so all of it is reported.
+ * Masks onto a model, before anything is compiled: files read, masks bound to weights, zeros put
+ * in; and with `drop` what a fully masked filter adds besides. Which masks there are is evidence,
+ * so all of it is reported.
  */
 import { coupledMasks } from './coupled-masks.js';
 import { otherReaders } from './other-readers.js';
@@ -31,17 +32,29 @@ import type { MaskPlan } from '../verify/masked-reference.js';
 export interface MaskOptions {
   /** Mask files of any format in docs/masks.md; several multiply. */
   masks?: readonly string[];
-  /** Mask key -> initializer or node name, for masks that do not bind by themselves; null leaves the mask out. */
+  /**
+   * Mask key -> initializer or node name, for masks that do not bind by themselves; null leaves the
+   * mask out.
+   */
   maskMap?: Readonly<Record<string, string | null>>;
   /** Taken off the beginning of every key. */
   maskPrefix?: string;
   /** What values other than 0 and 1 mean. */
   maskSoft?: 'error' | 'multiply';
-  /** Whose axes all masks have: [out, in] as in PyTorch, or those of the model's tensors. Evidence decides where it is absent. */
+  /**
+   * Whose axes all masks have: [out, in] as in PyTorch, or those of the model's tensors. Evidence
+   * decides where it is absent.
+   */
   maskLayout?: 'torch' | 'stored';
-  /** Masks without a weight, and zeros that nothing in the model is known to have, are left out instead of an error. */
+  /**
+   * Masks without a weight, and zeros that nothing in the model is known to have, are left out
+   * instead of an error.
+   */
   allowUnmatched?: boolean;
-  /** zero: masked weights are zeros, exact for the model as exported. drop: a filter masked altogether is gone with bias and shift. */
+  /**
+   * zero: masked weights are zeros, exact for the model as exported. drop: a filter masked
+   * altogether is gone with bias and shift.
+   */
   meaning?: 'zero' | 'drop';
 }
 
@@ -79,7 +92,10 @@ export function maskingText({ report }: Masking): string {
   return `${files.length === 0 ? '' : `${bound}; `}meaning ${meaning}${meaning === 'drop' ? `: ${dropped}` : ''}`;
 }
 
-/** Edits the model's graph; `asRead` is what is known of it. Throws E-MASK-… and E-INPUT-… errors before anything is changed. */
+/**
+ * Edits the model's graph; `asRead` is what is known of it. Throws E-MASK-… and E-INPUT-… errors
+ * before anything is changed.
+ */
 export async function maskModel(model: Model, options: MaskOptions, asRead?: GraphInfo): Promise<Masking> {
   const { masks: paths = [], meaning = 'zero' } = options;
   if (!asksForMasks(options)) return UNMASKED;
@@ -190,7 +206,10 @@ function nothingPruned(path: string, fates: readonly TensorFate[]): PruneCompile
   });
 }
 
-/** Filters are dropped where masks were given; without mask files the zeros in all weights are the masks. */
+/**
+ * Filters are dropped where masks were given; without mask files the zeros in all weights are the
+ * masks.
+ */
 function layersOf(weights: readonly MaskedWeight[], slots: readonly WeightSlot[], hasFiles: boolean): WeightSlot[] {
   // What a pruned scale means for a layer is no mask of its filters.
   const isOwn = ({ isFolded }: Binding) => isFolded !== true;

@@ -1,6 +1,7 @@
 /**
- * Who else reads a masked parameter: an operator without weights of its own, a layer that computes a constant, a subgraph. In the framework the
- * parameter itself is masked, so the mask is for all of them; a reader that no mask can be put in front of is an error, by name.
+ * Who else reads a masked parameter: an operator without weights of its own, a layer that computes
+ * a constant, a subgraph. In the framework the parameter itself is masked, so the mask is for all
+ * of them; a reader that no mask can be put in front of is an error, by name.
  */
 import { PruneCompileError } from '../errors.js';
 import type { Graph, Node, Use, Value } from '../ir/graph.js';
@@ -44,7 +45,10 @@ interface Reader {
   readonly value: Value;
 }
 
-/** Which places are known: those with masks, those of other weights, and the nodes between a stored tensor and a weight that is computed from it. */
+/**
+ * Which places are known: those with masks, those of other weights, and the nodes between a stored
+ * tensor and a weight that is computed from it.
+ */
 class Known {
   readonly #masked: ReadonlyMap<Node, ReadonlySet<number>>;
   readonly #slots: ReadonlyMap<Node, ReadonlySet<number>>;
@@ -56,7 +60,9 @@ class Known {
     this.#scaling = new Set(slots.flatMap(scalingNodes));
   }
 
-  /** Weights of other modules that are stored in the same place have masks of their own, or none. */
+  /**
+   * Weights of other modules that are stored in the same place have masks of their own, or none.
+   */
   hasOtherSlots(stored: Value): boolean {
     return this.#readersOf(stored, (use) => has(this.#slots, use) && !has(this.#masked, use)).length > 0;
   }
@@ -84,7 +90,9 @@ function changesAnything({ factors, offsets }: MaskedWeight): boolean {
   return offsets !== undefined || factors.some((factor) => factor !== 1);
 }
 
-/** The tensor in the file that the mask is for; undefined where the weight is computed from several. */
+/**
+ * The tensor in the file that the mask is for; undefined where the weight is computed from several.
+ */
 function storedOf({ bindings: [{ slot }] }: MaskedWeight, { values }: Graph): Value | undefined {
   if (isStored(slot.root)) return slot.root;
   const [nearest = ''] = slot.names;
@@ -101,12 +109,14 @@ function scalingNodes({ value, tensor }: WeightSlot): Node[] {
     if (at.initializer !== undefined || producer === undefined || nodes.has(producer)) continue;
     const operands = scaledOperands(producer, tensor.dims.length).filter((operand) => operand !== undefined);
     if (operands.length > 0) nodes.add(producer);
-    pending.push(...(operands as Value[]));
+    pending.push(...operands);
   }
   return [...nodes];
 }
 
-/** Exporters store equal tensors once: a reader in another module has a parameter of its own there. */
+/**
+ * Exporters store equal tensors once: a reader in another module has a parameter of its own there.
+ */
 function isOwn(node: Node, { name }: Value, masked: Masked): boolean {
   const paths = nodeModulePathsOf(node);
   const claims = masked.flatMap(({ bindings }) => bindings.map(({ claim }) => claim));

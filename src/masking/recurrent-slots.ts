@@ -1,4 +1,7 @@
-/** Weights and biases of LSTM, GRU and RNN nodes as operands that masks can be bound to, a slot per parameter of the module. */
+/**
+ * Weights and biases of LSTM, GRU and RNN nodes as operands that masks can be bound to, a slot per
+ * parameter of the module.
+ */
 import type { Node } from '../ir/graph.js';
 import { isFloating, Tensor } from '../ir/tensor.js';
 import type { WeightSlot } from '../masks/slots.js';
@@ -8,7 +11,10 @@ import { recurrentParts } from '../ops/recurrent.js';
 import { operatorOf } from '../ops/registry.js';
 import type { GraphInfo } from '../graph-info/graph-info.js';
 
-/** The layers of a module are nodes that bear its path, in the order of the graph: the first reads weight_ih_l0. */
+/**
+ * The layers of a module are nodes that bear its path, in the order of the graph: the first reads
+ * weight_ih_l0.
+ */
 export function recurrentSlots({ graph, constants }: GraphInfo): WeightSlot[] {
   const layers = new Map<string, Tensor[]>();
   return graph.nodes.flatMap((node) => {

@@ -1,4 +1,7 @@
-/** The operands of a graph that masks can be bound to: weights and biases of layers, and all other initializers by name. */
+/**
+ * The operands of a graph that masks can be bound to: weights and biases of layers, and all other
+ * initializers by name.
+ */
 import { hasInitializer, type Node, type Use, type Value } from '../ir/graph.js';
 import { isFloating, isNumeric, type Tensor } from '../ir/tensor.js';
 import { parseKey, statisticOf } from '../masks/names.js';
@@ -59,11 +62,15 @@ function placeOf({ node, index }: Use): string {
   return JSON.stringify([node.label, node.outputs[0]?.name, index]);
 }
 
-/** Parameters of operators without weights of their own: normalisations, a bias that is added by a node behind. */
+/**
+ * Parameters of operators without weights of their own: normalisations, a bias that is added by a
+ * node behind.
+ */
 function storedSlots(value: Value, tensor: Tensor, uses: readonly Use[]): WeightSlot[] {
   const name = parseKey(value.name) ?? statisticOf(value.name);
   if (name?.part !== 'bare' || !isFloating(tensor.dataType)) return [];
-  // Which axis counts filters is for a rule to say: without one, only masks of the tensor's own shape fit.
+  // Which axis counts filters is for a rule to say: without one, only masks of the tensor's own
+  // shape fit.
   const outAxis = tensor.dims.length > 1 ? -1 : 0;
   const { parameter } = name;
   return uses.map(({ node, index }) => ({
@@ -149,7 +156,10 @@ function addedSlot(node: Node): WeightSlot | undefined {
   };
 }
 
-/** Through operators that only scale; what is added or gathered from several tensors has none of their names. */
+/**
+ * Through operators that only scale; what is added or gathered from several tensors has none of
+ * their names.
+ */
 function storedNames(value: Value, rank: number): Pick<WeightSlot, 'names' | 'isAsStored'> {
   // Whether each has the axes of `value`.
   const seen = new Map([[value, true]]);

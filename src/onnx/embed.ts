@@ -1,7 +1,8 @@
 /**
- * External data in odd places: tensors of attributes, subgraphs and functions, sparse tensors, types of several elements
- * to a byte. They are small and rare. Read at once and put inside, they need no further thought: their entries
- * would otherwise go on naming the input's data file, from wherever the output is.
+ * External data in odd places: tensors of attributes, subgraphs and functions, sparse tensors,
+ * types of several elements to a byte. They are small and rare. Read at once and put inside, they
+ * need no further thought: their entries would otherwise go on naming the input's data file, from
+ * wherever the output is.
  */
 import { elementBytes, product } from '../ir/tensor.js';
 import type { ExternalData } from './external-data.js';

@@ -1,7 +1,8 @@
 /**
- * ModelProto -> bytes, in chunks: large tensors are handed on as they are instead of being copied into one growing
- * buffer, which for a 100 MB model would cost another 200 MB. Fields come in the order of their numbers, as every
- * protobuf writer puts them, so that an unchanged model gives the same bytes.
+ * ModelProto -> bytes, in chunks: large tensors are handed on as they are instead of being copied
+ * into one growing buffer, which for a 100 MB model would cost another 200 MB. Fields come in the
+ * order of their numbers, as every protobuf writer puts them, so that an unchanged model gives the
+ * same bytes.
  */
 import protobuf from 'protobufjs';
 import type { GraphProto, ModelProto, TensorProto } from './proto.js';
@@ -46,7 +47,9 @@ function framed(field: number, chunks: readonly Uint8Array[]): Uint8Array[] {
   return [header, ...chunks];
 }
 
-/** The message's fields below number `at`, then `middle`, then those above it and the unknown ones. */
+/**
+ * The message's fields below number `at`, then `middle`, then those above it and the unknown ones.
+ */
 function around(type: protobuf.Type, message: object, at: number, middle: readonly Uint8Array[]): Uint8Array[] {
   const below: Record<string, unknown> = {};
   const above: Record<string, unknown> = {};

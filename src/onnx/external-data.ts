@@ -1,4 +1,7 @@
-/** Tensors outside the model file: located and checked when the model is read, loaded when their bytes are asked for. */
+/**
+ * Tensors outside the model file: located and checked when the model is read, loaded when their
+ * bytes are asked for.
+ */
 import { closeSync, openSync, readSync, realpathSync, statSync } from 'node:fs';
 import { dirname, isAbsolute, relative, resolve, sep } from 'node:path';
 import { messageOf, PruneCompileError } from '../errors.js';
@@ -24,7 +27,10 @@ export class ExternalData {
     return [...this.#sizes.keys()];
   }
 
-  /** Checks that the range exists and lies inside the model's folder, without reading it. `length`: what dims and type need. */
+  /**
+   * Checks that the range exists and lies inside the model's folder, without reading it. `length`:
+   * what dims and type need.
+   */
   locate(tensor: TensorProto, length: number): DataRange {
     const entries = new Map((tensor.externalData ?? []).map(({ key, value }) => [key, value ?? '']));
     const location = entries.get('location') ?? '';

@@ -1,5 +1,6 @@
 /**
- * Which module of the training framework a node comes from: `layer1.0.conv1`. Exporters write it down in one of four ways:
+ * Which module of the training framework a node comes from: `layer1.0.conv1`. Exporters write it
+ * down in one of four ways:
  *
  *   initializer name   layer1.0.conv1.weight, layer1.0.conv1.weight_orig, conv1_conv/kernel:0      (any)
  *   node name          /layer1/layer1.0/conv1/Conv, second call /layer1/layer1.0/conv1_1/Conv      (TorchScript exporter)
@@ -20,24 +21,36 @@ export function modulePathsOf(node: Node): readonly string[] {
   return [...new Set(paths)];
 }
 
-/** What the node itself says, whatever its weights are called: exporters merge equal weights under one name. */
+/**
+ * What the node itself says, whatever its weights are called: exporters merge equal weights under
+ * one name.
+ */
 export function nodeModulePathsOf(node: Node): readonly string[] {
   return [...new Set([...(isFolded(node) ? [] : fromMetadata(node)), ...fromNodeName(node.name)])];
 }
 
-/** Only what the file states: a convolution that a normalisation was folded into is not called after that by guessing. */
+/**
+ * Only what the file states: a convolution that a normalisation was folded into is not called after
+ * that by guessing.
+ */
 export function statedModulePathsOf(node: Node): readonly string[] {
   const paths = [...fromInitializers(node), ...(isFolded(node) ? [] : fromMetadata(node)), ...fromNodeName(node.name)];
   return [...new Set(paths)];
 }
 
-/** The module that a parameter's name belongs to; undefined where the name is not one of a parameter. */
+/**
+ * The module that a parameter's name belongs to; undefined where the name is not one of a
+ * parameter.
+ */
 export function moduleOfParameter(name: string): string | undefined {
   if (PARAMETER.test(name)) return name.replace(PARAMETER, '');
   return /^(weight|bias)(_orig|_mask|_v)?$/.test(name) ? '' : undefined;
 }
 
-/** Weights say it best: a node that BatchNorm was folded into is often named after that. Data is input 0. */
+/**
+ * Weights say it best: a node that BatchNorm was folded into is often named after that. Data is
+ * input 0.
+ */
 function* fromInitializers(node: Node): Generator<string> {
   for (const value of node.inputs.slice(1)) {
     for (const { name } of constantsBehind(value)) {
@@ -48,7 +61,10 @@ function* fromInitializers(node: Node): Generator<string> {
   }
 }
 
-/** The initializer itself, or those that one operator makes it from (a mask that is still multiplied at run time). */
+/**
+ * The initializer itself, or those that one operator makes it from (a mask that is still multiplied
+ * at run time).
+ */
 function constantsBehind(value: Value | undefined): readonly Value[] {
   if (value === undefined) return [];
   if (value.initializer !== undefined) return [value];
@@ -66,7 +82,8 @@ interface Scope {
 function* fromMetadata(node: Node): Generator<string> {
   const module = innermostModule(metadata(node, 'namespace'), metadata(node, 'pkg.torch.onnx.name_scopes'));
   if (module === undefined) return;
-  // The node that is left tells of the normalisation; its convolution is called alike or comes right before.
+  // The node that is left tells of the normalisation; its convolution is called alike or comes
+  // right before.
   if (isFolded(node)) yield* beforeNorm(module.path);
   yield module.path;
 }
@@ -115,12 +132,15 @@ function* fromNodeName(name: string): Generator<string> {
   }
   const scopes = name.split('/').slice(1, -1);
   yield joinScopes(scopes);
-  // The second call of a module has a number behind its name; a module's own name may end so as well.
+  // The second call of a module has a number behind its name; a module's own name may end so as
+  // well.
   yield joinScopes(scopes.map((scope, index) => (index === scopes.length - 1 ? uncounted(scope) : scope)));
   yield joinScopes(scopes.map(uncounted));
 }
 
-/** A child of a container repeats the container's name: layer1, layer1.0, downsample, downsample.0. */
+/**
+ * A child of a container repeats the container's name: layer1, layer1.0, downsample, downsample.0.
+ */
 function joinScopes(scopes: readonly string[]): string {
   const path: string[] = [];
   for (const scope of scopes) {
@@ -139,7 +159,10 @@ function uncounted(scope: string): string {
 const TENSORFLOW_OPERATOR =
   /^(convolution|Conv2D|depthwise|DepthwiseConv2dNative|BiasAdd|MatMul|Tensordot|Cast|Squeeze|ReadVariableOp|kernel)(_\d+)?(:\d+)?$/;
 
-/** With the model's name and without it, with the number of the call and without it: Keras saves `conv1_conv/kernel`. */
+/**
+ * With the model's name and without it, with the number of the call and without it: Keras saves
+ * `conv1_conv/kernel`.
+ */
 function* fromTensorFlow(name: string): Generator<string> {
   const path = name.split('/').filter((segment) => segment !== 'StatefulPartitionedCall');
   const end = path.findIndex((segment) => TENSORFLOW_OPERATOR.test(segment));

@@ -1,4 +1,7 @@
-/** What a file that is no ONNX model is instead: the commonest mix-ups, told by their first bytes, and what to do. */
+/**
+ * What a file that is no ONNX model is instead: the commonest mix-ups, told by their first bytes,
+ * and what to do.
+ */
 
 interface Lookalike {
   readonly is: string;

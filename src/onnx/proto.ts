@@ -1,8 +1,12 @@
-/** The decoded messages of schema.ts as TypeScript sees them. Fields that are absent in the file are absent here. */
+/**
+ * The decoded messages of schema.ts as TypeScript sees them. Fields that are absent in the file are
+ * absent here.
+ */
 import type Long from 'long';
 import onnxProto from 'onnx-proto';
 
-// Names are written down, not taken from onnx-proto's types: those do not stand up to a user's check of the libraries.
+// Names are written down, not taken from onnx-proto's types: those do not stand up to a user's
+// check of the libraries.
 type DataTypeName =
   | 'UNDEFINED'
   | 'FLOAT'
@@ -27,13 +31,19 @@ type AttributeTypeName = 'UNDEFINED' | Singular | `${Singular}S`;
 export const DataType: Readonly<Record<DataTypeName, number>> = onnxProto.onnx.TensorProto.DataType;
 export const AttributeType: Readonly<Record<AttributeTypeName, number>> = onnxProto.onnx.AttributeProto.AttributeType;
 
-/** Key in a node's metadata under which the compiler says what it made the node for (src/ir/origin.ts). */
+/**
+ * Key in a node's metadata under which the compiler says what it made the node for
+ * (src/ir/origin.ts).
+ */
 export const ORIGIN_KEY = 'prune-compile.origin';
 
 /** An int64 as protobufjs gives it; numbers are accepted when writing. */
 export type Int64 = Long | number;
 
-/** Fields of a message that schema.ts does not know, as raw wire bytes, written again at the message's end. */
+/**
+ * Fields of a message that schema.ts does not know, as raw wire bytes, written again at the
+ * message's end.
+ */
 interface Message {
   $unknowns?: Uint8Array[];
 }

@@ -1,4 +1,7 @@
-/** ONNX bytes -> Model: decodes without losing a field and builds the IR graph. Nothing is computed yet. */
+/**
+ * ONNX bytes -> Model: decodes without losing a field and builds the IR graph. Nothing is computed
+ * yet.
+ */
 import { readFileSync, statSync } from 'node:fs';
 import protobuf from 'protobufjs';
 import { messageOf, PruneCompileError } from '../errors.js';
@@ -152,7 +155,10 @@ function checkOpset(proto: ModelProto, name: string): number {
   });
 }
 
-/** What the file says must hold together before anybody edits it: later, a broken graph would look like our own bug. */
+/**
+ * What the file says must hold together before anybody edits it: later, a broken graph would look
+ * like our own bug.
+ */
 function checkGraph(graph: Graph, name: string): void {
   const problems = verifyGraph(graph);
   if (problems.length > 0) throw invalidGraph(name, problems);
@@ -205,7 +211,10 @@ function buildGraph(graph: Graph, proto: GraphProto, external: ExternalData, cou
   }
 }
 
-/** What an earlier compilation declared is known again; what exporters wrote is inferred anew, for it may be stale. */
+/**
+ * What an earlier compilation declared is known again; what exporters wrote is inferred anew, for
+ * it may be stale.
+ */
 function readDeclared(graph: Graph, { name = '', type }: ValueInfoProto): void {
   const value = graph.values.get(name);
   const dataType = type?.tensorType?.elemType;
@@ -283,7 +292,10 @@ function guessType(proto: AttributeProto): number {
   return proto.t === undefined ? AttributeType.UNDEFINED : AttributeType.TENSOR;
 }
 
-/** Names that a subgraph (and its own subgraphs) reads from outside; every name it defines goes to `reserved`. */
+/**
+ * Names that a subgraph (and its own subgraphs) reads from outside; every name it defines goes to
+ * `reserved`.
+ */
 export function capturedNames(graph: GraphProto, reserved = new Set<string>()): Set<string> {
   const defined = new Set<string>();
   const read = new Set<string>();

@@ -1,18 +1,24 @@
 /**
- * The ONNX wire format as protobufjs needs it: one line per message, `field: id type`, `*` for repeated.
+ * The ONNX wire format as protobufjs needs it: one line per message, `field: id type`, `*` for
+ * repeated.
  *
- * Field numbers follow onnx-ml.proto of ONNX 1.20 (IR version 13). Two departures, both to lose nothing:
+ * Field numbers follow onnx-ml.proto of ONNX 1.20 (IR version 13). Two departures, both to lose
+ * nothing:
  * - enums are plain int32, so a value from the future survives;
- * - the packed number lists of TensorProto are `repeated bytes`, one entry per packed chunk. They stay zero-copy views
- *   (float_data of a large model would otherwise become one JavaScript number per weight) and go back byte for byte.
- *   An unpacked element has another wire type, lands among the unknown fields and is written again too.
+ * - the packed number lists of TensorProto are `repeated bytes`, one entry per packed chunk. They
+ *   stay zero-copy views (float_data of a large model would otherwise become one JavaScript number
+ *   per weight) and go back byte for byte. An unpacked element has another wire type, lands among
+ *   the unknown fields and is written again too.
  */
 import type { onnx } from 'onnx-proto';
 import protobuf from 'protobufjs';
 
 type MessageSpec = Readonly<Record<string, string>>;
 
-/** Every field that onnx-proto knows of these messages must be in the table; newer ones may be added. */
+/**
+ * Every field that onnx-proto knows of these messages must be in the table; newer ones may be
+ * added.
+ */
 type Covers<Message> = Record<Exclude<keyof Message, 'segment'>, string> & MessageSpec;
 interface Checked {
   AttributeProto: Covers<onnx.IAttributeProto>;
@@ -150,7 +156,8 @@ const root = protobuf.Root.fromJSON({
   nested: Object.fromEntries(
     Object.entries(MESSAGES).map(([message, fields]) => [
       message,
-      // proto2: fields know whether they were set (an attribute i = 0 is written), repeated numbers are unpacked.
+      // proto2: fields know whether they were set (an attribute i = 0 is written), repeated numbers
+      // are unpacked.
       {
         edition: 'proto2',
         fields: Object.fromEntries(Object.entries(fields).map(([name, spec]) => [name, field(spec)])),
@@ -163,7 +170,8 @@ export const ModelType = root.lookupType('ModelProto');
 export const GraphType = root.lookupType('GraphProto');
 export const TensorType = root.lookupType('TensorProto');
 
-// protobufjs answers '' or 0 for a field that the file does not have; the compiler must tell absent from empty.
+// protobufjs answers '' or 0 for a field that the file does not have; the compiler must tell absent
+// from empty.
 for (const message of Object.keys(MESSAGES)) {
   const type = root.lookupType(message);
   const prototype = type.ctor.prototype as Record<string, unknown>;

@@ -1,4 +1,7 @@
-/** SparseTensorProto <-> Tensor: zeros that a file leaves out are zeros like others, and ONNX Runtime makes such tensors dense as well. */
+/**
+ * SparseTensorProto <-> Tensor: zeros that a file leaves out are zeros like others, and ONNX
+ * Runtime makes such tensors dense as well.
+ */
 import protobuf from 'protobufjs';
 import { PruneCompileError } from '../errors.js';
 import { elementBytes, INT64, product, Tensor } from '../ir/tensor.js';
@@ -10,8 +13,9 @@ import { readDims, readTensor, writeTensor } from './tensors.js';
 const LARGEST_DENSE = 2 ** 31 - 1;
 
 /**
- * As a dense tensor, made when somebody asks for its bytes. Undefined for values that are not plain numbers (strings, 4-bit types).
- * Throws E-MODEL-INVALID for indices out of range, in disorder or repeated, and for parts that do not fit each other.
+ * As a dense tensor, made when somebody asks for its bytes. Undefined for values that are not plain
+ * numbers (strings, 4-bit types). Throws E-MODEL-INVALID for indices out of range, in disorder or
+ * repeated, and for parts that do not fit each other.
  */
 export function readSparseTensor(proto: SparseTensorProto, external: ExternalData): Tensor | undefined {
   const { values: valuesProto, indices: indicesProto } = proto;
@@ -70,7 +74,10 @@ function scatter(values: Uint8Array, places: Float64Array, elements: number, siz
 
 const written = new WeakMap<Tensor, SparseTensorProto | 'dense'>();
 
-/** The tensor without its zeros; undefined where that would be no smaller. Elements are zero when all their bits are. */
+/**
+ * The tensor without its zeros; undefined where that would be no smaller. Elements are zero when
+ * all their bits are.
+ */
 export function writeSparseTensor(name: string, tensor: Tensor): SparseTensorProto | undefined {
   const known = written.get(tensor) ?? encodeSparse(name, tensor);
   written.set(tensor, known);

@@ -1,4 +1,7 @@
-/** TensorProto <-> Tensor: raw data, packed typed fields and external data, all as lazy little-endian views. */
+/**
+ * TensorProto <-> Tensor: raw data, packed typed fields and external data, all as lazy
+ * little-endian views.
+ */
 import protobuf from 'protobufjs';
 import { PruneCompileError } from '../errors.js';
 import { elementBytes, product, Tensor } from '../ir/tensor.js';
@@ -12,7 +15,10 @@ export function isExternal(proto: TensorProto): boolean {
   return proto.dataLocation === EXTERNAL;
 }
 
-/** Undefined for tensors that are not plain numbers (strings, 4-bit types): they are kept as they were read. */
+/**
+ * Undefined for tensors that are not plain numbers (strings, 4-bit types): they are kept as they
+ * were read.
+ */
 export function readTensor(proto: TensorProto, external: ExternalData): Tensor | undefined {
   const dataType = proto.dataType ?? 0;
   const size = elementBytes(dataType);
@@ -52,7 +58,10 @@ export function writeTensor(name: string, tensor: Tensor): TensorProto {
   return { dims: [...tensor.dims], dataType: tensor.dataType, name, rawData: tensor.bytes() };
 }
 
-/** The bytes of float_data, int32_data, int64_data, double_data or uint64_data as raw_data would have them. */
+/**
+ * The bytes of float_data, int32_data, int64_data, double_data or uint64_data as raw_data would
+ * have them.
+ */
 function typedBytes(proto: TensorProto, dataType: number, length: number): Uint8Array {
   let bytes: Uint8Array;
   try {

@@ -1,4 +1,7 @@
-/** Model -> ONNX bytes and files. What was not edited is written from what was read, field for field. */
+/**
+ * Model -> ONNX bytes and files. What was not edited is written from what was read, field for
+ * field.
+ */
 import { existsSync, realpathSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { PruneCompileError } from '../errors.js';
@@ -35,21 +38,31 @@ import { EXTERNAL, isExternal, writeTensor } from './tensors.js';
 
 /** No protobuf reader takes a message of 2 GiB or more. */
 const LARGEST_MESSAGE = 2 ** 31 - 1;
-/** Smaller tensors stay in the model file: they carry shapes, and ONNX Runtime wants those inline. */
+/**
+ * Smaller tensors stay in the model file: they carry shapes, and ONNX Runtime wants those inline.
+ */
 const SMALLEST_EXTERNAL = 1024;
 
 export type Shapes = ReadonlyMap<string, readonly Dim[]>;
 
 export interface WriteOptions {
-  /** Shapes of the edited graph: value_info is brought up to date with them; without them stale entries are dropped. */
+  /**
+   * Shapes of the edited graph: value_info is brought up to date with them; without them stale
+   * entries are dropped.
+   */
   shapes?: Shapes;
   /** Keys added to (or replaced in) the model's metadata. */
   metadata?: Readonly<Record<string, string>>;
-  /** Bytes above which weights go into a file of their own. Default: what protobuf can hold, 2 GiB. */
+  /**
+   * Bytes above which weights go into a file of their own. Default: what protobuf can hold, 2 GiB.
+   */
   largestMessage?: number;
 }
 
-/** The bytes of the model as one message, weights inside. Throws E-MODEL-TOO-LARGE when it would pass 2 GiB. */
+/**
+ * The bytes of the model as one message, weights inside. Throws E-MODEL-TOO-LARGE when it would
+ * pass 2 GiB.
+ */
 export function encodeModel(model: Model, options: WriteOptions = {}): Uint8Array {
   const { largestMessage = LARGEST_MESSAGE } = options;
   const weights = weightBytes(model.graph);
@@ -69,14 +82,19 @@ function weightBytes(graph: Graph): number {
   return dense.reduce((total, { initializer }) => total + initializer.sizeBytes, 0);
 }
 
-/** How a tensor is written that was read without its zeros, unless it has too few of them now. It goes inside: sparse ones are small. */
+/**
+ * How a tensor is written that was read without its zeros, unless it has too few of them now. It
+ * goes inside: sparse ones are small.
+ */
 function sparseProto({ name, initializer, initializerSource }: Value): SparseTensorProto | undefined {
   if (initializer === undefined || initializerSource?.isSparse !== true) return undefined;
   if (initializerSource.tensor === initializer) return initializerSource.source;
   return writeSparseTensor(name, initializer);
 }
 
-/** Size of the model as it would be written, external data included; then to some bytes per tensor. */
+/**
+ * Size of the model as it would be written, external data included; then to some bytes per tensor.
+ */
 export function encodedSize(model: Model, options: WriteOptions = {}): number {
   const weights = weightBytes(model.graph);
   const isInside = !model.hasExternalData && weights <= (options.largestMessage ?? LARGEST_MESSAGE);
@@ -85,8 +103,9 @@ export function encodedSize(model: Model, options: WriteOptions = {}): number {
 }
 
 /**
- * Writes the model to `given` (and a file of the same name and `.data` where the input had external data or the message would pass
- * 2 GiB). Links are followed; see writeFiles. Returns the total size in bytes.
+ * Writes the model to `given` (and a file of the same name and `.data` where the input had external
+ * data or the message would pass 2 GiB). Links are followed; see writeFiles. Returns the total size
+ * in bytes.
  */
 export function writeModel(model: Model, given: string, options: WriteOptions = {}): number {
   const { largestMessage = LARGEST_MESSAGE } = options;
@@ -184,7 +203,9 @@ function modelProto(model: Model, options: WriteOptions, place: Place): ModelPro
   });
 }
 
-/** Domains of nodes that the compiler added are imported too; the list itself where there are none. */
+/**
+ * Domains of nodes that the compiler added are imported too; the list itself where there are none.
+ */
 function withDomains(imports: OperatorSetIdProto[], graph: Graph): OperatorSetIdProto[] {
   const known = new Set(imports.map(({ domain = '' }) => (domain === 'ai.onnx' ? '' : domain)));
   const added = [...new Set(graph.nodes.map(({ domain }) => domain))].filter((domain) => !known.has(domain));

@@ -6,7 +6,10 @@ import { erf } from './erf.js';
 import type { Operator } from './operator.js';
 import type { Site } from './site.js';
 
-/** ONNX Relu-14, Sigmoid-13, …: the scalar function in double; the analysis rounds to the tensor's dtype. */
+/**
+ * ONNX Relu-14, Sigmoid-13, …: the scalar function in double; the analysis rounds to the tensor's
+ * dtype.
+ */
 function unary(type: string, scalar: (x: number, site: Site) => number): Operator {
   return {
     type,

@@ -1,6 +1,7 @@
 /**
- * Values that are another value over again, under another name, in another layout or type: of a stored tensor such an alias is no
- * parameter of its own. Zeros stay where they are, so what is cut out of one can be cut out of what it is an alias of.
+ * Values that are another value over again, under another name, in another layout or type: of a
+ * stored tensor such an alias is no parameter of its own. Zeros stay where they are, so what is cut
+ * out of one can be cut out of what it is an alias of.
  */
 import type { Dim, Node, Use, Value } from '../ir/graph.js';
 import type { Tensor } from '../ir/tensor.js';
@@ -11,7 +12,10 @@ export function aliasedBy(node: Node): Value | undefined {
   return operatorOf(node)?.alias === undefined ? undefined : node.inputs[0];
 }
 
-/** The value that no node makes an alias: an initializer, the output of a Constant node, or what is computed otherwise. */
+/**
+ * The value that no node makes an alias: an initializer, the output of a Constant node, or what is
+ * computed otherwise.
+ */
 export function rootOf(value: Value): Value {
   let root = value;
   for (let next = up(root); next !== undefined; next = up(root)) root = next;
@@ -42,7 +46,9 @@ export function addedTo({ uses: [sum, ...others], isSeenOutside }: Value): Use |
   return node.opType === 'Add' && node.domain === '' ? { node, index: 1 - index } : undefined;
 }
 
-/** Whether the reader asks for extents or the type alone: it has no part in what the elements are. */
+/**
+ * Whether the reader asks for extents or the type alone: it has no part in what the elements are.
+ */
 export function readsNoElements({ node, index }: Use): boolean {
   return operatorOf(node)?.ignoresElementsOf?.includes(index) === true;
 }
@@ -52,7 +58,10 @@ export function isStored({ initializer, producer }: Value): boolean {
   return initializer !== undefined || (producer !== undefined && operatorOf(producer)?.stored !== undefined);
 }
 
-/** The tensor of an initializer, or of a node that holds one; undefined for strings, and for what is computed. */
+/**
+ * The tensor of an initializer, or of a node that holds one; undefined for strings, and for what is
+ * computed.
+ */
 export function storedTensor({ initializer, producer }: Value): Tensor | undefined {
   return initializer ?? (producer === undefined ? undefined : nodeTensor(producer));
 }
@@ -66,7 +75,10 @@ function up({ initializer, producer }: Value): Value | undefined {
   return initializer === undefined && producer !== undefined ? aliasedBy(producer) : undefined;
 }
 
-/** Who reads the value or an alias of it, aliases themselves not counted unless `isReader` says so; undefined where somebody else sees one. */
+/**
+ * Who reads the value or an alias of it, aliases themselves not counted unless `isReader` says so;
+ * undefined where somebody else sees one.
+ */
 export function readersOf(value: Value, isReader: (use: Use) => boolean = () => false): readonly Use[] | undefined {
   if (value.isSeenOutside) return undefined;
   const readers: Use[] = [];
@@ -80,7 +92,10 @@ export function readersOf(value: Value, isReader: (use: Use) => boolean = () => 
   return readers;
 }
 
-/** Per axis of the value the axis of its root, undefined where the root has none (it is of extent 1); undefined where nothing tells. */
+/**
+ * Per axis of the value the axis of its root, undefined where the root has none (it is of extent
+ * 1); undefined where nothing tells.
+ */
 export function axesInRoot(
   value: Value,
   dimsOf: (value: Value) => readonly Dim[] | undefined,

@@ -35,7 +35,9 @@ function variadic(type: string, combine: (values: readonly number[]) => number):
   };
 }
 
-/** Mul: a constant zero makes the product zero whatever the other factor is (finite activations). */
+/**
+ * Mul: a constant zero makes the product zero whatever the other factor is (finite activations).
+ */
 function multiply([a, b]: readonly Known[]): number | undefined {
   if (a === 0 || b === 0) return 0;
   return isNumber(a) && isNumber(b) ? a * b : undefined;

@@ -1,4 +1,7 @@
-/** Readers of attributes that several operators share: sliding windows, the bounds of Clip, a normalisation as scale and shift. */
+/**
+ * Readers of attributes that several operators share: sliding windows, the bounds of Clip, a
+ * normalisation as scale and shift.
+ */
 import type { Node } from '../ir/graph.js';
 import type { Tensor } from '../ir/tensor.js';
 import type { ExtentMap } from './operator.js';
@@ -15,7 +18,10 @@ export interface WindowAxis {
   readonly end: number;
 }
 
-/** The attributes of Conv-1…-22 and of the pools: kernel_shape, strides, dilations, pads, auto_pad, ceil_mode. */
+/**
+ * The attributes of Conv-1…-22 and of the pools: kernel_shape, strides, dilations, pads, auto_pad,
+ * ceil_mode.
+ */
 export class Window {
   readonly autoPad: 'NOTSET' | 'VALID' | 'SAME_UPPER' | 'SAME_LOWER';
   /** Whether a last window that hangs over the padded image counts. */
@@ -66,16 +72,20 @@ export class Window {
     return this.#dilations.some((dilation) => dilation !== 1);
   }
 
-  /** Whether zeros around the image enter any sum. SAME_* may pad or not, depending on the size: counted as padded. */
+  /**
+   * Whether zeros around the image enter any sum. SAME_* may pad or not, depending on the size:
+   * counted as padded.
+   */
   get isPadded(): boolean {
     return this.isSame || (this.autoPad === 'NOTSET' && this.hasPads);
   }
 }
 
 /**
- * Conv, MaxPool, AveragePool with explicit padding: floor((n + pads - dilation * (kernel - 1) - 1) / stride) + 1. Two windows
- * with the same stride and the same pads - dilation * (kernel - 1) give the same extent for every n: 3x3 with padding 1 and
- * 1x1 without are such. Undefined for other axes and for padding that depends on n.
+ * Conv, MaxPool, AveragePool with explicit padding: floor((n + pads - dilation * (kernel - 1) - 1)
+ * / stride) + 1. Two windows with the same stride and the same pads - dilation * (kernel - 1) give
+ * the same extent for every n: 3x3 with padding 1 and 1x1 without are such. Undefined for other
+ * axes and for padding that depends on n.
  */
 export function windowKey({ node, constant }: Site, axis: number): ExtentMap | undefined {
   const window = new Window(node, constant(1));
@@ -86,7 +96,10 @@ export function windowKey({ node, constant }: Site, axis: number): ExtentMap | u
   return (key) => (stride === 1 && grown === 0 ? key : `(${key}${grown < 0 ? '' : '+'}${grown})/${stride}`);
 }
 
-/** Clip-6 has its bounds as attributes, Clip-11 as scalar inputs. Undefined where a bound is not constant. */
+/**
+ * Clip-6 has its bounds as attributes, Clip-11 as scalar inputs. Undefined where a bound is not
+ * constant.
+ */
 export function clipBounds({
   node,
   opset,

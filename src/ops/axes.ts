@@ -1,6 +1,6 @@
 /**
- * How the axes of a node's inputs and outputs belong together: what an operator says of itself (operator.ts), and what the analysis of channels
- * interprets. Whatever is not mentioned is pinned.
+ * How the axes of a node's inputs and outputs belong together: what an operator says of itself
+ * (operator.ts), and what the analysis of channels interprets. Whatever is not mentioned is pinned.
  */
 import type { Dim } from '../ir/graph.js';
 import type { Site } from './site.js';
@@ -13,8 +13,8 @@ export interface AxisRef {
 
 /**
  * Index i of the axis on side `one` (oneStart <= i < oneStart + count) goes with the indices
- * manyStart + o * period + (i - oneStart) * inner + t of the axis on the other side, for o < outer and t < inner.
- * Flatten of [C, H, W]: inner = H * W. Slice: oneStart. Pad: manyStart.
+ * manyStart + o * period + (i - oneStart) * inner + t of the axis on the other side, for o < outer
+ * and t < inner. Flatten of [C, H, W]: inner = H * W. Slice: oneStart. Pad: manyStart.
  */
 export interface Blocks {
   readonly one: 'input' | 'output';
@@ -26,27 +26,45 @@ export interface Blocks {
   readonly period: number;
 }
 
-/** The two axes shrink together; the data at linked indices is the same data. Without blocks: the same index. */
+/**
+ * The two axes shrink together; the data at linked indices is the same data. Without blocks: the
+ * same index.
+ */
 export interface Link {
   readonly input: AxisRef;
   readonly output: AxisRef;
   readonly blocks?: Blocks;
 }
 
-/** A known scalar; undefined where the operand varies; null where the operand does not reach this output position. */
+/**
+ * A known scalar; undefined where the operand varies; null where the operand does not reach this
+ * output position.
+ */
 export type Known = number | undefined | null;
 
-/** Each output element depends on the linked elements of the inputs only (and on everything along pinned axes). */
+/**
+ * Each output element depends on the linked elements of the inputs only (and on everything along
+ * pinned axes).
+ */
 export interface Pointwise {
   readonly kind: 'pointwise';
   readonly links: readonly Link[];
-  /** The constant that an index of output axis `axis` has when its operands have these, in input order. */
+  /**
+   * The constant that an index of output axis `axis` has when its operands have these, in input
+   * order.
+   */
   readonly constant?: (operands: readonly Known[], axis: number) => number | undefined;
   /** Output positions without a link hold this (Pad); undefined: they vary. */
   readonly fill?: number;
-  /** Indices of an input axis that are read although the axis is not linked (Gather); the axis is pinned. */
+  /**
+   * Indices of an input axis that are read although the axis is not linked (Gather); the axis is
+   * pinned.
+   */
   readonly reads?: { readonly input: AxisRef; readonly indices: readonly number[] };
-  /** Alternatives for axes that cannot all shrink (a Reshape that merges or splits): the analysis takes one. */
+  /**
+   * Alternatives for axes that cannot all shrink (a Reshape that merges or splits): the analysis
+   * takes one.
+   */
   readonly choices?: readonly Choice[];
 }
 
@@ -62,14 +80,19 @@ export interface Linear {
   readonly x: AxisRef;
   readonly y: AxisRef;
   readonly weights: { readonly index: number; readonly inAxis: number; readonly outAxis: number };
-  /** Input index of the bias, and the factor it is multiplied with; undefined where the operator has none. */
+  /**
+   * Input index of the bias, and the factor it is multiplied with; undefined where the operator has
+   * none.
+   */
   readonly bias: { readonly index: number; readonly beta: number } | undefined;
   readonly alpha: number;
   /** Whether zeros of padding enter the sums at the borders. */
   readonly padded: boolean;
 }
 
-/** A grouped or depthwise convolution: a whole group (its inputs, outputs, filters) goes or stays. */
+/**
+ * A grouped or depthwise convolution: a whole group (its inputs, outputs, filters) goes or stays.
+ */
 export interface Grouped {
   readonly kind: 'grouped';
   readonly links: readonly Link[];
@@ -81,7 +104,10 @@ export interface Grouped {
   readonly padded: boolean;
 }
 
-/** The output holds extents of the input's axes `start`, `start` + 1, …: an extent that is read is fixed. */
+/**
+ * The output holds extents of the input's axes `start`, `start` + 1, …: an extent that is read is
+ * fixed.
+ */
 export interface ExtentReader {
   readonly kind: 'extents';
   readonly start: number;
@@ -101,7 +127,10 @@ export function sameAxes(site: Site, index: number, without: readonly number[] =
     .map((axis) => link({ index, axis }, { index: 0, axis }));
 }
 
-/** `count` indices from `inputStart` on go with those from `outputStart` on: a Slice, a Concat, a Pad. */
+/**
+ * `count` indices from `inputStart` on go with those from `outputStart` on: a Slice, a Concat, a
+ * Pad.
+ */
 export function range(inputStart: number, outputStart: number, count: number): Blocks {
   return { one: 'input', oneStart: inputStart, manyStart: outputStart, count, inner: 1, outer: 1, period: 0 };
 }

@@ -1,10 +1,14 @@
-/** NumPy broadcasting: each element is computed from the elements at the same place of every operand. */
+/**
+ * NumPy broadcasting: each element is computed from the elements at the same place of every
+ * operand.
+ */
 import { type Known, type Link, link, type Relation } from './axes.js';
 import type { Site } from './site.js';
 
 /**
- * Links each operand axis with the output axis it is aligned to. An operand axis of extent 1 that is stretched is not
- * linked. One of unknown extent is: it has no positions, which pins the other side, whatever else is linked to that.
+ * Links each operand axis with the output axis it is aligned to. An operand axis of extent 1 that
+ * is stretched is not linked. One of unknown extent is: it has no positions, which pins the other
+ * side, whatever else is linked to that.
  */
 export function broadcast(
   site: Site,

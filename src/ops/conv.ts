@@ -61,8 +61,9 @@ function problem({ node, inDims }: Site): string | undefined {
 }
 
 /**
- * ConvTranspose with output_shape: the inference takes it for the whole shape. With auto_pad SAME_* it counts output_padding, which the kernels do
- * not make. The weights may be computed and tell nothing; spatial axes are the last ones, and any list of that length says how many.
+ * ConvTranspose with output_shape: the inference takes it for the whole shape. With auto_pad SAME_*
+ * it counts output_padding, which the kernels do not make. The weights may be computed and tell
+ * nothing; spatial axes are the last ones, and any list of that length says how many.
  */
 function transposedDoubt(node: Node, constant: (input: number) => Tensor | undefined): Doubt {
   const lists = ['kernel_shape', 'strides', 'dilations', 'output_padding', 'output_shape'].map((name) =>

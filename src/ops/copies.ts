@@ -1,4 +1,7 @@
-/** Operators whose result is their operand, maybe in another type: Identity, Cast, CastLike, Dropout. */
+/**
+ * Operators whose result is their operand, maybe in another type: Identity, Cast, CastLike,
+ * Dropout.
+ */
 import { type Relation, unchanged } from './axes.js';
 import { broadcast } from './broadcast.js';
 import type { Operator } from './operator.js';

@@ -1,6 +1,7 @@
 /**
- * Where ONNX Runtime's shape inference says other extents than its kernels then make (found by running 200,000 nodes with random attributes in
- * 1.30 and 1.32, and comparing): nothing may be concluded from these. Each operator's row says where.
+ * Where ONNX Runtime's shape inference says other extents than its kernels then make (found by
+ * running 200,000 nodes with random attributes in 1.30 and 1.32, and comparing): nothing may be
+ * concluded from these. Each operator's row says where.
  */
 import type { Dim, Node } from '../ir/graph.js';
 import type { Tensor } from '../ir/tensor.js';
@@ -14,7 +15,10 @@ export function isSuspect(domain: string, opType: string): boolean {
   return operator?.doubt !== undefined || operator?.doubtByOperands !== undefined;
 }
 
-/** Axes of the node's output whose inferred extents may be wrong; undefined where there are none. `constant` knows inputs by index. */
+/**
+ * Axes of the node's output whose inferred extents may be wrong; undefined where there are none.
+ * `constant` knows inputs by index.
+ */
 export function doubtOf(node: Node, constant: (input: number) => Tensor | undefined): Doubt | undefined {
   const doubt = operatorOf(node)?.doubt?.(node, constant);
   return doubt === undefined || (doubt.axes.length === 0 && doubt.misleading === undefined) ? undefined : doubt;

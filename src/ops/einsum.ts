@@ -3,8 +3,9 @@ import type { Dim, Node } from '../ir/graph.js';
 import type { Operator } from './operator.js';
 
 /**
- * In the inference a label has the extent of its first operand, also where that is 1 and another one is not. In doubt are labels whose first
- * operand's extent is 1, or a symbol that may stand for 1, while another one is not the same.
+ * In the inference a label has the extent of its first operand, also where that is 1 and another
+ * one is not. In doubt are labels whose first operand's extent is 1, or a symbol that may stand for
+ * 1, while another one is not the same.
  */
 function doubtByOperands(
   node: Node,

@@ -1,6 +1,7 @@
 /**
- * The error function in double precision. Maclaurin series up to 3, where it still loses less than four digits of sixteen to cancellation;
- * beyond, the continued fraction of erfc (Abramowitz and Stegun, 7.1.5 and 7.1.14).
+ * The error function in double precision. Maclaurin series up to 3, where it still loses less than
+ * four digits of sixteen to cancellation; beyond, the continued fraction of erfc (Abramowitz and
+ * Stegun, 7.1.5 and 7.1.14).
  */
 export function erf(x: number): number {
   if (Number.isNaN(x)) return x;
@@ -18,7 +19,10 @@ function series(x: number): number {
   return (2 / Math.sqrt(Math.PI)) * sum;
 }
 
-/** erfc(x) = exp(-x^2) / sqrt(pi) / (x + (1/2) / (x + (2/2) / (x + (3/2) / …))); 40 levels are enough from 3 on. */
+/**
+ * erfc(x) = exp(-x^2) / sqrt(pi) / (x + (1/2) / (x + (2/2) / (x + (3/2) / …))); 40 levels are
+ * enough from 3 on.
+ */
 function upperTail(x: number): number {
   let fraction = x;
   for (let level = 40; level >= 1; level--) fraction = x + level / 2 / fraction;

@@ -3,7 +3,10 @@ import { link, normalAxis, type Relation } from './axes.js';
 import type { Operator } from './operator.js';
 import type { Elements, ShapeSite, Site } from './site.js';
 
-/** Gather-1, -11, -13. Of constant indices only those are read; others (a lookup in an embedding) may read all. */
+/**
+ * Gather-1, -11, -13. Of constant indices only those are read; others (a lookup in an embedding)
+ * may read all.
+ */
 function gatherAxes(site: Site): Relation | undefined {
   const dims = site.inDims(0);
   const indices = site.constant(1);

@@ -12,7 +12,10 @@ function gemmWeights(node: Node): LayerOperands['weights'] {
   return isTransposed(node) ? { index: 1, inAxis: 1, outAxis: 0 } : { index: 1, inAxis: 0, outAxis: 1 };
 }
 
-/** Gemm-7, -11, -13: Y [M, N] = alpha * A * B + beta * C. Only A without transposition and constant B and C. */
+/**
+ * Gemm-7, -11, -13: Y [M, N] = alpha * A * B + beta * C. Only A without transposition and constant
+ * B and C.
+ */
 function gemm(site: Site): Relation | undefined {
   const { node } = site;
   const isMatrix = site.inDims(0)?.length === 2 && site.outDims(0)?.length === 2;
@@ -36,7 +39,10 @@ function gemmLayer(site: Site): LayerOperands | undefined {
   return { weights: gemmWeights(node), bias: 2 };
 }
 
-/** MatMul-1, -9, -13 with a constant matrix on the right: Y […, N] = X […, K] * W [K, N], of one row too: Y [N] = X [K] * W. */
+/**
+ * MatMul-1, -9, -13 with a constant matrix on the right: Y […, N] = X […, K] * W [K, N], of one row
+ * too: Y [N] = X [K] * W.
+ */
 function matMul(site: Site): Relation | undefined {
   const x = site.inDims(0);
   const y = site.outDims(0);

@@ -1,4 +1,7 @@
-/** The native operators that hold weights (their contract is in kernels/README.md): how many these would be without zeros. */
+/**
+ * The native operators that hold weights (their contract is in kernels/README.md): how many these
+ * would be without zeros.
+ */
 import { type Node, SPARSE_DOMAIN } from '../ir/graph.js';
 import { product } from '../ir/tensor.js';
 import type { Operator } from './operator.js';

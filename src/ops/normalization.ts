@@ -6,7 +6,10 @@ import type { Site } from './site.js';
 
 const PARAMETER_INPUTS = Object.values(NORMALIZATION_INPUTS);
 
-/** BatchNormalization-7, -9, -14, -15 in inference: an affine function per channel, with constant parameters. */
+/**
+ * BatchNormalization-7, -9, -14, -15 in inference: an affine function per channel, with constant
+ * parameters.
+ */
 function batchNormalization(site: Site): Relation | undefined {
   const { node } = site;
   if (node.int('training_mode', 0) !== 0 || node.outputs.slice(1).some((value) => value !== undefined))

@@ -1,6 +1,7 @@
 /**
- * What the compiler knows of an operator. One row per operator, in one file per operator or family; registry.ts lists them. Every
- * field but the name is optional. Absent means nothing is known: the analysis then pins the axes, and nothing is changed.
+ * What the compiler knows of an operator. One row per operator, in one file per operator or family;
+ * registry.ts lists them. Every field but the name is optional. Absent means nothing is known: the
+ * analysis then pins the axes, and nothing is changed.
  */
 import type { AttributeValue, Dim, Node } from '../ir/graph.js';
 import type { Tensor } from '../ir/tensor.js';
@@ -14,7 +15,10 @@ export interface Kept {
   output(ref: AxisRef): readonly number[] | undefined;
 }
 
-/** A change that goes with removed channels: an attribute, or a constant input that repeats an extent. */
+/**
+ * A change that goes with removed channels: an attribute, or a constant input that repeats an
+ * extent.
+ */
 export type Adjustment =
   { readonly attribute: string; readonly value: AttributeValue } | { readonly input: number; readonly tensor: Tensor };
 
@@ -28,7 +32,10 @@ export interface LayerOperands {
 /** Maps the key of an input extent to that of the output extent: equal keys stay equal. */
 export type ExtentMap = (key: string) => string;
 
-/** Axes whose extents ONNX Runtime's shape inference states otherwise than its kernels then make them. */
+/**
+ * Axes whose extents ONNX Runtime's shape inference states otherwise than its kernels then make
+ * them.
+ */
 export interface Doubt {
   /** Of the first input and output; negative ones count from the last. */
   readonly axes: readonly number[];
@@ -50,22 +57,36 @@ export interface Operator {
 
   /** How axes belong together. Undefined: pinned, for the reason that `why` gives. */
   axes?(site: Site): Relation | undefined;
-  /** Attributes and shape constants that repeat an extent. Slicing of weights is not the row's business. */
+  /**
+   * Attributes and shape constants that repeat an extent. Slicing of weights is not the row's
+   * business.
+   */
   adjust?(site: Site, kept: Kept): readonly Adjustment[];
 
   // Layers.
 
-  /** Where a layer has its weights, known without the shapes of its data; undefined where they are not constant. */
+  /**
+   * Where a layer has its weights, known without the shapes of its data; undefined where they are
+   * not constant.
+   */
   weights?(site: Site): LayerOperands | undefined;
   /** Multiply-accumulates of one run, from static shapes; undefined when unknown. */
   macs?(site: Site): number | undefined;
   /** Per input the parameter that it is of a module. */
   readonly parameters?: readonly (ParameterName | undefined)[];
-  /** Whether the weight has the axes of the module's parameter in reverse: [in, out] for [out, in]. */
+  /**
+   * Whether the weight has the axes of the module's parameter in reverse: [in, out] for [out, in].
+   */
   isReversed?(node: Node): boolean;
-  /** Which axes of a parameter of these extents are the module's; absent: all, or those of `isReversed`. */
+  /**
+   * Which axes of a parameter of these extents are the module's; absent: all, or those of
+   * `isReversed`.
+   */
   parameterAxes?(dims: readonly number[]): readonly number[];
-  /** How many filters a layer with a weight of these extents has; absent: the extent of the parameter's first axis. */
+  /**
+   * How many filters a layer with a weight of these extents has; absent: the extent of the
+   * parameter's first axis.
+   */
   filters?(node: Node, dims: readonly number[]): number;
   /** Whether there are groups of channels (the attribute `group`). */
   readonly hasGroups?: true;
@@ -78,7 +99,10 @@ export interface Operator {
 
   // Extents.
 
-  /** How the extent of output axis `axis` follows from the input's, for symbolic sizes; undefined: not in a way that is known. */
+  /**
+   * How the extent of output axis `axis` follows from the input's, for symbolic sizes; undefined:
+   * not in a way that is known.
+   */
   extentKey?(site: Site, axis: number): ExtentMap | undefined;
   /** The integers that a node computes shapes with. */
   shapeElements?(site: ShapeSite): Elements | undefined;
@@ -92,18 +116,27 @@ export interface Operator {
   ): readonly number[];
   /** Whether doubt is so rare that a subgraph with such an operator is believed all the same. */
   readonly isRarelyDoubtful?: true;
-  /** Whether its attributes describe a window that slides over places: ONNX Runtime divides by them, or loops over them, unseen. */
+  /**
+   * Whether its attributes describe a window that slides over places: ONNX Runtime divides by them,
+   * or loops over them, unseen.
+   */
   readonly hasWindow?: true;
   /** Why the extents of its operands contradict each other; undefined where nothing is wrong. */
   problem?(site: Site): string | undefined;
 
   // Values.
 
-  /** Input 0 under another name or type, with its elements in the same order under other extents, or with its axes turned. */
+  /**
+   * Input 0 under another name or type, with its elements in the same order under other extents, or
+   * with its axes turned.
+   */
   readonly alias?: 'same' | 'reshaped' | 'transposed';
   /** Whether the output holds the same as input 0, bit for bit. */
   readonly isCopy?: true;
-  /** Operands whose zeros are zeros of the output, element by element; of matrices alone where axes are turned. */
+  /**
+   * Operands whose zeros are zeros of the output, element by element; of matrices alone where axes
+   * are turned.
+   */
   readonly keepsZeros?: 'first' | 'all';
   /** The input that is read for its type alone, which the output has. */
   readonly typeOperand?: number;
@@ -113,6 +146,9 @@ export interface Operator {
   readonly movesData?: true;
   /** The tensor that the node itself holds; undefined for strings. */
   stored?(node: Node): Tensor | undefined;
-  /** Why its result is not computed in advance: it differs between runs, or the type of the weights is what the user wants. */
+  /**
+   * Why its result is not computed in advance: it differs between runs, or the type of the weights
+   * is what the user wants.
+   */
   readonly notFolded?: 'random' | 'quantised';
 }

@@ -4,7 +4,10 @@ import { type Known, type Link, link, normalAxis, range, type Relation, sameAxes
 import type { Adjustment, Kept, Operator } from './operator.js';
 import type { Site } from './site.js';
 
-/** Pad-2 has attributes, Pad-11… inputs, Pad-18… a list of axes. [before…, after…] over all axes; undefined if unknown. */
+/**
+ * Pad-2 has attributes, Pad-11… inputs, Pad-18… a list of axes. [before…, after…] over all axes;
+ * undefined if unknown.
+ */
 function padding(site: Site): { before: number[]; after: number[]; value: number | undefined } | undefined {
   const rank = site.inDims(0)?.length;
   if (rank === undefined) return undefined;

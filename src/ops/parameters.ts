@@ -1,11 +1,16 @@
-/** Which operands are parameters of a layer, under the names and in the layouts that PyTorch's modules have them. */
+/**
+ * Which operands are parameters of a layer, under the names and in the layouts that PyTorch's
+ * modules have them.
+ */
 import type { Dim, Node, Value } from '../ir/graph.js';
 import type { ParameterName } from './operator.js';
 import { operatorOf } from './registry.js';
 
 export interface ParameterRole {
   readonly name: ParameterName;
-  /** Whether the operand has the axes of the module's parameter in reverse: [in, out] for [out, in]. */
+  /**
+   * Whether the operand has the axes of the module's parameter in reverse: [in, out] for [out, in].
+   */
   readonly isReversed: boolean;
 }
 
@@ -21,7 +26,10 @@ export function groupsOf(node: Node): number | undefined {
   return operatorOf(node)?.hasGroups === true ? node.int('group', 1) : undefined;
 }
 
-/** Which axes of the operand are the module's parameter's, where the operand is stored for the operator alone. */
+/**
+ * Which axes of the operand are the module's parameter's, where the operand is stored for the
+ * operator alone.
+ */
 export function parameterAxes(node: Node, index: number, dims: readonly number[]): readonly number[] {
   if (parameterRole(node, index)?.isReversed === true && dims.length === 2) return [1, 0];
   return operatorOf(node)?.parameterAxes?.(dims) ?? dims.map((_, axis) => axis);
@@ -49,8 +57,9 @@ export function isRecurrent(node: Node): boolean {
 }
 
 /**
- * From which axes of its result a node that hands a tensor on has each axis of that tensor: `axes` per axis of the result, and so per
- * axis of what it reads; undefined where axes of extent 1 came up. Nothing where it is another tensor.
+ * From which axes of its result a node that hands a tensor on has each axis of that tensor: `axes`
+ * per axis of the result, and so per axis of what it reads; undefined where axes of extent 1 came
+ * up. Nothing where it is another tensor.
  */
 export function axesBefore<Axis>(
   node: Node,

@@ -13,8 +13,9 @@ function perChannel(site: Site, constant: (x: number) => number | undefined): Re
 }
 
 /**
- * MaxPool-1…-22 and AveragePool-7…-22. A window never lies wholly in the padding (pads are smaller than the kernel), unless
- * dilation spreads its taps around a small image: what it gives then is no constant of the channel.
+ * MaxPool-1…-22 and AveragePool-7…-22. A window never lies wholly in the padding (pads are smaller
+ * than the kernel), unless dilation spreads its taps around a small image: what it gives then is no
+ * constant of the channel.
  */
 function pool(site: Site, countsPadding: boolean): Relation | undefined {
   const window = new Window(site.node);
@@ -24,8 +25,9 @@ function pool(site: Site, countsPadding: boolean): Relation | undefined {
 }
 
 /**
- * With ceil_mode the inference counts a last window that begins in the padding or, with windows smaller than their stride, behind the image; the
- * kernels do not. With auto_pad SAME_* and dilation the kernels forget the dilation when they pad. With any auto_pad and pads as well, the
+ * With ceil_mode the inference counts a last window that begins in the padding or, with windows
+ * smaller than their stride, behind the image; the kernels do not. With auto_pad SAME_* and
+ * dilation the kernels forget the dilation when they pad. With any auto_pad and pads as well, the
  * inference goes by pads and the kernels do not.
  */
 function doubt(node: Node): Doubt {

@@ -1,4 +1,7 @@
-/** Operators on quantised numbers. No relation describes them yet: known is where they hold weights, and what stands for 0. */
+/**
+ * Operators on quantised numbers. No relation describes them yet: known is where they hold weights,
+ * and what stands for 0.
+ */
 import type { Node } from '../ir/graph.js';
 import type { Tensor } from '../ir/tensor.js';
 import type { Operator } from './operator.js';

@@ -1,10 +1,11 @@
 /**
- * LSTM-7, GRU-7, RNN-7 and later: where the parameters of a framework's module are in the operands of the node.
+ * LSTM-7, GRU-7, RNN-7 and later: where the parameters of a framework's module are in the operands
+ * of the node.
  *
  *   W [directions, gates * hidden, input]   R [directions, gates * hidden, hidden]   B [directions, 2 * gates * hidden]
  *
- * PyTorch has a tensor per direction, and B in two halves. The gates are in another order: torch.nn.LSTM i f g o, ONNX i o f c
- * (g is c); torch.nn.GRU r z n, ONNX z r h (n is h).
+ * PyTorch has a tensor per direction, and B in two halves. The gates are in another order:
+ * torch.nn.LSTM i f g o, ONNX i o f c (g is c); torch.nn.GRU r z n, ONNX z r h (n is h).
  */
 import type { Node } from '../ir/graph.js';
 import type { Operator } from './operator.js';
@@ -28,7 +29,10 @@ export interface RecurrentPart {
   readonly places: Int32Array;
 }
 
-/** `dimsOf` are the extents of constant operands; parts of others are left out. `gates`: per gate of the operator's order its place in PyTorch's. */
+/**
+ * `dimsOf` are the extents of constant operands; parts of others are left out. `gates`: per gate of
+ * the operator's order its place in PyTorch's.
+ */
 export function recurrentParts(
   node: Node,
   gates: readonly number[],

@@ -3,7 +3,10 @@ import { link, normalAxis, type Relation, unchanged } from './axes.js';
 import type { Operator } from './operator.js';
 import type { Site } from './site.js';
 
-/** ReduceMean-1…-18 (axes as attribute, later as input): the reduced axes are pinned, the others pass through. */
+/**
+ * ReduceMean-1…-18 (axes as attribute, later as input): the reduced axes are pinned, the others
+ * pass through.
+ */
 function reduceMean(site: Site): Relation | undefined {
   const rank = site.inDims(0)?.length;
   if (rank === undefined || site.outDims(0) === undefined) return undefined;

@@ -1,4 +1,7 @@
-/** All operators that anything is known of, by name. Of one that is not here the report gives the name. */
+/**
+ * All operators that anything is known of, by name. Of one that is not here the report gives the
+ * name.
+ */
 import type { Node } from '../ir/graph.js';
 import { activations } from './activation.js';
 import { arithmetic } from './arithmetic.js';

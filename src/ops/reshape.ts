@@ -12,8 +12,9 @@ interface Group {
 }
 
 /**
- * Cuts two shapes of the same data into the smallest groups of equal size. Undefined when they cannot be compared:
- * symbolic dims must stand alone on both sides, all but one pair with equal names (the total is equal, so then the last pair is too).
+ * Cuts two shapes of the same data into the smallest groups of equal size. Undefined when they
+ * cannot be compared: symbolic dims must stand alone on both sides, all but one pair with equal
+ * names (the total is equal, so then the last pair is too).
  */
 export function groupAxes(before: readonly Dim[], after: readonly Dim[]): Group[] | undefined {
   const groups: Group[] = [];
@@ -90,7 +91,10 @@ function regroup(site: Site): Relation | undefined {
   return { kind: 'pointwise', links, choices, constant: unchanged };
 }
 
-/** Each of `axes` on the side `one` (row-major, merged into the axis `whole` of the other side) owns strided blocks of it. */
+/**
+ * Each of `axes` on the side `one` (row-major, merged into the axis `whole` of the other side) owns
+ * strided blocks of it.
+ */
 function merged(dims: readonly Dim[], axes: readonly number[], one: 'input' | 'output', whole: AxisRef): Link[] {
   const extents = axes.map((axis) => Number(dims[axis]));
   return axes.map((axis, at) => {
@@ -103,7 +107,10 @@ function merged(dims: readonly Dim[], axes: readonly number[], one: 'input' | 'o
   });
 }
 
-/** Entries of the target shape follow the axes that shrank; -1 stays, a 0 stays while it still copies the right extent. */
+/**
+ * Entries of the target shape follow the axes that shrank; -1 stays, a 0 stays while it still
+ * copies the right extent.
+ */
 function adjustReshape(site: Site, kept: Kept): readonly Adjustment[] {
   const target = site.constant(1);
   const before = site.inDims(0);

@@ -4,8 +4,9 @@ import type { Tensor } from '../ir/tensor.js';
 import type { Doubt, Operator } from './operator.js';
 
 /**
- * With fractions other than halves, quarters and so on the inference or the kernels multiply in double precision. Scales are an attribute of
- * Upsample-7, the second input of Upsample-9 and Resize-10, the third of Resize-11.
+ * With fractions other than halves, quarters and so on the inference or the kernels multiply in
+ * double precision. Scales are an attribute of Upsample-7, the second input of Upsample-9 and
+ * Resize-10, the third of Resize-11.
  */
 function doubt(node: Node, constant: (input: number) => Tensor | undefined): Doubt {
   const sizes = constant(3);
@@ -19,7 +20,9 @@ function doubt(node: Node, constant: (input: number) => Tensor | undefined): Dou
   return { axes: axes.filter((_, at) => !isExact(scales[at] ?? 0)) };
 }
 
-/** With six binary places every product up to 2^18 is a float32 as it is: there is nothing to round. */
+/**
+ * With six binary places every product up to 2^18 is a float32 as it is: there is nothing to round.
+ */
 function isExact(scale: number): boolean {
   return Number.isInteger(scale * 2 ** 6);
 }

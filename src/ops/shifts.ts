@@ -1,12 +1,16 @@
 /**
- * What is added to a layer's sums, channel by channel, before anything else happens to them: its bias, a bias that is a node of
- * its own, and the normalisation behind it (one node, or a Mul and an Add where the exporter wrote it so).
+ * What is added to a layer's sums, channel by channel, before anything else happens to them: its
+ * bias, a bias that is a node of its own, and the normalisation behind it (one node, or a Mul and
+ * an Add where the exporter wrote it so).
  *
  *   Conv(W, b) -> BatchNormalization(scale, shift, mean, variance)      MatMul(W) -> Add(b)      Conv(W) -> Mul(s) -> Add(b)
  */
 import type { Node, Value } from '../ir/graph.js';
 
-/** Operand `index` of `node`, one number per channel: with zeros there (in a scale, too) the channel is zero. */
+/**
+ * Operand `index` of `node`, one number per channel: with zeros there (in a scale, too) the channel
+ * is zero.
+ */
 export interface ShiftOperand {
   readonly node: Node;
   readonly index: number;

@@ -12,7 +12,10 @@ interface Cut {
   readonly step: number;
 }
 
-/** Slice-1 has attributes, Slice-10, -11, -13 inputs. Undefined when they are not constant or the extent is unknown. */
+/**
+ * Slice-1 has attributes, Slice-10, -11, -13 inputs. Undefined when they are not constant or the
+ * extent is unknown.
+ */
 function cuts(site: Site): Cut[] | undefined {
   const { node, opset } = site;
   const dims = site.inDims(0);
@@ -38,7 +41,10 @@ function cuts(site: Site): Cut[] | undefined {
   });
 }
 
-/** Axes cut with step 1 are linked by offset; what lies outside the cut is not read. Other steps pin their axis. */
+/**
+ * Axes cut with step 1 are linked by offset; what lies outside the cut is not read. Other steps pin
+ * their axis.
+ */
 function sliceAxes(site: Site): Relation | undefined {
   const list = cuts(site);
   if (list === undefined) return undefined;

@@ -1,6 +1,7 @@
 /**
- * What ONNX demands of an operator and ONNX Runtime does not look at before it computes: some of it ends the process there. Everything else that is
- * wrong with a node it says itself when it loads the model.
+ * What ONNX demands of an operator and ONNX Runtime does not look at before it computes: some of it
+ * ends the process there. Everything else that is wrong with a node it says itself when it loads
+ * the model.
  */
 import type { Site } from './site.js';
 import { operatorOf } from './registry.js';
@@ -14,7 +15,10 @@ const AT_LEAST: ReadonlyMap<string, number> = new Map([
   ['pads', 0],
 ]);
 
-/** Why an operator with these attributes cannot be computed; undefined where nothing is wrong. `numbersOf` is empty for others than integers. */
+/**
+ * Why an operator with these attributes cannot be computed; undefined where nothing is wrong.
+ * `numbersOf` is empty for others than integers.
+ */
 export function attributeProblem(
   domain: string,
   opType: string,

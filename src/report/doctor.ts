@@ -1,4 +1,7 @@
-/** What `doctor` prints: what is here, then how to get what is missing; and the table that `doctor --calibrate` measured. */
+/**
+ * What `doctor` prints: what is here, then how to get what is missing; and the table that `doctor
+ * --calibrate` measured.
+ */
 import type { MeasuredTable } from '../cost/sparse-table-file.js';
 import { shown } from '../printable.js';
 import type { Diagnosis, KernelsDiagnosis, ProviderDiagnosis } from '../doctor.js';

@@ -1,4 +1,7 @@
-/** The report as one HTML file: no scripts, nothing loaded from anywhere, light and dark, fit for printing. */
+/**
+ * The report as one HTML file: no scripts, nothing loaded from anywhere, light and dark, fit for
+ * printing.
+ */
 import { describeComparison } from '../bench/describe.js';
 import { shown } from '../printable.js';
 import { STYLE } from './html-style.js';
@@ -59,7 +62,10 @@ function markupOf(part: Part): string {
 
 const NOTHING = html``;
 
-/** Names of nodes and weights are paths: they break behind their separators, where a line is too short, and are copied as they are. */
+/**
+ * Names of nodes and weights are paths: they break behind their separators, where a line is too
+ * short, and are copied as they are.
+ */
 function pathName(name: string): Html {
   const parts = name.split(/(?<=[^/._:][/._:]+)(?=[^/._:])/);
   return html`${parts.map((part, index) => (index === 0 ? html`${part}` : html`<wbr />${part}`))}`;

@@ -1,4 +1,7 @@
-/** What `inspect` and `why` print. Names of nodes come last in their lines: they are never cut, so that they can be copied. */
+/**
+ * What `inspect` and `why` print. Names of nodes come last in their lines: they are never cut, so
+ * that they can be copied.
+ */
 import { shown } from '../printable.js';
 import type { Inspection, SparseInspection } from '../inspect.js';
 import type { Explanation, WhyGroup } from '../why.js';
@@ -133,7 +136,10 @@ export function renderExplanation(explanation: Explanation): string {
   return [`${node}: ${channels === 0 ? 'nothing can be removed' : share}`, ...lines, ''].join('\n');
 }
 
-/** `they depend on the input; /layer1.0/Add (Add), needed by /layer1.1/conv1/Conv (Conv): its weights on them are not zero` */
+/**
+ * `they depend on the input; /layer1.0/Add (Add), needed by /layer1.1/conv1/Conv (Conv): its
+ * weights on them are not zero`
+ */
 function chainText({ chain, state }: WhyGroup): string {
   const [first, ...others] = chain;
   const last = others.at(-1);

@@ -1,4 +1,7 @@
-/** What `mask` prints. Names of layers come last in their lines: they are never cut, so that they can be copied. */
+/**
+ * What `mask` prints. Names of layers come last in their lines: they are never cut, so that they
+ * can be copied.
+ */
 import type { MaskMakingReport } from '../mask-maker/report.js';
 import { shown } from '../printable.js';
 import { formatChange, formatCount, formatDelta, formatInteger, formatPlural, formatShare } from './numbers.js';

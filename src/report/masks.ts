@@ -28,7 +28,10 @@ export function masksText({ masks, zeros }: MaskReport): string {
   return ways.length === 0 ? counted : `${counted}, bound by ${ways.join(', ')}`;
 }
 
-/** What the files hold beside masks, in a row of its own: `18 parameters of the model, 2 counters`; none where there is nothing. */
+/**
+ * What the files hold beside masks, in a row of its own: `18 parameters of the model, 2 counters`;
+ * none where there is nothing.
+ */
 export function otherTensors({ files }: MaskReport): { label: string; text: string }[] {
   const others = files.flatMap(({ tensors }) => tensors.filter(({ fate }) => fate !== 'mask' && fate !== 'zeros'));
   return others.length === 0 ? [] : [{ label: 'other tensors', text: fateText(others) }];
@@ -40,7 +43,10 @@ export function meaningText({ masks }: CompileReport): string {
   return `${MEANING[meaning]}${meaning === 'drop' ? ` (${formatPlural(dropped, 'filter')})` : ''}`;
 }
 
-/** What a reader should know before trusting the figures: masks left out, layers without one, values that disagree. */
+/**
+ * What a reader should know before trusting the figures: masks left out, layers without one, values
+ * that disagree.
+ */
 export function maskNotes({ masks, unmatched, unmaskedLayers, files }: MaskReport): string[] {
   const differing = masks.filter(({ values }) => values === 'different').map(({ key }) => key);
   const notes: string[] = [];

@@ -1,4 +1,7 @@
-/** Numbers as people read them: 25.56 M, 102.5 MB, 26 560, 36.1 ms, -56.1 %, 3.1e-7. One place, so that all outputs agree. */
+/**
+ * Numbers as people read them: 25.56 M, 102.5 MB, 26 560, 36.1 ms, -56.1 %, 3.1e-7. One place, so
+ * that all outputs agree.
+ */
 
 /** Digits in groups of three: 26 560. */
 export function formatInteger(value: number): string {

@@ -1,4 +1,7 @@
-/** A model with operators of its own does not run everywhere: that is said before anybody deploys it. */
+/**
+ * A model with operators of its own does not run everywhere: that is said before anybody deploys
+ * it.
+ */
 import { formatInteger } from './numbers.js';
 import type { LayerFigures } from '../figures/figures.js';
 
@@ -12,11 +15,17 @@ export interface SparseReport {
   readonly library: string;
   /** Whether it was there. */
   readonly libraryFound: boolean;
-  /** One line of each language that gives ONNX Runtime the operators; `path` in it stands for the library's. */
+  /**
+   * One line of each language that gives ONNX Runtime the operators; `path` in it stands for the
+   * library's.
+   */
   readonly registration: Readonly<Record<'node' | 'python' | 'cpp' | 'csharp' | 'java', string>>;
 }
 
-/** As the bindings of ONNX Runtime 1.18 and newer call it; docs/sparse.md has each with what stands around it. */
+/**
+ * As the bindings of ONNX Runtime 1.18 and newer call it; docs/sparse.md has each with what stands
+ * around it.
+ */
 const REGISTRATION: SparseReport['registration'] = {
   node: "import { createSession } from 'prune-compile'; await createSession(model);",
   python: 'options.register_custom_ops_library(path)',

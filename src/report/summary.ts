@@ -53,7 +53,10 @@ export function inputColumn({ changed }: CompileReport): string {
   return changed ? CONTENDER.masked : 'input';
 }
 
-/** Whether the passes found nothing to do. The output then is the input, with the masks in its weights where there are any. */
+/**
+ * Whether the passes found nothing to do. The output then is the input, with the masks in its
+ * weights where there are any.
+ */
 export function removedNothing({ changed, edits }: CompileReport): boolean {
   return !changed || edits.length === 0;
 }
@@ -98,7 +101,9 @@ function changedRow(label: string, format: (value: number) => string, from: numb
   return { label, masked: format(from), compiled: format(to), change: formatChange(from, to) };
 }
 
-/** What could not be inferred at fixed shapes either is computed from data, which only a run has. */
+/**
+ * What could not be inferred at fixed shapes either is computed from data, which only a run has.
+ */
 function macsRow(report: CompileReport): SummaryRow {
   const { before, after } = report;
   if (before.macs === undefined && after.macs === undefined)

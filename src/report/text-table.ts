@@ -1,4 +1,7 @@
-/** Tables for terminals: columns without lines, widths that know about colours, text that wraps inside its columns. */
+/**
+ * Tables for terminals: columns without lines, widths that know about colours, text that wraps
+ * inside its columns.
+ */
 import Table from 'cli-table3';
 
 const NO_LINES = Object.fromEntries(

@@ -1,4 +1,7 @@
-/** The final table of `compile` for a terminal: 80 columns, then the biggest things that could not be done. */
+/**
+ * The final table of `compile` for a terminal: 80 columns, then the biggest things that could not
+ * be done.
+ */
 import { printable, shown } from '../printable.js';
 import { formatInteger, formatPlural } from './numbers.js';
 import { maskNotes } from './masks.js';
@@ -18,7 +21,10 @@ const MISSED_REMARKS = 5;
 /** What printable() writes for a character that is not seen. */
 const ESCAPE = /\\(?:[nrt]|x[0-9a-f]{2}|u[0-9a-f]{4}|u\{[0-9a-f]+\})/;
 
-/** Shell words of product text: quoted only where a shell would take them apart; characters that are not seen as bash and zsh read them. */
+/**
+ * Shell words of product text: quoted only where a shell would take them apart; characters that are
+ * not seen as bash and zsh read them.
+ */
 export function shellWord(text: string): string {
   const word = printable(text);
   if (ESCAPE.test(word)) return `$'${word.replaceAll("'", String.raw`\'`)}'`;
@@ -52,7 +58,10 @@ function brokenText(text: string): string {
   return text.length > TEXT_WIDTH ? text.replace(': t(', ':\nt(') : text;
 }
 
-/** What masks and verification left open: a reader of the last row must not take it for more than it is. And how the compiler decided. */
+/**
+ * What masks and verification left open: a reader of the last row must not take it for more than it
+ * is. And how the compiler decided.
+ */
 function noteLines(report: CompileReport): string[] {
   const { verification, masks, sparse, remarks } = report;
   const reason = removedNothing(report) ? nothingToDoReason(report) : '';
@@ -102,7 +111,10 @@ function missedLines(report: CompileReport): string[] {
   return ['', ...lines, ...nextLines(report, groups.slice(MISSED_REMARKS).flat().length)];
 }
 
-/** Remarks of a pass with one message, in the place of the first: twenty layers that are too small are one thing to be told. */
+/**
+ * Remarks of a pass with one message, in the place of the first: twenty layers that are too small
+ * are one thing to be told.
+ */
 function alike(remarks: readonly Remark[]): [Remark, ...Remark[]][] {
   const groups = new Map<string, [Remark, ...Remark[]]>();
   for (const remark of remarks) {
@@ -115,7 +127,10 @@ function alike(remarks: readonly Remark[]): [Remark, ...Remark[]][] {
   return [...groups.values()];
 }
 
-/** `inspect` knows of channels; why layers do not become sparse is known to this compilation alone, and in its reports. */
+/**
+ * `inspect` knows of channels; why layers do not become sparse is known to this compilation alone,
+ * and in its reports.
+ */
 function nextLines(report: CompileReport, hidden: number): string[] {
   const isAboutSparse = report.remarks.some(({ kind, about }) => kind === 'missed' && about === 'sparse');
   const more = `${formatInteger(hidden)} more`;
@@ -133,7 +148,10 @@ function inspectCommand({ input, masks }: CompileReport): string {
   return `prune-compile inspect ${input === STANDARD_INPUT ? '-' : shellWord(input)}${files}${meaning}`;
 }
 
-/** The number of channels, unless the message says it itself. `others` are nodes of which the same is true. */
+/**
+ * The number of channels, unless the message says it itself. `others` are nodes of which the same
+ * is true.
+ */
 export function remarkText({ node, message, channels }: Remark, others = 0): string {
   const isSaid = channels === undefined || channels === 0 || new RegExp(`\\b${channels}\\b`).test(message);
   const count = isSaid ? '' : ` (${formatInteger(channels)} ch.)`;

@@ -1,6 +1,7 @@
 /**
- * Which channels of the original weights a compiled model still has, as data: for every parameter the kept indices per axis,
- * and what the compiled model computes that the modules of the original network have no place for.
+ * Which channels of the original weights a compiled model still has, as data: for every parameter
+ * the kept indices per axis, and what the compiled model computes that the modules of the original
+ * network have no place for.
  */
 import type { Constants } from '../graph-info/constants.js';
 import type { Graph, Node, Value } from '../ir/graph.js';
@@ -15,9 +16,13 @@ import { namedByModule, type Trace, type TracedWeight } from './trace.js';
 
 export const CHANNELS_SCHEMA = 1;
 
-/** One constant operand of the original model. Axes are those of the parameter, where one is named. */
+/**
+ * One constant operand of the original model. Axes are those of the parameter, where one is named.
+ */
 export interface WeightChannels {
-  /** As the training framework calls it: `layer1.0.conv1.weight`; null where the model does not say. */
+  /**
+   * As the training framework calls it: `layer1.0.conv1.weight`; null where the model does not say.
+   */
   readonly parameter: string | null;
   /** Name of the initializer, or of what is computed from it, in the original model. */
   readonly initializer: string;
@@ -29,7 +34,10 @@ export interface WeightChannels {
   readonly transposed: boolean;
   /** The layer is gone: it computed constants, or nothing that is needed. */
   readonly removed: boolean;
-  /** Per axis the original indices that are kept, in order; null: all of them. Null where the layer is gone. */
+  /**
+   * Per axis the original indices that are kept, in order; null: all of them. Null where the layer
+   * is gone.
+   */
   readonly kept: readonly (readonly number[] | null)[] | null;
   /** The values are not those of the kept indices: constants of removed channels went into them. */
   readonly rewritten: boolean;
@@ -98,7 +106,10 @@ export class KeptChannels {
     };
   }
 
-  /** The parameters of the layers that are left, and what else load_state_dict would ask for. `constants`: now. */
+  /**
+   * The parameters of the layers that are left, and what else load_state_dict would ask for.
+   * `constants`: now.
+   */
   smallState(constants: Constants): SmallState {
     const live = new Set(this.#graph.nodes);
     const { weights: traced, held, nameless, listed } = this.#trace;
@@ -199,7 +210,10 @@ export class KeptChannels {
     });
   }
 
-  /** Told from the graph itself, not by those who edit it: nodes that were not there, and data that is now a constant. */
+  /**
+   * Told from the graph itself, not by those who edit it: nodes that were not there, and data that
+   * is now a constant.
+   */
   #unheld(): Unheld[] {
     const found = this.#graph.nodes.flatMap((node): Unheld[] => {
       const wasData = this.#trace.isData.get(node);
@@ -238,7 +252,10 @@ function isReversed(axes: Axes): boolean {
   return axes.length === 2 && axes[0] === 1 && axes[1] === 0;
 }
 
-/** Weights that layers shared, where they now keep different channels: the original network has room for one of them. */
+/**
+ * Weights that layers shared, where they now keep different channels: the original network has room
+ * for one of them.
+ */
 function torn(weights: readonly WeightChannels[]): Unheld[] {
   const first = new Map<string, string>();
   return weights.flatMap(({ parameter, node, removed, kept, rewritten }): Unheld[] => {

@@ -1,6 +1,7 @@
 /**
- * Parameters and buffers that no operand is: gates that are sliced and joined for an LSTM, tables that are gathered, integers.
- * Where nothing was taken from what is computed from them, they are as they were.
+ * Parameters and buffers that no operand is: gates that are sliced and joined for an LSTM, tables
+ * that are gathered, integers. Where nothing was taken from what is computed from them, they are as
+ * they were.
  */
 import type { Constants } from '../graph-info/constants.js';
 import type { GraphInfo } from '../graph-info/graph-info.js';
@@ -11,7 +12,10 @@ import { storedAs } from '../ops/aliases.js';
 import { readsExtents } from '../ops/parameters.js';
 import { isNameOfParameter, parameterName, type ParameterList } from './parameter-names.js';
 
-/** One place where a node with data reads something that is computed from the parameter, in the original model. */
+/**
+ * One place where a node with data reads something that is computed from the parameter, in the
+ * original model.
+ */
 interface Reading {
   readonly node: Node;
   readonly input: number;
@@ -43,7 +47,9 @@ export function heldParameters(
   return [...held.values()];
 }
 
-/** Whether it is still needed by the compiled model, and whether it is as it was; `constants`: now. */
+/**
+ * Whether it is still needed by the compiled model, and whether it is as it was; `constants`: now.
+ */
 export function fateOf({ readings }: HeldParameter, live: ReadonlySet<Node>, constants: Constants) {
   const left = readings.filter(({ node }) => live.has(node));
   const changed = left.find(({ node, input, value, tensor }) => {

@@ -1,4 +1,7 @@
-/** What a model says of a constant operand: which parameter it is, with which axes, or that it is computed from others. */
+/**
+ * What a model says of a constant operand: which parameter it is, with which axes, or that it is
+ * computed from others.
+ */
 import type { GraphInfo } from '../graph-info/graph-info.js';
 import type { Dim, Node, Value } from '../ir/graph.js';
 import { isFloating, type Tensor } from '../ir/tensor.js';
@@ -6,7 +9,10 @@ import { moduleOfParameter } from '../onnx/module-path.js';
 import { aliasedBy, isStored, storedAs } from '../ops/aliases.js';
 import { axesBefore, factorsOf, readsExtents } from '../ops/parameters.js';
 
-/** Per axis of the parameter the operand's axis; undefined where the operand has no such axis, which is then of extent 1. */
+/**
+ * Per axis of the parameter the operand's axis; undefined where the operand has no such axis, which
+ * is then of extent 1.
+ */
 export type Axes = readonly (number | undefined)[];
 
 export type Origin =
@@ -14,7 +20,9 @@ export type Origin =
   | { readonly kind: 'stated'; readonly name: string; readonly axes: Axes }
   /** Stored numbers under a name that the exporter made up. */
   | { readonly kind: 'unnamed' }
-  /** Other numbers than those of the parameters that they are computed from, or in another shape. */
+  /**
+   * Other numbers than those of the parameters that they are computed from, or in another shape.
+   */
   | { readonly kind: 'computed'; readonly from: readonly string[] }
   /** Written by the exporter: no weight is stored for it. */
   | { readonly kind: 'made up' };
@@ -23,16 +31,25 @@ export type Origin =
 export interface ParameterList {
   /** All of them, where the exporter lists them. */
   readonly listed: ReadonlySet<string> | undefined;
-  /** Whether each initializer that has a name of its own is a parameter or buffer: so the TorchScript exporter writes them. */
+  /**
+   * Whether each initializer that has a name of its own is a parameter or buffer: so the
+   * TorchScript exporter writes them.
+   */
   readonly isTorchScript: boolean;
 }
 
-/** `conv1.weight_orig` -> `conv1.weight`; `conv1.weight_bias` is what folding a normalisation gives the convolution. */
+/**
+ * `conv1.weight_orig` -> `conv1.weight`; `conv1.weight_bias` is what folding a normalisation gives
+ * the convolution.
+ */
 export function parameterName(name: string): string {
   return name.replace(/_orig$/, '').replace(/\.weight_bias$/, '.bias');
 }
 
-/** The name is the nearest on the way from the operand to what is stored: exporters store equal parameters once, behind an Identity. */
+/**
+ * The name is the nearest on the way from the operand to what is stored: exporters store equal
+ * parameters once, behind an Identity.
+ */
 export function originOf(value: Value, graphInfo: GraphInfo, list: ParameterList): Origin {
   let at = value;
   let axes: Axes | undefined = dimsOf(at, graphInfo)?.map((_, axis) => axis);

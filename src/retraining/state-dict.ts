@@ -1,4 +1,7 @@
-/** The small weights as a PyTorch state dict: the parameters' names and layouts, in a safetensors file. */
+/**
+ * The small weights as a PyTorch state dict: the parameters' names and layouts, in a safetensors
+ * file.
+ */
 import { PruneCompileError } from '../errors.js';
 import { elementBytes, INT64, Tensor } from '../ir/tensor.js';
 import { writeSafetensorsTensors } from '../masks/formats/safetensors.js';
@@ -6,7 +9,10 @@ import { TOOL } from '../version.js';
 import { type Channels, COUNTER, type Missing, type SmallState } from './channels.js';
 import type { Axes } from './parameter-names.js';
 
-/** Of a shared weight the first layer's is taken; where others keep other channels the channels say so. Throws E-STATE-DICT. */
+/**
+ * Of a shared weight the first layer's is taken; where others keep other channels the channels say
+ * so. Throws E-STATE-DICT.
+ */
 export function stateDictOf({ weights, missing, listed }: SmallState): ReadonlyMap<string, Tensor> {
   if (missing.length > 0) throw notLoadable(missing);
   const tensors = new Map<string, Tensor>();

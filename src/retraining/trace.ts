@@ -1,4 +1,7 @@
-/** The parameters of a model before it is edited: whose they are, and what the training framework calls them. */
+/**
+ * The parameters of a model before it is edited: whose they are, and what the training framework
+ * calls them.
+ */
 import type { GraphInfo } from '../graph-info/graph-info.js';
 import type { Node, Value } from '../ir/graph.js';
 import { isFloating, type Tensor } from '../ir/tensor.js';
@@ -94,7 +97,10 @@ function isTraced(
   return isParameter || role !== undefined;
 }
 
-/** The scale 1 and shift 0 of a normalisation that has none: its statistics have names, and these would have as well. */
+/**
+ * The scale 1 and shift 0 of a normalisation that has none: its statistics have names, and these
+ * would have as well.
+ */
 function isStandIn(node: Node, input: number): boolean {
   const statistics = node.inputs.find((_, index) => parameterRole(node, index)?.name === 'running_mean');
   const isStatistic = parameterRole(node, input)?.name.startsWith('running') === true;
@@ -121,8 +127,8 @@ function named(found: readonly Found[], list: ParameterList): TracedWeight[] {
 }
 
 /**
- * Exporters and optimisers store equal tensors once. Another module that reads one has a parameter of its own, as long as
- * somebody reads it as the module that it is named after.
+ * Exporters and optimisers store equal tensors once. Another module that reads one has a parameter
+ * of its own, as long as somebody reads it as the module that it is named after.
  */
 function statedName({ node, input, value, origin }: Found, found: readonly Found[], list: ParameterList) {
   if (origin.kind !== 'stated') return undefined;
@@ -152,7 +158,10 @@ function namedByReader(node: Node, input: number, listed: ReadonlySet<string> | 
   return listed === undefined ? names[0] : names.find((name) => listed.has(name));
 }
 
-/** `layer1.0.conv1` and the bias of a layer: `layer1.0.conv1.bias`. A name that another tensor has is not given twice. */
+/**
+ * `layer1.0.conv1` and the bias of a layer: `layer1.0.conv1.bias`. A name that another tensor has
+ * is not given twice.
+ */
 export function namedByModule(
   node: Node,
   input: number,

@@ -1,6 +1,7 @@
 /**
- * Constant arithmetic done by ONNX Runtime itself: a constant subgraph runs as a small model, so that a folded weight
- * has exactly the bits that the runtime would have computed. Large constants are fed, not copied into the model.
+ * Constant arithmetic done by ONNX Runtime itself: a constant subgraph runs as a small model, so
+ * that a folded weight has exactly the bits that the runtime would have computed. Large constants
+ * are fed, not copied into the model.
  */
 import * as ort from 'onnxruntime-node';
 import type { Node, Value } from '../ir/graph.js';
@@ -12,7 +13,9 @@ import { writeTensor } from '../onnx/tensors.js';
 import { byName } from '../names.js';
 import { createSession } from './session.js';
 
-/** Constants above this many bytes are fed as inputs instead of being copied into the small model. */
+/**
+ * Constants above this many bytes are fed as inputs instead of being copied into the small model.
+ */
 const LARGEST_INLINE_BYTES = 4096;
 
 const FEED_TYPES: ReadonlyMap<number, ort.Tensor.Type> = new Map([
@@ -33,7 +36,9 @@ export function dataTypeNamed(name: string): number | undefined {
   return DATA_TYPES.get(name);
 }
 
-/** Runs `nodes` (topologically ordered, all inputs constant) and returns the tensors of `wanted`. */
+/**
+ * Runs `nodes` (topologically ordered, all inputs constant) and returns the tensors of `wanted`.
+ */
 export async function evaluateNodes(
   proto: ModelProto,
   nodes: readonly Node[],

@@ -1,4 +1,7 @@
-/** Whether any value of a model is empty at given sizes of its inputs: ONNX Runtime infers the shapes, and nothing is run. */
+/**
+ * Whether any value of a model is empty at given sizes of its inputs: ONNX Runtime infers the
+ * shapes, and nothing is run.
+ */
 import { SPARSE_DOMAIN } from '../ir/graph.js';
 import { encodeProto } from '../onnx/encode.js';
 import type { ModelProto, NodeProto, TensorProto, ValueInfoProto } from '../onnx/proto.js';
@@ -10,19 +13,26 @@ import { hasOpenLoop } from './run-limit.js';
 import { createSession } from './session.js';
 
 /**
- * Whose kernel crashes on an empty image: of the operators of ai.onnx that read images, lists or matrices all were tried (ONNX Runtime 1.30), and
- * the others give something empty, or an error. Operators of other domains nobody tried.
+ * Whose kernel crashes on an empty image: of the operators of ai.onnx that read images, lists or
+ * matrices all were tried (ONNX Runtime 1.30), and the others give something empty, or an error.
+ * Operators of other domains nobody tried.
  */
 const CRASHING: ReadonlySet<string> = new Set(['InstanceNormalization']);
 const TRIED_DOMAINS: ReadonlySet<string> = new Set(['', 'ai.onnx', SPARSE_DOMAIN]);
 
-/** Constants up to this size may carry shapes and stay in the model; of larger ones the shape is enough. */
+/**
+ * Constants up to this size may carry shapes and stay in the model; of larger ones the shape is
+ * enough.
+ */
 const LARGEST_SHAPE_CONSTANT = 256;
 
 export interface Emptiness {
   /** A value with an extent of 0; undefined where none is known. */
   readonly empty: string | undefined;
-  /** Whether it may be run in this process: nothing can crash for what is not known (all extents are, or no operator would), and it ends. */
+  /**
+   * Whether it may be run in this process: nothing can crash for what is not known (all extents
+   * are, or no operator would), and it ends.
+   */
   readonly isSafe: boolean;
 }
 
@@ -108,7 +118,10 @@ function mayCrash({ domain = '', opType = '', attribute = [] }: NodeProto): bool
 
 const SIZES: ReadonlySet<string> = new Set(['Shape', 'Size']);
 
-/** Values that are computed from the model's inputs. What is made of their sizes alone may well be an empty list. */
+/**
+ * Values that are computed from the model's inputs. What is made of their sizes alone may well be
+ * an empty list.
+ */
 function dataValues(proto: ModelProto | undefined): Set<string> {
   const constants = new Set((proto?.graph?.initializer ?? []).map(({ name }) => name));
   const known = new Set((proto?.graph?.input ?? []).flatMap(({ name = '' }) => (constants.has(name) ? [] : [name])));

@@ -1,4 +1,7 @@
-/** The process of a guarded session: makes one session and runs it as told, until nobody listens any more or ONNX Runtime crashes. */
+/**
+ * The process of a guarded session: makes one session and runs it as told, until nobody listens any
+ * more or ONNX Runtime crashes.
+ */
 import process from 'node:process';
 import type { InferenceSession } from 'onnxruntime-node';
 import { messageOf } from '../errors.js';

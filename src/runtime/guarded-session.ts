@@ -1,6 +1,7 @@
 /**
- * Sessions in a process of their own, for sizes at which ONNX Runtime may crash: a crash is an error of the run then, and the next run starts a
- * new process. As slow as its tensors are large, for all of them go from one process to the other.
+ * Sessions in a process of their own, for sizes at which ONNX Runtime may crash: a crash is an
+ * error of the run then, and the next run starts a new process. As slow as its tensors are large,
+ * for all of them go from one process to the other.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { join } from 'node:path';

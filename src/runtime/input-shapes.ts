@@ -1,6 +1,7 @@
 /**
- * Which concrete shapes a model's inputs get: what the user fixed, and for symbolic dimensions candidates by their role
- * (batch, height, width, …), tried in order until the model runs. Pure: inputs.ts does the running.
+ * Which concrete shapes a model's inputs get: what the user fixed, and for symbolic dimensions
+ * candidates by their role (batch, height, width, …), tried in order until the model runs. Pure:
+ * inputs.ts does the running.
  */
 import type { InferenceSession } from 'onnxruntime-node';
 import { PruneCompileError } from '../errors.js';
@@ -9,7 +10,10 @@ import { byName, ownOf } from '../names.js';
 /** Input name -> dims. */
 export type Shapes = Readonly<Record<string, readonly number[]>>;
 
-/** What ONNX Runtime says of a tensor input; initializers that are also listed as graph inputs are not among them. */
+/**
+ * What ONNX Runtime says of a tensor input; initializers that are also listed as graph inputs are
+ * not among them.
+ */
 export type TensorInput = InferenceSession.TensorValueMetadata;
 
 type Role = 'batch' | 'channels' | 'height' | 'width' | 'sequence';
@@ -24,9 +28,14 @@ export interface ShapePlan {
   readonly overrides: Shapes;
 }
 
-/** Common training resolutions, the most frequent first; classifiers with a fixed Flatten accept exactly one of them. */
+/**
+ * Common training resolutions, the most frequent first; classifiers with a fixed Flatten accept
+ * exactly one of them.
+ */
 const IMAGE_SIZES = [224, 32, 64, 256, 299, 28, 128, 384, 512, 320, 416, 640, 96];
-/** Heights and widths that differ tell a swapped axis; both divisible by 32, the usual total stride. */
+/**
+ * Heights and widths that differ tell a swapped axis; both divisible by 32, the usual total stride.
+ */
 const OTHER_IMAGE_SIZES = [
   [192, 160],
   [64, 96],
@@ -43,7 +52,10 @@ const CHANNELS = [3, 1];
 const SEQUENCE_LENGTHS = [8, 13, 16, 32, 64, 128, 512];
 const OTHER_SEQUENCE_LENGTHS = [13, 8, 24, 48, 96, 256, 1024];
 
-/** Throws E-SHAPE where an override names an unknown input or contradicts the model, E-MODEL-RUNTIME for non-tensors. */
+/**
+ * Throws E-SHAPE where an override names an unknown input or contradicts the model, E-MODEL-RUNTIME
+ * for non-tensors.
+ */
 export function planShapes(metadata: readonly InferenceSession.ValueMetadata[], overrides: Shapes = {}): ShapePlan {
   const inputs = metadata.map((input) => {
     if (input.isTensor) return input;
@@ -147,7 +159,10 @@ export function firstSizes(plan: ShapePlan, batch = 1): Sizes[] {
   );
 }
 
-/** Candidates for a second run that differ from the first in height, width or sequence length; empty when all is fixed. */
+/**
+ * Candidates for a second run that differ from the first in height, width or sequence length; empty
+ * when all is fixed.
+ */
 export function secondSizes(plan: ShapePlan, first: Sizes): Sizes[] {
   const images = plan.free.has('height') || plan.free.has('width');
   const pairs = images ? OTHER_IMAGE_SIZES : ([[first.height, first.width]] as const);
@@ -162,7 +177,10 @@ export function secondSizes(plan: ShapePlan, first: Sizes): Sizes[] {
     );
 }
 
-/** Windows that lie wholly in padding show at tiny images only: smallest first. Empty when height and width are fixed. */
+/**
+ * Windows that lie wholly in padding show at tiny images only: smallest first. Empty when height
+ * and width are fixed.
+ */
 export function smallSizes(plan: ShapePlan, first: Sizes): Sizes[] {
   if (!plan.free.has('height') && !plan.free.has('width')) return [];
   return SMALL_IMAGE_SIZES.map((size) => ({ ...first, height: size, width: size }));

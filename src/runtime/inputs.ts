@@ -34,8 +34,9 @@ export interface SearchOptions {
 }
 
 /**
- * Finds concrete shapes at which `session` runs: user overrides first, then candidates for what is symbolic.
- * Throws E-SHAPE for overrides that do not fit the model, E-MODEL-RUNTIME when no candidate runs.
+ * Finds concrete shapes at which `session` runs: user overrides first, then candidates for what is
+ * symbolic. Throws E-SHAPE for overrides that do not fit the model, E-MODEL-RUNTIME when no
+ * candidate runs.
  */
 export async function findShapes(
   session: RunSession,
@@ -106,9 +107,10 @@ export function formatShapes(shapes: Shapes): string {
 export type Draw = () => number;
 
 /**
- * Random values for every input, the same for the same seed: normal with mean 0 and deviation 1 for floating-point inputs,
- * 0 or 1 for booleans and for integers without a draw of their own (the only values that are indices into any table).
- * Throws E-MODEL-RUNTIME for string inputs, E-MODEL-LIMIT for inputs of more than 2^28 numbers.
+ * Random values for every input, the same for the same seed: normal with mean 0 and deviation 1 for
+ * floating-point inputs, 0 or 1 for booleans and for integers without a draw of their own (the only
+ * values that are indices into any table). Throws E-MODEL-RUNTIME for string inputs, E-MODEL-LIMIT
+ * for inputs of more than 2^28 numbers.
  */
 export function randomFeeds(
   inputs: readonly TensorInput[],
@@ -142,7 +144,8 @@ function randomTensor({ name, type }: TensorInput, dims: readonly number[], seed
     case 'float64':
       return new ort.Tensor(type, fill(new Float64Array(length), normal), shape);
     case 'float16': {
-      // Bit patterns: ONNX Runtime takes them on every Node version, with or without a built-in Float16Array.
+      // Bit patterns: ONNX Runtime takes them on every Node version, with or without a built-in
+      // Float16Array.
       const halves = HalfArray.from({ length }, normal);
       return new ort.Tensor(type, new Uint16Array(halves.buffer, halves.byteOffset, length), shape);
     }
@@ -198,8 +201,9 @@ function tooLarge(name: string, dims: readonly number[], length: number): PruneC
 }
 
 /**
- * The same feeds with every finite floating-point value moved by one unit in the last place, up or down by seed.
- * Other types are left as they are. What the model makes of it is its own sensitivity to rounding.
+ * The same feeds with every finite floating-point value moved by one unit in the last place, up or
+ * down by seed. Other types are left as they are. What the model makes of it is its own sensitivity
+ * to rounding.
  */
 export function nudgedFeeds(feeds: Feeds, seed: number): Feeds {
   return byName(
@@ -224,7 +228,10 @@ function nudged(tensor: ort.Tensor, random: Random): ort.Tensor {
   return tensor;
 }
 
-/** Floating-point numbers of one sign are ordered as their bit patterns: the neighbour is one more or one less. */
+/**
+ * Floating-point numbers of one sign are ordered as their bit patterns: the neighbour is one more
+ * or one less.
+ */
 function nudgeBits(bits: Uint32Array | Uint16Array, exponentMask: number, random: Random): void {
   for (const [index, pattern] of bits.entries()) {
     const magnitude = pattern & (exponentMask | (exponentMask - 1));

@@ -1,6 +1,6 @@
 /**
- * The native library of sparse operators: where it is, and how ONNX Runtime gets it in this process. Loaded when a model needs it and not
- * before: everything else works without.
+ * The native library of sparse operators: where it is, and how ONNX Runtime gets it in this
+ * process. Loaded when a model needs it and not before: everything else works without.
  */
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
@@ -48,7 +48,10 @@ export interface KernelsVersion {
   readonly operators: number;
 }
 
-/** What a build of the library says of itself; nothing where it is older than such statements, or something else. */
+/**
+ * What a build of the library says of itself; nothing where it is older than such statements, or
+ * something else.
+ */
 export function kernelsVersion(library: Uint8Array): KernelsVersion | undefined {
   const text = Buffer.from(library.buffer, library.byteOffset, library.byteLength).toString('latin1');
   const [, version, operators] = /prune-compile-kernels;version=([^;]+);operators=(\d+);/.exec(text) ?? [];
@@ -65,9 +68,14 @@ export function staleReason(found: KernelsVersion | undefined): string | undefin
     : `it was built for ${words(found.version, found.operators)}, and this package is ${words(TOOL.version, SPARSE_VERSION)}`;
 }
 
-/** What the library says it would run in this process, PRUNE_COMPILE_ISA and PRUNE_COMPILE_KERNEL heeded. */
+/**
+ * What the library says it would run in this process, PRUNE_COMPILE_ISA and PRUNE_COMPILE_KERNEL
+ * heeded.
+ */
 export interface NativeKernels {
-  /** The first hexadecimal digits of the library's SHA-256: another build may be faster or slower. */
+  /**
+   * The first hexadecimal digits of the library's SHA-256: another build may be faster or slower.
+   */
   readonly build: string;
   /** avx512, avx2 or baseline. */
   readonly isa: string;
@@ -76,8 +84,8 @@ export interface NativeKernels {
   /** Whether this system lets code be made at run time. */
   readonly executableMemory: boolean;
   /**
-   * Fused multiply-adds of one core, two operations each, in GFLOP/s: measured anew at every call, for some milliseconds. Undefined where the
-   * library has no loop that measures it.
+   * Fused multiply-adds of one core, two operations each, in GFLOP/s: measured anew at every call,
+   * for some milliseconds. Undefined where the library has no loop that measures it.
    */
   readonly fmaPeak: () => number | undefined;
 }
@@ -112,7 +120,10 @@ export function hasKernels(): boolean {
   return loaded !== undefined;
 }
 
-/** Sessions made from now on have the operators. Throws E-KERNELS where the library is missing, stale, or does not load on this system. */
+/**
+ * Sessions made from now on have the operators. Throws E-KERNELS where the library is missing,
+ * stale, or does not load on this system.
+ */
 export function loadKernels(): NativeKernels {
   if (loaded !== undefined) return loaded;
   const path = kernelsPath();
@@ -154,7 +165,10 @@ function unusable(path: string, why: string, cause?: unknown): PruneCompileError
   });
 }
 
-/** The copy that onnxruntime-node has loaded: bin/napi-v6/linux/x64/libonnxruntime.so.1 in its package. */
+/**
+ * The copy that onnxruntime-node has loaded: bin/napi-v6/linux/x64/libonnxruntime.so.1 in its
+ * package.
+ */
 function runtimeLibrary(): string {
   const bin = join(dirname(createRequire(import.meta.url).resolve('onnxruntime-node')), '..', 'bin');
   const [napi = ''] = readdirSync(bin).filter((name) => name.startsWith('napi-'));

@@ -18,7 +18,10 @@ export function thisMachine(): Machine {
   return { cpu: cpus()[0]?.model.trim() ?? 'unknown', runtime: runtimeVersion(), kernels: kernelsHere() };
 }
 
-/** Of what the system lists, what decides how fast networks run: vectors, their multiply-add, and what quantised ones use. */
+/**
+ * Of what the system lists, what decides how fast networks run: vectors, their multiply-add, and
+ * what quantised ones use.
+ */
 const TELLING = /^(avx\w*|fma|f16c|amx_\w+|asimd\w*|sve\w*|i8mm|bf16)$/;
 
 /** Undefined where the system has no list (anything but Linux). */

@@ -1,6 +1,7 @@
 /**
- * An output called __proto__: onnxruntime-node collects outputs by name in plain objects, which cannot hold it. The model is loaded once more with
- * another name for that output, and whoever runs it does not see that.
+ * An output called __proto__: onnxruntime-node collects outputs by name in plain objects, which
+ * cannot hold it. The model is loaded once more with another name for that output, and whoever runs
+ * it does not see that.
  */
 import { readFileSync } from 'node:fs';
 import type { InferenceSession } from 'onnxruntime-node';
@@ -12,7 +13,10 @@ const ODD = '__proto__';
 
 type Load = (model: Uint8Array) => Promise<InferenceSession>;
 
-/** The session itself where all names can be held. `load` makes a session of another model with the same options. */
+/**
+ * The session itself where all names can be held. `load` makes a session of another model with the
+ * same options.
+ */
 export async function withOddOutputs(
   session: InferenceSession,
   model: string | Uint8Array,
@@ -26,7 +30,8 @@ export async function withOddOutputs(
     outputNames: session.outputNames,
     inputMetadata: session.inputMetadata,
     outputMetadata: session.outputMetadata,
-    // Shape inference asks for every value of a model and runs none: what is never run is not loaded again.
+    // Shape inference asks for every value of a model and runs none: what is never run is not
+    // loaded again.
     run: async (feeds: InferenceSession.FeedsType) => {
       const inner = await (loaded ??= load(renamed(model, alias)));
       const results = await inner.run(feeds);

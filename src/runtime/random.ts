@@ -4,8 +4,9 @@
 const STEP = 0x9e3779b9;
 
 /**
- * A stream that depends on its seed and its name alone, so that a further input changes no other input's values.
- * Number n is the murmur3 finalizer of key + n * STEP; the key is FNV-1a of the name, started from the seed.
+ * A stream that depends on its seed and its name alone, so that a further input changes no other
+ * input's values. Number n is the murmur3 finalizer of key + n * STEP; the key is FNV-1a of the
+ * name, started from the seed.
  */
 export class Random {
   #counter: number;

@@ -1,6 +1,6 @@
 /**
- * How long one run of a model may take that may have no end. ONNX Runtime's runs block the thread that asks for them, so such models run in
- * processes of their own (guarded-session.ts).
+ * How long one run of a model may take that may have no end. ONNX Runtime's runs block the thread
+ * that asks for them, so such models run in processes of their own (guarded-session.ts).
  */
 import { PruneCompileError } from '../errors.js';
 import { type AttributeProto, type ModelProto, type NodeProto, toClampedNumber } from '../onnx/proto.js';

@@ -1,4 +1,7 @@
-/** ONNX Runtime sessions: the only file that creates them. Execution providers are asked for by name and never swapped. */
+/**
+ * ONNX Runtime sessions: the only file that creates them. Execution providers are asked for by name
+ * and never swapped.
+ */
 import * as ort from 'onnxruntime-node';
 import { messageOf, PruneCompileError } from '../errors.js';
 import { SPARSE_DOMAIN } from '../ir/graph.js';
@@ -36,7 +39,10 @@ export function providerHelp(provider: Provider): string {
   return HELP[provider];
 }
 
-/** Providers that onnxruntime-node says are bundled; others may still load when their files lie beside it. */
+/**
+ * Providers that onnxruntime-node says are bundled; others may still load when their files lie
+ * beside it.
+ */
 export function bundledProviders(): string[] {
   return ort.listSupportedBackends().flatMap(({ name, bundled }) => (bundled ? [name] : []));
 }
@@ -53,7 +59,8 @@ export async function createSession(
     intraOpNumThreads: options.threads ?? 1,
     interOpNumThreads: 1,
     logSeverityLevel: 4,
-    // Without it two sessions with threads in one process disturb each other: their workers spin while the other runs.
+    // Without it two sessions with threads in one process disturb each other: their workers spin
+    // while the other runs.
     extra: { session: { force_spinning_stop: '1', ...options.config } },
   };
   try {
@@ -77,8 +84,9 @@ export async function createSession(
 }
 
 /**
- * `InferenceSession.create`; where that refuses the model because it has sparse operators, once more with their library. So nothing has to be
- * known of a model beforehand, and one without such operators needs no library. Throws E-KERNELS besides ONNX Runtime's own errors.
+ * `InferenceSession.create`; where that refuses the model because it has sparse operators, once
+ * more with their library. So nothing has to be known of a model beforehand, and one without such
+ * operators needs no library. Throws E-KERNELS besides ONNX Runtime's own errors.
  */
 export async function createPlain(
   model: string | Uint8Array,
@@ -93,7 +101,10 @@ export async function createPlain(
   }
 }
 
-/** As in `prune_compile:SparseConv(-1) is not a registered function/op`; the name of a file begins otherwise. */
+/**
+ * As in `prune_compile:SparseConv(-1) is not a registered function/op`; the name of a file begins
+ * otherwise.
+ */
 function namesSparseOperator(error: unknown): boolean {
   return new RegExp(`\\b${SPARSE_DOMAIN}[:.][A-Z]`).test(messageOf(error));
 }

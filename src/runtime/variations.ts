@@ -1,4 +1,7 @@
-/** Inputs unlike the usual random ones, for whoever looks for one at which a model takes another way. */
+/**
+ * Inputs unlike the usual random ones, for whoever looks for one at which a model takes another
+ * way.
+ */
 import * as ort from 'onnxruntime-node';
 import { byName, ownOf } from '../names.js';
 import type { TensorInput } from './input-shapes.js';
@@ -20,7 +23,9 @@ export interface VariationOptions {
   rangeOf(name: string): readonly [low: number, high: number] | undefined;
 }
 
-/** Other seeds first; then one input at a time filled with one number, or scaled; then all of them. */
+/**
+ * Other seeds first; then one input at a time filled with one number, or scaled; then all of them.
+ */
 export function* variations(from: Feeds, options: VariationOptions): Generator<Feeds> {
   const { inputs, shapes, seed, numbers } = options;
   for (let more = 0; more < MORE_SEEDS; more++) yield { ...from, ...randomFeeds(inputs, shapes, seed + more) };

@@ -1,6 +1,7 @@
 /**
- * Which ways of a model run in the cases: the branches of If, and the values between which Where chooses. A way that never runs is not compared, so
- * inputs are looked for at which it does. Only what decides is run for that: the nodes that a condition is computed with.
+ * Which ways of a model run in the cases: the branches of If, and the values between which Where
+ * chooses. A way that never runs is not compared, so inputs are looked for at which it does. Only
+ * what decides is run for that: the nodes that a condition is computed with.
  */
 import type { RunSession } from '../runtime/guarded-session.js';
 import type { Feeds } from '../runtime/feeds.js';
@@ -45,7 +46,10 @@ export class Branches {
     this.numbers = numbers;
   }
 
-  /** Undefined where the model decides nothing by its inputs. `open` makes a session. Throws where the model is too large for that. */
+  /**
+   * Undefined where the model decides nothing by its inputs. `open` makes a session. Throws where
+   * the model is too large for that.
+   */
   static async of(model: Model, open: (bytes: Uint8Array) => Promise<RunSession>): Promise<Branches | undefined> {
     const found = forksOf(model.proto);
     if (found.forks.length === 0) return undefined;

@@ -1,4 +1,6 @@
-/** Which inputs a verification runs: shape combinations times seeds, found by running the reference. */
+/**
+ * Which inputs a verification runs: shape combinations times seeds, found by running the reference.
+ */
 import type { Tensor } from 'onnxruntime-node';
 import { PruneCompileError } from '../errors.js';
 import { byName, ownOf } from '../names.js';
@@ -48,8 +50,10 @@ export interface CaseOptions {
 }
 
 /**
- * All seeds at the first shapes; one seed each at a second batch size, a second image size or length, and a tiny image; further ones at the first
- * shapes where rows of tables or branches are left that nothing has read or run. Sizes at which a value is empty are not chosen; where there are no others, they are run under the guard. Throws NeedsGuard where there is none.
+ * All seeds at the first shapes; one seed each at a second batch size, a second image size or
+ * length, and a tiny image; further ones at the first shapes where rows of tables or branches are
+ * left that nothing has read or run. Sizes at which a value is empty are not chosen; where there
+ * are no others, they are run under the guard. Throws NeedsGuard where there is none.
  */
 export async function makeCases(session: RunSession, options: CaseOptions, notes: string[]): Promise<Cases> {
   const { guard, open, signal } = options;
@@ -132,8 +136,9 @@ async function furtherShapes(
 }
 
 /**
- * The first of the candidates whose outputs hold something to compare: at sizes that leave a window nothing ONNX Runtime
- * fails, or gives tensors without elements, or means of nothing. That none does is usual, and not worth a note.
+ * The first of the candidates whose outputs hold something to compare: at sizes that leave a window
+ * nothing ONNX Runtime fails, or gives tensors without elements, or means of nothing. That none
+ * does is usual, and not worth a note.
  */
 async function smallestThatRuns(
   session: RunSession,

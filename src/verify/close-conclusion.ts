@@ -15,7 +15,9 @@ interface Judged {
   readonly isEqual: boolean;
 }
 
-/** Nothing is allowed where nothing can differ: the candidate is given the reference's own choice. */
+/**
+ * Nothing is allowed where nothing can differ: the candidate is given the reference's own choice.
+ */
 const CHOSEN: Bound = { bound: 0, noise: 0, reason: 'the choice of the reference, given to both models' };
 
 export function concludeClosely(known: Reference, comparison: CloseComparison): Verification {

@@ -1,7 +1,8 @@
 /**
- * Both models on the same inputs and with the same choices: what the reference decides (decisions.ts) is fed to both, so that what follows can be
- * compared however ties are ordered. What the decisions read is compared too, and with that the candidate's own decisions
- * are those of the same function on values that are equal within rounding.
+ * Both models on the same inputs and with the same choices: what the reference decides
+ * (decisions.ts) is fed to both, so that what follows can be compared however ties are ordered.
+ * What the decisions read is compared too, and with that the candidate's own decisions are those of
+ * the same function on values that are equal within rounding.
  */
 import { byName } from '../names.js';
 import { encodeProto } from '../onnx/encode.js';
@@ -25,7 +26,10 @@ export interface CloseRun {
   readonly optimised: Outputs | undefined;
 }
 
-/** Pairs of which one cannot be fed the other's choices: layers in front of them have other widths, for example. */
+/**
+ * Pairs of which one cannot be fed the other's choices: layers in front of them have other widths,
+ * for example.
+ */
 export class Misfits extends Error {
   readonly pairs: ReadonlySet<Pair>;
 

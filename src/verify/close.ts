@@ -1,9 +1,11 @@
 /**
- * The comparison for models that decide (decisions.ts) or that have steep places (steep.ts): where a plain comparison of outputs refuses what is
- * right, or lets pass what is wrong because rounding moves the outputs far.
+ * The comparison for models that decide (decisions.ts) or that have steep places (steep.ts): where
+ * a plain comparison of outputs refuses what is right, or lets pass what is wrong because rounding
+ * moves the outputs far.
  *
- * Sound however decisions are paired: a pair is the same function, what it reads is equal within the bound, and whatever
- * follows is equal within the bound when both are given the same choices. So the models are equal but for the order of near ties.
+ * Sound however decisions are paired: a pair is the same function, what it reads is equal within
+ * the bound, and whatever follows is equal within the bound when both are given the same choices.
+ * So the models are equal but for the order of near ties.
  */
 import { decodeModel, readModel } from '../onnx/read.js';
 import { encodeModel } from '../onnx/write.js';
@@ -24,7 +26,10 @@ export interface CloseVerification {
   readonly verification: Verification;
   /** Whether the reference has decisions, and each of them was compared. */
   readonly isComplete: boolean;
-  /** Whether no decision is left that hides errors: others than those compared may jump, and so make bounds loose. */
+  /**
+   * Whether no decision is left that hides errors: others than those compared may jump, and so make
+   * bounds loose.
+   */
   readonly isTrusted: boolean;
 }
 
@@ -32,8 +37,9 @@ export interface CloseVerification {
 const MOST_ROUNDS = 4;
 
 /**
- * Undefined where it cannot be made: a model that is too large to be rewritten in one piece, or that does not run with what is added. With means in
- * double precision where the reference has such and both run so. Throws the signal's reason.
+ * Undefined where it cannot be made: a model that is too large to be rewritten in one piece, or
+ * that does not run with what is added. With means in double precision where the reference has such
+ * and both run so. Throws the signal's reason.
  */
 export async function compareClosely(
   reference: string | Uint8Array,
@@ -116,7 +122,8 @@ async function compareAll(
   known: Reference,
   signal: AbortSignal | undefined,
 ): Promise<CloseComparison> {
-  // Outputs that are the choice itself, in both models. Where the candidate makes something of its choice first, that is compared.
+  // Outputs that are the choice itself, in both models. Where the candidate makes something of its
+  // choice first, that is compared.
   const given = new Set(
     pairs.flatMap(([ours, theirs]) => ours.outputs.filter((name, place) => theirs.outputs[place] === name)),
   );
@@ -181,7 +188,10 @@ function countChoices(comparison: CloseComparison, { expected, found }: CloseRun
   }
 }
 
-/** Runs the cases again in which something is further off than its bound, until one place is that nothing explains. */
+/**
+ * Runs the cases again in which something is further off than its bound, until one place is that
+ * nothing explains.
+ */
 async function explainSteepPlaces(
   runs: CloseRuns,
   { entries }: CloseComparison,

@@ -3,8 +3,8 @@ import type * as ort from 'onnxruntime-node';
 import { FLOAT16, Tensor } from '../ir/tensor.js';
 
 /**
- * The difference of outputs that cannot be compared at all (shape, dtype, missing): the whole of the output's scale.
- * Not infinity, which JSON cannot hold.
+ * The difference of outputs that cannot be compared at all (shape, dtype, missing): the whole of
+ * the output's scale. Not infinity, which JSON cannot hold.
  */
 export const INCOMPARABLE = 1;
 
@@ -12,13 +12,19 @@ export const INCOMPARABLE = 1;
 export type Outputs = Readonly<Record<string, ort.Tensor>>;
 
 export interface Difference {
-  /** Largest |a - b| over the elements, divided by the largest |a|; not divided where all of a is zero. */
+  /**
+   * Largest |a - b| over the elements, divided by the largest |a|; not divided where all of a is
+   * zero.
+   */
   readonly difference: number;
   /** Set when they are unequal whatever the bound. */
   readonly reason?: string;
 }
 
-/** `a` is the reference. NaN and infinities must be at the same places; other types than floating point equal exactly. */
+/**
+ * `a` is the reference. NaN and infinities must be at the same places; other types than floating
+ * point equal exactly.
+ */
 export function compareTensors(a: ort.Tensor, b: ort.Tensor): Difference {
   if (a.type !== b.type) return { difference: INCOMPARABLE, reason: `its type is ${b.type} instead of ${a.type}` };
   if (!sameList(a.dims, b.dims))
@@ -42,12 +48,15 @@ export function floatValues(tensor: ort.Tensor): Float32Array | Float64Array | u
   return Tensor.of(FLOAT16, tensor.dims, new Uint8Array(data.buffer, data.byteOffset, data.byteLength)).numbers();
 }
 
-/** From here on a value that is there more than once is taken for a constant that masks: -1e4, -1e9, the lowest float32. */
+/**
+ * From here on a value that is there more than once is taken for a constant that masks: -1e4, -1e9,
+ * the lowest float32.
+ */
 const LEAST_MASKING = 1e4;
 
 /**
- * Largest |value|, without constants that mask (attention, logits): everything else would vanish beside them. 0 where all is zero; that of the
- * constant where there is nothing else.
+ * Largest |value|, without constants that mask (attention, logits): everything else would vanish
+ * beside them. 0 where all is zero; that of the constant where there is nothing else.
  */
 export function scaleOf(values: Float32Array | Float64Array): number {
   let scale = 0;

@@ -1,9 +1,11 @@
 /**
- * Where a model decides: operators whose result jumps where what they read moves by a rounding. Of two models that are equal within rounding
- * such an operator may order a tie otherwise, or fall on the other side of a threshold, and whatever follows differs as a whole.
+ * Where a model decides: operators whose result jumps where what they read moves by a rounding. Of
+ * two models that are equal within rounding such an operator may order a tie otherwise, or fall on
+ * the other side of a threshold, and whatever follows differs as a whole.
  *
- * Only nodes count that read what depends on the model's inputs; sizes (Shape, Size) are the same in both models, and so is what another
- * decision gave, once it is compared up to ties (up-to-ties.ts).
+ * Only nodes count that read what depends on the model's inputs; sizes (Shape, Size) are the same
+ * in both models, and so is what another decision gave, once it is compared up to ties
+ * (up-to-ties.ts).
  */
 import { encodeProto } from '../onnx/encode.js';
 import { capturedNames } from '../onnx/read.js';
@@ -41,14 +43,19 @@ export const SIZES: ReadonlySet<string> = new Set(['Shape', 'Size']);
 
 const FLOATING: ReadonlySet<number> = new Set([DataType.FLOAT, DataType.FLOAT16, DataType.DOUBLE, DataType.BFLOAT16]);
 
-/** Decisions of the main graph, in its order. A node with subgraphs that decide is one as a whole. */
+/**
+ * Decisions of the main graph, in its order. A node with subgraphs that decide is one as a whole.
+ */
 export function decisionsOf(model: ModelProto): Decision[] {
   const found: Decision[] = [];
   walkNoise(model, (decision) => found.push(decision));
   return found;
 }
 
-/** Values that rounding may move: computed from the model's inputs, and not by a decision. In the graph's order. */
+/**
+ * Values that rounding may move: computed from the model's inputs, and not by a decision. In the
+ * graph's order.
+ */
 export function noisyValues(model: ModelProto): Set<string> {
   return walkNoise(model, () => {});
 }
@@ -147,9 +154,10 @@ function textOf(message: ModelProto): string {
 export type Pair = readonly [reference: Decision, candidate: Decision];
 
 /**
- * Decisions of two models that are the same function: first those whose results have the same names, then by their order where there are
- * equally many of a kind. A wrong pair is found out: what both read is compared, and all outputs are, but those that are the choice itself
- * in both models, under one name.
+ * Decisions of two models that are the same function: first those whose results have the same
+ * names, then by their order where there are equally many of a kind. A wrong pair is found out:
+ * what both read is compared, and all outputs are, but those that are the choice itself in both
+ * models, under one name.
  */
 export function pairDecisions(reference: ModelProto, candidate: ModelProto): Pair[] {
   const ours = decisionsOf(reference);

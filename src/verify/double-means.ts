@@ -1,8 +1,9 @@
 /**
- * A model with its means taken in double precision. A float32 sum of n numbers drifts, and where all of them are one number (a channel
- * that holds a constant) every addition is rounded the same way: over 224 x 224 places the mean of a constant is off by some 1e-4, whatever the
- * input is, so that no noise shows it. A compiled model has the constant itself. In double precision the mean of equal float32 numbers is that
- * number.
+ * A model with its means taken in double precision. A float32 sum of n numbers drifts, and where
+ * all of them are one number (a channel that holds a constant) every addition is rounded the same
+ * way: over 224 x 224 places the mean of a constant is off by some 1e-4, whatever the input is, so
+ * that no noise shows it. A compiled model has the constant itself. In double precision the mean of
+ * equal float32 numbers is that number.
  *
  *   x -> ReduceMean -> y              x -> Cast(double) -> ReduceMean -> Cast(float) -> y
  *   x -> GlobalAveragePool -> y       x -> Cast(double) -> Reshape([0, 0, -1]) -> ReduceMean(2) -> Cast(float) -> Reshape(shape of y) -> y
@@ -19,7 +20,10 @@ const REWRITERS: ReadonlyMap<string, (editor: Editor, node: Node) => void> = new
   ['GlobalAveragePool', globalAveragePool],
 ]);
 
-/** Undefined where there is no mean; those of native operators are taken in double precision anyway. Of a model that computes in other types than float32 ONNX Runtime refuses what this gives. */
+/**
+ * Undefined where there is no mean; those of native operators are taken in double precision anyway.
+ * Of a model that computes in other types than float32 ONNX Runtime refuses what this gives.
+ */
 export function withDoubleMeans(source: string | Uint8Array): Uint8Array | undefined {
   const model = readModel(source);
   const means = model.graph.nodes.filter(({ opType, domain }) => domain === '' && REWRITERS.has(opType));

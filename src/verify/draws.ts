@@ -1,4 +1,7 @@
-/** Whole numbers for the inputs of all cases: the rows of a table come in another order, and none comes again before all have come. */
+/**
+ * Whole numbers for the inputs of all cases: the rows of a table come in another order, and none
+ * comes again before all have come.
+ */
 import type { Tensor } from 'onnxruntime-node';
 import type { TensorInput } from '../runtime/input-shapes.js';
 import { ownOf } from '../names.js';

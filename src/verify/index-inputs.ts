@@ -1,6 +1,7 @@
 /**
- * Which integer inputs of a model are indices into tables, such as ids of tokens, and which values all of their tables have. An input is
- * followed where its values stay what they are, plus a constant at most; of what is computed otherwise nothing is said.
+ * Which integer inputs of a model are indices into tables, such as ids of tokens, and which values
+ * all of their tables have. An input is followed where its values stay what they are, plus a
+ * constant at most; of what is computed otherwise nothing is said.
  */
 import { product } from '../ir/tensor.js';
 import { ExternalData } from '../onnx/external-data.js';
@@ -14,7 +15,10 @@ import {
 } from '../onnx/proto.js';
 import { readTensor } from '../onnx/tensors.js';
 
-/** What an input indexes: rows 0 to rows - 1 of it, by its values plus a shift between `least` and `most`. */
+/**
+ * What an input indexes: rows 0 to rows - 1 of it, by its values plus a shift between `least` and
+ * `most`.
+ */
 export interface Table {
   readonly name: string;
   readonly rows: number;
@@ -32,7 +36,10 @@ export interface IndexRange {
 /** A value is the input's, or parts of it, plus a shift. */
 type Source = Pick<Table, 'least' | 'most'> & { readonly input: string };
 
-/** Operators whose result holds elements of these inputs: of the first, of all, or of those behind the first. */
+/**
+ * Operators whose result holds elements of these inputs: of the first, of all, or of those behind
+ * the first.
+ */
 const MOVES: ReadonlyMap<string, (inputs: readonly string[]) => readonly string[]> = new Map([
   ...(
     'Identity Cast CastLike Reshape Flatten Squeeze Unsqueeze Transpose Expand Tile Slice Split Gather GatherElements GatherND Compress ' +
@@ -68,7 +75,10 @@ interface Lookup {
   readonly rows: number | undefined;
 }
 
-/** What a value is made of: dims, 0 where they are not known, and the name that the model has for it. */
+/**
+ * What a value is made of: dims, 0 where they are not known, and the name that the model has for
+ * it.
+ */
 interface Stored {
   readonly name: string;
   readonly dims: readonly number[];
@@ -160,7 +170,9 @@ const ELEMENTWISE: ReadonlySet<string> = new Set(
 
 const WIDENING: ReadonlySet<string> = new Set(['Unsqueeze']);
 
-/** Of what is computed from constants; undefined where nothing more is known than the graph says. */
+/**
+ * Of what is computed from constants; undefined where nothing more is known than the graph says.
+ */
 function storedBy(node: NodeProto, { stored, constants }: Scope): Stored | undefined {
   const { opType = '', input = [], output: [name = ''] = [], attribute = [] } = node;
   if (opType === 'Constant') {
@@ -253,7 +265,10 @@ function extentAt(axis: number): (dims: readonly number[]) => number | undefined
   return (dims) => dims.at(axis);
 }
 
-/** An index is a tuple of places, as many as its last extent says: below the smallest extent all are right. */
+/**
+ * An index is a tuple of places, as many as its last extent says: below the smallest extent all are
+ * right.
+ */
 function smallestOf(
   { input = [], attribute = [] }: NodeProto,
   { stored }: Scope,

@@ -1,6 +1,7 @@
 /**
- * What a compiled model with masks is compared with, made by another path than the one that compiles: nothing is folded into
- * weights, the masks are multiplied in the graph as training frameworks do, and `drop` switches channels off where they are seen.
+ * What a compiled model with masks is compared with, made by another path than the one that
+ * compiles: nothing is folded into weights, the masks are multiplied in the graph as training
+ * frameworks do, and `drop` switches channels off where they are seen.
  *
  *   W -> Conv -> BatchNormalization      W -> Mul(mask) -> Conv -> BatchNormalization -> Mul(keep)
  *                                             keep = any(|W * mask| > 0) per filter, computed when the model runs
@@ -26,7 +27,10 @@ export interface PlannedMask {
 
 export interface MaskPlan {
   readonly masks: readonly PlannedMask[];
-  /** Layers whose filters without weights are dropped with bias and shift, and the type they compute in. */
+  /**
+   * Layers whose filters without weights are dropped with bias and shift, and the type they compute
+   * in.
+   */
   readonly droppedIn: readonly { readonly node: number; readonly dataType: number }[];
 }
 
@@ -69,7 +73,10 @@ interface LayerLayout {
   readonly spatialRank: number;
 }
 
-/** Said here again, on purpose: a reference that asked the compiler's own operator rules would share their mistakes. */
+/**
+ * Said here again, on purpose: a reference that asked the compiler's own operator rules would share
+ * their mistakes.
+ */
 const LAYOUTS: ReadonlyMap<string, (node: Node) => LayerLayout> = new Map([
   ['Conv', (node: Node) => ({ outAxis: 0, spatialRank: node.ints('kernel_shape')?.length ?? 2 })],
   ['Gemm', (node: Node) => ({ outAxis: node.int('transB', 0) === 0 ? 1 : 0, spatialRank: 0 })],
@@ -84,7 +91,10 @@ function layoutOf(layer: Node): LayerLayout {
   return layout;
 }
 
-/** Behind the layer's normalisation every channel is multiplied with 1 where its filter has a weight, else with 0. */
+/**
+ * Behind the layer's normalisation every channel is multiplied with 1 where its filter has a
+ * weight, else with 0.
+ */
 function switchOff(editor: Editor, layer: Node, dataType: number): void {
   const { outAxis, spatialRank } = layoutOf(layer);
   const weight = layer.inputs[WEIGHTS];

@@ -1,5 +1,6 @@
 /**
- * Variants of a model that show or take what its decisions read and give (decisions.ts), or that move all that rounds:
+ * Variants of a model that show or take what its decisions read and give (decisions.ts), or that
+ * move all that rounds:
  *
  *   exposed   x -> TopK -> y        what TopK reads and gives are outputs besides
  *   forced    x -> TopK -> choice   choice is an output, y a further input: what follows reads the choices that it is fed
@@ -34,7 +35,10 @@ export function exposed(model: ModelProto, decisions: readonly Decision[]): Mode
   }));
 }
 
-/** `types`: of every choice, as ONNX Runtime calls them. Outputs of the model that are choices themselves are none of this one. */
+/**
+ * `types`: of every choice, as ONNX Runtime calls them. Outputs of the model that are choices
+ * themselves are none of this one.
+ */
 export function forced(
   model: ModelProto,
   decisions: readonly Decision[],
@@ -121,8 +125,9 @@ const EXACT: ReadonlySet<string> = new Set(
 );
 
 /**
- * `forcedModel` with everything moved that rounds: each float32 weight and result times 1 + d, with d between plus and minus one epsilon. A
- * zero stays one. `model`: what it was made from, which says what depends on data and is no size.
+ * `forcedModel` with everything moved that rounds: each float32 weight and result times 1 + d, with
+ * d between plus and minus one epsilon. A zero stays one. `model`: what it was made from, which
+ * says what depends on data and is no size.
  */
 export async function nudged(forcedModel: ModelProto, model: ModelProto): Promise<ModelProto> {
   const floats = await floatValues(forcedModel);
@@ -185,7 +190,9 @@ function floatBytes(value: number): Uint8Array {
   return new Uint8Array(Float32Array.of(value).buffer);
 }
 
-/** Names of computed float32 values: what a session says of a model whose values are all outputs. */
+/**
+ * Names of computed float32 values: what a session says of a model whose values are all outputs.
+ */
 async function floatValues(model: ModelProto): Promise<Set<string>> {
   const known = new Set((model.graph?.output ?? []).map(({ name }) => name));
   const further = (model.graph?.node ?? []).flatMap(({ output = [] }) =>

@@ -59,8 +59,8 @@ const DEFAULT_SEEDS = [1, 2, 3, 4];
 const THREADS = 2;
 
 /**
- * A session to compare with. Optimised, quantised models keep their Quantize and Dequantize pairs: fusing those into integer kernels is more
- * than rounding.
+ * A session to compare with. Optimised, quantised models keep their Quantize and Dequantize pairs:
+ * fusing those into integer kernels is more than rounding.
  */
 export function comparedSession(model: string | Uint8Array, { isOptimised, isGuarded }: Mode): Promise<RunSession> {
   return (isGuarded ? createGuarded : createSession)(model, {
@@ -86,8 +86,9 @@ export async function runReference(model: string | Uint8Array, options: VerifyOp
 }
 
 /**
- * Some models run only as the optimiser rearranges them: a kernel of its blocked layout accepts what the plain one refuses. Both models are
- * then compared as users run them. What runs neither way fails with what it said first.
+ * Some models run only as the optimiser rearranges them: a kernel of its blocked layout accepts
+ * what the plain one refuses. Both models are then compared as users run them. What runs neither
+ * way fails with what it said first.
  */
 async function observeOptimised(model: string | Uint8Array, options: VerifyOptions, error: unknown): Promise<Observed> {
   options.signal?.throwIfAborted();
@@ -113,7 +114,10 @@ async function observe(model: string | Uint8Array, options: VerifyOptions, isOpt
 /** Thrown where the reference does not run on indices of all rows. */
 class Unwilling extends Error {}
 
-/** Some models want more of their inputs than that they are rows of tables: a length, an order, a kind of token. */
+/**
+ * Some models want more of their inputs than that they are rows of tables: a length, an order, a
+ * kind of token.
+ */
 async function observeIn(model: string | Uint8Array, options: VerifyOptions, mode: Mode): Promise<Observed> {
   try {
     return await observeCases(model, options, mode);

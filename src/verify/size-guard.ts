@@ -1,6 +1,7 @@
 /**
- * Where a model may be run: at sizes at which no value is empty, in this process. ONNX Runtime has kernels that crash on empty images, and whoever runs
- * those is gone. Everything else runs in processes of its own (guarded-session.ts).
+ * Where a model may be run: at sizes at which no value is empty, in this process. ONNX Runtime has
+ * kernels that crash on empty images, and whoever runs those is gone. Everything else runs in
+ * processes of its own (guarded-session.ts).
  */
 import type { Model } from '../onnx/read.js';
 import type { Shapes } from '../runtime/inputs.js';
@@ -26,7 +27,10 @@ export class SizeGuard {
     return this.#extents.model;
   }
 
-  /** Why these sizes are not chosen, if they are not. Throws NeedsGuard without a guard where that is not known. */
+  /**
+   * Why these sizes are not chosen, if they are not. Throws NeedsGuard without a guard where that
+   * is not known.
+   */
   readonly avoid = async (shapes: Shapes): Promise<string | undefined> => {
     const { empty, isSafe } = await this.at(shapes);
     if (empty !== undefined) {

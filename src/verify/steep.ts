@@ -1,15 +1,18 @@
 /**
- * Single values that rounding moves far: sums that cancel, roots near zero. The noise of an output (bound.ts) does not show them where the
- * same sums cancel in every order that was tried, so the reference is run again with everything moved that rounds (probe-models.ts), and each
- * value that is further off than the bound is held to a multiple of how far it moved itself. All other values are held to the bound.
+ * Single values that rounding moves far: sums that cancel, roots near zero. The noise of an output
+ * (bound.ts) does not show them where the same sums cancel in every order that was tried, so the
+ * reference is run again with everything moved that rounds (probe-models.ts), and each value that
+ * is further off than the bound is held to a multiple of how far it moved itself. All other values
+ * are held to the bound.
  */
 import type * as ort from 'onnxruntime-node';
 import { MOST_BOUND, NOISE_MULTIPLE } from './bound.js';
 import { floatValues, sameList, scaleOf } from './compare.js';
 
 /**
- * Runs with everything moved. A difference and the samples are draws of one bell-shaped error: that all of 8 stay below an eighth of
- * a difference of two standard deviations, which 5 % of differences pass, has a probability of 0.2^8 = 3e-6 a value.
+ * Runs with everything moved. A difference and the samples are draws of one bell-shaped error: that
+ * all of 8 stay below an eighth of a difference of two standard deviations, which 5 % of
+ * differences pass, has a probability of 0.2^8 = 3e-6 a value.
  */
 export const STEEP_RUNS = 8;
 
@@ -22,7 +25,10 @@ export interface Steepness {
   readonly noise: number;
 }
 
-/** Undefined where a value differs by more than its own movement explains. `bound`: divided by the scale, as are the results. */
+/**
+ * Undefined where a value differs by more than its own movement explains. `bound`: divided by the
+ * scale, as are the results.
+ */
 export function steepnessOf(
   expected: ort.Tensor,
   found: ort.Tensor,

@@ -19,7 +19,10 @@ export interface OutputVerification {
 
 export interface Verification {
   readonly equal: boolean;
-  /** Of the output that is closest to its bound: its largest difference of all cases. 1 where outputs cannot be compared. */
+  /**
+   * Of the output that is closest to its bound: its largest difference of all cases. 1 where
+   * outputs cannot be compared.
+   */
   readonly difference: number;
   /** What was allowed that output, and from what it follows. */
   readonly bound: number;
@@ -31,9 +34,14 @@ export interface Verification {
   /** Why not equal, in a sentence. */
   readonly reason?: string;
   readonly outputs?: readonly OutputVerification[];
-  /** Set where both models ran with graph optimisations, because the reference runs with them only. */
+  /**
+   * Set where both models ran with graph optimisations, because the reference runs with them only.
+   */
   readonly optimised?: true;
-  /** Set where outputs, or what they follow from, may be chosen otherwise where values are tied within rounding. */
+  /**
+   * Set where outputs, or what they follow from, may be chosen otherwise where values are tied
+   * within rounding.
+   */
   readonly upToTies?: true;
   /** Set where the candidate cannot be loaded or run. */
   readonly fails?: true;

@@ -1,7 +1,8 @@
 /**
- * Runs the reference and the candidate on the same inputs and compares every output. Graph optimisations are off on both
- * sides, so that what is compared is the two graphs and not what ONNX Runtime makes of them (unless the reference runs with them
- * only); what is allowed follows from the reference's own rounding noise (bound.ts).
+ * Runs the reference and the candidate on the same inputs and compares every output. Graph
+ * optimisations are off on both sides, so that what is compared is the two graphs and not what ONNX
+ * Runtime makes of them (unless the reference runs with them only); what is allowed follows from
+ * the reference's own rounding noise (bound.ts).
  */
 import { messageOf, PruneCompileError } from '../errors.js';
 import type { OutputVerification, Verification } from './verification.js';
@@ -42,9 +43,10 @@ interface Compared {
 }
 
 /**
- * Whether two models, each a path or bytes, compute the same: at two batch sizes, three image sizes (one tiny) or two
- * sequence lengths where those are free, on seeded random inputs. Throws when the reference cannot be loaded or run (E-MODEL-RUNTIME), for shapes
- * or inputs that do not fit it (E-SHAPE), and the signal's reason; a candidate that fails is not equal, never an error.
+ * Whether two models, each a path or bytes, compute the same: at two batch sizes, three image sizes
+ * (one tiny) or two sequence lengths where those are free, on seeded random inputs. Throws when the
+ * reference cannot be loaded or run (E-MODEL-RUNTIME), for shapes or inputs that do not fit it
+ * (E-SHAPE), and the signal's reason; a candidate that fails is not equal, never an error.
  */
 export async function verifyModels(
   reference: string | Uint8Array,
@@ -61,7 +63,8 @@ export async function verifyModels(
     compared.mismatch === undefined
       ? await compareMeans(reference, candidate, known, verification, options)
       : verification;
-  // Exact outputs hide what moved the values that they were chosen by: what decides is looked at whatever the outputs are.
+  // Exact outputs hide what moved the values that they were chosen by: what decides is looked at
+  // whatever the outputs are.
   if (judged.equal && !hasDecisions(reference)) return judged;
   const close = await compareClosely(reference, candidate, known, options.signal);
   return close === undefined ? judged : preferred(judged, close);
@@ -71,14 +74,20 @@ function failed(mismatch: Mismatch): Compared {
   return { worst: new Map(), differences: [], mismatch };
 }
 
-/** Where everything that the reference decides was compared, the close comparison says more, for both answers. */
+/**
+ * Where everything that the reference decides was compared, the close comparison says more, for
+ * both answers.
+ */
 function preferred(judged: Verification, { verification, isComplete, isTrusted }: CloseVerification): Verification {
   if (judged.equal) return isComplete ? verification : judged;
   if (verification.equal) return isTrusted ? verification : judged;
   return isComplete && judged.fails !== true ? verification : judged;
 }
 
-/** Once more with means in double precision, where these may be what differs or what makes the bound loose. */
+/**
+ * Once more with means in double precision, where these may be what differs or what makes the bound
+ * loose.
+ */
 async function compareMeans(
   reference: string | Uint8Array,
   candidate: string | Uint8Array,
@@ -103,11 +112,14 @@ function isLoose({ outputs = [] }: Verification): boolean {
 }
 
 /**
- * Above this bound it is asked whether the noise is that of a mean: optimised and plain sums of a float32 mean drift apart, and an error behind it
- * would be hidden by that. Other noise of networks with means stays below (ResNets of torchvision: 3e-6).
+ * Above this bound it is asked whether the noise is that of a mean: optimised and plain sums of a
+ * float32 mean drift apart, and an error behind it would be hidden by that. Other noise of networks
+ * with means stays below (ResNets of torchvision: 3e-6).
  */
 const LOOSE_BOUND = 8e-6;
-/** Where nothing differs, a comparison in double precision is worth it where it allows so much less. */
+/**
+ * Where nothing differs, a comparison in double precision is worth it where it allows so much less.
+ */
 const SHARPER = 0.5;
 
 const DRIFT = 'float32 means over many places drift: compared with means in double precision, in both models';
@@ -121,8 +133,9 @@ function stillDiffersNote({ difference, worstOutput = '' }: Verification): strin
 }
 
 /**
- * The comparison with means in double precision in both models (double-means.ts), which never allows more than `known` does; undefined where the
- * reference has none, where it still allows more than `most`, or where one of them cannot be run that way. A channel that holds a constant may be
+ * The comparison with means in double precision in both models (double-means.ts), which never
+ * allows more than `known` does; undefined where the reference has none, where it still allows more
+ * than `most`, or where one of them cannot be run that way. A channel that holds a constant may be
  * gone from the candidate, or still be there: then its mean drifts as the reference's does.
  */
 async function withDoubleMeansOf(
@@ -144,7 +157,8 @@ async function withDoubleMeansOf(
     const bounds = new Map([...sharper.bounds].map(([name, bound]) => [name, tighter(bound, known.bounds.get(name))]));
     return conclude({ ...sharper, bounds, notes: [...sharper.notes, note] }, compareOutputs(sharper.outputs, found));
   } catch {
-    // Other types than float32, or too large to be written in one piece: the comparison that was made stands.
+    // Other types than float32, or too large to be written in one piece: the comparison that was
+    // made stands.
     options.signal?.throwIfAborted();
     return undefined;
   }

@@ -1,4 +1,7 @@
-/** Cases for what the usual ones leave out: rows of tables that none has read, and branches that none has taken. */
+/**
+ * Cases for what the usual ones leave out: rows of tables that none has read, and branches that
+ * none has taken.
+ */
 import type { Model } from '../onnx/read.js';
 import type { RunSession } from '../runtime/guarded-session.js';
 import { product } from '../ir/tensor.js';
@@ -29,7 +32,10 @@ const MOST_WORK = 2 ** 33;
 const MOST_ROW_CASES = 16;
 const LARGEST_BATCH = 32;
 
-/** Until every row of every table was read, as long as that costs little; in batches where the model leaves their size free. */
+/**
+ * Until every row of every table was read, as long as that costs little; in batches where the model
+ * leaves their size free.
+ */
 export async function rowCases(
   cases: readonly Case[],
   session: RunSession,
@@ -74,7 +80,10 @@ export function rowNotes(draws: Draws): string[] {
 /** So many inputs are tried; each runs only what the conditions need. */
 const MOST_TRIED = 96;
 
-/** Inputs at which branches run that `cases` do not take; a note for those that no input was found for. Without `session` none are looked for. */
+/**
+ * Inputs at which branches run that `cases` do not take; a note for those that no input was found
+ * for. Without `session` none are looked for.
+ */
 export async function branchCases(
   cases: readonly Case[],
   inputs: readonly TensorInput[],

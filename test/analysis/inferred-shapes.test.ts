@@ -1,4 +1,7 @@
-/** What is believed of shapes is what a run has: random windows and resizes, and what turns, flattens or encloses them. */
+/**
+ * What is believed of shapes is what a run has: random windows and resizes, and what turns,
+ * flattens or encloses them.
+ */
 import * as ort from 'onnxruntime-node';
 import { describe, expect, test } from 'vitest';
 import { type GraphBuilder, graphBuilder } from '../../fixtures/networks/graph-builder.js';
@@ -95,7 +98,10 @@ const FOLLOWING: Readonly<Record<string, (g: GraphBuilder, y: string) => string>
   'a mean': (g, y) => g.globalAveragePool(y),
 };
 
-/** Believed and real extents of the last value, or undefined where ONNX Runtime does not run the model. */
+/**
+ * Believed and real extents of the last value, or undefined where ONNX Runtime does not run the
+ * model.
+ */
 async function shapesOf(g: GraphBuilder, y: string, dims: readonly number[]) {
   g.output(y);
   const bytes = g.bytes();

@@ -1,4 +1,7 @@
-/** inspect on models that were compiled with --sparse: what is stored, layer by layer; no native library is needed for that. */
+/**
+ * inspect on models that were compiled with --sparse: what is stored, layer by layer; no native
+ * library is needed for that.
+ */
 import { expect, test } from 'vitest';
 import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { resnet } from '../../fixtures/networks/resnet/resnet.js';

@@ -1,4 +1,7 @@
-/** "Not pruned" is said only where everything was looked at: what no rule reads is named by operator and type, with its zeros. */
+/**
+ * "Not pruned" is said only where everything was looked at: what no rule reads is named by operator
+ * and type, with its zeros.
+ */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

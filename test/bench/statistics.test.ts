@@ -10,7 +10,10 @@ import {
   verdictOf,
 } from '../../src/bench/statistics.js';
 
-/** Student's sleep data (1908), the example of R's t.test; its paired test gives t = -4.0621, df = 9, p = 0.002833. */
+/**
+ * Student's sleep data (1908), the example of R's t.test; its paired test gives t = -4.0621, df =
+ * 9, p = 0.002833.
+ */
 const FIRST_DRUG = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0, 2];
 const SECOND_DRUG = [1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4];
 
@@ -76,7 +79,8 @@ describe('bootstrap intervals', () => {
   const ranks = Array.from({ length: 31 }, (_, index) => index + 1);
 
   test('of the median are the order statistics that the binomial distribution names', () => {
-    // P(median of a resample <= k) = P(Bin(31, k / 31) >= 16) is 1.8 % at k = 10 and 4.3 % at k = 11, and symmetric.
+    // P(median of a resample <= k) = P(Bin(31, k / 31) >= 16) is 1.8 % at k = 10 and 4.3 % at k =
+    // 11, and symmetric.
     expect(medianInterval(ranks)).toEqual([11, 21]);
   });
 

@@ -1,4 +1,7 @@
-/** From measured times to the rates of a cost table: moves at the ends of a sample, which the table counts by themselves, are in none. */
+/**
+ * From measured times to the rates of a cost table: moves at the ends of a sample, which the table
+ * counts by themselves, are in none.
+ */
 import { describe, expect, test } from 'vitest';
 import { EAGER } from '../../src/cost/sparse-tables.js';
 import { ratesOf } from '../../src/calibrate/calibrate.js';

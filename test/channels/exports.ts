@@ -1,4 +1,7 @@
-/** One residual network in the forms that exporters write it in: what they call its parameters, and what they add. */
+/**
+ * One residual network in the forms that exporters write it in: what they call its parameters, and
+ * what they add.
+ */
 import { graphBuilder, type GraphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { normals } from '../../fixtures/networks/random.js';
 import { encodeProto } from '../../src/onnx/encode.js';
@@ -73,7 +76,10 @@ function weightOf(g: GraphBuilder, name: string, dims: readonly number[]): strin
   return g.initializer(name, dims, normals(11, name, size));
 }
 
-/** The shifts of the two branches are equal, as they are once both have been trained on the same sums. */
+/**
+ * The shifts of the two branches are equal, as they are once both have been trained on the same
+ * sums.
+ */
 function statistic(g: GraphBuilder, form: Form, name: string, width: number): string {
   const isCopy = name === 'layer1.0.downsample.1.bias';
   if (isCopy && form === ALIASED) return g.op('Identity', ['layer1.0.bn2.bias'], {}, { outputs: [name] });

@@ -1,4 +1,7 @@
-/** Kept lists and state dicts: what they say is checked against the original weights and the compiled model. */
+/**
+ * Kept lists and state dicts: what they say is checked against the original weights and the
+ * compiled model.
+ */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { graphBuilder } from '../../fixtures/networks/graph-builder.js';

@@ -1,4 +1,7 @@
-/** Module paths from what exporters write: made-up nodes for each form, then real files against each other. */
+/**
+ * Module paths from what exporters write: made-up nodes for each form, then real files against each
+ * other.
+ */
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { Node, Value } from '../../src/ir/graph.js';

@@ -1,4 +1,7 @@
-/** Rebuilds the small weights from the original model and the kept lists alone, and compares them with the compiled model. */
+/**
+ * Rebuilds the small weights from the original model and the kept lists alone, and compares them
+ * with the compiled model.
+ */
 import { expect } from 'vitest';
 import type { Channels, WeightChannels } from '../../src/retraining/channels.js';
 import { compileModel, type CompileOptions } from '../../src/compile.js';

@@ -1,4 +1,7 @@
-/** State dicts that load_state_dict takes with strict=True: all names of the module, nothing else, and the right values. */
+/**
+ * State dicts that load_state_dict takes with strict=True: all names of the module, nothing else,
+ * and the right values.
+ */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

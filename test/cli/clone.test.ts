@@ -1,6 +1,7 @@
 /**
- * The package as somebody makes and uses it: a clone, npm ci, npm pack, an installation in an empty folder; there the command,
- * the functions with their types, and the native library. Needs git and the npm registry (or npm's cache of it).
+ * The package as somebody makes and uses it: a clone, npm ci, npm pack, an installation in an empty
+ * folder; there the command, the functions with their types, and the native library. Needs git and
+ * the npm registry (or npm's cache of it).
  */
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -21,7 +22,9 @@ const user = join(folder, 'user');
 const installed = join(user, 'node_modules', 'prune-compile');
 const packed = () => readdirSync(clone).filter((name) => name.endsWith('.tgz'));
 
-/** Tracked files, and new ones that git does not ignore, as they are now: what a clone will have. */
+/**
+ * Tracked files, and new ones that git does not ignore, as they are now: what a clone will have.
+ */
 const listing = spawnSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], {
   cwd: root,
   encoding: 'utf8',
@@ -32,7 +35,10 @@ const needsGit = needs({
   remedy: 'clone the repository',
 });
 
-/** As typed into a shell: without what the npm that runs these tests hands down about its own project. */
+/**
+ * As typed into a shell: without what the npm that runs these tests hands down about its own
+ * project.
+ */
 function environment(more: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv {
   const own = Object.entries(process.env).filter(
     ([name]) => !/^npm_(package|lifecycle|config_(local_prefix|loglevel|ignore_scripts|global|prefix)$)/i.test(name),

@@ -1,4 +1,7 @@
-/** The whole command on a model that crashes ONNX Runtime at small sizes: nothing is left, whether it is told to go there or not. */
+/**
+ * The whole command on a model that crashes ONNX Runtime at small sizes: nothing is left, whether
+ * it is told to go there or not.
+ */
 import { readdirSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { graphBuilder } from '../../fixtures/networks/graph-builder.js';

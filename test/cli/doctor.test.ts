@@ -1,4 +1,7 @@
-/** The doctor: its words and its JSON for a made-up machine, what it finds without the library, and a calibration that is then used. */
+/**
+ * The doctor: its words and its JSON for a made-up machine, what it finds without the library, and
+ * a calibration that is then used.
+ */
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';

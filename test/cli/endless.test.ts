@@ -1,4 +1,7 @@
-/** Models whose Loop does not end in any time that somebody waits: the command as a process, which has to end in spite of a run that goes on. */
+/**
+ * Models whose Loop does not end in any time that somebody waits: the command as a process, which
+ * has to end in spite of a run that goes on.
+ */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

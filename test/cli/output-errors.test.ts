@@ -1,4 +1,7 @@
-/** What is said where an output cannot be written: of the file that was asked for, and what would be lost. */
+/**
+ * What is said where an output cannot be written: of the file that was asked for, and what would be
+ * lost.
+ */
 import { copyFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { describe, expect, test } from 'vitest';

@@ -1,4 +1,7 @@
-/** Where outputs go: what may be replaced there, by which names, and that all of them appear or none. */
+/**
+ * Where outputs go: what may be replaced there, by which names, and that all of them appear or
+ * none.
+ */
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
   existsSync,

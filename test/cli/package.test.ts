@@ -1,4 +1,7 @@
-/** The package as npm packs it, put somewhere else: the command with and without the native library of sparse operators. */
+/**
+ * The package as npm packs it, put somewhere else: the command with and without the native library
+ * of sparse operators.
+ */
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

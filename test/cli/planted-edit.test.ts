@@ -1,4 +1,7 @@
-/** The whole command over a compiler that makes a mistake: the real check must see it, and leave nothing behind. */
+/**
+ * The whole command over a compiler that makes a mistake: the real check must see it, and leave
+ * nothing behind.
+ */
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { resnet } from '../../fixtures/networks/resnet/resnet.js';

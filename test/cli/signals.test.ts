@@ -1,4 +1,7 @@
-/** Signals, crashes and a killed guard: the command as a process, at a time when nothing in it can listen. */
+/**
+ * Signals, crashes and a killed guard: the command as a process, at a time when nothing in it can
+ * listen.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

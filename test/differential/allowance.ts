@@ -31,7 +31,8 @@ export function allowanceOf(structure: Structure, findings: Findings, expected: 
         stays.add(classes.of(id));
   }
   const isLive = (id: number) => stays.has(classes.of(id));
-  // Every width keeps one channel; which one, and so which others are tied to it, is not prescribed.
+  // Every width keeps one channel; which one, and so which others are tied to it, is not
+  // prescribed.
   const emptied = [...layers.values(), ...readers.map(({ ids }) => ids)].filter((ids) => !ids.some(isLive));
   const groups = new Map(emptied.map((ids) => [key(ids), new Set(ids.map((id) => classes.of(id)))]));
   const most = new Map<string, number>();
@@ -56,7 +57,10 @@ export function allowanceOf(structure: Structure, findings: Findings, expected: 
   }
 }
 
-/** An operand that is known all over, or not needed behind, can be left out: its channels are then nobody's business. */
+/**
+ * An operand that is known all over, or not needed behind, can be left out: its channels are then
+ * nobody's business.
+ */
 function sidesThatStay(tie: Tie, { constant, unneeded }: Findings, expected: Expected): readonly Channels[] {
   const { a, b, noise } = tie;
   const isConstant = ({ name }: Channels, at: number) => constant.get(name)?.[at] === 1;

@@ -1,6 +1,7 @@
 /**
- * Masked and compiled models are equal, for every operator rule at once: random graphs with random masks, run without graph
- * optimisations at two sizes. DIFFERENTIAL_SEED and DIFFERENTIAL_RUNS explore other cases than the fixed ones.
+ * Masked and compiled models are equal, for every operator rule at once: random graphs with random
+ * masks, run without graph optimisations at two sizes. DIFFERENTIAL_SEED and DIFFERENTIAL_RUNS
+ * explore other cases than the fixed ones.
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -25,7 +26,8 @@ describe.each([
       if (failure !== undefined) throw new Error(failure);
     });
     await fc.assert(property, { seed, numRuns: RUNS });
-    // Problems that do not load, or whose rounding hides errors, or that nothing is removed from, prove nothing.
+    // Problems that do not load, or whose rounding hides errors, or that nothing is removed from,
+    // prove nothing.
     expect(counts.skipped).toBeLessThan(RUNS / 25);
     expect(counts.cancelling).toBeLessThan(RUNS / 100);
     expect(counts.shrunk).toBeGreaterThan(RUNS / 4);

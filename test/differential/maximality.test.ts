@@ -1,8 +1,9 @@
 /**
- * Nothing that can be removed is kept: on small networks, what trials in ONNX Runtime show to be removable (removable.ts, which
- * knows nothing of src/analysis) is gone from the compiled model. Allowed beyond that are one channel for each width that would
- * be zero, and what fixtures/known-limits.txt says; here every limit has a predicate of its own. A limit that no case meets
- * fails the test: its line, and its predicate, are then to be removed.
+ * Nothing that can be removed is kept: on small networks, what trials in ONNX Runtime show to be
+ * removable (removable.ts, which knows nothing of src/analysis) is gone from the compiled model.
+ * Allowed beyond that are one channel for each width that would be zero, and what
+ * fixtures/known-limits.txt says; here every limit has a predicate of its own. A limit that no case
+ * meets fails the test: its line, and its predicate, are then to be removed.
  *
  * DIFFERENTIAL_SEED and DIFFERENTIAL_RUNS explore other cases than the fixed ones.
  */
@@ -21,7 +22,10 @@ const RUNS = Number(process.env.DIFFERENTIAL_RUNS ?? 400);
 
 /** Lines of fixtures/known-limits.txt, by the predicate that stands for them here. */
 const LIMITS = {
-  /** Removable with these weights and at this size, but not with all weights that are zero at the same places. */
+  /**
+   * Removable with these weights and at this size, but not with all weights that are zero at the
+   * same places.
+   */
   values:
     'nothing bounds activations: a filter that only the signs of its weights keep from ever leaving zero behind a Relu stays, as does what only the static size of an image makes constant (a pooled map)',
   constantSums:
@@ -110,7 +114,8 @@ describe('maximality on small networks', () => {
     await fc.assert(property, { seed: SEED, numRuns: RUNS });
     // Trials that find nothing would prove nothing.
     expect(counts.removable).toBeGreaterThan(RUNS / 2);
-    // A limit that nothing meets has been lifted; one that excuses half of the cases would hide everything.
+    // A limit that nothing meets has been lifted; one that excuses half of the cases would hide
+    // everything.
     for (const limit of LIMIT_NAMES) {
       expect(counts[limit], limit).toBeGreaterThan(0);
       expect(counts[limit], limit).toBeLessThan(RUNS / 8);

@@ -1,4 +1,6 @@
-/** The named cases: equal by the verifier's own measure, and as much removed as the masks let go. */
+/**
+ * The named cases: equal by the verifier's own measure, and as much removed as the masks let go.
+ */
 import { describe, expect, test } from 'vitest';
 import {
   allLayersMasked,

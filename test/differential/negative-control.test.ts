@@ -1,6 +1,7 @@
 /**
- * The suite can fail: each rule here is deliberately wrong, and the property that holds for the right rules (equal.test.ts)
- * must find a counterexample within so many cases of the same generator.
+ * The suite can fail: each rule here is deliberately wrong, and the property that holds for the
+ * right rules (equal.test.ts) must find a counterexample within so many cases of the same
+ * generator.
  */
 import fc from 'fast-check';
 import { afterEach, describe, expect, test, vi } from 'vitest';

@@ -1,4 +1,7 @@
-/** Models that an earlier compiler got wrong, each with the reason. Every one is run at sizes where the error showed. */
+/**
+ * Models that an earlier compiler got wrong, each with the reason. Every one is run at sizes where
+ * the error showed.
+ */
 import * as ort from 'onnxruntime-node';
 import { describe, expect, test } from 'vitest';
 import { graphBuilder, type GraphBuilder, int64 } from '../../fixtures/networks/graph-builder.js';
@@ -32,7 +35,8 @@ async function expectEqual(
     const scale = Math.max(0, ...masked.values.filter(Number.isFinite).map(Math.abs));
     for (const [index, value] of masked.values.entries()) {
       const other = ours.values[index] ?? Number.NaN;
-      // A window wholly in the padding gives minus infinity, and 0 times that is NaN: in both models.
+      // A window wholly in the padding gives minus infinity, and 0 times that is NaN: in both
+      // models.
       if (!Object.is(value, other)) expect(Math.abs(value - other)).toBeLessThanOrEqual(TOLERANCE * scale);
     }
   }

@@ -1,15 +1,18 @@
 /**
- * What could be removed from a small network, found by trying: no analysis of the graph, only runs of it in ONNX Runtime.
+ * What could be removed from a small network, found by trying: no analysis of the graph, only runs
+ * of it in ONNX Runtime.
  *
- * A channel is *unneeded* by a reader when noise added to what this reader reads, on this channel, changes no output, and
- * *constant* there when it is one scalar at every place for every input. Channels that additions, gates and depthwise
- * convolutions tie go together: a tied set is removable when each of its members is unneeded or constant at each of its
- * readers. That is the largest set: a channel that is only needed by channels that can go is itself unneeded, as noise on it
- * does not get through them.
+ * A channel is *unneeded* by a reader when noise added to what this reader reads, on this channel,
+ * changes no output, and *constant* there when it is one scalar at every place for every input.
+ * Channels that additions, gates and depthwise convolutions tie go together: a tied set is
+ * removable when each of its members is unneeded or constant at each of its readers. That is the
+ * largest set: a channel that is only needed by channels that can go is itself unneeded, as noise
+ * on it does not get through them.
  *
- * Each element of one batch is one trial, so that a network is run some ten times: with its own weights, and with others
- * that are zero at the same places. What is removable with its own weights alone is so by their values, not by their zeros:
- * a filter that is negative for every input, say. Maps, which padding makes from constants, vary in the second kind of run.
+ * Each element of one batch is one trial, so that a network is run some ten times: with its own
+ * weights, and with others that are zero at the same places. What is removable with its own weights
+ * alone is so by their values, not by their zeros: a filter that is negative for every input, say.
+ * Maps, which padding makes from constants, vary in the second kind of run.
  */
 import * as ort from 'onnxruntime-node';
 import { normals } from '../../fixtures/networks/random.js';
@@ -23,7 +26,9 @@ const INPUTS = 4;
 const NOISES = [10, 1] as const;
 const OWN_RUNS = 2;
 const OTHER_RUNS = 12;
-/** Of weights in place of others, in deviations: what is multiplied again and again may not vanish. */
+/**
+ * Of weights in place of others, in deviations: what is multiplied again and again may not vanish.
+ */
 const LEAST = 0.25;
 const TOLERANCE = 1e-5;
 
@@ -38,7 +43,10 @@ export interface Findings {
 export interface Removable {
   /** By the zeros of the weights. */
   readonly byZeros: Findings;
-  /** With these weights, at this size: includes what nothing but their values and the image's size make constant. */
+  /**
+   * With these weights, at this size: includes what nothing but their values and the image's size
+   * make constant.
+   */
   readonly byValues: Findings;
 }
 

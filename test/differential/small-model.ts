@@ -1,6 +1,7 @@
 /**
- * A small problem as two models of one structure: the plain one, to compile, and one to try things out on, where weights are
- * inputs, every value that layers read is an output, and noise can be added to single channels of it.
+ * A small problem as two models of one structure: the plain one, to compile, and one to try things
+ * out on, where weights are inputs, every value that layers read is an output, and noise can be
+ * added to single channels of it.
  */
 import { graphBuilder, type GraphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { normals, uniforms } from '../../fixtures/networks/random.js';

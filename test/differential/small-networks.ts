@@ -1,4 +1,7 @@
-/** Problems for maximality.test.ts: networks small enough that what each channel is good for can be tried out. */
+/**
+ * Problems for maximality.test.ts: networks small enough that what each channel is good for can be
+ * tried out.
+ */
 import fc from 'fast-check';
 import type { Bits } from '../../fixtures/networks/random-networks/sketch.js';
 

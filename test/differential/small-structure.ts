@@ -1,6 +1,12 @@
-/** What the builder of a small network knows about it: which channels it tied, who reads them, where noise can be added. */
+/**
+ * What the builder of a small network knows about it: which channels it tied, who reads them, where
+ * noise can be added.
+ */
 
-/** A value and, per index of its axis 1, the channel it belongs to; equal numbers belong together from the start. */
+/**
+ * A value and, per index of its axis 1, the channel it belongs to; equal numbers belong together
+ * from the start.
+ */
 export interface Channels {
   readonly name: string;
   readonly ids: readonly number[];
@@ -10,7 +16,10 @@ export interface Channels {
 export interface Parameter {
   readonly dims: readonly number[];
   readonly data: Float32Array;
-  /** The result whose channels its first axis makes. Where those are constant, other numbers would make other constants. */
+  /**
+   * The result whose channels its first axis makes. Where those are constant, other numbers would
+   * make other constants.
+   */
   readonly makes: string;
   /** Of other numbers in its place; small for what shifts. */
   readonly deviation: number;
@@ -29,7 +38,9 @@ export interface Tie {
 export interface Structure {
   /** Output channels by the name of the node. */
   readonly layers: Map<string, readonly number[]>;
-  /** What layers sum over. `noise` is the input that disturbs what this reader, and no other, reads. */
+  /**
+   * What layers sum over. `noise` is the input that disturbs what this reader, and no other, reads.
+   */
   readonly readers: (Channels & { readonly noise: string })[];
   readonly ties: Tie[];
   /** Channels that are outputs or inputs of the model. */

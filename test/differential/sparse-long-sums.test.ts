@@ -1,4 +1,7 @@
-/** Sums of many thousand weights keep within 2e-6 of the output's scale, also where all terms have one sign. */
+/**
+ * Sums of many thousand weights keep within 2e-6 of the output's scale, also where all terms have
+ * one sign.
+ */
 import { Tensor } from 'onnxruntime-node';
 import { describe, expect, test } from 'vitest';
 import { graphBuilder } from '../../fixtures/networks/graph-builder.js';

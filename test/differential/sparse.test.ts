@@ -1,6 +1,6 @@
 /**
- * Models with sparse operators compute what the masked ones do: random graphs with random masks, everything sparse
- * that has 30 % zeros, alone and after the removal of channels.
+ * Models with sparse operators compute what the masked ones do: random graphs with random masks,
+ * everything sparse that has 30 % zeros, alone and after the removal of channels.
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -12,7 +12,10 @@ import { needsLibrary } from '../support/needs.js';
 const SEED = Number(process.env.DIFFERENTIAL_SEED ?? 11);
 const RUNS = 200;
 
-/** Outputs in the midst of the graph, and seldom a layer without zeros at its end: what sparse operators make is then seen from outside. */
+/**
+ * Outputs in the midst of the graph, and seldom a layer without zeros at its end: what sparse
+ * operators make is then seen from outside.
+ */
 const seenProblems = fc
   .tuple(problems(), fc.array(fc.nat(6), { maxLength: 3 }), fc.constantFrom('none', 'none', 'conv', 'gemm'))
   .map(([problem, ages, head]) => ({ ...problem, head, extraOutputs: [...problem.extraOutputs, ...ages] }));

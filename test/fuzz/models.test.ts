@@ -1,6 +1,7 @@
 /**
- * A bounded fuzz of the command: attributes, extents and constants that are zero, negative or huge, and damaged mask files. Each ends with a result or
- * one error. `npm run fuzz:models -- --kind model --seed N --cases 1` repeats a case; FUZZ_SEED explores others than the fixed ones.
+ * A bounded fuzz of the command: attributes, extents and constants that are zero, negative or huge,
+ * and damaged mask files. Each ends with a result or one error. `npm run fuzz:models -- --kind
+ * model --seed N --cases 1` repeats a case; FUZZ_SEED explores others than the fixed ones.
  */
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';

@@ -1,4 +1,7 @@
-/** Imports go one way, and some things are said in one place only. docs/ARCHITECTURE.md tells why; here it is enforced. */
+/**
+ * Imports go one way, and some things are said in one place only. docs/ARCHITECTURE.md tells why;
+ * here it is enforced.
+ */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { operators } from '../../src/ops/registry.js';
@@ -11,7 +14,10 @@ interface Direction {
   readonly types?: readonly string[];
 }
 
-/** In reading order: bytes -> graph -> what is known of it -> channels -> edits -> bytes, then what judges the result, then who tells it. */
+/**
+ * In reading order: bytes -> graph -> what is known of it -> channels -> edits -> bytes, then what
+ * judges the result, then who tells it.
+ */
 const DIRECTION: Readonly<Record<string, Direction>> = {
   // Objects keyed by names of models and files.
   names: { uses: [] },
@@ -29,7 +35,8 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
   ops: { uses: ['ir'] },
   // Mask files, and which weight each mask is for.
   masks: { uses: ['onnx', 'ir', 'nearest', 'errors'] },
-  // Sessions, input generation and evaluation of constant subgraphs: below graph-info, which folds and infers with it.
+  // Sessions, input generation and evaluation of constant subgraphs: below graph-info, which folds
+  // and infers with it.
   runtime: { uses: ['onnx', 'ir', 'names', 'version', 'errors'] },
   // Shapes and constants: what is known of a graph before any rule is asked.
   'graph-info': { uses: ['ops', 'runtime', 'onnx', 'ir', 'names', 'errors'] },
@@ -151,7 +158,10 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
   'fixtures/mask-files': { uses: ['fixtures/networks', 'ir'] },
 };
 
-/** Folders of programs: they use whatever they run or measure. No builder imports them, for no direction names them. */
+/**
+ * Folders of programs: they use whatever they run or measure. No builder imports them, for no
+ * direction names them.
+ */
 const PROGRAMS = new Set(['fixtures/benchmarks', 'fixtures/tools']);
 
 const MOST_LINES = 400;
@@ -291,7 +301,8 @@ describe('house rules', () => {
 
 /** A reason for each file. */
 const KNOWN_OPERATORS: ReadonlyMap<string, string> = new Map([
-  // Below src/ops, all of src/runtime: sessions know nothing of the compiler, and say for themselves which kernels crash.
+  // Below src/ops, all of src/runtime: sessions know nothing of the compiler, and say for
+  // themselves which kernels crash.
   ['src/runtime/extents.ts', 'InstanceNormalization Shape Size'],
   ['src/runtime/run-limit.ts', 'Loop'],
   // A judge: its dense filling of weights may not share the compiler's mistakes.
@@ -304,8 +315,9 @@ const KNOWN_OPERATORS: ReadonlyMap<string, string> = new Map([
 const KNOWN_TYPES: ReadonlySet<string> = new Set(operators.map(({ type }) => type));
 
 /**
- * Operators that the text names, in comparisons, lists and tables alike: literals and keys of objects. Types of nodes that it writes
- * (`opType: 'Identity'`) are none. Constant is free: it is how a graph writes a tensor down.
+ * Operators that the text names, in comparisons, lists and tables alike: literals and keys of
+ * objects. Types of nodes that it writes (`opType: 'Identity'`) are none. Constant is free: it is
+ * how a graph writes a tensor down.
  */
 function operatorNames(text: string): string[] {
   const bare = text.replaceAll(/\/\*[^]*?\*\/|\/\/.*$/gm, '').replaceAll(/\bopType: '\w+'/g, '');

@@ -1,4 +1,7 @@
-/** `npm ci` in a checkout runs no script of a dependency: that of onnxruntime-node downloads CUDA files, and fails where it cannot. */
+/**
+ * `npm ci` in a checkout runs no script of a dependency: that of onnxruntime-node downloads CUDA
+ * files, and fails where it cannot.
+ */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';

@@ -1,4 +1,7 @@
-/** Nodes, values and passes are linked by fields. A name that the compiler composed is for people: a model may have it already. */
+/**
+ * Nodes, values and passes are linked by fields. A name that the compiler composed is for people: a
+ * model may have it already.
+ */
 import { expect, test } from 'vitest';
 import { passes } from '../../passes/index.js';
 import { sourceFiles } from './sources.js';

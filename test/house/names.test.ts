@@ -1,6 +1,7 @@
 /**
- * Names of models and files never index plain objects: `constructor` is a name as good as any, and every object has it. They are keys of Maps, or
- * of objects that inherit nothing (src/names.ts). What test/names.test.ts tries is looked for here in the text.
+ * Names of models and files never index plain objects: `constructor` is a name as good as any, and
+ * every object has it. They are keys of Maps, or of objects that inherit nothing (src/names.ts).
+ * What test/names.test.ts tries is looked for here in the text.
  */
 import { expect, test } from 'vitest';
 import { sourceFiles } from './sources.js';

@@ -42,7 +42,8 @@ test('folders include only what is below them', () => {
   expect(wrong).toEqual([]);
 });
 
-// The linker keeps one copy of an inline function: it might have instructions that the machine lacks.
+// The linker keeps one copy of an inline function: it might have instructions that the machine
+// lacks.
 test('units of one instruction set include no C++ headers', () => {
   const parts = files.filter((file) => PER_INSTRUCTION_SET.test(file));
   expect(parts).toHaveLength(9);

@@ -54,7 +54,8 @@ function importsOf(path: string, text: string): Import[] {
       type !== undefined || (listedNames.length > 0 && listedNames.every((name) => /^\s*type\s/.test(name)));
     return { from: path, to: resolved(target), isTypeOnly };
   });
-  // `import('…')` is a lazy import as a call and a type inside annotations; the stricter reading is the safe one.
+  // `import('…')` is a lazy import as a call and a type inside annotations; the stricter reading is
+  // the safe one.
   const calls = [...text.matchAll(CALL)].map(([, target = '']) => ({
     from: path,
     to: resolved(target),
@@ -63,7 +64,10 @@ function importsOf(path: string, text: string): Import[] {
   return [...statements, ...calls];
 }
 
-/** `src/ops/conv.ts` -> ops, `src/why.ts` -> why, `passes/pass.ts` -> passes, `fixtures/tools/demo.ts` -> fixtures/tools. */
+/**
+ * `src/ops/conv.ts` -> ops, `src/why.ts` -> why, `passes/pass.ts` -> passes,
+ * `fixtures/tools/demo.ts` -> fixtures/tools.
+ */
 export function unitOf(path: string): string {
   const [top = '', second = '', third] = path.split('/');
   if (top === 'fixtures' && third !== undefined) return `${top}/${second}`;

@@ -1,4 +1,7 @@
-/** A small graph with everything an edit can break: shared weights, two outputs, a subgraph that reads from outside. */
+/**
+ * A small graph with everything an edit can break: shared weights, two outputs, a subgraph that
+ * reads from outside.
+ */
 import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import type { Node, Value } from '../../src/ir/graph.js';
 import { type Model, readModel } from '../../src/onnx/read.js';
@@ -37,7 +40,9 @@ export function valueOf({ graph }: Model, name: string): Value {
   return value;
 }
 
-/** All that can be seen of the graph: the bytes it is written as, and the links between its parts. */
+/**
+ * All that can be seen of the graph: the bytes it is written as, and the links between its parts.
+ */
 export function stateOf(model: Model): string {
   const links = [...model.graph.values.values()]
     .map(({ name, producer, uses, capturedBy, isGraphInput, isGraphOutput, initializer }) =>

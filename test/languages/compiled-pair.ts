@@ -1,4 +1,7 @@
-/** One pruned network, compiled by the command to a dense and to a sparse file: what other languages run. */
+/**
+ * One pruned network, compiled by the command to a dense and to a sparse file: what other languages
+ * run.
+ */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,7 @@
-/** A compiled model in a C++ program, with the runtime of onnxruntime-node: the same bits as in Node. */
+/**
+ * A compiled model in a C++ program, with the runtime of onnxruntime-node: the same bits as in
+ * Node.
+ */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';

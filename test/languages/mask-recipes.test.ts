@@ -1,4 +1,7 @@
-/** The recipes of docs/masks.md, run as they stand by the tools that they are for; `npm run test:torch` makes the environment. */
+/**
+ * The recipes of docs/masks.md, run as they stand by the tools that they are for; `npm run
+ * test:torch` makes the environment.
+ */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,7 @@
-/** A compiled model in Python's onnxruntime; `npm run test:kernels` makes the virtual environment for it. */
+/**
+ * A compiled model in Python's onnxruntime; `npm run test:kernels` makes the virtual environment
+ * for it.
+ */
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';

@@ -1,4 +1,7 @@
-/** docs/retrain.md with PyTorch itself, from its exporters to training steps; `npm run test:torch` makes the environment. */
+/**
+ * docs/retrain.md with PyTorch itself, from its exporters to training steps; `npm run test:torch`
+ * makes the environment.
+ */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -13,7 +16,10 @@ import { compileModel } from '../../src/compile.js';
 const LIMIT = 1e-5;
 const MOST_MS = 900_000;
 
-/** What each export has: all parameters of the module, or convolutions that normalisations were folded into. */
+/**
+ * What each export has: all parameters of the module, or convolutions that normalisations were
+ * folded into.
+ */
 const EXPORTS = { torchscript: 'all', unoptimised: 'all', folded: 'folded', dynamo: 'folded', hooks: 'some' } as const;
 const MEANINGS = ['zero', 'drop'] as const;
 

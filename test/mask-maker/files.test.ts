@@ -1,4 +1,7 @@
-/** Mask files and masked models: what is written is what the compiler reads, whatever the format and the exporter. */
+/**
+ * Mask files and masked models: what is written is what the compiler reads, whatever the format and
+ * the exporter.
+ */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,7 @@
-/** Every granularity with every criterion, against scores computed from the weights element by element. */
+/**
+ * Every granularity with every criterion, against scores computed from the weights element by
+ * element.
+ */
 import { describe, expect, test } from 'vitest';
 import { readModel } from '../../src/onnx/read.js';
 import type { Criterion } from '../../src/mask-maker/choice.js';

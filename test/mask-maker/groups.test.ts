@@ -1,4 +1,6 @@
-/** Groups line up what can only go together; widths, exclusions, and what the compiler then does. */
+/**
+ * Groups line up what can only go together; widths, exclusions, and what the compiler then does.
+ */
 import { describe, expect, test } from 'vitest';
 import { resnet } from '../../fixtures/networks/resnet/resnet.js';
 import { compileModel } from '../../src/compile.js';

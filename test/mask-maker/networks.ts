@@ -37,7 +37,9 @@ function conv(graph: GraphBuilder, x: string, { name, dims, group = 1, hasNorm =
   return graph.batchNorm(y, { scale, shift: constant(0.25), mean: constant(0), variance: constant(1) });
 }
 
-/** a -> Relu -> b -> Relu -> mean -> fc; convolutions followed by normalisations where asked for. */
+/**
+ * a -> Relu -> b -> Relu -> mean -> fc; convolutions followed by normalisations where asked for.
+ */
 export function plainNetwork({ hasNorm = false } = {}): Uint8Array {
   const graph = graphBuilder();
   const x = graph.input('x', [1, 3, 6, 6]);

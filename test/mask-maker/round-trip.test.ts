@@ -1,6 +1,6 @@
 /**
- * What `mask` writes is read again as what it was, for every way in which a model holds a weight: the same zeros at the same places, and
- * keys and layouts as docs/masks.md promises them.
+ * What `mask` writes is read again as what it was, for every way in which a model holds a weight:
+ * the same zeros at the same places, and keys and layouts as docs/masks.md promises them.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

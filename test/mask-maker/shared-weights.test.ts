@@ -1,4 +1,7 @@
-/** Masks for weights under several names: one mask per stored weight, found again by whoever reads the file. */
+/**
+ * Masks for weights under several names: one mask per stored weight, found again by whoever reads
+ * the file.
+ */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,7 +21,10 @@ function store(g: GraphBuilder, name: string, dims: readonly [number, number], d
   return g.initializer(name, dims, normals(4, name, dims[0] * dims[1]), dataType);
 }
 
-/** Three calls of one block of two matrices, the first square. Each further call reads what `alias` makes of them. */
+/**
+ * Three calls of one block of two matrices, the first square. Each further call reads what `alias`
+ * makes of them.
+ */
 function repeated(alias: (g: GraphBuilder, w: string) => string, dataType = FLOAT): Uint8Array {
   const g = graphBuilder();
   let x = g.input('x', [2, 16]);
@@ -37,7 +43,10 @@ function storedBytes(model: Uint8Array): number {
   return floats.reduce((total, { initializer }) => total + initializer.sizeBytes, 0);
 }
 
-/** What is compiled from the file of masks against the masks multiplied in; no weight is stored twice. */
+/**
+ * What is compiled from the file of masks against the masks multiplied in; no weight is stored
+ * twice.
+ */
 async function check(model: Uint8Array, granularity: string): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'prune-compile-shared-'));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));

@@ -36,7 +36,9 @@ function maskFile(key: string): string {
   const path = join(folder, `${key.replaceAll(/\W/g, '_')}.json`);
   writeFileSync(
     path,
-    JSON.stringify({ [key]: Array.from({ length: 8 }, (_, row) => Array(6).fill(PRUNED.includes(row) ? 0 : 1)) }),
+    JSON.stringify({
+      [key]: Array.from({ length: 8 }, (_, row) => Array.from({ length: 6 }, () => (PRUNED.includes(row) ? 0 : 1))),
+    }),
   );
   return path;
 }

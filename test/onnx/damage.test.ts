@@ -7,7 +7,9 @@ import { PruneCompileError } from '../../src/errors.js';
 import { readModel } from '../../src/onnx/read.js';
 import { encodeModel } from '../../src/onnx/write.js';
 
-/** Reads the model, looks at all its tensors and writes it; a PruneCompileError is an answer too. */
+/**
+ * Reads the model, looks at all its tensors and writes it; a PruneCompileError is an answer too.
+ */
 function useModel(bytes: Uint8Array): 'read' | 'refused' {
   try {
     const model = readModel(bytes);

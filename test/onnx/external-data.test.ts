@@ -1,4 +1,7 @@
-/** Weights beside the model: found, checked, loaded late, written again; and every way in which they can be wrong. */
+/**
+ * Weights beside the model: found, checked, loaded late, written again; and every way in which they
+ * can be wrong.
+ */
 import {
   existsSync,
   mkdirSync,

@@ -7,7 +7,9 @@ export interface Failure {
   readonly facts: readonly string[];
 }
 
-/** `folder` (and its temporary name) reads as DIR. Anything but a PruneCompileError is thrown on. */
+/**
+ * `folder` (and its temporary name) reads as DIR. Anything but a PruneCompileError is thrown on.
+ */
 export function failureFrom(error: unknown, folder = '\0'): Failure {
   if (!(error instanceof PruneCompileError)) throw error;
   const plain = (text: string) => text.replaceAll(folder, 'DIR');

@@ -1,4 +1,7 @@
-/** What the codec reads it writes again byte for byte: every message, every kind of attribute, and what it does not know. */
+/**
+ * What the codec reads it writes again byte for byte: every message, every kind of attribute, and
+ * what it does not know.
+ */
 import { describe, expect, test } from 'vitest';
 import { readModel } from '../../src/onnx/read.js';
 import { encodeModel } from '../../src/onnx/write.js';

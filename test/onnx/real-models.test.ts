@@ -29,7 +29,8 @@ describe('real models', () => {
     const data = dataFiles(proto.graph?.initializer ?? []);
     const path = join(folder, basename(name));
     copyFileSync(`${REAL_FILES}/${name}`, path);
-    // Weights left out of the skeletons: a file of their size without contents, which takes no space.
+    // Weights left out of the skeletons: a file of their size without contents, which takes no
+    // space.
     for (const [file, size] of data) {
       writeFileSync(join(folder, file), '');
       truncateSync(join(folder, file), size);

@@ -1,4 +1,7 @@
-/** sparse_initializer and sparse_value are read as the dense tensors that ONNX Runtime makes of them, and written in the smaller form. */
+/**
+ * sparse_initializer and sparse_value are read as the dense tensors that ONNX Runtime makes of
+ * them, and written in the smaller form.
+ */
 import { describe, expect, test } from 'vitest';
 import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { normals } from '../../fixtures/networks/random.js';

@@ -1,4 +1,6 @@
-/** The typed fields of TensorProto (float_data, int32_data, …) mean the same numbers as raw_data. */
+/**
+ * The typed fields of TensorProto (float_data, int32_data, …) mean the same numbers as raw_data.
+ */
 import { describe, expect, test } from 'vitest';
 import { readModel } from '../../src/onnx/read.js';
 import type { Tensor } from '../../src/ir/tensor.js';

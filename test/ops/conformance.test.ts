@@ -1,6 +1,7 @@
 /**
- * Every operator row against ONNX Runtime: what a row says to be constant is constant, and a change at one input channel
- * reaches no output channel that the row does not link to it. A row without an example fails.
+ * Every operator row against ONNX Runtime: what a row says to be constant is constant, and a change
+ * at one input channel reaches no output channel that the row does not link to it. A row without an
+ * example fails.
  */
 import * as ort from 'onnxruntime-node';
 import { describe, expect, test } from 'vitest';
@@ -15,7 +16,10 @@ import { CHANNELS, EXAMPLES, exampleModel, SIZE } from './examples.js';
 
 const DIMS = [2, CHANNELS, SIZE, SIZE];
 const COUNT = 2 * CHANNELS * SIZE * SIZE;
-/** Scalar functions are computed in double here and by approximations of a few float32 epsilons there. */
+/**
+ * Scalar functions are computed in double here and by approximations of a few float32 epsilons
+ * there.
+ */
 const CLOSE = 1e-5;
 
 interface Run {
@@ -65,7 +69,10 @@ async function checkConstants(bytes: Uint8Array): Promise<number> {
   return checked;
 }
 
-/** The node that reads the mixed channels, with the link between its channels and the output's, if the row has one. */
+/**
+ * The node that reads the mixed channels, with the link between its channels and the output's, if
+ * the row has one.
+ */
 function channelLink(
   facts: Facts,
 ): { at: AnalyzedNode; linked: (channel: number) => Set<number>; axis: number } | undefined {
@@ -88,7 +95,10 @@ function channelLink(
   return undefined;
 }
 
-/** The same model with the operator's input made a graph output would tell the same; here the bias of one channel moves. */
+/**
+ * The same model with the operator's input made a graph output would tell the same; here the bias
+ * of one channel moves.
+ */
 async function checkLocality(apply: Parameters<typeof exampleModel>[0], opset: number): Promise<boolean> {
   const bytes = exampleModel(apply, 0.2, opset);
   const link = channelLink(await factsOf(bytes));

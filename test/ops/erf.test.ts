@@ -1,4 +1,7 @@
-/** The error function against tabulated values (Abramowitz and Stegun, table 7.1, and its complement). */
+/**
+ * The error function against tabulated values (Abramowitz and Stegun, table 7.1, and its
+ * complement).
+ */
 import { expect, test } from 'vitest';
 import { erf } from '../../src/ops/erf.js';
 

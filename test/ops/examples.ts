@@ -1,4 +1,7 @@
-/** One graph per operator row: a layer whose channel 1 is the constant `k`, the operator behind it, and its output. */
+/**
+ * One graph per operator row: a layer whose channel 1 is the constant `k`, the operator behind it,
+ * and its output.
+ */
 import { graphBuilder, type GraphBuilder, int64 } from '../../fixtures/networks/graph-builder.js';
 import { normals } from '../../fixtures/networks/random.js';
 
@@ -32,7 +35,10 @@ const kernel = (name: string, dims: readonly number[]) => ({
 });
 const flat: Apply = (g, x) => g.reshape(x, [2, CHANNELS * SIZE * SIZE]);
 
-/** By operator; several where the operator has forms that differ. The opset is 17 unless the key says another: `Pad@10`. */
+/**
+ * By operator; several where the operator has forms that differ. The opset is 17 unless the key
+ * says another: `Pad@10`.
+ */
 export const EXAMPLES: Readonly<Record<string, readonly Apply[]>> = {
   Relu: [op('Relu')],
   LeakyRelu: [(g, x) => g.op('LeakyRelu', [x], { alpha: 0.3 })],
@@ -122,7 +128,10 @@ export const EXAMPLES: Readonly<Record<string, readonly Apply[]>> = {
   Concat: [(g, x) => g.concat([x, g.op('Neg', [x])], 1), (g, x) => g.concat([x, x], 2)],
 };
 
-/** x [2, C, S, S] -> 1x1 convolution whose filter DEAD is zero with bias k -> the operator -> output. */
+/**
+ * x [2, C, S, S] -> 1x1 convolution whose filter DEAD is zero with bias k -> the operator ->
+ * output.
+ */
 export function exampleModel(apply: Apply, k: number, opset: number): Uint8Array {
   const g = graphBuilder({ opset });
   const x = g.input('x', [2, CHANNELS, SIZE, SIZE]);

@@ -62,7 +62,10 @@ export async function compile(g: GraphBuilder): Promise<Compiled> {
   };
 }
 
-/** Two branches of two layers each: the second layers read what `alias` makes of the first's weights. */
+/**
+ * Two branches of two layers each: the second layers read what `alias` makes of the first's
+ * weights.
+ */
 export function twoBranches(
   alias: (g: GraphBuilder, w: string) => string,
   { dataType = FLOAT, end = (g: GraphBuilder, hidden: string, w: string): string => matMul(g, hidden, w) } = {},

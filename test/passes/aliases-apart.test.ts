@@ -1,4 +1,7 @@
-/** Weights under several names whose readers do not agree, or that somebody else sees; and what is folded. */
+/**
+ * Weights under several names whose readers do not agree, or that somebody else sees; and what is
+ * folded.
+ */
 import { describe, expect, test } from 'vitest';
 import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { normals } from '../../fixtures/networks/random.js';

@@ -1,6 +1,7 @@
 /**
- * Weights under several names, as exporters write modules that share one: through Identity, Transpose, Cast, or by several readers.
- * What is stored stays stored once where all readers agree, and no file grows by more than the copies of what is cut.
+ * Weights under several names, as exporters write modules that share one: through Identity,
+ * Transpose, Cast, or by several readers. What is stored stays stored once where all readers agree,
+ * and no file grows by more than the copies of what is cut.
  */
 import { describe, expect, test } from 'vitest';
 import { graphBuilder, type GraphBuilder, type Input } from '../../fixtures/networks/graph-builder.js';

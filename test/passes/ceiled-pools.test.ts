@@ -1,6 +1,7 @@
 /**
- * Pools with ceil_mode whose windows are smaller than their stride: ONNX Runtime's shape inference counts a last window that begins
- * behind the image, its kernels do not. What follows must not rely on the inferred extent.
+ * Pools with ceil_mode whose windows are smaller than their stride: ONNX Runtime's shape inference
+ * counts a last window that begins behind the image, its kernels do not. What follows must not rely
+ * on the inferred extent.
  */
 import { describe, expect, test } from 'vitest';
 import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
@@ -25,7 +26,10 @@ const cases = ['MaxPool', 'AveragePool'].flatMap((opType) =>
     WINDOWS.map(([kernel, stride]) => [opType, auto, kernel, [stride].flat().concat(stride)] as const),
   ),
 );
-/** SAME_* with a pixel left over: ONNX Runtime's plain kernels refuse it ("padding values must be non-negative"). */
+/**
+ * SAME_* with a pixel left over: ONNX Runtime's plain kernels refuse it ("padding values must be
+ * non-negative").
+ */
 const isRefused = (extent: number, [, auto, kernel, strides]: (typeof cases)[number]) =>
   auto.startsWith('SAME') &&
   kernel.some((taps, axis) => (Math.ceil(extent / (strides[axis] ?? 1)) - 1) * (strides[axis] ?? 1) + taps < extent);

@@ -1,4 +1,7 @@
-/** The passes for branches that hold constants, each on its own: pictures of a small graph before and after. */
+/**
+ * The passes for branches that hold constants, each on its own: pictures of a small graph before
+ * and after.
+ */
 import { describe, expect, test } from 'vitest';
 import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { changed, unchanged } from './run-pass.js';

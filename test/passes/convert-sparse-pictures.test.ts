@@ -1,4 +1,7 @@
-/** What convert-sparse makes of a graph, and what it leaves as it is: pictures before and after. Numbers are in the other files. */
+/**
+ * What convert-sparse makes of a graph, and what it leaves as it is: pictures before and after.
+ * Numbers are in the other files.
+ */
 import { describe, expect, test } from 'vitest';
 import { type GraphBuilder, graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import type { CompileOptions } from '../../src/compile.js';

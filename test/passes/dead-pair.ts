@@ -26,7 +26,10 @@ interface Pair {
   pads?: number;
 }
 
-/** x [1, 2, 5, 5] -> 4 filters of which 1 and 3 are zero with the bias given -> Relu -> 3x3 with padding -> y. */
+/**
+ * x [1, 2, 5, 5] -> 4 filters of which 1 and 3 are zero with the bias given -> Relu -> 3x3 with
+ * padding -> y.
+ */
 export function deadPair(
   bias: readonly number[],
   { dead = [1, 3], pads = 1 }: Pair = {},

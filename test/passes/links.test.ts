@@ -1,4 +1,7 @@
-/** Passes and reports find things by fields: names that the compiler itself would give stand in the model already, and mean nothing. */
+/**
+ * Passes and reports find things by fields: names that the compiler itself would give stand in the
+ * model already, and mean nothing.
+ */
 import { describe, expect, test } from 'vitest';
 import { graphBuilder, type GraphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { namedCases } from '../../fixtures/networks/named-cases.js';
@@ -50,7 +53,10 @@ describe('a layer that becomes a sparse operator', () => {
 });
 
 describe('what the compiler adds', () => {
-  /** Two filters without weights hold 2 and 3, which meet zero padding: a convolution of ones gives them back. */
+  /**
+   * Two filters without weights hold 2 and 3, which meet zero padding: a convolution of ones gives
+   * them back.
+   */
   function padded(others?: (g: GraphBuilder, x: string) => void): Uint8Array {
     const g = graphBuilder();
     const x = g.input('x', [1, 4, 10, 10]);
@@ -137,7 +143,10 @@ describe('what the compiler adds', () => {
 });
 
 describe('the axis of channels', () => {
-  /** x [1, 5, 8] -> product -> + bias -> Relu -> product: every other column of the first is zero, its bias too. */
+  /**
+   * x [1, 5, 8] -> product -> + bias -> Relu -> product: every other column of the first is zero,
+   * its bias too.
+   */
   function sequence(): Uint8Array {
     const g = graphBuilder();
     const first = Float32Array.from(normals(1, 'f1', 8 * 16), (value, at) => (at % 2 === 0 ? 0 : value));

@@ -1,4 +1,7 @@
-/** Each pass on its own: a picture of a small graph before and after, that it stays equal, and that a second run changes nothing. */
+/**
+ * Each pass on its own: a picture of a small graph before and after, that it stays equal, and that
+ * a second run changes nothing.
+ */
 import { describe, expect, test } from 'vitest';
 import { graphBuilder, int64 } from '../../fixtures/networks/graph-builder.js';
 import { normals } from '../../fixtures/networks/random.js';

@@ -1,4 +1,7 @@
-/** remove-channels on its own: pictures of a small graph before and after, and of what it leaves as it is. */
+/**
+ * remove-channels on its own: pictures of a small graph before and after, and of what it leaves as
+ * it is.
+ */
 import { describe, expect, test } from 'vitest';
 import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { normals } from '../../fixtures/networks/random.js';

@@ -1,4 +1,7 @@
-/** What must hold for every compiled model, whatever it is: checked here once, for all tests over real models. */
+/**
+ * What must hold for every compiled model, whatever it is: checked here once, for all tests over
+ * real models.
+ */
 import { expect } from 'vitest';
 import { compileModel, type Compiled, type CompileOptions } from '../../src/compile.js';
 import { decodeModel, readModel } from '../../src/onnx/read.js';
@@ -19,7 +22,10 @@ export interface Output {
   readonly bytes: Uint8Array;
 }
 
-/** Compiles; the interface and the metadata are kept, and compiling the result again changes nothing. */
+/**
+ * Compiles; the interface and the metadata are kept, and compiling the result again changes
+ * nothing.
+ */
 export async function compileChecked(bytes: Uint8Array, options: CompileOptions): Promise<Output> {
   const compiled = await compileModel(bytes, options);
   const output = compiled.encode();
@@ -72,7 +78,10 @@ export function removedByWeight(input: Uint8Array, { report }: Compiled): Readon
   );
 }
 
-/** Convolutions of which less went than the answer key says can go; it exists for the meaning "drop" of some models. */
+/**
+ * Convolutions of which less went than the answer key says can go; it exists for the meaning "drop"
+ * of some models.
+ */
 export function shortOfKey(name: string, mask: Mask, input: Uint8Array, compiled: Compiled): string[] {
   const [which, meaning] = mask.split(' ') as [Which, Meaning];
   const key = meaning === 'drop' ? answerKey(name, which) : undefined;

@@ -1,4 +1,7 @@
-/** Trained networks on photographs: a compiled model classifies them as the model it was made from, one by one. */
+/**
+ * Trained networks on photographs: a compiled model classifies them as the model it was made from,
+ * one by one.
+ */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { photographs, predictions } from '../support/photographs.js';

@@ -1,6 +1,7 @@
 /**
- * Full-size ResNets, WideResNet and VGG. All masks are compiled, twice, and counted; running such networks takes seconds, so
- * each is run with one input and the two masks that say most: all filters dropped, inner filters zeroed.
+ * Full-size ResNets, WideResNet and VGG. All masks are compiled, twice, and counted; running such
+ * networks takes seconds, so each is run with one input and the two masks that say most: all
+ * filters dropped, inner filters zeroed.
  */
 import { describe, expect, test } from 'vitest';
 import { freeImageSize, loadRealModel, realModelNames } from '../support/real-models.js';

@@ -1,6 +1,7 @@
 /**
- * Every good mask file of fixtures/real by the command onto three exports of its net: bound entirely, as many zeros as
- * the file holds, and the outputs of a reference into which the test wrote the zeros itself (support/raw-network.ts).
+ * Every good mask file of fixtures/real by the command onto three exports of its net: bound
+ * entirely, as many zeros as the file holds, and the outputs of a reference into which the test
+ * wrote the zeros itself (support/raw-network.ts).
  */
 import { readFileSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
@@ -14,7 +15,10 @@ import { type Images, outputsOf, RawNetwork, TOLERANCE, worstDifference } from '
 import { REAL_FILES, loadRealModel } from '../support/real-models.js';
 
 const MODELS = `${REAL_FILES}/skeletons/models`;
-/** With what each binds: normalisation kept, folded (names lost), folded by the newer exporter (names kept). */
+/**
+ * With what each binds: normalisation kept, folded (names lost), folded by the newer exporter
+ * (names kept).
+ */
 const EXPORTS = [
   ['legacy_bn', 'name'],
   ['legacy', 'module'],
@@ -118,7 +122,10 @@ describe('mask files onto three exports of their nets', () => {
   });
 });
 
-/** Filters of the first convolution of a block are read by the second alone: none that is masked may stay, but one for its shape. */
+/**
+ * Filters of the first convolution of a block are read by the second alone: none that is masked may
+ * stay, but one for its shape.
+ */
 function expectMaskedFiltersGone(net: string, masks: readonly FileMask[], removed: readonly number[]): void {
   const masked = applyMasks(network(net), masks);
   for (const [place, weights] of masked.convolutionWeights().entries()) {
@@ -248,7 +255,8 @@ describe('full size', () => {
     const [views, arrays] = compiled.map(({ bytes }) => new RawNetwork(bytes).withoutOrigin());
     expect(Buffer.compare(views ?? new Uint8Array(), arrays ?? new Uint8Array())).toBe(0);
     const file = `${REAL_FILES}/masks/files/resnet18.npz`;
-    // The folded export has lost the names; its convolutions come in the order of the modules, as the masks do.
+    // The folded export has lost the names; its convolutions come in the order of the modules, as
+    // the masks do.
     const pruned = new RawNetwork(model);
     const weights = pruned.convolutionWeights();
     const masks = masksOf(file);

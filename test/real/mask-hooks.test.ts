@@ -1,6 +1,7 @@
 /**
- * Networks exported while they were pruned: the masks are in the graph, multiplied in when it runs. No mask file is needed,
- * and what comes out is what the file and the plain export give, or the export after prune.remove.
+ * Networks exported while they were pruned: the masks are in the graph, multiplied in when it runs.
+ * No mask file is needed, and what comes out is what the file and the plain export give, or the
+ * export after prune.remove.
  */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
@@ -19,7 +20,9 @@ const HOOKS = realModelNames(/_hooks\./);
 /** s_resnet18.ln0_hooks.dynamo -> s_resnet18.ln0 */
 const pruningOf = (name: string) => name.replace(/_hooks.*/, '');
 
-/** Filters that are empty in the sibling of which the masks were removed go with scale and shift. */
+/**
+ * Filters that are empty in the sibling of which the masks were removed go with scale and shift.
+ */
 function droppedSibling(pruning: string): Uint8Array {
   const [net] = pruning.split('.');
   const network = new RawNetwork(load(`${net}.plain.legacy_bn`));
@@ -28,7 +31,10 @@ function droppedSibling(pruning: string): Uint8Array {
   return network.bytes();
 }
 
-/** The folded sibling has its zeros where the weights of the same convolution of the plain export must have theirs. */
+/**
+ * The folded sibling has its zeros where the weights of the same convolution of the plain export
+ * must have theirs.
+ */
 function zeroAsRemoved(network: RawNetwork, pruning: string, weights: string): void {
   const removed = new RawNetwork(load(`${pruning}_removed.legacy`));
   const place = network.convolutionWeights().indexOf(weights);

@@ -1,6 +1,7 @@
 /**
- * The built command as a process of its own: every mask file of fixtures/real that must fail says so in its own words,
- * exits with 2, writes nothing and runs nothing; and one good file of each format goes through.
+ * The built command as a process of its own: every mask file of fixtures/real that must fail says
+ * so in its own words, exits with 2, writes nothing and runs nothing; and one good file of each
+ * format goes through.
  */
 import { execFile } from 'node:child_process';
 import {
@@ -93,7 +94,8 @@ async function inPlace(work: (at: Place) => Promise<void>): Promise<void> {
 }
 
 async function node({ hook, temporary }: Place, args: readonly string[]): Promise<Ended> {
-  // ONNX Runtime leaves .ses and mat-debug-PID.log of its own where temporary files go, unless told not to.
+  // ONNX Runtime leaves .ses and mat-debug-PID.log of its own where temporary files go, unless told
+  // not to.
   const env = { ...process.env, TMPDIR: temporary, ORT_DISABLE_TELEMETRY: '1' };
   return new Promise((resolve) => {
     execFile(process.execPath, ['--import', pathToFileURL(hook).href, ...args], { env }, (error, stdout, stderr) =>

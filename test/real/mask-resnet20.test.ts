@@ -1,6 +1,7 @@
 /**
- * Masks that torch.nn.utils.prune and NNI saved for a trained ResNet-20, onto its export with normalisation and the folded one:
- * bound entirely, the same channels gone, outputs as of a reference that the test made, also on photographs.
+ * Masks that torch.nn.utils.prune and NNI saved for a trained ResNet-20, onto its export with
+ * normalisation and the folded one: bound entirely, the same channels gone, outputs as of a
+ * reference that the test made, also on photographs.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';

@@ -1,6 +1,7 @@
 /**
- * Networks that are no ResNets, and ResNets behind other tools: whatever goes or stays, the outputs are equal. Those of the
- * answer key must reach it; for the others nothing is promised here about what goes.
+ * Networks that are no ResNets, and ResNets behind other tools: whatever goes or stays, the outputs
+ * are equal. Those of the answer key must reach it; for the others nothing is promised here about
+ * what goes.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';

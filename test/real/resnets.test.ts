@@ -1,6 +1,7 @@
 /**
- * ResNets and CIFAR ResNets as both exporters write them: normalisation kept and folded, pruning hooks active and removed,
- * unoptimised graphs, initializers as inputs, opsets 9 to 20. Every mask, as small as it gets and as fast as it gets.
+ * ResNets and CIFAR ResNets as both exporters write them: normalisation kept and folded, pruning
+ * hooks active and removed, unoptimised graphs, initializers as inputs, opsets 9 to 20. Every mask,
+ * as small as it gets and as fast as it gets.
  */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';

@@ -1,7 +1,8 @@
 /**
- * Real networks with four fifths of their weights zero, as sparse operators: outputs are equal, and whole stages stay in the operators'
- * layout. Depthwise convolutions keep all their weights, as people prune. What a network must leave stays outside: classifiers of one
- * row, squeezed images of one pixel, first layers that save less than moving their data costs.
+ * Real networks with four fifths of their weights zero, as sparse operators: outputs are equal, and
+ * whole stages stay in the operators' layout. Depthwise convolutions keep all their weights, as
+ * people prune. What a network must leave stays outside: classifiers of one row, squeezed images of
+ * one pixel, first layers that save less than moving their data costs.
  */
 import { describe, expect, test } from 'vitest';
 import { compileModel } from '../../src/compile.js';

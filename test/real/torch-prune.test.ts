@@ -1,4 +1,7 @@
-/** The same pruned network exported before and after prune.remove: masks in the graph, or zeros in the weights. */
+/**
+ * The same pruned network exported before and after prune.remove: masks in the graph, or zeros in
+ * the weights.
+ */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { hasInitializer } from '../../src/ir/graph.js';

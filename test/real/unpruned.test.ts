@@ -1,10 +1,16 @@
-/** A model that nobody pruned comes out as it went in, byte for byte, and is told that there was nothing to do. */
+/**
+ * A model that nobody pruned comes out as it went in, byte for byte, and is told that there was
+ * nothing to do.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { REAL_FILES, loadRealModel, realModelNames } from '../support/real-models.js';
 import { compileChecked } from './compile-checked.js';
 
-/** Weights of more than 100 MB take too long to make up; ResNets of that size are among the large models. */
+/**
+ * Weights of more than 100 MB take too long to make up; ResNets of that size are among the large
+ * models.
+ */
 const skeletons = realModelNames(/./).filter(
   (name) =>
     !/^(vgg|wide|alexnet|vit_b|swin|fcn_resnet50\.dynamo|convnext|cspdark|xception|resnext|keras|resnet50\.dynamo)|\.(ln0|ln1|rand)_/.test(

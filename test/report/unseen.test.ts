@@ -1,4 +1,7 @@
-/** Names of models, keys of masks and paths in every place of every output: nothing that a terminal or a page obeys comes through. */
+/**
+ * Names of models, keys of masks and paths in every place of every output: nothing that a terminal
+ * or a page obeys comes through.
+ */
 import { describe, expect, test } from 'vitest';
 import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { renderFailure, renderFailureJson, failureOf } from '../../src/cli/failure.js';
@@ -19,7 +22,10 @@ import { explainNode } from '../../src/why.js';
 import { run } from '../cli/run-command.js';
 import { BENCHMARK, DIFFERENT, REPORT, VERIFICATION } from './sample.js';
 
-/** Escape sequences, C1, a bidi override, line breaks of all kinds, what no eye sees, half a surrogate pair; and Markdown and HTML. */
+/**
+ * Escape sequences, C1, a bidi override, line breaks of all kinds, what no eye sees, half a
+ * surrogate pair; and Markdown and HTML.
+ */
 const EVIL = 'a\u001B[2J\u009B31m\u202Eb\n\r\u2028\u200B\u0000\uD800|`<b>\u001B]0;t\u0007\u{E0041}z';
 const SHOWN =
   String.raw`a\x1b[2J\x9b31m\u202eb\n\r\u2028\u200b\x00\ud800|` + '`<b>' + String.raw`\x1b]0;t\x07\u{e0041}z`;

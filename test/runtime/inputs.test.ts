@@ -142,7 +142,8 @@ describe('randomFeeds', () => {
     const values = feeds['x']?.data instanceof Float32Array ? [...feeds['x'].data] : [];
     const mean = values.reduce((a, b) => a + b, 0) / values.length;
     const variance = values.reduce((a, b) => a + (b - mean) ** 2, 0) / values.length;
-    // Of 1000 draws the mean has standard deviation .03 and the variance .045; four of each are allowed.
+    // Of 1000 draws the mean has standard deviation .03 and the variance .045; four of each are
+    // allowed.
     expect(Math.abs(mean)).toBeLessThan(0.13);
     expect(Math.abs(variance - 1)).toBeLessThan(0.18);
     expect(new Set(feeds['ids']?.data as BigInt64Array)).toEqual(new Set([0n, 1n]));

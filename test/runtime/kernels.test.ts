@@ -1,4 +1,6 @@
-/** The sparse operators in this process; skipped, saying so, where the native library is not built. */
+/**
+ * The sparse operators in this process; skipped, saying so, where the native library is not built.
+ */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import * as ort from 'onnxruntime-node';

@@ -1,4 +1,7 @@
-/** Where the native library is missing: what the doctor says, and what --sparse decides by. A file of its own, because it replaces a module. */
+/**
+ * Where the native library is missing: what the doctor says, and what --sparse decides by. A file
+ * of its own, because it replaces a module.
+ */
 import { expect, test, vi } from 'vitest';
 import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { compileModel } from '../../src/compile.js';

@@ -4,7 +4,10 @@ import * as ort from 'onnxruntime-node';
 import { normals } from '../../fixtures/networks/random.js';
 import { createSession } from '../../src/runtime/session.js';
 
-/** Sums of a few thousand float32 products in another order; a wrong product shows at a thousand times that. */
+/**
+ * Sums of a few thousand float32 products in another order; a wrong product shows at a thousand
+ * times that.
+ */
 const LARGEST_DIFFERENCE = 2e-6;
 
 /** Sizes by input; int64 inputs are token numbers. */

@@ -1,4 +1,7 @@
-/** The real command, in this process: a model compiled with masks, what it reports and the bytes it wrote. */
+/**
+ * The real command, in this process: a model compiled with masks, what it reports and the bytes it
+ * wrote.
+ */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,7 +16,10 @@ export interface Written {
   readonly bytes: Uint8Array;
 }
 
-/** `model` is a path, or bytes that are written to one. It exits 0, and its own check finds the two equal. */
+/**
+ * `model` is a path, or bytes that are written to one. It exits 0, and its own check finds the two
+ * equal.
+ */
 export async function compileByCommand(model: string | Uint8Array, options: readonly string[]): Promise<Written> {
   const folder = mkdtempSync(join(tmpdir(), 'prune-compile-real-'));
   try {

@@ -1,4 +1,7 @@
-/** What pruning libraries prune, computed from the weights again: a second opinion on the masks that they saved. */
+/**
+ * What pruning libraries prune, computed from the weights again: a second opinion on the masks that
+ * they saved.
+ */
 import type { RawNetwork } from './raw-network.js';
 
 /** Sizes of slices along an axis of a kernel, as torch.nn.utils.prune and NNI rank them. */
@@ -41,7 +44,9 @@ export function smallestSlices(network: RawNetwork, weights: string, axis: 0 | 1
   });
 }
 
-/** global_unstructured(L1Unstructured): 0 for the `count` smallest elements of all weights together. */
+/**
+ * global_unstructured(L1Unstructured): 0 for the `count` smallest elements of all weights together.
+ */
 export function smallestElements(
   network: RawNetwork,
   weights: readonly string[],

@@ -1,6 +1,7 @@
 /**
- * Masks of real files under the names of the parameters they are for. Bytes are read by the project's readers and checked
- * against the manifest; names, kinds and shapes are interpreted here again, without src/masks/{claims,names,bind,expand}.
+ * Masks of real files under the names of the parameters they are for. Bytes are read by the
+ * project's readers and checked against the manifest; names, kinds and shapes are interpreted here
+ * again, without src/masks/{claims,names,bind,expand}.
  */
 import { expect } from 'vitest';
 import { readMaskFile } from '../../src/masks/read.js';

@@ -3,8 +3,8 @@ import { fileURLToPath } from 'node:url';
 const WORKER = fileURLToPath(new URL('../../dist/src/cli/worker.js', import.meta.url));
 
 /**
- * A module for `node --import`: whatever starts a process or compiles text in that process is written down, to be found. The command's own
- * worker is let through: it inherits the module.
+ * A module for `node --import`: whatever starts a process or compiles text in that process is
+ * written down, to be found. The command's own worker is let through: it inherits the module.
  */
 export function logProcesses(log: string): string {
   return `

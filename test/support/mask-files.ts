@@ -62,7 +62,10 @@ export function maskFileBytes(file: string): Uint8Array {
   return readFileSync(`${FILES}/${file}`);
 }
 
-/** `tensors` is what the manifest says that `root` has: names, dtypes, shapes, zeros and where they are. */
+/**
+ * `tensors` is what the manifest says that `root` has: names, dtypes, shapes, zeros and where they
+ * are.
+ */
 export function expectTensors(root: ReadonlyMap<string, Entry>, tensors: Readonly<Record<string, TensorRow>>): void {
   expect([...root.keys()].toSorted(byText)).toEqual(Object.keys(tensors).toSorted(byText));
   for (const [name, row] of Object.entries(tensors)) {
@@ -106,8 +109,8 @@ export const NUMERIC = [
 export const byText = (a: string, b: string): number => (a < b ? -1 : Number(a > b));
 
 /**
- * The file cut, changed and shuffled: what comes of it is tensors that can be read or one clear error, and nothing is
- * larger than `most` bytes.
+ * The file cut, changed and shuffled: what comes of it is tensors that can be read or one clear
+ * error, and nothing is larger than `most` bytes.
  */
 export function checkDamage(bytes: Uint8Array, read: (bytes: Uint8Array) => Entry, numRuns = 1200): void {
   const most = 2 * bytes.length + 4096;

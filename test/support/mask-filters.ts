@@ -1,6 +1,7 @@
 /**
- * Zeroes filters of an exported model as the generator's `mask` says, wherever the exporter put the weights: in an
- * initializer, in a Constant node, behind a mask that is multiplied in, behind a dequantisation, or in a ConstantOfShape.
+ * Zeroes filters of an exported model as the generator's `mask` says, wherever the exporter put the
+ * weights: in an initializer, in a Constant node, behind a mask that is multiplied in, behind a
+ * dequantisation, or in a ConstantOfShape.
  */
 import { keepMask } from '../../fixtures/networks/skeleton.js';
 import { Editor } from '../../src/ir/editor.js';
@@ -20,8 +21,8 @@ export interface MaskedModel {
 }
 
 /**
- * Zeroes half of the filters of every convolution (`all`) or of those whose output reaches exactly one ungrouped convolution
- * through Relu, Clip and BatchNormalization (`inner`).
+ * Zeroes half of the filters of every convolution (`all`) or of those whose output reaches exactly
+ * one ungrouped convolution through Relu, Clip and BatchNormalization (`inner`).
  */
 export async function maskFilters(
   bytes: Uint8Array,
@@ -47,7 +48,10 @@ export async function maskFilters(
   return { bytes: encodeModel(model), masked };
 }
 
-/** The name of the initializer that holds the convolution's weights: what the mask and the answer key go by. */
+/**
+ * The name of the initializer that holds the convolution's weights: what the mask and the answer
+ * key go by.
+ */
 export function weightName(node: Node): string | undefined {
   return stored(node, 1)?.value.name;
 }
@@ -94,7 +98,10 @@ function constantTensor(node: Node): Tensor | undefined {
   return Tensor.fromNumbers(FLOAT, shape, new Float32Array(product(shape)).fill(fill.numbers()[0] ?? 0));
 }
 
-/** All bytes of a number that is zero are zero, in every dtype; a quantised weight's zero point is 0. */
+/**
+ * All bytes of a number that is zero are zero, in every dtype; a quantised weight's zero point is
+ * 0.
+ */
 function zero(editor: Editor, { node, index, value, tensor }: Stored, channels: readonly number[]): void {
   const bytes = new Uint8Array(tensor.bytes());
   const size = (product(tensor.dims.slice(1)) * (elementBytes(tensor.dataType) ?? 0)) | 0;

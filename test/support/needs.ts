@@ -1,6 +1,6 @@
 /**
- * What a machine may lack. Tests that need it are skipped there, and the end of the run says so, with the command that makes
- * them run (not-run.ts): `test('…', needsLibrary, () => …)`.
+ * What a machine may lack. Tests that need it are skipped there, and the end of the run says so,
+ * with the command that makes them run (not-run.ts): `test('…', needsLibrary, () => …)`.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';

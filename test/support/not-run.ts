@@ -1,4 +1,6 @@
-/** A reporter that ends the run with what was not run: how many tests, why, and what makes them run. */
+/**
+ * A reporter that ends the run with what was not run: how many tests, why, and what makes them run.
+ */
 import type { Reporter, TestCase, TestModule } from 'vitest/node';
 import type { Lack } from './needs.js';
 

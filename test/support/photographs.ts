@@ -1,4 +1,7 @@
-/** The first 100 test images of CIFAR-10 from fixtures/real, as networks trained by ImageNet's means see them. */
+/**
+ * The first 100 test images of CIFAR-10 from fixtures/real, as networks trained by ImageNet's means
+ * see them.
+ */
 import { readFileSync } from 'node:fs';
 import type { Images } from './raw-network.js';
 import { REAL_FILES } from './real-models.js';

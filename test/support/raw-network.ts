@@ -1,6 +1,7 @@
 /**
- * Reference networks made without the compiler: the protobuf decoded by onnx-proto, zeros written into the bytes of stored
- * weights, and ONNX Runtime asked directly. Nothing of src is used here, so nothing of it can be wrong twice.
+ * Reference networks made without the compiler: the protobuf decoded by onnx-proto, zeros written
+ * into the bytes of stored weights, and ONNX Runtime asked directly. Nothing of src is used here,
+ * so nothing of it can be wrong twice.
  */
 import onnxProto from 'onnx-proto';
 import * as ort from 'onnxruntime-node';
@@ -9,8 +10,9 @@ const { ModelProto } = onnxProto.onnx;
 const FLOAT = 1;
 
 /**
- * What rounding may do: three float32 roundings (2^-24 each) in each of the 21 layers: of the folded weight, of the sum and of
- * what is added to it. Found over all files, exports and meanings: 1.2e-6, a third of it.
+ * What rounding may do: three float32 roundings (2^-24 each) in each of the 21 layers: of the
+ * folded weight, of the sum and of what is added to it. Found over all files, exports and meanings:
+ * 1.2e-6, a third of it.
  */
 export const TOLERANCE = 64 * 2 ** -24;
 
@@ -59,7 +61,10 @@ export class RawNetwork {
     this.set(name, values);
   }
 
-  /** Filters whose elements are all zero vanish with the scale and the shift of the normalisation behind them. */
+  /**
+   * Filters whose elements are all zero vanish with the scale and the shift of the normalisation
+   * behind them.
+   */
   dropEmptyFilters(weights: string): number {
     const values = this.floats(weights);
     const [filters = 1] = this.dims(weights);
@@ -115,7 +120,10 @@ export interface Images {
   readonly dims: readonly number[];
 }
 
-/** Output of every image, in a row; in one batch where the model leaves the batch open, else one by one. */
+/**
+ * Output of every image, in a row; in one batch where the model leaves the batch open, else one by
+ * one.
+ */
 export async function outputsOf(model: Uint8Array, { values, dims }: Images): Promise<Float32Array> {
   const session = await ort.InferenceSession.create(model, { intraOpNumThreads: 1, logSeverityLevel: 4 });
   try {

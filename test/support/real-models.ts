@@ -1,6 +1,7 @@
 /**
- * Real models, masks and images: fixtures/real, unpacked for this run of the tests. Exporter graphs have large weights left
- * out, which are made again here. Uses the codec alone, none of the compiler.
+ * Real models, masks and images: fixtures/real, unpacked for this run of the tests. Exporter graphs
+ * have large weights left out, which are made again here. Uses the codec alone, none of the
+ * compiler.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -26,7 +27,9 @@ export async function loadRealModel(name: string): Promise<Uint8Array> {
   return withWeights(await readFile(`${REAL_FILES}/skeletons/models/${name}.onnx`), name);
 }
 
-/** The same up to one value, which becomes the only output; nothing of what is behind it is made. */
+/**
+ * The same up to one value, which becomes the only output; nothing of what is behind it is made.
+ */
 export async function loadRealModelUntil(name: string, output: string): Promise<Uint8Array> {
   const model = decodeModel(await readFile(`${REAL_FILES}/skeletons/models/${name}.onnx`), name);
   const { graph } = model;
@@ -42,7 +45,10 @@ export async function loadRealModelUntil(name: string, output: string): Promise<
 }
 
 export interface AnswerKey {
-  /** What can go of each convolution, by the name of its weights: by zeros only, and with constants too. */
+  /**
+   * What can go of each convolution, by the name of its weights: by zeros only, and with constants
+   * too.
+   */
   readonly convs: Readonly<Record<string, { readonly cout: number; readonly zero: number; readonly const: number }>>;
 }
 
@@ -55,8 +61,8 @@ export function answerKey(name: string, masked: 'all' | 'inner'): AnswerKey | un
 }
 
 /**
- * The model with height and width of its rank-4 inputs open, so that it runs at any size its operators allow. Inferred
- * shapes are dropped with it: they were for the one size.
+ * The model with height and width of its rank-4 inputs open, so that it runs at any size its
+ * operators allow. Inferred shapes are dropped with it: they were for the one size.
  */
 export function freeImageSize(bytes: Uint8Array): Uint8Array {
   const model = decodeModel(bytes, 'the model');

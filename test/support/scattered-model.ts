@@ -2,7 +2,10 @@
 import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { normals, uniforms } from '../../fixtures/networks/random.js';
 
-/** Scattered zeros: nothing to remove, and a layer for a sparse operator, with enough to do to pay for moving its data. */
+/**
+ * Scattered zeros: nothing to remove, and a layer for a sparse operator, with enough to do to pay
+ * for moving its data.
+ */
 export function sparseModel(): Uint8Array {
   const g = graphBuilder();
   const dims = [48, 48, 3, 3];

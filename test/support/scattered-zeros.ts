@@ -1,4 +1,7 @@
-/** Scattered zeros in an exported model: in every layer but grouped ones the smallest weights go, wherever they stand. */
+/**
+ * Scattered zeros in an exported model: in every layer but grouped ones the smallest weights go,
+ * wherever they stand.
+ */
 import { ZeroScatterer } from '../../fixtures/networks/scattered-zeros.js';
 import type { Node } from '../../src/ir/graph.js';
 import { FLOAT } from '../../src/ir/tensor.js';

@@ -1,12 +1,13 @@
 /**
- * A graph as text, for tests that show what a pass makes of it: one line a node, in the order of the graph.
+ * A graph as text, for tests that show what a pass makes of it: one line a node, in the order of
+ * the graph.
  *
  *     inputs: x [1,4,8,8]
  *     y [1,4,8,8] = Conv(x, w [4,4,3,3], b [4] {1 0 0.5 2}) pads=1,1,1,1
  *     outputs: y
  *
- * A constant has its dims, its type where that is not float32, and its numbers where there are few. Attributes that have their
- * default value, and kernel_shape where a weight tells it, are left out.
+ * A constant has its dims, its type where that is not float32, and its numbers where there are few.
+ * Attributes that have their default value, and kernel_shape where a weight tells it, are left out.
  */
 import { expect } from 'vitest';
 import { inferShapes } from '../../src/graph-info/shapes.js';
@@ -38,7 +39,10 @@ export async function showBoth(before: Uint8Array, after: Uint8Array): Promise<s
   return `${from}\n=> ${from === to ? 'unchanged' : `\n${to}`}`.replaceAll(/ $/gm, '');
 }
 
-/** As ONNX Runtime infers them; with native operators, which not every machine can run, as the file declares them. */
+/**
+ * As ONNX Runtime infers them; with native operators, which not every machine can run, as the file
+ * declares them.
+ */
 async function dimsOf({ graph, proto }: Model): Promise<DimsByName> {
   if (graph.nodes.every(({ domain }) => domain !== SPARSE_DOMAIN)) return (await inferShapes(graph, proto)).byName;
   const { input = [], output = [], valueInfo = [] } = proto.graph ?? {};

@@ -1,4 +1,7 @@
-/** One folder for whatever tests make in the system's temporary folder: it goes when all are done, those that were skipped or crashed included. */
+/**
+ * One folder for whatever tests make in the system's temporary folder: it goes when all are done,
+ * those that were skipped or crashed included.
+ */
 import { mkdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,7 @@
-/** Before all tests: the files of fixtures/real in a temporary folder, which goes when they are done. */
+/**
+ * Before all tests: the files of fixtures/real in a temporary folder, which goes when they are
+ * done.
+ */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

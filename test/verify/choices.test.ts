@@ -1,4 +1,7 @@
-/** Outputs that are what a model decided, and what was hidden by them: wrong models that a comparison up to ties must not let pass. */
+/**
+ * Outputs that are what a model decided, and what was hidden by them: wrong models that a
+ * comparison up to ties must not let pass.
+ */
 import { describe, expect, test } from 'vitest';
 import { graphBuilder, type GraphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { normals } from '../../fixtures/networks/random.js';

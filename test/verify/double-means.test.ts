@@ -9,7 +9,10 @@ import { withDoubleMeans } from '../../src/verify/double-means.js';
 import { verifyModels } from '../../src/verify/verify.js';
 import { needsLibrary } from '../support/needs.js';
 
-/** Widths that are no multiple of 4 stay out of the optimiser's blocked layout: no other kernel then shows how far the mean drifts. */
+/**
+ * Widths that are no multiple of 4 stay out of the optimiser's blocked layout: no other kernel then
+ * shows how far the mean drifts.
+ */
 const CHANNELS = 13;
 const DEAD = 4;
 const CLASSES = 10;
@@ -24,7 +27,10 @@ interface Head {
   readonly dims?: readonly (number | string)[];
 }
 
-/** Convolution with four dead filters that have a bias, Relu, mean over 224 x 224 places, classifier. */
+/**
+ * Convolution with four dead filters that have a bias, Relu, mean over 224 x 224 places,
+ * classifier.
+ */
 function classifier({ mean, opset, isConstant = false, constants = CONSTANTS, dims = [1, 3, 224, 224] }: Head) {
   const g = graphBuilder({ opset });
   const bias = normals(5, 'bias', CHANNELS, 0.2);
@@ -92,7 +98,8 @@ describe('means of constant channels over 224 x 224 places', () => {
   );
 
   test('noise of a mean hides no error: a bias that is off by 1e-4', async () => {
-    // As many channels as fill the optimiser's blocks: its own kernel drifts otherwise, which counts as noise.
+    // As many channels as fill the optimiser's blocks: its own kernel drifts otherwise, which
+    // counts as noise.
     const model = (bias: number) => {
       const g = graphBuilder();
       const biases = normals(5, 'biases', 16, 0.2).map((value, at) => value + (at === 3 ? bias : 10));

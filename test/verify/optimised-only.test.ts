@@ -10,7 +10,10 @@ import { needs } from '../support/needs.js';
 
 const SIZE = 60;
 
-/** The plain kernel of the pool computes a negative padding and refuses it; the one of the blocked layout ignores that padding. */
+/**
+ * The plain kernel of the pool computes a negative padding and refuses it; the one of the blocked
+ * layout ignores that padding.
+ */
 function pooled(channels: number, dead = 0, shift = 0): Uint8Array {
   const g = graphBuilder();
   const weights = normals(5, 'a', channels * 27, 0.2).fill(0, 0, dead * 27);
@@ -39,7 +42,10 @@ async function runs(model: Uint8Array, optimize: boolean): Promise<boolean> {
   }
 }
 
-/** Where the processor has no blocked kernels, or a later ONNX Runtime mends the plain one, there is nothing to test. */
+/**
+ * Where the processor has no blocked kernels, or a later ONNX Runtime mends the plain one, there is
+ * nothing to test.
+ */
 const needsOptimisedOnly = needs({
   present: (await runs(pooled(32), true)) && !(await runs(pooled(32), false)),
   missing: 'ONNX Runtime runs a padded pool in the same way with its optimisations and without them on this processor',

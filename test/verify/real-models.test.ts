@@ -1,4 +1,7 @@
-/** The bound on a network that somebody trained: equal under reordered sums, unequal under a small wrong edit. */
+/**
+ * The bound on a network that somebody trained: equal under reordered sums, unequal under a small
+ * wrong edit.
+ */
 import { describe, expect, test } from 'vitest';
 import { Editor } from '../../src/ir/editor.js';
 import { hasInitializer, type Node, type Value } from '../../src/ir/graph.js';
@@ -11,7 +14,10 @@ import { taken } from './small-net.js';
 
 const MODEL = `${REAL_FILES}/models/cifar/resnet20_folded_op13.onnx`;
 
-/** The model after `edit` of its first convolution whose output only one further convolution reads, through a Relu. */
+/**
+ * The model after `edit` of its first convolution whose output only one further convolution reads,
+ * through a Relu.
+ */
 function editedModel(edit: (editor: Editor, first: Node, second: Node) => void): Uint8Array {
   const model = readModel(MODEL);
   const editor = new Editor(model.graph);

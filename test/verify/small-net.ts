@@ -1,4 +1,7 @@
-/** A small network whose parameters can be edited one by one: Conv, Relu, Conv (padded), pooling, Gemm. */
+/**
+ * A small network whose parameters can be edited one by one: Conv, Relu, Conv (padded), pooling,
+ * Gemm.
+ */
 import { type Dim, graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { normals } from '../../fixtures/networks/random.js';
 
@@ -36,7 +39,10 @@ export interface NetOptions {
   readonly pads?: number;
 }
 
-/** Channel counts follow from the lengths of the biases, so that a narrower network is written the same way. */
+/**
+ * Channel counts follow from the lengths of the biases, so that a narrower network is written the
+ * same way.
+ */
 export function smallNet({ w1, b1, w2, b2, w3, b3 }: Parameters, options: NetOptions = {}): Uint8Array {
   const g = graphBuilder();
   const x = g.input('x', options.dims ?? ['batch', WIDTHS.image, 8, 8]);

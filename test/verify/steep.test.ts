@@ -1,4 +1,6 @@
-/** Sums that cancel behind a root: a rounding becomes a large number there, in a right model too. */
+/**
+ * Sums that cancel behind a root: a rounding becomes a large number there, in a right model too.
+ */
 import { describe, expect, test } from 'vitest';
 import { graphBuilder, int64, scalar } from '../../fixtures/networks/graph-builder.js';
 import { normals } from '../../fixtures/networks/random.js';
@@ -21,8 +23,8 @@ interface Edit {
 }
 
 /**
- * sqrt(|a - b|), where a and b are the same sum of 32 constants in two orders, beside a sum of the inputs. No input moves the constants, so that
- * the noise of the output shows nothing of them.
+ * sqrt(|a - b|), where a and b are the same sum of 32 constants in two orders, beside a sum of the
+ * inputs. No input moves the constants, so that the noise of the output shows nothing of them.
  */
 function rooted({ isReversed = false, weight = 0, beside = 0, root = 0, isAlone = false }: Edit = {}): Uint8Array {
   const g = graphBuilder();
@@ -82,7 +84,10 @@ describe('roots of sums that cancel', () => {
   });
 });
 
-/** Constants all over, whose mean cancels: in float32 it is 3e-9 instead of 0, and the root of that 7e-3 of the other values. */
+/**
+ * Constants all over, whose mean cancels: in float32 it is 3e-9 instead of 0, and the root of that
+ * 7e-3 of the other values.
+ */
 function cancelledMean(shift = 0): Uint8Array {
   const g = graphBuilder({ opset: 10 });
   const x = g.input('x', [2, 6, 3, 8]);

@@ -1,4 +1,7 @@
-/** Networks that choose: their sums may be ordered otherwise in a right model, and ties fall to the other side. */
+/**
+ * Networks that choose: their sums may be ordered otherwise in a right model, and ties fall to the
+ * other side.
+ */
 import { describe, expect, test } from 'vitest';
 import { type GraphBuilder, graphBuilder, int64, scalar } from '../../fixtures/networks/graph-builder.js';
 import { normals } from '../../fixtures/networks/random.js';
@@ -14,7 +17,10 @@ const COPIES = [3, 6, 0, 7, 1, 5, 2, 4];
 interface Edit {
   /** Of the features: a right edit, which sums them otherwise. */
   readonly isReversed?: boolean;
-  /** Wrong edits: of the scores in front of the choice, of the boxes, of what is done with the chosen ones. */
+  /**
+   * Wrong edits: of the scores in front of the choice, of the boxes, of what is done with the
+   * chosen ones.
+   */
   readonly score?: number;
   readonly box?: number;
   readonly chosen?: number;
@@ -22,7 +28,10 @@ interface Edit {
   readonly isRenamed?: boolean;
 }
 
-/** Two maps of scores that are equal for every input, but for the order in which 8 features are summed. */
+/**
+ * Two maps of scores that are equal for every input, but for the order in which 8 features are
+ * summed.
+ */
 function tiedScores(g: GraphBuilder, { isReversed = false, score = 0 }: Edit = {}) {
   const weights = normals(3, 'features', HALF * IMAGE * 9, 0.3);
   const filters = [...Array.from({ length: HALF }, (_, at) => at), ...COPIES];
@@ -116,7 +125,10 @@ describe('a detector whose scores are tied', () => {
   });
 });
 
-/** `build` makes something discontinuous of the difference of two sums that are equal but for rounding. */
+/**
+ * `build` makes something discontinuous of the difference of two sums that are equal but for
+ * rounding.
+ */
 function jumping(build: (g: GraphBuilder, tie: string) => string, { factor = 1, ...edit }: Edit & { factor?: number }) {
   const g = graphBuilder({ opset: 18 });
   const { scores } = tiedScores(g, edit);

@@ -70,7 +70,8 @@ describe('negative controls: planted wrong edits', () => {
     expect(result.reason).toMatch(/^output "\S+" differs by \S+ of its scale, \S+ was allowed$/);
   });
 
-  // Channel 0 is the constant 0.5 everywhere; absorbed into the next bias it forgets that padding reads zeros beside it.
+  // Channel 0 is the constant 0.5 everywhere; absorbed into the next bias it forgets that padding
+  // reads zeros beside it.
   const constantChannel = {
     ...net,
     w1: edited(net.w1, (w) => w.fill(0, 0, 27)),
@@ -254,7 +255,8 @@ describe('inputs and notes', () => {
   });
 
   test('catches an edit that is wrong only where every window reaches into the padding', async () => {
-    // The largest sum over 3 by 3 ones, padded, is 9 of every image but the tiny: 1 of a single pixel.
+    // The largest sum over 3 by 3 ones, padded, is 9 of every image but the tiny: 1 of a single
+    // pixel.
     const build = (absorbed: boolean) => {
       const g = graphBuilder();
       const x = g.input('x', [1, 1, 'height', 'width']);

@@ -87,7 +87,10 @@ function compileOptions({ engine, options, io, steps }: Context): CompileOptions
   };
 }
 
-/** With masks the reference is the model with them multiplied in its graph; it is made only where it is asked for. */
+/**
+ * With masks the reference is the model with them multiplied in its graph; it is made only where it
+ * is asked for.
+ */
 async function verifyOutput(
   { maskPlan }: Compiled,
   source: Source,
@@ -151,7 +154,10 @@ function withSteps(report: CompileReport, { times }: Context['steps']): CompileR
   return { ...report, steps: [...report.steps, ...times] };
 }
 
-/** The table, or JSON, on standard output: on standard error where the model itself is on standard output. */
+/**
+ * The table, or JSON, on standard output: on standard error where the model itself is on standard
+ * output.
+ */
 async function show(report: CompileReport, to: string, { io, options }: Context): Promise<void> {
   if (options.json === true) await writeTo(io.stdout, renderJson(report));
   else if (to === STDOUT) await writeDiagnostic(io.stderr, options.quiet === true ? '' : renderText(report));

@@ -1,4 +1,7 @@
-/** `prune-compile doctor`: what is here and works; with --calibrate, measures the cost table of this machine. */
+/**
+ * `prune-compile doctor`: what is here and works; with --calibrate, measures the cost table of this
+ * machine.
+ */
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { PruneCompileError } from '../../errors.js';
