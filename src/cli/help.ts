@@ -64,7 +64,7 @@ function generalHelp(): string[] {
     '       prune-compile COMMAND ... [options]',
     '',
     ...wrapText(
-      'Compiles a pruned ONNX model into a smaller, exactly equal one, runs both to prove it, and measures them.',
+      'Compiles a pruned ONNX model into a faster one that computes the same function, runs both to check it, and measures them.',
       WIDTH,
     ),
     '',

@@ -77,6 +77,8 @@ export async function compileCommand(context: Context): Promise<void> {
 
 function compileOptions({ engine, options, io, steps }: Context): CompileOptions {
   const { tune, shape, ...passedOn } = optionsOf(options, ['Compiling', 'Debugging']);
+  // An option of these groups that the compiler does not know would be dropped by the spread below.
+  passedOn satisfies { readonly [Key in keyof typeof passedOn]: Key extends keyof CompileOptions ? unknown : never };
   return {
     ...maskOptions(options),
     ...passedOn,
