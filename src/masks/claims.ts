@@ -171,14 +171,10 @@ class Reader {
       }
       const plain = withoutMaskSuffix(inner).replace(/_orig$/, '');
       const isMaskHere = isMaskOf(item);
-      // Its mask speaks for it.
-      if (!isMaskHere && masked.has(plain) && originals.get(plain) === item) {
-        this.#settled.push({ key, fate: 'original' });
-        continue;
-      }
       const original = isMaskHere
         ? (originals.get(plain) ?? (place === 'masks' ? bare.get(plain) : undefined))
         : undefined;
+      const isOriginal = !isMaskHere && masked.has(plain) && originals.get(plain) === item;
       const isBeside =
         place === 'outside' || (hasMasks && name.part === 'bare' && source.kind === 'tensor' && name.isParameter);
       const claim: Claim = {
@@ -188,6 +184,7 @@ class Reader {
         source,
         isOnnx: this.#file.format === 'ONNX',
         ...((isBeside || name.part === 'original') && { isBeside: true }),
+        ...(isOriginal && { isOriginal, isBeside: true }),
         ...(item.isOfNorm === true && { isOfNorm: true }),
         ...(item.isListed && { isListed: true }),
       };
