@@ -20,6 +20,7 @@ import {
   isBinary,
   isFoldedBias,
   isMask,
+  isNoMask,
   isOriginalOf,
   isSameParameter,
   isStoredCopy,
@@ -118,7 +119,7 @@ class Binder {
     const isBesideWeights =
       isCheckpoint || claims.some((claim) => claim.isBeside === true && claim.isOriginal !== true);
     const masks = new Map(
-      [...named].filter(([claim, found]) => claim.isOriginal !== true && (!isBesideWeights || isMask(claim, found))),
+      [...named].filter(([claim, found]) => !isNoMask(claim, found) && (!isBesideWeights || isMask(claim, found))),
     );
     if (!isBesideWeights) bindByShape(masks, this.#slots, (claim) => this.#originalOf(claim) !== undefined);
     const bindings: Binding[] = [];

@@ -4,6 +4,7 @@
  */
 import { parse } from 'node:path';
 import { PruneCompileError } from '../errors.js';
+import { BOOL, isFloating } from '../ir/tensor.js';
 import { type Entry, FileTensor, isList, isMap, type MaskContents } from './contents.js';
 import { isBinary } from './evidence.js';
 import type { StateKind, TensorFate } from './fates.js';
@@ -15,6 +16,7 @@ import {
   parameterOf,
   type ParsedKey,
   parseKey,
+  saysPruning,
   statisticOf,
   usualKey,
   withoutMaskSuffix,
@@ -86,7 +88,7 @@ class Reader {
     if (name === undefined && (isMaskFormat(this.#file) || source.kind !== 'tensor'))
       this.#readStatisticMask(key, key, source);
     else if (name === undefined) this.#readStatistic(key, source);
-    else if (isScalar(source)) this.#settle(key, 'scalar');
+    else if (isIdleScalar(source, name.part === 'mask')) this.#settle(key, 'scalar');
     else if (state !== undefined && !name.isParameter && key.includes('.') && !mayBeMask(source, key, state))
       this.#settle(key, state);
     else this.#add({ key, inner: key, source, isListed, name, place: 'main' });
@@ -95,7 +97,7 @@ class Reader {
   readMask(key: string, { key: inner, source, isListed }: Found, isOfNorm: boolean): void {
     const name = parseKey(inner, this.#prefix);
     if (name === undefined) this.#readStatisticMask(key, inner, source);
-    else if (isScalar(source)) this.#settle(key, 'scalar');
+    else if (isIdleScalar(source, true)) this.#settle(key, 'scalar');
     else this.#add({ key, inner, source, isListed, name: { ...name, part: 'mask' }, place: 'masks', isOfNorm });
   }
 
@@ -107,8 +109,8 @@ class Reader {
       const key = inner === '' ? section.path : join(section.path, inner);
       const name = parseKey(key, this.#prefix);
       if (state !== undefined && !mayBeMask(source, key, state)) this.#settle(key, state);
-      else if (isScalar(source)) this.#settle(key, 'scalar');
       else if (name === undefined) this.#readStatistic(key, source);
+      else if (isIdleScalar(source, name.part === 'mask')) this.#settle(key, 'scalar');
       else this.#add({ key, inner: key, source, isListed, name, place: 'outside' });
     }
   }
@@ -122,21 +124,21 @@ class Reader {
 
   #readStatistic(key: string, source: MaskSource): void {
     const name = statisticOf(key, this.#prefix);
-    if (isScalar(source) || name === undefined || source.kind !== 'tensor') {
-      this.#settle(key, 'counter');
+    if (name === undefined || source.kind !== 'tensor') {
+      this.#readStatisticMask(key, key, source);
       return;
     }
     this.#parameters.set(parameterOf(name), source.tensor);
     // A mean or a variance that was pruned with its filter is another function; without a zero it tells only what was folded.
     if (name.parameter !== COUNTER && source.tensor.holdsZero())
       this.#add({ key, inner: key, source, isListed: false, name, place: 'outside' });
-    else this.#settle(key, 'running-statistic');
+    else this.#settle(key, name.parameter === COUNTER ? 'counter' : 'running-statistic');
   }
 
   /** Where everything is a mask, that of a running statistic is one as well; of a counter nothing is computed. */
   #readStatisticMask(key: string, inner: string, source: MaskSource): void {
     const name = statisticOf(inner, this.#prefix);
-    if (name === undefined || name.parameter === COUNTER || isScalar(source)) this.#settle(key, 'counter');
+    if (name === undefined || name.parameter === COUNTER) this.#settle(key, 'counter');
     else if (source.kind === 'tensor' && !source.tensor.holdsZero()) this.#settled.push({ key, fate: 'no-zeros' });
     else this.#add({ key, inner, source, isListed: false, name: { ...name, part: 'mask' }, place: 'masks' });
   }
@@ -184,6 +186,7 @@ class Reader {
         source,
         isOnnx: this.#file.format === 'ONNX',
         ...((isBeside || name.part === 'original') && { isBeside: true }),
+        ...(place === 'outside' && { isOutside: true }),
         ...(isOriginal && { isOriginal, isBeside: true }),
         ...(item.isOfNorm === true && { isOfNorm: true }),
         ...(item.isListed && { isListed: true }),
@@ -209,6 +212,7 @@ function mayBeMask(source: MaskSource, key: string, state: StateKind): boolean {
   if (tensor.dims.length === 0) return false;
   if (/mask/i.test(key)) return true;
   if (state === 'random-numbers') return false;
+  if (saysPruning(key) || tensor.dataType === BOOL) return tensor.holdsZero() || !isFloating(tensor.dataType);
   return tensor.size > 1 && tensor.holdsZero() && isBinary(tensor) && tensor.toTensor().numbers().includes(1);
 }
 
@@ -259,8 +263,11 @@ function originalsOf(parsed: readonly Parsed[]): ReadonlyMap<string, Parsed> {
   return found;
 }
 
-function isScalar(source: MaskSource): boolean {
-  return source.kind === 'tensor' && source.tensor.dims.length === 0;
+/** A number without extent that takes nothing away: as a mask 1, else anything but 0. */
+function isIdleScalar(source: MaskSource, isMask: boolean): boolean {
+  if (source.kind !== 'tensor' || source.tensor.dims.length > 0) return false;
+  const [value] = source.tensor.toTensor().numbers();
+  return isMask ? value === 1 : value !== 0;
 }
 
 function nothingIn({ path, format }: MaskContents, found: readonly Found[]): PruneCompileError {

@@ -26,6 +26,12 @@ export function isMask(
   return !name.isParameter && found.length > 0 && isBinary(source.tensor);
 }
 
+/** Even where everything else is a mask: what was masked, and a number without extent that is called as nothing of the model is. */
+export function isNoMask({ name, source, isOriginal }: Claim, found: readonly Candidate[]): boolean {
+  const isScalar = source.kind === 'tensor' && source.tensor.dims.length === 0;
+  return isOriginal === true || (isScalar && name.part !== 'mask' && found.length === 0);
+}
+
 /** Whether it is what the parameter of the mask was. */
 export function isOriginalOf({ isOriginal, source }: Claim, mask: Claim): boolean {
   return isOriginal === true && source.kind === 'tensor' && mask.original === source.tensor;

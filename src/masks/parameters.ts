@@ -2,17 +2,18 @@
  * The tensors of a mask file that are no masks. Each is the model's own parameter, zeros and all; or one whose zeros the model has
  * not, and then they are masks; or nothing that could have been pruned. What is none of these is lost, and an error says so.
  */
-import { isFloating, type Tensor } from '../ir/tensor.js';
+import { BOOL, isFloating, type Tensor } from '../ir/tensor.js';
 import type { Binding, Candidate } from './binding.js';
-import { isCausal, isHeldCausal, isHeldInPart, isHeldWhole } from './buffers.js';
+import { isHeldCausal, isHeldInPart, isHeldWhole, saysMuch } from './buffers.js';
 import type { Claim } from './claim.js';
 import type { FileTensor } from './contents.js';
 import { isBinary, isOriginalOf, isUnscaled, layoutOf, patternOf, relationOf } from './evidence.js';
 import { countZeros, type Expanded, expandMask, type Layout, maskFactors } from './expand.js';
 import type { StateKind, TensorFate } from './fates.js';
 import { type KnownLayer, refold, type Refolded } from './folded-norms.js';
+import { LayerModules } from './layer-modules.js';
 import { softMask } from './mask-errors.js';
-import { parameterOf } from './names.js';
+import { usualKey } from './names.js';
 import { type Sameness, toleranceOf } from './same-weights.js';
 import type { WeightSlot } from './slots.js';
 
@@ -60,10 +61,12 @@ class Accountant {
   readonly #bindings: Binding[] = [];
   readonly #fates: TensorFate[] = [];
   readonly #layers: KnownLayer[] = [];
+  readonly #modules: LayerModules;
 
   constructor(context: AccountContext) {
     this.#context = context;
     this.#masks = [...context.masks];
+    this.#modules = new LayerModules(context.slots);
     for (const { claim, slot, values } of context.masks) {
       if (values === 'same' && claim.original !== undefined) this.#know(claim, slot, claim.original);
     }
@@ -96,7 +99,7 @@ class Accountant {
     const { name, source } = claim;
     if (name.parameter !== 'running_mean' || name.part === 'mask' || source.kind !== 'tensor') return false;
     const variance = this.#context.parameters.get(`${name.module}.running_var`);
-    if (variance !== undefined && !isAllOne(variance, source.tensor.size)) return false;
+    if (variance === undefined || !isAllOne(variance, source.tensor.size)) return false;
     if (!isAllZero(source.tensor) || this.#context.candidates(claim, []).length > 0) return false;
     return this.#fate(claim, 'state', 'running-statistic');
   }
@@ -111,7 +114,7 @@ class Accountant {
     const { source } = claim;
     if (source.kind !== 'tensor') return false;
     const { tensor } = source;
-    if (!isFloating(tensor.dataType)) return this.#settleIntegers(claim, tensor);
+    if (tensor.dims.length > 0 && !isFloating(tensor.dataType)) return this.#settleIntegers(claim, tensor);
     const candidates = this.#context.candidates(claim, this.#all());
     const outcomes = candidates.map((candidate) => this.#compare(claim, tensor, candidate));
     const isOriginal = claim.isOriginal === true;
@@ -120,15 +123,24 @@ class Accountant {
     if (outcomes.includes('differs')) return this.#fate(claim, isOriginal ? 'original' : 'differs');
     if (outcomes.includes('parameter')) return this.#fate(claim, isOriginal ? 'original' : 'parameter');
     if (!tensor.holdsZero()) return this.#fate(claim, isOriginal ? 'original' : 'no-zeros');
+    if (this.#isIdleScalar(claim, tensor)) return this.#fate(claim, 'state', 'scalar');
     return (this.#isConstant(claim, tensor) || this.#isAbsentBias(claim, tensor)) && this.#fate(claim, 'parameter');
   }
 
-  /** Nothing that is trained is an integer: indices, tables of attention, counters. A mask may be, and lists of what is kept. */
+  /**
+   * Nothing that is trained is an integer: indices, tables of attention. But a mask may be, and a list of what is kept or gone, with
+   * zeros or without. Only what the graph holds, or what has a name that says it, is known to be neither.
+   */
   #settleIntegers(claim: Claim, tensor: FileTensor): boolean {
-    if (isPositions(claim, tensor) || isCausal(tensor) || this.#isConstant(claim, tensor))
-      return this.#fate(claim, 'state', 'integers');
-    if (LISTS.test(claim.key)) return false;
-    return !tensor.holdsZero() && this.#fate(claim, 'no-zeros');
+    if (tensor.dataType !== BOOL && POSITIONS.test(claim.key)) return this.#fate(claim, 'state', 'integers');
+    if (LISTS.test(claim.key) || this.#modules.holds(claim)) return false;
+    return this.#isConstant(claim, tensor) && this.#fate(claim, 'state', 'integers');
+  }
+
+  /** Zeros of no extent: a count, a score beside the weights, or a flag or gate that is nowhere in the model. */
+  #isIdleScalar(claim: Claim, { dims, dataType }: FileTensor): boolean {
+    if (dims.length > 0 || claim.name.part === 'mask' || dataType === BOOL) return false;
+    return isFloating(dataType) ? claim.isOutside === true : !this.#modules.holds(claim);
   }
 
   /** Weights before masking are a checkpoint's as well. */
@@ -202,8 +214,8 @@ class Accountant {
       const layer = this.#layers.find(({ bias }) => bias === slot);
       return layer !== undefined && isUnscaled(layer);
     }
-    const name = parameterOf(claim.name);
-    return this.#isCheckpoint && slot.names.some((own) => own === claim.key || (claim.isOriginal && own === name));
+    const name = usualKey(claim.key).replace(/_orig$/, '');
+    return this.#isCheckpoint && slot.names.includes(name);
   }
 
   #know(claim: Claim, slot: WeightSlot, original: FileTensor): void {
@@ -216,18 +228,37 @@ class Accountant {
   #isAbsentBias({ name }: Claim, tensor: FileTensor): boolean {
     if (name.parameter !== 'bias' || !isAllZero(tensor)) return false;
     return this.#layers.some(
-      (layer) => layer.bias === undefined && layer.claim.name.module === name.module && isUnscaled(layer),
+      (layer) =>
+        layer.bias === undefined &&
+        // What a node behind a product adds is its bias, under whatever name.
+        layer.weight.added === undefined &&
+        layer.claim.name.module === name.module &&
+        isUnscaled(layer),
     );
   }
 
   /** A buffer that the graph holds. Zeros alone are no evidence but where the module is. */
   #isConstant(claim: Claim, tensor: FileTensor): boolean {
-    const { constants, slots } = this.#context;
-    if (isHeldInPart(tensor, constants) || isHeldCausal(tensor, constants)) return true;
+    const { slots, constants } = this.#context;
     const isOfSize = ({ size }: Tensor) => size === tensor.size;
-    const around = slots.filter((slot) => isOfSize(slot.tensor) && relationOf(claim, slot) !== 'stranger');
-    if (around.length === 0 && !constants.some(isOfSize)) return false;
-    return isHeldWhole(tensor, isAllZero(tensor) ? around.map((slot) => slot.tensor) : constants);
+    if (!tensor.isCompact && !constants.some(isOfSize)) return false;
+    if (isAllZero(tensor)) {
+      const around = slots.filter((slot) => isOfSize(slot.tensor) && relationOf(claim, slot) !== 'stranger');
+      return (
+        around.length > 0 &&
+        isHeldWhole(
+          tensor,
+          around.map((slot) => slot.tensor),
+        )
+      );
+    }
+    // Zeros and ones that a layer beside them could be masked with are equal to others by accident.
+    if (isBinary(tensor) && this.#modules.fits(claim, tensor)) return false;
+    if (isHeldCausal(tensor, constants)) return true;
+    // Axes and bounds are integers as well, and few.
+    if (!isFloating(tensor.dataType) && !saysMuch(tensor.toTensor().numbers())) return false;
+    const alike = constants.filter(({ dataType }) => isSameKindOfNumber(dataType, tensor.dataType));
+    return isHeldInPart(tensor, alike) || isHeldWhole(tensor, alike);
   }
 
   /** Normalisations that are only in the file, each with the layer that it was folded into. */
@@ -351,6 +382,7 @@ function isAllOne(tensor: FileTensor, size: number): boolean {
 }
 
 function isAllZero(tensor: FileTensor): boolean {
+  if (!tensor.isCompact) return false;
   return tensor
     .toTensor()
     .numbers()
@@ -358,18 +390,13 @@ function isAllZero(tensor: FileTensor): boolean {
 }
 
 /** Lists of kept or pruned indices need not have a zero. */
-const LISTS = /(idx|indices|index|kept|keep|mask|prun)[^.]*$/i;
+const LISTS = /idx|indices|index|kept|keep|mask|prun|remov|drop|alive|dead/i;
 
-/** Positions and pairs of them: 0, 1, 2, …, or under the names that transformers have for them. */
-function isPositions({ key }: Claim, tensor: FileTensor): boolean {
-  if (/(^|\.)(position_ids|token_type_ids|relative_position_index)$/.test(key)) return true;
-  return (
-    tensor.size > 1 &&
-    tensor
-      .toTensor()
-      .numbers()
-      .every((value, at) => value === at)
-  );
+/** What transformers call positions and pairs of them. */
+const POSITIONS = /(^|\.)(position_ids|token_type_ids|relative_position_index)$/;
+
+function isSameKindOfNumber(one: number, other: number): boolean {
+  return isFloating(one) === isFloating(other) && (one === BOOL) === (other === BOOL);
 }
 
 /** Whether the tensor has the weight's values wherever it is not zero. */
