@@ -9,6 +9,7 @@ import { type Entry, FileTensor, isList, isMap, type MaskContents } from './cont
 import { isBinary } from './evidence.js';
 import type { StateKind, TensorFate } from './fates.js';
 import { isJsonMask, jsonSource, misspeltWord, numbersOf, pruningHistory } from './json-claims.js';
+import { withListedMasks } from './listed-masks.js';
 import {
   COUNTER,
   isFilterMaskOfNncf,
@@ -35,9 +36,10 @@ export interface Claims {
 }
 
 /** Throws E-MASK-EMPTY when nothing in the file can be a mask, E-MASK-FORMAT for JSON that says nothing known. */
-export function claimsOf(file: MaskContents, prefix?: string): Claims {
-  const history = pruningHistory(file);
+export function claimsOf(given: MaskContents, prefix?: string): Claims {
+  const history = pruningHistory(given);
   if (history.length > 0) return { claims: history, modules: new Set(), settled: [], parameters: new Map() };
+  const file = isMaskFormat(given) ? given : { ...given, root: withListedMasks(given.root, given.path) };
   const { main, masks, outside } = sectionsOf(file);
   // A file of one array says nothing but its own name: layer1.0.conv1.npy.
   const found = collectFrom(main, file, main.entry instanceof FileTensor ? parse(file.path).name : '');

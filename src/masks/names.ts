@@ -159,7 +159,7 @@ function bothRecurrent(slot: string, parameter: string): boolean {
 
 /** Whether a key has a word for what was pruned or is left, as lists of indices and flags are called. */
 export function saysPruning(key: string): boolean {
-  return /(^|[._])(masks?|masked|pruned?|pruning|kept|keep|removed?|dropped|alive|dead)([._]|$)/i.test(key);
+  return /(^|[._])(masks?|masked|pruned|kept|keep|removed|dropped|alive|dead)([._]|$)/i.test(key);
 }
 
 /** layer1.0.conv1.weight */
