@@ -5,10 +5,11 @@
 import { parse } from 'node:path';
 import { PruneCompileError } from '../errors.js';
 import { BOOL, isFloating } from '../ir/tensor.js';
-import { type Entry, FileTensor, isList, isMap, type MaskContents } from './contents.js';
+import { FileTensor, isList, type MaskContents } from './contents.js';
 import { isBinary } from './evidence.js';
 import type { StateKind, TensorFate } from './fates.js';
-import { isJsonMask, jsonSource, misspeltWord, numbersOf, pruningHistory } from './json-claims.js';
+import { collect, collectFrom, type Found } from './collect.js';
+import { pruningHistory } from './json-claims.js';
 import { withListedMasks } from './listed-masks.js';
 import {
   COUNTER,
@@ -22,7 +23,7 @@ import {
   usualKey,
   withoutMaskSuffix,
 } from './names.js';
-import { isMaskFormat, isOfNorms, join, type Section, sectionsOf, trainingState } from './sections.js';
+import { isMaskFormat, isOfNorms, join, MASK_CONTAINERS, type Section, sectionsOf, trainingState } from './sections.js';
 import type { MaskSource, Claim } from './claim.js';
 
 export interface Claims {
@@ -38,6 +39,7 @@ export interface Claims {
 /** Throws E-MASK-EMPTY when nothing in the file can be a mask, E-MASK-FORMAT for JSON that says nothing known. */
 export function claimsOf(given: MaskContents, prefix?: string): Claims {
   const history = pruningHistory(given);
+  if (history.length > 0) refuseMasksBeside(given);
   if (history.length > 0) return { claims: history, modules: new Set(), settled: [], parameters: new Map() };
   const file = isMaskFormat(given) ? given : { ...given, root: withListedMasks(given.root, given.path) };
   const { main, masks, outside } = sectionsOf(file);
@@ -57,10 +59,21 @@ export function claimsOf(given: MaskContents, prefix?: string): Claims {
   return reader.claims(found);
 }
 
-interface Found {
-  readonly key: string;
-  readonly source: MaskSource;
-  readonly isListed: boolean;
+/** A history says all that was pruned, and weights beside it are those that are left; masks would be a second word. */
+function refuseMasksBeside({ root, path }: MaskContents): void {
+  const found: Found[] = [];
+  collect(withListedMasks(root, path), '', found, { root, path, format: 'PyTorch' });
+  const second = found.find(
+    ({ key }) => parseKey(key)?.part === 'mask' || key.split('.').some((name) => MASK_CONTAINERS.includes(name)),
+  );
+  if (second === undefined) return;
+  throw new PruneCompileError('E-MASK-AMBIGUOUS', {
+    what: `${path} holds a pruning history and masks`,
+    facts: [
+      ['mask', second.key],
+      ['try', 'save the one that is meant in a file of its own'],
+    ],
+  });
 }
 
 interface Parsed extends Found {
@@ -281,37 +294,5 @@ function nothingIn({ path, format }: MaskContents, found: readonly Found[]): Pru
       ['holds', found.length === 0 ? 'no tensors at all' : `${found.length} tensors: ${keys.join(', ')}, …`],
       ['try', 'save the masks: keys that end in weight_mask, or { module: mask }'],
     ],
-  });
-}
-
-function collectFrom({ entry }: Section, file: MaskContents, key = ''): Found[] {
-  const found: Found[] = [];
-  collect(entry, key, found, file);
-  return found;
-}
-
-function collect(entry: Entry, key: string, found: Found[], file: MaskContents, isListed = false): void {
-  if (entry instanceof FileTensor) found.push({ key, source: { kind: 'tensor', tensor: entry }, isListed });
-  else if (isMap(entry)) {
-    const where = `${file.path}, mask ${key}`;
-    const misspelt = isMaskFormat(file) ? misspeltWord(entry, where) : undefined;
-    if (isJsonMask(entry, isMaskFormat(file))) found.push({ key, source: jsonSource(entry, where), isListed });
-    else if (misspelt !== undefined) throw misspelt;
-    else for (const [name, inner] of entry) collect(inner, join(key, name), found, file, isListed);
-  } else if (isMaskFormat(file) && entry !== null) {
-    const tensor = isList(entry) ? numbersOf(entry) : undefined;
-    // Beside masks nothing else may stand, or a mistake would pass for it.
-    if (tensor === undefined) throw notAMask(file.path, key);
-    found.push({ key, source: { kind: 'tensor', tensor }, isListed });
-  } else if (isList(entry)) {
-    // RigL, SNIP and optimizers keep tensors in lists. Their places are no names, but nothing is lost without a word.
-    for (const [index, inner] of entry.entries()) collect(inner, `${key}[${index}]`, found, file, true);
-  }
-}
-
-function notAMask(path: string, key: string): PruneCompileError {
-  return new PruneCompileError('E-MASK-FORMAT', {
-    what: `${path}, mask ${key}: it is neither a list of zeros and ones nor an object that says a mask`,
-    facts: [['try', '"remove": [0, 3, 17], or null for a layer without a mask']],
   });
 }

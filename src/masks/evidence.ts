@@ -170,6 +170,15 @@ export function isBinary(tensor: FileTensor): boolean {
   return known;
 }
 
+/** What repeats its elements is not looked at: it may say that it is of any size. */
+export function isAllZero(tensor: FileTensor): boolean {
+  if (!tensor.isCompact) return false;
+  return tensor
+    .toTensor()
+    .numbers()
+    .every((value) => value === 0);
+}
+
 /** Of a checkpoint without masks: matrices and kernels; vectors of zeros are how biases begin. */
 export function holdsWeights({ source, name }: Claim): boolean {
   const isWeight = /weight/.test(name.parameter) || isAttentionRow(name.parameter);

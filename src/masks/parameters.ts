@@ -2,16 +2,15 @@
  * The tensors of a mask file that are no masks. Each is the model's own parameter, zeros and all; or one whose zeros the model has
  * not, and then they are masks; or nothing that could have been pruned. What is none of these is lost, and an error says so.
  */
-import { BOOL, isFloating, type Tensor } from '../ir/tensor.js';
+import { isFloating, type Tensor } from '../ir/tensor.js';
 import type { Binding, Candidate } from './binding.js';
-import { isHeldCausal, isHeldInPart, isHeldWhole, saysMuch } from './buffers.js';
 import type { Claim } from './claim.js';
 import type { FileTensor } from './contents.js';
-import { isBinary, isOriginalOf, isUnscaled, layoutOf, patternOf, relationOf } from './evidence.js';
+import { isAllZero, isBinary, isOriginalOf, isUnscaled, layoutOf, patternOf } from './evidence.js';
 import { countZeros, type Expanded, expandMask, type Layout, maskFactors } from './expand.js';
 import type { StateKind, TensorFate } from './fates.js';
 import { type KnownLayer, refold, type Refolded } from './folded-norms.js';
-import { LayerModules } from './layer-modules.js';
+import { Harmless } from './harmless.js';
 import { softMask } from './mask-errors.js';
 import { usualKey } from './names.js';
 import { type Sameness, toleranceOf } from './same-weights.js';
@@ -61,12 +60,12 @@ class Accountant {
   readonly #bindings: Binding[] = [];
   readonly #fates: TensorFate[] = [];
   readonly #layers: KnownLayer[] = [];
-  readonly #modules: LayerModules;
+  readonly #harmless: Harmless;
 
   constructor(context: AccountContext) {
     this.#context = context;
     this.#masks = [...context.masks];
-    this.#modules = new LayerModules(context.slots);
+    this.#harmless = new Harmless(context.slots, context.constants);
     for (const { claim, slot, values } of context.masks) {
       if (values === 'same' && claim.original !== undefined) this.#know(claim, slot, claim.original);
     }
@@ -114,7 +113,8 @@ class Accountant {
     const { source } = claim;
     if (source.kind !== 'tensor') return false;
     const { tensor } = source;
-    if (tensor.dims.length > 0 && !isFloating(tensor.dataType)) return this.#settleIntegers(claim, tensor);
+    if (tensor.dims.length > 0 && !isFloating(tensor.dataType))
+      return this.#harmless.isStateOfIntegers(claim, tensor) && this.#fate(claim, 'state', 'integers');
     const candidates = this.#context.candidates(claim, this.#all());
     const outcomes = candidates.map((candidate) => this.#compare(claim, tensor, candidate));
     const isOriginal = claim.isOriginal === true;
@@ -123,24 +123,10 @@ class Accountant {
     if (outcomes.includes('differs')) return this.#fate(claim, isOriginal ? 'original' : 'differs');
     if (outcomes.includes('parameter')) return this.#fate(claim, isOriginal ? 'original' : 'parameter');
     if (!tensor.holdsZero()) return this.#fate(claim, isOriginal ? 'original' : 'no-zeros');
-    if (this.#isIdleScalar(claim, tensor)) return this.#fate(claim, 'state', 'scalar');
-    return (this.#isConstant(claim, tensor) || this.#isAbsentBias(claim, tensor)) && this.#fate(claim, 'parameter');
-  }
-
-  /**
-   * Nothing that is trained is an integer: indices, tables of attention. But a mask may be, and a list of what is kept or gone, with
-   * zeros or without. Only what the graph holds, or what has a name that says it, is known to be neither.
-   */
-  #settleIntegers(claim: Claim, tensor: FileTensor): boolean {
-    if (tensor.dataType !== BOOL && POSITIONS.test(claim.key)) return this.#fate(claim, 'state', 'integers');
-    if (LISTS.test(claim.key) || this.#modules.holds(claim)) return false;
-    return this.#isConstant(claim, tensor) && this.#fate(claim, 'state', 'integers');
-  }
-
-  /** Zeros of no extent: a count, a score beside the weights, or a flag or gate that is nowhere in the model. */
-  #isIdleScalar(claim: Claim, { dims, dataType }: FileTensor): boolean {
-    if (dims.length > 0 || claim.name.part === 'mask' || dataType === BOOL) return false;
-    return isFloating(dataType) ? claim.isOutside === true : !this.#modules.holds(claim);
+    if (this.#harmless.isIdleScalar(claim, tensor)) return this.#fate(claim, 'state', 'scalar');
+    return (
+      (this.#harmless.isConstant(claim, tensor) || this.#isAbsentBias(claim, tensor)) && this.#fate(claim, 'parameter')
+    );
   }
 
   /** Weights before masking are a checkpoint's as well. */
@@ -235,30 +221,6 @@ class Accountant {
         layer.claim.name.module === name.module &&
         isUnscaled(layer),
     );
-  }
-
-  /** A buffer that the graph holds. Zeros alone are no evidence but where the module is. */
-  #isConstant(claim: Claim, tensor: FileTensor): boolean {
-    const { slots, constants } = this.#context;
-    const isOfSize = ({ size }: Tensor) => size === tensor.size;
-    if (!tensor.isCompact && !constants.some(isOfSize)) return false;
-    if (isAllZero(tensor)) {
-      const around = slots.filter((slot) => isOfSize(slot.tensor) && relationOf(claim, slot) !== 'stranger');
-      return (
-        around.length > 0 &&
-        isHeldWhole(
-          tensor,
-          around.map((slot) => slot.tensor),
-        )
-      );
-    }
-    // Zeros and ones that a layer beside them could be masked with are equal to others by accident.
-    if (isBinary(tensor) && this.#modules.fits(claim, tensor)) return false;
-    if (isHeldCausal(tensor, constants)) return true;
-    // Axes and bounds are integers as well, and few.
-    if (!isFloating(tensor.dataType) && !saysMuch(tensor.toTensor().numbers())) return false;
-    const alike = constants.filter(({ dataType }) => isSameKindOfNumber(dataType, tensor.dataType));
-    return isHeldInPart(tensor, alike) || isHeldWhole(tensor, alike);
   }
 
   /** Normalisations that are only in the file, each with the layer that it was folded into. */
@@ -379,24 +341,6 @@ function isAllOne(tensor: FileTensor, size: number): boolean {
       .numbers()
       .every((value) => value === 1)
   );
-}
-
-function isAllZero(tensor: FileTensor): boolean {
-  if (!tensor.isCompact) return false;
-  return tensor
-    .toTensor()
-    .numbers()
-    .every((value) => value === 0);
-}
-
-/** Lists of kept or pruned indices need not have a zero. */
-const LISTS = /idx|indices|index|kept|keep|mask|prun|remov|drop|alive|dead/i;
-
-/** What transformers call positions and pairs of them. */
-const POSITIONS = /(^|\.)(position_ids|token_type_ids|relative_position_index)$/;
-
-function isSameKindOfNumber(one: number, other: number): boolean {
-  return isFloating(one) === isFloating(other) && (one === BOOL) === (other === BOOL);
 }
 
 /** Whether the tensor has the weight's values wherever it is not zero. */

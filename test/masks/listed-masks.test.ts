@@ -71,3 +71,11 @@ describe('lists of numbers', () => {
     expect(pruned(bind(await named(), contents))).toEqual({ 'conv2.weight': [0] });
   });
 });
+
+test('a pruning history says all, and masks beside it are a second word', async () => {
+  const slots = await named();
+  const history = { pruning_history: [['conv1', true, [0]]], model: weights() };
+  expect(pruned(bind(slots, history))).toEqual({ 'conv1.weight': FILTER });
+  for (const beside of [masked(), { masks: { conv2: [0, 1, 1, 1, 1, 1] } }])
+    expect(codeOf(() => bind(slots, { ...history, ...beside }))).toBe('E-MASK-AMBIGUOUS');
+});

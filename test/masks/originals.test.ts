@@ -93,3 +93,28 @@ describe('zeros of a parameter before masking', () => {
     expect(pruned(bind(await two(), contents))).toEqual({ 'a.weight': [0, 1, 2, 5] });
   });
 });
+
+test('a bias of zeros is not absent where the node behind a product adds another', async () => {
+  const g = graphBuilder();
+  const x = g.input('x', [1, 2, 3]);
+  g.initializer('w', [3, 4], values('a', 12));
+  g.initializer('onnx::Add_1', [4], values('bias', 4));
+  const product = g.op('MatMul', [x, 'w'], {}, { name: '/a/MatMul' });
+  g.output(g.op('Add', ['onnx::Add_1', product], {}, { name: '/a/Add' }));
+  const slots = await slotsOf(g);
+  const turned = Array.from(values('a', 12), (_, at) => values('a', 12)[(at % 3) * 4 + Math.floor(at / 3)] ?? 0);
+  const contents = { 'a.weight': tensor([4, 3], turned), 'a.bias': tensor([4], [0, 0, 0, 0]) };
+  expect(codeOf(() => bind(slots, contents))).toBe('E-MASK-LOST');
+});
+
+test('a mean of zeros whose variance the file has not is no mean that was never trained', async () => {
+  const slots = await two();
+  const contents = { ...identity({}), 'gone.running_mean': tensor([5], [0, 0, 0, 0, 0]) };
+  expect(codeOf(() => bind(slots, contents))).toBe('E-MASK-LOST');
+  const variance = { 'gone.running_var': tensor([5], [1, 1, 1, 1, 1]) };
+  expect(bind(slots, { ...contents, ...variance }).fates).toContainEqual({
+    key: 'gone.running_mean',
+    fate: 'state',
+    what: 'running-statistic',
+  });
+});
