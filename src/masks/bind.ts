@@ -20,6 +20,8 @@ import {
   isBinary,
   isFoldedBias,
   isMask,
+  isNoMask,
+  isOriginalOf,
   isSameParameter,
   isStoredCopy,
   isUnclearSquare,
@@ -27,7 +29,6 @@ import {
   mayBeBias,
   mayBeMeant,
   relationOf,
-  withZerosOf,
 } from './evidence.js';
 import { expandMask, type Layout, LAYOUTS } from './expand.js';
 import { onePerKey, type TensorFate } from './fates.js';
@@ -113,10 +114,13 @@ class Binder {
     const claims = given.flatMap((claim) =>
       Object.hasOwn(map, claim.key) ? [claim] : attentionParts(claim, this.#slots, this.#options.parameters),
     );
-    const named = new Map(claims.map((claim) => [claim, this.#byNames(claim)]));
+    const named = new Map(claims.map((claim) => [claim, this.#isOfMask(claim) ? [] : this.#byNames(claim)]));
     const isCheckpoint = claims.some((claim) => this.#isModelsOwn(claim, named.get(claim) ?? []));
-    const isBesideWeights = isCheckpoint || claims.some(({ isBeside }) => isBeside === true);
-    const masks = new Map([...named].filter(([claim, found]) => !isBesideWeights || isMask(claim, found)));
+    const isBesideWeights =
+      isCheckpoint || claims.some((claim) => claim.isBeside === true && claim.isOriginal !== true);
+    const masks = new Map(
+      [...named].filter(([claim, found]) => !isNoMask(claim, found) && (!isBesideWeights || isMask(claim, found))),
+    );
     if (!isBesideWeights) bindByShape(masks, this.#slots, (claim) => this.#originalOf(claim) !== undefined);
     const bindings: Binding[] = [];
     const open: Claim[] = [];
@@ -135,12 +139,14 @@ class Binder {
       constants,
       layout,
       candidates: (claim, taken) => {
-        const found = named.get(claim) ?? [];
+        const own = this.#isOfMask(claim) ? taken.filter((binding) => isOriginalOf(claim, binding.claim)) : [];
+        if (own.length > 0) return own;
+        const found = this.#isOfMask(claim) ? this.#byNames(claim) : (named.get(claim) ?? []);
         return found.length === 0 && holdsWeights(claim) ? this.#byValues(claim, taken) : found;
       },
     });
     const fates = [...settled, ...accounts.fates];
-    const all = [...bindings, ...accounts.bindings];
+    const all = [...accounts.masks, ...accounts.bindings];
     const known = new Set(bindings.map(({ claim }) => claim.key));
     for (const key of known) fates.push({ key, fate: 'mask' });
     this.#leftOver(
@@ -152,6 +158,11 @@ class Binder {
     onePerSlot(all.filter(({ claim, isFolded }) => claim.isCoupled !== true && isFolded !== true));
     for (const key of this.#unmatched) fates.push({ key, fate: 'left-out' });
     return { bindings: all, unmatched: this.#unmatched, fates: onePerKey(fates) };
+  }
+
+  /** What was masked is where its mask is bound; parts are told by values, as those of the mask are, and who says where means it. */
+  #isOfMask({ isOriginal, at, key }: Claim): boolean {
+    return isOriginal === true && at === undefined && !Object.hasOwn(this.#options.map ?? {}, key);
   }
 
   /** A mask of a bias that the layer has not. */
@@ -331,9 +342,8 @@ class Binder {
     }
     if (this.#options.layout === undefined && values !== 'same' && isUnclearSquare(claim, slot, evidence, layout))
       throw unclearLayout(claim, slot);
-    const fitted = expandMask(claim, slot, layout);
-    if (fitted === undefined) throw misfit(claim, slot, this.#slots, layout);
-    const mask = values === 'same' ? withZerosOf(original, claim, slot, layout, fitted) : fitted;
+    const mask = expandMask(claim, slot, layout);
+    if (mask === undefined) throw misfit(claim, slot, this.#slots, layout);
     // Factors are shares of a weight; what is beyond them is a weight itself.
     const isWeight = mask.odd !== undefined && mask.factors.some((factor) => !(factor >= 0 && factor <= 1));
     if (mask.odd !== undefined && (this.#options.soft !== 'multiply' || isWeight))

@@ -46,6 +46,12 @@ export function isHeldInPart(tensor: FileTensor, constants: Constants): boolean 
   return false;
 }
 
+/** Whether so many elements, and so many different ones, are no accident. */
+export function saysMuch(numbers: Float32Array | Float64Array): boolean {
+  const values = numbers.filter((value) => value !== 0);
+  return values.length >= ENOUGH && new Set(values).size >= DIFFERENT;
+}
+
 function isInside(block: readonly number[], dims: readonly number[]): boolean {
   return block.length === dims.length && block.every((extent, axis) => extent <= (dims[axis] ?? 0));
 }
@@ -69,8 +75,7 @@ function placesIn(
 ): readonly number[] {
   const block = withoutOnes(constant.dims);
   const ours = constant.numbers();
-  const values = ours.filter((value) => value !== 0);
-  if (values.length < ENOUGH || new Set(values).size < DIFFERENT) return [];
+  if (!saysMuch(ours)) return [];
   const [axis, ...others] = dims.flatMap((extent, at) => (extent === block[at] ? [] : [at]));
   if (axis === undefined) return [];
   const stride = product(dims.slice(axis + 1));
@@ -99,7 +104,7 @@ function placeOf(element: number, block: readonly number[], dims: readonly numbe
 }
 
 /** What may be attended to: 1 on and below the diagonal of the last two axes, 0 above it. */
-export function isCausal(tensor: FileTensor): boolean {
+function isCausal(tensor: FileTensor): boolean {
   const [rows = 0, columns = 0] = tensor.dims.slice(-2);
   if (tensor.dims.length < 2 || rows !== columns || rows < 2 || !tensor.isCompact) return false;
   return isTriangle(tensor.toTensor().numbers(), rows, 1, 0);

@@ -31,6 +31,10 @@ export interface Claim {
   readonly isOnnx: boolean;
   /** A parameter beside masks: one of its own only where its zeros are (pruning made permanent for that layer). */
   readonly isBeside?: boolean;
+  /** A parameter before it was masked, beside its mask: zeros of an earlier round, which the mask need not name. */
+  readonly isOriginal?: boolean;
+  /** Beside a state dict, where trainers keep scores and counts. */
+  readonly isOutside?: boolean;
   /** A mask that is for this parameter only where the layer has it (NNCF masks a bias with its filters). */
   readonly isOptional?: boolean;
   /** A mask of a whole BatchNormalization, scale and shift. */

@@ -4,10 +4,13 @@
  */
 import { parse } from 'node:path';
 import { PruneCompileError } from '../errors.js';
-import { type Entry, FileTensor, isList, isMap, type MaskContents } from './contents.js';
+import { BOOL, isFloating } from '../ir/tensor.js';
+import { FileTensor, isList, type MaskContents } from './contents.js';
 import { isBinary } from './evidence.js';
 import type { StateKind, TensorFate } from './fates.js';
-import { isJsonMask, jsonSource, misspeltWord, numbersOf, pruningHistory } from './json-claims.js';
+import { collect, collectFrom, type Found } from './collect.js';
+import { pruningHistory } from './json-claims.js';
+import { withListedMasks } from './listed-masks.js';
 import {
   COUNTER,
   isFilterMaskOfNncf,
@@ -15,11 +18,12 @@ import {
   parameterOf,
   type ParsedKey,
   parseKey,
+  saysPruning,
   statisticOf,
   usualKey,
   withoutMaskSuffix,
 } from './names.js';
-import { isMaskFormat, isOfNorms, join, type Section, sectionsOf, trainingState } from './sections.js';
+import { isMaskFormat, isOfNorms, join, MASK_CONTAINERS, type Section, sectionsOf, trainingState } from './sections.js';
 import type { MaskSource, Claim } from './claim.js';
 
 export interface Claims {
@@ -33,9 +37,11 @@ export interface Claims {
 }
 
 /** Throws E-MASK-EMPTY when nothing in the file can be a mask, E-MASK-FORMAT for JSON that says nothing known. */
-export function claimsOf(file: MaskContents, prefix?: string): Claims {
-  const history = pruningHistory(file);
+export function claimsOf(given: MaskContents, prefix?: string): Claims {
+  const history = pruningHistory(given);
+  if (history.length > 0) refuseMasksBeside(given);
   if (history.length > 0) return { claims: history, modules: new Set(), settled: [], parameters: new Map() };
+  const file = isMaskFormat(given) ? given : { ...given, root: withListedMasks(given.root, given.path) };
   const { main, masks, outside } = sectionsOf(file);
   // A file of one array says nothing but its own name: layer1.0.conv1.npy.
   const found = collectFrom(main, file, main.entry instanceof FileTensor ? parse(file.path).name : '');
@@ -53,10 +59,21 @@ export function claimsOf(file: MaskContents, prefix?: string): Claims {
   return reader.claims(found);
 }
 
-interface Found {
-  readonly key: string;
-  readonly source: MaskSource;
-  readonly isListed: boolean;
+/** A history says all that was pruned, and weights beside it are those that are left; masks would be a second word. */
+function refuseMasksBeside({ root, path }: MaskContents): void {
+  const found: Found[] = [];
+  collect(withListedMasks(root, path), '', found, { root, path, format: 'PyTorch' });
+  const second = found.find(
+    ({ key }) => parseKey(key)?.part === 'mask' || key.split('.').some((name) => MASK_CONTAINERS.includes(name)),
+  );
+  if (second === undefined) return;
+  throw new PruneCompileError('E-MASK-AMBIGUOUS', {
+    what: `${path} holds a pruning history and masks`,
+    facts: [
+      ['mask', second.key],
+      ['try', 'save the one that is meant in a file of its own'],
+    ],
+  });
 }
 
 interface Parsed extends Found {
@@ -86,7 +103,7 @@ class Reader {
     if (name === undefined && (isMaskFormat(this.#file) || source.kind !== 'tensor'))
       this.#readStatisticMask(key, key, source);
     else if (name === undefined) this.#readStatistic(key, source);
-    else if (isScalar(source)) this.#settle(key, 'scalar');
+    else if (isIdleScalar(source, name.part === 'mask')) this.#settle(key, 'scalar');
     else if (state !== undefined && !name.isParameter && key.includes('.') && !mayBeMask(source, key, state))
       this.#settle(key, state);
     else this.#add({ key, inner: key, source, isListed, name, place: 'main' });
@@ -95,7 +112,7 @@ class Reader {
   readMask(key: string, { key: inner, source, isListed }: Found, isOfNorm: boolean): void {
     const name = parseKey(inner, this.#prefix);
     if (name === undefined) this.#readStatisticMask(key, inner, source);
-    else if (isScalar(source)) this.#settle(key, 'scalar');
+    else if (isIdleScalar(source, true)) this.#settle(key, 'scalar');
     else this.#add({ key, inner, source, isListed, name: { ...name, part: 'mask' }, place: 'masks', isOfNorm });
   }
 
@@ -107,8 +124,8 @@ class Reader {
       const key = inner === '' ? section.path : join(section.path, inner);
       const name = parseKey(key, this.#prefix);
       if (state !== undefined && !mayBeMask(source, key, state)) this.#settle(key, state);
-      else if (isScalar(source)) this.#settle(key, 'scalar');
       else if (name === undefined) this.#readStatistic(key, source);
+      else if (isIdleScalar(source, name.part === 'mask')) this.#settle(key, 'scalar');
       else this.#add({ key, inner: key, source, isListed, name, place: 'outside' });
     }
   }
@@ -122,21 +139,21 @@ class Reader {
 
   #readStatistic(key: string, source: MaskSource): void {
     const name = statisticOf(key, this.#prefix);
-    if (isScalar(source) || name === undefined || source.kind !== 'tensor') {
-      this.#settle(key, 'counter');
+    if (name === undefined || source.kind !== 'tensor') {
+      this.#readStatisticMask(key, key, source);
       return;
     }
     this.#parameters.set(parameterOf(name), source.tensor);
     // A mean or a variance that was pruned with its filter is another function; without a zero it tells only what was folded.
     if (name.parameter !== COUNTER && source.tensor.holdsZero())
       this.#add({ key, inner: key, source, isListed: false, name, place: 'outside' });
-    else this.#settle(key, 'running-statistic');
+    else this.#settle(key, name.parameter === COUNTER ? 'counter' : 'running-statistic');
   }
 
   /** Where everything is a mask, that of a running statistic is one as well; of a counter nothing is computed. */
   #readStatisticMask(key: string, inner: string, source: MaskSource): void {
     const name = statisticOf(inner, this.#prefix);
-    if (name === undefined || name.parameter === COUNTER || isScalar(source)) this.#settle(key, 'counter');
+    if (name === undefined || name.parameter === COUNTER) this.#settle(key, 'counter');
     else if (source.kind === 'tensor' && !source.tensor.holdsZero()) this.#settled.push({ key, fate: 'no-zeros' });
     else this.#add({ key, inner, source, isListed: false, name: { ...name, part: 'mask' }, place: 'masks' });
   }
@@ -171,14 +188,10 @@ class Reader {
       }
       const plain = withoutMaskSuffix(inner).replace(/_orig$/, '');
       const isMaskHere = isMaskOf(item);
-      // Its mask speaks for it.
-      if (!isMaskHere && masked.has(plain) && originals.get(plain) === item) {
-        this.#settled.push({ key, fate: 'original' });
-        continue;
-      }
       const original = isMaskHere
         ? (originals.get(plain) ?? (place === 'masks' ? bare.get(plain) : undefined))
         : undefined;
+      const isOriginal = !isMaskHere && masked.has(plain) && originals.get(plain) === item;
       const isBeside =
         place === 'outside' || (hasMasks && name.part === 'bare' && source.kind === 'tensor' && name.isParameter);
       const claim: Claim = {
@@ -188,6 +201,8 @@ class Reader {
         source,
         isOnnx: this.#file.format === 'ONNX',
         ...((isBeside || name.part === 'original') && { isBeside: true }),
+        ...(place === 'outside' && { isOutside: true }),
+        ...(isOriginal && { isOriginal, isBeside: true }),
         ...(item.isOfNorm === true && { isOfNorm: true }),
         ...(item.isListed && { isListed: true }),
       };
@@ -212,6 +227,7 @@ function mayBeMask(source: MaskSource, key: string, state: StateKind): boolean {
   if (tensor.dims.length === 0) return false;
   if (/mask/i.test(key)) return true;
   if (state === 'random-numbers') return false;
+  if (saysPruning(key) || tensor.dataType === BOOL) return tensor.holdsZero() || !isFloating(tensor.dataType);
   return tensor.size > 1 && tensor.holdsZero() && isBinary(tensor) && tensor.toTensor().numbers().includes(1);
 }
 
@@ -262,8 +278,11 @@ function originalsOf(parsed: readonly Parsed[]): ReadonlyMap<string, Parsed> {
   return found;
 }
 
-function isScalar(source: MaskSource): boolean {
-  return source.kind === 'tensor' && source.tensor.dims.length === 0;
+/** A number without extent that takes nothing away: as a mask 1, else anything but 0. */
+function isIdleScalar(source: MaskSource, isMask: boolean): boolean {
+  if (source.kind !== 'tensor' || source.tensor.dims.length > 0) return false;
+  const [value] = source.tensor.toTensor().numbers();
+  return isMask ? value === 1 : value !== 0;
 }
 
 function nothingIn({ path, format }: MaskContents, found: readonly Found[]): PruneCompileError {
@@ -275,37 +294,5 @@ function nothingIn({ path, format }: MaskContents, found: readonly Found[]): Pru
       ['holds', found.length === 0 ? 'no tensors at all' : `${found.length} tensors: ${keys.join(', ')}, …`],
       ['try', 'save the masks: keys that end in weight_mask, or { module: mask }'],
     ],
-  });
-}
-
-function collectFrom({ entry }: Section, file: MaskContents, key = ''): Found[] {
-  const found: Found[] = [];
-  collect(entry, key, found, file);
-  return found;
-}
-
-function collect(entry: Entry, key: string, found: Found[], file: MaskContents, isListed = false): void {
-  if (entry instanceof FileTensor) found.push({ key, source: { kind: 'tensor', tensor: entry }, isListed });
-  else if (isMap(entry)) {
-    const where = `${file.path}, mask ${key}`;
-    const misspelt = isMaskFormat(file) ? misspeltWord(entry, where) : undefined;
-    if (isJsonMask(entry, isMaskFormat(file))) found.push({ key, source: jsonSource(entry, where), isListed });
-    else if (misspelt !== undefined) throw misspelt;
-    else for (const [name, inner] of entry) collect(inner, join(key, name), found, file, isListed);
-  } else if (isMaskFormat(file) && entry !== null) {
-    const tensor = isList(entry) ? numbersOf(entry) : undefined;
-    // Beside masks nothing else may stand, or a mistake would pass for it.
-    if (tensor === undefined) throw notAMask(file.path, key);
-    found.push({ key, source: { kind: 'tensor', tensor }, isListed });
-  } else if (isList(entry)) {
-    // RigL, SNIP and optimizers keep tensors in lists. Their places are no names, but nothing is lost without a word.
-    for (const [index, inner] of entry.entries()) collect(inner, `${key}[${index}]`, found, file, true);
-  }
-}
-
-function notAMask(path: string, key: string): PruneCompileError {
-  return new PruneCompileError('E-MASK-FORMAT', {
-    what: `${path}, mask ${key}: it is neither a list of zeros and ones nor an object that describes a mask`,
-    facts: [['try', '"remove": [0, 3, 17], or null for a layer without a mask']],
   });
 }

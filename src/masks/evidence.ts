@@ -3,7 +3,7 @@ import type { Tensor } from '../ir/tensor.js';
 import type { Candidate, Evidence } from './binding.js';
 import type { Claim } from './claim.js';
 import { FileTensor } from './contents.js';
-import { countZeros, type Expanded, expandMask, type Layout, LAYOUTS } from './expand.js';
+import { type Expanded, expandMask, type Layout, LAYOUTS } from './expand.js';
 import type { KnownLayer } from './folded-norms.js';
 import { isAttentionRow, parseKey, type ParsedKey, statedModule } from './names.js';
 import { areProportional, compareWeights, type Sameness, toleranceOf } from './same-weights.js';
@@ -24,6 +24,17 @@ export function isMask(
   if (isBeside === true) return false;
   if (name.part === 'mask') return name.isParameter || original !== undefined || found.length > 0;
   return !name.isParameter && found.length > 0 && isBinary(source.tensor);
+}
+
+/** Even where everything else is a mask: what was masked, and a number without extent that is called as nothing of the model is. */
+export function isNoMask({ name, source, isOriginal }: Claim, found: readonly Candidate[]): boolean {
+  const isScalar = source.kind === 'tensor' && source.tensor.dims.length === 0;
+  return isOriginal === true || (isScalar && name.part !== 'mask' && found.length === 0);
+}
+
+/** Whether it is what the parameter of the mask was. */
+export function isOriginalOf({ isOriginal, source }: Claim, mask: Claim): boolean {
+  return isOriginal === true && source.kind === 'tensor' && mask.original === source.tensor;
 }
 
 /** A bias whose name is lost had a normalisation folded in, and is no longer the module's. */
@@ -159,6 +170,15 @@ export function isBinary(tensor: FileTensor): boolean {
   return known;
 }
 
+/** What repeats its elements is not looked at: it may say that it is of any size. */
+export function isAllZero(tensor: FileTensor): boolean {
+  if (!tensor.isCompact) return false;
+  return tensor
+    .toTensor()
+    .numbers()
+    .every((value) => value === 0);
+}
+
 /** Of a checkpoint without masks: matrices and kernels; vectors of zeros are how biases begin. */
 export function holdsWeights({ source, name }: Claim): boolean {
   const isWeight = /weight/.test(name.parameter) || isAttentionRow(name.parameter);
@@ -181,26 +201,6 @@ export function holdSameValues(a: WeightSlot, b: WeightSlot): boolean {
 
 export function patternOf(mask: Expanded): Expanded {
   return { ...mask, factors: Uint8Array.from(mask.factors, (value) => (value === 0 ? 0 : 1)), odd: undefined };
-}
-
-/** The weight before it was masked may have zeros of an earlier round that the mask does not name. */
-export function withZerosOf(
-  original: FileTensor | undefined,
-  claim: Claim,
-  slot: WeightSlot,
-  layout: Layout,
-  mask: Expanded,
-): Expanded {
-  const weights =
-    original === undefined
-      ? undefined
-      : expandMask({ ...claim, source: { kind: 'tensor', tensor: original } }, slot, layout);
-  if (weights === undefined || weights.zeros === 0) return mask;
-  const ours = slot.tensor.numbers();
-  const isAdded = (at: number) => weights.factors[at] === 0 && mask.factors[at] !== 0 && ours[at] !== 0;
-  if (!weights.factors.some((_, at) => isAdded(at))) return mask;
-  const factors = mask.factors.map((factor, at) => (isAdded(at) ? 0 : factor));
-  return { ...mask, factors, zeros: countZeros(factors), granularity: 'element' };
 }
 
 /** Whether a layer's weights are those of the file without a scale per filter, as a folded normalisation leaves. */

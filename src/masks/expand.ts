@@ -52,7 +52,8 @@ export function alignedView(
   layout: Layout,
 ): FileTensor | undefined {
   const { dims } = target.tensor;
-  if (tensor.dims.length === 0) return undefined;
+  if (tensor.dims.length === 0)
+    return target.tensor.size === 1 ? tensor.permuted(dims.map(() => undefined)) : undefined;
   if (target.parameter === 'bias')
     return tensor.dims.length === 1 && tensor.size === target.tensor.size
       ? tensor.permuted(dims.map((_, axis) => (axis === dims.length - 1 ? 0 : undefined)))

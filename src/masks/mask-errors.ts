@@ -1,5 +1,6 @@
 /** What went wrong between masks and weights, with the names of both sides and what would settle it. */
 import { type ErrorCode, PruneCompileError } from '../errors.js';
+import { isFloating } from '../ir/tensor.js';
 import { nearestNames } from '../nearest.js';
 import type { Binding } from './binding.js';
 import type { Claim } from './claim.js';
@@ -139,11 +140,13 @@ export function lostZeros(
   const near = first === undefined ? [] : nearestNames(first.key, namesOf(slots));
   return maskError(
     'E-MASK-LOST',
-    `${formatCount(lost.length, 'tensor')} of ${file} ${lost.length === 1 ? 'has' : 'have'} zeros that the model would not have`,
+    lost.every(isOfIntegers)
+      ? `${formatCount(lost.length, 'tensor')} of ${file} ${lost.length === 1 ? 'is' : 'are'} not understood, and may prune something`
+      : `${formatCount(lost.length, 'tensor')} of ${file} ${lost.length === 1 ? 'has' : 'have'} zeros that the model would not have`,
     [
       [lost.length === 1 ? 'tensor' : 'tensors', listed(lost.map(claimText))],
       ['others', fateText(fates)],
-      ['why', LOST],
+      ['why', lost.every(isOfIntegers) ? INTEGERS : LOST],
       ...(near.length === 0 ? [] : [['near', listed(near)] as const]),
       [
         'try',
@@ -154,6 +157,12 @@ export function lostZeros(
 }
 
 const LOST = 'each belongs to no weight of the model by name, layer or values, or to one with other values';
+
+const INTEGERS = 'integers and booleans may say what is kept or gone; names and the graph do not say what these are';
+
+function isOfIntegers({ source }: Claim): boolean {
+  return source.kind === 'tensor' && !isFloating(source.tensor.dataType);
+}
 
 function formatCount(count: number, word: string): string {
   return `${count} ${word}${count === 1 ? '' : 's'}`;

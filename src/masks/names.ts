@@ -157,6 +157,11 @@ function bothRecurrent(slot: string, parameter: string): boolean {
   return slot.replace(/_l\d+(_reverse)?$/, '') === parameter.replace(/_l\d+(_reverse)?$/, '');
 }
 
+/** Whether a key has a word for what was pruned or is left, as lists of indices and flags are called. */
+export function saysPruning(key: string): boolean {
+  return /(^|[._])(masks?|masked|pruned|kept|keep|removed|dropped|alive|dead)([._]|$)/i.test(key);
+}
+
 /** layer1.0.conv1.weight */
 export function parameterOf({ module, parameter }: Pick<ParsedKey, 'module' | 'parameter'>): string {
   return `${module}.${parameter}`;

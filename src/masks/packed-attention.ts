@@ -24,9 +24,11 @@ export function attentionParts(
   if (!isPackedAttention(name) || source.kind !== 'tensor') return [claim];
   const { tensor } = source;
   const weights = isBias ? parameters.get(`${name.module}.${PACKED_ATTENTION}`) : (original ?? tensor);
-  if (weights?.dims.length !== 2 || tensor.dims[0] !== weights.dims[0]) return [claim];
   const own = isBias ? 'bias' : 'weight';
-  const parts = partsOf(weights, name.module, slots);
+  const parts =
+    weights === undefined
+      ? partsOfThree(tensor, name.module, slots, parameters)
+      : partsOf(weights, tensor, name.module, slots);
   if (parts === undefined || parts.length === 1) return [claim];
   const claims = parts.map((part): Claim | undefined => {
     const block = blockOf(tensor, part);
@@ -58,25 +60,45 @@ function blockOf(tensor: FileTensor, { start, count }: Pick<Part, 'start' | 'cou
 }
 
 /** The first split of which the model has every block, each in one place: where the module is, if others have the same values. */
-function partsOf(weights: FileTensor, module: string, slots: readonly WeightSlot[]): Part[] | undefined {
-  if ((weights.dims[0] ?? 0) % EMBEDDINGS !== 0) return undefined;
+function partsOf(
+  weights: FileTensor,
+  { dims: [extent = 0] }: FileTensor,
+  module: string,
+  slots: readonly WeightSlot[],
+): Part[] | undefined {
+  if (weights.dims.length !== 2 || weights.dims[0] !== extent || extent % EMBEDDINGS !== 0) return undefined;
   for (const split of SPLITS) {
     let start = 0;
     const parts = split.map((count, index): Part => {
       const part = { module: `${module}.in_proj_${index}`, start, count };
       start += count;
-      const block = blockOf(weights, part);
-      return {
-        ...part,
-        slots: closestTo(
-          module,
-          slots.filter((slot) => holdsBlock(slot, block)),
-        ),
-      };
+      return { ...part, slots: productsOf(blockOf(weights, part), module, slots) };
     });
     if (parts.every((part) => part.slots.length > 0)) return parts;
   }
   return undefined;
+}
+
+/** Keys or values of another size than the queries: three matrices of their own, and one bias for all. */
+function partsOfThree(
+  bias: FileTensor,
+  module: string,
+  slots: readonly WeightSlot[],
+  parameters: ReadonlyMap<string, FileTensor>,
+): Part[] | undefined {
+  const parts = ['q', 'k', 'v'].map((of, start): Part => {
+    const weights = parameters.get(`${module}.${of}_proj_weight.weight`);
+    const isFit = weights?.dims.length === 2 && weights.dims[0] === (bias.dims[0] ?? 0) / EMBEDDINGS;
+    return { module: `${module}.${of}_proj`, start, count: 1, slots: isFit ? productsOf(weights, module, slots) : [] };
+  });
+  return parts.every((part) => part.slots.length > 0) ? parts : undefined;
+}
+
+function productsOf(block: FileTensor, module: string, slots: readonly WeightSlot[]): readonly WeightSlot[] {
+  return closestTo(
+    module,
+    slots.filter((slot) => holdsBlock(slot, block)),
+  );
 }
 
 /** The block itself, without a scale: its bias is then the file's as well. */

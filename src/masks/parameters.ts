@@ -4,14 +4,15 @@
  */
 import { isFloating, type Tensor } from '../ir/tensor.js';
 import type { Binding, Candidate } from './binding.js';
-import { isCausal, isHeldCausal, isHeldInPart, isHeldWhole } from './buffers.js';
 import type { Claim } from './claim.js';
 import type { FileTensor } from './contents.js';
-import { isBinary, isUnscaled, layoutOf, patternOf, relationOf } from './evidence.js';
-import { type Expanded, expandMask, type Layout, maskFactors } from './expand.js';
+import { isAllZero, isBinary, isOriginalOf, isUnscaled, layoutOf, patternOf } from './evidence.js';
+import { countZeros, type Expanded, expandMask, type Layout, maskFactors } from './expand.js';
 import type { StateKind, TensorFate } from './fates.js';
 import { type KnownLayer, refold, type Refolded } from './folded-norms.js';
+import { Harmless } from './harmless.js';
 import { softMask } from './mask-errors.js';
+import { usualKey } from './names.js';
 import { type Sameness, toleranceOf } from './same-weights.js';
 import type { WeightSlot } from './slots.js';
 
@@ -31,6 +32,8 @@ export interface AccountContext {
 }
 
 export interface Accounts {
+  /** Bindings of the masks, with the zeros that their parameters had before. */
+  readonly masks: readonly Binding[];
   readonly bindings: readonly Binding[];
   readonly fates: readonly TensorFate[];
   /** Masks that belong to a folded normalisation, and are bound with it. */
@@ -53,12 +56,16 @@ interface Norm {
 
 class Accountant {
   readonly #context: AccountContext;
+  readonly #masks: Binding[];
   readonly #bindings: Binding[] = [];
   readonly #fates: TensorFate[] = [];
   readonly #layers: KnownLayer[] = [];
+  readonly #harmless: Harmless;
 
   constructor(context: AccountContext) {
     this.#context = context;
+    this.#masks = [...context.masks];
+    this.#harmless = new Harmless(context.slots, context.constants);
     for (const { claim, slot, values } of context.masks) {
       if (values === 'same' && claim.original !== undefined) this.#know(claim, slot, claim.original);
     }
@@ -68,14 +75,22 @@ class Accountant {
     // Weights first: they tell which layer a normalisation was folded into.
     const isVector = ({ source }: Claim) => source.kind === 'tensor' && source.tensor.dims.length < 2;
     const unclear: Claim[] = [];
+    const ofOpen: Claim[] = [];
     for (const claim of parameters.toSorted((a, b) => Number(isVector(a)) - Number(isVector(b)))) {
-      if (!this.#settle(claim)) unclear.push(claim);
+      if (open.some((mask) => isOriginalOf(claim, mask))) ofOpen.push(claim);
+      else if (!this.#settle(claim)) unclear.push(claim);
     }
     const settledMasks = new Set<Claim>();
     const settled = this.#refoldAll([...unclear, ...open]);
     for (const claim of open) if (settled.has(claim)) settledMasks.add(claim);
+    // With its mask, a parameter of a normalisation is what it was folded into.
+    for (const claim of ofOpen) {
+      const isKnown = open.every((mask) => !isOriginalOf(claim, mask) || settled.has(mask));
+      if (isKnown) this.#fate(claim, 'original');
+      else if (!this.#settle(claim)) unclear.push(claim);
+    }
     const lost = unclear.filter((claim) => !settled.has(claim) && !this.#isUntrained(claim));
-    return { bindings: this.#bindings, fates: this.#fates, settledMasks, lost };
+    return { masks: this.#masks, bindings: this.#bindings, fates: this.#fates, settledMasks, lost };
   }
 
   /** Running means begin as zeros, beside variances of one: of a normalisation that is nowhere in the model they say no more than that. */
@@ -83,7 +98,7 @@ class Accountant {
     const { name, source } = claim;
     if (name.parameter !== 'running_mean' || name.part === 'mask' || source.kind !== 'tensor') return false;
     const variance = this.#context.parameters.get(`${name.module}.running_var`);
-    if (variance !== undefined && !isAllOne(variance, source.tensor.size)) return false;
+    if (variance === undefined || !isAllOne(variance, source.tensor.size)) return false;
     if (!isAllZero(source.tensor) || this.#context.candidates(claim, []).length > 0) return false;
     return this.#fate(claim, 'state', 'running-statistic');
   }
@@ -98,27 +113,29 @@ class Accountant {
     const { source } = claim;
     if (source.kind !== 'tensor') return false;
     const { tensor } = source;
-    if (!isFloating(tensor.dataType)) return this.#settleIntegers(claim, tensor);
+    if (tensor.dims.length > 0 && !isFloating(tensor.dataType))
+      return this.#harmless.isStateOfIntegers(claim, tensor) && this.#fate(claim, 'state', 'integers');
     const candidates = this.#context.candidates(claim, this.#all());
     const outcomes = candidates.map((candidate) => this.#compare(claim, tensor, candidate));
+    const isOriginal = claim.isOriginal === true;
     if (outcomes.includes('lost')) return false;
     if (outcomes.includes('zeros')) return this.#fate(claim, 'zeros');
-    if (outcomes.includes('differs')) return this.#fate(claim, 'differs');
-    if (outcomes.includes('parameter')) return this.#fate(claim, 'parameter');
-    if (!tensor.holdsZero()) return this.#fate(claim, 'no-zeros');
-    return (this.#isConstant(claim, tensor) || this.#isAbsentBias(claim, tensor)) && this.#fate(claim, 'parameter');
+    if (outcomes.includes('differs')) return this.#fate(claim, isOriginal ? 'original' : 'differs');
+    if (outcomes.includes('parameter')) return this.#fate(claim, isOriginal ? 'original' : 'parameter');
+    if (!tensor.holdsZero()) return this.#fate(claim, isOriginal ? 'original' : 'no-zeros');
+    if (this.#harmless.isIdleScalar(claim, tensor)) return this.#fate(claim, 'state', 'scalar');
+    return (
+      (this.#harmless.isConstant(claim, tensor) || this.#isAbsentBias(claim, tensor)) && this.#fate(claim, 'parameter')
+    );
   }
 
-  /** Nothing that is trained is an integer: indices, tables of attention, counters. A mask may be, and lists of what is kept. */
-  #settleIntegers(claim: Claim, tensor: FileTensor): boolean {
-    if (isPositions(claim, tensor) || isCausal(tensor) || this.#isConstant(claim, tensor))
-      return this.#fate(claim, 'state', 'integers');
-    if (LISTS.test(claim.key)) return false;
-    return !tensor.holdsZero() && this.#fate(claim, 'no-zeros');
+  /** Weights before masking are a checkpoint's as well. */
+  get #isCheckpoint(): boolean {
+    return this.#context.isCheckpoint || this.#masks.some(({ values }) => values === 'same');
   }
 
   #all(): Binding[] {
-    return [...this.#context.masks, ...this.#bindings];
+    return [...this.#masks, ...this.#bindings];
   }
 
   /** What the tensor is to a weight that its name or its values say. */
@@ -131,7 +148,7 @@ class Accountant {
     const { layout, values } = layoutOf(claim, slot, evidence, tensor, this.#context.layout);
     const mask = expandMask(claim, slot, layout);
     if (mask === undefined) return tensor.holdsZero() ? 'lost' : 'other';
-    if (values === 'same') this.#know(claim, slot, tensor);
+    if (values === 'same' && claim.isOriginal !== true) this.#know(claim, slot, tensor);
     const known = this.#all().filter((binding) => binding.slot === slot);
     const added = addedZeros(mask, slot, known);
     if (added.length === 0) {
@@ -140,12 +157,25 @@ class Accountant {
     }
     if (!this.#isSameBut(claim, candidate, mask, values)) {
       // Beside masks it is a layer that was trained on; alone it is taken for a mask, and is none.
-      if (this.#context.isCheckpoint && mask.odd !== undefined && tensor.dims.length >= 2)
+      if (this.#context.isCheckpoint && claim.isOriginal !== true && mask.odd !== undefined && tensor.dims.length >= 2)
         throw softMask(claim, slot, mask.odd, true);
       return 'lost';
     }
-    if (known.some(({ isFromZeros }) => !isFromZeros)) return 'lost';
+    const masked = known.find(({ isFromZeros }) => !isFromZeros);
+    if (masked !== undefined) return this.#addTo(masked, added);
     this.#bindings.push({ claim, slot, evidence, values, isFromZeros: true, mask: patternOf(mask) });
+    return 'zeros';
+  }
+
+  /** The mask of a parameter need not name the zeros that an earlier round left in it. */
+  #addTo(masked: Binding, added: readonly number[]): 'zeros' | 'lost' {
+    const at = this.#masks.indexOf(masked);
+    // A bias that a folded normalisation changed is no longer the parameter.
+    if (at < 0) return 'lost';
+    const factors = masked.mask.factors.slice();
+    for (const place of added) factors[place] = 0;
+    const mask: Expanded = { ...masked.mask, factors, zeros: countZeros(factors), granularity: 'element' };
+    this.#masks[at] = { ...masked, mask };
     return 'zeros';
   }
 
@@ -170,7 +200,8 @@ class Accountant {
       const layer = this.#layers.find(({ bias }) => bias === slot);
       return layer !== undefined && isUnscaled(layer);
     }
-    return this.#context.isCheckpoint && slot.names.some((name) => name === claim.key);
+    const name = usualKey(claim.key).replace(/_orig$/, '');
+    return this.#isCheckpoint && slot.names.includes(name);
   }
 
   #know(claim: Claim, slot: WeightSlot, original: FileTensor): void {
@@ -183,18 +214,13 @@ class Accountant {
   #isAbsentBias({ name }: Claim, tensor: FileTensor): boolean {
     if (name.parameter !== 'bias' || !isAllZero(tensor)) return false;
     return this.#layers.some(
-      (layer) => layer.bias === undefined && layer.claim.name.module === name.module && isUnscaled(layer),
+      (layer) =>
+        layer.bias === undefined &&
+        // What a node behind a product adds is its bias, under whatever name.
+        layer.weight.added === undefined &&
+        layer.claim.name.module === name.module &&
+        isUnscaled(layer),
     );
-  }
-
-  /** A buffer that the graph holds. Zeros alone are no evidence but where the module is. */
-  #isConstant(claim: Claim, tensor: FileTensor): boolean {
-    const { constants, slots } = this.#context;
-    if (isHeldInPart(tensor, constants) || isHeldCausal(tensor, constants)) return true;
-    const isOfSize = ({ size }: Tensor) => size === tensor.size;
-    const around = slots.filter((slot) => isOfSize(slot.tensor) && relationOf(claim, slot) !== 'stranger');
-    if (around.length === 0 && !constants.some(isOfSize)) return false;
-    return isHeldWhole(tensor, isAllZero(tensor) ? around.map((slot) => slot.tensor) : constants);
   }
 
   /** Normalisations that are only in the file, each with the layer that it was folded into. */
@@ -314,28 +340,6 @@ function isAllOne(tensor: FileTensor, size: number): boolean {
       .toTensor()
       .numbers()
       .every((value) => value === 1)
-  );
-}
-
-function isAllZero(tensor: FileTensor): boolean {
-  return tensor
-    .toTensor()
-    .numbers()
-    .every((value) => value === 0);
-}
-
-/** Lists of kept or pruned indices need not have a zero. */
-const LISTS = /(idx|indices|index|kept|keep|mask|prun)[^.]*$/i;
-
-/** Positions and pairs of them: 0, 1, 2, …, or under the names that transformers have for them. */
-function isPositions({ key }: Claim, tensor: FileTensor): boolean {
-  if (/(^|\.)(position_ids|token_type_ids|relative_position_index)$/.test(key)) return true;
-  return (
-    tensor.size > 1 &&
-    tensor
-      .toTensor()
-      .numbers()
-      .every((value, at) => value === at)
   );
 }
 

@@ -3,7 +3,9 @@
  * of them: what nobody reads is accounted for as well.
  */
 import { PruneCompileError } from '../errors.js';
+import { isFloating } from '../ir/tensor.js';
 import { type Entry, FileTensor, isList, isMap, type MaskContents } from './contents.js';
+import { isBinary } from './evidence.js';
 import type { StateKind } from './fates.js';
 import { isJsonMask, numbersOf } from './json-claims.js';
 import { parseKey } from './names.js';
@@ -28,7 +30,7 @@ const CONTAINERS = ['masks', 'state_dict', 'model_state_dict'];
 /** Words that may be containers, and are as often modules: containers only where nothing else could hold a mask. */
 const WORDS = ['mask', 'model', 'net', 'network', 'module', 'weights', 'params'];
 /** Keys of masks that are kept apart from the weights: Distiller has masks_dict inside compression_sched. */
-const MASK_CONTAINERS = ['masks', 'mask_dict', 'masks_dict', 'maskbndict'];
+export const MASK_CONTAINERS: readonly string[] = ['masks', 'mask_dict', 'masks_dict', 'maskbndict'];
 /** YOLO forks: one mask per BatchNormalization, which they multiply with its scale and its shift. */
 const NORM_MASKS = 'maskbndict';
 
@@ -168,8 +170,13 @@ function isMaskEntry(name: string, entry: Entry, file: MaskContents, isContainer
 function holdsParameters(entry: ReadonlyMap<string, Entry>, file: MaskContents): boolean {
   return [...entry].some(([key, inner]) => {
     if (isMap(inner)) return isJsonMask(inner, isMaskFormat(file)) || holdsParameters(inner, file);
-    return isTensor(inner, file) && !OPTIMIZER_TENSORS.has(key);
+    return isTensor(inner, file) && !OPTIMIZER_TENSORS.has(key) && !isIndices(inner);
   });
+}
+
+/** Whole numbers that are no mask: a set of masks or weights does not begin with them. */
+function isIndices(entry: Entry): boolean {
+  return entry instanceof FileTensor && !isFloating(entry.dataType) && entry.isCompact && !isBinary(entry);
 }
 
 /** What optimizers call their tensors. */

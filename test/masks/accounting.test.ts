@@ -1,7 +1,7 @@
 /** Every tensor of a mask file has a fate: bound, the model's own, state, left out; or it is an error that names it. */
 import { describe, expect, test } from 'vitest';
 import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
-import { INT64, Tensor, UINT8 } from '../../src/ir/tensor.js';
+import { BOOL, INT64, Tensor, UINT8 } from '../../src/ir/tensor.js';
 import { FileTensor } from '../../src/masks/contents.js';
 import { bind, codeOf, mask, messageOf, pruned, slotsOf, tensor, values } from './bound-masks.js';
 
@@ -40,10 +40,11 @@ describe('what is beside masks', () => {
           SECOND,
           values('c2', 16).map((value, at) => (at < 4 ? 0 : value)),
         ),
-        'n.running_mean': tensor([4], [0, 0, 0, 0]),
+        'n.running_mean': tensor([5], [0, 0, 0, 0, 0]),
+        'n.running_var': tensor([5], [1, 1, 1, 1, 1]),
         'n.num_batches_tracked': tensor([], [0]),
         'head.scale': tensor([2], [1, 2]),
-        positions: typed(INT64, [3], [0, 1, 2]),
+        'h.position_ids': typed(INT64, [3], [0, 1, 2]),
       },
       optimizer: { state: { 0: { exp_avg: tensor([2], [0, 0]) } } },
       rng_state: typed(UINT8, [2], [0, 1]),
@@ -54,11 +55,12 @@ describe('what is beside masks', () => {
       ['c1.weight_mask', 'mask'],
       ['c1.weight_orig', 'original'],
       ['c2.weight', 'zeros'],
+      ['h.position_ids', 'integers'],
       ['head.scale', 'no-zeros'],
       ['n.num_batches_tracked', 'counter'],
       ['n.running_mean', 'running-statistic'],
+      ['n.running_var', 'running-statistic'],
       ['optimizer.state.0.exp_avg', 'optimizer'],
-      ['positions', 'integers'],
       ['rng_state', 'random-numbers'],
     ]);
   });
@@ -95,7 +97,11 @@ describe('what is beside masks', () => {
       'h.position_ids': typed(INT64, [1, 4], [0, 1, 2, 3]),
       'h.attn.bias': typed(UINT8, [1, 1, 3, 3], [1, 0, 0, 1, 1, 0, 1, 1, 1]),
     };
-    const { fates } = bind(await two(), contents);
+    const slots = await two();
+    // Who may attend to whom is the graph's alone where the graph has it.
+    expect(messageOf(() => bind(slots, contents))).toContain('h.attn.bias');
+    const triangle = Tensor.fromNumbers(BOOL, [3, 3], [0, 1, 1, 0, 0, 1, 0, 0, 0]);
+    const { fates } = bind(slots, contents, { constants: [triangle] });
     expect(fates.filter(({ what }) => what === 'integers')).toHaveLength(2);
   });
 

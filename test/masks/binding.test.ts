@@ -299,7 +299,10 @@ describe('values', () => {
   test('zeros in the weights of a checkpoint are its masks', async () => {
     const slots = await named();
     const weights = values('conv1').map((value, at) => (at < IN * TAPS ? 0 : value));
-    const statistic = { 'bn1.running_mean': tensor([OUT], [0, 0, 0, 0]) };
+    const statistic = {
+      'bn1.running_mean': tensor([OUT], [0, 0, 0, 0]),
+      'bn1.running_var': tensor([OUT], [1, 1, 1, 1]),
+    };
     const bound = bind(slots, { 'conv1.weight': tensor(DIMS, weights), ...statistic });
     expect(only(bound)).toMatchObject({ isFromZeros: true, evidence: 'name', mask: { zeros: IN * TAPS } });
     expect(bind(slots, { 'conv1.weight': tensor(DIMS, values('conv1')), ...statistic }).bindings).toEqual([]);

@@ -240,6 +240,25 @@ describe('torch.nn.MultiheadAttention, where its inputs differ', () => {
     expect(ofBiases(bind(slots, masks))).toEqual(expected);
   });
 
+  test('the bias beside three matrices, where keys and values have a size of their own', async () => {
+    const slots = await one([1, 1, 1]);
+    const block = (at: number) => packed('a').slice(at * E * E, (at + 1) * E * E);
+    const matrices = Object.fromEntries(
+      ['q', 'k', 'v'].map((of, at) => [`m.${of}_proj_weight`, tensor([E, E], block(at))]),
+    );
+    const expected = { 'b/m/MatMul_0': [1], 'b/m/MatMul_1': [2], 'b/m/MatMul_2': [3] };
+    const zeros = { ...matrices, 'm.in_proj_bias': tensor([3 * E], zeroAt(bias('a'), places)) };
+    expect(ofBiases(bind(slots, zeros))).toEqual(expected);
+    const masks = {
+      ...matrices,
+      'm.in_proj_bias_orig': tensor([3 * E], zeroAt(bias('a'), [1])),
+      'm.in_proj_bias_mask': mask([3 * E], [6, 11]),
+    };
+    expect(ofBiases(bind(slots, masks))).toEqual(expected);
+    const two = Object.fromEntries(Object.entries(zeros).filter(([key]) => key !== 'm.k_proj_weight'));
+    expect(codeOf(() => bind(slots, two))).toBe('E-MASK-LOST');
+  });
+
   test('a bias of which a whole part is pruned', async () => {
     const contents = {
       'm.in_proj_weight': tensor([3 * E, E], packed('a')),
