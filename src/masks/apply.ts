@@ -1,4 +1,7 @@
-/** Masks into a graph: pruned weights become zeros. What a fully masked filter adds besides goes with `drop`. */
+/**
+ * Masks into a graph: pruned weights become zeros. What a fully masked filter adds besides goes
+ * with `drop`.
+ */
 import { elementBytes, Tensor } from '../ir/tensor.js';
 import type { Binding } from './binding.js';
 import type { WeightSlot } from './slots.js';
@@ -54,7 +57,10 @@ function multiplyAll(all: readonly Factors[]): Factors {
   return product;
 }
 
-/** New contents of one constant operand. Plain data: the same edit fits every reading of the same model. */
+/**
+ * New contents of one constant operand. Plain data: the same edit fits every reading of the same
+ * model.
+ */
 export interface OperandEdit {
   /** Place of the node in the graph's list. */
   readonly node: number;
@@ -64,7 +70,10 @@ export interface OperandEdit {
   readonly isForAll: boolean;
 }
 
-/** Zeros are bytes of zeros in every dtype; other factors are multiplied in double precision and rounded once. */
+/**
+ * Zeros are bytes of zeros in every dtype; other factors are multiplied in double precision and
+ * rounded once.
+ */
 export function maskTensor(tensor: Tensor, factors: Factors, offsets?: Float64Array): Tensor {
   let masked: Uint8Array | undefined;
   return new Tensor(tensor.dataType, tensor.dims, () => (masked ??= multiply(tensor, factors, offsets)));

@@ -7,10 +7,9 @@
  *   values   the file holds the parameter before masking, and it is that weight, up to a scale per filter
  *   shape    names say nothing at all, and each mask has one weight that it fits, and that weight one mask
  *
- * A mask that fits nothing, or two weights, or two masks for one weight are errors: wrong bindings would be wrong outputs. What is
- * no mask is accounted for as well (parameters.ts).
+ * A mask that fits nothing, or two weights, or two masks for one weight are errors: wrong bindings
+ * would be wrong outputs. What is no mask is accounted for as well (parameters.ts).
  */
-import type { Tensor } from '../ir/tensor.js';
 import type { Claim } from './claim.js';
 import type { FileTensor } from './contents.js';
 import {
@@ -30,7 +29,7 @@ import {
   mayBeMeant,
   relationOf,
 } from './evidence.js';
-import { expandMask, type Layout, LAYOUTS } from './expand.js';
+import { expandMask, LAYOUTS } from './expand.js';
 import { onePerKey, type TensorFate } from './fates.js';
 import {
   ambiguous,
@@ -50,23 +49,7 @@ import { compareWeights } from './same-weights.js';
 import { bindByShape } from './shape-alone.js';
 import type { WeightSlot } from './slots.js';
 import type { Binding, Candidate } from './binding.js';
-
-export interface BindOptions {
-  /** Mask key -> initializer or node name; null leaves the mask out. */
-  readonly map?: Readonly<Record<string, string | null>>;
-  readonly allowUnmatched?: boolean;
-  /** Modules that the file speaks of, pruned or not. */
-  readonly modules?: ReadonlySet<string>;
-  /** What values other than 0 and 1 mean: an error, or factors of the weights. */
-  readonly soft?: 'error' | 'multiply';
-  /** Whose axes the masks have, where the user says so. */
-  readonly layout?: Layout;
-  /** What the file holds besides claims (claims.ts). */
-  readonly settled?: readonly TensorFate[];
-  readonly parameters?: ReadonlyMap<string, FileTensor>;
-  /** Constants of the model, whatever reads them. */
-  readonly constants?: readonly Tensor[];
-}
+import type { BindOptions } from './bind-options.js';
 
 export interface Bound {
   readonly bindings: readonly Binding[];
@@ -76,7 +59,10 @@ export interface Bound {
   readonly fates: readonly TensorFate[];
 }
 
-/** Binds the masks of one file. Throws E-MASK-NO-MATCH, -AMBIGUOUS, -LOST, -SHAPE, -SOFT, -EMPTY, -MAP. */
+/**
+ * Binds the masks of one file. Throws E-MASK-NO-MATCH, -AMBIGUOUS, -LOST, -SHAPE, -SOFT, -EMPTY,
+ * -MAP.
+ */
 export function bindMasks(claims: readonly Claim[], slots: readonly WeightSlot[], options: BindOptions = {}): Bound {
   return new Binder(slots, options).bind(claims);
 }
@@ -87,7 +73,10 @@ class Binder {
   readonly #byName = new Map<string, WeightSlot[]>();
   /** By module path, with how likely each slot's path is: 0 is the most likely. */
   readonly #byModule = new Map<string, { slot: WeightSlot; rank: number }[]>();
-  /** Sizes of the model's weights: a tensor of another size is never looked into, however large it says it is. */
+  /**
+   * Sizes of the model's weights: a tensor of another size is never looked into, however large it
+   * says it is.
+   */
   readonly #sizes: ReadonlySet<number>;
   readonly #unmatched: string[] = [];
 
@@ -160,7 +149,10 @@ class Binder {
     return { bindings: all, unmatched: this.#unmatched, fates: onePerKey(fates) };
   }
 
-  /** What was masked is where its mask is bound; parts are told by values, as those of the mask are, and who says where means it. */
+  /**
+   * What was masked is where its mask is bound; parts are told by values, as those of the mask are,
+   * and who says where means it.
+   */
   #isOfMask({ isOriginal, at, key }: Claim): boolean {
     return isOriginal === true && at === undefined && !Object.hasOwn(this.#options.map ?? {}, key);
   }
@@ -182,7 +174,10 @@ class Binder {
     return valued.length > 0 ? valued : found;
   }
 
-  /** Not a mask but the parameter itself, zeros and all: its values are those of the weight that it names, or of some weight. */
+  /**
+   * Not a mask but the parameter itself, zeros and all: its values are those of the weight that it
+   * names, or of some weight.
+   */
   #isModelsOwn(claim: Claim, named: readonly Candidate[]): boolean {
     if (claim.name.part === 'mask' || claim.isBeside === true || !holdsWeights(claim)) return false;
     const original = this.#originalOf(claim);
@@ -232,7 +227,8 @@ class Binder {
       (slot) => !slots.includes(slot),
     );
     const calls = weaker.filter((slot) => first !== undefined && holdSameValues(first, slot));
-    // `/conv_1/Conv` may be the module conv_1, or conv under a name that another one took first; the file may know.
+    // `/conv_1/Conv` may be the module conv_1, or conv under a name that another one took first;
+    // the file may know.
     const strangers = weaker.filter(
       (slot) => !calls.includes(slot) && !this.#knowsModuleOf(slot) && expandMask(claim, slot, 'torch') !== undefined,
     );
@@ -241,7 +237,9 @@ class Binder {
     return unique([...slots, ...calls]).map((slot) => ({ slot, evidence: 'module' }));
   }
 
-  /** A packed matrix is the one product of its module that it fits: exporters call that a weight. */
+  /**
+   * A packed matrix is the one product of its module that it fits: exporters call that a weight.
+   */
   #inModule(claim: Claim): readonly { slot: WeightSlot; rank: number }[] {
     const { module, parameter } = claim.name;
     const found = this.#byModule.get(`${module}.${parameter}`) ?? [];
@@ -258,8 +256,9 @@ class Binder {
   }
 
   /**
-   * Exporters merge equal weights under the name of one, and write a parameter down twice where it is read in two ways. The mask is for
-   * whoever reads it as that module, or in the code around it: other modules have parameters of their own.
+   * Exporters merge equal weights under the name of one, and write a parameter down twice where it
+   * is read in two ways. The mask is for whoever reads it as that module, or in the code around it:
+   * other modules have parameters of their own.
    */
   #readers(claim: Claim, named: readonly WeightSlot[]): readonly WeightSlot[] {
     const [first] = named;
@@ -281,7 +280,10 @@ class Binder {
     return own.length > 0 ? own : silent.length > 0 ? silent : named;
   }
 
-  /** Names that only differ by a wrapper's prefix may belong to two weights: the very name decides then. */
+  /**
+   * Names that only differ by a wrapper's prefix may belong to two weights: the very name decides
+   * then.
+   */
   #exact(claim: Claim, named: readonly WeightSlot[]): WeightSlot[] {
     const plain = withoutMaskSuffix(claim.key);
     const isExact = ({ names }: WeightSlot) =>

@@ -15,7 +15,10 @@ export interface Binding {
   readonly values: Sameness | undefined;
   /** The zeros of a checkpoint's weights, where pruning was made permanent before it was saved. */
   readonly isFromZeros: boolean;
-  /** What the pruned parameters of a folded normalisation mean for the layer, beside masks of its own. */
+  /**
+   * What the pruned parameters of a folded normalisation mean for the layer, beside masks of its
+   * own.
+   */
   readonly isFolded?: boolean;
 }
 

@@ -1,6 +1,7 @@
 /**
- * Tensors of a file that no layer reads as a weight: tables of positions, masks of attention. The graph holds some of them in another
- * shape, or only the part that its sizes need. By values alone, never by name: then the zeros of the file are the model's.
+ * Tensors of a file that no layer reads as a weight: tables of positions, masks of attention. The
+ * graph holds some of them in another shape, or only the part that its sizes need. By values alone,
+ * never by name: then the zeros of the file are the model's.
  */
 import { product, type Tensor } from '../ir/tensor.js';
 import type { FileTensor } from './contents.js';
@@ -27,8 +28,9 @@ export function isHeldWhole(tensor: FileTensor, constants: Constants): boolean {
 }
 
 /**
- * Whether every zero of it is in a block of it that the graph holds: a prefix, or a slice along one axis. What the graph has not, it
- * does not read; but a zero there might be that of another reader's part, so none may be there.
+ * Whether every zero of it is in a block of it that the graph holds: a prefix, or a slice along one
+ * axis. What the graph has not, it does not read; but a zero there might be that of another
+ * reader's part, so none may be there.
  */
 export function isHeldInPart(tensor: FileTensor, constants: Constants): boolean {
   if (!tensor.isCompact) return false;
@@ -66,7 +68,10 @@ function isClose(theirs: number, ours: number, tolerance: number): boolean {
   return Math.abs(theirs - ours) <= Math.abs(theirs) * tolerance;
 }
 
-/** Where the constant lies in the tensor; empty where it does not, or where what is equal says little. */
+/**
+ * Where the constant lies in the tensor; empty where it does not, or where what is equal says
+ * little.
+ */
 function placesIn(
   theirs: ArrayLike<number>,
   dims: readonly number[],
@@ -110,7 +115,10 @@ function isCausal(tensor: FileTensor): boolean {
   return isTriangle(tensor.toTensor().numbers(), rows, 1, 0);
 }
 
-/** The same as numbers of training, which a mask might be as well: the graph has its first rows, or what may not be attended to. */
+/**
+ * The same as numbers of training, which a mask might be as well: the graph has its first rows, or
+ * what may not be attended to.
+ */
 export function isHeldCausal(tensor: FileTensor, constants: Constants): boolean {
   if (!isCausal(tensor)) return false;
   const [extent = 0] = tensor.dims.slice(-1);

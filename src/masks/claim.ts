@@ -25,23 +25,37 @@ export interface Claim {
   readonly file: string;
   readonly name: ParsedKey;
   readonly source: MaskSource;
-  /** The parameter before it was masked (`weight_orig`), which tells the initializer by its values. */
+  /**
+   * The parameter before it was masked (`weight_orig`), which tells the initializer by its values.
+   */
   readonly original?: FileTensor;
   /** Whether initializers are named as the model at hand names them, in ONNX's layout. */
   readonly isOnnx: boolean;
-  /** A parameter beside masks: one of its own only where its zeros are (pruning made permanent for that layer). */
+  /**
+   * A parameter beside masks: one of its own only where its zeros are (pruning made permanent for
+   * that layer).
+   */
   readonly isBeside?: boolean;
-  /** A parameter before it was masked, beside its mask: zeros of an earlier round, which the mask need not name. */
+  /**
+   * A parameter before it was masked, beside its mask: zeros of an earlier round, which the mask
+   * need not name.
+   */
   readonly isOriginal?: boolean;
   /** Beside a state dict, where trainers keep scores and counts. */
   readonly isOutside?: boolean;
-  /** A mask that is for this parameter only where the layer has it (NNCF masks a bias with its filters). */
+  /**
+   * A mask that is for this parameter only where the layer has it (NNCF masks a bias with its
+   * filters).
+   */
   readonly isOptional?: boolean;
   /** A mask of a whole BatchNormalization, scale and shift. */
   readonly isOfNorm?: boolean;
   /** One of a list: its place is no name, and it is never bound by it. */
   readonly isListed?: boolean;
-  /** A part of a packed parameter: where the model has it, told by the values of the whole (packed-attention.ts). */
+  /**
+   * A part of a packed parameter: where the model has it, told by the values of the whole
+   * (packed-attention.ts).
+   */
   readonly at?: readonly WeightSlot[];
   /** Of Torch-Pruning: what must shrink with the filters goes with them. */
   readonly isCoupled?: boolean;

@@ -1,6 +1,7 @@
 /**
- * From what a file holds to what it claims: "this is the mask of that parameter". State dicts of torch.nn.utils.prune, bare mask
- * dictionaries, NNI's { module: { weight, bias } }, JSON with indices, Torch-Pruning's history; wrapped or not.
+ * From what a file holds to what it claims: "this is the mask of that parameter". State dicts of
+ * torch.nn.utils.prune, bare mask dictionaries, NNI's { module: { weight, bias } }, JSON with
+ * indices, Torch-Pruning's history; wrapped or not.
  */
 import { parse } from 'node:path';
 import { PruneCompileError } from '../errors.js';
@@ -32,11 +33,16 @@ export interface Claims {
   readonly modules: ReadonlySet<string>;
   /** Tensors that claim nothing, with what each is. */
   readonly settled: readonly TensorFate[];
-  /** Tensors under their parameters' names, running statistics among them, by module and parameter. */
+  /**
+   * Tensors under their parameters' names, running statistics among them, by module and parameter.
+   */
   readonly parameters: ReadonlyMap<string, FileTensor>;
 }
 
-/** Throws E-MASK-EMPTY when nothing in the file can be a mask, E-MASK-FORMAT for JSON that says nothing known. */
+/**
+ * Throws E-MASK-EMPTY when nothing in the file can be a mask, E-MASK-FORMAT for JSON that says
+ * nothing known.
+ */
 export function claimsOf(given: MaskContents, prefix?: string): Claims {
   const history = pruningHistory(given);
   if (history.length > 0) refuseMasksBeside(given);
@@ -59,7 +65,10 @@ export function claimsOf(given: MaskContents, prefix?: string): Claims {
   return reader.claims(found);
 }
 
-/** A history says all that was pruned, and weights beside it are those that are left; masks would be a second word. */
+/**
+ * A history says all that was pruned, and weights beside it are those that are left; masks would be
+ * a second word.
+ */
 function refuseMasksBeside({ root, path }: MaskContents): void {
   const found: Found[] = [];
   collect(withListedMasks(root, path), '', found, { root, path, format: 'PyTorch' });
@@ -117,7 +126,8 @@ class Reader {
   }
 
   readOutside(section: Section): void {
-    // JSON has a word or two about itself there: whatever could be a mask was refused as a second set.
+    // JSON has a word or two about itself there: whatever could be a mask was refused as a second
+    // set.
     if (isMaskFormat(this.#file)) return;
     const state = trainingState(section.path);
     for (const { key: inner, source, isListed } of collectFrom(section, this.#file)) {
@@ -144,13 +154,17 @@ class Reader {
       return;
     }
     this.#parameters.set(parameterOf(name), source.tensor);
-    // A mean or a variance that was pruned with its filter is another function; without a zero it tells only what was folded.
+    // A mean or a variance that was pruned with its filter is another function; without a zero it
+    // tells only what was folded.
     if (name.parameter !== COUNTER && source.tensor.holdsZero())
       this.#add({ key, inner: key, source, isListed: false, name, place: 'outside' });
     else this.#settle(key, name.parameter === COUNTER ? 'counter' : 'running-statistic');
   }
 
-  /** Where everything is a mask, that of a running statistic is one as well; of a counter nothing is computed. */
+  /**
+   * Where everything is a mask, that of a running statistic is one as well; of a counter nothing is
+   * computed.
+   */
   #readStatisticMask(key: string, inner: string, source: MaskSource): void {
     const name = statisticOf(inner, this.#prefix);
     if (name === undefined || name.parameter === COUNTER) this.#settle(key, 'counter');
@@ -166,7 +180,8 @@ class Reader {
   claims(found: readonly Found[]): Claims {
     const parsed = this.#parsed;
     const originals = originalsOf(parsed);
-    // A buffer may be called causal_mask; the mask of a parameter says its name, or stands beside what it masks.
+    // A buffer may be called causal_mask; the mask of a parameter says its name, or stands beside
+    // what it masks.
     const hasMasks = parsed.some(
       ({ inner, name, place }) =>
         place === 'masks' || (name.part === 'mask' && (name.isParameter || originals.has(withoutMaskSuffix(inner)))),
@@ -181,7 +196,8 @@ class Reader {
         this.#settle(key, 'pruned-values');
         continue;
       }
-      // torch.ao has a mask in the module and in the sparsifier: once is enough where they are the same.
+      // torch.ao has a mask in the module and in the sparsifier: once is enough where they are the
+      // same.
       if (place === 'masks' && parsed.some((other) => other.place === 'main' && isSameMask(other, item))) {
         this.#settled.push({ key, fate: 'mask' });
         continue;
@@ -220,7 +236,10 @@ function ofBias(claim: Claim): Claim {
   return { ...claim, name: { ...claim.name, parameter: 'bias' } };
 }
 
-/** Among the state of training: zeros and ones, or under a name of masks. A fresh optimizer's zeros alone are none. */
+/**
+ * Among the state of training: zeros and ones, or under a name of masks. A fresh optimizer's zeros
+ * alone are none.
+ */
 function mayBeMask(source: MaskSource, key: string, state: StateKind): boolean {
   if (source.kind !== 'tensor') return true;
   const { tensor } = source;
@@ -231,7 +250,10 @@ function mayBeMask(source: MaskSource, key: string, state: StateKind): boolean {
   return tensor.size > 1 && tensor.holdsZero() && isBinary(tensor) && tensor.toTensor().numbers().includes(1);
 }
 
-/** apex keeps the values that its mask takes, to give them back when it chooses anew: zero wherever the mask keeps the weight. */
+/**
+ * apex keeps the values that its mask takes, to give them back when it chooses anew: zero wherever
+ * the mask keeps the weight.
+ */
 function isPrunedAway({ inner, source }: Parsed, all: readonly Parsed[]): boolean {
   const ofMask = maskBesidePruned(inner);
   const mask = ofMask === undefined ? undefined : all.find((item) => item.inner === ofMask)?.source;
@@ -265,7 +287,10 @@ function isMaskOf({ name, place }: Parsed): boolean {
   return place === 'masks' || name.part === 'mask';
 }
 
-/** By the key of the parameter: what it was before it was masked, `weight_orig`, else `weight` beside its mask. */
+/**
+ * By the key of the parameter: what it was before it was masked, `weight_orig`, else `weight`
+ * beside its mask.
+ */
 function originalsOf(parsed: readonly Parsed[]): ReadonlyMap<string, Parsed> {
   const found = new Map<string, Parsed>();
   for (const item of parsed) {

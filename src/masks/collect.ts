@@ -31,7 +31,8 @@ export function collect(entry: Entry, key: string, found: Found[], file: MaskCon
     if (tensor === undefined) throw notAMask(file.path, key);
     found.push({ key, source: { kind: 'tensor', tensor }, isListed });
   } else if (isList(entry)) {
-    // RigL, SNIP and optimizers keep tensors in lists. Their places are no names, but nothing is lost without a word.
+    // RigL, SNIP and optimizers keep tensors in lists. Their places are no names, but nothing is
+    // lost without a word.
     for (const [index, inner] of entry.entries()) collect(inner, `${key}[${index}]`, found, file, true);
   }
 }

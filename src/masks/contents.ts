@@ -1,6 +1,7 @@
 /**
- * What a mask file holds, before anybody asks what it means: containers, scalars and tensors. Tensors are strided views of a
- * storage, so that an expanded mask (strides 0) or a compressed one costs nothing until its elements are asked for.
+ * What a mask file holds, before anybody asks what it means: containers, scalars and tensors.
+ * Tensors are strided views of a storage, so that an expanded mask (strides 0) or a compressed one
+ * costs nothing until its elements are asked for.
  */
 import { alignedScratch } from '../ir/scratch.js';
 import { elementBytes, product, Tensor } from '../ir/tensor.js';
@@ -32,7 +33,10 @@ export interface TensorView {
   /** ONNX TensorProto.DataType (see ir/tensor.ts). */
   readonly dataType: number;
   readonly dims: readonly number[];
-  /** In elements, one per dim; 0 repeats. Readers have checked that every element lies inside the storage. */
+  /**
+   * In elements, one per dim; 0 repeats. Readers have checked that every element lies inside the
+   * storage.
+   */
   readonly strides: readonly number[];
   /** First element, in elements. */
   readonly offset: number;
@@ -45,7 +49,10 @@ export class FileTensor {
   readonly offset: number;
   readonly #storage: () => Uint8Array;
 
-  /** `storage` gives little-endian elements; it is called when elements are asked for and may throw E-MASK-DAMAGED then. */
+  /**
+   * `storage` gives little-endian elements; it is called when elements are asked for and may throw
+   * E-MASK-DAMAGED then.
+   */
   constructor(view: TensorView, storage: () => Uint8Array) {
     this.dataType = view.dataType;
     this.dims = view.dims;
@@ -63,7 +70,10 @@ export class FileTensor {
     return product(this.dims);
   }
 
-  /** The same elements seen with other axes: `axes[i]` is the axis that becomes axis i; undefined adds an axis of extent 1. */
+  /**
+   * The same elements seen with other axes: `axes[i]` is the axis that becomes axis i; undefined
+   * adds an axis of extent 1.
+   */
   permuted(axes: readonly (number | undefined)[]): FileTensor {
     const pick = (from: readonly number[], added: number) =>
       axes.map((axis) => (axis === undefined ? added : (from[axis] ?? added)));
@@ -71,7 +81,10 @@ export class FileTensor {
     return new FileTensor({ ...view, offset: this.offset }, this.#storage);
   }
 
-  /** Repeated along axes of extent 1 to the extents of `dims`; undefined where an extent does not fit. */
+  /**
+   * Repeated along axes of extent 1 to the extents of `dims`; undefined where an extent does not
+   * fit.
+   */
   broadcast(dims: readonly number[]): FileTensor | undefined {
     const isFit =
       dims.length === this.dims.length &&
@@ -88,12 +101,17 @@ export class FileTensor {
     return new FileTensor({ ...this.#view(), dims: [count, ...others], offset }, this.#storage);
   }
 
-  /** Whether it has no more elements than it touches: a view may repeat what little there is without end. */
+  /**
+   * Whether it has no more elements than it touches: a view may repeat what little there is without
+   * end.
+   */
   get isCompact(): boolean {
     return this.size <= extentOf(this);
   }
 
-  /** Whether any element is 0. What repeats is looked at once, however large the view says it is. */
+  /**
+   * Whether any element is 0. What repeats is looked at once, however large the view says it is.
+   */
   holdsZero(): boolean {
     const isRepeated = (axis: number) => this.strides[axis] === 0;
     const dims = this.dims.map((extent, axis) => (extent > 0 && isRepeated(axis) ? 1 : extent));
@@ -114,7 +132,10 @@ export class FileTensor {
     return this.#storage().subarray(this.offset * bytesEach, (this.offset + extentOf(this)) * bytesEach);
   }
 
-  /** The elements in row-major order: a view of the file where they lie so already, else a copy. Ask `size` first. */
+  /**
+   * The elements in row-major order: a view of the file where they lie so already, else a copy. Ask
+   * `size` first.
+   */
   toTensor(): Tensor {
     const { dataType, dims, strides, offset, size } = this;
     const bytesEach = elementBytes(dataType) ?? 1;
@@ -133,13 +154,18 @@ export function rowMajor(dims: readonly number[]): number[] {
   return strides;
 }
 
-/** Elements between the first and the last one that a view touches, both included; 0 for an empty view. */
+/**
+ * Elements between the first and the last one that a view touches, both included; 0 for an empty
+ * view.
+ */
 export function extentOf({ dims, strides }: Pick<TensorView, 'dims' | 'strides'>): number {
   if (dims.includes(0)) return 0;
   return dims.reduce((total, extent, axis) => total + (extent - 1) * Math.abs(strides[axis] ?? 0), 1);
 }
 
-/** Element by element in row-major order; masks may be expanded or transposed to millions of them. */
+/**
+ * Element by element in row-major order; masks may be expanded or transposed to millions of them.
+ */
 function gather(storage: Uint8Array, { dims, strides, offset, size }: FileTensor, bytesEach: number): Uint8Array {
   const bytes = new Uint8Array(size * bytesEach);
   const source = wordsOf(storage, bytesEach);
@@ -169,7 +195,10 @@ function gather(storage: Uint8Array, { dims, strides, offset, size }: FileTensor
   return bytes;
 }
 
-/** The largest words that elements consist of: 8-byte elements are two, because doubles do not keep all bits of a NaN. */
+/**
+ * The largest words that elements consist of: 8-byte elements are two, because doubles do not keep
+ * all bits of a NaN.
+ */
 function wordsOf(bytes: Uint8Array, bytesEach: number): Uint8Array | Uint16Array | Uint32Array {
   if (bytesEach === 1) return bytes;
   const size = bytesEach === 2 ? 2 : 4;

@@ -1,4 +1,7 @@
-/** Questions that binding asks of masks and weights: what a claim is, whose weight a reader has, whether two weights are one. */
+/**
+ * Questions that binding asks of masks and weights: what a claim is, whose weight a reader has,
+ * whether two weights are one.
+ */
 import type { Tensor } from '../ir/tensor.js';
 import type { Candidate, Evidence } from './binding.js';
 import type { Claim } from './claim.js';
@@ -9,7 +12,10 @@ import { isAttentionRow, parseKey, type ParsedKey, statedModule } from './names.
 import { areProportional, compareWeights, type Sameness, toleranceOf } from './same-weights.js';
 import { fromTorchLayout, type WeightSlot } from './slots.js';
 
-/** In a file that holds weights too: what is called a parameter's mask, is said in words, or is a module's and fits one. */
+/**
+ * In a file that holds weights too: what is called a parameter's mask, is said in words, or is a
+ * module's and fits one.
+ */
 export function isMask(
   { name, source, isBeside, original, isListed, isOfNorm }: Claim,
   found: readonly Candidate[],
@@ -26,7 +32,10 @@ export function isMask(
   return !name.isParameter && found.length > 0 && isBinary(source.tensor);
 }
 
-/** Even where everything else is a mask: what was masked, and a number without extent that is called as nothing of the model is. */
+/**
+ * Even where everything else is a mask: what was masked, and a number without extent that is called
+ * as nothing of the model is.
+ */
 export function isNoMask({ name, source, isOriginal }: Claim, found: readonly Candidate[]): boolean {
   const isScalar = source.kind === 'tensor' && source.tensor.dims.length === 0;
   return isOriginal === true || (isScalar && name.part !== 'mask' && found.length === 0);
@@ -42,12 +51,17 @@ export function mayBeBias({ parameter, value }: WeightSlot): boolean {
   return parameter !== 'bias' || parseKey(value.name)?.isParameter === true;
 }
 
-/** Beside a layer's weight: not a vector of its module that a node behind adds, nor what has another shape than the mask. */
+/**
+ * Beside a layer's weight: not a vector of its module that a node behind adds, nor what has another
+ * shape than the mask.
+ */
 export function mayBeMeant(claim: Claim, slot: WeightSlot): boolean {
   return slot.isLayer || (slot.tensor.dims.length > 1 && expandMask(claim, slot, 'torch') !== undefined);
 }
 
-/** What the reader says of itself: the claim's module, code around it, another module, or nothing. */
+/**
+ * What the reader says of itself: the claim's module, code around it, another module, or nothing.
+ */
 export function relationOf(
   { name: { module } }: { readonly name: Pick<ParsedKey, 'module'> },
   { nodePaths }: Pick<WeightSlot, 'nodePaths'>,
@@ -59,8 +73,9 @@ export function relationOf(
 }
 
 /**
- * Of several with the same values those of the module. Copies of a layer begin alike, and then the nodes say whose they are: the module
- * itself, which may be called several times, or the code right around it where all others are of other modules.
+ * Of several with the same values those of the module. Copies of a layer begin alike, and then the
+ * nodes say whose they are: the module itself, which may be called several times, or the code right
+ * around it where all others are of other modules.
  */
 export function closestTo(module: string, slots: readonly WeightSlot[]): readonly WeightSlot[] {
   if (slots.length < 2) return slots;
@@ -91,8 +106,9 @@ export function isEqualWhereBoth(theirs: FileTensor, ours: Tensor, least = Math.
 }
 
 /**
- * Whether a tensor that no layer reads is the parameter itself, or the parameter repeated along axes of extent 1, as exporters write
- * down what is expanded to a batch. A constant of one value is no evidence.
+ * Whether a tensor that no layer reads is the parameter itself, or the parameter repeated along
+ * axes of extent 1, as exporters write down what is expanded to a batch. A constant of one value is
+ * no evidence.
  */
 export function isStoredCopy(original: FileTensor, { tensor, isLayer, part }: WeightSlot): boolean {
   if (isLayer || part !== undefined || tensor.dims.length < 2 || original.size > tensor.size) return false;
@@ -118,8 +134,8 @@ export function isSameParameter(stored: WeightSlot, other: WeightSlot): boolean 
 const NAMELESS: ParsedKey = { module: '', parameter: 'weight', part: 'bare', isParameter: true, isKernel: false };
 
 /**
- * Whose axes a mask has: those of the tensor that bears its very name, else the framework's; its values may know better. Shapes
- * have no say: a square matrix would fit both ways.
+ * Whose axes a mask has: those of the tensor that bears its very name, else the framework's; its
+ * values may know better. Shapes have no say: a square matrix would fit both ways.
  */
 export function layoutOf(
   claim: Claim,
@@ -152,7 +168,8 @@ export function isUnclearSquare(claim: Claim, slot: WeightSlot, evidence: Eviden
   const { source } = claim;
   const rank = source.kind === 'tensor' ? source.tensor.dims.length : 2;
   if (evidence === 'shape') return rank === 2;
-  // One number per filter, under the name of a stored matrix: its rows may be filters, or what they read.
+  // One number per filter, under the name of a stored matrix: its rows may be filters, or what they
+  // read.
   return rank === 1 && layout === 'stored' && slot.outAxis === 1;
 }
 
@@ -203,7 +220,10 @@ export function patternOf(mask: Expanded): Expanded {
   return { ...mask, factors: Uint8Array.from(mask.factors, (value) => (value === 0 ? 0 : 1)), odd: undefined };
 }
 
-/** Whether a layer's weights are those of the file without a scale per filter, as a folded normalisation leaves. */
+/**
+ * Whether a layer's weights are those of the file without a scale per filter, as a folded
+ * normalisation leaves.
+ */
 export function isUnscaled({ weight, claim, original }: KnownLayer): boolean {
   const view = LAYOUTS.map((layout) =>
     expandMask({ ...claim, source: { kind: 'tensor', tensor: original } }, weight, layout),
@@ -217,8 +237,9 @@ export function isUnscaled({ weight, claim, original }: KnownLayer): boolean {
 }
 
 /**
- * The dynamo exporter keeps the name of a bias that it folds a normalisation into: its layer's weights are the file's up to a scale per filter.
- * Where the file has no weights, the exporter's own word counts.
+ * The dynamo exporter keeps the name of a bias that it folds a normalisation into: its layer's
+ * weights are the file's up to a scale per filter. Where the file has no weights, the exporter's
+ * own word counts.
  */
 export function isFoldedBias(
   { name, isOnnx, ...claim }: Claim,

@@ -1,13 +1,17 @@
 /**
- * A mask as its weight needs it: one factor per element, in the operand's own layout. Masks come per element, per filter, per
- * input channel or per kernel, as indices or patterns, and in PyTorch's layout [out, in, …], Keras' or ONNX's.
+ * A mask as its weight needs it: one factor per element, in the operand's own layout. Masks come
+ * per element, per filter, per input channel or per kernel, as indices or patterns, and in
+ * PyTorch's layout [out, in, …], Keras' or ONNX's.
  */
 import { BOOL, product, UINT8 } from '../ir/tensor.js';
 import type { Claim, MaskSource } from './claim.js';
 import { FileTensor } from './contents.js';
 import { type WeightSlot, fromTorchLayout } from './slots.js';
 
-/** Whose axes a mask has: those of the model's tensor as it is stored, or of the framework's parameter. */
+/**
+ * Whose axes a mask has: those of the model's tensor as it is stored, or of the framework's
+ * parameter.
+ */
 export type Layout = 'stored' | 'torch';
 export const LAYOUTS = ['torch', 'stored'] as const;
 
@@ -20,7 +24,10 @@ export interface Expanded {
   readonly zeros: number;
   /** A value that is neither 0 nor 1, if there is one. */
   readonly odd: number | undefined;
-  /** Added to what the factors leave: a bias that is another one once its layer's normalisation is pruned. */
+  /**
+   * Added to what the factors leave: a bias that is another one once its layer's normalisation is
+   * pruned.
+   */
   readonly offsets?: Float64Array;
 }
 
@@ -63,7 +70,8 @@ export function alignedView(
       ? tensor.permuted(dims.map((_, axis) => (axis === target.outAxis ? 0 : undefined))).broadcast(dims)
       : undefined;
   if (tensor.dims.length !== dims.length) return undefined;
-  // No shape overrules the layout: what fits an oblong matrix only when it is turned would fit a square one as it is.
+  // No shape overrules the layout: what fits an oblong matrix only when it is turned would fit a
+  // square one as it is.
   if (layout === 'stored') return tensor.broadcast(dims);
   const isDepthwise = name.isKernel && name.module.endsWith('.depthwise');
   const parameter = name.isKernel ? tensor.permuted(fromKeras(tensor.dims.length, isDepthwise)) : tensor;
@@ -71,8 +79,9 @@ export function alignedView(
 }
 
 /**
- * Kernels of Keras: [kh, kw, in, out] and [in, out] as PyTorch has them: [out, in, kh, kw], [out, in]. A depthwise kernel is [kh, kw, in, multiplier],
- * which is [in, 1, kh, kw] where the multiplier is 1; with another one it does not fit.
+ * Kernels of Keras: [kh, kw, in, out] and [in, out] as PyTorch has them: [out, in, kh, kw], [out,
+ * in]. A depthwise kernel is [kh, kw, in, multiplier], which is [in, 1, kh, kw] where the
+ * multiplier is 1; with another one it does not fit.
  */
 function fromKeras(rank: number, isDepthwise: boolean): number[] {
   const spatial = Array.from({ length: rank - 2 }, (_, axis) => axis);
@@ -123,7 +132,10 @@ function ones({ tensor }: Target): Uint8Array {
   return new Uint8Array(tensor.size).fill(1);
 }
 
-/** Axis 0 lists filters and axis 1 input channels; beside a shape they are the axes of that shape, whatever its layout. */
+/**
+ * Axis 0 lists filters and axis 1 input channels; beside a shape they are the axes of that shape,
+ * whatever its layout.
+ */
 function fromIndices(
   source: MaskSource & { kind: 'indices' },
   claim: Claim,
@@ -171,7 +183,10 @@ function fromRuns(
   return view === undefined ? undefined : fromTensor(view, tensor, target);
 }
 
-/** Groups of `of` neighbours along the input channels; the largest `keep` of each stay, ties go to the first. A rest stays. */
+/**
+ * Groups of `of` neighbours along the input channels; the largest `keep` of each stay, ties go to
+ * the first. A rest stays.
+ */
 function fromPattern({ keep, of }: MaskSource & { kind: 'pattern' }, target: Target): Expanded | undefined {
   const { inAxis, tensor } = target;
   if (target.parameter === 'bias' || inAxis === undefined) return undefined;

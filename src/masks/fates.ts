@@ -1,6 +1,6 @@
 /**
- * What became of each tensor of a mask file. Nothing is dropped without a word: a tensor that has none of these fates is an error
- * that names it.
+ * What became of each tensor of a mask file. Nothing is dropped without a word: a tensor that has
+ * none of these fates is an error that names it.
  */
 export type Fate =
   /** Bound as a mask. */
@@ -11,7 +11,10 @@ export type Fate =
   | 'original'
   /** The model's own parameter: its zeros are the model's zeros. */
   | 'parameter'
-  /** A parameter of the model that has other values there, and no zero that the model has not: of another training step. */
+  /**
+   * A parameter of the model that has other values there, and no zero that the model has not: of
+   * another training step.
+   */
   | 'differs'
   /** Nothing in the model that is known, and without a zero: nothing was pruned there. */
   | 'no-zeros'

@@ -1,10 +1,12 @@
 /**
- * Normalisations that the exporter folded into the layer before them: the file has their parameters, the model has not.
+ * Normalisations that the exporter folded into the layer before them: the file has their
+ * parameters, the model has not.
  *
  *   W' = s W,  b' = beta + s (b - mean),  s = gamma / sqrt(var + epsilon)      per filter (ONNX BatchNormalization-15)
  *
- * The file has W, b, gamma, beta, mean and var, the model W' and b'. The equations tell whether the layer is the one, and what it
- * holds when gamma, beta or b are pruned: with gamma 0 the filter is zero and its bias is beta.
+ * The file has W, b, gamma, beta, mean and var, the model W' and b'. The equations tell whether the
+ * layer is the one, and what it holds when gamma, beta or b are pruned: with gamma 0 the filter is
+ * zero and its bias is beta.
  */
 import { product } from '../ir/tensor.js';
 import type { FileTensor } from './contents.js';
@@ -46,11 +48,17 @@ export interface Refolded {
   readonly filters: readonly number[];
   /** Elements of the layer's bias, with their new values. */
   readonly bias: ReadonlyMap<number, number>;
-  /** Whether the biases say nothing, because one parameter is zero in all channels, and the scales alone say whose layer it is. */
+  /**
+   * Whether the biases say nothing, because one parameter is zero in all channels, and the scales
+   * alone say whose layer it is.
+   */
   readonly isByScales: boolean;
 }
 
-/** Undefined where the layer is not that of the normalisation. Arrays have one number per filter of the layer. */
+/**
+ * Undefined where the layer is not that of the normalisation. Arrays have one number per filter of
+ * the layer.
+ */
 export function refold(layer: KnownLayer, norm: FoldedNorm): Refolded | undefined {
   const count = layer.weight.tensor.dims[layer.weight.outAxis] ?? 0;
   const folded = layer.bias?.tensor.numbers() ?? new Float32Array(count);
@@ -119,7 +127,10 @@ function isOneGone({ shift, mean, bias }: FoldedNorm): boolean {
   return [shift, mean, bias].filter((values) => values !== undefined && isZero(values)).length === 1;
 }
 
-/** Scales that follow variances which differ: those of a normalisation that was not trained yet fit any other such. */
+/**
+ * Scales that follow variances which differ: those of a normalisation that was not trained yet fit
+ * any other such.
+ */
 function saysMuch(scales: readonly (number | undefined)[], { scale, variance }: FoldedNorm): boolean {
   const known = scales.flatMap((s, channel) =>
     s === undefined || scale[channel] === 0 ? [] : (variance[channel] ?? []),
@@ -130,7 +141,10 @@ function saysMuch(scales: readonly (number | undefined)[], { scale, variance }: 
 /** Every normalisation of a file may be tried on every layer. */
 const scalesByLayer = new WeakMap<KnownLayer, readonly (number | undefined)[]>();
 
-/** s per filter, as the weights of model and file have it; undefined where a filter is zero in either. */
+/**
+ * s per filter, as the weights of model and file have it; undefined where a filter is zero in
+ * either.
+ */
 function scalesOf(layer: KnownLayer): readonly (number | undefined)[] {
   const known = scalesByLayer.get(layer) ?? measureScales(layer);
   scalesByLayer.set(layer, known);
@@ -172,7 +186,8 @@ function epsilonOf(scales: readonly (number | undefined)[], { scale, variance }:
         Math.sign(gamma) === Math.sign(s) &&
         Math.abs(Math.abs(s) * Math.sqrt(v + epsilon) - Math.abs(gamma)) <= TOLERANCE * Math.abs(gamma),
     );
-  // The smaller the variance, the less of the difference is rounding: of a dead channel it is all epsilon.
+  // The smaller the variance, the less of the difference is rounding: of a dead channel it is all
+  // epsilon.
   const middle = each[Math.floor(each.length / 2)];
   const sharpest = each.reduce((best, next) => (next.v < best.v ? next : best));
   return [middle, sharpest].map((one) => one?.epsilon ?? 0).find(isFit);

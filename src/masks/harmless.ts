@@ -21,8 +21,9 @@ export class Harmless {
   }
 
   /**
-   * Nothing that is trained is an integer: indices, tables of attention. But a mask may be, and a list of what is kept or gone, with
-   * zeros or without. Only what the graph holds, or what has a name that says it, is known to be neither.
+   * Nothing that is trained is an integer: indices, tables of attention. But a mask may be, and a
+   * list of what is kept or gone, with zeros or without. Only what the graph holds, or what has a
+   * name that says it, is known to be neither.
    */
   isStateOfIntegers(claim: Claim, tensor: FileTensor): boolean {
     if (tensor.dataType !== BOOL && POSITIONS.test(claim.key)) return true;
@@ -30,7 +31,10 @@ export class Harmless {
     return this.isConstant(claim, tensor);
   }
 
-  /** Zeros of no extent: a count, a score beside the weights, or a flag or gate that is nowhere in the model. */
+  /**
+   * Zeros of no extent: a count, a score beside the weights, or a flag or gate that is nowhere in
+   * the model.
+   */
   isIdleScalar(claim: Claim, { dims, dataType }: FileTensor): boolean {
     if (dims.length > 0 || claim.name.part === 'mask' || dataType === BOOL) return false;
     return isFloating(dataType) ? claim.isOutside === true : !this.#modules.holds(claim);
@@ -50,7 +54,10 @@ export class Harmless {
     return isHeldInPart(tensor, alike) || isHeldWhole(tensor, alike);
   }
 
-  /** Whether all that it could be is zero in the model as well: what bears the name of another parameter is that one. */
+  /**
+   * Whether all that it could be is zero in the model as well: what bears the name of another
+   * parameter is that one.
+   */
   #isZeroAround(claim: Claim, tensor: FileTensor): boolean {
     const isNamed = (name: string) => parseKey(name)?.isParameter === true;
     const around = this.#slots.filter(

@@ -1,6 +1,6 @@
 /**
- * Masks without tensors: what JSON files say with numbers and words, and the history that Torch-Pruning saves. The forms are
- * documented in docs/masks.md.
+ * Masks without tensors: what JSON files say with numbers and words, and the history that
+ * Torch-Pruning saves. The forms are documented in docs/masks.md.
  */
 import { PruneCompileError } from '../errors.js';
 import { UINT8, DOUBLE } from '../ir/tensor.js';
@@ -23,7 +23,10 @@ export function isJsonMask(entry: ReadonlyMap<string, Entry>, isJson: boolean): 
   });
 }
 
-/** { remove: [...] }, { keep: [...], axis: 1 }, { runs: [...], shape }, { pattern: '2:4' }; `where` names file and mask. */
+/**
+ * { remove: [...] }, { keep: [...], axis: 1 }, { runs: [...], shape }, { pattern: '2:4' }; `where`
+ * names file and mask.
+ */
 export function jsonSource(entry: ReadonlyMap<string, Entry>, where: string): MaskSource {
   const said = (what: string, hint: string) => badJson(where, what, hint);
   const unknown = [...entry.keys()].find((word) => !WORDS.includes(word));
@@ -75,7 +78,9 @@ function badJson(where: string, what: string, hint: string): PruneCompileError {
   return new PruneCompileError('E-MASK-FORMAT', { what: `${where}: ${what}`, facts: [['try', hint]] });
 }
 
-/** A word that is nearly one of a mask's: `remov` would else be taken for a parameter of that name. */
+/**
+ * A word that is nearly one of a mask's: `remov` would else be taken for a parameter of that name.
+ */
 export function misspeltWord(entry: ReadonlyMap<string, Entry>, where: string): PruneCompileError | undefined {
   for (const [word, value] of entry) {
     const [near] = isList(value) ? nearestNames(word, WORDS, 1) : [];
@@ -90,7 +95,9 @@ function wholeNumbers(entry: Entry | undefined): number[] | undefined {
   return numbers.length === entry.length && numbers.every((item) => item >= 0) ? numbers : undefined;
 }
 
-/** Nested lists of numbers or booleans, of equal lengths, as a tensor; undefined for anything else. */
+/**
+ * Nested lists of numbers or booleans, of equal lengths, as a tensor; undefined for anything else.
+ */
 export function numbersOf(list: readonly Entry[]): FileTensor | undefined {
   const dims: number[] = [];
   for (let level: Entry | undefined = list; isList(level); level = level[0]) dims.push(level.length);
@@ -109,7 +116,9 @@ export function numbersOf(list: readonly Entry[]): FileTensor | undefined {
   return FileTensor.contiguous(isByte ? UINT8 : DOUBLE, dims, () => bytes);
 }
 
-/** Torch-Pruning, DependencyGraph.pruning_history(): a list of (module, prunes outputs?, indices). */
+/**
+ * Torch-Pruning, DependencyGraph.pruning_history(): a list of (module, prunes outputs?, indices).
+ */
 export function pruningHistory(file: MaskContents): Claim[] {
   const list = isMap(file.root) ? (file.root.get('pruning') ?? file.root.get('pruning_history')) : file.root;
   if (!isList(list) || list.length === 0) return [];

@@ -1,4 +1,7 @@
-/** Whether a tensor of a file lies where a layer of the model is: what is unknown there may say what the layer has lost. */
+/**
+ * Whether a tensor of a file lies where a layer of the model is: what is unknown there may say what
+ * the layer has lost.
+ */
 import type { FileTensor } from './contents.js';
 import type { Claim } from './claim.js';
 import { parseKey, statedModule } from './names.js';
@@ -23,7 +26,10 @@ export class LayerModules {
     return this.#around(claim).length > 0;
   }
 
-  /** Whether it has as many elements as a weight of its layer, or as the layer has filters or input channels. */
+  /**
+   * Whether it has as many elements as a weight of its layer, or as the layer has filters or input
+   * channels.
+   */
   fits(claim: Claim, { size }: FileTensor): boolean {
     return this.#around(claim).some(
       ({ tensor, outAxis, inAxis }) =>

@@ -1,6 +1,7 @@
 /**
- * Checkpoints keep lists of numbers for many things: losses, epochs, shapes. Some are masks, or indices of what was pruned, which
- * nobody turned into a tensor. What says that it is one is read as one; where a mask has to be, anything else is an error.
+ * Checkpoints keep lists of numbers for many things: losses, epochs, shapes. Some are masks, or
+ * indices of what was pruned, which nobody turned into a tensor. What says that it is one is read
+ * as one; where a mask has to be, anything else is an error.
  */
 import { PruneCompileError } from '../errors.js';
 import { INT64, Tensor, UINT8 } from '../ir/tensor.js';
@@ -9,7 +10,10 @@ import { isJsonMask, numbersOf } from './json-claims.js';
 import { parseKey, saysPruning } from './names.js';
 import { join, MASK_CONTAINERS, trainingState } from './sections.js';
 
-/** The file's contents with such lists as tensors. Throws E-MASK-FORMAT for what is under the key of a mask and is none. */
+/**
+ * The file's contents with such lists as tensors. Throws E-MASK-FORMAT for what is under the key of
+ * a mask and is none.
+ */
 export function withListedMasks(root: Entry, path: string): Entry {
   return new Listed(path).walk(root, '', false);
 }

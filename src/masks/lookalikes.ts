@@ -1,4 +1,7 @@
-/** What a file that masks cannot be read from is instead, told by its bytes, and what to do about it. */
+/**
+ * What a file that masks cannot be read from is instead, told by its bytes, and what to do about
+ * it.
+ */
 
 interface Lookalike {
   readonly is: string;
@@ -41,7 +44,10 @@ const LOOKALIKES: readonly Lookalike[] = [
   },
 ];
 
-/** POSIX ustar, and the last bytes of an SSTable, in which TensorFlow keeps the names of a checkpoint's variables. */
+/**
+ * POSIX ustar, and the last bytes of an SSTable, in which TensorFlow keeps the names of a
+ * checkpoint's variables.
+ */
 const TAR = { magic: 'ustar', at: 257 } as const;
 const SSTABLE_END = '57fb808b247547db';
 

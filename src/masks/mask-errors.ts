@@ -1,4 +1,6 @@
-/** What went wrong between masks and weights, with the names of both sides and what would settle it. */
+/**
+ * What went wrong between masks and weights, with the names of both sides and what would settle it.
+ */
 import { type ErrorCode, PruneCompileError } from '../errors.js';
 import { isFloating } from '../ir/tensor.js';
 import { nearestNames } from '../nearest.js';

@@ -1,9 +1,13 @@
 /**
- * What the keys of mask files say: `module.layer1.0.conv1.weight_mask` is the mask of the parameter `weight` of the module
- * `layer1.0.conv1`. Wrappers put prefixes before it, other tools other suffixes behind it.
+ * What the keys of mask files say: `module.layer1.0.conv1.weight_mask` is the mask of the parameter
+ * `weight` of the module `layer1.0.conv1`. Wrappers put prefixes before it, other tools other
+ * suffixes behind it.
  */
 
-/** Prefixes that wrappers add: DataParallel and DDP, torch.compile, Lightning, NNCF. They may be stacked. */
+/**
+ * Prefixes that wrappers add: DataParallel and DDP, torch.compile, Lightning, NNCF. They may be
+ * stacked.
+ */
 const WRAPPER_PREFIXES = ['module.', '_orig_mod.', 'model.', 'nncf_module.'];
 
 export interface ParsedKey {
@@ -11,7 +15,10 @@ export interface ParsedKey {
   readonly module: string;
   /** weight, bias, … */
   readonly parameter: string;
-  /** What the tensor is to that parameter. A bare key may be a mask or the parameter itself: its values tell. */
+  /**
+   * What the tensor is to that parameter. A bare key may be a mask or the parameter itself: its
+   * values tell.
+   */
   readonly part: 'mask' | 'original' | 'bare';
   /** Whether the key says a parameter's name; else it is a module's, whose weight is meant. */
   readonly isParameter: boolean;
@@ -28,8 +35,8 @@ const NOT_PARAMETERS = new Set(['running_mean', 'running_var', COUNTER]);
 const PARAMETERS = new Set(['weight', 'bias', 'kernel', 'depthwise_kernel', 'pointwise_kernel', 'gamma', 'beta']);
 
 /**
- * torch.nn.LSTM, GRU and RNN: layer and direction are in the name. torch.nn.MultiheadAttention packs three matrices, and may have a row
- * more of keys and values.
+ * torch.nn.LSTM, GRU and RNN: layer and direction are in the name. torch.nn.MultiheadAttention
+ * packs three matrices, and may have a row more of keys and values.
  */
 const PACKED = /^((weight|bias)_(ih|hh)_l\d+(_reverse)?|in_proj_(weight|bias)|bias_[kv])$/;
 
@@ -38,7 +45,9 @@ export function isAttentionRow(parameter: string): boolean {
   return /^bias_[kv]$/.test(parameter);
 }
 
-/** torch.nn.MultiheadAttention, [3 * embedding, embedding]: the matrices of query, key and value. */
+/**
+ * torch.nn.MultiheadAttention, [3 * embedding, embedding]: the matrices of query, key and value.
+ */
 export const PACKED_ATTENTION = 'in_proj_weight';
 /** [3 * embedding] */
 export const PACKED_ATTENTION_BIAS = 'in_proj_bias';
@@ -47,7 +56,10 @@ export function isPackedAttention({ parameter }: Pick<ParsedKey, 'parameter'>): 
   return parameter === PACKED_ATTENTION || parameter === PACKED_ATTENTION_BIAS;
 }
 
-/** Keys of tools that name a mask in another way than `weight_mask`, and the parameter that it is for. */
+/**
+ * Keys of tools that name a mask in another way than `weight_mask`, and the parameter that it is
+ * for.
+ */
 const SPELLINGS: readonly (readonly [RegExp, string])[] = [
   // NNCF: hooks before a layer. A filter mask is applied to the bias as well: see claims.ts.
   [/\.pre_ops\.\d+\.op\._?binary_filter_pruning_mask$/, '.weight_mask'],
@@ -65,7 +77,10 @@ export function usualKey(key: string): string {
   return found === undefined ? key : key.replace(found[0], found[1]);
 }
 
-/** Whether a key is that of NNCF's filter pruning: its masks are for the weight and the bias of a layer. */
+/**
+ * Whether a key is that of NNCF's filter pruning: its masks are for the weight and the bias of a
+ * layer.
+ */
 export function isFilterMaskOfNncf(key: string): boolean {
   return /\.pre_ops\.\d+\.op\._?binary_filter_pruning_mask$/.test(key);
 }
@@ -105,7 +120,9 @@ export function parseKey(key: string, prefix = ''): ParsedKey | undefined {
   return { module: modulePath, parameter: isParameter && !isKernel ? last : 'weight', part, isParameter, isKernel };
 }
 
-/** A running statistic of a normalisation, as if it were a parameter; undefined for all other keys. */
+/**
+ * A running statistic of a normalisation, as if it were a parameter; undefined for all other keys.
+ */
 export function statisticOf(key: string, prefix = ''): ParsedKey | undefined {
   const segments = withoutWrappers(dotted(key.startsWith(prefix) ? key.slice(prefix.length) : key)).split('.');
   const parameter = segments.pop() ?? '';
@@ -147,7 +164,10 @@ function dotted(name: string): string {
   return name.replace(/^\/+/, '').replaceAll('/', '.');
 }
 
-/** Whether a parameter may be what the slot holds: packed and recurrent weights have names of their own. */
+/**
+ * Whether a parameter may be what the slot holds: packed and recurrent weights have names of their
+ * own.
+ */
 export function isSameKind(slot: string, parameter: string): boolean {
   const isNamedByReader = parameter === PACKED_ATTENTION || isAttentionRow(parameter);
   return slot === parameter || (slot === 'weight' && isNamedByReader) || bothRecurrent(slot, parameter);
@@ -157,7 +177,10 @@ function bothRecurrent(slot: string, parameter: string): boolean {
   return slot.replace(/_l\d+(_reverse)?$/, '') === parameter.replace(/_l\d+(_reverse)?$/, '');
 }
 
-/** Whether a key has a word for what was pruned or is left, as lists of indices and flags are called. */
+/**
+ * Whether a key has a word for what was pruned or is left, as lists of indices and flags are
+ * called.
+ */
 export function saysPruning(key: string): boolean {
   return /(^|[._])(masks?|masked|pruned|kept|keep|removed|dropped|alive|dead)([._]|$)/i.test(key);
 }

@@ -1,6 +1,7 @@
 /**
- * torch.nn.MultiheadAttention keeps the matrices of query, key and value in one parameter, and their biases in another. Exporters
- * write one product where the three have one input, two where key and value have one, and else three.
+ * torch.nn.MultiheadAttention keeps the matrices of query, key and value in one parameter, and
+ * their biases in another. Exporters write one product where the three have one input, two where
+ * key and value have one, and else three.
  */
 import type { Claim } from './claim.js';
 import type { FileTensor } from './contents.js';
@@ -13,7 +14,10 @@ import type { WeightSlot } from './slots.js';
 const SPLITS: readonly (readonly number[])[] = [[3], [1, 2], [1, 1, 1]];
 const EMBEDDINGS = 3;
 
-/** The parts that the model has of a packed parameter, where all of them are told by values; else the claim as it is. */
+/**
+ * The parts that the model has of a packed parameter, where all of them are told by values; else
+ * the claim as it is.
+ */
 export function attentionParts(
   claim: Claim,
   slots: readonly WeightSlot[],
@@ -59,7 +63,10 @@ function blockOf(tensor: FileTensor, { start, count }: Pick<Part, 'start' | 'cou
   return tensor.rows((start * (tensor.dims[0] ?? 0)) / EMBEDDINGS, (count * (tensor.dims[0] ?? 0)) / EMBEDDINGS);
 }
 
-/** The first split of which the model has every block, each in one place: where the module is, if others have the same values. */
+/**
+ * The first split of which the model has every block, each in one place: where the module is, if
+ * others have the same values.
+ */
 function partsOf(
   weights: FileTensor,
   { dims: [extent = 0] }: FileTensor,
@@ -79,7 +86,10 @@ function partsOf(
   return undefined;
 }
 
-/** Keys or values of another size than the queries: three matrices of their own, and one bias for all. */
+/**
+ * Keys or values of another size than the queries: three matrices of their own, and one bias for
+ * all.
+ */
 function partsOfThree(
   bias: FileTensor,
   module: string,

@@ -1,6 +1,7 @@
 /**
- * The tensors of a mask file that are no masks. Each is the model's own parameter, zeros and all; or one whose zeros the model has
- * not, and then they are masks; or nothing that could have been pruned. What is none of these is lost, and an error says so.
+ * The tensors of a mask file that are no masks. Each is the model's own parameter, zeros and all;
+ * or one whose zeros the model has not, and then they are masks; or nothing that could have been
+ * pruned. What is none of these is lost, and an error says so.
  */
 import { isFloating, type Tensor } from '../ir/tensor.js';
 import type { Binding, Candidate } from './binding.js';
@@ -42,7 +43,9 @@ export interface Accounts {
   readonly lost: readonly Claim[];
 }
 
-/** `open` are masks without a weight: some may be those of normalisations that are no longer there. */
+/**
+ * `open` are masks without a weight: some may be those of normalisations that are no longer there.
+ */
 export function accountFor(parameters: readonly Claim[], open: readonly Claim[], context: AccountContext): Accounts {
   return new Accountant(context).account(parameters, open);
 }
@@ -93,7 +96,10 @@ class Accountant {
     return { masks: this.#masks, bindings: this.#bindings, fates: this.#fates, settledMasks, lost };
   }
 
-  /** Running means begin as zeros, beside variances of one: of a normalisation that is nowhere in the model they say no more than that. */
+  /**
+   * Running means begin as zeros, beside variances of one: of a normalisation that is nowhere in
+   * the model they say no more than that.
+   */
   #isUntrained(claim: Claim): boolean {
     const { name, source } = claim;
     if (name.parameter !== 'running_mean' || name.part === 'mask' || source.kind !== 'tensor') return false;
@@ -190,7 +196,8 @@ class Accountant {
     if (values === 'different') return false;
     if (!isEqualBut(claim, slot, factors)) return false;
     if (factors.some((value) => value !== 0) || claim.at !== undefined) return true;
-    // Nothing but zeros is left: no value is there to compare. A name tells, where nothing was folded into the layer.
+    // Nothing but zeros is left: no value is there to compare. A name tells, where nothing was
+    // folded into the layer.
     return evidence !== 'values' && (slot.tensor.dims.length >= 2 || this.#isUnfolded(claim, slot));
   }
 

@@ -1,6 +1,7 @@
 /**
- * A file -> what it holds. The format is told by content: names say little (`.pth.tar` is no tar, `.pt` may be anything). The
- * file is read once, into one buffer, and every tensor that lies in it unpacked is a view of that buffer.
+ * A file -> what it holds. The format is told by content: names say little (`.pth.tar` is no tar,
+ * `.pt` may be anything). The file is read once, into one buffer, and every tensor that lies in it
+ * unpacked is a view of that buffer.
  */
 import { createHash } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
@@ -18,7 +19,10 @@ import { isTorchZip, readTorchZip } from './formats/torch-zip.js';
 import { openZip } from './formats/zip.js';
 import { describeOther } from './lookalikes.js';
 
-/** 2 GiB: what Node reads in one piece (node:fs, kIoMaxLength is 2^31 - 1), and masks of 2^29 float32 weights. */
+/**
+ * 2 GiB: what Node reads in one piece (node:fs, kIoMaxLength is 2^31 - 1), and masks of 2^29
+ * float32 weights.
+ */
 const MOST_BYTES = 2 ** 31 - 1;
 
 const OPENING_BRACE = 0x7b;
@@ -96,7 +100,9 @@ function startsWith(bytes: Uint8Array, magic: string): boolean {
   return Buffer.from(bytes.subarray(0, magic.length)).toString('latin1') === magic;
 }
 
-/** An object or a list, after white space and a byte order mark; all of its first bytes are text. */
+/**
+ * An object or a list, after white space and a byte order mark; all of its first bytes are text.
+ */
 function isJson(bytes: Uint8Array): boolean {
   const start = Buffer.from(bytes.subarray(0, 4096)).toString('latin1');
   return /^(\xef\xbb\xbf)?[\t\n\r ]*[[{]/.test(start) && /^[\t\n\r\x20-\xff]*$/.test(start.slice(0, 8));
@@ -112,7 +118,10 @@ function isLikeSafetensors(bytes: Uint8Array): boolean {
   return bytes[8] === OPENING_BRACE;
 }
 
-/** Field 1 of ModelProto, ir_version, a small number; then another field of ModelProto, all of which have numbers below 32. */
+/**
+ * Field 1 of ModelProto, ir_version, a small number; then another field of ModelProto, all of which
+ * have numbers below 32.
+ */
 function isOnnx(bytes: Uint8Array): boolean {
   const [tag, version = 0, next = 0] = bytes;
   return tag === 0x08 && version > 0 && version < 0x20 && next > 0x08;

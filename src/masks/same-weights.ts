@@ -1,14 +1,18 @@
 /**
- * Whether a parameter of a checkpoint is an operand of the model, told by its values. Exporters fold a normalisation into the
- * layer before it, which scales each filter by a number of its own; masks put zeros into either. So per filter the two must be
- * proportional wherever both are not zero.
+ * Whether a parameter of a checkpoint is an operand of the model, told by its values. Exporters
+ * fold a normalisation into the layer before it, which scales each filter by a number of its own;
+ * masks put zeros into either. So per filter the two must be proportional wherever both are not
+ * zero.
  */
 import { BFLOAT16, product } from '../ir/tensor.js';
 import type { Claim } from './claim.js';
 import type { FileTensor } from './contents.js';
 import { alignedView, type Layout, type Target } from './expand.js';
 
-/** float16 keeps 11 bits of a weight and the scale between the two is a quotient of such: 2^-11 twice, and a factor of 2. */
+/**
+ * float16 keeps 11 bits of a weight and the scale between the two is a quotient of such: 2^-11
+ * twice, and a factor of 2.
+ */
 const TOLERANCE = 2 ** -9;
 /** bfloat16 keeps 8 bits. */
 const TOLERANCE_BFLOAT16 = 2 ** -6;
@@ -21,7 +25,10 @@ export function toleranceOf({ dataType }: Pick<FileTensor, 'dataType'>): number 
 /** So many elements in proportion are no accident, however few filters are left. */
 const ENOUGH = 16;
 
-/** 'unknown' when too little can be compared: most filters are zero in either, and fewer elements than are enough are left. */
+/**
+ * 'unknown' when too little can be compared: most filters are zero in either, and fewer elements
+ * than are enough are left.
+ */
 export type Sameness = 'same' | 'different' | 'unknown';
 
 export function compareWeights(

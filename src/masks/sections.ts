@@ -1,6 +1,6 @@
 /**
- * Which parts of a file hold masks, which hold weights, and which are state of a training run. Every tensor of the file is in one
- * of them: what nobody reads is accounted for as well.
+ * Which parts of a file hold masks, which hold weights, and which are state of a training run.
+ * Every tensor of the file is in one of them: what nobody reads is accounted for as well.
  */
 import { PruneCompileError } from '../errors.js';
 import { isFloating } from '../ir/tensor.js';
@@ -27,14 +27,25 @@ export interface Sections {
 
 /** Keys under which trainers and tools keep what is asked for, beside other things. */
 const CONTAINERS = ['masks', 'state_dict', 'model_state_dict'];
-/** Words that may be containers, and are as often modules: containers only where nothing else could hold a mask. */
+/**
+ * Words that may be containers, and are as often modules: containers only where nothing else could
+ * hold a mask.
+ */
 const WORDS = ['mask', 'model', 'net', 'network', 'module', 'weights', 'params'];
-/** Keys of masks that are kept apart from the weights: Distiller has masks_dict inside compression_sched. */
+/**
+ * Keys of masks that are kept apart from the weights: Distiller has masks_dict inside
+ * compression_sched.
+ */
 export const MASK_CONTAINERS: readonly string[] = ['masks', 'mask_dict', 'masks_dict', 'maskbndict'];
-/** YOLO forks: one mask per BatchNormalization, which they multiply with its scale and its shift. */
+/**
+ * YOLO forks: one mask per BatchNormalization, which they multiply with its scale and its shift.
+ */
 const NORM_MASKS = 'maskbndict';
 
-/** Parts of a training checkpoint that no function depends on, by their whole names: a guess could be a mask. */
+/**
+ * Parts of a training checkpoint that no function depends on, by their whole names: a guess could
+ * be a mask.
+ */
 const STATE: readonly (readonly [RegExp, StateKind])[] = [
   [/^(optim|optimizers?|optimizers?_states?|optim(izer)?_state_dict)$/i, 'optimizer'],
   [/^(lr_)?(sched|schedulers?)(_states?|_state_dict)?$/i, 'schedule'],
@@ -72,7 +83,10 @@ export function sectionsOf(file: MaskContents): Sections {
   return { main: rest.main, masks: apart, outside: [...rest.outside, ...siblings] };
 }
 
-/** What `state_dict()` of a sparsifier of torch.ao.pruning has: per parameter its mask, and the groups that it was set up with. */
+/**
+ * What `state_dict()` of a sparsifier of torch.ao.pruning has: per parameter its mask, and the
+ * groups that it was set up with.
+ */
 function sparsifierMasks(entry: Entry): Entry | undefined {
   if (!isMap(entry) || !isList(entry.get('groups'))) return undefined;
   const state = entry.get('state');
@@ -156,8 +170,9 @@ export function join(path: string, key: string): string {
 }
 
 /**
- * Something a mask could be, beside what may be a container. Trainers put the state of random numbers and their best score beside a
- * state dict; a tensor there must be called as a parameter or its mask is.
+ * Something a mask could be, beside what may be a container. Trainers put the state of random
+ * numbers and their best score beside a state dict; a tensor there must be called as a parameter or
+ * its mask is.
  */
 function isMaskEntry(name: string, entry: Entry, file: MaskContents, isContainer: boolean): boolean {
   if (isMap(entry)) return isJsonMask(entry, isMaskFormat(file));
@@ -166,7 +181,10 @@ function isMaskEntry(name: string, entry: Entry, file: MaskContents, isContainer
   return entry.dims.length > 0 && (!isContainer || parsed?.isParameter === true || parsed?.part === 'mask');
 }
 
-/** Whether anything in it is called as parameters or their masks are, or says a mask in words; modules alone do as well. */
+/**
+ * Whether anything in it is called as parameters or their masks are, or says a mask in words;
+ * modules alone do as well.
+ */
 function holdsParameters(entry: ReadonlyMap<string, Entry>, file: MaskContents): boolean {
   return [...entry].some(([key, inner]) => {
     if (isMap(inner)) return isJsonMask(inner, isMaskFormat(file)) || holdsParameters(inner, file);
@@ -196,7 +214,10 @@ function isTensor(entry: Entry, file: MaskContents): boolean {
   return entry instanceof FileTensor || (isMaskFormat(file) && isList(entry) && numbersOf(entry) !== undefined);
 }
 
-/** Lists in checkpoints are histories, steps and metrics; in JSON they are all there is to write a mask with. */
+/**
+ * Lists in checkpoints are histories, steps and metrics; in JSON they are all there is to write a
+ * mask with.
+ */
 export function isMaskFormat({ format }: Pick<MaskContents, 'format'>): boolean {
   return format === 'JSON';
 }

@@ -1,10 +1,16 @@
-/** The last resort of binding: no name of the whole file means anything, and there is no choice for any of its masks. */
+/**
+ * The last resort of binding: no name of the whole file means anything, and there is no choice for
+ * any of its masks.
+ */
 import type { Candidate } from './binding.js';
 import type { Claim } from './claim.js';
 import { fitsWhole } from './evidence.js';
 import type { WeightSlot } from './slots.js';
 
-/** Sets the candidates of all claims, or of none. `hasValues`: the file says more of it than its shape. */
+/**
+ * Sets the candidates of all claims, or of none. `hasValues`: the file says more of it than its
+ * shape.
+ */
 export function bindByShape(
   candidates: Map<Claim, Candidate[]>,
   slots: readonly WeightSlot[],

@@ -1,6 +1,6 @@
 /**
- * Where masks can go: constant operands of a graph that are weights or biases. Who finds them knows shapes and constants
- * (src/masking/weight-slots.ts); here is what binding needs to know of each.
+ * Where masks can go: constant operands of a graph that are weights or biases. Who finds them knows
+ * shapes and constants (src/masking/weight-slots.ts); here is what binding needs to know of each.
  */
 import type { Node, Value } from '../ir/graph.js';
 import type { Tensor } from '../ir/tensor.js';
@@ -19,9 +19,15 @@ export interface WeightSlot {
   readonly root: Value;
   /** What it holds, computed where the file only says how. Of a part: in the framework's order. */
   readonly tensor: Tensor;
-  /** Where the slot is a part of an operand: the operand, and where in it each of the slot's elements is. */
+  /**
+   * Where the slot is a part of an operand: the operand, and where in it each of the slot's
+   * elements is.
+   */
   readonly part?: { readonly whole: Tensor; readonly places: Int32Array };
-  /** Stored tensors that it is computed from, nearest first; one name when it is an initializer itself. */
+  /**
+   * Stored tensors that it is computed from, nearest first; one name when it is an initializer
+   * itself.
+   */
   readonly names: readonly string[];
   /** Whether the operand has the axes of the first of them, as it is stored. */
   readonly isAsStored: boolean;
@@ -31,7 +37,10 @@ export interface WeightSlot {
   readonly modulePaths: readonly string[];
   /** What its reader says of that, apart from the names of its weights. */
   readonly nodePaths: readonly string[];
-  /** Axes of filters (-1: not known) and of input channels; a bias has the first alone, a grouped convolution's second counts per group. */
+  /**
+   * Axes of filters (-1: not known) and of input channels; a bias has the first alone, a grouped
+   * convolution's second counts per group.
+   */
   readonly outAxis: number;
   readonly inAxis: number | undefined;
   /** Of a product without a bias: what the node behind it adds, where that is stored. */

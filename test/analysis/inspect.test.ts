@@ -8,7 +8,8 @@ import { renderInspection } from '../../src/report/inspection.js';
 import { explainNode } from '../../src/why.js';
 
 /**
- * x -> stem (4) -> [a (4, filter 1 zero) -> b (4, filter 2 zero)] + stem -> head; Shrink has no row.
+ * x -> stem (4) -> [a (4, filter 1 zero) -> b (4, filter 2 zero)] + stem -> head; Shrink has no
+ * row.
  */
 function residual(unknown = false): Uint8Array {
   const g = graphBuilder();

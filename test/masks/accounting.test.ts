@@ -1,4 +1,7 @@
-/** Every tensor of a mask file has a fate: bound, the model's own, state, left out; or it is an error that names it. */
+/**
+ * Every tensor of a mask file has a fate: bound, the model's own, state, left out; or it is an
+ * error that names it.
+ */
 import { describe, expect, test } from 'vitest';
 import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { BOOL, INT64, Tensor, UINT8 } from '../../src/ir/tensor.js';

@@ -1,4 +1,7 @@
-/** Which mask belongs to which weight: every kind of evidence, every form of a mask, and everything that must be refused. */
+/**
+ * Which mask belongs to which weight: every kind of evidence, every form of a mask, and everything
+ * that must be refused.
+ */
 import { describe, expect, test } from 'vitest';
 import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { combineMasks } from '../../src/masks/apply.js';
@@ -253,7 +256,9 @@ describe('names', () => {
 });
 
 describe('values', () => {
-  /** Folding a normalisation multiplies each filter by a number of its own, which may be negative. */
+  /**
+   * Folding a normalisation multiplies each filter by a number of its own, which may be negative.
+   */
   const unfolded = (name: string, count: number, per: number) =>
     tensor(
       count === SIZE ? DIMS : [OUT, OUT, 3, 3],

@@ -3,7 +3,8 @@ import { graphBuilder, type GraphBuilder } from '../../fixtures/networks/graph-b
 import { normals } from '../../fixtures/networks/random.js';
 import { weightSlots } from '../../src/masking/weight-slots.js';
 import { DOUBLE, Tensor } from '../../src/ir/tensor.js';
-import { type BindOptions, bindMasks, type Bound } from '../../src/masks/bind.js';
+import { bindMasks, type Bound } from '../../src/masks/bind.js';
+import type { BindOptions } from '../../src/masks/bind-options.js';
 import type { Binding } from '../../src/masks/binding.js';
 import { claimsOf } from '../../src/masks/claims.js';
 import { type Entry, FileTensor } from '../../src/masks/contents.js';

@@ -1,4 +1,7 @@
-/** docs/masks.md is run: JSON is bound, commands are given to the command and must say what the page says that they say. */
+/**
+ * docs/masks.md is run: JSON is bound, commands are given to the command and must say what the page
+ * says that they say.
+ */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,7 @@
-/** Normalisations that the exporter folded into a convolution: what their pruned parameters mean for it. */
+/**
+ * Normalisations that the exporter folded into a convolution: what their pruned parameters mean for
+ * it.
+ */
 import { describe, expect, test } from 'vitest';
 import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { maskEdits } from '../../src/masking/mask-edits.js';

@@ -1,4 +1,7 @@
-/** JSON: plain values, the places of mistakes, limits, damage. What the values mean is asked elsewhere. */
+/**
+ * JSON: plain values, the places of mistakes, limits, damage. What the values mean is asked
+ * elsewhere.
+ */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type Entry } from '../../src/masks/contents.js';

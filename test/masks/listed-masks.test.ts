@@ -1,4 +1,7 @@
-/** Lists of numbers in a checkpoint: those that are masks, or indices of what was pruned, are read or named. */
+/**
+ * Lists of numbers in a checkpoint: those that are masks, or indices of what was pruned, are read
+ * or named.
+ */
 import { describe, expect, test } from 'vitest';
 import { bind, codeOf, DIMS, mask, messageOf, named, OUT, pruned, tensor, values } from './bound-masks.js';
 

@@ -1,4 +1,7 @@
-/** The mask files of fixtures/real with what is in each, as the frameworks that wrote them read them. */
+/**
+ * The mask files of fixtures/real with what is in each, as the frameworks that wrote them read
+ * them.
+ */
 import { readFileSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import { type Entry, FileTensor } from '../../src/masks/contents.js';

@@ -1,6 +1,7 @@
 /**
- * `zero` and `drop` through the whole compilation: what is compiled from masks against the reference that multiplies them in the
- * graph, on every form in which a layer's bias and normalisation are written; and each meaning as the other's negative control.
+ * `zero` and `drop` through the whole compilation: what is compiled from masks against the
+ * reference that multiplies them in the graph, on every form in which a layer's bias and
+ * normalisation are written; and each meaning as the other's negative control.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -33,7 +34,10 @@ const weights = (name: string, dims: readonly number[]) => {
 
 type Build = (opset: number) => Uint8Array;
 
-/** A pruned layer with its bias and normalisation in some form, an activation, and a padded reader that sees what is left of it. */
+/**
+ * A pruned layer with its bias and normalisation in some form, an activation, and a padded reader
+ * that sees what is left of it.
+ */
 const FORMS: Readonly<Record<string, Build>> = {
   'Conv with bias': (opset) =>
     network(opset, (g, x) => g.conv(x, 'first.weight', { pads: 1, bias: weights('b', [WIDTH]) })),
@@ -180,7 +184,10 @@ test('a --mask-map that names a mask of no file is a mistake', async () => {
 });
 
 describe("Torch-Pruning's history", () => {
-  /** x -> conv1 -> bn1 -> (+ conv2) -> fc: what is pruned of one branch goes from the other, and from the reader. */
+  /**
+   * x -> conv1 -> bn1 -> (+ conv2) -> fc: what is pruned of one branch goes from the other, and
+   * from the reader.
+   */
   function residual(): Uint8Array {
     const g = graphBuilder();
     const x = g.input('x', [1, 3, 8, 8]);

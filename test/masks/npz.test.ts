@@ -54,7 +54,8 @@ test('an array is unpacked when it is asked for: a bomb costs nothing before', (
   const before = process.memoryUsage().arrayBuffers;
   const tensor = tensorOf(mapOf(readNpz(bytes, 'm')).get('bomb'));
   expect(tensor.size).toBe(size);
-  // The head of an entry is unpacked from some kilobytes of it, which deflate may make a thousand times longer.
+  // The head of an entry is unpacked from some kilobytes of it, which deflate may make a thousand
+  // times longer.
   expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(size / 4);
   expect(tensor.toTensor().bytes()).toHaveLength(size);
 });

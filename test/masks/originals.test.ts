@@ -1,4 +1,7 @@
-/** Zeros that a parameter had before it was masked: its mask need not name them (prune.remove, then prune.identity). */
+/**
+ * Zeros that a parameter had before it was masked: its mask need not name them (prune.remove, then
+ * prune.identity).
+ */
 import { describe, expect, test } from 'vitest';
 import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { bind, codeOf, mask, messageOf, pruned, slotsOf, tensor, values } from './bound-masks.js';

@@ -1,6 +1,7 @@
 /**
- * A masked parameter that others read as well: in PyTorch all of them see the mask. The expected outputs are those of a model with the zeros
- * in its weights, never those of the compiler's own reference.
+ * A masked parameter that others read as well: in PyTorch all of them see the mask. The expected
+ * outputs are those of a model with the zeros in its weights, never those of the compiler's own
+ * reference.
  */
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

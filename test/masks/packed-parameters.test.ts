@@ -31,7 +31,10 @@ function parameters(kind: Kind, name: string) {
   };
 }
 
-/** One node of two directions, as exporters fold the parameters of torch.nn.LSTM(bidirectional=True). */
+/**
+ * One node of two directions, as exporters fold the parameters of
+ * torch.nn.LSTM(bidirectional=True).
+ */
 function recurrent(g: GraphBuilder, kind: Kind, x: string) {
   const rows = PLACES[kind].length * HIDDEN;
   const each = ['', '_reverse'].map((suffix) => parameters(kind, `${kind}${suffix}`));

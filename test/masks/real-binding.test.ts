@@ -1,4 +1,7 @@
-/** What tells which weight a mask is for, on real exports of one net and its real state dict with other names. */
+/**
+ * What tells which weight a mask is for, on real exports of one net and its real state dict with
+ * other names.
+ */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,6 +1,7 @@
 /**
- * The recipes of docs/masks.md: for each a file of the form that its tool writes. All of them say the same, and each must give the
- * very weights that they say, in the model that the compiler then works on.
+ * The recipes of docs/masks.md: for each a file of the form that its tool writes. All of them say
+ * the same, and each must give the very weights that they say, in the model that the compiler then
+ * works on.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -50,7 +51,10 @@ const WEIGHTS: ReadonlyMap<string, Weight> = new Map(
   ]),
 );
 
-/** The same network, with the names that PyTorch's exporter leaves; `hasNames`: or only those of its nodes. */
+/**
+ * The same network, with the names that PyTorch's exporter leaves; `hasNames`: or only those of its
+ * nodes.
+ */
 function model(hasNames = true): Uint8Array {
   const g = graphBuilder();
   const weight = (module: string) => {
@@ -124,7 +128,10 @@ function safetensors(): Uint8Array {
   return writeSafetensorsTensors(new Map(tensors), { format: 'pt' });
 }
 
-/** A file of initializers and nothing else, as onnx.helper.make_graph([], 'masks', [], [], masks) makes it. */
+/**
+ * A file of initializers and nothing else, as onnx.helper.make_graph([], 'masks', [], [], masks)
+ * makes it.
+ */
 function onnxMasks(suffix: string): Uint8Array {
   const g = graphBuilder();
   for (const [module, { dims, keep }] of WEIGHTS) g.initializer(`${module}.weight${suffix}`, dims, keep, BOOL);
@@ -263,7 +270,9 @@ test('Torch-Pruning: the history says where pruning began, and what shrinks with
 
 describe('Keras', () => {
   const [HIDDEN, CLASSES] = [12, 4];
-  /** As tf2onnx writes it: each Dense is a MatMul, and an Add of the bias that is called BiasAdd. */
+  /**
+   * As tf2onnx writes it: each Dense is a MatMul, and an Add of the bias that is called BiasAdd.
+   */
   function keras(): GraphBuilder {
     const g = graphBuilder();
     const path = (layer: string) => `StatefulPartitionedCall/sequential/${layer}`;

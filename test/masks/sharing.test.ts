@@ -1,6 +1,7 @@
 /**
- * Graphs as exporters write them where several modules share a weight, or one module's weight is written down twice; and files that mix
- * masks with weights. What PyTorch does with the same masks is in the comments: each case was once compared with it.
+ * Graphs as exporters write them where several modules share a weight, or one module's weight is
+ * written down twice; and files that mix masks with weights. What PyTorch does with the same masks
+ * is in the comments: each case was once compared with it.
  */
 import { describe, expect, test } from 'vitest';
 import { type GraphBuilder, graphBuilder } from '../../fixtures/networks/graph-builder.js';
@@ -78,7 +79,10 @@ describe('one tensor, several modules', () => {
 });
 
 describe('copies of a layer that were not trained yet', () => {
-  /** As the exporters write torch.nn.TransformerEncoder: equal tensors once, and the attention reads what its child holds. */
+  /**
+   * As the exporters write torch.nn.TransformerEncoder: equal tensors once, and the attention reads
+   * what its child holds.
+   */
   function copies(paths: readonly string[]) {
     const g = graphBuilder();
     const x = g.input('x', [2, 4]);

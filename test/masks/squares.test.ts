@@ -1,6 +1,7 @@
 /**
- * Which way a matrix lies follows from evidence alone: a square one gets the answer that an oblong one gets by the same path, or is
- * refused. A matrix with other extents than a square's must not decide by them what a square could not.
+ * Which way a matrix lies follows from evidence alone: a square one gets the answer that an oblong
+ * one gets by the same path, or is refused. A matrix with other extents than a square's must not
+ * decide by them what a square could not.
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -35,7 +36,10 @@ const path: fc.Arbitrary<Path> = fc.record({
   isMapped: fc.boolean(),
 });
 
-/** [in, out] weights with a mask of some rows of `layout`: which elements of the operand it prunes, or the refusal. */
+/**
+ * [in, out] weights with a mask of some rows of `layout`: which elements of the operand it prunes,
+ * or the refusal.
+ */
 async function outcome(given: Path, extents: { input: number; output: number }, layout: Layout): Promise<string> {
   const { opType, holder, stored, node, key, format, hasValues, isMapped } = given;
   const { input, output } = extents;
@@ -50,7 +54,8 @@ async function outcome(given: Path, extents: { input: number; output: number }, 
   g.output(g.op(opType, [x, stored], opType === 'Gemm' ? { transB: isTurned ? 1 : 0 } : {}, { name: node }));
   const slots = await slotsOf(g);
 
-  // The first filter and one weight more, as the operand has them; and the same in the layout of the file.
+  // The first filter and one weight more, as the operand has them; and the same in the layout of
+  // the file.
   const outAxis = isTurned ? 0 : 1;
   const at = (filter: number, column: number) => (outAxis === 0 ? filter * input + column : column * output + filter);
   const zeros = [...Array.from({ length: input }, (_, column) => at(0, column)), at(1, 2)];
@@ -80,7 +85,8 @@ async function outcome(given: Path, extents: { input: number; output: number }, 
 const ALLOWED = [
   'right, oblong right',
   'refused, oblong refused',
-  // In a layout that the path does not have, a square mask looks like one that has it. Oblong ones are refused for it.
+  // In a layout that the path does not have, a square mask looks like one that has it. Oblong ones
+  // are refused for it.
   'wrong, oblong refused',
   // An oblong shape is evidence where there is no other.
   'refused, oblong right by shape',

@@ -1,4 +1,7 @@
-/** Files that PyTorch itself wrote: everything in them, element for element, or the refusal that belongs to them. */
+/**
+ * Files that PyTorch itself wrote: everything in them, element for element, or the refusal that
+ * belongs to them.
+ */
 import { readdirSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { readMaskFile } from '../../src/masks/read.js';
@@ -9,7 +12,9 @@ import { factsOf, manifest, pathOf, tensorsIn } from './manifest.js';
 const listed = manifest(/torch|pickle|empty/);
 const readable = listed.filter(({ expect: expected }) => expected.startsWith('ok'));
 
-/** Checkpoints whose listed names are those inside `state_dict`; what else they hold is not listed. */
+/**
+ * Checkpoints whose listed names are those inside `state_dict`; what else they hold is not listed.
+ */
 const NESTED = ['s_resnet10.ln0.lightning.ckpt', 's_resnet10.ln0.imagenet_example.pth.tar'];
 
 const REFUSED: Readonly<Record<string, { code: string; text: RegExp }>> = {

@@ -1,4 +1,7 @@
-/** Integers, booleans and numbers without extent under names that say nothing known: any of them may prune. */
+/**
+ * Integers, booleans and numbers without extent under names that say nothing known: any of them may
+ * prune.
+ */
 import { describe, expect, test } from 'vitest';
 import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { BOOL, FLOAT, INT64, Tensor, UINT8 } from '../../src/ir/tensor.js';

@@ -1,4 +1,7 @@
-/** Written and read back: masks in every format, tensors of every dtype; the same input gives the same bytes. */
+/**
+ * Written and read back: masks in every format, tensors of every dtype; the same input gives the
+ * same bytes.
+ */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { elementBytes, product, Tensor } from '../../src/ir/tensor.js';

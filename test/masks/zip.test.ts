@@ -1,4 +1,6 @@
-/** Zip archives: what is read, and every way in which an archive can contradict itself or the file. */
+/**
+ * Zip archives: what is read, and every way in which an archive can contradict itself or the file.
+ */
 import { describe, expect, test } from 'vitest';
 import { latin1 } from '../../fixtures/mask-files/torch-file.js';
 import { zipFile, type ZipOptions } from '../../fixtures/mask-files/zip-file.js';

@@ -1,6 +1,7 @@
 /**
- * JSON text (RFC 8259) as an Entry. JSON.parse reads it; around it are the limits that it lacks (depth, number of values), names
- * that cannot be mistaken for anything else (a Map), names said twice, and the place of a mistake.
+ * JSON text (RFC 8259) as an Entry. JSON.parse reads it; around it are the limits that it lacks
+ * (depth, number of values), names that cannot be mistaken for anything else (a Map), names said
+ * twice, and the place of a mistake.
  */
 import type { Entry } from '../contents.js';
 
@@ -51,7 +52,10 @@ export function parseJson(bytes: Uint8Array, limits: JsonLimits): { readonly val
   return { value };
 }
 
-/** Before anything is allocated. Outside of strings all signs of JSON are single bytes of UTF-8, and none occurs in others. */
+/**
+ * Before anything is allocated. Outside of strings all signs of JSON are single bytes of UTF-8, and
+ * none occurs in others.
+ */
 function count(bytes: Uint8Array, limits: JsonLimits): Counts {
   let depth = 0;
   let parts = 0;
@@ -79,7 +83,10 @@ function count(bytes: Uint8Array, limits: JsonLimits): Counts {
   return { fault: undefined, pairs };
 }
 
-/** Arrays are filled in place: of a large mask there is one copy. Recursion is as deep as the limits allowed. */
+/**
+ * Arrays are filled in place: of a large mask there is one copy. Recursion is as deep as the limits
+ * allowed.
+ */
 function toEntry(value: unknown, names: { count: number }): Entry {
   if (Array.isArray(value)) {
     const list = value as unknown[];
@@ -96,7 +103,10 @@ function toEntry(value: unknown, names: { count: number }): Entry {
   return value as Entry;
 }
 
-/** Where the text stops being JSON. Only called for texts that JSON.parse refused, whose messages differ between versions. */
+/**
+ * Where the text stops being JSON. Only called for texts that JSON.parse refused, whose messages
+ * differ between versions.
+ */
 function locateMistake(text: string): JsonFault {
   const at = firstMistake(text);
   const before = text.slice(0, at);
@@ -160,7 +170,10 @@ function stringEnd(text: string, from: number): number {
   }
 }
 
-/** What may come after a sign (of a string or scalar, its first), given what was wanted; undefined if not this. */
+/**
+ * What may come after a sign (of a string or scalar, its first), given what was wanted; undefined
+ * if not this.
+ */
 function follow(sign: string, wanted: Wanted, open: string[]): Wanted | undefined {
   const close = (): Wanted => {
     open.pop();

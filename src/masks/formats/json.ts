@@ -1,6 +1,6 @@
 /**
- * Masks as JSON, read as plain lists, objects and numbers, whatever they mean; and written, as the indices that were removed
- * where whole filters or channels were, else as lengths of runs.
+ * Masks as JSON, read as plain lists, objects and numbers, whatever they mean; and written, as the
+ * indices that were removed where whole filters or channels were, else as lengths of runs.
  */
 import { PruneCompileError } from '../../errors.js';
 import type { Entry } from '../contents.js';
@@ -46,7 +46,10 @@ export function writeJsonMasks(masks: readonly NamedMask[]): Uint8Array {
   return new TextEncoder().encode(`{\n  "format": "prune-compile masks",\n  "version": 1,\n  "masks": ${body}\n}\n`);
 }
 
-/** Of the forms that say exactly this mask, the one of the fewest numbers; filters, where others are as short. */
+/**
+ * Of the forms that say exactly this mask, the one of the fewest numbers; filters, where others are
+ * as short.
+ */
 function shortest({ dims, keep }: NamedMask): string {
   const [filters, channels] = [removedOn(0, dims, keep), removedOn(1, dims, keep)];
   const forms = [
@@ -58,7 +61,10 @@ function shortest({ dims, keep }: NamedMask): string {
   return JSON.stringify(forms.toSorted((a, b) => numbers(a) - numbers(b))[0]);
 }
 
-/** Indices on `axis` of which nothing is kept; undefined when there is no such axis or an index is kept in part. */
+/**
+ * Indices on `axis` of which nothing is kept; undefined when there is no such axis or an index is
+ * kept in part.
+ */
 function removedOn(axis: number, dims: readonly number[], keep: Uint8Array): number[] | undefined {
   const extent = dims[axis];
   if (extent === undefined) return undefined;

@@ -1,6 +1,7 @@
 /**
- * npy: one NumPy array. Format: numpy.lib.format (NEP 1): magic, version, length of a header that is a Python dict of descr,
- * fortran_order and shape, then the elements. Object arrays hold a pickle there, which is never looked at.
+ * npy: one NumPy array. Format: numpy.lib.format (NEP 1): magic, version, length of a header that
+ * is a Python dict of descr, fortran_order and shape, then the elements. Object arrays hold a
+ * pickle there, which is never looked at.
  */
 import { PruneCompileError } from '../../errors.js';
 import { BFLOAT16, elementBytes, product } from '../../ir/tensor.js';
@@ -15,7 +16,10 @@ const MAGIC = '\x93NUMPY';
 /** With the two bytes of the version. */
 export const NPY_MAGIC_BYTES = 8;
 
-/** As many axes as there may be (64), of as many digits as there may be (16), are less than a third of it. */
+/**
+ * As many axes as there may be (64), of as many digits as there may be (16), are less than a third
+ * of it.
+ */
 const MOST_HEADER_BYTES = 4096;
 
 /** V2 is how ml_dtypes, hence JAX, saves bfloat16: NumPy has no name for it. */
@@ -42,7 +46,10 @@ export function readNpy(bytes: Uint8Array, path: string): Entry {
   return npyTensor(array, () => bytes);
 }
 
-/** `head` gives the first bytes of a file of `sizeBytes`: so many, or all. It is asked for what is needed, in two steps. */
+/**
+ * `head` gives the first bytes of a file of `sizeBytes`: so many, or all. It is asked for what is
+ * needed, in two steps.
+ */
 export function readNpyHeader(head: (count: number) => Uint8Array, sizeBytes: number, path: string): NpyArray {
   if (!isNpy(head(NPY_MAGIC_BYTES))) throw damaged(path, 'it does not begin as an npy file does');
   const { text, start } = readHeaderText(head, path);

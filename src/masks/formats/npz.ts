@@ -1,6 +1,7 @@
 /**
- * npz, read and written: a zip archive of npy files, each named as its array with .npy behind. Format: numpy.savez. Arrays are
- * unpacked when their elements are asked for, so that whoever knows the size it expects can look at the declared one first.
+ * npz, read and written: a zip archive of npy files, each named as its array with .npy behind.
+ * Format: numpy.savez. Arrays are unpacked when their elements are asked for, so that whoever knows
+ * the size it expects can look at the declared one first.
  */
 import type { Entry } from '../contents.js';
 import { checkMasks, type NamedMask } from './named-mask.js';

@@ -1,6 +1,7 @@
 /**
- * NumPy's scalars and plain arrays inside a pickle: checkpoints keep metrics and normalisation in them. The state of an array
- * is (version, shape, dtype, whether in Fortran order, bytes): numpy/core/src/multiarray/methods.c, array_reduce.
+ * NumPy's scalars and plain arrays inside a pickle: checkpoints keep metrics and normalisation in
+ * them. The state of an array is (version, shape, dtype, whether in Fortran order, bytes):
+ * numpy/core/src/multiarray/methods.c, array_reduce.
  */
 import { BOOL, elementBytes, INT16, INT64, product, UINT16, UINT32, UINT64 } from '../../ir/tensor.js';
 import { FileTensor, rowMajor } from '../contents.js';

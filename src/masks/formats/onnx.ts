@@ -1,4 +1,7 @@
-/** Masks saved as the initializers of an ONNX file: read by the codec of the models, with its limits and its errors. */
+/**
+ * Masks saved as the initializers of an ONNX file: read by the codec of the models, with its limits
+ * and its errors.
+ */
 import { isNumeric } from '../../ir/tensor.js';
 import { ExternalData } from '../../onnx/external-data.js';
 import { decodeModel } from '../../onnx/read.js';
@@ -21,7 +24,8 @@ export function readOnnxMasks(bytes: Uint8Array, path: string): Entry {
     })),
   ];
   for (const { name, tensor } of stored) {
-    // Strings, complex numbers and floats of eight bits: a network may have some, and none is a mask.
+    // Strings, complex numbers and floats of eight bits: a network may have some, and none is a
+    // mask.
     if (tensor === undefined || !isNumeric(tensor.dataType)) continue;
     if (tensors.has(name)) throw damaged(path, `two of its initializers are named ${name}`);
     tensors.set(

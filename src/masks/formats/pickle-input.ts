@@ -1,7 +1,12 @@
-/** The bytes of a pickle: fixed-width numbers, counted bytes, lines. Reading past the end is damage. */
+/**
+ * The bytes of a pickle: fixed-width numbers, counted bytes, lines. Reading past the end is damage.
+ */
 import { damaged, overLimit } from './refuse.js';
 
-/** 2^8192 has 2467 digits; checkpoints hold seeds and hashes of some 128 bits. Parsing text takes quadratic time. */
+/**
+ * 2^8192 has 2467 digits; checkpoints hold seeds and hashes of some 128 bits. Parsing text takes
+ * quadratic time.
+ */
 const MOST_INTEGER_BYTES = 1024;
 const MOST_LINE = 4096;
 

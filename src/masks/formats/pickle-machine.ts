@@ -1,4 +1,7 @@
-/** The stack, the marks and the memo of the machine in pickle.ts, and what an opcode may do with them. */
+/**
+ * The stack, the marks and the memo of the machine in pickle.ts, and what an opcode may do with
+ * them.
+ */
 import type { PickleInput } from './pickle-input.js';
 import { Callable, Dict, List, Opaque, setItem, Tuple, type Value } from './pickle-values.js';
 import { damaged, notMasks, overLimit, unsafe } from './refuse.js';
@@ -10,13 +13,14 @@ export interface PickleTable {
 }
 
 /**
- * What a pickle may make, in estimated bytes of heap (COST). A tensor costs some 4 KiB with its arguments: 30,000 tensors, where
- * ResNet-152 with its masks and Adam's state has 3,000. Storages are not among them, they lie outside the pickle.
+ * What a pickle may make, in estimated bytes of heap (COST). A tensor costs some 4 KiB with its
+ * arguments: 30,000 tensors, where ResNet-152 with its masks and Adam's state has 3,000. Storages
+ * are not among them, they lie outside the pickle.
  */
 const MOST_HEAP = 2 ** 27;
 /**
- * Estimates of what V8 spends: a slot and a boxed number; an object with its array, which grows to 17 slots at the first push;
- * a Map; an entry of a Map; a tensor with its view.
+ * Estimates of what V8 spends: a slot and a boxed number; an object with its array, which grows to
+ * 17 slots at the first push; a Map; an entry of a Map; a tensor with its view.
  */
 export const COST = { value: 24, sequence: 240, dict: 240, item: 64, call: 640 } as const;
 /** A list of pairs, whose keys may be tuples: nothing deeper is copied by anybody. */
@@ -199,8 +203,9 @@ export class Machine {
   }
 
   /**
-   * Functions of the table may copy their arguments, and a key is copied into one text: paid for as if they always did, or a few
-   * bytes that name the same long text again and again would fill the memory. Pays while it walks.
+   * Functions of the table may copy their arguments, and a key is copied into one text: paid for as
+   * if they always did, or a few bytes that name the same long text again and again would fill the
+   * memory. Pays while it walks.
    */
   #charge(value: Value, depth: number): void {
     if (typeof value === 'string') this.spend(2 * value.length);

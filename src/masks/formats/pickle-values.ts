@@ -1,4 +1,6 @@
-/** What a pickle can hold here: containers, scalars, and things that the reader's own table made. */
+/**
+ * What a pickle can hold here: containers, scalars, and things that the reader's own table made.
+ */
 import { type Entry, FileTensor } from '../contents.js';
 import { damaged, notMasks, overLimit } from './refuse.js';
 
@@ -22,7 +24,10 @@ export class Dict {
   readonly entries = new Map<string, Value>();
 }
 
-/** A name of the reader's table. Calling it runs the reader's own function, never anything from the file. */
+/**
+ * A name of the reader's table. Calling it runs the reader's own function, never anything from the
+ * file.
+ */
 export class Callable {
   readonly name: string;
   readonly call: (args: readonly Value[]) => Value;
@@ -45,7 +50,10 @@ export class Opaque {
   }
 }
 
-/** Optimizers number their parameters and some masks are kept by (layer, index): both become text, as Python prints them. */
+/**
+ * Optimizers number their parameters and some masks are kept by (layer, index): both become text,
+ * as Python prints them.
+ */
 export function keyText(key: Value, path: string): string {
   if (key instanceof Tuple) return `(${key.items.map((item) => scalarText(item, path)).join(', ')})`;
   return scalarText(key, path);
@@ -60,11 +68,14 @@ function scalarText(key: Value, path: string): string {
   throw notMasks(path, 'a dictionary in it has keys that are not texts or numbers', 'name masks by their modules');
 }
 
-/** Checkpoints nest a handful of dicts (state, optimizer, groups, lists); every walk may then recurse. */
+/**
+ * Checkpoints nest a handful of dicts (state, optimizer, groups, lists); every walk may then
+ * recurse.
+ */
 const MOST_DEPTH = 64;
 /**
- * Entries of the tree when shared containers are written out each time: a checkpoint of 10^4 tensors has some 10^5 with its
- * optimizer; whoever walks the tree needs no guard of its own.
+ * Entries of the tree when shared containers are written out each time: a checkpoint of 10^4
+ * tensors has some 10^5 with its optimizer; whoever walks the tree needs no guard of its own.
  */
 const MOST_ENTRIES = 1_000_000;
 
@@ -74,7 +85,10 @@ interface Unfolded {
   readonly height: number;
 }
 
-/** A finite tree: containers that hold themselves are refused, and sharing cannot make it larger than MOST_ENTRIES. */
+/**
+ * A finite tree: containers that hold themselves are refused, and sharing cannot make it larger
+ * than MOST_ENTRIES.
+ */
 export function toEntry(value: Value, path: string): Entry {
   return new Unfolding(path).unfold(value, 0).entry;
 }

@@ -1,7 +1,8 @@
 /**
- * A machine for Python pickles, protocols 0 to 5, after the description of the opcodes in CPython's Lib/pickletools.py. It
- * knows containers and scalars. Globals and persistent ids go to a table of the caller's; a name that is not in it is
- * refused, so that there is nothing that a file could have called. It has a stack of its own and never recurses.
+ * A machine for Python pickles, protocols 0 to 5, after the description of the opcodes in CPython's
+ * Lib/pickletools.py. It knows containers and scalars. Globals and persistent ids go to a table of
+ * the caller's; a name that is not in it is refused, so that there is nothing that a file could
+ * have called. It has a stack of its own and never recurses.
  */
 import { PickleInput } from './pickle-input.js';
 import { COST, Machine, type PickleTable } from './pickle-machine.js';

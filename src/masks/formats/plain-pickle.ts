@@ -1,4 +1,7 @@
-/** Pickles that torch.save did not write: refused, but by the name of what they would call, if they would. */
+/**
+ * Pickles that torch.save did not write: refused, but by the name of what they would call, if they
+ * would.
+ */
 import type { Entry } from '../contents.js';
 import { readPickle } from './pickle.js';
 import { notMasks } from './refuse.js';
@@ -6,7 +9,10 @@ import { torchTable } from './torch-globals.js';
 
 /** Protocol 2 and later begin with it. */
 const PROTO = 0x80;
-/** Protocols 0 and 1: an empty or marked container, memorised as pickle.dump does; a global; a class. */
+/**
+ * Protocols 0 and 1: an empty or marked container, memorised as pickle.dump does; a global; a
+ * class.
+ */
 const OLD_START = /^(\(?[dl]p\d|\(lp|\(dp|[\]}]q[\0-\xff]|[\]}](\.|$)|c[\w.]+\n[\w.]+\n|\(i[\w.]+\n)/;
 
 export function isPickle(bytes: Uint8Array): boolean {

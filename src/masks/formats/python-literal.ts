@@ -1,6 +1,6 @@
 /**
- * The literals that Python prints for a dict of strings, numbers, True, False, None, tuples, lists and dicts: what the header
- * of an npy file is. Nothing is evaluated.
+ * The literals that Python prints for a dict of strings, numbers, True, False, None, tuples, lists
+ * and dicts: what the header of an npy file is. Nothing is evaluated.
  */
 
 export interface Tuple {
@@ -8,7 +8,10 @@ export interface Tuple {
 }
 export type Literal = string | number | boolean | null | Tuple | readonly Literal[] | ReadonlyMap<Literal, Literal>;
 
-/** Types of arrays may be nested records; nothing else nests, and records are refused whatever is in them. */
+/**
+ * Types of arrays may be nested records; nothing else nests, and records are refused whatever is in
+ * them.
+ */
 const MOST_DEPTH = 16;
 
 // Python 2 wrote long integers with an L.

@@ -1,4 +1,7 @@
-/** The four ways to refuse a mask file, worded alike by every reader. What each code means: docs/errors.md, Masks. */
+/**
+ * The four ways to refuse a mask file, worded alike by every reader. What each code means:
+ * docs/errors.md, Masks.
+ */
 import { PruneCompileError } from '../../errors.js';
 
 export function damaged(path: string, why: string, cause?: unknown): PruneCompileError {

@@ -1,6 +1,7 @@
 /**
- * safetensors, read and written. Format: huggingface/safetensors, README, section Format: eight bytes with the length of a JSON
- * header, the header, one buffer of little-endian, row-major tensors that covers the rest of the file without holes.
+ * safetensors, read and written. Format: huggingface/safetensors, README, section Format: eight
+ * bytes with the length of a JSON header, the header, one buffer of little-endian, row-major
+ * tensors that covers the rest of the file without holes.
  */
 import { PruneCompileError } from '../../errors.js';
 import {
@@ -50,7 +51,10 @@ const LENGTH_BYTES = 8;
 const MOST_HEADER_BYTES = 100_000_000;
 /** Tensors lie two levels deep: header, tensor, its list of extents. */
 const HEADER_DEPTH = 3;
-/** A tensor has at least six strings and three lists and objects: 200,000 tensors, where large networks have 2,000. */
+/**
+ * A tensor has at least six strings and three lists and objects: 200,000 tensors, where large
+ * networks have 2,000.
+ */
 const MOST_HEADER_PARTS = 2_000_000;
 
 const SPACE = 0x20;
@@ -165,7 +169,8 @@ export function writeSafetensorsTensors(
   if (Object.keys(metadata).length > 0) described.push(`"${METADATA}":${JSON.stringify(metadata)}`);
   const chunks: Uint8Array[] = [];
   let begin = 0;
-  // Wide elements first: every tensor is aligned then, as the reference writer has it and others rely on.
+  // Wide elements first: every tensor is aligned then, as the reference writer has it and others
+  // rely on.
   const width = (tensor: Tensor) => elementBytes(tensor.dataType) ?? 0;
   for (const [name, tensor] of [...tensors].toSorted(([, a], [, b]) => width(b) - width(a))) {
     const dtype = DTYPE_NAMES.get(tensor.dataType);

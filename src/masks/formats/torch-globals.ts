@@ -1,7 +1,7 @@
 /**
- * The names that a PyTorch file may use, and what they make here. The list follows PyTorch's own for loading tensors only
- * (torch/_weights_only_unpickler.py, _get_allowed_globals), with NumPy's arrays and defaultdict: whatever is not on it is
- * refused by name.
+ * The names that a PyTorch file may use, and what they make here. The list follows PyTorch's own
+ * for loading tensors only (torch/_weights_only_unpickler.py, _get_allowed_globals), with NumPy's
+ * arrays and defaultdict: whatever is not on it is refused by name.
  */
 import { FileTensor } from '../contents.js';
 import { numpyGlobals } from './numpy-globals.js';

@@ -1,7 +1,8 @@
 /**
- * Files of torch.save before PyTorch 1.6 (and of `_use_new_zipfile_serialization=False`): five pickles one after another, a
- * magic number, a version, the writer's system, the object and the keys of its storages, then each storage: its number of
- * elements in 8 bytes and its elements, little-endian on every machine (torch/serialization.py, _legacy_save).
+ * Files of torch.save before PyTorch 1.6 (and of `_use_new_zipfile_serialization=False`): five
+ * pickles one after another, a magic number, a version, the writer's system, the object and the
+ * keys of its storages, then each storage: its number of elements in 8 bytes and its elements,
+ * little-endian on every machine (torch/serialization.py, _legacy_save).
  */
 import type { Entry } from '../contents.js';
 import { readPickle } from './pickle.js';
@@ -13,7 +14,10 @@ import { isCount, type Storage, type StorageType } from './torch-tensors.js';
 const MAGIC = 0x1950a86a20f9469cfc6cn;
 const VERSION = 1001;
 const COUNT_BYTES = 8;
-/** The longest pickle of the magic number: a protocol 4 header and frame, and in protocol 0 its 24 digits. */
+/**
+ * The longest pickle of the magic number: a protocol 4 header and frame, and in protocol 0 its 24
+ * digits.
+ */
 const MOST_MAGIC_BYTES = 32;
 const MAGIC_BYTES = '6cfc9c46f9206aa85019';
 

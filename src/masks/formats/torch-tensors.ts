@@ -1,4 +1,7 @@
-/** Storages of a PyTorch file, their dtypes, and tensors as views of them (torch/storage.py, torch/_utils.py). */
+/**
+ * Storages of a PyTorch file, their dtypes, and tensors as views of them (torch/storage.py,
+ * torch/_utils.py).
+ */
 import {
   BFLOAT16,
   BOOL,
@@ -20,7 +23,10 @@ import { Dict, Opaque, Tuple, type Value } from './pickle-values.js';
 import { damaged, notMasks } from './refuse.js';
 import { shapeOf } from './shape.js';
 
-/** Names of classes and dtypes, with the data type; undefined: bytes, the dtype stands with the tensor. */
+/**
+ * Names of classes and dtypes, with the data type; undefined: bytes, the dtype stands with the
+ * tensor.
+ */
 export const STORAGE_TYPES: ReadonlyMap<string, number | undefined> = new Map([
   ['torch.DoubleStorage', DOUBLE],
   ['torch.FloatStorage', FLOAT],
@@ -52,7 +58,10 @@ export const DTYPES: ReadonlyMap<string, number> = new Map([
   ['torch.bool', BOOL],
 ]);
 
-/** What the name of a storage class stands for, until a persistent id says which storage of that class. */
+/**
+ * What the name of a storage class stands for, until a persistent id says which storage of that
+ * class.
+ */
 export class StorageType {
   readonly dataType: number | undefined;
 
@@ -73,7 +82,10 @@ export interface Storage {
   load(width: number): Uint8Array;
 }
 
-/** Wraps storages for the pickle machine; `instanceof` tells them from whatever else a file puts in their place. */
+/**
+ * Wraps storages for the pickle machine; `instanceof` tells them from whatever else a file puts in
+ * their place.
+ */
 export class StorageRef {
   readonly storage: Storage;
 
@@ -82,7 +94,10 @@ export class StorageRef {
   }
 }
 
-/** The second to fourth argument of torch._utils._rebuild_tensor: where the view begins, its extents, its strides. */
+/**
+ * The second to fourth argument of torch._utils._rebuild_tensor: where the view begins, its
+ * extents, its strides.
+ */
 export function rebuildTensor(args: readonly Value[], path: string, dtype?: number): Opaque {
   const [source, offset, size, stride] = args;
   if (!(source instanceof Opaque) || !(source.content instanceof StorageRef))
@@ -107,7 +122,10 @@ export function isCount(value: Value | undefined): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 }
 
-/** PyTorch keeps some negations undone, marked by {'neg': True} in the last argument (torch._utils, set_tensor_metadata). */
+/**
+ * PyTorch keeps some negations undone, marked by {'neg': True} in the last argument (torch._utils,
+ * set_tensor_metadata).
+ */
 function refuseLazy(args: readonly Value[], path: string): void {
   const metadata = args.at(-1);
   const marks = metadata instanceof Dict ? [...metadata.entries] : [];

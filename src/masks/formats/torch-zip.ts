@@ -1,6 +1,7 @@
 /**
- * Files of torch.save since PyTorch 1.6: a zip archive of one folder, whatever its name, with the pickle `data.pkl`, a file
- * `data/KEY` for each storage and, since 2.1, `byteorder` (torch/serialization.py, _save and _load).
+ * Files of torch.save since PyTorch 1.6: a zip archive of one folder, whatever its name, with the
+ * pickle `data.pkl`, a file `data/KEY` for each storage and, since 2.1, `byteorder`
+ * (torch/serialization.py, _save and _load).
  */
 import type { Entry } from '../contents.js';
 import { readPickle } from './pickle.js';
@@ -25,7 +26,8 @@ export function readTorchZip(bytes: Uint8Array, path: string): Entry {
     throw notMasks(path, `it is a zip archive without ${PICKLE}`, 'a file written by torch.save');
   const folder = pickle.name.slice(0, -PICKLE.length);
   refuseScript(entries, folder, path);
-  // Now, not when a tensor is asked for: what can be read at all is right, bit for bit. Packed entries wait for their time.
+  // Now, not when a tensor is asked for: what can be read at all is right, bit for bit. Packed
+  // entries wait for their time.
   for (const entry of entries.values()) if (!entry.isPacked) entry.bytes();
   if (pickle.sizeBytes > MOST_PICKLE) throw overLimit(path, `its ${PICKLE} has ${pickle.sizeBytes} bytes`);
   const storages = new Storages(entries, folder, path);
@@ -39,7 +41,10 @@ export function readTorchZip(bytes: Uint8Array, path: string): Entry {
   );
 }
 
-/** torch.jit.save writes the same layout, and beside it the network's code, which its pickle refers to. */
+/**
+ * torch.jit.save writes the same layout, and beside it the network's code, which its pickle refers
+ * to.
+ */
 function refuseScript(entries: ReadonlyMap<string, ZipEntry>, folder: string, path: string): void {
   const isScript = [...entries.keys()].some(
     (name) => name === `${folder}constants.pkl` || name.startsWith(`${folder}code/`),
@@ -57,7 +62,10 @@ class Storages {
   readonly #folder: string;
   readonly #path: string;
   readonly #isBigEndian: boolean;
-  /** Unpacked or swapped last: views of one storage mostly follow each other. Only one, or all would be held in memory. */
+  /**
+   * Unpacked or swapped last: views of one storage mostly follow each other. Only one, or all would
+   * be held in memory.
+   */
   #last: { readonly key: string; readonly bytes: Uint8Array } | undefined;
 
   constructor(entries: ReadonlyMap<string, ZipEntry>, folder: string, path: string) {

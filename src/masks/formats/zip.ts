@@ -1,8 +1,9 @@
 /**
- * Zip archives as PyTorch and NumPy write them, from the format's own specification (PKWARE APPNOTE.TXT 6.3.10; section
- * numbers below). Libraries were weighed: yauzl answers by callbacks in later turns, and reading masks is one synchronous
- * act; fflate copies stored entries and checks no CRC, and a stored storage here is a view of the file, checked.
- * Every offset and size is compared with the file before it is believed, and entries may not overlap.
+ * Zip archives as PyTorch and NumPy write them, from the format's own specification (PKWARE
+ * APPNOTE.TXT 6.3.10; section numbers below). Libraries were weighed: yauzl answers by callbacks in
+ * later turns, and reading masks is one synchronous act; fflate copies stored entries and checks no
+ * CRC, and a stored storage here is a view of the file, checked. Every offset and size is compared
+ * with the file before it is believed, and entries may not overlap.
  */
 import { crc32, constants, inflateRawSync } from 'node:zlib';
 import { overLimit, damaged, notMasks } from './refuse.js';
@@ -19,14 +20,23 @@ export interface ZipEntry {
   head(count: number): Uint8Array;
 }
 
-/** 2 GiB: 2^29 float32 elements, more than any single layer's mask; also what every Node can hold in one buffer. */
+/**
+ * 2 GiB: 2^29 float32 elements, more than any single layer's mask; also what every Node can hold in
+ * one buffer.
+ */
 const MOST_UNPACKED = 2 ** 31;
 /** 8 GiB over all packed entries: float32 masks of a network of 2 * 10^9 weights. */
 const MOST_UNPACKED_IN_ALL = 2 ** 33;
-/** Deflate's best is 258 bytes for a match of two bits (RFC 1951, 3.2.5): 1032 to 1. Block headers only add input. */
+/**
+ * Deflate's best is 258 bytes for a match of two bits (RFC 1951, 3.2.5): 1032 to 1. Block headers
+ * only add input.
+ */
 const BEST_RATIO = 1032;
 
-/** Fixed sizes of the records (4.3.7, 4.3.12, 4.3.14 to 4.3.16) and of a comment's length field's range. */
+/**
+ * Fixed sizes of the records (4.3.7, 4.3.12, 4.3.14 to 4.3.16) and of a comment's length field's
+ * range.
+ */
 const LOCAL_BYTES = 30;
 const CENTRAL_BYTES = 46;
 const END64_BYTES = 56;
@@ -220,7 +230,10 @@ class Archive {
       throw this.#damage(`the two headers of the entry ${name} contradict each other`);
   }
 
-  /** The 64-bit numbers of the zip64 field (4.5.3), in their order; those that are not in it stay where they were. */
+  /**
+   * The 64-bit numbers of the zip64 field (4.5.3), in their order; those that are not in it stay
+   * where they were.
+   */
   #extra64(at: number, length: number): number[] {
     for (let field = at; field + 4 <= at + length; field += 4 + this.#u16(field + 2)) {
       if (this.#u16(field) !== 1) continue;
@@ -247,7 +260,10 @@ class Archive {
     return at >= 0 && at + 4 <= this.#bytes.length ? this.#view.getUint32(at, true) : 0;
   }
 
-  /** Beyond 2^53 it is rounded: no file is that long, and every use is compared with the file's length. */
+  /**
+   * Beyond 2^53 it is rounded: no file is that long, and every use is compared with the file's
+   * length.
+   */
   #u64(at: number): number {
     return at >= 0 && at + 8 <= this.#bytes.length ? Number(this.#view.getBigUint64(at, true)) : 0;
   }

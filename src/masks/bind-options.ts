@@ -1,0 +1,22 @@
+/** What binding may be told. */
+import type { Tensor } from '../ir/tensor.js';
+import type { FileTensor } from './contents.js';
+import type { Layout } from './expand.js';
+import type { TensorFate } from './fates.js';
+
+export interface BindOptions {
+  /** Mask key -> initializer or node name; null leaves the mask out. */
+  readonly map?: Readonly<Record<string, string | null>>;
+  readonly allowUnmatched?: boolean;
+  /** Modules that the file speaks of, pruned or not. */
+  readonly modules?: ReadonlySet<string>;
+  /** What values other than 0 and 1 mean: an error, or factors of the weights. */
+  readonly soft?: 'error' | 'multiply';
+  /** Whose axes the masks have, where the user says so. */
+  readonly layout?: Layout;
+  /** What the file holds besides claims (claims.ts). */
+  readonly settled?: readonly TensorFate[];
+  readonly parameters?: ReadonlyMap<string, FileTensor>;
+  /** Constants of the model, whatever reads them. */
+  readonly constants?: readonly Tensor[];
+}
