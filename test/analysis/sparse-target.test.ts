@@ -49,19 +49,19 @@ describe('files', () => {
   });
 
   test.each<[string, string | [readonly string[], unknown]]>([
-    ['the file is no object', '[]'],
+    ['the file is not an object', '[]'],
     ['the file has no format', '{}'],
     ['format is not "prune-compile sparse costs"', [['format'], 'other']],
     ['version is 2, this release reads 1', [['version'], 2]],
     ['the file has an unknown key more', [['more'], 1]],
-    ['name is no text', [['name'], '']],
+    ['name is not a string', [['name'], '']],
     ['machine has no cpu', [['machine'], {}]],
-    ['machine.isa is no text', [['machine', 'isa'], 7]],
+    ['machine.isa is not a string', [['machine', 'isa'], 7]],
     ['secondsPerMovedElement is not a number above 0', [['secondsPerMovedElement'], 0]],
     ['secondsPerMovedElement is not a number above 0', [['secondsPerMovedElement'], '1']],
     ['layers has no conv', [['layers', 'conv'], undefined]],
     ['layers has an unknown key gemm', [['layers', 'gemm'], {}]],
-    ['layers.conv is no object', [['layers', 'conv'], null]],
+    ['layers.conv is not an object', [['layers', 'conv'], null]],
     ['layers.conv.speedups is not a list of points', [['layers', 'conv', 'speedups'], []]],
     ['layers.conv.denseMacsPerSecond is not a number above 0', [['layers', 'conv', 'denseMacsPerSecond'], -1]],
     [
@@ -212,7 +212,7 @@ describe('the table that decides', () => {
     ['the kernel was stream there and is jit here', changed(['machine', 'kernel'], 'stream')],
     ['the build of the native library was ff there', changed(['machine', 'build'], 'ff')],
     ['version is 9, this release reads 1', changed(['version'], 9)],
-    ['name is no text', changed(['name'], 3)],
+    ['name is not a string', changed(['name'], 3)],
   ])('not one that does not fit: %s', (why, text) => {
     const path = withCache(text);
     const { table, notes } = chooseTable(undefined, () => HERE);
