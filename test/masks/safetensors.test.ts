@@ -74,7 +74,12 @@ describe('the format', () => {
     ['no dtype', one('"shape":[4],"data_offsets":[0,4]'), 'E-MASK-DAMAGED', 'dtype is missing'],
     ['floats of 8 bits', one(good.replace('BOOL', 'F8_E4M3')), 'E-MASK-FORMAT', 'of dtype F8_E4M3, which is not read'],
     ['a negative extent', one(good.replace('[2,2]', '[-2,-2]')), 'E-MASK-DAMAGED', 'not a list of extents'],
-    ['extents beyond all numbers', one(good.replace('[2,2]', '[9e15,9e15,0]')), 'E-MASK-DAMAGED', 'not a list of extents'],
+    [
+      'extents beyond all numbers',
+      one(good.replace('[2,2]', '[9e15,9e15,0]')),
+      'E-MASK-DAMAGED',
+      'not a list of extents',
+    ],
     [
       'extents whose product is none',
       one(good.replace('[2,2]', '[9e15,9e15]')),
