@@ -113,6 +113,6 @@ function isSameMask(one: MaskedWeight, other: MaskedWeight): boolean {
   return one.offsets === other.offsets && isSame(one.factors, other.factors);
 }
 
-function isSame(one: Factors, other: Factors): boolean {
+export function isSame(one: Factors, other: Factors): boolean {
   return one.length === other.length && one.every((factor, at) => factor === other[at]);
 }

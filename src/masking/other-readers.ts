@@ -12,7 +12,7 @@ import type { WeightSlot } from '../masks/slots.js';
 import { nodeModulePathsOf } from '../onnx/module-path.js';
 import { aliasedBy, isStored, readsNoElements, storedAs } from '../ops/aliases.js';
 import { scaledOperands } from '../ops/scaling.js';
-import { factorsOfStored } from './mask-edits.js';
+import { factorsOfStored, isSame } from './mask-edits.js';
 
 /** The same masks at the other readers of what they are for. Throws E-MASK-LOST. */
 export function otherReaders(
@@ -39,7 +39,7 @@ type Masked = readonly [MaskedWeight, ...MaskedWeight[]];
 /** A reader without a mask. */
 interface Reader {
   readonly node: Node;
-  /** Undefined where a subgraph of the node reads the value by its name, or somebody outside. */
+  /** Undefined where a subgraph of the node reads the value by its name, or the model outputs it. */
   readonly index: number | undefined;
   /** The stored value, or an alias of it. */
   readonly value: Value;
@@ -78,8 +78,10 @@ class Known {
       const [made] = use.node.outputs;
       const isAlias = use.index === 0 && aliasedBy(use.node) === value && !has(this.#masked, use);
       if (readsNoElements(use)) continue;
-      if (made !== undefined && isAlias) wanted.push(...this.#readersOf(made, isWanted));
-      else if (!this.#scaling.has(use.node) && isWanted(use)) wanted.push({ ...use, value });
+      if (made !== undefined && isAlias) {
+        const isOutput = made.isGraphOutput && isWanted({ node: use.node, index: -1 });
+        wanted.push(...(isOutput ? [{ node: use.node, index: undefined, value }] : this.#readersOf(made, isWanted)));
+      } else if (!this.#scaling.has(use.node) && isWanted(use)) wanted.push({ ...use, value });
     }
     return wanted;
   }
@@ -135,7 +137,9 @@ function maskedAt(reader: Reader, stored: Value, masked: Masked, known: Known): 
   const { node, index, value } = reader;
   const refused = (why: string) => lostAt(masked, stored, `where ${node.label} reads it`, why);
   if (index === undefined)
-    throw refused(`a subgraph of it (${node.opType}) reads it by name, and no mask can be put there`);
+    throw refused(
+      `a subgraph of it (${node.opType}) reads it by name, or the model outputs it, and no mask can be put there`,
+    );
   const all = masked.map((weight) => factorsOfStored(stored, weight));
   const [factors] = all;
   const isOneMask = all.every((other) => other !== undefined && factors !== undefined && isSame(other, factors));
@@ -169,10 +173,6 @@ function lostAt([first]: Masked, stored: Value, where: string, why: string): Pru
       ],
     ],
   });
-}
-
-function isSame(one: ArrayLike<number>, other: ArrayLike<number>): boolean {
-  return one.length === other.length && Array.from(one).every((factor, at) => factor === other[at]);
 }
 
 function byNode(places: readonly Use[]): Map<Node, Set<number>> {

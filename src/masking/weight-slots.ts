@@ -7,7 +7,7 @@ import { isFloating, isNumeric, type Tensor } from '../ir/tensor.js';
 import { parseKey, statisticOf } from '../masks/names.js';
 import type { WeightSlot } from '../masks/slots.js';
 import { isFolded, nodeModulePathsOf, statedModulePathsOf } from '../onnx/module-path.js';
-import { addedTo, aliasedBy, isCopy, readersOf, rootOf, storedAs } from '../ops/aliases.js';
+import { addedTo, aliasedBy, isCopy, isStored, readersOf, rootOf, storedAs } from '../ops/aliases.js';
 import { scaledOperands, turnsAxes } from '../ops/scaling.js';
 import { operatorOf } from '../ops/registry.js';
 import { recurrentSlots } from './recurrent-slots.js';
@@ -73,22 +73,30 @@ function storedSlots(value: Value, tensor: Tensor, uses: readonly Use[]): Weight
   // shape fit.
   const outAxis = tensor.dims.length > 1 ? -1 : 0;
   const { parameter } = name;
-  return uses.map(({ node, index }) => ({
+  return uses.map((use) => ownSlot(use, value, { parameter, tensor, outAxis }));
+}
+
+/** A stored tensor where an operator without weights of its own reads it. */
+function ownSlot(
+  { node, index }: Use,
+  value: Value,
+  rest: Pick<WeightSlot, 'parameter' | 'tensor' | 'outAxis'>,
+): WeightSlot {
+  const paths = nodeModulePathsOf(node);
+  return {
     isLayer: false,
     node,
     index,
-    parameter,
     value,
     root: rootOf(value),
-    tensor,
     names: [value.name],
     isAsStored: true,
     isFolded: false,
-    modulePaths: nodeModulePathsOf(node),
-    nodePaths: nodeModulePathsOf(node),
-    outAxis,
+    modulePaths: paths,
+    nodePaths: paths,
     inAxis: undefined,
-  }));
+    ...rest,
+  };
 }
 
 function slotsOf(node: Node, graphInfo: GraphInfo): WeightSlot[] {
@@ -137,23 +145,7 @@ function addedSlot(node: Node): WeightSlot | undefined {
   const tensor = value === undefined ? undefined : storedAs(value).initializer;
   if (use === undefined || value === undefined || tensor === undefined || !isFloating(tensor.dataType))
     return undefined;
-  const paths = nodeModulePathsOf(use.node);
-  return {
-    isLayer: false,
-    node: use.node,
-    index: use.index,
-    parameter: 'bias',
-    value,
-    root: rootOf(value),
-    tensor,
-    names: [value.name],
-    isAsStored: true,
-    isFolded: false,
-    modulePaths: paths,
-    nodePaths: paths,
-    outAxis: 0,
-    inAxis: undefined,
-  };
+  return ownSlot(use, value, { parameter: 'bias', tensor, outAxis: 0 });
 }
 
 /**
@@ -169,7 +161,6 @@ function storedNames(value: Value, rank: number): Pick<WeightSlot, 'names' | 'is
     for (const input of scaledOperands(at.producer, rank))
       if (input !== undefined && !seen.has(input)) seen.set(input, isAsStored !== isTurned);
   }
-  const isStored = (at: Value) => at.initializer !== undefined || at.producer?.opType === 'Constant';
   const stored = [...seen].filter(([at]) => isStored(at));
   const [first] = stored;
   // What is computed in another way is called as the graph calls it.

@@ -108,6 +108,14 @@ describe('readers that do not', () => {
       'where fork reads it',
     ],
     [
+      'an output of the model, under another name',
+      (g, x, w) => {
+        g.output(g.op('Identity', [w], {}, { name: 'shown' }));
+        return layer(g, x, w);
+      },
+      'where shown reads it',
+    ],
+    [
       'in another layout',
       (g, x, w) => {
         const turned = g.op('Transpose', [w], { perm: [1, 0] });
