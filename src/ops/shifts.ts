@@ -6,6 +6,7 @@
  *   Conv(W, b) -> BatchNormalization(scale, shift, mean, variance)      MatMul(W) -> Add(b)      Conv(W) -> Mul(s) -> Add(b)
  */
 import type { Node, Value } from '../ir/graph.js';
+import { isStored } from './aliases.js';
 
 /**
  * Operand `index` of `node`, one number per channel: with zeros there (in a scale, too) the channel
@@ -51,7 +52,7 @@ export function shiftsBehind(
       return shifts;
     }
     const other = node.inputs[1 - index];
-    if (!isStored(other) || !isPerChannel(other, spatialRank)) return shifts;
+    if (other === undefined || !isStored(other) || !isPerChannel(other, spatialRank)) return shifts;
     if (node.opType === 'Mul' && !isScaled) isScaled = true;
     else if (node.opType === 'Add') {
       shifts.push({ node, index: 1 - index });
@@ -60,9 +61,4 @@ export function shiftsBehind(
     } else return shifts;
     [output] = node.outputs;
   }
-}
-
-/** Written down as it is: what is computed in between may be something else than a bias. */
-function isStored(value: Value | undefined): boolean {
-  return value?.initializer !== undefined || value?.producer?.opType === 'Constant';
 }
