@@ -3,7 +3,7 @@
  * `taps` elements.
  */
 import { scanTensor } from '../ir/scan.js';
-import { product, type Tensor } from '../ir/tensor.js';
+import { FLOAT, product, type Tensor } from '../ir/tensor.js';
 import type { Linear } from '../ops/axes.js';
 
 export class WeightMatrix {
@@ -19,7 +19,7 @@ export class WeightMatrix {
    */
   readonly #outStride: number;
   readonly #inStride: number;
-  #numbers: Float32Array | Float64Array | undefined;
+  #elements: ((index: number) => number) | undefined;
 
   constructor(tensor: Tensor, { inAxis, outAxis }: Pick<Linear['weights'], 'inAxis' | 'outAxis'>) {
     const { dims } = tensor;
@@ -33,8 +33,8 @@ export class WeightMatrix {
   }
 
   at(output: number, input: number, tap: number): number {
-    this.#numbers ??= this.#tensor.numbers();
-    return this.#numbers[this.#kernel(output, input) * this.taps + tap] ?? 0;
+    this.#elements ??= elementsOf(this.#tensor);
+    return this.#elements(this.#kernel(output, input) * this.taps + tap);
   }
 
   /**
@@ -77,6 +77,20 @@ export class WeightMatrix {
     }
     return read;
   }
+}
+
+/**
+ * Floats are read where they lie: few columns are asked for, and most weights of a file are at odd
+ * offsets, so that numbers() would copy all of them.
+ */
+function elementsOf(tensor: Tensor): (index: number) => number {
+  if (tensor.dataType === FLOAT) {
+    const { buffer, byteOffset, byteLength } = tensor.bytes();
+    const view = new DataView(buffer, byteOffset, byteLength);
+    return (index) => view.getFloat32(4 * index, true);
+  }
+  const numbers = tensor.numbers();
+  return (index) => numbers[index] ?? 0;
 }
 
 /**

@@ -2,7 +2,7 @@
  * The one function that cuts tensors. A slice is a lazy view: its bytes are gathered when they are
  * asked for.
  */
-import { alignedScratch } from './scratch.js';
+import { alignedWords } from './scratch.js';
 import { elementBytes, product, Tensor } from './tensor.js';
 
 /**
@@ -33,33 +33,51 @@ function gather(
   elementSize: number,
 ): Uint8Array {
   const bytes = new Uint8Array(product(to) * elementSize);
-  const [input, output] = elementSize === 4 ? [words(source), words(bytes)] : [source, bytes];
-  // Behind the last cut axis everything is one contiguous run.
-  const lastCut = kept.findLastIndex((indices) => indices !== undefined);
-  const unit = elementSize === 4 ? 1 : elementSize;
-  const run = product(from.slice(lastCut + 1)) * unit;
+  // After the last cut axis everything is one contiguous run.
+  const lastCut = Math.max(
+    0,
+    kept.findLastIndex((indices) => indices !== undefined),
+  );
+  const run = product(from.slice(lastCut + 1));
+  const copyRuns = run >= SHORT_RUN ? copyLongRuns : elementSize === 4 ? copyShortRunsOfWords : copyShortRuns;
+  const allOf = (axis: number) => Array.from({ length: from[axis] ?? 1 }, (_, index) => index);
+  const indices = kept[lastCut] ?? allOf(lastCut);
+  const slab = (from[lastCut] ?? 1) * run * elementSize;
   let written = 0;
-  const copyRun = (offset: number): void => {
-    if (run < SHORT_RUN) for (let at = 0; at < run; at++) output[written + at] = input[offset + at] ?? 0;
-    else output.set(input.subarray(offset, offset + run), written);
-    written += run;
-  };
-  const copy = (axis: number, offset: number): void => {
-    if (axis > lastCut) return copyRun(offset);
-    const stride = product(from.slice(axis + 1)) * unit;
-    const indices = kept[axis];
-    const count = indices?.length ?? from[axis] ?? 0;
-    for (let at = 0; at < count; at++) {
-      const start = offset + (indices === undefined ? at : (indices[at] ?? 0)) * stride;
-      if (axis === lastCut) copyRun(start);
-      else copy(axis + 1, start);
+  /** `slabs` counts, of those before, along the axes in front of the last cut one. */
+  const copy = (axis: number, slabs: number): void => {
+    if (axis < lastCut) {
+      for (const index of kept[axis] ?? allOf(axis)) copy(axis + 1, slabs * (from[axis] ?? 1) + index);
+      return;
     }
+    const target = bytes.subarray(written, written + indices.length * run * elementSize);
+    copyRuns(source.subarray(slabs * slab, (slabs + 1) * slab), target, indices, run * elementSize);
+    written += target.length;
   };
   copy(0, 0);
   return bytes;
 }
 
-function words(bytes: Uint8Array): Uint32Array {
-  const { buffer, byteOffset, byteLength } = alignedScratch(bytes, 4);
-  return new Uint32Array(buffer, byteOffset, byteLength / 4);
+/** Writes the runs of `size` bytes at these indices one after the other. */
+function copyLongRuns(source: Uint8Array, target: Uint8Array, indices: readonly number[], size: number): void {
+  for (const [at, index] of indices.entries()) {
+    target.set(source.subarray(index * size, (index + 1) * size), at * size);
+  }
+}
+
+function copyShortRuns(
+  source: Uint8Array | Uint32Array,
+  target: Uint8Array | Uint32Array,
+  indices: readonly number[],
+  size: number,
+): void {
+  let written = 0;
+  for (const index of indices) {
+    for (let at = index * size; at < (index + 1) * size; at++) target[written++] = source[at] ?? 0;
+  }
+}
+
+/** Of 4-byte elements; `size` is still in bytes. */
+function copyShortRunsOfWords(source: Uint8Array, target: Uint8Array, indices: readonly number[], size: number): void {
+  copyShortRuns(alignedWords(source), alignedWords(target), indices, size / 4);
 }
