@@ -7,7 +7,7 @@
  * Exact? To rounding: sums lose zero terms, constants move into biases (or ride on a carrier
  * channel, or on a convolution of ones where zero padding is met). Declines when: something needs
  * the channel or pins it; when the width would make the layer slower. Cost: the analysis
- * (src/analysis) plus copying what is kept.
+ * (src/channels) plus copying what is kept.
  */
 import { keptAt } from '../src/channels/analyzed-node.js';
 import type { Facts } from '../src/channels/facts.js';
