@@ -63,7 +63,10 @@ function copyOperands(editor: Editor, list: readonly Replacement[]): void {
   for (const set of sets) {
     const [{ operand, tensor, groups, isRewritten }] = set;
     const kept = keptByAllGroups(operand.tensor.dims, set[0].kept, groups);
-    const indices = (kept ?? []).reduce((total, axis) => total + (axis === undefined ? 0 : NODE_BYTES + 8 * axis.length), 0);
+    const indices = (kept ?? []).reduce(
+      (total, axis) => total + (axis === undefined ? 0 : NODE_BYTES + 8 * axis.length),
+      0,
+    );
     const made =
       isRewritten || kept === undefined || copied <= freed || tensor.sizeBytes <= indices
         ? editor.addInitializer(operand.value.name, tensor)

@@ -3,7 +3,15 @@
  * from input to output, always; the interpreters need not look anything up.
  */
 import type { Node } from '../ir/graph.js';
-import { type AxisRef, type Blocks, type Choice, groupsOf, type LayerRelation, type Link, type Relation } from '../ops/axes.js';
+import {
+  type AxisRef,
+  type Blocks,
+  type Choice,
+  groupsOf,
+  type LayerRelation,
+  type Link,
+  type Relation,
+} from '../ops/axes.js';
 import type { Kept } from '../ops/operator.js';
 import type { Site } from '../ops/site.js';
 import type { Axis, Positions, Slot } from './positions.js';

@@ -88,10 +88,12 @@ export class GroupBalance {
   settle(goes: Uint8Array): PutBack {
     const all: PutBack = new Map();
     for (const layers of this.#components) {
-      let putBack = this.#settle(layers, goes, true);
+      for (const layer of layers) this.#count(layer, goes, true);
       // Whole groups of one layer may be parts of groups in another one: then equal numbers from
       // every group can be more.
-      if (layers.length > 1 && layers.some(({ left, groups }) => left < groups)) {
+      const hasChoice = layers.length > 1 && layers.some(({ left, groups }) => left < groups);
+      let putBack = this.#settle(layers, goes, true);
+      if (hasChoice) {
         const macs = this.#macs(layers, goes);
         for (const root of putBack.keys()) goes[root] = 1;
         const equal = this.#settle(layers, goes, false);
@@ -216,6 +218,7 @@ function candidate(root: number, shares: readonly Share[]): Candidate {
     if (layer.isGone(group)) {
       // The group would have to stay, with as many channels as the others.
       for (const { perGroup, target } of [layer.input, layer.output]) burden += perGroup - target;
+      burden -= count;
       continue;
     }
     const excess = Math.max(0, side.excess(group));
@@ -228,8 +231,7 @@ function candidate(root: number, shares: readonly Share[]): Candidate {
 
 function imbalanceOf(side: Side): Imbalance {
   const { layer, name, fullest, perGroup, target } = side;
-  const isNeeded = side.removed(fullest) === target;
-  return { at: layer.at, side: name, fullest: isNeeded ? fullest : undefined, perGroup, kept: perGroup - target };
+  return { at: layer.at, side: name, fullest, perGroup, kept: perGroup - target };
 }
 
 function components(

@@ -53,15 +53,18 @@ export class Side {
     return this.layer.isGone(group) ? 0 : this.removed(group) - this.target;
   }
 
-  /** The group that keeps the most; of several the one that had to from the beginning. */
-  get fullest(): number {
+  /**
+   * The group that keeps the most; of several the one that had to from the beginning. Undefined
+   * where no group needs any channel, and one of each has to stay all the same.
+   */
+  get fullest(): number | undefined {
     const atFirst = (group: number) => this.#wanted[group] ?? 0;
     let fullest = 0;
     for (let group = 1; group < this.layer.groups; group++) {
       const more = this.removed(fullest) - this.removed(group);
       if (more > 0 || (more === 0 && atFirst(group) < atFirst(fullest))) fullest = group;
     }
-    return fullest;
+    return atFirst(fullest) === this.perGroup && this.target === this.perGroup - 1 ? undefined : fullest;
   }
 }
 
@@ -83,9 +86,7 @@ export class GroupedLayer {
   /** Whether all inputs and all outputs of the group go. */
   isGone(group: number): boolean {
     const { input, output } = this;
-    return (
-      this.#wholeGroups && input.removed(group) === input.perGroup && output.removed(group) === output.perGroup
-    );
+    return this.#wholeGroups && input.removed(group) === input.perGroup && output.removed(group) === output.perGroup;
   }
 
   /** How many groups stay. */

@@ -70,8 +70,7 @@ function uniteLayer(
   covered: Set<Axis>,
 ): void {
   const { relation, x, y, weightsIn, weightsOut, bias } = layer;
-  if (relation.kind === 'linear' || weightsOut !== undefined)
-    uniteAxes([weightsOut, y], at, positions, board, covered);
+  if (relation.kind === 'linear' || weightsOut !== undefined) uniteAxes([weightsOut, y], at, positions, board, covered);
   if (relation.kind === 'linear' || weightsIn !== undefined) uniteAxes([weightsIn, x], at, positions, board, covered);
   if (y !== undefined && bias?.extent === y.extent) uniteAxes([y, bias], at, positions, board, covered);
   if (relation.kind !== 'grouped' || x === undefined || y === undefined) return;
