@@ -75,6 +75,12 @@ export class GroupBalance {
     return this.#shares.has(root);
   }
 
+  /** Which groups of which layers the class is in, as text; of equal text: in the same. */
+  groupsOf(root: number): string {
+    const sides = [...this.#sideOf.values()];
+    return (this.#shares.get(root) ?? []).map(({ side, group }) => `${sides.indexOf(side)}:${group}`).join(' ');
+  }
+
   /** Of an axis that is a side of a grouped layer: how many groups stay, and how wide these were. */
   groupsAt(axis: Axis): { readonly left: number; readonly width: number } | undefined {
     const side = this.#sideOf.get(axis);
