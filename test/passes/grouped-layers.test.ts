@@ -4,6 +4,7 @@
  */
 import { describe, expect, test } from 'vitest';
 import { graphBuilder, type GraphBuilder } from '../../fixtures/networks/graph-builder.js';
+import { CostModel } from '../../src/cost/width-cost.js';
 import { readModel } from '../../src/onnx/read.js';
 import { changed, type Ran, runPass } from './run-pass.js';
 import { weights } from './dead-pair.js';
@@ -290,6 +291,16 @@ test('widths for speed grow by one channel of each group', async () => {
   const wide = await runPass('remove-channels', grouped(layers), { align: 4 });
   expectExact(wide);
   expect(shapeOf(wide.bytes, 'grouped')).toEqual([2, 4, 2, 1, 1]);
+});
+
+test.each([
+  ['an aligned width is near', { live: 10, groups: 2, widest: 16 }, 12],
+  ['one far away costs more', { live: 15, groups: 3, widest: 24 }, 15],
+  ['one far away costs less than an odd one', { live: 87, groups: 3, widest: 96 }, 96],
+  ['there is none', { live: 6, groups: 3, widest: 9 }, 6],
+])('the width of a grouped layer where %s', (_, { live, groups, widest }, width) => {
+  expect(new CostModel('cpu', 'auto').groupedWidth(live, groups, widest)).toBe(width);
+  expect(new CostModel('cpu', 1).groupedWidth(live, groups, widest)).toBe(live);
 });
 
 test('a weight that two grouped layers read is cut for each', async () => {
