@@ -11,13 +11,14 @@ import { isRow, WeightMatrix } from '../../src/channels/weight-matrix.js';
 import type { Editor } from '../../src/ir/editor.js';
 import type { AttributeValue, Node, Value } from '../../src/ir/graph.js';
 import { product, Tensor } from '../../src/ir/tensor.js';
+import { groupsOf } from '../../src/ops/axes.js';
 import { epsilonOf, NORMALIZATION_INPUTS, normalizationScales, Window } from '../../src/ops/attributes.js';
 import { onesLike } from './ones.js';
 
 /** Computed from the original weights, before anything is cut. */
 export interface Prepared {
   readonly compensation: Compensation;
-  /** carrier: the reader's whole weights with the carrier's column rewritten, still to be cut. */
+  /** carrier: the reader's whole weights with the carriers' columns rewritten, still to be cut. */
   readonly weights?: { readonly operand: Operand; readonly tensor: Tensor };
   /** ones, map: [kept outputs, 1, kernel…]. */
   readonly kernel?: Tensor;
@@ -26,11 +27,11 @@ export interface Prepared {
 }
 
 export function prepareCompensation(compensation: Compensation, keptOutputs: readonly number[] | undefined): Prepared {
-  const { read, absorbed, form, carrier } = compensation;
+  const { read, absorbed, form, carriers } = compensation;
   const operand = read.at.inSlots[read.relation.weights.index];
   if (operand === undefined || !isOperand(operand)) throw new Error(`${read.at.node.label} has no constant weights`);
   const { tensor } = operand;
-  const matrix = new WeightMatrix(tensor, read.relation.weights);
+  const matrix = new WeightMatrix(tensor, read.relation.weights, groupsOf(read.relation));
   const outputs = keptOutputs ?? Array.from({ length: matrix.outputs }, (_, index) => index);
   if (form === 'bias') {
     const offsets = Float64Array.from(outputs, (output) => {
@@ -45,10 +46,12 @@ export function prepareCompensation(compensation: Compensation, keptOutputs: rea
     for (const { index, constant } of absorbed) total += constant * matrix.at(output, index, tap);
     return total;
   };
-  if (form === 'carrier' && carrier !== undefined) {
+  if (form === 'carrier') {
     const values = Float64Array.from(tensor.numbers());
     for (let output = 0; output < matrix.outputs; output++) {
-      const start = (output * matrix.inputs + carrier.index) * matrix.taps;
+      const carrier = carriers.find(({ index }) => matrix.inOneGroup(output, index));
+      if (carrier === undefined) continue;
+      const start = matrix.offset(output, carrier.index);
       for (let tap = 0; tap < matrix.taps; tap++)
         values[start + tap] = (values[start + tap] ?? 0) + columns(output, tap) / carrier.constant;
     }

@@ -3,7 +3,15 @@
  * from input to output, always; the interpreters need not look anything up.
  */
 import type { Node } from '../ir/graph.js';
-import type { AxisRef, Blocks, Choice, Grouped, Linear, Link, Relation } from '../ops/axes.js';
+import {
+  type AxisRef,
+  type Blocks,
+  type Choice,
+  groupsOf,
+  type LayerRelation,
+  type Link,
+  type Relation,
+} from '../ops/axes.js';
 import type { Kept } from '../ops/operator.js';
 import type { Site } from '../ops/site.js';
 import type { Axis, Positions, Slot } from './positions.js';
@@ -35,10 +43,10 @@ export interface ResolvedLink {
  * operands that go with these.
  */
 export interface LayerAxes {
-  readonly relation: Linear | Grouped;
+  readonly relation: LayerRelation;
   readonly x: Axis | undefined;
   readonly y: Axis | undefined;
-  /** Of the weights; of a grouped convolution the first goes with no axis of the data. */
+  /** Of the weights; of a grouped layer the axis that counts the channels of one group is undefined. */
   readonly weightsIn: Axis | undefined;
   readonly weightsOut: Axis | undefined;
   readonly bias: Axis | undefined;
@@ -76,16 +84,17 @@ function resolve(at: NodeSite, { input: inRef, output: outRef, blocks }: Link, p
   return { operand: inRef.index, input: isContradiction ? undefined : input, output, blocks };
 }
 
-function layerAxes(at: NodeSite, relation: Linear | Grouped, positions: Positions): LayerAxes {
-  const { index, outAxis } = relation.weights;
+function layerAxes(at: NodeSite, relation: LayerRelation, positions: Positions): LayerAxes {
+  const { index, inAxis, outAxis } = relation.weights;
+  const ofWeights = (axis: number) =>
+    relation.kind === 'linear' || axis === 0 ? inputAxis(at, { index, axis }, positions) : undefined;
   const bias = relation.bias === undefined ? undefined : at.inSlots[relation.bias.index];
   return {
     relation,
     x: inputAxis(at, relation.x, positions),
     y: outputAxis(at, relation.y, positions),
-    weightsIn:
-      relation.kind === 'linear' ? inputAxis(at, { index, axis: relation.weights.inAxis }, positions) : undefined,
-    weightsOut: inputAxis(at, { index, axis: outAxis }, positions),
+    weightsIn: ofWeights(inAxis),
+    weightsOut: ofWeights(outAxis),
     // A bias may have axes of extent 1 in front.
     bias: bias === undefined ? undefined : positions.axesOf(bias).at(-1),
   };
@@ -99,6 +108,12 @@ function inputAxis(at: NodeSite, { index, axis }: AxisRef, positions: Positions)
 function outputAxis(at: NodeSite, { index, axis }: AxisRef, positions: Positions): Axis | undefined {
   const slot = at.node.outputs[index];
   return slot === undefined ? undefined : positions.axesOf(slot)[axis];
+}
+
+/** One input and one output per group: these go together, and need no balance between groups. */
+export function isDepthwise({ relation, x, y }: LayerAxes): boolean {
+  const groups = groupsOf(relation);
+  return relation.kind === 'grouped' && x?.extent === groups && y?.extent === groups;
 }
 
 /** What rows ask when channels are removed. */

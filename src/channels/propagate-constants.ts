@@ -1,7 +1,7 @@
 /** Forward pass: which positions hold one known scalar for every input of the model. */
 import { f16round } from '@petamoriken/float16';
 import { DOUBLE, FLOAT16, isFloating, type Tensor } from '../ir/tensor.js';
-import type { Grouped, Known, Linear, Pointwise } from '../ops/axes.js';
+import { groupsOf, type Known, type LayerRelation, type Pointwise } from '../ops/axes.js';
 import { type AnalyzedNode, forEachPair, type LayerAxes, type ResolvedLink } from './analyzed-node.js';
 import { type Axis, isOperand, type Positions } from './positions.js';
 import type { Shapes } from '../graph-info/shapes.js';
@@ -66,8 +66,7 @@ class ConstantPass {
 
   visit(at: AnalyzedNode): void {
     const { layer, relation } = at;
-    if (layer?.relation.kind === 'linear') this.#linear(at, layer, layer.relation);
-    else if (layer?.relation.kind === 'grouped') this.#grouped(at, layer, layer.relation);
+    if (layer !== undefined) this.#layer(at, layer);
     else if (relation?.kind === 'pointwise') this.#pointwise(at, relation);
   }
 
@@ -149,43 +148,28 @@ class ConstantPass {
 
   /**
    * An output is constant when no varying input (and, at padded borders, no constant other than 0)
-   * reaches it.
+   * of its group reaches it.
    */
-  #linear(at: AnalyzedNode, { x, y }: LayerAxes, relation: Linear): void {
-    const view = viewOf(at, relation.weights, relation.bias);
+  #layer(at: AnalyzedNode, { x, y, relation }: LayerAxes): void {
+    const view = viewOf(at, relation);
     if (x === undefined || y === undefined || view === undefined) return;
     const round = this.#roundingAt(at);
-    const varying: number[] = [];
-    const fixed: number[] = [];
+    const { groups } = view.weights;
+    const varying = Array.from({ length: groups }, (): number[] => []);
+    const fixed = Array.from({ length: groups }, (): number[] => []);
     for (let index = 0; index < x.extent; index++) {
       const value = this.#scalarAt(x, index);
-      if (Number.isNaN(value)) varying.push(index);
-      else if (value !== 0) fixed.push(index);
+      const list = Number.isNaN(value) ? varying : fixed;
+      if (value !== 0) list[Math.floor((index * groups) / x.extent)]?.push(index);
     }
     for (let output = 0; output < y.extent; output++) {
-      if (view.weights.readsAny(output, varying)) continue;
-      if (relation.padded && view.weights.readsAny(output, fixed)) continue;
+      const group = view.weights.groupOfOutput(output);
+      const inputs = fixed[group] ?? [];
+      if (view.weights.readsAny(output, varying[group] ?? [])) continue;
+      if (relation.padded && view.weights.readsAny(output, inputs)) continue;
       let total = 0;
-      for (const input of fixed) total += this.#scalarAt(x, input) * view.weights.sum(output, input);
+      for (const input of inputs) total += this.#scalarAt(x, input) * view.weights.sum(output, input);
       this.constant[y.base + output] = round(relation.alpha * total + view.bias(output));
-    }
-  }
-
-  #grouped(at: AnalyzedNode, { x, y }: LayerAxes, relation: Grouped): void {
-    const view = viewOf(at, { ...relation.weights, inAxis: 1 }, relation.bias && { ...relation.bias, beta: 1 });
-    if (x === undefined || y === undefined || view === undefined) return;
-    const round = this.#roundingAt(at);
-    const inputs = x.extent / relation.groups;
-    const outputs = y.extent / relation.groups;
-    for (let output = 0; output < y.extent; output++) {
-      const group = Math.floor(output / outputs);
-      let total = 0;
-      for (let input = 0; input < inputs && !Number.isNaN(total); input++) {
-        const value = this.#scalarAt(x, group * inputs + input);
-        if (value === 0 || !view.weights.connects(output, input)) continue;
-        total += relation.padded ? Number.NaN : value * view.weights.sum(output, input);
-      }
-      if (!Number.isNaN(total)) this.constant[y.base + output] = round(total + view.bias(output));
     }
   }
 }
@@ -233,12 +217,13 @@ interface LinearView {
   readonly bias: (output: number) => number;
 }
 
-function viewOf(at: AnalyzedNode, weights: Linear['weights'], bias: Linear['bias']): LinearView | undefined {
+function viewOf(at: AnalyzedNode, relation: LayerRelation): LinearView | undefined {
+  const { weights, bias } = relation;
   const tensor = at.site.constant(weights.index);
   if (tensor === undefined || !isFloating(tensor.dataType)) return undefined;
   const biasTensor = bias === undefined ? undefined : at.site.constant(bias.index);
   const biasValues = biasTensor?.numbers();
-  const matrix = new WeightMatrix(tensor, weights);
+  const matrix = new WeightMatrix(tensor, weights, groupsOf(relation));
   if (biasTensor !== undefined && biasValues !== undefined && bias !== undefined) {
     // Gemm allows any bias that broadcasts to [M, N]; one row of N (or a scalar) is a bias per
     // output.

@@ -4,16 +4,16 @@
  * Extents that are read become pins here.
  */
 import type { Graph, Value } from '../ir/graph.js';
-import type { Grouped, Linear, Pointwise } from '../ops/axes.js';
-import { type AnalyzedNode, forEachPair, type LayerAxes } from './analyzed-node.js';
+import { groupsOf, type LayerRelation, type Pointwise } from '../ops/axes.js';
+import { type AnalyzedNode, forEachPair, isDepthwise, type LayerAxes } from './analyzed-node.js';
 import type { PinBoard } from './pins.js';
 import { type Axis, isOperand, type Positions, type Slot } from './positions.js';
 import { WeightMatrix } from './weight-matrix.js';
 
-/** A reader that ends a class: it sums over `axis`. */
+/** A reader that ends a class: it sums over `axis`, or over a group of it. */
 export interface LinearRead {
   readonly at: AnalyzedNode;
-  readonly relation: Linear;
+  readonly relation: LayerRelation;
   readonly axis: Axis;
   /** 1 where the index of `axis` reaches a needed output that is not constant. */
   readonly needed: Uint8Array;
@@ -65,14 +65,13 @@ class DemandPass implements Demand {
   visit(at: AnalyzedNode): void {
     const { relation, layer } = at;
     if (!at.node.outputs.some((value) => value !== undefined && this.#touched.has(value))) {
-      if (layer?.relation.kind === 'linear') this.#addIdleRead(at, layer, layer.relation);
+      if (layer !== undefined) this.#addIdleRead(at, layer);
       return;
     }
     if (relation === undefined) for (const slot of at.inSlots) this.needAll(slot);
     else if (relation.kind === 'extents') this.#pinReadExtents(at, relation.start);
     else if (relation.kind === 'pointwise') this.#pointwise(at, relation);
-    else if (layer !== undefined && relation.kind === 'linear') this.#linear(at, layer, relation);
-    else if (layer !== undefined && relation.kind === 'grouped') this.#grouped(at, layer, relation);
+    else if (layer !== undefined) this.#layer(at, layer);
   }
 
   #fill({ base, extent }: Axis): void {
@@ -113,19 +112,27 @@ class DemandPass implements Demand {
     return outputs;
   }
 
-  #linear(at: AnalyzedNode, { x, y }: LayerAxes, relation: Linear): void {
+  #layer(at: AnalyzedNode, layer: LayerAxes): void {
+    const { x, y, relation } = layer;
     const [slot] = at.inSlots;
     const tensor = at.site.constant(relation.weights.index);
     if (x === undefined || y === undefined || tensor === undefined) return this.needAll(slot);
-    const everyInput = Array.from({ length: x.extent }, (_, index) => index);
-    const matrix = new WeightMatrix(tensor, relation.weights);
-    const read = matrix.readInputs(this.#mattering(y), everyInput);
+    const matrix = new WeightMatrix(tensor, relation.weights, groupsOf(relation));
+    const inputs = x.extent / matrix.groups;
+    const outputs = Array.from({ length: matrix.groups }, (): number[] => []);
+    for (const output of this.#mattering(y)) outputs[matrix.groupOfOutput(output)]?.push(output);
+    const read = outputs.flatMap((list, group) =>
+      matrix.readInputs(
+        list,
+        Array.from({ length: inputs }, (_, index) => group * inputs + index),
+      ),
+    );
     const neededHere = new Uint8Array(x.extent);
     for (const index of read) {
       neededHere[index] = 1;
       this.needed[x.base + index] = 1;
     }
-    this.linearReads.push({ at, relation, axis: x, needed: neededHere });
+    if (!isDepthwise(layer)) this.linearReads.push({ at, relation, axis: x, needed: neededHere });
     if (read.length > 0) this.#needOtherAxes(slot, x);
   }
 
@@ -133,29 +140,10 @@ class DemandPass implements Demand {
    * All it makes is constant; where some of that stays, it still has to make up for the constants
    * it no longer reads.
    */
-  #addIdleRead(at: AnalyzedNode, { x }: LayerAxes, relation: Linear): void {
-    if (x !== undefined && at.site.constant(relation.weights.index) !== undefined)
+  #addIdleRead(at: AnalyzedNode, layer: LayerAxes): void {
+    const { x, relation } = layer;
+    if (x !== undefined && !isDepthwise(layer) && at.site.constant(relation.weights.index) !== undefined)
       this.linearReads.push({ at, relation, axis: x, needed: new Uint8Array(x.extent) });
-  }
-
-  #grouped(at: AnalyzedNode, { x, y }: LayerAxes, relation: Grouped): void {
-    const [slot] = at.inSlots;
-    const tensor = at.site.constant(relation.weights.index);
-    if (x === undefined || y === undefined || tensor === undefined) return this.needAll(slot);
-    const matrix = new WeightMatrix(tensor, { ...relation.weights, inAxis: 1 });
-    const inputs = x.extent / relation.groups;
-    const outputs = y.extent / relation.groups;
-    let any = false;
-    for (const output of this.#mattering(y)) {
-      const start = Math.floor(output / outputs) * inputs;
-      for (let input = 0; input < inputs; input++) {
-        const alreadyNeeded = any && this.needed[x.base + start + input] === 1;
-        if (alreadyNeeded || !matrix.connects(output, input)) continue;
-        this.needed[x.base + start + input] = 1;
-        any = true;
-      }
-    }
-    if (any) this.#needOtherAxes(slot, x);
   }
 
   /** Once any channel is read, every place of it is. */

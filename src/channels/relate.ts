@@ -3,7 +3,7 @@
  * is pinned.
  */
 import type { Graph } from '../ir/graph.js';
-import { type AnalyzedNode, forEachPair, type LayerAxes, type ResolvedLink } from './analyzed-node.js';
+import { type AnalyzedNode, forEachPair, isDepthwise, type LayerAxes, type ResolvedLink } from './analyzed-node.js';
 import type { Pin, PinBoard } from './pins.js';
 import type { Axis, Positions } from './positions.js';
 
@@ -58,8 +58,9 @@ function uniteAxes(
 }
 
 /**
- * Filters and bias go with the outputs, the weights' other axis with what is summed over; of groups
- * all goes together.
+ * Filters and bias go with the outputs, the weights' other axis with what is summed over. Which
+ * channels of different groups go together depends on what is dead: that is no class
+ * (group-balance.ts), except where a group is one channel.
  */
 function uniteLayer(
   at: AnalyzedNode,
@@ -69,17 +70,12 @@ function uniteLayer(
   covered: Set<Axis>,
 ): void {
   const { relation, x, y, weightsIn, weightsOut, bias } = layer;
-  uniteAxes([weightsOut, y], at, positions, board, covered);
-  if (relation.kind === 'linear') uniteAxes([weightsIn, x], at, positions, board, covered);
+  if (relation.kind === 'linear' || weightsOut !== undefined) uniteAxes([weightsOut, y], at, positions, board, covered);
+  if (relation.kind === 'linear' || weightsIn !== undefined) uniteAxes([weightsIn, x], at, positions, board, covered);
   if (y !== undefined && bias?.extent === y.extent) uniteAxes([y, bias], at, positions, board, covered);
   if (relation.kind !== 'grouped' || x === undefined || y === undefined) return;
-  covered.add(x);
-  const outputsPerGroup = y.extent / relation.groups;
-  for (const axis of [x, y]) {
-    const perGroup = axis.extent / relation.groups;
-    for (let index = 0; index < axis.extent; index++)
-      positions.unite(axis.base + index, y.base + Math.floor(index / perGroup) * outputsPerGroup);
-  }
+  covered.add(x).add(y);
+  if (isDepthwise(layer)) uniteAxes([x, y], at, positions, board, covered);
 }
 
 /**

@@ -6,8 +6,11 @@
  * absorb its constant.
  */
 import type { CostModel } from '../cost/width-cost.js';
+import { groupsOf } from '../ops/axes.js';
 import { Blockers } from './blockers.js';
+import { carrierWorth } from './carrier-worth.js';
 import type { Facts } from './facts.js';
+import type { GroupBalance } from './group-balance.js';
 import type { Axis } from './positions.js';
 import type { LinearRead } from './propagate-demand.js';
 
@@ -27,7 +30,8 @@ export interface Compensation {
    * static sizes where that is smaller.
    */
   readonly form: 'bias' | 'carrier' | 'ones' | 'map';
-  readonly carrier?: Absorbed;
+  /** Of each group that absorbs anything one; a layer without groups is one group. */
+  readonly carriers: readonly Absorbed[];
 }
 
 export interface RemovalPlan {
@@ -57,11 +61,8 @@ class Planner {
   readonly #goes: Uint8Array;
   /** Axes whose extent is a layer's width. */
   readonly #widths: readonly Axis[];
-  /**
-   * Per class: the largest constant it brings to a padded reader; classes worth keeping as carriers
-   * come first.
-   */
-  readonly #carrierWorth = new Map<number, number>();
+  /** Classes worth keeping as carriers come first where some have to stay. */
+  readonly #carrierWorth: ReadonlyMap<number, number>;
 
   constructor(facts: Facts, cost: CostModel) {
     this.#facts = facts;
@@ -71,11 +72,15 @@ class Planner {
     for (let position = 0; position < facts.positions.count; position++) {
       if (facts.positions.classOf(position) === position && !this.#blockers.has(position)) this.#goes[position] = 1;
     }
+    this.#carrierWorth = carrierWorth(facts);
     this.#widths = widthAxes(facts);
   }
 
+  get #balance(): GroupBalance {
+    return this.#blockers.balance;
+  }
+
   plan(): RemovalPlan {
-    this.#rankCarriers();
     let compensations: Compensation[];
     // Each round keeps more classes than the one before, so this ends.
     do {
@@ -118,18 +123,6 @@ class Planner {
     return this.#facts.constant[axis.base + index] ?? Number.NaN;
   }
 
-  #rankCarriers(): void {
-    for (const { axis, needed, relation } of this.#facts.linearReads) {
-      if (!relation.padded) continue;
-      for (let index = 0; index < axis.extent; index++) {
-        const worth = Math.abs(this.#constantAt(axis, index));
-        if (needed[index] !== 1 || !(worth > 0)) continue;
-        const root = this.#classAt(axis, index);
-        this.#carrierWorth.set(root, Math.max(worth, this.#carrierWorth.get(root) ?? 0));
-      }
-    }
-  }
-
   /**
    * Keeps removable classes until every width is what the cost model wants; never fewer than one
    * channel.
@@ -137,30 +130,45 @@ class Planner {
   #fill(): void {
     let changed = true;
     while (changed) {
-      changed = false;
+      changed = this.#balance.settle(this.#goes).size > 0;
       for (const axis of this.#widths) {
         const live = this.#live(axis).length;
         if (live === axis.extent) continue;
-        const missing = this.#cost.width(live, axis.extent) - live;
-        if (missing <= 0) continue;
-        this.#keepBest(axis, missing);
-        changed = true;
+        if (this.#fillGroups(axis, live) || this.#fillWidth(axis, live)) changed = true;
       }
       // Between layers an axis may be a part of a width (a Slice, a branch of a Concat): no
       // operator takes nothing.
       for (const axis of this.#facts.positions.all) {
         if (axis.extent === 0 || this.#hasLive(axis)) continue;
-        this.#keepBest(axis, 1);
+        this.#keepBest(axis, 1, () => true);
         changed = true;
       }
     }
   }
 
-  #keepBest(axis: Axis, count: number): void {
-    const gone = Array.from({ length: axis.extent }, (_, index) => index).filter((index) => this.#isGone(axis, index));
+  /** A grouped layer is filled by one channel of each group. Whether that kept any. */
+  #fillGroups(axis: Axis, live: number): boolean {
+    const groups = this.#balance.groupsAt(axis);
+    if (groups === undefined || groups.left === 0) return false;
+    const missing = this.#cost.groupedWidth(live, groups.left, groups.width) - live;
+    for (let row = 0; row < missing / groups.left; row++) this.#balance.keepRow(axis, this.#goes);
+    return missing > 0;
+  }
+
+  /** What goes together with channels of a grouped layer is filled there. Whether that kept any. */
+  #fillWidth(axis: Axis, live: number): boolean {
+    const missing = this.#cost.width(live, axis.extent) - live;
+    return missing > 0 && this.#keepBest(axis, missing, (root) => !this.#balance.has(root));
+  }
+
+  #keepBest(axis: Axis, count: number, isFit: (root: number) => boolean): boolean {
+    const gone = Array.from({ length: axis.extent }, (_, index) => index).filter(
+      (index) => this.#isGone(axis, index) && isFit(this.#classAt(axis, index)),
+    );
     const worth = (index: number) => this.#carrierWorth.get(this.#classAt(axis, index)) ?? 0;
     gone.sort((a, b) => worth(b) - worth(a) || a - b);
     for (const index of gone.slice(0, count)) this.#goes[this.#classAt(axis, index)] = 0;
+    return count > 0 && gone.length > 0;
   }
 
   /** Undefined when the reader loses nothing it needs. */
@@ -177,13 +185,10 @@ class Planner {
       else if (needed[index] === 1 || !read.relation.padded) absorbed.push({ index, constant });
     }
     if (absorbed.length === 0) return undefined;
-    if (!read.relation.padded) return { read, absorbed, form: 'bias' };
-    const size = (entry: Absorbed) => Math.abs(entry.constant);
-    const carrier = candidates.toSorted((a, b) => size(b) - size(a))[0];
-    const largest = Math.max(...absorbed.map(size));
-    if (carrier !== undefined && size(carrier) * LARGEST_CARRIER_RATIO >= largest)
-      return { read, absorbed, form: 'carrier', carrier };
-    return { read, absorbed, form: mapIsSmaller(read) ? 'map' : 'ones' };
+    if (!read.relation.padded) return { read, absorbed, form: 'bias', carriers: [] };
+    const carriers = carriersOf(read, absorbed, candidates);
+    if (carriers !== undefined) return { read, absorbed, form: 'carrier', carriers };
+    return { read, absorbed, form: mapIsSmaller(read) ? 'map' : 'ones', carriers: [] };
   }
 
   /**
@@ -196,9 +201,10 @@ class Planner {
       if (form !== 'ones' && form !== 'map') continue;
       const width = this.#live(read.axis).length;
       const isStatic = spatialDims(read, 'in') !== undefined;
+      const carriers = this.#balance.groupsAt(read.axis)?.left ?? 1;
       const keep = !this.#cost.paysFor(width, read.axis.extent, isStatic)
         ? absorbed
-        : !canMakeOnes(read) || this.#cost.prefersCarrier(width, read.axis.extent, isStatic)
+        : !canMakeOnes(read) || this.#cost.prefersCarrier(width, read.axis.extent, { carriers, isStatic })
           ? absorbed.toSorted((a, b) => Math.abs(b.constant) - Math.abs(a.constant)).slice(0, 1)
           : [];
       for (const { index } of keep) this.#goes[this.#classAt(read.axis, index)] = 0;
@@ -206,6 +212,25 @@ class Planner {
     }
     return changed;
   }
+}
+
+/** For each group that absorbs anything its largest constant; undefined where one is too small. */
+function carriersOf(
+  { axis, relation }: LinearRead,
+  absorbed: readonly Absorbed[],
+  candidates: readonly Absorbed[],
+): Absorbed[] | undefined {
+  const size = (entry: Absorbed) => Math.abs(entry.constant);
+  const groupOf = ({ index }: Absorbed) => Math.floor((index * groupsOf(relation)) / axis.extent);
+  const carriers: Absorbed[] = [];
+  for (const group of new Set(absorbed.map(groupOf))) {
+    const inGroup = (entry: Absorbed) => groupOf(entry) === group;
+    const largest = Math.max(...absorbed.filter(inGroup).map(size));
+    const [carrier] = candidates.filter(inGroup).toSorted((a, b) => size(b) - size(a));
+    if (carrier === undefined || size(carrier) * LARGEST_CARRIER_RATIO < largest) return undefined;
+    carriers.push(carrier);
+  }
+  return carriers;
 }
 
 /** Output axes of layers with weights come first: filling them fills what concatenates them. */

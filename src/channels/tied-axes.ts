@@ -30,7 +30,7 @@ export function tiedAxes(
     const [x, y] = [input(relation.x), output(relation.y)];
     seeds.push(...[x, y].filter((number) => number !== undefined));
     axes.tie(input({ index: weights.index, axis: weights.outAxis }), y);
-    if (relation.kind === 'linear') axes.tie(input({ index: weights.index, axis: relation.weights.inAxis }), x);
+    if (relation.kind === 'linear') axes.tie(input({ index: weights.index, axis: weights.inAxis }), x);
     else axes.tie(x, y);
     axes.tie(y, biasAxis(at, relation.bias?.index, axes));
   }

@@ -50,6 +50,17 @@ export class CostModel {
     return aligned <= extent ? aligned : wanted;
   }
 
+  /**
+   * The same where `groups` equal groups share the width, so that it grows by one channel of each;
+   * at most `widest`. Where only a far wider layer would be aligned, the measurements decide.
+   */
+  groupedWidth(live: number, groups: number, widest: number): number {
+    let aligned = live;
+    while (aligned % this.align !== 0 && aligned + groups <= widest) aligned += groups;
+    if (aligned % this.align !== 0) return live;
+    return aligned - live < this.align || this.time(aligned) < this.time(live) ? aligned : live;
+  }
+
   /** Time of a layer with so many channels, in channels. */
   time(channels: number): number {
     const { align, step, oddPenalty } = this.#costs;
@@ -65,11 +76,15 @@ export class CostModel {
     return this.time(width) + this.#onesCost(isStatic) < this.time(extent);
   }
 
-  /** Whether one more kept channel (a carrier) is cheaper than a ones convolution. */
-  prefersCarrier(width: number, extent: number, isStatic: boolean): boolean {
+  /** Whether more kept channels (`carriers`, one a group) are cheaper than a ones convolution. */
+  prefersCarrier(
+    width: number,
+    extent: number,
+    { carriers, isStatic }: { readonly carriers: number; readonly isStatic: boolean },
+  ): boolean {
     if (!this.#decides) return false;
-    const withCarrier = this.time(this.width(width + 1, extent));
-    return withCarrier < this.time(width) + this.#onesCost(isStatic);
+    const withCarriers = this.time(this.width(width + carriers, extent));
+    return withCarriers < this.time(width) + this.#onesCost(isStatic);
   }
 
   #onesCost(isStatic: boolean): number {

@@ -2,6 +2,7 @@
  * The one function that cuts tensors. A slice is a lazy view: its bytes are gathered when they are
  * asked for.
  */
+import type { KeptAxes } from './provenance.js';
 import { alignedWords } from './scratch.js';
 import { elementBytes, product, Tensor } from './tensor.js';
 
@@ -17,6 +18,65 @@ export function sliceTensor(tensor: Tensor, kept: readonly (readonly number[] | 
   // Kept once gathered: analysis, counting and writing all read it, and it is smaller than what it
   // was cut from.
   return new Tensor(tensor.dataType, dims, () => (gathered ??= gather(tensor.bytes(), tensor.dims, dims, kept, size)));
+}
+
+/**
+ * Of the weights of a grouped layer: axis 0 has the channels of all groups, axis 1 those of one.
+ * `kept` counts through all groups on both axes, so that each group may lose other indices of axis
+ * 1. Every group that is left has to keep as many of them as the others.
+ */
+export function sliceGroups(tensor: Tensor, kept: KeptAxes, groups: number): Tensor {
+  const plain = keptByAllGroups(tensor.dims, kept, groups);
+  if (plain !== undefined) return sliceTensor(tensor, plain);
+  const parts = keptByGroup(tensor.dims, kept, groups);
+  const rows = parts.reduce((total, [list]) => total + list.length, 0);
+  const columns = parts[0]?.[1].length ?? 0;
+  if (parts.some(([, list]) => list.length !== columns))
+    throw new RangeError('groups keep unequal numbers of channels');
+  let gathered: Uint8Array | undefined;
+  const gatherParts = () => {
+    const slices = parts.map((part) => sliceTensor(tensor, part).bytes());
+    const bytes = new Uint8Array(slices.reduce((total, { length }) => total + length, 0));
+    let at = 0;
+    for (const slice of slices) {
+      bytes.set(slice, at);
+      at += slice.length;
+    }
+    return bytes;
+  };
+  const dims = [rows, columns, ...tensor.dims.slice(2)];
+  return new Tensor(tensor.dataType, dims, () => (gathered ??= gatherParts()));
+}
+
+/** What `kept` is in the tensor's own indices; undefined where the groups keep different ones. */
+export function keptByAllGroups(dims: readonly number[], kept: KeptAxes, groups: number): KeptAxes | undefined {
+  if (groups === 1 || kept[1] === undefined) return kept;
+  const lists = keptByGroup(dims, kept, groups).map(([, list]) => list);
+  const [first = []] = lists;
+  const isSame = lists.every((list) => list.length === first.length && list.every((index, at) => index === first[at]));
+  return isSame ? [kept[0], first.length === dims[1] ? undefined : first, ...kept.slice(2)] : undefined;
+}
+
+/**
+ * Per group of which anything is left: what it keeps of axis 0, in the tensor's indices, and of
+ * axis 1, in its own.
+ */
+export function keptByGroup(
+  dims: readonly number[],
+  kept: KeptAxes,
+  groups: number,
+): (readonly [rows: readonly number[], columns: readonly number[]])[] {
+  const [rows = 0, columns = 0] = dims;
+  const split = (list: readonly number[] | undefined, perGroup: number) => {
+    const lists = Array.from({ length: groups }, (): number[] => []);
+    const all = list ?? Array.from({ length: perGroup * groups }, (_, index) => index);
+    for (const index of all) lists[Math.floor(index / perGroup)]?.push(index);
+    return lists;
+  };
+  const ofColumns = split(kept[1], columns);
+  return split(kept[0], rows / groups).flatMap((list, group) =>
+    list.length === 0 ? [] : [[list, (ofColumns[group] ?? []).map((index) => index - group * columns)] as const],
+  );
 }
 
 /**

@@ -91,17 +91,13 @@ export interface Linear {
 }
 
 /**
- * A grouped or depthwise convolution: a whole group (its inputs, outputs, filters) goes or stays.
+ * A layer of which each group of outputs reads its own group of inputs. Axis 0 of the weights counts
+ * the channels of all groups, axis 1 those of one. Groups go whole, or every group that stays loses
+ * as many inputs, and as many outputs, as each other (src/channels/group-balance.ts).
  */
-export interface Grouped {
+export interface Grouped extends Omit<Linear, 'kind'> {
   readonly kind: 'grouped';
-  readonly links: readonly Link[];
-  readonly x: AxisRef;
-  readonly y: AxisRef;
-  readonly weights: { readonly index: number; readonly outAxis: number };
-  readonly bias: { readonly index: number } | undefined;
   readonly groups: number;
-  readonly padded: boolean;
 }
 
 /**
@@ -114,6 +110,13 @@ export interface ExtentReader {
 }
 
 export type Relation = Pointwise | Linear | Grouped | ExtentReader;
+
+/** The relation of an operator with weights. */
+export type LayerRelation = Linear | Grouped;
+
+export function groupsOf(relation: LayerRelation): number {
+  return relation.kind === 'grouped' ? relation.groups : 1;
+}
 
 export function link(input: AxisRef, output: AxisRef, blocks?: Blocks): Link {
   return blocks === undefined ? { input, output } : { input, output, blocks };

@@ -15,28 +15,25 @@ function convAxes(site: Site): Relation | undefined {
   const weights = site.constant(1);
   const y = site.outDims(0);
   if (x === undefined || weights === undefined || y === undefined) return undefined;
-  const hasBias = site.node.inputs[2] !== undefined;
-  if (hasBias && site.constant(2) === undefined) return undefined;
+  if (site.node.inputs[2] !== undefined && site.constant(2) === undefined) return undefined;
   const groups = site.node.int('group', 1);
   const padded = new Window(site.node).isPadded;
-  const shared = { links: BATCH, x: CHANNELS, y: CHANNELS, padded };
-  if (groups === 1) {
-    const bias = { index: 2, beta: 1 };
-    return { kind: 'linear', ...shared, weights: { index: 1, inAxis: 1, outAxis: 0 }, bias, alpha: 1 };
-  }
+  const operands = { weights: { index: 1, inAxis: 1, outAxis: 0 }, bias: { index: 2, beta: 1 }, alpha: 1 };
+  const shared = { links: BATCH, x: CHANNELS, y: CHANNELS, ...operands, padded };
+  if (groups === 1) return { kind: 'linear', ...shared };
   // A group's inputs go with its outputs: both sides must have positions.
   if (typeof x[1] !== 'number' || typeof y[1] !== 'number') return undefined;
-  const bias = hasBias ? { index: 2 } : undefined;
-  return { kind: 'grouped', ...shared, weights: { index: 1, outAxis: 0 }, bias, groups };
+  return { kind: 'grouped', ...shared, groups };
 }
 
-/** A grouped convolution keeps its channels per group; their number is the `group` attribute. */
+/** The `group` attribute counts the groups of which anything is left. */
 function adjust(site: Site, kept: Kept): readonly Adjustment[] {
   const groups = site.node.int('group', 1);
   const keptOutputs = kept.output(CHANNELS);
   const total = site.constant(1)?.dims[0];
   if (groups === 1 || keptOutputs === undefined || total === undefined) return [];
-  return [{ attribute: 'group', value: { kind: 'int', value: (keptOutputs.length * groups) / total } }];
+  const left = new Set(keptOutputs.map((index) => Math.floor((index * groups) / total)));
+  return left.size === groups ? [] : [{ attribute: 'group', value: { kind: 'int', value: left.size } }];
 }
 
 function convWeights(site: Site): LayerOperands | undefined {

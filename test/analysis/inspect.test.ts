@@ -107,6 +107,41 @@ describe('why', () => {
     expect(groups.find(({ channels }) => channels.includes(1))?.state).toBe('removable');
   });
 
+  test('a dead channel of a grouped layer is held by the group that needs more', async () => {
+    const g = graphBuilder();
+    const weights = (name: string, dims: readonly [number, number, number, number], zeros: readonly number[]) => {
+      const data = normals(11, name, dims[0] * dims[1]);
+      for (const filter of zeros) data.fill(0, filter * dims[1], (filter + 1) * dims[1]);
+      return { data, dims };
+    };
+    const x = g.input('x', [1, 3, 6, 6]);
+    const first = g.relu(g.conv(x, weights('first', [8, 3, 1, 1], [0, 1, 4]), { name: 'first' }));
+    const inner = g.relu(g.conv(first, weights('inner', [8, 4, 1, 1], [2, 3, 5, 6, 7]), { group: 2, name: 'inner' }));
+    g.output(g.conv(inner, weights('last', [2, 8, 1, 1], []), { name: 'last' }));
+    const { groups } = await explainNode(g.bytes(), 'inner');
+    expect(groups.filter(({ state }) => state === 'removable').map(({ channels }) => channels)).toEqual([[2, 3, 6, 7]]);
+    expect(groups.find(({ channels }) => channels.includes(5))).toEqual({
+      channels: [5],
+      state: 'kept',
+      chain: [
+        { node: 'inner', op: 'Conv', reason: 'dead here, but fillers: groups stay equal' },
+        {
+          node: 'inner',
+          op: 'Conv',
+          reason: 'group 0 needs 2 of its 4 output channels, and every group has to keep as many',
+        },
+      ],
+    });
+    const held = (await explainNode(g.bytes(), 'first')).groups.find(({ channels }) => channels.includes(0));
+    expect(held?.chain.map(({ node }) => node)).toEqual(['first', 'Relu', 'inner']);
+    const { layers } = await inspectModel(g.bytes());
+    expect(layers.map(({ node, removableChannels }) => [node, removableChannels])).toEqual([
+      ['first', 2],
+      ['inner', 4],
+      ['last', 0],
+    ]);
+  });
+
   test('a name that nobody has is answered with the nearest ones', async () => {
     await expect(explainNode(residual(), 'stemm')).rejects.toMatchObject({ code: 'E-NODE-UNKNOWN' });
   });
