@@ -1,6 +1,6 @@
 /** Normalisations, and the softmax. */
-import { isNumber, link, normalAxis, type Relation, sameAxes } from './axes.js';
-import { epsilonOf, NORMALIZATION_INPUTS, normalized } from './attributes.js';
+import { link, normalAxis, type Relation, sameAxes } from './axes.js';
+import { NORMALIZATION_INPUTS } from './attributes.js';
 import type { Operator } from './operator.js';
 import type { Site } from './site.js';
 
@@ -16,17 +16,13 @@ function batchNormalization(site: Site): Relation | undefined {
     return undefined;
   if (node.int('spatial', 1) !== 1 || PARAMETER_INPUTS.some((index) => site.constant(index) === undefined))
     return undefined;
-  const epsilon = epsilonOf(node);
   const ofChannels = PARAMETER_INPUTS.map((index) => link({ index, axis: 0 }, { index: 0, axis: 1 }));
   return {
     kind: 'pointwise',
     links: [...sameAxes(site, 0), ...ofChannels],
-    constant: ([x, scale, shift, mean, variance]) => {
-      if (scale === 0) return shift ?? undefined;
-      if (!isNumber(x) || !isNumber(scale) || !isNumber(shift) || !isNumber(mean) || !isNumber(variance))
-        return undefined;
-      return normalized(x, { scale, shift, mean, variance, epsilon });
-    },
+    // A scale of zero makes the shift of everything.
+    constant: ([, scale, shift]) => (scale === 0 ? (shift ?? undefined) : undefined),
+    isAsked: true,
   };
 }
 
