@@ -1,5 +1,5 @@
-/** Normalisations, and the softmax. */
-import { link, normalAxis, type Relation, sameAxes } from './axes.js';
+/** Normalisations, and the softmax with its relatives. */
+import { link, normalAxis, type Pointwise, type Relation, sameAxes } from './axes.js';
 import { NORMALIZATION_INPUTS } from './attributes.js';
 import type { Operator } from './operator.js';
 import type { Site } from './site.js';
@@ -27,12 +27,42 @@ function batchNormalization(site: Site): Relation | undefined {
 }
 
 /** Softmax-1, -11 flatten everything behind the axis; Softmax-13 uses the axis alone. */
-function softmax(site: Site): Relation | undefined {
+function softmax(site: Site): Pointwise | undefined {
   const rank = site.inDims(0)?.length;
   if (rank === undefined) return undefined;
   const axis = normalAxis(site.node.int('axis', site.opset < 13 ? 1 : -1), rank);
   const reduced = site.opset < 13 ? Array.from({ length: rank - axis }, (_, index) => axis + index) : [axis];
-  return { kind: 'pointwise', links: sameAxes(site, 0, reduced) };
+  return { kind: 'pointwise', links: sameAxes(site, 0, reduced), isAsked: true };
+}
+
+/** Hardmax-1, -11, -13: the first of the largest. */
+function hardmax(site: Site): Relation | undefined {
+  const relation = softmax(site);
+  return relation && { ...relation, jumps: true };
+}
+
+/** LpNormalization-1, -22: by the norm along one axis. */
+function lpNormalization(site: Site): Relation | undefined {
+  const rank = site.inDims(0)?.length;
+  if (rank === undefined) return undefined;
+  const axis = normalAxis(site.node.int('axis', -1), rank);
+  return { kind: 'pointwise', links: sameAxes(site, 0, [axis]), isAsked: true };
+}
+
+/**
+ * MeanVarianceNormalization-9, -13: by mean and deviation over the axes. Of a constant, both are
+ * what rounding leaves of it, except of zero.
+ */
+function meanVariance(site: Site): Relation | undefined {
+  const rank = site.inDims(0)?.length;
+  if (rank === undefined) return undefined;
+  const axes = (site.node.ints('axes') ?? [0, 2, 3]).map((axis) => normalAxis(axis, rank));
+  return {
+    kind: 'pointwise',
+    links: sameAxes(site, 0, axes),
+    constant: ([x]) => (x === 0 ? 0 : undefined),
+    jumps: true,
+  };
 }
 
 export const normalizations: readonly Operator[] = [
@@ -45,4 +75,9 @@ export const normalizations: readonly Operator[] = [
   { type: 'LayerNormalization', parameters: [undefined, 'weight', 'bias'] },
   { type: 'Softmax', axes: softmax },
   { type: 'LogSoftmax', axes: softmax },
+  { type: 'Hardmax', axes: hardmax },
+  { type: 'LpNormalization', axes: lpNormalization },
+  { type: 'MeanVarianceNormalization', axes: meanVariance },
+  // Each channel is divided by a sum over its neighbours, which are others once one goes.
+  { type: 'LRN', axes: (site) => ({ kind: 'pointwise', links: sameAxes(site, 0, [1]) }) },
 ];

@@ -146,7 +146,7 @@ describe('operator rows', () => {
 
   test('the checks are not vacuous', async () => {
     const count = async (key: string) => {
-      const [apply] = EXAMPLES[key] ?? EXAMPLES[`${key}@13`] ?? [];
+      const [apply] = EXAMPLES[key] ?? EXAMPLES[`${key}@13`] ?? EXAMPLES[`${key}@12`] ?? [];
       if (apply === undefined) return { constants: 0, linked: false };
       return { constants: await checkConstants(exampleModel(apply, 0.7, 17)), linked: await checkLocality(apply, 17) };
     };

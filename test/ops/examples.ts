@@ -5,6 +5,7 @@
 import { graphBuilder, type GraphBuilder, int64 } from '../../fixtures/networks/graph-builder.js';
 import { normals } from '../../fixtures/networks/random.js';
 import { ELEMENTWISE } from './examples-elementwise.js';
+import { REDUCTIONS } from './examples-reductions.js';
 
 export const CHANNELS = 4;
 export const SIZE = 6;
@@ -58,7 +59,6 @@ export const EXAMPLES: Readonly<Record<string, readonly Apply[]>> = {
   ],
   Gemm: [(g, x) => g.gemm(flat(g, x), matrix('gemm', 3, CHANNELS * SIZE * SIZE), { bias: { data: [1, 2, 3] } })],
   MatMul: [(g, x) => g.op('MatMul', [g.transpose(x, [0, 2, 3, 1]), matrix('matmul', CHANNELS, 3)])],
-  MaxPool: [(g, x) => g.maxPool(x, [3, 3], { pads: 1, strides: 2 })],
   AveragePool: [
     (g, x) => g.averagePool(x, [3, 3], { pads: 1 }),
     (g, x) => g.averagePool(x, [3, 3], { pads: 1, countIncludePad: true }),
@@ -66,8 +66,7 @@ export const EXAMPLES: Readonly<Record<string, readonly Apply[]>> = {
   ],
   GlobalAveragePool: [op('GlobalAveragePool')],
   GlobalMaxPool: [op('GlobalMaxPool')],
-  ReduceMean: [(g, x) => g.reduceMean(x, [2, 3]), (g, x) => g.reduceMean(x, [-1, -2], { keepDims: false })],
-  'ReduceMean@18': [(g, x) => g.reduceMean(x, [2, 3], { keepDims: false })],
+  ...REDUCTIONS,
   BatchNormalization: [
     (g, x) =>
       g.batchNorm(x, {
@@ -84,9 +83,6 @@ export const EXAMPLES: Readonly<Record<string, readonly Apply[]>> = {
         variance: vector('variance'),
       }),
   ],
-  Softmax: [(g, x) => g.op('Softmax', [x], { axis: 2 }), (g, x) => g.op('Softmax', [x], { axis: 1 })],
-  'Softmax@11': [(g, x) => g.op('Softmax', [x], { axis: 2 })],
-  LogSoftmax: [(g, x) => g.op('LogSoftmax', [x], { axis: 3 })],
   Reshape: [flat, (g, x) => g.reshape(x, [0, 2, 2, SIZE * SIZE]), (g, x) => g.reshape(x, [0, CHANNELS, -1])],
   Flatten: [(g, x) => g.flatten(x)],
   Squeeze: [(g, x) => g.squeeze(g.globalAveragePool(x), [2, 3])],
