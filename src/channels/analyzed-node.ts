@@ -5,6 +5,7 @@
 import type { Node } from '../ir/graph.js';
 import type { AxisRef, Blocks, Choice, Grouped, Linear, Link, Relation } from '../ops/axes.js';
 import type { Kept } from '../ops/operator.js';
+import { operatorOf } from '../ops/registry.js';
 import type { Site } from '../ops/site.js';
 import type { Axis, Positions, Slot } from './positions.js';
 
@@ -111,6 +112,11 @@ export function keptAt(
     input: (ref) => keptOf(inputAxis(at, ref, positions)),
     output: (ref) => keptOf(outputAxis(at, ref, positions)),
   };
+}
+
+/** Whether the operator looks at the type of input `index`, and at nothing else of it. */
+export function readsTypeAlone({ node }: NodeSite, index: number): boolean {
+  return operatorOf(node)?.typeOperand === index;
 }
 
 /** Calls `visit` with every linked pair of indices. Only where both sides are there. */

@@ -8,8 +8,7 @@ import { isSureAs, runNode } from '../graph-info/run-node.js';
 import type { GraphInfo } from '../graph-info/graph-info.js';
 import { isNumeric, product, Tensor } from '../ir/tensor.js';
 import type { Known, Link } from '../ops/axes.js';
-import { operatorOf } from '../ops/registry.js';
-import type { AnalyzedNode } from './analyzed-node.js';
+import { type AnalyzedNode, readsTypeAlone } from './analyzed-node.js';
 
 /** One entry per index of an axis, or one scalar for all of them; undefined where it varies. */
 export type Contribution = readonly Known[] | number | undefined;
@@ -86,8 +85,7 @@ function ingredient(
   const constant = site.constant(index);
   const dataType = constant?.dataType ?? graphInfo.shapes.dataTypeOf(value);
   if (dataType === undefined || !isNumeric(dataType)) return undefined;
-  if (operatorOf(node)?.ignoresElementsOf?.includes(index) === true)
-    return { tensor: Tensor.fromNumbers(dataType, [1], [0]) };
+  if (readsTypeAlone(at, index)) return { tensor: Tensor.fromNumbers(dataType, [1], [0]) };
   const all = relation?.kind === 'pointwise' ? relation.links : [];
   const links = all.filter(({ input }) => input.index === index);
   if (constant !== undefined && links.length === 0)

@@ -5,7 +5,7 @@
  */
 import type { Graph, Value } from '../ir/graph.js';
 import type { Grouped, Linear, Pointwise } from '../ops/axes.js';
-import { type AnalyzedNode, forEachPair, type LayerAxes } from './analyzed-node.js';
+import { type AnalyzedNode, forEachPair, type LayerAxes, readsTypeAlone } from './analyzed-node.js';
 import type { PinBoard } from './pins.js';
 import { type Axis, isOperand, type Positions, type Slot } from './positions.js';
 import { WeightMatrix } from './weight-matrix.js';
@@ -95,7 +95,7 @@ class DemandPass implements Demand {
       });
     }
     for (const [index, slot] of at.inSlots.entries()) {
-      if (slot === undefined || isOperand(slot)) continue;
+      if (slot === undefined || isOperand(slot) || readsTypeAlone(at, index)) continue;
       this.#touched.add(slot);
       for (const axis of this.#positions.axesOf(slot)) {
         if (axis === undefined || linked.has(axis)) continue;

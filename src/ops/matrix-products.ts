@@ -8,23 +8,26 @@ function isTransposed(node: Node): boolean {
   return node.int('transB', 0) !== 0;
 }
 
+/** The axis of A [M, K], or of A [K, M] with transA, that is summed over. */
+function depthAxis(node: Node): 0 | 1 {
+  return node.int('transA', 0) === 0 ? 1 : 0;
+}
+
 function gemmWeights(node: Node): LayerOperands['weights'] {
   return isTransposed(node) ? { index: 1, inAxis: 1, outAxis: 0 } : { index: 1, inAxis: 0, outAxis: 1 };
 }
 
-/**
- * Gemm-7, -11, -13: Y [M, N] = alpha * A * B + beta * C. Only A without transposition and constant
- * B and C.
- */
+/** Gemm-7, -11, -13: Y [M, N] = alpha * A * B + beta * C, with constant B and C. */
 function gemm(site: Site): Relation | undefined {
   const { node } = site;
   const isMatrix = site.inDims(0)?.length === 2 && site.outDims(0)?.length === 2;
-  if (site.constant(1) === undefined || node.int('transA', 0) !== 0 || !isMatrix) return undefined;
+  if (site.constant(1) === undefined || !isMatrix) return undefined;
   if (node.inputs[2] !== undefined && site.constant(2) === undefined) return undefined;
+  const depth = depthAxis(node);
   return {
     kind: 'linear',
-    links: [link({ index: 0, axis: 0 }, { index: 0, axis: 0 })],
-    x: { index: 0, axis: 1 },
+    links: [link({ index: 0, axis: 1 - depth }, { index: 0, axis: 0 })],
+    x: { index: 0, axis: depth },
     y: { index: 0, axis: 1 },
     weights: gemmWeights(node),
     bias: { index: 2, beta: node.float('beta', 1) },
@@ -35,7 +38,7 @@ function gemm(site: Site): Relation | undefined {
 
 function gemmLayer(site: Site): LayerOperands | undefined {
   const { node } = site;
-  if (site.constant(1)?.dims.length !== 2 || node.int('transA', 0) !== 0) return undefined;
+  if (site.constant(1)?.dims.length !== 2) return undefined;
   return { weights: gemmWeights(node), bias: 2 };
 }
 
@@ -79,7 +82,7 @@ export const matrixProducts: readonly Operator[] = [
     type: 'Gemm',
     axes: gemm,
     weights: gemmLayer,
-    macs: (site) => macs(site, site.node.int('transA', 0) === 0 ? -1 : 0),
+    macs: (site) => macs(site, depthAxis(site.node)),
     parameters: [undefined, 'weight', 'bias'],
     isReversed: (node) => !isTransposed(node),
   },

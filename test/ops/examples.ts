@@ -34,6 +34,8 @@ const kernel = (name: string, dims: readonly number[]) => ({
   ),
   dims,
 });
+/** [channels, everything else] */
+const rows: Apply = (g, x) => g.reshape(g.transpose(x, [1, 0, 2, 3]), [CHANNELS, -1]);
 const atLeastZero =
   (type: string): Apply =>
   (g, x) =>
@@ -57,7 +59,20 @@ export const EXAMPLES: Readonly<Record<string, readonly Apply[]>> = {
     (g, x) => g.conv(x, kernel('depthwise', [CHANNELS, 1, 3, 3]), { group: CHANNELS }),
     (g, x) => g.conv(x, kernel('grouped', [6, 2, 3, 3]), { group: 2, pads: 1 }),
   ],
-  Gemm: [(g, x) => g.gemm(flat(g, x), matrix('gemm', 3, CHANNELS * SIZE * SIZE), { bias: { data: [1, 2, 3] } })],
+  Gemm: [
+    (g, x) => g.gemm(flat(g, x), matrix('gemm', 3, CHANNELS * SIZE * SIZE), { bias: { data: [1, 2, 3] } }),
+    (g, x) => g.op('Gemm', [rows(g, x), matrix('gemm', CHANNELS, 3)], { transA: 1, alpha: 0.5 }),
+    (g, x) => g.op('Gemm', [rows(g, x), matrix('gemm', 3, CHANNELS)], { transA: 1, transB: 1 }),
+  ],
+  ...Object.fromEntries(
+    [7, 9, 11, 13].map((opset) => [
+      `Gemm@${opset}`,
+      [
+        (g: GraphBuilder, x: string) =>
+          g.op('Gemm', [rows(g, x), matrix('gemm', CHANNELS, 3), { data: [1, 2, 3] }], { transA: 1, beta: 2 }),
+      ],
+    ]),
+  ),
   MatMul: [(g, x) => g.op('MatMul', [g.transpose(x, [0, 2, 3, 1]), matrix('matmul', CHANNELS, 3)])],
   AveragePool: [
     (g, x) => g.averagePool(x, [3, 3], { pads: 1 }),
