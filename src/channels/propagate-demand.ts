@@ -114,7 +114,7 @@ class DemandPass implements Demand {
   }
 
   #linear(at: AnalyzedNode, { x, y }: LayerAxes, relation: Linear): void {
-    const [slot] = at.inSlots;
+    const slot = at.inSlots[relation.x.index];
     const tensor = at.site.constant(relation.weights.index);
     if (x === undefined || y === undefined || tensor === undefined) return this.needAll(slot);
     const everyInput = Array.from({ length: x.extent }, (_, index) => index);

@@ -3,7 +3,7 @@
  * `taps` elements.
  */
 import { scanTensor } from '../ir/scan.js';
-import { product, type Tensor } from '../ir/tensor.js';
+import { product, Tensor } from '../ir/tensor.js';
 import type { Linear } from '../ops/axes.js';
 
 export class WeightMatrix {
@@ -21,7 +21,12 @@ export class WeightMatrix {
   readonly #inStride: number;
   #numbers: Float32Array | Float64Array | undefined;
 
-  constructor(tensor: Tensor, { inAxis, outAxis }: Pick<Linear['weights'], 'inAxis' | 'outAxis'>) {
+  constructor(stored: Tensor, axes: Pick<Linear['weights'], 'inAxis' | 'outAxis'>) {
+    // Axes of extent 1 in front of a matrix say nothing.
+    const leading = Math.min(axes.inAxis, axes.outAxis);
+    const tensor =
+      leading === 0 ? stored : new Tensor(stored.dataType, stored.dims.slice(leading), () => stored.bytes());
+    const [inAxis, outAxis] = [axes.inAxis - leading, axes.outAxis - leading];
     const { dims } = tensor;
     this.outputs = dims[outAxis] ?? 0;
     this.inputs = dims[inAxis] ?? 0;

@@ -5,6 +5,7 @@
 import { graphBuilder, type GraphBuilder, int64 } from '../../fixtures/networks/graph-builder.js';
 import { normals } from '../../fixtures/networks/random.js';
 import { ELEMENTWISE } from './examples-elementwise.js';
+import { PRODUCTS } from './examples-products.js';
 import { REDUCTIONS } from './examples-reductions.js';
 
 export const CHANNELS = 4;
@@ -73,7 +74,7 @@ export const EXAMPLES: Readonly<Record<string, readonly Apply[]>> = {
       ],
     ]),
   ),
-  MatMul: [(g, x) => g.op('MatMul', [g.transpose(x, [0, 2, 3, 1]), matrix('matmul', CHANNELS, 3)])],
+  ...PRODUCTS,
   AveragePool: [
     (g, x) => g.averagePool(x, [3, 3], { pads: 1 }),
     (g, x) => g.averagePool(x, [3, 3], { pads: 1, countIncludePad: true }),
