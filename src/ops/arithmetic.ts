@@ -35,7 +35,7 @@ function multiply([a, b]: readonly Known[]): number | undefined {
   return a === 0 || b === 0 ? 0 : undefined;
 }
 
-/** The processor stops where integers are divided by zero, or the least of them by -1. */
+/** Integers are not divided by zero, nor the least of them by -1: the runtime refuses, or stops. */
 function divide([a, b]: readonly Known[]): number | undefined {
   return b === 0 || (b === -1 && isNumber(a) && a <= -(2 ** 31)) ? Number.NaN : undefined;
 }
