@@ -7,7 +7,7 @@
 import { isSureAs, runNode } from '../graph-info/run-node.js';
 import type { GraphInfo } from '../graph-info/graph-info.js';
 import { isNumeric, product, Tensor } from '../ir/tensor.js';
-import type { Known, Link } from '../ops/axes.js';
+import { isStatic, type Known, type Link } from '../ops/axes.js';
 import { type AnalyzedNode, readsTypeAlone } from './analyzed-node.js';
 
 /** One entry per index of an axis, or one scalar for all of them; undefined where it varies. */
@@ -15,6 +15,9 @@ export type Contribution = readonly Known[] | number | undefined;
 
 /** Elements of the largest tensor in one run; an image of 1,024 x 1,024 is as large. */
 const MOST_ELEMENTS = 2 ** 20;
+
+/** Stands for as many as there are indices. */
+const OPEN = -1;
 
 /** What is asked: along axis `axis` of output `output`. */
 export interface Question {
@@ -31,7 +34,7 @@ type Ingredient =
   | {
       readonly dataType: number;
       readonly operand: Exclude<Contribution, undefined>;
-      /** 0 on the axis in question. */
+      /** OPEN on the axis in question. */
       readonly dims: readonly number[];
     };
 
@@ -63,8 +66,8 @@ export async function askedScalars(
     );
     const result = await runNode(at.node, graphInfo.graph.opset, inputs, output);
     if (result?.dims[axis] !== entries.length) return scalars;
-    for (const [at, scalar] of uniform(result.dims, result.values, axis).entries())
-      if (isSureAs(dataType, scalar)) scalars[entries[at] ?? 0] = scalar;
+    for (const [number, scalar] of uniform(result.dims, result.values, axis).entries())
+      if (isSureAs(dataType, scalar)) scalars[entries[number] ?? 0] = scalar;
   }
   return scalars;
 }
@@ -94,11 +97,10 @@ function ingredient(
   const dims = site.inDims(index)?.map((dim, inAxis) => {
     const ofAxis = links.filter(({ input }) => input.axis === inAxis);
     if (ofAxis.length === 0) return dim;
-    return ofAxis.some((link) => leadsTo(link, output, axis)) ? 0 : 1;
+    return ofAxis.some((link) => leadsTo(link, output, axis)) ? OPEN : 1;
   });
-  const isUsable =
-    dims?.every((dim) => typeof dim === 'number') === true && links.every(({ blocks }) => blocks === undefined);
-  return isUsable && operand !== undefined ? { dataType, operand, dims: dims as readonly number[] } : undefined;
+  const isIndexByIndex = links.every(({ blocks }) => blocks === undefined);
+  return isStatic(dims) && isIndexByIndex && operand !== undefined ? { dataType, operand, dims } : undefined;
 }
 
 function leadsTo({ output }: Link, index: number, axis: number): boolean {
@@ -107,14 +109,14 @@ function leadsTo({ output }: Link, index: number, axis: number): boolean {
 
 /** Elements for one index of the axis in question. */
 function slice(dims: readonly number[]): number {
-  return product(dims.filter((dim) => dim !== 0));
+  return product(dims.filter((dim) => dim !== OPEN));
 }
 
 function tensorOf(each: Ingredient, indices: readonly number[]): Tensor | undefined {
   if ('tensor' in each) return each.tensor;
   const { dataType, operand, dims: open } = each;
-  const dims = open.map((dim) => (dim === 0 ? indices.length : dim));
-  const along = open.indexOf(0);
+  const dims = open.map((dim) => (dim === OPEN ? indices.length : dim));
+  const along = open.indexOf(OPEN);
   const inner = along === -1 ? 1 : product(dims.slice(along + 1));
   const values = Float64Array.from({ length: product(dims) }, (_, at) => {
     const index = indices[Math.floor(at / inner) % indices.length] ?? 0;

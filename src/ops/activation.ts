@@ -46,20 +46,18 @@ function slopeAxes(dims: readonly number[]): readonly number[] {
   return axes.length < 2 || wide.length > 1 ? axes : [wide[0] ?? 0];
 }
 
-const SMOOTH = [
-  ...['LeakyRelu', 'Sigmoid', 'HardSigmoid', 'HardSwish', 'Tanh', 'Elu', 'Celu', 'Selu', 'Softplus', 'Softsign'],
-  ...['Mish', 'Swish', 'Gelu', 'Erf', 'Exp', 'Log', 'Sqrt', 'Reciprocal'],
-  ...['Sin', 'Cos', 'Tan', 'Asin', 'Acos', 'Atan', 'Sinh', 'Cosh', 'Asinh', 'Acosh', 'Atanh'],
-];
+const SMOOTH =
+  'LeakyRelu Sigmoid HardSigmoid HardSwish Tanh Elu Celu Selu Softplus Softsign Mish Swish Gelu Erf Exp Log Sqrt Reciprocal ' +
+  'Sin Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh';
 
-const JUMPING = ['Floor', 'Ceil', 'Round', 'Sign', 'Shrink', 'ThresholdedRelu', 'IsNaN', 'IsInf', 'Not', 'BitwiseNot'];
+const JUMPING = 'Floor Ceil Round Sign Shrink ThresholdedRelu IsNaN IsInf Not BitwiseNot';
 
 export const activations: readonly Operator[] = [
   choosing('Relu', (x) => Math.max(0, x)),
   choosing('Abs', Math.abs),
   { ...choosing('Neg', (x) => -x), keepsZeros: 'first' },
-  ...SMOOTH.map(smooth),
-  ...JUMPING.map(jumping),
+  ...SMOOTH.split(' ').map(smooth),
+  ...JUMPING.split(' ').map(jumping),
   { ...smooth('Gelu'), domain: MICROSOFT },
   { ...smooth('QuickGelu'), domain: MICROSOFT },
   biased('BiasGelu'),

@@ -5,7 +5,7 @@ import { MICROSOFT } from './domains.js';
 import type { LayerOperands, Operator } from './operator.js';
 import type { Site } from './site.js';
 
-function isTransposed(node: Node): boolean {
+function hasTransB(node: Node): boolean {
   return node.int('transB', 0) !== 0;
 }
 
@@ -15,14 +15,14 @@ function depthAxis(node: Node): 0 | 1 {
 }
 
 function gemmWeights(node: Node): LayerOperands['weights'] {
-  return isTransposed(node) ? { index: 1, inAxis: 1, outAxis: 0 } : { index: 1, inAxis: 0, outAxis: 1 };
+  return hasTransB(node) ? { index: 1, inAxis: 1, outAxis: 0 } : { index: 1, inAxis: 0, outAxis: 1 };
 }
 
 /** Gemm-7, -11, -13: Y [M, N] = alpha * A * B + beta * C, with constant B and C. */
 function gemm(site: Site): Relation | undefined {
   const { node } = site;
-  const isMatrix = site.inDims(0)?.length === 2 && site.outDims(0)?.length === 2;
-  if (site.constant(1) === undefined || !isMatrix) return undefined;
+  const areMatrices = site.inDims(0)?.length === 2 && site.outDims(0)?.length === 2;
+  if (site.constant(1) === undefined || !areMatrices) return undefined;
   if (node.inputs[2] !== undefined && site.constant(2) === undefined) return undefined;
   const depth = depthAxis(node);
   return {
@@ -112,10 +112,10 @@ function matMulLayer(site: Site): LayerOperands | undefined {
   return { weights: { index: 1, inAxis: 0, outAxis: 1 }, bias: undefined };
 }
 
-/** As many for each element of Y as X has along `depthAxis`. */
-function macs(site: Site, depthAxis: number): number | undefined {
+/** As many for each element of Y as X has along `summedAxis`. */
+function macs(site: Site, summedAxis: number): number | undefined {
   const y = site.outDims(0);
-  const depth = site.inDims(0)?.at(depthAxis);
+  const depth = site.inDims(0)?.at(summedAxis);
   if (!isStatic(y) || typeof depth !== 'number') return undefined;
   return y.reduce((total, dim) => total * dim, depth);
 }
@@ -127,7 +127,7 @@ export const matrixProducts: readonly Operator[] = [
     weights: gemmLayer,
     macs: (site) => macs(site, depthAxis(site.node)),
     parameters: [undefined, 'weight', 'bias'],
-    isReversed: (node) => !isTransposed(node),
+    isReversed: (node) => !hasTransB(node),
   },
   {
     type: 'MatMul',
