@@ -101,10 +101,10 @@ export class Compensator {
     if (bias === undefined || bias.beta === 0 || !fits) {
       const [output] = node.outputs;
       if (output === undefined) return;
-      const operand = editor.addInitializer(
-        `${output.name}_offset`,
-        Tensor.fromNumbers(dataType, [offsets.length], offsets),
-      );
+      // One number per index of the axis that the weights make, in front of the axes behind it.
+      const behind = (at.site.outDims(0)?.length ?? 0) - 1 - read.relation.y.axis;
+      const dims = [offsets.length, ...Array.from({ length: behind }, () => 1)];
+      const operand = editor.addInitializer(`${output.name}_offset`, Tensor.fromNumbers(dataType, dims, offsets));
       editor.insertAfter(output, {
         opType: 'Add',
         name: editor.graph.freshNodeName(`${node.label}_offset`),

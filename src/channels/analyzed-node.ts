@@ -13,6 +13,7 @@ import {
   type Relation,
 } from '../ops/axes.js';
 import type { Kept } from '../ops/operator.js';
+import { operatorOf } from '../ops/registry.js';
 import type { Site } from '../ops/site.js';
 import type { Axis, Positions, Slot } from './positions.js';
 
@@ -126,6 +127,11 @@ export function keptAt(
     input: (ref) => keptOf(inputAxis(at, ref, positions)),
     output: (ref) => keptOf(outputAxis(at, ref, positions)),
   };
+}
+
+/** Whether the operator looks at the type of input `index`, and at nothing else of it. */
+export function readsTypeAlone({ node }: NodeSite, index: number): boolean {
+  return operatorOf(node)?.typeOperand === index;
 }
 
 /** Calls `visit` with every linked pair of indices. Only where both sides are there. */

@@ -32,7 +32,7 @@ export interface Facts extends Demand {
   readonly unknownOps: ReadonlyMap<string, number>;
 }
 
-export function analyze(graphInfo: GraphInfo): Facts {
+export async function analyze(graphInfo: GraphInfo): Promise<Facts> {
   const { graph, constants, shapes } = graphInfo;
   const slots = new Map<Slot, readonly Dim[]>();
   const sites: NodeSite[] = [];
@@ -54,7 +54,7 @@ export function analyze(graphInfo: GraphInfo): Facts {
   const board = new PinBoard(positions);
   relateAxes(graph, nodes, positions, board);
   const isRelevant = relevantAxes(nodes, positions);
-  const constant = propagateConstants(nodes, positions, shapes, isRelevant);
+  const constant = await propagateConstants(nodes, positions, graphInfo, isRelevant);
   const { needed, linearReads } = propagateDemand(graph, nodes, positions, constant, board);
   return {
     graphInfo,

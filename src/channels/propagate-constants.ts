@@ -1,10 +1,11 @@
 /** Forward pass: which positions hold one known scalar for every input of the model. */
 import { f16round } from '@petamoriken/float16';
-import { DOUBLE, FLOAT16, isFloating, type Tensor } from '../ir/tensor.js';
+import { BFLOAT16, FLOAT, FLOAT16, isFloating, isNumeric, Tensor } from '../ir/tensor.js';
 import { groupsOf, type Known, type LayerRelation, type Pointwise } from '../ops/axes.js';
 import { type AnalyzedNode, forEachPair, type LayerAxes, type ResolvedLink } from './analyzed-node.js';
+import { askedScalars, type Contribution } from './asked-scalars.js';
 import { type Axis, isOperand, type Positions } from './positions.js';
-import type { Shapes } from '../graph-info/shapes.js';
+import type { GraphInfo } from '../graph-info/graph-info.js';
 import { isRow, WeightMatrix } from './weight-matrix.js';
 
 /**
@@ -18,14 +19,14 @@ const LARGEST_SCALAR_OPERAND = 1 << 20;
  * each operator. Axes that are not relevant are not followed: nobody asks about rows and columns of
  * an image.
  */
-export function propagateConstants(
+export async function propagateConstants(
   nodes: readonly AnalyzedNode[],
   positions: Positions,
-  shapes: Shapes,
+  graphInfo: GraphInfo,
   isRelevant: (axis: Axis) => boolean,
-): Float64Array {
-  const pass = new ConstantPass(positions, shapes, isRelevant);
-  for (const at of nodes) pass.visit(at);
+): Promise<Float64Array> {
+  const pass = new ConstantPass(positions, graphInfo, isRelevant);
+  for (const at of nodes) await pass.visit(at);
   return pass.constant;
 }
 
@@ -48,67 +49,120 @@ export function relevantAxes(nodes: readonly AnalyzedNode[], positions: Position
   return (axis) => relevant.has(axis);
 }
 
-/** One entry per index of an axis, or one scalar for all of them; undefined where it varies. */
-type Contribution = readonly Known[] | number | undefined;
-
 class ConstantPass {
   readonly constant: Float64Array;
+  /**
+   * Per position 1 where the constant went through arithmetic, so that on another machine its last
+   * digits may be others.
+   */
+  readonly #isRounded: Uint8Array;
   readonly #positions: Positions;
-  readonly #shapes: Shapes;
+  readonly #graphInfo: GraphInfo;
   readonly #isRelevant: (axis: Axis) => boolean;
 
-  constructor(positions: Positions, shapes: Shapes, isRelevant: (axis: Axis) => boolean) {
+  constructor(positions: Positions, graphInfo: GraphInfo, isRelevant: (axis: Axis) => boolean) {
     this.constant = new Float64Array(positions.count).fill(Number.NaN);
+    this.#isRounded = new Uint8Array(positions.count);
     this.#positions = positions;
-    this.#shapes = shapes;
+    this.#graphInfo = graphInfo;
     this.#isRelevant = isRelevant;
   }
 
-  visit(at: AnalyzedNode): void {
+  async visit(at: AnalyzedNode): Promise<void> {
     const { layer, relation } = at;
     if (layer !== undefined) this.#layer(at, layer);
-    else if (relation?.kind === 'pointwise') this.#pointwise(at, relation);
+    else if (relation?.kind === 'pointwise') await this.#pointwise(at, relation);
   }
 
   #scalarAt(axis: Axis, index: number): number {
     return this.constant[axis.base + index] ?? Number.NaN;
   }
 
+  #dataTypeAt({ node }: AnalyzedNode, output = 0): number | undefined {
+    const value = node.outputs[output];
+    return value === undefined ? undefined : this.#graphInfo.shapes.dataTypeOf(value);
+  }
+
   /**
    * Rounded as a tensor of the dtype stores it; infinities are left alone: absorbing one would make
    * NaN of sums.
    */
-  #roundingAt({ node }: AnalyzedNode): (value: number) => number {
-    const [output] = node.outputs;
-    const dataType = output === undefined ? undefined : this.#shapes.dataTypeOf(output);
-    const round = dataType === DOUBLE ? (value: number) => value : dataType === FLOAT16 ? f16round : Math.fround;
+  #roundingAt(at: AnalyzedNode): (value: number) => number {
+    const dataType = this.#dataTypeAt(at);
     return (value) => {
-      const rounded = round(value);
+      const rounded = roundedTo(dataType, value);
       return Number.isFinite(rounded) ? rounded : Number.NaN;
     };
   }
 
-  #pointwise(at: AnalyzedNode, { constant, fill }: Pointwise): void {
-    if (constant === undefined) return;
+  async #pointwise(at: AnalyzedNode, relation: Pointwise): Promise<void> {
+    const { constant, isAsked, fill, rounds } = relation;
+    if (constant === undefined && isAsked === undefined) return;
     for (const slot of at.inSlots)
       if (slot !== undefined && isOperand(slot))
         operandScalars(slot.tensor, this.#positions.axesOf(slot), this.constant);
     const round = this.#roundingAt(at);
-    for (const output of at.node.outputs) {
-      for (const axis of output === undefined ? [] : this.#positions.axesOf(output)) {
+    for (const [output, value] of at.node.outputs.entries()) {
+      for (const axis of value === undefined ? [] : this.#positions.axesOf(value)) {
         if (axis === undefined || !this.#isRelevant(axis)) continue;
         const operands = at.inSlots.map((_, index) => this.#contribution(at, index, axis));
         const columns = operands.filter((operand) => typeof operand === 'object');
         // One list for all places: rows read it and do not keep it.
         const values: Known[] = operands.map((operand) => (typeof operand === 'object' ? undefined : operand));
+        const open: number[] = [];
         for (let index = 0; index < axis.extent; index++) {
           for (const [input, operand] of operands.entries())
             if (typeof operand === 'object') values[input] = operand[index];
           const isReached = columns.length === 0 || columns.some((column) => column[index] !== null);
-          const result = isReached ? constant(values, axis.axis) : fill;
+          const result = isReached ? constant?.(values, axis.axis) : fill;
           if (result !== undefined) this.constant[axis.base + index] = round(result);
+          else if (isReached) open.push(index);
+          if (rounds === true && result !== 0) this.#isRounded[axis.base + index] = 1;
         }
+        this.#markRounded(at, axis);
+        if (isAsked === true && open.length > 0) await this.#ask(at, { output, axis, operands, open });
       }
+    }
+  }
+
+  /** An integer of numbers that are rounded may be the one beside it. */
+  #jumps(at: AnalyzedNode, output = 0): boolean {
+    const { relation } = at;
+    if (relation?.kind !== 'pointwise') return false;
+    return relation.jumps === true || (relation.isAsked === true && !isFloating(this.#dataTypeAt(at, output) ?? FLOAT));
+  }
+
+  /** Where any known operand is rounded, so is what is made of it. */
+  #markRounded(at: AnalyzedNode, axis: Axis): void {
+    for (const link of [...at.links, ...at.choices.flat()]) {
+      const { input, output } = link;
+      if (input === undefined || output !== axis) continue;
+      forEachPair(link, (from, to) => {
+        if (this.#isRounded[input.base + from] === 1) this.#isRounded[axis.base + to] = 1;
+      });
+    }
+  }
+
+  async #ask(
+    at: AnalyzedNode,
+    {
+      output,
+      axis,
+      operands,
+      open,
+    }: {
+      readonly output: number;
+      readonly axis: Axis;
+      readonly operands: readonly Contribution[];
+      readonly open: readonly number[];
+    },
+  ): Promise<void> {
+    const jumps = this.#jumps(at, output);
+    const scalars = await askedScalars({ at, output, axis: axis.axis, operands }, open, this.#graphInfo);
+    for (const [entry, index] of open.entries()) {
+      this.constant[axis.base + index] = scalars[entry] ?? Number.NaN;
+      // What jumps leaves nothing to round.
+      if (!jumps) this.#isRounded[axis.base + index] = 1;
     }
   }
 
@@ -129,6 +183,7 @@ class ConstantPass {
   #alongLinks(at: AnalyzedNode, index: number, axis: Axis, links: readonly ResolvedLink[]): Contribution {
     const slot = at.inSlots[index];
     if (slot === undefined) return undefined;
+    const jumps = this.#jumps(at);
     let column: Known[] | undefined;
     for (const link of links) {
       const { operand, input, output } = link;
@@ -137,7 +192,8 @@ class ConstantPass {
       const filled = (column ??= Array.from({ length: axis.extent }, (): Known => null));
       forEachPair(link, (from, to) => {
         const scalar = this.#scalarAt(input, from);
-        const value = Number.isNaN(scalar) ? undefined : scalar;
+        const isSure = !jumps || this.#isRounded[input.base + from] === 0;
+        const value = Number.isNaN(scalar) || !isSure ? undefined : scalar;
         if (filled[to] === null) filled[to] = value;
         else if (filled[to] !== value) filled[to] = undefined;
       });
@@ -170,8 +226,16 @@ class ConstantPass {
       let total = 0;
       for (const input of inputs) total += this.#scalarAt(x, input) * view.weights.sum(output, input);
       this.constant[y.base + output] = round(relation.alpha * total + view.bias(output));
+      if (inputs.length > 0 || (relation.bias?.beta ?? 1) !== 1) this.#isRounded[y.base + output] = 1;
     }
   }
+}
+
+/** As a tensor of the dtype stores it. */
+function roundedTo(dataType: number | undefined, value: number): number {
+  if (dataType === FLOAT16) return f16round(value);
+  if (dataType === BFLOAT16) return Tensor.fromNumbers(BFLOAT16, [1], [value]).numbers()[0] ?? Number.NaN;
+  return dataType === undefined || dataType === FLOAT ? Math.fround(value) : value;
 }
 
 /** Of two true statements about the same operand the one that knows more, place by place. */
@@ -183,17 +247,26 @@ function surer(a: Contribution, b: Contribution): Contribution {
   });
 }
 
-function uniformScalar(tensor: Tensor): number | undefined {
-  if (!isFloating(tensor.dataType) || tensor.size === 0 || tensor.size > LARGEST_SCALAR_OPERAND) return undefined;
+/** Whole numbers beyond those that a double holds are not told apart. */
+function scalarsOf(tensor: Tensor): Float32Array | Float64Array | undefined {
+  if (!isNumeric(tensor.dataType) || tensor.size === 0 || tensor.size > LARGEST_SCALAR_OPERAND) return undefined;
   const values = tensor.numbers();
+  const limit = Number.MAX_SAFE_INTEGER;
+  const isClamped = !isFloating(tensor.dataType) && values.some((value) => Math.abs(value) >= limit);
+  return isClamped ? undefined : values;
+}
+
+function uniformScalar(tensor: Tensor): number | undefined {
+  const values = scalarsOf(tensor);
+  if (values === undefined) return undefined;
   const [first] = values;
   return values.every((value) => value === first) ? first : undefined;
 }
 
 /** The scalar of each slice of a constant tensor that holds only one. */
 function operandScalars(tensor: Tensor, axes: readonly (Axis | undefined)[], constant: Float64Array): void {
-  if (!isFloating(tensor.dataType) || tensor.size > LARGEST_SCALAR_OPERAND) return;
-  const values = tensor.numbers();
+  const values = scalarsOf(tensor);
+  if (values === undefined) return;
   let inner = 1;
   for (const axis of axes.toReversed()) {
     if (axis === undefined) return;

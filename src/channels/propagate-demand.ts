@@ -5,7 +5,7 @@
  */
 import type { Graph, Value } from '../ir/graph.js';
 import { groupsOf, type LayerRelation, type Pointwise } from '../ops/axes.js';
-import { type AnalyzedNode, forEachPair, isDepthwise, type LayerAxes } from './analyzed-node.js';
+import { type AnalyzedNode, forEachPair, isDepthwise, type LayerAxes, readsTypeAlone } from './analyzed-node.js';
 import type { PinBoard } from './pins.js';
 import { type Axis, isOperand, type Positions, type Slot } from './positions.js';
 import { WeightMatrix } from './weight-matrix.js';
@@ -94,7 +94,7 @@ class DemandPass implements Demand {
       });
     }
     for (const [index, slot] of at.inSlots.entries()) {
-      if (slot === undefined || isOperand(slot)) continue;
+      if (slot === undefined || isOperand(slot) || readsTypeAlone(at, index)) continue;
       this.#touched.add(slot);
       for (const axis of this.#positions.axesOf(slot)) {
         if (axis === undefined || linked.has(axis)) continue;
@@ -114,7 +114,7 @@ class DemandPass implements Demand {
 
   #layer(at: AnalyzedNode, layer: LayerAxes): void {
     const { x, y, relation } = layer;
-    const [slot] = at.inSlots;
+    const slot = at.inSlots[relation.x.index];
     const tensor = at.site.constant(relation.weights.index);
     if (x === undefined || y === undefined || tensor === undefined) return this.needAll(slot);
     const matrix = new WeightMatrix(tensor, relation.weights, groupsOf(relation));

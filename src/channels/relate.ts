@@ -3,7 +3,14 @@
  * is pinned.
  */
 import type { Graph } from '../ir/graph.js';
-import { type AnalyzedNode, forEachPair, isDepthwise, type LayerAxes, type ResolvedLink } from './analyzed-node.js';
+import {
+  type AnalyzedNode,
+  forEachPair,
+  isDepthwise,
+  type LayerAxes,
+  readsTypeAlone,
+  type ResolvedLink,
+} from './analyzed-node.js';
 import type { Pin, PinBoard } from './pins.js';
 import type { Axis, Positions } from './positions.js';
 
@@ -90,7 +97,8 @@ function pinTheRest(at: AnalyzedNode, positions: Positions, board: PinBoard, cov
     return;
   }
   const why = at.relation === undefined ? unknownReason(at) : 'its result depends on the whole axis';
-  for (const slot of [...at.inSlots, ...at.node.outputs]) {
+  const read = at.inSlots.filter((_, index) => !readsTypeAlone(at, index));
+  for (const slot of [...read, ...at.node.outputs]) {
     if (slot === undefined) continue;
     for (const axis of positions.axesOf(slot)) {
       if (axis !== undefined && !covered.has(axis)) board.pinAxis(axis, pinBy(at, why));

@@ -4,7 +4,7 @@
  * are not connected.
  */
 import { scanTensor } from '../ir/scan.js';
-import { FLOAT, product, type Tensor } from '../ir/tensor.js';
+import { FLOAT, product, Tensor } from '../ir/tensor.js';
 import type { Linear } from '../ops/axes.js';
 
 export class WeightMatrix {
@@ -22,7 +22,12 @@ export class WeightMatrix {
   #elements: ((index: number) => number) | undefined;
 
   /** With several groups axis 0 counts the channels of all of them, axis 1 those of one. */
-  constructor(tensor: Tensor, { inAxis, outAxis }: Pick<Linear['weights'], 'inAxis' | 'outAxis'>, groups = 1) {
+  constructor(stored: Tensor, axes: Pick<Linear['weights'], 'inAxis' | 'outAxis'>, groups = 1) {
+    // Axes of extent 1 in front of a matrix say nothing.
+    const leading = Math.min(axes.inAxis, axes.outAxis);
+    const tensor =
+      leading === 0 ? stored : new Tensor(stored.dataType, stored.dims.slice(leading), () => stored.bytes());
+    const [inAxis, outAxis] = [axes.inAxis - leading, axes.outAxis - leading];
     const { dims } = tensor;
     const extent = (axis: number) => (dims[axis] ?? 0) * (axis === 1 ? groups : 1);
     this.groups = groups;

@@ -114,24 +114,15 @@ export function clipBounds({
   return low === undefined || high === undefined ? undefined : { low, high };
 }
 
-/** BatchNormalization of one channel: scale * (x - mean) / sqrt(variance + epsilon) + shift. */
-export interface Normalization {
+/** Of BatchNormalization, per channel: scale * (x - mean) / sqrt(variance + epsilon) + shift. */
+interface Normalization {
   readonly scale: number;
-  readonly shift: number;
-  readonly mean: number;
   readonly variance: number;
   readonly epsilon: number;
 }
 
-export function normalized(x: number, { shift, mean, ...factors }: Normalization): number {
-  return normalizationScales(x - mean, factors) + shift;
-}
-
 /** What a difference of two inputs becomes. */
-export function normalizationScales(
-  difference: number,
-  { scale, variance, epsilon }: Pick<Normalization, 'scale' | 'variance' | 'epsilon'>,
-): number {
+export function normalizationScales(difference: number, { scale, variance, epsilon }: Normalization): number {
   return (scale * difference) / Math.sqrt(variance + epsilon);
 }
 

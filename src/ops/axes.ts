@@ -51,9 +51,22 @@ export interface Pointwise {
   readonly links: readonly Link[];
   /**
    * The constant that an index of output axis `axis` has when its operands have these, in input
-   * order.
+   * order: one of them, or one that follows without arithmetic. Undefined where it is not known,
+   * NaN where nobody may ask.
    */
   readonly constant?: (operands: readonly Known[], axis: number) => number | undefined;
+  /**
+   * Whether the node itself says, run by ONNX Runtime, what it makes of operands that are all
+   * known.
+   */
+  readonly isAsked?: true;
+  /**
+   * Whether the result jumps, as that of Floor does: only operands count that are known to the last
+   * digit. Whatever makes integers of numbers jumps anyway.
+   */
+  readonly jumps?: true;
+  /** Whether the last digits of the result may be others than `constant` says: a mean. */
+  readonly rounds?: true;
   /** Output positions without a link hold this (Pad); undefined: they vary. */
   readonly fill?: number;
   /**

@@ -2,7 +2,7 @@
  * NumPy broadcasting: each element is computed from the elements at the same place of every
  * operand.
  */
-import { type Known, type Link, link, type Relation } from './axes.js';
+import { type Known, type Link, link, type Pointwise } from './axes.js';
 import type { Site } from './site.js';
 
 /**
@@ -14,7 +14,7 @@ export function broadcast(
   site: Site,
   operands: number,
   constant?: (operands: readonly Known[]) => number | undefined,
-): Relation | undefined {
+): Pointwise | undefined {
   const out = site.outDims(0);
   if (out === undefined) return undefined;
   const links: Link[] = [];
@@ -29,4 +29,15 @@ export function broadcast(
     }
   }
   return constant === undefined ? { kind: 'pointwise', links } : { kind: 'pointwise', links, constant };
+}
+
+/**
+ * With the node's own word for its scalar function: ONNX Runtime runs it where all operands are
+ * known.
+ */
+export function asked(
+  relation: Pointwise | undefined,
+  more: Pick<Pointwise, 'constant' | 'jumps'> = {},
+): Pointwise | undefined {
+  return relation && { ...relation, ...more, isAsked: true };
 }

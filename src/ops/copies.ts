@@ -3,7 +3,7 @@
  * Dropout.
  */
 import { type Relation, unchanged } from './axes.js';
-import { broadcast } from './broadcast.js';
+import { asked, broadcast } from './broadcast.js';
 import type { Operator } from './operator.js';
 import type { Site } from './site.js';
 import { INT64, isShapeInteger } from '../ir/tensor.js';
@@ -24,17 +24,16 @@ export const copies: readonly Operator[] = [
     isCopy: true,
     keepsZeros: 'first',
   },
-  // A constant channel is not followed through another type.
   {
     type: 'Cast',
-    axes: (site) => broadcast(site, 1),
+    axes: (site) => asked(broadcast(site, 1)),
     shapeElements: ({ node, elements }) => (isShapeInteger(node.int('to', INT64)) ? elements(0) : undefined),
     alias: 'same',
     keepsZeros: 'first',
   },
   {
     type: 'CastLike',
-    axes: (site) => broadcast(site, 1),
+    axes: (site) => asked(broadcast(site, 1)),
     alias: 'same',
     keepsZeros: 'first',
     typeOperand: 1,

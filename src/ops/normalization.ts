@@ -1,6 +1,6 @@
-/** Normalisations, and the softmax. */
-import { isNumber, link, normalAxis, type Relation, sameAxes } from './axes.js';
-import { epsilonOf, NORMALIZATION_INPUTS, normalized } from './attributes.js';
+/** Normalisations, and the softmax with its relatives. */
+import { link, normalAxis, type Pointwise, type Relation, sameAxes } from './axes.js';
+import { NORMALIZATION_INPUTS } from './attributes.js';
 import type { Operator } from './operator.js';
 import type { Site } from './site.js';
 
@@ -16,27 +16,53 @@ function batchNormalization(site: Site): Relation | undefined {
     return undefined;
   if (node.int('spatial', 1) !== 1 || PARAMETER_INPUTS.some((index) => site.constant(index) === undefined))
     return undefined;
-  const epsilon = epsilonOf(node);
   const ofChannels = PARAMETER_INPUTS.map((index) => link({ index, axis: 0 }, { index: 0, axis: 1 }));
   return {
     kind: 'pointwise',
     links: [...sameAxes(site, 0), ...ofChannels],
-    constant: ([x, scale, shift, mean, variance]) => {
-      if (scale === 0) return shift ?? undefined;
-      if (!isNumber(x) || !isNumber(scale) || !isNumber(shift) || !isNumber(mean) || !isNumber(variance))
-        return undefined;
-      return normalized(x, { scale, shift, mean, variance, epsilon });
-    },
+    // A scale of zero makes the shift of everything.
+    constant: ([, scale, shift]) => (scale === 0 ? (shift ?? undefined) : undefined),
+    isAsked: true,
   };
 }
 
 /** Softmax-1, -11 flatten everything behind the axis; Softmax-13 uses the axis alone. */
-function softmax(site: Site): Relation | undefined {
+function softmax(site: Site): Pointwise | undefined {
   const rank = site.inDims(0)?.length;
   if (rank === undefined) return undefined;
   const axis = normalAxis(site.node.int('axis', site.opset < 13 ? 1 : -1), rank);
   const reduced = site.opset < 13 ? Array.from({ length: rank - axis }, (_, index) => axis + index) : [axis];
-  return { kind: 'pointwise', links: sameAxes(site, 0, reduced) };
+  return { kind: 'pointwise', links: sameAxes(site, 0, reduced), isAsked: true };
+}
+
+/** Hardmax-1, -11, -13: the first of the largest. */
+function hardmax(site: Site): Relation | undefined {
+  const relation = softmax(site);
+  return relation && { ...relation, jumps: true };
+}
+
+/** LpNormalization-1, -22: by the norm along one axis. */
+function lpNormalization(site: Site): Relation | undefined {
+  const rank = site.inDims(0)?.length;
+  if (rank === undefined) return undefined;
+  const axis = normalAxis(site.node.int('axis', -1), rank);
+  return { kind: 'pointwise', links: sameAxes(site, 0, [axis]), isAsked: true };
+}
+
+/**
+ * MeanVarianceNormalization-9, -13: by mean and deviation over the axes. Of a constant, both are
+ * what rounding leaves of it, except of zero.
+ */
+function meanVariance(site: Site): Relation | undefined {
+  const rank = site.inDims(0)?.length;
+  if (rank === undefined) return undefined;
+  const axes = (site.node.ints('axes') ?? [0, 2, 3]).map((axis) => normalAxis(axis, rank));
+  return {
+    kind: 'pointwise',
+    links: sameAxes(site, 0, axes),
+    constant: ([x]) => (x === 0 ? 0 : undefined),
+    jumps: true,
+  };
 }
 
 export const normalizations: readonly Operator[] = [
@@ -49,4 +75,9 @@ export const normalizations: readonly Operator[] = [
   { type: 'LayerNormalization', parameters: [undefined, 'weight', 'bias'] },
   { type: 'Softmax', axes: softmax },
   { type: 'LogSoftmax', axes: softmax },
+  { type: 'Hardmax', axes: hardmax },
+  { type: 'LpNormalization', axes: lpNormalization },
+  { type: 'MeanVarianceNormalization', axes: meanVariance },
+  // Each channel is divided by a sum over its neighbours, which are others once one goes.
+  { type: 'LRN', axes: (site) => ({ kind: 'pointwise', links: sameAxes(site, 0, [1]) }) },
 ];

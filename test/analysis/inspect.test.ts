@@ -22,7 +22,7 @@ function residual(unknown = false): Uint8Array {
   const stem = g.conv(x, weights('stem', 4, 3), { name: 'stem' });
   const inner = g.conv(stem, weights('a', 4, 4, 1), { name: 'a' });
   const branch = g.conv(
-    unknown ? g.op('Shrink', [inner], {}, { name: 'shrink' }) : g.relu(inner),
+    unknown ? g.op('Trilu', [inner], {}, { name: 'triangle' }) : g.relu(inner),
     weights('b', 4, 4, 2),
     {
       name: 'b',
@@ -43,8 +43,8 @@ describe('inspect', () => {
 
   test('names operators without a row that stand in the way', async () => {
     const { unknownOps, remarks } = await inspectModel(residual(true));
-    expect(unknownOps).toEqual([{ op: 'Shrink', count: 1 }]);
-    expect(remarks.some(({ message }) => message.includes('Shrink'))).toBe(true);
+    expect(unknownOps).toEqual([{ op: 'Trilu', count: 1 }]);
+    expect(remarks.some(({ message }) => message.includes('Trilu'))).toBe(true);
   });
 });
 

@@ -4,6 +4,9 @@
  */
 import { graphBuilder, type GraphBuilder, int64 } from '../../fixtures/networks/graph-builder.js';
 import { normals } from '../../fixtures/networks/random.js';
+import { ELEMENTWISE } from './examples-elementwise.js';
+import { PRODUCTS } from './examples-products.js';
+import { REDUCTIONS } from './examples-reductions.js';
 
 export const CHANNELS = 4;
 export const SIZE = 6;
@@ -19,7 +22,6 @@ const op =
   (g, x) =>
     g.op(opType, [x, ...others]);
 
-const perChannel = (name: string) => ({ data: normals(7, name, CHANNELS), dims: [CHANNELS, 1, 1] });
 const vector = (name: string) => ({ data: normals(7, name, CHANNELS).map(Math.abs), dims: [CHANNELS] });
 const matrix = (name: string, rows: number, columns: number) => ({
   data: normals(7, name, rows * columns),
@@ -33,6 +35,12 @@ const kernel = (name: string, dims: readonly number[]) => ({
   ),
   dims,
 });
+/** [channels, everything else] */
+const rows: Apply = (g, x) => g.reshape(g.transpose(x, [1, 0, 2, 3]), [CHANNELS, -1]);
+const atLeastZero =
+  (type: string): Apply =>
+  (g, x) =>
+    g.op('Cast', [g.op(type, [x, { data: [0], dims: [] }])], { to: 1 });
 const flat: Apply = (g, x) => g.reshape(x, [2, CHANNELS * SIZE * SIZE]);
 
 /**
@@ -40,46 +48,33 @@ const flat: Apply = (g, x) => g.reshape(x, [2, CHANNELS * SIZE * SIZE]);
  * says another: `Pad@10`.
  */
 export const EXAMPLES: Readonly<Record<string, readonly Apply[]>> = {
-  Relu: [op('Relu')],
-  LeakyRelu: [(g, x) => g.op('LeakyRelu', [x], { alpha: 0.3 })],
-  Sigmoid: [op('Sigmoid')],
-  HardSigmoid: [(g, x) => g.op('HardSigmoid', [x], { alpha: 0.3, beta: 0.4 })],
-  HardSwish: [op('HardSwish')],
-  Tanh: [op('Tanh')],
-  Elu: [(g, x) => g.op('Elu', [x], { alpha: 0.7 })],
-  Softplus: [op('Softplus')],
-  Neg: [op('Neg')],
-  Abs: [op('Abs')],
-  Exp: [op('Exp')],
-  Sqrt: [(g, x) => g.op('Sqrt', [g.op('Abs', [x])])],
-  Reciprocal: [(g, x) => g.op('Reciprocal', [g.op('Exp', [x])])],
-  Erf: [op('Erf')],
-  Gelu: [],
-  'Gelu@20': [op('Gelu')],
+  ...ELEMENTWISE,
+  // ONNX Runtime infers no shape for them before opset 16: pinned.
+  'GreaterOrEqual@12': [atLeastZero('GreaterOrEqual')],
+  'LessOrEqual@12': [atLeastZero('LessOrEqual')],
   Identity: [op('Identity')],
-  Cast: [(g, x) => g.op('Cast', [g.op('Cast', [x], { to: 11 })], { to: 1 })],
-  CastLike: [(g, x) => g.op('CastLike', [x, { data: [1] }])],
-  Clip: [(g, x) => g.clip(x, -0.5, 0.4)],
-  'Clip@10': [(g, x) => g.clip(x, 0.1, 6)],
   Dropout: [op('Dropout')],
-  Add: [(g, x) => g.add(x, perChannel('add')), (g, x) => g.add(x, { data: [0.5] })],
-  Sub: [(g, x) => g.op('Sub', [perChannel('sub'), x])],
-  Mul: [(g, x) => g.mul(x, { data: [1, 2, 0, 3], dims: [CHANNELS, 1, 1] })],
-  Div: [(g, x) => g.op('Div', [x, { data: [1, 2, 4, 3], dims: [CHANNELS, 1, 1] }])],
-  PRelu: [(g, x) => g.op('PRelu', [x, perChannel('slope')])],
-  Where: [(g, x) => g.op('Where', [{ data: [true, false, true, false], dims: [CHANNELS, 1, 1] }, x, g.op('Neg', [x])])],
-  Sum: [(g, x) => g.op('Sum', [x, perChannel('sum'), x])],
-  Max: [(g, x) => g.op('Max', [x, perChannel('max')])],
-  Min: [(g, x) => g.op('Min', [x, perChannel('min')])],
   Conv: [
     (g, x) => g.conv(x, kernel('1x1', [3, CHANNELS, 1, 1]), { bias: [1, 2, 3] }),
     (g, x) => g.conv(x, kernel('3x3', [3, CHANNELS, 3, 3]), { pads: 1 }),
     (g, x) => g.conv(x, kernel('depthwise', [CHANNELS, 1, 3, 3]), { group: CHANNELS }),
     (g, x) => g.conv(x, kernel('grouped', [6, 2, 3, 3]), { group: 2, pads: 1 }),
   ],
-  Gemm: [(g, x) => g.gemm(flat(g, x), matrix('gemm', 3, CHANNELS * SIZE * SIZE), { bias: { data: [1, 2, 3] } })],
-  MatMul: [(g, x) => g.op('MatMul', [g.transpose(x, [0, 2, 3, 1]), matrix('matmul', CHANNELS, 3)])],
-  MaxPool: [(g, x) => g.maxPool(x, [3, 3], { pads: 1, strides: 2 })],
+  Gemm: [
+    (g, x) => g.gemm(flat(g, x), matrix('gemm', 3, CHANNELS * SIZE * SIZE), { bias: { data: [1, 2, 3] } }),
+    (g, x) => g.op('Gemm', [rows(g, x), matrix('gemm', CHANNELS, 3)], { transA: 1, alpha: 0.5 }),
+    (g, x) => g.op('Gemm', [rows(g, x), matrix('gemm', 3, CHANNELS)], { transA: 1, transB: 1 }),
+  ],
+  ...Object.fromEntries(
+    [7, 9, 11, 13].map((opset) => [
+      `Gemm@${opset}`,
+      [
+        (g: GraphBuilder, x: string) =>
+          g.op('Gemm', [rows(g, x), matrix('gemm', CHANNELS, 3), { data: [1, 2, 3] }], { transA: 1, beta: 2 }),
+      ],
+    ]),
+  ),
+  ...PRODUCTS,
   AveragePool: [
     (g, x) => g.averagePool(x, [3, 3], { pads: 1 }),
     (g, x) => g.averagePool(x, [3, 3], { pads: 1, countIncludePad: true }),
@@ -87,8 +82,7 @@ export const EXAMPLES: Readonly<Record<string, readonly Apply[]>> = {
   ],
   GlobalAveragePool: [op('GlobalAveragePool')],
   GlobalMaxPool: [op('GlobalMaxPool')],
-  ReduceMean: [(g, x) => g.reduceMean(x, [2, 3]), (g, x) => g.reduceMean(x, [-1, -2], { keepDims: false })],
-  'ReduceMean@18': [(g, x) => g.reduceMean(x, [2, 3], { keepDims: false })],
+  ...REDUCTIONS,
   BatchNormalization: [
     (g, x) =>
       g.batchNorm(x, {
@@ -105,9 +99,6 @@ export const EXAMPLES: Readonly<Record<string, readonly Apply[]>> = {
         variance: vector('variance'),
       }),
   ],
-  Softmax: [(g, x) => g.op('Softmax', [x], { axis: 2 }), (g, x) => g.op('Softmax', [x], { axis: 1 })],
-  'Softmax@11': [(g, x) => g.op('Softmax', [x], { axis: 2 })],
-  LogSoftmax: [(g, x) => g.op('LogSoftmax', [x], { axis: 3 })],
   Reshape: [flat, (g, x) => g.reshape(x, [0, 2, 2, SIZE * SIZE]), (g, x) => g.reshape(x, [0, CHANNELS, -1])],
   Flatten: [(g, x) => g.flatten(x)],
   Squeeze: [(g, x) => g.squeeze(g.globalAveragePool(x), [2, 3])],
