@@ -115,6 +115,11 @@ export interface Operator {
     operands: readonly (readonly Dim[] | undefined)[],
     result: readonly Dim[],
   ): readonly number[];
+  /**
+   * Axes of output 0 that have another extent than those of input 0, where the operator copies the
+   * others from a Shape of it: what ONNX Runtime's inference does not see.
+   */
+  changedAxes?(site: Site): readonly number[] | undefined;
   /** Whether doubt is so rare that a subgraph with such an operator is believed all the same. */
   readonly isRarelyDoubtful?: true;
   /**

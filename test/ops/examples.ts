@@ -2,7 +2,7 @@
  * One graph per operator row: a layer whose channel 1 is the constant `k`, the operator behind it,
  * and its output.
  */
-import { graphBuilder, type GraphBuilder, int64 } from '../../fixtures/networks/graph-builder.js';
+import { float, graphBuilder, type GraphBuilder, int64 } from '../../fixtures/networks/graph-builder.js';
 import { normals } from '../../fixtures/networks/random.js';
 
 export const CHANNELS = 4;
@@ -34,6 +34,11 @@ const kernel = (name: string, dims: readonly number[]) => ({
   dims,
 });
 const flat: Apply = (g, x) => g.reshape(x, [2, CHANNELS * SIZE * SIZE]);
+
+const ASYMMETRIC = { mode: 'nearest', nearest_mode: 'floor', coordinate_transformation_mode: 'asymmetric' };
+/** As exporters write it: batch and channels of the value itself, then the places. */
+const ownSizes = (g: GraphBuilder, x: string, places: readonly number[]) =>
+  g.concat([g.slice(g.op('Shape', [x]), { axes: [0], starts: [0], ends: [2] }), int64(places)], 0);
 
 /**
  * By operator; several where the operator has forms that differ. The opset is 17 unless the key
@@ -141,6 +146,48 @@ export const EXAMPLES: Readonly<Record<string, readonly Apply[]>> = {
   'Slice@9': [(g, x) => g.slice(x, { axes: [1, 2], starts: [0, 1], ends: [2, 100] })],
   Pad: [(g, x) => g.pad(x, [0, 2, 0, 0, 0, 1, 0, 0], 0.7), (g, x) => g.pad(x, [0, 1, 1, 0, 0, 0, 0, 1])],
   'Pad@10': [(g, x) => g.pad(x, [0, 1, 0, 0, 0, 2, 0, 0], 0)],
+  Resize: [
+    (g, x) => g.op('Resize', [x, '', { data: [1, 1, 2, 1.5] }], { mode: 'nearest' }),
+    (g, x) => g.op('Resize', [x, '', { data: [1, 1, 1.7, 0.6] }], { mode: 'cubic', exclude_outside: 1 }),
+    (g, x) => g.op('Resize', [x, '', '', int64([2, CHANNELS, 9, 4])], { mode: 'linear' }),
+    (g, x) => g.op('Resize', [x, '', '', ownSizes(g, x, [9, 4])], { mode: 'linear' }),
+    (g, x) => g.op('Resize', [x, '', { data: [1, 2, 1, 1] }], { mode: 'nearest' }),
+    (g, x) =>
+      g.op('Resize', [x, { data: [0, 0, 0, 0.2, 1, 1, 1.5, 0.7] }, { data: [1, 1, 1.5, 1] }], {
+        mode: 'linear',
+        coordinate_transformation_mode: 'tf_crop_and_resize',
+        extrapolation_value: 0.7,
+      }),
+  ],
+  'Resize@10': [
+    (g, x) => g.op('Resize', [x, { data: [1, 1, 2, 3] }], { mode: 'nearest' }),
+    (g, x) => g.op('Resize', [x, { data: [1, 1, 0.5, 1.5] }], { mode: 'linear' }),
+  ],
+  'Resize@11': [
+    (g, x) => g.op('Resize', [x, { data: [] }, { data: [1, 1, 2, 2] }], ASYMMETRIC),
+    (g, x) => g.op('Resize', [x, { data: [] }, { data: [] }, int64([2, CHANNELS, 3, 9])], ASYMMETRIC),
+  ],
+  'Resize@13': [
+    (g, x) => g.op('Resize', [x, '', { data: [1, 1, 2, 2] }], { mode: 'cubic', cubic_coeff_a: float(-0.5) }),
+  ],
+  'Resize@18': [
+    (g, x) => g.op('Resize', [x, '', { data: [1.5, 2] }], { mode: 'linear', axes: [3, 2], antialias: 1 }),
+    (g, x) => g.op('Resize', [x, '', '', int64([3, 3])], { mode: 'cubic', axes: [-1, 2], antialias: 1 }),
+    (g, x) => g.op('Resize', [x, '', '', int64([9, 4])], { axes: [2, 3], keep_aspect_ratio_policy: 'not_larger' }),
+  ],
+  'Resize@19': [
+    (g, x) =>
+      g.op('Resize', [x, '', '', int64([2, CHANNELS, 9, 4])], {
+        mode: 'linear',
+        coordinate_transformation_mode: 'half_pixel_symmetric',
+      }),
+  ],
+  Upsample: [],
+  'Upsample@7': [(g, x) => g.op('Upsample', [x], { mode: 'nearest', scales: { floats: [1, 1, 2, 2] } })],
+  'Upsample@9': [
+    (g, x) => g.op('Upsample', [x, { data: [1, 1, 2, 1] }], { mode: 'nearest' }),
+    (g, x) => g.op('Upsample', [x, { data: [1, 1, 2, 3] }], { mode: 'linear' }),
+  ],
   Concat: [(g, x) => g.concat([x, g.op('Neg', [x])], 1), (g, x) => g.concat([x, x], 2)],
 };
 
