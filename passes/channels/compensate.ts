@@ -48,7 +48,7 @@ export function prepareCompensation(compensation: Compensation, keptOutputs: rea
   if (form === 'carrier' && carrier !== undefined) {
     const values = Float64Array.from(tensor.numbers());
     for (let output = 0; output < matrix.outputs; output++) {
-      const start = (output * matrix.inputs + carrier.index) * matrix.taps;
+      const start = matrix.start(output, carrier.index);
       for (let tap = 0; tap < matrix.taps; tap++)
         values[start + tap] = (values[start + tap] ?? 0) + columns(output, tap) / carrier.constant;
     }

@@ -3,7 +3,7 @@
  * from input to output, always; the interpreters need not look anything up.
  */
 import type { Node } from '../ir/graph.js';
-import type { AxisRef, Blocks, Choice, Grouped, Linear, Link, Relation } from '../ops/axes.js';
+import type { AxisRef, Blocks, Choice, Grouped, Linear, Link, Picks, Relation } from '../ops/axes.js';
 import type { Kept } from '../ops/operator.js';
 import type { Site } from '../ops/site.js';
 import type { Axis, Positions, Slot } from './positions.js';
@@ -27,7 +27,7 @@ export interface ResolvedLink {
   readonly operand: number;
   readonly input: Axis | undefined;
   readonly output: Axis | undefined;
-  readonly blocks: Blocks | undefined;
+  readonly blocks: Blocks | Picks | undefined;
 }
 
 /**
@@ -38,7 +38,10 @@ export interface LayerAxes {
   readonly relation: Linear | Grouped;
   readonly x: Axis | undefined;
   readonly y: Axis | undefined;
-  /** Of the weights; of a grouped convolution the first goes with no axis of the data. */
+  /**
+   * Of the weights; the inner one of a grouped convolution goes with no axis of the data: the first,
+   * or of a transposed one the second.
+   */
   readonly weightsIn: Axis | undefined;
   readonly weightsOut: Axis | undefined;
   readonly bias: Axis | undefined;
@@ -78,13 +81,13 @@ function resolve(at: NodeSite, { input: inRef, output: outRef, blocks }: Link, p
 
 function layerAxes(at: NodeSite, relation: Linear | Grouped, positions: Positions): LayerAxes {
   const { index, outAxis } = relation.weights;
+  const inAxis = relation.kind === 'linear' ? relation.weights.inAxis : relation.isTransposed === true ? 0 : undefined;
   const bias = relation.bias === undefined ? undefined : at.inSlots[relation.bias.index];
   return {
     relation,
     x: inputAxis(at, relation.x, positions),
     y: outputAxis(at, relation.y, positions),
-    weightsIn:
-      relation.kind === 'linear' ? inputAxis(at, { index, axis: relation.weights.inAxis }, positions) : undefined,
+    weightsIn: inAxis === undefined ? undefined : inputAxis(at, { index, axis: inAxis }, positions),
     weightsOut: inputAxis(at, { index, axis: outAxis }, positions),
     // A bias may have axes of extent 1 in front.
     bias: bias === undefined ? undefined : positions.axesOf(bias).at(-1),
@@ -121,6 +124,10 @@ export function forEachPair(
   if (input === undefined || output === undefined) return;
   if (blocks === undefined) {
     for (let index = 0; index < input.extent; index++) visit(index, index);
+    return;
+  }
+  if (blocks.one === 'picked') {
+    for (const [at, from] of blocks.picks.entries()) visit(from, at);
     return;
   }
   const { one, oneStart, manyStart, count, inner, outer, period } = blocks;

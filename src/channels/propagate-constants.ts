@@ -1,7 +1,7 @@
 /** Forward pass: which positions hold one known scalar for every input of the model. */
 import { f16round } from '@petamoriken/float16';
 import { DOUBLE, FLOAT16, isFloating, type Tensor } from '../ir/tensor.js';
-import type { Grouped, Known, Linear, Pointwise } from '../ops/axes.js';
+import { type Grouped, groupAxesOf, type Known, type Linear, type Pointwise } from '../ops/axes.js';
 import { type AnalyzedNode, forEachPair, type LayerAxes, type ResolvedLink } from './analyzed-node.js';
 import { type Axis, isOperand, type Positions } from './positions.js';
 import type { Shapes } from '../graph-info/shapes.js';
@@ -172,7 +172,7 @@ class ConstantPass {
   }
 
   #grouped(at: AnalyzedNode, { x, y }: LayerAxes, relation: Grouped): void {
-    const view = viewOf(at, { ...relation.weights, inAxis: 1 }, relation.bias && { ...relation.bias, beta: 1 });
+    const view = viewOf(at, groupAxesOf(relation), relation.bias && { ...relation.bias, beta: 1 }, y?.extent);
     if (x === undefined || y === undefined || view === undefined) return;
     const round = this.#roundingAt(at);
     const inputs = x.extent / relation.groups;
@@ -182,8 +182,9 @@ class ConstantPass {
       let total = 0;
       for (let input = 0; input < inputs && !Number.isNaN(total); input++) {
         const value = this.#scalarAt(x, group * inputs + input);
-        if (value === 0 || !view.weights.connects(output, input)) continue;
-        total += relation.padded ? Number.NaN : value * view.weights.sum(output, input);
+        const [row, column] = relation.isTransposed ? [output % outputs, group * inputs + input] : [output, input];
+        if (value === 0 || !view.weights.connects(row, column)) continue;
+        total += relation.padded ? Number.NaN : value * view.weights.sum(row, column);
       }
       if (!Number.isNaN(total)) this.constant[y.base + output] = round(total + view.bias(output));
     }
@@ -233,7 +234,13 @@ interface LinearView {
   readonly bias: (output: number) => number;
 }
 
-function viewOf(at: AnalyzedNode, weights: Linear['weights'], bias: Linear['bias']): LinearView | undefined {
+/** `outputs`: of all groups. */
+function viewOf(
+  at: AnalyzedNode,
+  weights: Linear['weights'],
+  bias: Linear['bias'],
+  outputs?: number,
+): LinearView | undefined {
   const tensor = at.site.constant(weights.index);
   if (tensor === undefined || !isFloating(tensor.dataType)) return undefined;
   const biasTensor = bias === undefined ? undefined : at.site.constant(bias.index);
@@ -242,7 +249,8 @@ function viewOf(at: AnalyzedNode, weights: Linear['weights'], bias: Linear['bias
   if (biasTensor !== undefined && biasValues !== undefined && bias !== undefined) {
     // Gemm allows any bias that broadcasts to [M, N]; one row of N (or a scalar) is a bias per
     // output.
-    if (biasTensor.size !== 1 && !isRow(biasTensor, matrix.outputs)) return { weights: matrix, bias: () => Number.NaN };
+    if (biasTensor.size !== 1 && !isRow(biasTensor, outputs ?? matrix.outputs))
+      return { weights: matrix, bias: () => Number.NaN };
     return { weights: matrix, bias: (output) => bias.beta * (biasValues[biasTensor.size === 1 ? 0 : output] ?? 0) };
   }
   return { weights: matrix, bias: () => 0 };

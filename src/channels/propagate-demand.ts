@@ -4,7 +4,7 @@
  * Extents that are read become pins here.
  */
 import type { Graph, Value } from '../ir/graph.js';
-import type { Grouped, Linear, Pointwise } from '../ops/axes.js';
+import { type Grouped, groupAxesOf, type Linear, type Pointwise } from '../ops/axes.js';
 import { type AnalyzedNode, forEachPair, type LayerAxes } from './analyzed-node.js';
 import type { PinBoard } from './pins.js';
 import { type Axis, isOperand, type Positions, type Slot } from './positions.js';
@@ -142,7 +142,7 @@ class DemandPass implements Demand {
     const [slot] = at.inSlots;
     const tensor = at.site.constant(relation.weights.index);
     if (x === undefined || y === undefined || tensor === undefined) return this.needAll(slot);
-    const matrix = new WeightMatrix(tensor, { ...relation.weights, inAxis: 1 });
+    const matrix = new WeightMatrix(tensor, groupAxesOf(relation));
     const inputs = x.extent / relation.groups;
     const outputs = y.extent / relation.groups;
     let any = false;
@@ -150,7 +150,8 @@ class DemandPass implements Demand {
       const start = Math.floor(output / outputs) * inputs;
       for (let input = 0; input < inputs; input++) {
         const alreadyNeeded = any && this.needed[x.base + start + input] === 1;
-        if (alreadyNeeded || !matrix.connects(output, input)) continue;
+        const [row, column] = relation.isTransposed ? [output % outputs, start + input] : [output, input];
+        if (alreadyNeeded || !matrix.connects(row, column)) continue;
         this.needed[x.base + start + input] = 1;
         any = true;
       }

@@ -69,11 +69,12 @@ function uniteLayer(
   covered: Set<Axis>,
 ): void {
   const { relation, x, y, weightsIn, weightsOut, bias } = layer;
-  uniteAxes([weightsOut, y], at, positions, board, covered);
-  if (relation.kind === 'linear') uniteAxes([weightsIn, x], at, positions, board, covered);
+  const isTransposed = relation.kind === 'grouped' && relation.isTransposed === true;
+  if (!isTransposed) uniteAxes([weightsOut, y], at, positions, board, covered);
+  if (relation.kind === 'linear' || isTransposed) uniteAxes([weightsIn, x], at, positions, board, covered);
   if (y !== undefined && bias?.extent === y.extent) uniteAxes([y, bias], at, positions, board, covered);
   if (relation.kind !== 'grouped' || x === undefined || y === undefined) return;
-  covered.add(x);
+  covered.add(x).add(y);
   const outputsPerGroup = y.extent / relation.groups;
   for (const axis of [x, y]) {
     const perGroup = axis.extent / relation.groups;

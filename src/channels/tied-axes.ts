@@ -29,7 +29,8 @@ export function tiedAxes(
     const { weights } = relation;
     const [x, y] = [input(relation.x), output(relation.y)];
     seeds.push(...[x, y].filter((number) => number !== undefined));
-    axes.tie(input({ index: weights.index, axis: weights.outAxis }), y);
+    const isTransposed = relation.kind === 'grouped' && relation.isTransposed === true;
+    axes.tie(input({ index: weights.index, axis: isTransposed ? 0 : weights.outAxis }), isTransposed ? x : y);
     if (relation.kind === 'linear') axes.tie(input({ index: weights.index, axis: relation.weights.inAxis }), x);
     else axes.tie(x, y);
     axes.tie(y, biasAxis(at, relation.bias?.index, axes));

@@ -34,7 +34,7 @@ export class WeightMatrix {
 
   at(output: number, input: number, tap: number): number {
     this.#numbers ??= this.#tensor.numbers();
-    return this.#numbers[this.#kernel(output, input) * this.taps + tap] ?? 0;
+    return this.#numbers[this.start(output, input) + tap] ?? 0;
   }
 
   /**
@@ -48,6 +48,11 @@ export class WeightMatrix {
 
   #kernel(output: number, input: number): number {
     return output * this.#outStride + input * this.#inStride;
+  }
+
+  /** Where the taps from `input` to `output` begin in the tensor. */
+  start(output: number, input: number): number {
+    return this.#kernel(output, input) * this.taps;
   }
 
   sum(output: number, input: number): number {

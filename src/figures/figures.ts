@@ -7,6 +7,7 @@ import type { Node, Value } from '../ir/graph.js';
 import { isCompensation } from '../ir/origin.js';
 import { scanTensor } from '../ir/scan.js';
 import { isFloating, type Tensor } from '../ir/tensor.js';
+import { groupAxesOf } from '../ops/axes.js';
 import { operatorOf } from '../ops/registry.js';
 import { ParameterCount } from './parameter-count.js';
 import { type GraphInfo, siteOf } from '../graph-info/graph-info.js';
@@ -145,12 +146,13 @@ function layerOf(
   const tensor = graphInfo.constants.tensor(value);
   if (tensor === undefined || value === undefined) return undefined;
   requireFinite(tensor, value, node);
-  const inAxis = relation.kind === 'linear' ? relation.weights.inAxis : 1;
+  const { inAxis, outAxis } = relation.kind === 'linear' ? relation.weights : groupAxesOf(relation);
   const groups = relation.kind === 'grouped' ? relation.groups : 1;
+  const [inGroups, outGroups] = inAxis === 0 ? [1, groups] : [groups, 1];
   return {
     node,
-    inputChannels: (tensor.dims[inAxis] ?? 0) * groups,
-    outputChannels: tensor.dims[relation.weights.outAxis] ?? 0,
+    inputChannels: (tensor.dims[inAxis] ?? 0) * inGroups,
+    outputChannels: (tensor.dims[outAxis] ?? 0) * outGroups,
     sparsity: tensor.size === 0 ? 0 : (tensors.get(tensor)?.zeros ?? 0) / tensor.size,
     size: tensor.size,
     macs: operatorOf(node)?.macs?.(siteOf(node, sized)),

@@ -27,13 +27,22 @@ export interface Blocks {
 }
 
 /**
+ * Index i of the output's axis is index `picks[i]` of the input's: a Gather. An index may be picked
+ * several times, or never.
+ */
+export interface Picks {
+  readonly one: 'picked';
+  readonly picks: readonly number[];
+}
+
+/**
  * The two axes shrink together; the data at linked indices is the same data. Without blocks: the
  * same index.
  */
 export interface Link {
   readonly input: AxisRef;
   readonly output: AxisRef;
-  readonly blocks?: Blocks;
+  readonly blocks?: Blocks | Picks;
 }
 
 /**
@@ -88,6 +97,11 @@ export interface Linear {
   readonly alpha: number;
   /** Whether zeros of padding enter the sums at the borders. */
   readonly padded: boolean;
+  /**
+   * Whether what constants add depends on the place in a way that no convolution of ones gives
+   * back: only a channel that stays can take them over.
+   */
+  readonly needsCarrier?: true;
 }
 
 /**
@@ -102,6 +116,17 @@ export interface Grouped {
   readonly bias: { readonly index: number } | undefined;
   readonly groups: number;
   readonly padded: boolean;
+  /**
+   * Whether the weights are [inputs, outputs of a group, kernel…] (ConvTranspose), and not [outputs,
+   * inputs of a group, kernel…]: their first axis then goes with the inputs.
+   */
+  readonly isTransposed?: true;
+}
+
+/** The axes of the weights of one group. */
+export function groupAxesOf({ weights, isTransposed }: Grouped): Linear['weights'] {
+  const inAxis = isTransposed === true ? 0 : 1;
+  return { index: weights.index, inAxis, outAxis: weights.outAxis };
 }
 
 /**
@@ -115,7 +140,7 @@ export interface ExtentReader {
 
 export type Relation = Pointwise | Linear | Grouped | ExtentReader;
 
-export function link(input: AxisRef, output: AxisRef, blocks?: Blocks): Link {
+export function link(input: AxisRef, output: AxisRef, blocks?: Blocks | Picks): Link {
   return blocks === undefined ? { input, output } : { input, output, blocks };
 }
 

@@ -22,10 +22,12 @@ import { quantised } from './quantised.js';
 import { randoms } from './random.js';
 import { recurrents } from './recurrent.js';
 import { reductions } from './reduce.js';
+import { repeats } from './repeat.js';
 import { reshapes } from './reshape.js';
 import { resizes } from './resize.js';
 import { extentReaders } from './shape.js';
 import { slices } from './slice.js';
+import { spaceDepths } from './space-depth.js';
 import { splits } from './split.js';
 import { transposes } from './transpose.js';
 
@@ -43,6 +45,8 @@ export const operators: readonly Operator[] = [
   ...gathers,
   ...slices,
   ...splits,
+  ...repeats,
+  ...spaceDepths,
   ...pads,
   ...concats,
   ...extentReaders,

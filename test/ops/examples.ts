@@ -122,7 +122,11 @@ export const EXAMPLES: Readonly<Record<string, readonly Apply[]>> = {
   Gather: [
     (g, x) => g.op('Gather', [x, int64([2, 0])], { axis: 1 }),
     (g, x) => g.op('Gather', [x, int64([-1])], { axis: 2 }),
+    (g, x) => g.op('Gather', [x, int64([3, -3, 1, 0, 0])], { axis: 1 }),
+    (g, x) => g.op('Gather', [x, { ...int64([1]), dims: [] }], { axis: 1 }),
+    (g, x) => g.op('Gather', [x, { ...int64([1, 3]), dims: [1, 2] }], { axis: 1 }),
   ],
+  'Gather@7': [(g, x) => g.op('Gather', [x, int64([3, 1, 1])], { axis: 1 })],
   Slice: [
     (g, x) => g.slice(x, { axes: [1], starts: [1], ends: [3] }),
     (g, x) => g.slice(x, { axes: [2, 3], starts: [0, -5], ends: [Number.POSITIVE_INFINITY, 5], steps: [2, 1] }),
@@ -188,6 +192,55 @@ export const EXAMPLES: Readonly<Record<string, readonly Apply[]>> = {
     (g, x) => g.op('Upsample', [x, { data: [1, 1, 2, 1] }], { mode: 'nearest' }),
     (g, x) => g.op('Upsample', [x, { data: [1, 1, 2, 3] }], { mode: 'linear' }),
   ],
+  ConvTranspose: [
+    (g, x) => g.op('ConvTranspose', [x, kernel('up', [CHANNELS, 3, 2, 2]), { data: [1, 2, 3] }], { strides: [2, 2] }),
+    (g, x) => g.op('ConvTranspose', [x, kernel('1x1', [CHANNELS, 3, 1, 1])]),
+    (g, x) =>
+      g.op('ConvTranspose', [x, kernel('3x3', [CHANNELS, 2, 3, 3])], {
+        strides: [2, 1],
+        pads: [1, 0, 0, 1],
+        output_padding: [1, 0],
+      }),
+    (g, x) =>
+      g.op('ConvTranspose', [x, kernel('same', [CHANNELS, 2, 3, 3])], { auto_pad: 'SAME_UPPER', strides: [2, 2] }),
+    (g, x) =>
+      g.op('ConvTranspose', [x, kernel('shaped', [CHANNELS, 2, 3, 3])], { output_shape: [12, 13], strides: [2, 2] }),
+    (g, x) =>
+      g.op('ConvTranspose', [x, kernel('depthwise', [CHANNELS, 1, 2, 2])], { group: CHANNELS, strides: [2, 2] }),
+    (g, x) => g.op('ConvTranspose', [x, kernel('grouped', [CHANNELS, 3, 3, 3])], { group: 2, dilations: [2, 1] }),
+  ],
+  'ConvTranspose@7': [(g, x) => g.op('ConvTranspose', [x, kernel('up', [CHANNELS, 3, 2, 2])], { strides: [2, 2] })],
+  'ConvTranspose@22': [(g, x) => g.op('ConvTranspose', [x, kernel('up', [CHANNELS, 3, 2, 2])], { strides: [2, 2] })],
+  InstanceNormalization: [(g, x) => g.op('InstanceNormalization', [x, vector('scale'), vector('bias')])],
+  'InstanceNormalization@7': [
+    (g, x) => g.op('InstanceNormalization', [x, { data: [1, 0, 0, 2] }, vector('bias')], { epsilon: float(0.5) }),
+  ],
+  'InstanceNormalization@22': [(g, x) => g.op('InstanceNormalization', [x, vector('scale'), vector('bias')])],
+  DepthToSpace: [
+    (g, x) => g.op('DepthToSpace', [x], { blocksize: 2 }),
+    (g, x) => g.op('DepthToSpace', [g.concat([x, x])], { blocksize: 2, mode: 'CRD' }),
+    (g, x) => g.op('DepthToSpace', [g.concat([x, x])], { blocksize: 2, mode: 'DCR' }),
+    (g, x) =>
+      g.op('DepthToSpace', [g.op('Gather', [x, int64([0, 1, 1, 1, 1, 2, 3, 2])], { axis: 1 })], {
+        blocksize: 2,
+        mode: 'CRD',
+      }),
+  ],
+  'DepthToSpace@7': [(g, x) => g.op('DepthToSpace', [g.concat([x, x])], { blocksize: 2 })],
+  'DepthToSpace@11': [(g, x) => g.op('DepthToSpace', [x], { blocksize: 2, mode: 'CRD' })],
+  SpaceToDepth: [
+    (g, x) => g.op('SpaceToDepth', [x], { blocksize: 2 }),
+    (g, x) => g.op('SpaceToDepth', [x], { blocksize: 3 }),
+  ],
+  'SpaceToDepth@7': [(g, x) => g.op('SpaceToDepth', [x], { blocksize: 2 })],
+  Expand: [
+    (g, x) => g.op('Expand', [g.unsqueeze(x, [1]), int64([3, CHANNELS, 1, SIZE])]),
+    (g, x) => g.op('Expand', [g.globalAveragePool(x), int64([2, CHANNELS, 3, 1])]),
+    (g, x) => g.op('Expand', [x, int64([1, 1])]),
+  ],
+  'Expand@8': [(g, x) => g.op('Expand', [x, int64([2, 1, 1, 1, 1])])],
+  Tile: [(g, x) => g.op('Tile', [x, int64([1, 2, 1, 3])]), (g, x) => g.op('Tile', [x, int64([2, 1, 2, 1])])],
+  'Tile@7': [(g, x) => g.op('Tile', [x, int64([1, 3, 1, 1])])],
   Concat: [(g, x) => g.concat([x, g.op('Neg', [x])], 1), (g, x) => g.concat([x, x], 2)],
 };
 
