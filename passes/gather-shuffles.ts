@@ -61,6 +61,7 @@ function shuffleAt(last: Node, { shapes }: GraphInfo): Shuffle | undefined {
   const apart = turn?.inputs[0];
   const dims = [input, apart, turned, output].map((value) => shapes.of(value));
   if (input === undefined || output === undefined || order === undefined) return undefined;
+  if (output.uses.length === 0 && !output.isSeenOutside) return undefined;
   const [before, parts, moved, after] = dims;
   if (before === undefined || parts === undefined || moved === undefined || after === undefined) return undefined;
   const split = soleGroup(before, parts);
@@ -123,27 +124,23 @@ function turnedIndices(extents: readonly number[], order: readonly number[]): nu
 }
 
 /**
- * Whether of the channels at one place of the groups some could go and some not. The widest of the
- * parts is the one that a Reshape lets shrink.
+ * Whether of the channels at one place of the groups some could go, and not all of them alike. The
+ * widest of the parts is the one that a Reshape lets shrink.
  */
 function hasUnequalGroups({ input, output, axis, parts, picks }: Shuffle, facts: Facts): boolean {
   const [from, to] = [facts.positions.axesOf(input)[axis], facts.positions.axesOf(output)[axis]];
   if (from === undefined || to === undefined) return false;
-  const isDead = new Map(
-    picks.map((index, at) => [
-      index,
-      !Number.isNaN(facts.constant[from.base + index]) || facts.needed[to.base + at] !== 1,
-    ]),
-  );
   const widest = parts.indexOf(Math.max(...parts));
   const inner = product(parts.slice(widest + 1));
-  const deadAt = Array.from({ length: parts[widest] ?? 0 }, () => 0);
-  for (const [index, dead] of isDead) {
-    const place = Math.floor(index / inner) % deadAt.length;
-    deadAt[place] = (deadAt[place] ?? 0) + (dead ? 1 : 0);
+  /** Per place the constants there: undefined of one that varies, NaN of one that nobody needs. */
+  const found = Array.from({ length: parts[widest] ?? 0 }, () => new Set<number | undefined>());
+  for (const [at, index] of picks.entries()) {
+    const constant = facts.constant[from.base + index] ?? Number.NaN;
+    const isNeeded = facts.needed[to.base + at] === 1;
+    const state = Number.isNaN(constant) && isNeeded ? undefined : constant;
+    found[Math.floor(index / inner) % found.length]?.add(state);
   }
-  const members = picks.length / deadAt.length;
-  return deadAt.some((count) => count > 0 && count < members);
+  return found.some((states) => states.size > 1);
 }
 
 function replace(editor: Editor, { input, output, axis, picks }: Shuffle): void {
