@@ -110,8 +110,7 @@ describe('computed sizes', () => {
 
   test('channels that are counted anywhere else stay', async () => {
     const counted: Resizing = (g, x) => {
-      const shape = g.op('Shape', [x]);
-      const batchAndChannels = g.slice(shape, { axes: [0], starts: [0], ends: [2] });
+      const batchAndChannels = shape(g, x, 0, 2);
       g.output(batchAndChannels, undefined, 7);
       return g.op('Resize', [x, '', '', g.concat([batchAndChannels, int64([9, 3])], 0)]);
     };
