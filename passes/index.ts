@@ -2,6 +2,7 @@
 import { convertSparse } from './convert-sparse.js';
 import { foldConstants } from './fold-constants.js';
 import { foldShapes } from './fold-shapes.js';
+import { gatherShuffles } from './gather-shuffles.js';
 import type { Pass } from './pass.js';
 import { removeChannels } from './remove-channels.js';
 import { removeConstantBranches } from './remove-constant-branches.js';
@@ -12,6 +13,7 @@ export const passes: readonly Pass[] = [
   convertSparse,
   foldConstants,
   foldShapes,
+  gatherShuffles,
   removeConstantBranches,
   removeChannels,
   removeDeadNodes,
@@ -26,6 +28,7 @@ export const pipelines = {
     'remove-dead-nodes',
     'remove-constant-branches',
     'replace-constant-inputs',
+    'gather-shuffles',
     'remove-dead-nodes',
     'remove-channels',
     'remove-dead-nodes',

@@ -48,7 +48,13 @@ function readsOnlyConstants(read: LinearRead, { constant, graphInfo }: Facts): b
   const isStatic = spatialDims(read, 'in') !== undefined && onesHaveBatch(graphInfo, at);
   // All zero, or without padding: then every output is one constant, and other passes take the
   // branch away.
-  return relation.padded && isStatic && !values.some(Number.isNaN) && values.some((value) => value !== 0);
+  return (
+    relation.padded &&
+    relation.needsCarrier !== true &&
+    isStatic &&
+    !values.some(Number.isNaN) &&
+    values.some((value) => value !== 0)
+  );
 }
 
 function replaceInput(editor: Editor, read: LinearRead, { constant, graphInfo }: Facts): void {

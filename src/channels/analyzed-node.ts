@@ -10,6 +10,7 @@ import {
   groupsOf,
   type LayerRelation,
   type Link,
+  type Picks,
   type Relation,
 } from '../ops/axes.js';
 import type { Kept } from '../ops/operator.js';
@@ -36,7 +37,7 @@ export interface ResolvedLink {
   readonly operand: number;
   readonly input: Axis | undefined;
   readonly output: Axis | undefined;
-  readonly blocks: Blocks | undefined;
+  readonly blocks: Blocks | Picks | undefined;
 }
 
 /**
@@ -142,6 +143,10 @@ export function forEachPair(
   if (input === undefined || output === undefined) return;
   if (blocks === undefined) {
     for (let index = 0; index < input.extent; index++) visit(index, index);
+    return;
+  }
+  if (blocks.one === 'picked') {
+    for (const [at, from] of blocks.picks.entries()) visit(from, at);
     return;
   }
   const { one, oneStart, manyStart, count, inner, outer, period } = blocks;

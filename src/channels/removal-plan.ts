@@ -252,6 +252,7 @@ export function spatialDims({ at }: LinearRead, side: 'in' | 'out'): number[] | 
  * A map of Cout * H * W numbers against Cout * taps: for tiny images the map is the smaller one.
  */
 function mapIsSmaller(read: LinearRead): boolean {
+  if (read.relation.needsCarrier === true) return false;
   const [inside, outside] = [spatialDims(read, 'in'), spatialDims(read, 'out')];
   if (inside === undefined || outside === undefined) return false;
   const taps = read.at.site.constant(read.relation.weights.index)?.dims.slice(2) ?? [];
@@ -261,5 +262,6 @@ function mapIsSmaller(read: LinearRead): boolean {
 
 /** Ones of a dynamic size need ConstantOfShape, which came with opset 9. */
 function canMakeOnes(read: LinearRead): boolean {
+  if (read.relation.needsCarrier === true) return false;
   return spatialDims(read, 'in') !== undefined || read.at.site.opset >= 9;
 }

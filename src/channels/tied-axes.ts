@@ -29,9 +29,11 @@ export function tiedAxes(
     const { weights } = relation;
     const [x, y] = [input(relation.x), output(relation.y)];
     seeds.push(...[x, y].filter((number) => number !== undefined));
-    axes.tie(input({ index: weights.index, axis: weights.outAxis }), y);
-    if (relation.kind === 'linear') axes.tie(input({ index: weights.index, axis: weights.inAxis }), x);
-    else axes.tie(x, y);
+    const ofWeights = (axis: number) =>
+      relation.kind === 'linear' || axis === 0 ? input({ index: weights.index, axis }) : undefined;
+    axes.tie(ofWeights(weights.outAxis), y);
+    axes.tie(ofWeights(weights.inAxis), x);
+    if (relation.kind === 'grouped') axes.tie(x, y);
     axes.tie(y, biasAxis(at, relation.bias?.index, axes));
   }
   for (const slot of slots.keys()) if (isOperand(slot)) seeds.push(...axes.of(slot));

@@ -27,13 +27,22 @@ export interface Blocks {
 }
 
 /**
+ * Index i of the output's axis is index `picks[i]` of the input's: a Gather. An index may be picked
+ * several times, or never.
+ */
+export interface Picks {
+  readonly one: 'picked';
+  readonly picks: readonly number[];
+}
+
+/**
  * The two axes shrink together; the data at linked indices is the same data. Without blocks: the
  * same index.
  */
 export interface Link {
   readonly input: AxisRef;
   readonly output: AxisRef;
-  readonly blocks?: Blocks;
+  readonly blocks?: Blocks | Picks;
 }
 
 /**
@@ -101,6 +110,11 @@ export interface Linear {
   readonly alpha: number;
   /** Whether zeros of padding enter the sums at the borders. */
   readonly padded: boolean;
+  /**
+   * Whether what constants add depends on the place in a way that no convolution of ones gives
+   * back: only a channel that stays can take them over.
+   */
+  readonly needsCarrier?: true;
 }
 
 /**
@@ -131,7 +145,7 @@ export function groupsOf(relation: LayerRelation): number {
   return relation.kind === 'grouped' ? relation.groups : 1;
 }
 
-export function link(input: AxisRef, output: AxisRef, blocks?: Blocks): Link {
+export function link(input: AxisRef, output: AxisRef, blocks?: Blocks | Picks): Link {
   return blocks === undefined ? { input, output } : { input, output, blocks };
 }
 

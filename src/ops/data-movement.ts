@@ -1,7 +1,7 @@
 /** Operators that move data, and of which nothing else is known. */
 import type { Operator } from './operator.js';
 
-const TYPES = ['Expand', 'Tile', 'ScatterND', 'ScatterElements', 'GatherND', 'GatherElements'];
+const TYPES = ['ScatterND', 'ScatterElements', 'GatherND', 'GatherElements'];
 
 /** They hand on what their subgraphs compute. */
 const CONTROL_FLOW = ['If', 'Loop', 'Scan'];

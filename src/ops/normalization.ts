@@ -26,6 +26,22 @@ function batchNormalization(site: Site): Relation | undefined {
   };
 }
 
+/**
+ * InstanceNormalization-6, -22: each channel by its own mean and deviation over all places. Of a
+ * constant other than 0 the runtime leaves rounding, enlarged up to 1 / sqrt(epsilon) times: that
+ * is not the bias any more.
+ */
+function instanceNormalization(site: Site): Relation | undefined {
+  if ((site.inDims(0)?.length ?? 0) < 3) return undefined;
+  const links = [0, 1].map((axis) => link({ index: 0, axis }, { index: 0, axis }));
+  const ofChannels = [1, 2].map((index) => link({ index, axis: 0 }, { index: 0, axis: 1 }));
+  return {
+    kind: 'pointwise',
+    links: [...links, ...ofChannels],
+    constant: ([x, scale, bias], axis) => (axis === 1 && (x === 0 || scale === 0) ? (bias ?? undefined) : undefined),
+  };
+}
+
 /** Softmax-1, -11 flatten everything behind the axis; Softmax-13 uses the axis alone. */
 function softmax(site: Site): Pointwise | undefined {
   const rank = site.inDims(0)?.length;
@@ -71,7 +87,7 @@ export const normalizations: readonly Operator[] = [
     axes: batchNormalization,
     parameters: [undefined, 'weight', 'bias', 'running_mean', 'running_var'],
   },
-  { type: 'InstanceNormalization', parameters: [undefined, 'weight', 'bias'] },
+  { type: 'InstanceNormalization', axes: instanceNormalization, parameters: [undefined, 'weight', 'bias'] },
   { type: 'LayerNormalization', parameters: [undefined, 'weight', 'bias'] },
   { type: 'Softmax', axes: softmax },
   { type: 'LogSoftmax', axes: softmax },

@@ -16,11 +16,12 @@ export interface Kept {
 }
 
 /**
- * A change that goes with removed channels: an attribute, or a constant input that repeats an
- * extent.
+ * A change that goes with removed channels: an attribute (undefined: it goes), or a constant input
+ * that repeats an extent.
  */
 export type Adjustment =
-  { readonly attribute: string; readonly value: AttributeValue } | { readonly input: number; readonly tensor: Tensor };
+  | { readonly attribute: string; readonly value: AttributeValue | undefined }
+  | { readonly input: number; readonly tensor: Tensor };
 
 /** Inputs of a layer, and the axes of its weights. */
 export interface LayerOperands {
@@ -114,6 +115,11 @@ export interface Operator {
     operands: readonly (readonly Dim[] | undefined)[],
     result: readonly Dim[],
   ): readonly number[];
+  /**
+   * Axes of output 0 that have another extent than those of input 0, where the operator copies the
+   * others from a Shape of it: what ONNX Runtime's inference does not see.
+   */
+  changedAxes?(site: Site): readonly number[] | undefined;
   /** Whether doubt is so rare that a subgraph with such an operator is believed all the same. */
   readonly isRarelyDoubtful?: true;
   /**

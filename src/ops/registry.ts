@@ -22,10 +22,13 @@ import { quantised } from './quantised.js';
 import { randoms } from './random.js';
 import { recurrents } from './recurrent.js';
 import { reductions } from './reduce.js';
+import { repeats } from './repeat.js';
 import { reshapes } from './reshape.js';
 import { resizes } from './resize.js';
 import { extentReaders } from './shape.js';
 import { slices } from './slice.js';
+import { spaceDepths } from './space-depth.js';
+import { splits } from './split.js';
 import { transposes } from './transpose.js';
 
 export const operators: readonly Operator[] = [
@@ -41,6 +44,9 @@ export const operators: readonly Operator[] = [
   ...transposes,
   ...gathers,
   ...slices,
+  ...splits,
+  ...repeats,
+  ...spaceDepths,
   ...pads,
   ...concats,
   ...extentReaders,
