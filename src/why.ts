@@ -112,9 +112,7 @@ function kept(facts: Facts, node: Node, position: number, root: number, blocker:
   for (const step of path(facts, node, root, end))
     chain.push({ node: step.label, op: step.qualifiedOp, reason: 'passes them on' });
   chain.push(
-    end === undefined
-      ? { node: '(model)', op: '', reason }
-      : { node: end.label, op: end.qualifiedOp, reason },
+    end === undefined ? { node: '(model)', op: '', reason } : { node: end.label, op: end.qualifiedOp, reason },
   );
   return { state: 'kept', chain };
 }
