@@ -61,8 +61,9 @@ function copyOperands(editor: Editor, list: readonly Replacement[]): void {
     list.map(({ operand }) => operand),
   );
   for (const set of sets) {
-    const [{ operand, tensor, groups, isRewritten }] = set;
-    const kept = keptByAllGroups(operand.tensor.dims, set[0].kept, groups);
+    const [first] = set;
+    const { operand, tensor, isRewritten } = first;
+    const kept = keptByAllGroups(operand.tensor.dims, first.kept, first.groups);
     const indices = (kept ?? []).reduce(
       (total, axis) => total + (axis === undefined ? 0 : NODE_BYTES + 8 * axis.length),
       0,

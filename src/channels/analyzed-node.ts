@@ -48,7 +48,7 @@ export interface LayerAxes {
   readonly relation: LayerRelation;
   readonly x: Axis | undefined;
   readonly y: Axis | undefined;
-  /** Of the weights; of a grouped layer the axis that counts the channels of one group is undefined. */
+  /** Of the weights; undefined for the axis that counts the channels of one group. */
   readonly weightsIn: Axis | undefined;
   readonly weightsOut: Axis | undefined;
   readonly bias: Axis | undefined;

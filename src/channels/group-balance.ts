@@ -255,5 +255,5 @@ function components(
       }
     }
   }
-  return [...new Set(componentOf.values())].map((layers) => [...layers]);
+  return [...new Set(componentOf.values())].map((component) => [...component]);
 }

@@ -267,9 +267,10 @@ function isReversed(axes: Axes): boolean {
  */
 function torn(weights: readonly WeightChannels[]): Unheld[] {
   const first = new Map<string, string>();
-  return weights.flatMap(({ parameter, node, removed, kept, keptByGroup, rewritten }): Unheld[] => {
-    if (parameter === null || removed) return [];
-    const now = JSON.stringify([kept, keptByGroup, rewritten]);
+  return weights.flatMap((weight): Unheld[] => {
+    const { parameter, node, rewritten } = weight;
+    if (parameter === null || weight.removed) return [];
+    const now = JSON.stringify([weight.kept, weight.keptByGroup, rewritten]);
     const other = first.get(parameter);
     first.set(parameter, other ?? now);
     return other === undefined || (other === now && !rewritten)
