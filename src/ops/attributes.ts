@@ -93,7 +93,11 @@ export function windowKey({ node, constant }: Site, axis: number): ExtentMap | u
   const { kernel, stride, dilation, begin, end } = window.along(axis - 2);
   if (kernel === undefined) return undefined;
   const grown = begin + end - dilation * (kernel - 1);
-  return (key) => (stride === 1 && grown === 0 ? key : `(${key}${grown < 0 ? '' : '+'}${grown})/${stride}`);
+  return (extent) => {
+    if (stride === 1 && grown === 0) return extent;
+    if (typeof extent === 'number' && extent + grown > 0) return Math.floor((extent + grown - 1) / stride) + 1;
+    return `(${extent}${grown < 0 ? '' : '+'}${grown})/${stride}`;
+  };
 }
 
 /**

@@ -1,8 +1,9 @@
-/** Products with a constant matrix: Gemm and MatMul. */
-import type { Node } from '../ir/graph.js';
-import { isStatic, link, type Relation } from './axes.js';
+/** Products with a constant matrix, Gemm and MatMul, and MatMul of two activations. */
+import type { Dim, Node } from '../ir/graph.js';
+import { isStatic, type Known, type Link, link, type Relation } from './axes.js';
 import type { LayerOperands, Operator } from './operator.js';
-import type { Site } from './site.js';
+import { broadcastOf } from './extents.js';
+import type { Elements, Extent, ShapeSite, Site } from './site.js';
 
 function isTransposed(node: Node): boolean {
   return node.int('transB', 0) !== 0;
@@ -46,8 +47,9 @@ function gemmLayer(site: Site): LayerOperands | undefined {
 function matMul(site: Site): Relation | undefined {
   const x = site.inDims(0);
   const y = site.outDims(0);
-  if (x === undefined || y === undefined || x.length === 0 || x.length !== y.length) return undefined;
-  if (site.constant(1)?.dims.length !== 2) return undefined;
+  if (x === undefined || y === undefined || x.length === 0) return undefined;
+  if (site.constant(0) === undefined && site.constant(1) === undefined) return productOfTwo(site, x, y);
+  if (x.length !== y.length || site.constant(1)?.dims.length !== 2) return undefined;
   const last = x.length - 1;
   return {
     kind: 'linear',
@@ -61,9 +63,49 @@ function matMul(site: Site): Relation | undefined {
   };
 }
 
+/**
+ * Y […, M, N] = A […, M, K] * B […, K, N] of two activations, as in attention. The axes in front
+ * are broadcast; K is summed over, and neither M nor N knows of the other.
+ */
+function productOfTwo(site: Site, a: readonly Dim[], y: readonly Dim[]): Relation | undefined {
+  const b = site.inDims(1);
+  const rank = y.length;
+  if (b === undefined || a.length < 2 || b.length < 2 || rank !== Math.max(a.length, b.length)) return undefined;
+  const links: Link[] = [];
+  for (const [index, dims] of [a, b].entries()) {
+    for (const [axis, dim] of dims.slice(0, -2).entries()) {
+      const output = rank - dims.length + axis;
+      // As in broadcast.ts: an axis of extent 1 that is stretched is not linked.
+      if (typeof dim !== 'number' || dim === y[output]) links.push(link({ index, axis }, { index: 0, axis: output }));
+    }
+  }
+  links.push(link({ index: 0, axis: a.length - 2 }, { index: 0, axis: rank - 2 }));
+  links.push(link({ index: 1, axis: b.length - 1 }, { index: 0, axis: rank - 1 }));
+  const inner = [
+    { index: 0, axis: a.length - 1 },
+    { index: 1, axis: b.length - 2 },
+  ];
+  return { kind: 'pointwise', links, sums: [inner], constant: zeroIfAny };
+}
+
+/** Zeros of one factor, whatever the other one is (finite activations). */
+function zeroIfAny(operands: readonly Known[]): number | undefined {
+  return operands.includes(0) ? 0 : undefined;
+}
+
 function matMulLayer(site: Site): LayerOperands | undefined {
   if (site.constant(1)?.dims.length !== 2) return undefined;
   return { weights: { index: 1, inAxis: 0, outAxis: 1 }, bias: undefined };
+}
+
+function matMulExtents({ extents }: ShapeSite): Elements | undefined {
+  const [a, b] = [extents(0), extents(1)];
+  // A vector has no row or no column of its own.
+  if (a === undefined || b === undefined || a.length < 2 || b.length < 2) return undefined;
+  const rank = Math.max(a.length, b.length);
+  const front = (own: readonly Extent[], axis: number) => own[axis - rank + own.length] ?? 1;
+  const batch = Array.from({ length: rank - 2 }, (_, axis) => broadcastOf(front(a, axis), front(b, axis)));
+  return [...batch, a.at(-2), b.at(-1)];
 }
 
 /** As many for each element of Y as X has along `depthAxis`. */
@@ -87,6 +129,7 @@ export const matrixProducts: readonly Operator[] = [
     type: 'MatMul',
     axes: matMul,
     weights: matMulLayer,
+    resultExtents: matMulExtents,
     macs: (site) => macs(site, -1),
     parameters: [undefined, 'weight'],
     isReversed: () => true,

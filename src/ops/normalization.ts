@@ -42,7 +42,11 @@ export const normalizations: readonly Operator[] = [
     parameters: [undefined, 'weight', 'bias', 'running_mean', 'running_var'],
   },
   { type: 'InstanceNormalization', parameters: [undefined, 'weight', 'bias'] },
-  { type: 'LayerNormalization', parameters: [undefined, 'weight', 'bias'] },
+  {
+    type: 'LayerNormalization',
+    parameters: [undefined, 'weight', 'bias'],
+    resultExtents: ({ extents }) => extents(0),
+  },
   { type: 'Softmax', axes: softmax },
   { type: 'LogSoftmax', axes: softmax },
 ];

@@ -1,9 +1,10 @@
 /** The same elements in the same order under other dims: Reshape, Flatten, Squeeze, Unsqueeze. */
-import type { Dim } from '../ir/graph.js';
+import type { Dim, Node } from '../ir/graph.js';
 import { INT64, Tensor } from '../ir/tensor.js';
-import { type AxisRef, type Choice, type Link, link, type Relation, unchanged } from './axes.js';
+import { type AxisRef, type Choice, type Link, link, normalAxis, type Relation, unchanged } from './axes.js';
 import type { Adjustment, Kept, Operator } from './operator.js';
-import type { Site } from './site.js';
+import { productOf, quotientOf } from './extents.js';
+import type { Elements, Extent, ShapeSite, Site } from './site.js';
 
 /** Axes of both sides whose extents have the same product. */
 interface Group {
@@ -131,15 +132,71 @@ function adjustReshape(site: Site, kept: Kept): readonly Adjustment[] {
   return [{ input: 1, tensor: Tensor.fromNumbers(INT64, [adjusted.length], adjusted) }];
 }
 
+/**
+ * The extents that a target asks for, of data of these: a 0 copies, and what is -1 or not known is
+ * what is left of the elements.
+ */
+export function targetExtents(node: Node, target: Elements, own: readonly Extent[]): Elements {
+  const zeroCopies = node.int('allowzero', 0) === 0;
+  const wanted = target.map((entry, axis) =>
+    entry === 0 && zeroCopies ? own[axis] : entry === -1 ? undefined : entry,
+  );
+  const others = wanted.filter((entry) => entry !== undefined);
+  if (others.length + 1 !== wanted.length) return wanted;
+  const rest = quotientOf(productOf(own), productOf(others));
+  return wanted.map((entry) => entry ?? rest);
+}
+
+function reshapedExtents({ node, elements, extents }: ShapeSite): Elements | undefined {
+  const [own, target] = [extents(0), elements(1)];
+  return own === undefined || target === undefined ? undefined : targetExtents(node, target, own);
+}
+
+/** The axes of Squeeze and Unsqueeze: an attribute, from opset 13 on an input. */
+function listedAxes({ node, elements }: ShapeSite): readonly number[] | undefined {
+  const listed = node.ints('axes') ?? elements(1);
+  return listed?.every((axis) => typeof axis === 'number') === true ? listed : undefined;
+}
+
+function squeezedExtents(site: ShapeSite): Elements | undefined {
+  const own = site.extents(0);
+  const axes = listedAxes(site)?.map((axis) => normalAxis(axis, own?.length ?? 0));
+  // Without axes all of extent 1 go: all have to be known.
+  if (axes === undefined && own?.every((extent) => typeof extent === 'number') !== true) return undefined;
+  return own?.filter((extent, axis) => (axes === undefined ? extent !== 1 : !axes.includes(axis)));
+}
+
+function unsqueezedExtents(site: ShapeSite): Elements | undefined {
+  const [own, listed] = [site.extents(0), listedAxes(site)];
+  if (own === undefined || listed === undefined) return undefined;
+  const rank = own.length + listed.length;
+  const axes = new Set(listed.map((axis) => normalAxis(axis, rank)));
+  const rest = own.values();
+  return Array.from({ length: rank }, (_, axis) => (axes.has(axis) ? 1 : rest.next().value));
+}
+
 export const reshapes: readonly Operator[] = [
   {
     type: 'Reshape',
     axes: regroup,
     adjust: adjustReshape,
     shapeElements: ({ elements }) => elements(0),
+    resultExtents: reshapedExtents,
     alias: 'reshaped',
   },
   { type: 'Flatten', axes: regroup },
-  { type: 'Squeeze', axes: regroup, shapeElements: ({ elements }) => elements(0), alias: 'reshaped' },
-  { type: 'Unsqueeze', axes: regroup, shapeElements: ({ elements }) => elements(0), alias: 'reshaped' },
+  {
+    type: 'Squeeze',
+    axes: regroup,
+    shapeElements: ({ elements }) => elements(0),
+    resultExtents: squeezedExtents,
+    alias: 'reshaped',
+  },
+  {
+    type: 'Unsqueeze',
+    axes: regroup,
+    shapeElements: ({ elements }) => elements(0),
+    resultExtents: unsqueezedExtents,
+    alias: 'reshaped',
+  },
 ];
