@@ -30,24 +30,6 @@ export async function propagateConstants(
   return pass.constant;
 }
 
-/** Axes that share a class with a layer's channels. */
-export function relevantAxes(nodes: readonly AnalyzedNode[], positions: Positions): (axis: Axis) => boolean {
-  const isOfLayer = new Uint8Array(positions.count);
-  for (const { layer } of nodes) {
-    for (const axis of [layer?.x, layer?.y])
-      for (let index = 0; index < (axis?.extent ?? 0); index++)
-        isOfLayer[positions.classOf((axis?.base ?? 0) + index)] = 1;
-  }
-  const relevant = new Set<Axis>();
-  for (const axis of positions.all) {
-    for (let position = axis.base; position < axis.base + axis.extent; position++) {
-      if (isOfLayer[positions.classOf(position)] !== 1) continue;
-      relevant.add(axis);
-      break;
-    }
-  }
-  return (axis) => relevant.has(axis);
-}
 
 class ConstantPass {
   readonly constant: Float64Array;
