@@ -16,11 +16,12 @@ export interface Kept {
 }
 
 /**
- * A change that goes with removed channels: an attribute, or a constant input that repeats an
- * extent.
+ * A change that goes with removed channels: an attribute (undefined: it goes), or a constant input
+ * that repeats an extent.
  */
 export type Adjustment =
-  { readonly attribute: string; readonly value: AttributeValue } | { readonly input: number; readonly tensor: Tensor };
+  | { readonly attribute: string; readonly value: AttributeValue | undefined }
+  | { readonly input: number; readonly tensor: Tensor };
 
 /** Inputs of a layer, and the axes of its weights. */
 export interface LayerOperands {

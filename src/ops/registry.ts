@@ -26,6 +26,7 @@ import { reshapes } from './reshape.js';
 import { resizes } from './resize.js';
 import { extentReaders } from './shape.js';
 import { slices } from './slice.js';
+import { splits } from './split.js';
 import { transposes } from './transpose.js';
 
 export const operators: readonly Operator[] = [
@@ -41,6 +42,7 @@ export const operators: readonly Operator[] = [
   ...transposes,
   ...gathers,
   ...slices,
+  ...splits,
   ...pads,
   ...concats,
   ...extentReaders,

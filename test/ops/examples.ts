@@ -101,6 +101,22 @@ export const EXAMPLES: Readonly<Record<string, readonly Apply[]>> = {
     (g, x) => g.slice(x, { axes: [1], starts: [1], ends: [3] }),
     (g, x) => g.slice(x, { axes: [2, 3], starts: [0, -5], ends: [Number.POSITIVE_INFINITY, 5], steps: [2, 1] }),
   ],
+  Split: [
+    (g, x) => g.split(x, [3, 1])[0] ?? '',
+    (g, x) => g.concat(g.split(x, [1, 1, 2]).toReversed()),
+    (g, x) => g.ops('Split', [x], { axis: -3 }, { outputs: 2 })[0] ?? '',
+    (g, x) => g.split(x, [1, 5], 3)[1] ?? '',
+  ],
+  'Split@7': [
+    (g, x) => g.split(x, [2, 2])[0] ?? '',
+    (g, x) => g.ops('Split', [x], { axis: 1 }, { outputs: 4 })[1] ?? '',
+  ],
+  'Split@11': [(g, x) => g.split(x, [1, 3], -3)[1] ?? ''],
+  'Split@18': [
+    (g, x) => g.ops('Split', [x], { axis: 1, num_outputs: 2 }, { outputs: 2 })[0] ?? '',
+    (g, x) => g.concat(g.ops('Split', [g.concat([x, x])], { axis: 1, num_outputs: 3 }, { outputs: 3 }).toReversed()),
+    (g, x) => g.split(x, [1, 3])[1] ?? '',
+  ],
   'Slice@9': [(g, x) => g.slice(x, { axes: [1, 2], starts: [0, 1], ends: [2, 100] })],
   Pad: [(g, x) => g.pad(x, [0, 2, 0, 0, 0, 1, 0, 0], 0.7), (g, x) => g.pad(x, [0, 1, 1, 0, 0, 0, 0, 1])],
   'Pad@10': [(g, x) => g.pad(x, [0, 1, 0, 0, 0, 2, 0, 0], 0)],
