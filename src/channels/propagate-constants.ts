@@ -30,7 +30,6 @@ export async function propagateConstants(
   return pass.constant;
 }
 
-
 class ConstantPass {
   readonly constant: Float64Array;
   /**
