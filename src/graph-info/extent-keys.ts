@@ -9,7 +9,7 @@
  * although windows of the same kind give the same size. Behind a Reshape to computed extents it
  * forgets the numbers, too.
  */
-import type { Node, Value } from '../ir/graph.js';
+import type { Dim, Node, Value } from '../ir/graph.js';
 import { isShapeInteger } from '../ir/tensor.js';
 import type { Elements, Extent, ShapeSite } from '../ops/site.js';
 import { operatorOf } from '../ops/registry.js';
@@ -147,4 +147,22 @@ export class ExtentKeys {
       constant: (index) => this.#graphInfo.constants.tensor(node.inputs[index]),
     };
   }
+}
+
+/** The same with every extent that is a number in every run, also where ONNX Runtime does not infer it. */
+export function withKnownExtents(graphInfo: GraphInfo): GraphInfo {
+  const keys = new ExtentKeys(graphInfo);
+  const { shapes, graph } = graphInfo;
+  const known = new Map<Value, readonly Dim[]>();
+  // In the order of the graph, so that nothing is asked for from far behind.
+  for (const value of graph.nodes.flatMap(({ outputs }) => outputs)) {
+    const extents = value === undefined ? undefined : keys.extents(value);
+    const dims = shapes.of(value);
+    if (value === undefined || extents === undefined || dims === undefined) continue;
+    const added = dims.map((dim, axis) => (typeof extents[axis] === 'number' ? extents[axis] : dim));
+    if (added.some((dim, axis) => dim !== dims[axis])) known.set(value, added);
+  }
+  if (known.size === 0) return graphInfo;
+  const of = (value: Value | undefined) => (value && known.get(value)) ?? shapes.of(value);
+  return { ...graphInfo, shapes: { ...shapes, of } };
 }

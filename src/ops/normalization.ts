@@ -47,6 +47,6 @@ export const normalizations: readonly Operator[] = [
     parameters: [undefined, 'weight', 'bias'],
     resultExtents: ({ extents }) => extents(0),
   },
-  { type: 'Softmax', axes: softmax },
-  { type: 'LogSoftmax', axes: softmax },
+  { type: 'Softmax', axes: softmax, resultExtents: ({ extents }) => extents(0) },
+  { type: 'LogSoftmax', axes: softmax, resultExtents: ({ extents }) => extents(0) },
 ];

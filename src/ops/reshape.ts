@@ -12,37 +12,68 @@ interface Group {
   readonly after: readonly number[];
 }
 
+interface Grouping {
+  readonly groups: Group[];
+  /** Whether every axis is in one. */
+  readonly isWhole: boolean;
+}
+
 /**
- * Cuts two shapes of the same data into the smallest groups of equal size. Undefined when they
- * cannot be compared: symbolic dims must stand alone on both sides, all but one pair with equal
- * names (the total is equal, so then the last pair is too).
+ * Cuts two shapes of the same data into the smallest groups of equal size. Symbolic dims stand alone
+ * on both sides: all but one pair with equal names (the total is equal, so then the last pair is
+ * too). Where they do not, what stands in front of the first and behind the last one is still
+ * grouped: it counts the same blocks of elements, and the same elements within a block.
  */
-export function groupAxes(before: readonly Dim[], after: readonly Dim[]): Group[] | undefined {
+export function groupAxes(before: readonly Dim[], after: readonly Dim[]): Group[] {
+  const all = groupsFrom(before, after);
+  if (all.isWhole) return all.groups;
+  const size = { before: before.length, after: after.length };
+  const last = groupsFrom(before.toReversed(), after.toReversed(), 0).groups.map((group) => mirrored(group, size));
+  const isFree = (side: 'before' | 'after') => {
+    const taken = new Set(last.flatMap((group) => group[side]));
+    return (_: Dim, axis: number) => !taken.has(axis);
+  };
+  // What is taken stands behind what is free: the axes keep their numbers.
+  const first = groupsFrom(before.filter(isFree('before')), after.filter(isFree('after')), 0);
+  return [...first.groups, ...last.toReversed()];
+}
+
+function mirrored(group: Group, size: { readonly before: number; readonly after: number }): Group {
+  return {
+    before: group.before.map((axis) => size.before - 1 - axis).toReversed(),
+    after: group.after.map((axis) => size.after - 1 - axis).toReversed(),
+  };
+}
+
+/** From the first axis on, as far as it goes; `mostUnnamed` pairs need not have equal names. */
+function groupsFrom(before: readonly Dim[], after: readonly Dim[], mostUnnamed = 1): Grouping {
   const groups: Group[] = [];
   let unnamedPairs = 0;
   let i = 0;
   let j = 0;
+  const upToHere = () => ({ groups, isWhole: false });
   while (i < before.length || j < after.length) {
     const from = before[i] ?? 1;
     const to = after[j] ?? 1;
     if (typeof from === 'string' && typeof to === 'string') {
       if (from !== to || from === '') unnamedPairs++;
+      if (unnamedPairs > mostUnnamed) return upToHere();
       groups.push({ before: [i++], after: [j++] });
     } else if (typeof from === 'string') {
-      if (to !== 1 || j >= after.length) return undefined;
+      if (to !== 1 || j >= after.length) return upToHere();
       groups.push({ before: [], after: [j++] });
     } else if (typeof to === 'string') {
-      if (from !== 1 || i >= before.length) return undefined;
+      if (from !== 1 || i >= before.length) return upToHere();
       groups.push({ before: [i++], after: [] });
     } else {
       const group = staticGroup(before, after, i, j);
-      if (group === undefined) return undefined;
+      if (group === undefined) return upToHere();
       groups.push(group);
       i += group.before.length;
       j += group.after.length;
     }
   }
-  return unnamedPairs > 1 ? undefined : groups;
+  return { groups, isWhole: true };
 }
 
 function staticGroup(before: readonly Dim[], after: readonly Dim[], i: number, j: number): Group | undefined {
@@ -65,13 +96,27 @@ function staticGroup(before: readonly Dim[], after: readonly Dim[], i: number, j
   return group;
 }
 
-/** Reshape-5…-23, Flatten, Squeeze, Unsqueeze. */
+/**
+ * Reshape-5…-23. A computed target repeats extents that nobody could adjust. Where a 0 of the
+ * target copies an extent that is not known, both sides get one name.
+ */
+function reshapeAxes(site: Site): Relation | undefined {
+  const target = site.constant(1)?.numbers();
+  const [before, after] = [site.inDims(0), site.outDims(0)];
+  if (target === undefined || before === undefined || after === undefined) return undefined;
+  const zeroCopies = site.node.int('allowzero', 0) === 0;
+  const named = (dim: Dim, axis: number) => (zeroCopies && dim === '' && target[axis] === 0 ? `copied ${axis}` : dim);
+  return regroupDims(before.map(named), after.map(named));
+}
+
+/** Flatten, Squeeze, Unsqueeze. */
 function regroup(site: Site): Relation | undefined {
-  const before = site.inDims(0);
-  const after = site.outDims(0);
-  if (before === undefined || after === undefined) return undefined;
+  const [before, after] = [site.inDims(0), site.outDims(0)];
+  return before === undefined || after === undefined ? undefined : regroupDims(before, after);
+}
+
+function regroupDims(before: readonly Dim[], after: readonly Dim[]): Relation {
   const groups = groupAxes(before, after);
-  if (groups === undefined) return undefined;
   const links: Link[] = [];
   const choices: Choice[] = [];
   for (const group of groups) {
@@ -178,7 +223,7 @@ function unsqueezedExtents(site: ShapeSite): Elements | undefined {
 export const reshapes: readonly Operator[] = [
   {
     type: 'Reshape',
-    axes: regroup,
+    axes: reshapeAxes,
     adjust: adjustReshape,
     shapeElements: ({ elements }) => elements(0),
     resultExtents: reshapedExtents,
