@@ -6,6 +6,7 @@ import { type AnalyzedNode, forEachPair, type LayerAxes, type ResolvedLink } fro
 import { askedScalars, type Contribution } from './asked-scalars.js';
 import { type Axis, isOperand, type Positions } from './positions.js';
 import type { GraphInfo } from '../graph-info/graph-info.js';
+import { MovedZeros } from './moved-zeros.js';
 import { isRow, WeightMatrix } from './weight-matrix.js';
 
 /**
@@ -40,6 +41,7 @@ class ConstantPass {
   readonly #positions: Positions;
   readonly #graphInfo: GraphInfo;
   readonly #isRelevant: (axis: Axis) => boolean;
+  readonly #moved: MovedZeros;
 
   constructor(positions: Positions, graphInfo: GraphInfo, isRelevant: (axis: Axis) => boolean) {
     this.constant = new Float64Array(positions.count).fill(Number.NaN);
@@ -47,13 +49,17 @@ class ConstantPass {
     this.#positions = positions;
     this.#graphInfo = graphInfo;
     this.#isRelevant = isRelevant;
+    this.#moved = new MovedZeros(this.constant);
   }
 
   async visit(at: AnalyzedNode): Promise<void> {
     const { layer, relation } = at;
     if (layer?.relation.kind === 'linear') this.#linear(at, layer, layer.relation);
     else if (layer?.relation.kind === 'grouped') this.#grouped(at, layer, layer.relation);
-    else if (relation?.kind === 'pointwise') await this.#pointwise(at, relation);
+    else if (relation?.kind === 'pointwise') {
+      await this.#pointwise(at, relation);
+      this.#moved.visit(at, relation);
+    }
   }
 
   #scalarAt(axis: Axis, index: number): number {

@@ -57,7 +57,17 @@ export const EXAMPLES: Readonly<Record<string, readonly Apply[]>> = {
     (g, x) => g.conv(x, kernel('grouped', [6, 2, 3, 3]), { group: 2, pads: 1 }),
   ],
   Gemm: [(g, x) => g.gemm(flat(g, x), matrix('gemm', 3, CHANNELS * SIZE * SIZE), { bias: { data: [1, 2, 3] } })],
-  MatMul: [(g, x) => g.op('MatMul', [g.transpose(x, [0, 2, 3, 1]), matrix('matmul', CHANNELS, 3)])],
+  MatMul: [
+    (g, x) => g.op('MatMul', [g.transpose(x, [0, 2, 3, 1]), matrix('matmul', CHANNELS, 3)]),
+    (g, x) => g.op('MatMul', [x, g.op('Neg', [x])]),
+    (g, x) => g.op('MatMul', [g.op('Sigmoid', [x]), g.transpose(x, [0, 2, 1, 3])]),
+  ],
+  Attention: [],
+  'Attention@23': [
+    (g, x) => g.op('Attention', [g.op('Neg', [x]), g.op('Sigmoid', [x]), x]),
+    (g, x) => g.op('Attention', [x, ...g.split(g.op('Neg', [x]), [2, 2])], { is_causal: 1 }),
+  ],
+  'Attention@24': [(g, x) => g.op('Attention', [x, x, x], { scale: { float: 0.3 } })],
   MaxPool: [(g, x) => g.maxPool(x, [3, 3], { pads: 1, strides: 2 })],
   AveragePool: [
     (g, x) => g.averagePool(x, [3, 3], { pads: 1 }),
