@@ -131,7 +131,7 @@ export class ExtentKeys {
     if (tensor !== undefined) return isShapeInteger(tensor.dataType) ? [...tensor.numbers()] : undefined;
     if (producer === undefined || producer.outputs[0] !== value) return undefined;
     const elements = operatorOf(producer)?.shapeElements?.(this.#shapeSite(producer));
-    return elements?.length === length ? elements : undefined;
+    return typeof length === 'number' && elements?.length !== length ? undefined : elements;
   }
 
   #shapeSite(node: Node): ShapeSite {
@@ -158,9 +158,10 @@ export function withKnownExtents(graphInfo: GraphInfo): GraphInfo {
   for (const value of graph.nodes.flatMap(({ outputs }) => outputs)) {
     const extents = value === undefined ? undefined : keys.extents(value);
     const dims = shapes.of(value);
-    if (value === undefined || extents === undefined || dims === undefined) continue;
-    const added = dims.map((dim, axis) => (typeof extents[axis] === 'number' ? extents[axis] : dim));
-    if (added.some((dim, axis) => dim !== dims[axis])) known.set(value, added);
+    // That of a scalar is left unknown, as it is elsewhere.
+    if (value === undefined || extents === undefined || extents.length === 0) continue;
+    const added = extents.map((extent, axis) => (typeof extent === 'number' ? extent : (dims?.[axis] ?? '')));
+    if (added.some((dim, axis) => dim !== dims?.[axis])) known.set(value, added);
   }
   if (known.size === 0) return graphInfo;
   const of = (value: Value | undefined) => (value && known.get(value)) ?? shapes.of(value);

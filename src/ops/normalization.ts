@@ -39,6 +39,7 @@ export const normalizations: readonly Operator[] = [
   {
     type: 'BatchNormalization',
     axes: batchNormalization,
+    resultExtents: ({ extents }) => extents(0),
     parameters: [undefined, 'weight', 'bias', 'running_mean', 'running_var'],
   },
   { type: 'InstanceNormalization', parameters: [undefined, 'weight', 'bias'] },

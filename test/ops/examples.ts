@@ -60,7 +60,7 @@ export const EXAMPLES: Readonly<Record<string, readonly Apply[]>> = {
   MatMul: [
     (g, x) => g.op('MatMul', [g.transpose(x, [0, 2, 3, 1]), matrix('matmul', CHANNELS, 3)]),
     (g, x) => g.op('MatMul', [x, g.op('Neg', [x])]),
-    (g, x) => g.op('MatMul', [g.op('Sigmoid', [x]), g.transpose(x, [0, 2, 1, 3])]),
+    (g, x) => g.op('MatMul', [g.op('Sigmoid', [x]), g.transpose(x, [0, 1, 3, 2])]),
   ],
   Attention: [],
   'Attention@23': [
