@@ -42,7 +42,11 @@ export function channels(...dead: readonly number[]): number[] {
 
 const PARTS = ['query', 'key', 'value'] as const;
 
-export function attentionNetwork(form: Form, dead: Dead, { opset = 17, batch = 2 as number | string } = {}) {
+export function attentionNetwork(
+  form: Form,
+  dead: Dead,
+  { opset = 17, batch = 2 }: { opset?: number; batch?: number | string } = {},
+) {
   const g = graphBuilder({ opset });
   const x = g.input('x', [batch, LENGTH, WIDTH]);
   const columns = (name: (typeof PARTS)[number], width: number) => {
@@ -63,7 +67,7 @@ export function attentionNetwork(form: Form, dead: Dead, { opset = 17, batch = 2
   const packed = () => {
     const parts = PARTS.map((name) => columns(name, WIDTH));
     const rows = Array.from({ length: WIDTH }, (_, row) =>
-      parts.flatMap(({ weights }) => [...weights.slice(row * WIDTH, (row + 1) * WIDTH)]),
+      parts.flatMap(({ weights }) => Array.from(weights.slice(row * WIDTH, (row + 1) * WIDTH))),
     );
     return linear(
       'packed',
