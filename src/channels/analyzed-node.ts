@@ -59,6 +59,8 @@ export interface AnalyzedNode extends NodeSite {
   readonly links: readonly ResolvedLink[];
   /** Of each list one holds. */
   readonly choices: readonly (readonly ResolvedLink[])[];
+  /** Of each list the axes are summed over together. */
+  readonly sums: readonly (readonly (Axis | undefined)[])[];
   /** Set where the relation is that of a layer. */
   readonly layer: LayerAxes | undefined;
 }
@@ -70,12 +72,17 @@ export function analyzedNode(at: NodeSite, positions: Positions): AnalyzedNode {
     ...at,
     links: relation === undefined || relation.kind === 'extents' ? [] : relation.links.map(resolved),
     choices: choicesOf(at).map((candidates) => candidates.map(resolved)),
+    sums: sumsOf(at).map((axes) => axes.map((ref) => inputAxis(at, ref, positions))),
     layer: relation?.kind === 'linear' || relation?.kind === 'grouped' ? layerAxes(at, relation, positions) : undefined,
   };
 }
 
 export function choicesOf({ relation }: NodeSite): readonly Choice[] {
   return relation?.kind === 'pointwise' ? (relation.choices ?? []) : [];
+}
+
+export function sumsOf({ relation }: NodeSite): readonly (readonly AxisRef[])[] {
+  return relation?.kind === 'pointwise' ? (relation.sums ?? []) : [];
 }
 
 function resolve(at: NodeSite, { input: inRef, output: outRef, blocks }: Link, positions: Positions): ResolvedLink {

@@ -11,8 +11,9 @@ import { hasAxes, operatorOf } from '../ops/registry.js';
 import { type AnalyzedNode, analyzedNode, type NodeSite } from './analyzed-node.js';
 import { type Pin, PinBoard } from './pins.js';
 import { type Axis, type Operand, Positions, type Slot } from './positions.js';
-import { propagateConstants, relevantAxes } from './propagate-constants.js';
+import { propagateConstants } from './propagate-constants.js';
 import { type Demand, propagateDemand } from './propagate-demand.js';
+import { chooseAxes } from './choose-axes.js';
 import { relateAxes } from './relate.js';
 import { type GraphInfo, siteOf } from '../graph-info/graph-info.js';
 import { tiedAxes } from './tied-axes.js';
@@ -48,14 +49,16 @@ export async function analyze(graphInfo: GraphInfo): Promise<Facts> {
     const inSlots = node.inputs.map((value, index) => slotOf(node, index, value, graphInfo, slots));
     sites.push({ node, site, relation: operatorOf(node)?.axes?.(site), inSlots });
   }
-  const positions = new Positions(slots, tiedAxes(slots, sites));
+  const { isTied, isOfLayer } = tiedAxes(slots, sites);
+  const positions = new Positions(slots, isTied);
   const nodes = sites.map((site) => analyzedNode(site, positions));
 
   const board = new PinBoard(positions);
   relateAxes(graph, nodes, positions, board);
-  const isRelevant = relevantAxes(nodes, positions);
+  const isRelevant = ({ slot, axis }: Axis) => isOfLayer(slot, axis);
   const constant = await propagateConstants(nodes, positions, graphInfo, isRelevant);
   const { needed, linearReads } = propagateDemand(graph, nodes, positions, constant, board);
+  chooseAxes(nodes, positions, board, (position) => needed[position] === 0 || !Number.isNaN(constant[position] ?? 0));
   return {
     graphInfo,
     positions,

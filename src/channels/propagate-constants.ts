@@ -6,6 +6,7 @@ import { type AnalyzedNode, forEachPair, type LayerAxes, type ResolvedLink } fro
 import { askedScalars, type Contribution } from './asked-scalars.js';
 import { type Axis, isOperand, type Positions } from './positions.js';
 import type { GraphInfo } from '../graph-info/graph-info.js';
+import { MovedZeros } from './moved-zeros.js';
 import { isRow, WeightMatrix } from './weight-matrix.js';
 
 /**
@@ -30,25 +31,6 @@ export async function propagateConstants(
   return pass.constant;
 }
 
-/** Axes that share a class with a layer's channels. */
-export function relevantAxes(nodes: readonly AnalyzedNode[], positions: Positions): (axis: Axis) => boolean {
-  const isOfLayer = new Uint8Array(positions.count);
-  for (const { layer } of nodes) {
-    for (const axis of [layer?.x, layer?.y])
-      for (let index = 0; index < (axis?.extent ?? 0); index++)
-        isOfLayer[positions.classOf((axis?.base ?? 0) + index)] = 1;
-  }
-  const relevant = new Set<Axis>();
-  for (const axis of positions.all) {
-    for (let position = axis.base; position < axis.base + axis.extent; position++) {
-      if (isOfLayer[positions.classOf(position)] !== 1) continue;
-      relevant.add(axis);
-      break;
-    }
-  }
-  return (axis) => relevant.has(axis);
-}
-
 class ConstantPass {
   readonly constant: Float64Array;
   /**
@@ -59,6 +41,7 @@ class ConstantPass {
   readonly #positions: Positions;
   readonly #graphInfo: GraphInfo;
   readonly #isRelevant: (axis: Axis) => boolean;
+  readonly #moved: MovedZeros;
 
   constructor(positions: Positions, graphInfo: GraphInfo, isRelevant: (axis: Axis) => boolean) {
     this.constant = new Float64Array(positions.count).fill(Number.NaN);
@@ -66,12 +49,16 @@ class ConstantPass {
     this.#positions = positions;
     this.#graphInfo = graphInfo;
     this.#isRelevant = isRelevant;
+    this.#moved = new MovedZeros(this.constant);
   }
 
   async visit(at: AnalyzedNode): Promise<void> {
     const { layer, relation } = at;
     if (layer !== undefined) this.#layer(at, layer);
-    else if (relation?.kind === 'pointwise') await this.#pointwise(at, relation);
+    else if (relation?.kind === 'pointwise') {
+      await this.#pointwise(at, relation);
+      this.#moved.visit(at, relation);
+    }
   }
 
   #scalarAt(axis: Axis, index: number): number {

@@ -5,7 +5,14 @@
  */
 import type { Graph, Value } from '../ir/graph.js';
 import { groupsOf, type LayerRelation, type Pointwise } from '../ops/axes.js';
-import { type AnalyzedNode, forEachPair, isDepthwise, type LayerAxes, readsTypeAlone } from './analyzed-node.js';
+import {
+  type AnalyzedNode,
+  forEachPair,
+  isDepthwise,
+  type LayerAxes,
+  readsTypeAlone,
+  type ResolvedLink,
+} from './analyzed-node.js';
 import type { PinBoard } from './pins.js';
 import { type Axis, isOperand, type Positions, type Slot } from './positions.js';
 import { WeightMatrix } from './weight-matrix.js';
@@ -85,14 +92,8 @@ class DemandPass implements Demand {
 
   #pointwise(at: AnalyzedNode, { reads }: Pointwise): void {
     const linked = new Set<Axis>();
-    for (const link of [...at.links, ...at.choices.flat()]) {
-      const { input, output } = link;
-      if (input === undefined || output === undefined) continue;
-      linked.add(input);
-      forEachPair(link, (from, to) => {
-        if (this.#matters(output.base + to)) this.needed[input.base + from] = 1;
-      });
-    }
+    for (const links of [...at.links.map((link) => [link]), ...at.choices]) this.#alongLinks(links, linked);
+    for (const axes of at.sums) this.#alongSum(at, axes, linked);
     for (const [index, slot] of at.inSlots.entries()) {
       if (slot === undefined || isOperand(slot) || readsTypeAlone(at, index)) continue;
       this.#touched.add(slot);
@@ -102,6 +103,47 @@ class DemandPass implements Demand {
           for (const position of reads.indices) this.needed[axis.base + position] = 1;
         } else this.#fill(axis);
       }
+    }
+  }
+
+  /**
+   * An input index is read where a linked output index matters; where several outputs are parts of
+   * the input (a Reshape takes heads and their channels apart), all of its parts have to.
+   */
+  #alongLinks(links: readonly ResolvedLink[], linked: Set<Axis>): void {
+    const parts = new Map<Axis, ResolvedLink[]>();
+    for (const link of links) {
+      const { input, output } = link;
+      if (input === undefined || output === undefined) continue;
+      linked.add(input);
+      parts.set(input, [...(parts.get(input) ?? []), link]);
+    }
+    for (const [input, ofInput] of parts) {
+      const mattering = new Uint8Array(input.extent);
+      for (const link of ofInput) {
+        const { base } = link.output ?? input;
+        const seen = new Uint8Array(input.extent);
+        forEachPair(link, (from, to) => {
+          if (this.#matters(base + to)) seen[from] = 1;
+        });
+        for (const [from, isSeen] of seen.entries()) mattering[from] = (mattering[from] ?? 0) + isSeen;
+      }
+      for (const [from, count] of mattering.entries()) if (count === ofInput.length) this.needed[input.base + from] = 1;
+    }
+  }
+
+  /** What is summed over together is read where none of the operands is zero, and then stays. */
+  #alongSum(at: AnalyzedNode, axes: readonly (Axis | undefined)[], linked: Set<Axis>): void {
+    const known = axes.filter((axis) => axis !== undefined);
+    const extent = Math.max(0, ...known.map((axis) => axis.extent));
+    const read: number[] = [];
+    for (let index = 0; index < extent; index++)
+      if (known.every(({ base }) => this.#constant[base + index] !== 0)) read.push(index);
+    for (const axis of known) {
+      linked.add(axis);
+      const positions = read.map((index) => axis.base + index);
+      for (const position of positions) this.needed[position] = 1;
+      this.#board.pinPositions(positions, { node: at.node, reason: `${at.node.label} sums over it, and it is alive` });
     }
   }
 

@@ -1,24 +1,28 @@
 /** Functions of one element, and the activations that have parameters. */
 import { isNumber, type Known, type Relation } from './axes.js';
 import { clipBounds } from './attributes.js';
-import { asked, broadcast } from './broadcast.js';
+import { asked, broadcast, broadcastExtents } from './broadcast.js';
 import { MICROSOFT } from './domains.js';
 import type { Operator } from './operator.js';
 import type { Site } from './site.js';
 
 /** Its result is its operand, or the operand with another sign. */
 function choosing(type: string, choice: (x: number) => number): Operator {
-  return { type, axes: (site) => broadcast(site, 1, ([x]) => (isNumber(x) ? choice(x) : undefined)) };
+  return {
+    type,
+    axes: (site) => broadcast(site, 1, ([x]) => (isNumber(x) ? choice(x) : undefined)),
+    resultExtents: broadcastExtents,
+  };
 }
 
 /** ONNX Sigmoid-13, Exp-13, …: what it makes of a number is the runtime's own. */
 function smooth(type: string): Operator {
-  return { type, axes: (site) => asked(broadcast(site, 1)) };
+  return { type, axes: (site) => asked(broadcast(site, 1)), resultExtents: broadcastExtents };
 }
 
 /** Floor-13, Sign-13, …: where its operand is not known to the last digit, neither is its result. */
 function jumping(type: string): Operator {
-  return { type, axes: (site) => asked(broadcast(site, 1), { jumps: true }) };
+  return { type, axes: (site) => asked(broadcast(site, 1), { jumps: true }), resultExtents: broadcastExtents };
 }
 
 /** com.microsoft: a function of x and a bias [C] that is added to it first, and may be left out. */
@@ -62,7 +66,7 @@ export const activations: readonly Operator[] = [
   { ...smooth('QuickGelu'), domain: MICROSOFT },
   biased('BiasGelu'),
   biased('FastGelu'),
-  { type: 'Clip', axes: clip },
+  { type: 'Clip', axes: clip, resultExtents: ({ extents }) => extents(0) },
   {
     type: 'PRelu',
     axes: (site) => asked(broadcast(site, 2, prelu)),

@@ -1,30 +1,19 @@
 /** Operators of several operands with NumPy broadcasting. */
 import { isNumber, type Known, type Pointwise } from './axes.js';
-import { asked, broadcast } from './broadcast.js';
+import { asked, broadcast, broadcastExtents } from './broadcast.js';
 import type { Operator } from './operator.js';
-import type { Elements, ShapeSite } from './site.js';
-
-type Scalar = (a: number, b: number) => number;
+import { choice, elementwise, equality, ofNumbers, product, quotient } from './shape-arithmetic.js';
 
 /** What the runtime makes of two numbers is its own; `more` is what is known of one alone. */
 function binary(type: string, more: Pick<Pointwise, 'constant' | 'jumps'> = {}): Operator {
-  return { type, axes: (site) => asked(broadcast(site, 2), more) };
+  return { type, axes: (site) => asked(broadcast(site, 2), more), resultExtents: broadcastExtents };
 }
 
 function variadic(type: string): Operator {
-  return { type, axes: (site) => asked(broadcast(site, site.node.inputs.length)) };
-}
-
-/** Of two lists of one length, or of a list and one number: the integers of a shape. */
-function elementwise(scalar: Scalar): (site: ShapeSite) => Elements | undefined {
-  return (site) => {
-    const [a, b] = [site.elements(0), site.elements(1)];
-    if (a === undefined || b === undefined || (a.length !== b.length && a.length !== 1 && b.length !== 1))
-      return undefined;
-    return Array.from({ length: Math.max(a.length, b.length) }, (_, index) => {
-      const [x, y] = [a[a.length === 1 ? 0 : index], b[b.length === 1 ? 0 : index]];
-      return typeof x === 'number' && typeof y === 'number' ? scalar(x, y) : undefined;
-    });
+  return {
+    type,
+    axes: (site) => asked(broadcast(site, site.node.inputs.length)),
+    resultExtents: broadcastExtents,
   };
 }
 
@@ -56,30 +45,39 @@ function where([condition, x, y]: readonly Known[]): number | undefined {
   return chosen ?? undefined;
 }
 
-const COMPARISONS = ['Equal', 'Greater', 'GreaterOrEqual', 'Less', 'LessOrEqual'];
+const COMPARISONS = ['Greater', 'GreaterOrEqual', 'Less', 'LessOrEqual'];
 const OF_BITS = ['BitShift', 'BitwiseAnd', 'BitwiseOr', 'BitwiseXor'];
 
 export const arithmetic: readonly Operator[] = [
-  { ...binary('Add'), shapeElements: elementwise((a, b) => a + b) },
-  { ...binary('Sub'), shapeElements: elementwise((a, b) => a - b) },
-  // ONNX integer division truncates.
+  { ...binary('Add'), shapeElements: elementwise(ofNumbers((a, b) => a + b)) },
+  { ...binary('Sub'), shapeElements: elementwise(ofNumbers((a, b) => a - b)) },
   {
     ...binary('Div', { constant: divide }),
-    shapeElements: elementwise((a, b) => Math.trunc(a / b)),
+    shapeElements: elementwise(quotient),
     keepsZeros: 'first',
   },
   {
     ...binary('Mul', { constant: multiply }),
-    shapeElements: elementwise((a, b) => a * b),
+    shapeElements: elementwise(product),
     keepsZeros: 'all',
   },
   binary('Pow'),
   binary('Mod', { constant: divide, jumps: true }),
+  { ...binary('Equal'), shapeElements: elementwise(equality) },
   ...COMPARISONS.map((type) => binary(type)),
   binary('And', { constant: and }),
   binary('Or', { constant: or }),
   binary('Xor'),
   ...OF_BITS.map((type) => binary(type)),
-  { type: 'Where', axes: (site) => broadcast(site, 3, where), movesData: true },
-  ...['Sum', 'Mean', 'Max', 'Min'].map(variadic),
+  {
+    type: 'Where',
+    axes: (site) => broadcast(site, 3, where),
+    shapeElements: elementwise(choice),
+    resultExtents: broadcastExtents,
+    movesData: true,
+  },
+  variadic('Sum'),
+  variadic('Mean'),
+  { ...variadic('Max'), shapeElements: elementwise(ofNumbers((a, b) => Math.max(a, b))) },
+  { ...variadic('Min'), shapeElements: elementwise(ofNumbers((a, b) => Math.min(a, b))) },
 ];

@@ -5,7 +5,7 @@
 import type { Node } from '../ir/graph.js';
 import type { Tensor } from '../ir/tensor.js';
 import type { ExtentMap } from './operator.js';
-import type { Site } from './site.js';
+import type { Elements, ShapeSite, Site } from './site.js';
 
 /** Along one spatial axis. */
 export interface WindowAxis {
@@ -87,13 +87,25 @@ export class Window {
  * the same extent for every n: 3x3 with padding 1 and 1x1 without are such. Undefined for other
  * axes and for padding that depends on n.
  */
-export function windowKey({ node, constant }: Site, axis: number): ExtentMap | undefined {
+export function windowKey({ node, constant }: Pick<Site, 'node' | 'constant'>, axis: number): ExtentMap | undefined {
   const window = new Window(node, constant(1));
   if (axis < 2 || window.autoPad !== 'NOTSET' || window.roundsUp) return undefined;
   const { kernel, stride, dilation, begin, end } = window.along(axis - 2);
   if (kernel === undefined) return undefined;
   const grown = begin + end - dilation * (kernel - 1);
-  return (key) => (stride === 1 && grown === 0 ? key : `(${key}${grown < 0 ? '' : '+'}${grown})/${stride}`);
+  return (extent) => {
+    if (stride === 1 && grown === 0) return extent;
+    if (typeof extent === 'number' && extent + grown > 0) return Math.floor((extent + grown - 1) / stride) + 1;
+    return `(${extent}${grown < 0 ? '' : '+'}${grown})/${stride}`;
+  };
+}
+
+/** Of a layer with a window that makes so many channels; without a number as many as it reads. */
+export function windowedExtents(site: ShapeSite, channels?: number): Elements | undefined {
+  return site.extents(0)?.map((extent, axis) => {
+    if (axis < 2) return axis === 1 && channels !== undefined ? channels : extent;
+    return windowKey(site, axis)?.(extent);
+  });
 }
 
 /**

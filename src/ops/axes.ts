@@ -88,6 +88,11 @@ export interface Pointwise {
    * takes one.
    */
   readonly choices?: readonly Choice[];
+  /**
+   * Axes of several inputs that a product sums over together, index by index: where one of them
+   * holds 0, the others are not read.
+   */
+  readonly sums?: readonly (readonly AxisRef[])[];
 }
 
 /** Of the candidates one link is taken; the axes of the others are pinned. */

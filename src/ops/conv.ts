@@ -1,6 +1,6 @@
 /** Convolutions: Conv, and what is known of its relatives. */
 import { isStatic, type Link, link, type Relation } from './axes.js';
-import { Window, windowKey } from './attributes.js';
+import { Window, windowedExtents, windowKey } from './attributes.js';
 import type { Adjustment, Doubt, Kept, LayerOperands, Operator } from './operator.js';
 import type { Site } from './site.js';
 import type { Node } from '../ir/graph.js';
@@ -113,6 +113,7 @@ export const convolutions: readonly Operator[] = [
   {
     type: 'Conv',
     axes: convAxes,
+    resultExtents: (site) => windowedExtents(site, site.constant(1)?.dims[0]),
     adjust,
     weights: convWeights,
     macs,

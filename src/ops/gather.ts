@@ -48,4 +48,12 @@ function shapeElements({ elements, constant }: ShapeSite): Elements | undefined 
   return [...indices.numbers()].map((index) => from[normalAxis(index, from.length)]);
 }
 
-export const gathers: readonly Operator[] = [{ type: 'Gather', axes: gatherAxes, adjust, shapeElements }];
+function resultExtents({ node, extents }: ShapeSite): Elements | undefined {
+  const [own, indices] = [extents(0), extents(1)];
+  if (own === undefined || indices === undefined) return undefined;
+  return own.toSpliced(normalAxis(node.int('axis', 0), own.length), 1, ...indices);
+}
+
+export const gathers: readonly Operator[] = [
+  { type: 'Gather', axes: gatherAxes, adjust, shapeElements, resultExtents },
+];

@@ -1,9 +1,10 @@
-/** Products with a constant matrix: Gemm and MatMul. */
+/** Products with a constant matrix, Gemm and MatMul, and MatMul of two activations. */
 import type { Node } from '../ir/graph.js';
-import { isStatic, link, type Relation } from './axes.js';
+import { isStatic, type Known, type Link, link, type Relation } from './axes.js';
 import { MICROSOFT } from './domains.js';
 import type { LayerOperands, Operator } from './operator.js';
-import type { Site } from './site.js';
+import { broadcastOf } from './extents.js';
+import type { Elements, Extent, ShapeSite, Site } from './site.js';
 
 function hasTransB(node: Node): boolean {
   return node.int('transB', 0) !== 0;
@@ -91,8 +92,9 @@ function product(
   };
 }
 
-/** MatMul-1, -9, -13 with a constant matrix on either side. */
+/** MatMul-1, -9, -13 with a constant matrix on either side, or of two activations. */
 function matMul(site: Site): Relation | undefined {
+  if (site.constant(0) === undefined && site.constant(1) === undefined) return productOfTwo(site);
   return product(site, { weights: site.constant(1) === undefined ? 0 : 1 });
 }
 
@@ -107,9 +109,50 @@ function fusedMatMul(site: Site): Relation | undefined {
     : product(site, { weights: 1, isTransposed: a === true, weightsAreTransposed: b === true, alpha });
 }
 
+/**
+ * Y […, M, N] = A […, M, K] * B […, K, N] of two activations, as in attention. The axes in front
+ * are broadcast; K is summed over, and neither M nor N knows of the other.
+ */
+function productOfTwo(site: Site): Relation | undefined {
+  const [a, b, y] = [site.inDims(0), site.inDims(1), site.outDims(0)];
+  if (a === undefined || b === undefined || y === undefined || a.length < 2 || b.length < 2) return undefined;
+  const rank = y.length;
+  if (rank !== Math.max(a.length, b.length)) return undefined;
+  const links: Link[] = [];
+  for (const [index, dims] of [a, b].entries()) {
+    for (const [axis, dim] of dims.slice(0, -2).entries()) {
+      const output = rank - dims.length + axis;
+      // As in broadcast.ts: an axis of extent 1 that is stretched is not linked.
+      if (typeof dim !== 'number' || dim === y[output]) links.push(link({ index, axis }, { index: 0, axis: output }));
+    }
+  }
+  links.push(link({ index: 0, axis: a.length - 2 }, { index: 0, axis: rank - 2 }));
+  links.push(link({ index: 1, axis: b.length - 1 }, { index: 0, axis: rank - 1 }));
+  const inner = [
+    { index: 0, axis: a.length - 1 },
+    { index: 1, axis: b.length - 2 },
+  ];
+  return { kind: 'pointwise', links, sums: [inner], constant: zeroIfAny };
+}
+
+/** Zeros of one factor, whatever the other one is (finite activations). */
+function zeroIfAny(operands: readonly Known[]): number | undefined {
+  return operands.includes(0) ? 0 : undefined;
+}
+
 function matMulLayer(site: Site): LayerOperands | undefined {
   if (site.constant(1)?.dims.length !== 2) return undefined;
   return { weights: { index: 1, inAxis: 0, outAxis: 1 }, bias: undefined };
+}
+
+function matMulExtents({ extents }: ShapeSite): Elements | undefined {
+  const [a, b] = [extents(0), extents(1)];
+  // A vector has no row or no column of its own.
+  if (a === undefined || b === undefined || a.length < 2 || b.length < 2) return undefined;
+  const rank = Math.max(a.length, b.length);
+  const front = (own: readonly Extent[], axis: number) => own[axis - rank + own.length] ?? 1;
+  const batch = Array.from({ length: rank - 2 }, (_, axis) => broadcastOf(front(a, axis), front(b, axis)));
+  return [...batch, a.at(-2), b.at(-1)];
 }
 
 /** As many for each element of Y as X has along `summedAxis`. */
@@ -133,6 +176,7 @@ export const matrixProducts: readonly Operator[] = [
     type: 'MatMul',
     axes: matMul,
     weights: matMulLayer,
+    resultExtents: matMulExtents,
     macs: (site) => macs(site, -1),
     parameters: [undefined, 'weight'],
     isReversed: () => true,

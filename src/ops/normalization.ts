@@ -2,7 +2,7 @@
 import { link, normalAxis, type Pointwise, type Relation, sameAxes } from './axes.js';
 import { NORMALIZATION_INPUTS } from './attributes.js';
 import type { Operator } from './operator.js';
-import type { Site } from './site.js';
+import type { Elements, ShapeSite, Site } from './site.js';
 
 const PARAMETER_INPUTS = Object.values(NORMALIZATION_INPUTS);
 
@@ -81,19 +81,29 @@ function meanVariance(site: Site): Relation | undefined {
   };
 }
 
+function ofInput({ extents }: ShapeSite): Elements | undefined {
+  return extents(0);
+}
+
 export const normalizations: readonly Operator[] = [
   {
     type: 'BatchNormalization',
     axes: batchNormalization,
+    resultExtents: ofInput,
     parameters: [undefined, 'weight', 'bias', 'running_mean', 'running_var'],
   },
-  { type: 'InstanceNormalization', axes: instanceNormalization, parameters: [undefined, 'weight', 'bias'] },
-  { type: 'LayerNormalization', parameters: [undefined, 'weight', 'bias'] },
-  { type: 'Softmax', axes: softmax },
-  { type: 'LogSoftmax', axes: softmax },
-  { type: 'Hardmax', axes: hardmax },
-  { type: 'LpNormalization', axes: lpNormalization },
-  { type: 'MeanVarianceNormalization', axes: meanVariance },
+  {
+    type: 'InstanceNormalization',
+    axes: instanceNormalization,
+    resultExtents: ofInput,
+    parameters: [undefined, 'weight', 'bias'],
+  },
+  { type: 'LayerNormalization', parameters: [undefined, 'weight', 'bias'], resultExtents: ofInput },
+  { type: 'Softmax', axes: softmax, resultExtents: ofInput },
+  { type: 'LogSoftmax', axes: softmax, resultExtents: ofInput },
+  { type: 'Hardmax', axes: hardmax, resultExtents: ofInput },
+  { type: 'LpNormalization', axes: lpNormalization, resultExtents: ofInput },
+  { type: 'MeanVarianceNormalization', axes: meanVariance, resultExtents: ofInput },
   // Each channel is divided by a sum over its neighbours, which are others once one goes.
-  { type: 'LRN', axes: (site) => ({ kind: 'pointwise', links: sameAxes(site, 0, [1]) }) },
+  { type: 'LRN', axes: (site) => ({ kind: 'pointwise', links: sameAxes(site, 0, [1]) }), resultExtents: ofInput },
 ];

@@ -1,7 +1,7 @@
 /** Operators that combine places of one channel: pools, and means and maxima over all places. */
 import type { Node } from '../ir/graph.js';
 import { link, type Pointwise, type Relation } from './axes.js';
-import { Window, windowKey } from './attributes.js';
+import { Window, windowedExtents, windowKey } from './attributes.js';
 import { asked } from './broadcast.js';
 import type { Doubt, Operator } from './operator.js';
 import type { Site } from './site.js';
@@ -66,11 +66,19 @@ function spatialAxes(node: Node): number[] {
 }
 
 export const pools: readonly Operator[] = [
-  { type: 'MaxPool', axes: (site) => pool(site, false), extentKey: windowKey, hasWindow: true, doubt },
+  {
+    type: 'MaxPool',
+    axes: (site) => pool(site, false),
+    extentKey: windowKey,
+    resultExtents: (site) => windowedExtents(site),
+    hasWindow: true,
+    doubt,
+  },
   {
     type: 'AveragePool',
     axes: (site) => pool(site, site.node.int('count_include_pad', 0) !== 0),
     extentKey: windowKey,
+    resultExtents: (site) => windowedExtents(site),
     hasWindow: true,
     doubt,
   },

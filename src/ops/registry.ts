@@ -5,6 +5,7 @@
 import type { Node } from '../ir/graph.js';
 import { activations } from './activation.js';
 import { arithmetic } from './arithmetic.js';
+import { attentions } from './attention.js';
 import { concats } from './concat.js';
 import { constants } from './constant.js';
 import { convolutions } from './conv.js';
@@ -34,6 +35,7 @@ import { transposes } from './transpose.js';
 export const operators: readonly Operator[] = [
   ...convolutions,
   ...matrixProducts,
+  ...attentions,
   ...pools,
   ...reductions,
   ...normalizations,

@@ -1,8 +1,9 @@
 /** Operators that repeat data: Expand and Tile. */
 import { INT64, Tensor } from '../ir/tensor.js';
 import { type Blocks, type Link, link, type Relation, unchanged } from './axes.js';
+import { broadcastOf } from './extents.js';
 import type { Adjustment, Kept, Operator } from './operator.js';
-import type { Site } from './site.js';
+import type { Elements, ShapeSite, Site } from './site.js';
 
 /** Expand-8, -13: axes are aligned at the end; those that are stretched are not linked. */
 function expandAxes(site: Site): Relation | undefined {
@@ -27,6 +28,15 @@ function adjustExpand(site: Site, kept: Kept): readonly Adjustment[] {
   return [{ input: 1, tensor: Tensor.fromNumbers(INT64, [now.length], now) }];
 }
 
+/** The target is broadcast with the data, and has no -1. */
+function expandedExtents({ extents, elements }: ShapeSite): Elements | undefined {
+  const [own, target] = [extents(0), elements(1)];
+  if (own === undefined || target === undefined) return undefined;
+  const rank = Math.max(own.length, target.length);
+  const aligned = (list: Elements, axis: number) => (axis < rank - list.length ? 1 : list[axis - rank + list.length]);
+  return Array.from({ length: rank }, (_, axis) => broadcastOf(aligned(own, axis), aligned(target, axis)));
+}
+
 /** Tile-6, -13: all copies of an index go together. */
 function tileAxes(site: Site): Relation | undefined {
   const dims = site.inDims(0);
@@ -44,6 +54,6 @@ function tileAxes(site: Site): Relation | undefined {
 }
 
 export const repeats: readonly Operator[] = [
-  { type: 'Expand', axes: expandAxes, adjust: adjustExpand, movesData: true },
+  { type: 'Expand', axes: expandAxes, adjust: adjustExpand, resultExtents: expandedExtents, movesData: true },
   { type: 'Tile', axes: tileAxes, movesData: true },
 ];

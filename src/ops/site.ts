@@ -26,7 +26,8 @@ export type Elements = readonly (Extent | undefined)[];
 /** What is known of the integers that a node computes shapes from. */
 export interface ShapeSite {
   readonly node: Node;
-  /** The elements of input `index`. */
+  readonly opset: number;
+  /** The elements of input `index`, where it is a number or a short list of integers. */
   elements(index: number): Elements | undefined;
   /** The extents of input `index`. */
   extents(index: number): readonly Extent[] | undefined;

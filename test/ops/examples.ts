@@ -80,6 +80,17 @@ export const EXAMPLES: Readonly<Record<string, readonly Apply[]>> = {
     ]),
   ),
   ...PRODUCTS,
+  MatMul: [
+    ...(PRODUCTS['MatMul'] ?? []),
+    (g, x) => g.op('MatMul', [x, g.op('Neg', [x])]),
+    (g, x) => g.op('MatMul', [g.op('Sigmoid', [x]), g.transpose(x, [0, 1, 3, 2])]),
+  ],
+  Attention: [],
+  'Attention@23': [
+    (g, x) => g.op('Attention', [g.op('Neg', [x]), g.op('Sigmoid', [x]), x]),
+    (g, x) => g.op('Attention', [x, ...g.split(g.op('Neg', [x]), [2, 2])], { is_causal: 1 }),
+  ],
+  'Attention@24': [(g, x) => g.op('Attention', [x, x, x], { scale: { float: 0.3 } })],
   AveragePool: [
     (g, x) => g.averagePool(x, [3, 3], { pads: 1 }),
     (g, x) => g.averagePool(x, [3, 3], { pads: 1, countIncludePad: true }),
