@@ -78,7 +78,8 @@ function openTarget({ opType, domain, inputs: [data, target] }: Node, keys: Exte
   const isPart = last !== undefined && keys.elements(last)?.length === 1;
   // Places of several axes in one, and channels that stay as they are.
   const isFlat = own?.length === 2 && typeof own[1] === 'number' && own[1] > 0 && own[1] === elements?.at(-1);
-  if (!isPart || !isFlat || elements?.includes(undefined) !== false || elements.includes(-1)) return undefined;
+  if (!isPart || !isFlat || elements === undefined || elements.includes(undefined) || elements.includes(-1))
+    return undefined;
   const symbols = elements.filter((element, axis) => typeof element === 'string' && element !== own[axis]);
   return symbols.length > 1 ? { node: concat, index: concat.inputs.length - 1 } : undefined;
 }
