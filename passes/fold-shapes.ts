@@ -4,14 +4,16 @@
  *   x [N, 116, 28, 28] -> Shape -> Gather(1) -> Div(2) -> Slice(end)   =>   Slice(x, end 58)
  *   x -> Shape -> Gather(0) -> Unsqueeze -> Concat(·, 2, 58, -1) -> Reshape   =>   Reshape(x, [0, 2, 58, -1])
  *
+ *   Reshape([N * S, 768], Concat(N, S, 768))   =>   Reshape([N * S, 768], Concat(N, S, -1))
+ *
  * Exact? Bitwise: the same integers, the same elements under the same shape for every input.
  * Declines where an integer depends on the input's size, and where two extents of a target do so in
- * different ways. Cost: none; fewer nodes run. It lets channels through that a computed shape would
+ * different ways and the last one is not put in place for it alone. Cost: none; fewer nodes run. It lets channels through that a computed shape would
  * pin: the extents that it reads are fixed, and where it goes nothing is known of.
  */
 import { ExtentKeys } from '../src/graph-info/extent-keys.js';
 import type { GraphInfo } from '../src/graph-info/graph-info.js';
-import type { Node, Value } from '../src/ir/graph.js';
+import type { Node, Use, Value } from '../src/ir/graph.js';
 import { INT64, isShapeInteger, Tensor } from '../src/ir/tensor.js';
 import { targetExtents } from '../src/ops/reshape.js';
 import type { Extent } from '../src/ops/site.js';
@@ -42,18 +44,45 @@ export const foldShapes: Pass = {
         if (found !== undefined) known.push(found);
       }
     }
-    if (known.length === 0) return UNCHANGED;
+    const open = facts.graph.nodes.flatMap((node) => openTarget(node, keys) ?? []);
+    if (known.length + open.length === 0) return UNCHANGED;
     const changed = editor.transaction('fold shapes', () => {
+      for (const { node, index } of open) {
+        const rest = editor.addInitializer(`${node.outputs[0]?.name ?? node.label}_rest`, REST);
+        editor.rewriteOperand({ node, index }, rest);
+      }
       for (const { node, index, tensor, copies } of known) {
         const name = `${node.inputs[index]?.name ?? node.label}_known`;
         editor.setInput(node, index, editor.addInitializer(name, tensor));
         if (copies === true) editor.setAttribute(node, 'allowzero', { kind: 'int', value: 0 });
       }
     });
-    const message = `replaced ${known.length} computed shapes by constants`;
+    const message = `replaced ${known.length + open.length} computed shapes by constants`;
     return { changed, gains: false, remarks: [{ kind: 'applied', message }] };
   },
 };
+
+const REST = Tensor.fromNumbers(INT64, [1], [-1]);
+
+/**
+ * Where a target [N, S, 768] of data [N * S, 768] is put together for one Reshape: the last part,
+ * which may become -1. The number of channels is then nowhere written down.
+ */
+function openTarget({ opType, domain, inputs: [data, target] }: Node, keys: ExtentKeys): Use | undefined {
+  const concat = target?.producer;
+  if (opType !== 'Reshape' || domain !== '' || concat?.opType !== 'Concat' || concat.domain !== '') return undefined;
+  if (target?.hasSingleUse !== true || data === undefined) return undefined;
+  const elements = keys.elements(target);
+  const own = keys.extents(data);
+  const last = concat.inputs.at(-1);
+  const isPart = last !== undefined && keys.elements(last)?.length === 1;
+  // Places of several axes in one, and channels that stay as they are.
+  const isFlat = own?.length === 2 && typeof own[1] === 'number' && own[1] > 0 && own[1] === elements?.at(-1);
+  if (!isPart || !isFlat || elements === undefined || elements.includes(undefined) || elements.includes(-1))
+    return undefined;
+  const symbols = elements.filter((element, axis) => typeof element === 'string' && element !== own[axis]);
+  return symbols.length > 1 ? { node: concat, index: concat.inputs.length - 1 } : undefined;
+}
 
 /** Undefined where it is constant already, or where another shape is computed from it alone. */
 function knownInput(node: Node, index: number, facts: GraphInfo, keys: ExtentKeys): KnownInput | undefined {

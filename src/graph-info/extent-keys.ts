@@ -64,8 +64,7 @@ export class ExtentKeys {
     if (tensor !== undefined) return tensor.dims;
     const dims = shapes.of(value);
     const { producer } = value;
-    const isFirst = producer?.outputs[0] === value;
-    const found = isFirst ? operatorOf(producer)?.resultExtents?.(this.#shapeSite(producer)) : undefined;
+    const found = producer === undefined ? undefined : this.#stated(producer, producer.outputs.indexOf(value));
     const known = found?.length === dims?.length ? found : undefined;
     return (dims ?? found)?.map((_, axis) => {
       const dim = dims?.[axis] ?? '';
@@ -73,6 +72,13 @@ export class ExtentKeys {
       const own = symbolOf(dim, value, axis);
       return dim === '' ? ((dims === undefined ? found : known)?.[axis] ?? this.#linked(value, axis) ?? own) : own;
     });
+  }
+
+  /** What the operator's row says of an output. */
+  #stated(producer: Node, output: number): Elements | undefined {
+    const operator = operatorOf(producer);
+    const site = this.#shapeSite(producer);
+    return operator?.partExtents?.(site, output) ?? (output === 0 ? operator?.resultExtents?.(site) : undefined);
   }
 
   /** As the axes of the operator are linked, or as its window makes it. */

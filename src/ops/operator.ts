@@ -112,6 +112,8 @@ export interface Operator {
    * does not follow computed shapes; the whole undefined where not even the rank is known.
    */
   resultExtents?(site: ShapeSite): Elements | undefined;
+  /** The same of an operator that makes parts, for each of its outputs. */
+  partExtents?(site: ShapeSite, output: number): Elements | undefined;
   /** Extents of the output that may not be believed. `constant` knows inputs by index. */
   doubt?(node: Node, constant: (input: number) => Tensor | undefined): Doubt;
   /** Axes of the output that are in doubt for what is known of the operands. */

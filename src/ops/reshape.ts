@@ -1,7 +1,16 @@
 /** The same elements in the same order under other dims: Reshape, Flatten, Squeeze, Unsqueeze. */
 import type { Dim, Node } from '../ir/graph.js';
 import { INT64, Tensor } from '../ir/tensor.js';
-import { type AxisRef, type Choice, type Link, link, normalAxis, type Relation, unchanged } from './axes.js';
+import {
+  type AxisRef,
+  type Choice,
+  type Link,
+  link,
+  normalAxis,
+  type Pointwise,
+  type Relation,
+  unchanged,
+} from './axes.js';
 import type { Adjustment, Kept, Operator } from './operator.js';
 import { productOf, quotientOf } from './extents.js';
 import type { Elements, Extent, ShapeSite, Site } from './site.js';
@@ -97,16 +106,30 @@ function staticGroup(before: readonly Dim[], after: readonly Dim[], i: number, j
 }
 
 /**
- * Reshape-5…-23. A computed target repeats extents that nobody could adjust. Where a 0 of the
- * target copies an extent that is not known, both sides get one name.
+ * Reshape-5…-23. A computed target repeats extents that nobody could adjust: only where it ends in
+ * -1 is the last axis free. Where a 0 of the target copies an extent that is not known, both sides
+ * get one name.
  */
 function reshapeAxes(site: Site): Relation | undefined {
   const target = site.constant(1)?.numbers();
   const [before, after] = [site.inDims(0), site.outDims(0)];
-  if (target === undefined || before === undefined || after === undefined) return undefined;
+  if (before === undefined || after === undefined) return undefined;
+  if (target === undefined) return endsOpen(site.node) ? onlyLast(regroupDims(before, after), after.length) : undefined;
   const zeroCopies = site.node.int('allowzero', 0) === 0;
   const named = (dim: Dim, axis: number) => (zeroCopies && dim === '' && target[axis] === 0 ? `copied ${axis}` : dim);
   return regroupDims(before.map(named), after.map(named));
+}
+
+/** Whether the target is put together from parts of which the last one is [-1]. */
+function endsOpen({ inputs: [, target] }: Node): boolean {
+  const last = target?.producer?.opType === 'Concat' ? target.producer.inputs.at(-1)?.initializer : undefined;
+  return last?.size === 1 && last.numbers()[0] === -1;
+}
+
+function onlyLast(relation: Pointwise, rank: number): Pointwise {
+  const isLast = ({ output }: Link) => output.axis === rank - 1;
+  const choices = relation.choices?.filter((links) => links.every(isLast)) ?? [];
+  return { ...relation, links: relation.links.filter(isLast), choices };
 }
 
 /** Flatten, Squeeze, Unsqueeze. */
@@ -115,7 +138,7 @@ function regroup(site: Site): Relation | undefined {
   return before === undefined || after === undefined ? undefined : regroupDims(before, after);
 }
 
-function regroupDims(before: readonly Dim[], after: readonly Dim[]): Relation {
+function regroupDims(before: readonly Dim[], after: readonly Dim[]): Pointwise {
   const groups = groupAxes(before, after);
   const links: Link[] = [];
   const choices: Choice[] = [];

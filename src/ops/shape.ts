@@ -45,6 +45,7 @@ export const extentReaders: readonly Operator[] = [
     },
     ignoresElementsOf: [0],
   },
-  { type: 'ConstantOfShape', shapeElements: filled },
+  { type: 'ConstantOfShape', shapeElements: filled, resultExtents: ({ elements }) => elements(0) },
+  { type: 'Trilu', resultExtents: ({ extents }) => extents(0) },
   { type: 'Range', resultExtents: countedExtents },
 ];

@@ -2,7 +2,7 @@
 import { INT64, Tensor } from '../ir/tensor.js';
 import { type AxisRef, link, normalAxis, range, type Relation, unchanged } from './axes.js';
 import type { Adjustment, Kept, Operator } from './operator.js';
-import type { Site } from './site.js';
+import type { Elements, ShapeSite, Site } from './site.js';
 
 interface Parts {
   readonly input: AxisRef;
@@ -72,4 +72,13 @@ function adjust(site: Site, kept: Kept): readonly Adjustment[] {
   return node.attributes.has('num_outputs') ? [list, { attribute: 'num_outputs', value: undefined }] : [list];
 }
 
-export const splits: readonly Operator[] = [{ type: 'Split', axes: splitAxes, adjust, movesData: true }];
+/** Of sizes that are written down; equal parts are left to ONNX Runtime. */
+function partExtents({ node, extents, elements }: ShapeSite, output: number): Elements | undefined {
+  const own = extents(0);
+  const sizes = node.ints('split') ?? elements(1);
+  if (own === undefined || sizes === undefined) return undefined;
+  const axis = normalAxis(node.int('axis', 0), own.length);
+  return own.map((extent, at) => (at === axis ? sizes[output] : extent));
+}
+
+export const splits: readonly Operator[] = [{ type: 'Split', axes: splitAxes, adjust, partExtents, movesData: true }];
