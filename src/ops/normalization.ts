@@ -66,8 +66,8 @@ function lpNormalization(site: Site): Relation | undefined {
 }
 
 /**
- * MeanVarianceNormalization-9, -13: by mean and deviation over the axes. Of a constant, both are
- * what rounding leaves of it, except of zero.
+ * MeanVarianceNormalization-9, -13: by mean and deviation over the axes. A constant is divided by
+ * what rounding leaves of its deviation, and zero by zero, which is NaN.
  */
 function meanVariance(site: Site): Relation | undefined {
   const rank = site.inDims(0)?.length;
@@ -76,8 +76,6 @@ function meanVariance(site: Site): Relation | undefined {
   return {
     kind: 'pointwise',
     links: sameAxes(site, 0, axes),
-    constant: ([x]) => (x === 0 ? 0 : undefined),
-    jumps: true,
   };
 }
 
