@@ -36,7 +36,8 @@ export function isMask(
  * Even where everything else is a mask: what was masked, and a number without extent that is called
  * as nothing of the model is.
  */
-export function isNoMask({ name, source, isOriginal }: Claim, found: readonly Candidate[]): boolean {
+export function isNoMask({ name, source, isOriginal, isDoubtful }: Claim, found: readonly Candidate[]): boolean {
+  if (isDoubtful === true) return !found.some(({ evidence }) => evidence === 'map');
   const isScalar = source.kind === 'tensor' && source.tensor.dims.length === 0;
   return isOriginal === true || (isScalar && name.part !== 'mask' && found.length === 0);
 }

@@ -182,8 +182,12 @@ function bothRecurrent(slot: string, parameter: string): boolean {
  * called.
  */
 export function saysPruning(key: string): boolean {
-  return /(^|[._])(masks?|masked|pruned|kept|keep|removed|dropped|alive|dead)([._]|$)/i.test(key);
+  const words = key.replace(/([a-z\d])([A-Z])/g, '$1_$2').split(/[^A-Za-z\d]+/);
+  return words.some((word) => PRUNING_WORD.test(word));
 }
+
+const PRUNING_WORD =
+  /^(masks?|masked|prunes?|pruned|kept|keep|removed?|dropped|zeroed|alive|dead|remain(s|ing)?|surviv(ors?|ing))$/i;
 
 /** layer1.0.conv1.weight */
 export function parameterOf({ module, parameter }: Pick<ParsedKey, 'module' | 'parameter'>): string {

@@ -117,7 +117,7 @@ class Accountant {
   /** Whether it is known what the tensor is. */
   #settle(claim: Claim): boolean {
     const { source } = claim;
-    if (source.kind !== 'tensor') return false;
+    if (source.kind !== 'tensor' || claim.isDoubtful === true) return false;
     const { tensor } = source;
     if (tensor.dims.length > 0 && !isFloating(tensor.dataType))
       return this.#harmless.isStateOfIntegers(claim, tensor) && this.#fate(claim, 'state', 'integers');
