@@ -44,6 +44,7 @@ import {
 } from './mask-errors.js';
 import { isSameKind, PACKED_ATTENTION, parameterOf, parseKey, statedModule, withoutMaskSuffix } from './names.js';
 import { attentionParts } from './packed-attention.js';
+import { constantsFor, isNameless } from './module-constants.js';
 import { accountFor } from './parameters.js';
 import { compareWeights } from './same-weights.js';
 import { bindByShape } from './shape-alone.js';
@@ -242,12 +243,30 @@ class Binder {
    */
   #inModule(claim: Claim): readonly { slot: WeightSlot; rank: number }[] {
     const { module, parameter } = claim.name;
-    const found = this.#byModule.get(`${module}.${parameter}`) ?? [];
+    const found = this.#byRole(claim, this.#byModule.get(`${module}.${parameter}`) ?? []);
     if (found.length > 0 || parameter !== PACKED_ATTENTION) return found;
     const fitting = (this.#byModule.get(`${module}.weight`) ?? []).filter(
       ({ slot }) => slot.isLayer && expandMask(claim, slot, 'torch') !== undefined,
     );
     return new Set(fitting.map(({ slot }) => slot)).size === 1 ? fitting.slice(0, 1) : [];
+  }
+
+  /** Without the constants of the module that are other parameters. */
+  #byRole(
+    claim: Claim,
+    found: readonly { slot: WeightSlot; rank: number }[],
+  ): readonly { slot: WeightSlot; rank: number }[] {
+    if (found.some(({ slot }) => slot.isLayer)) return found;
+    const { module, parameter } = claim.name;
+    const others = parameter === 'weight' ? [] : (this.#byModule.get(`${module}.weight`) ?? []);
+    if (others.some(({ slot }) => slot.isLayer)) return found;
+    const nameless = unique([...found, ...others].filter(({ slot }) => isNameless(slot)));
+    const own = constantsFor(
+      claim,
+      nameless.map(({ slot }) => slot),
+      this.#originalOf(claim),
+    );
+    return [...found.filter(({ slot }) => !isNameless(slot)), ...nameless.filter(({ slot }) => own.includes(slot))];
   }
 
   #knowsModuleOf({ nodePaths: [path] }: WeightSlot): boolean {
@@ -347,9 +366,10 @@ class Binder {
     const mask = expandMask(claim, slot, layout);
     if (mask === undefined) throw misfit(claim, slot, this.#slots, layout);
     // Factors are shares of a weight; what is beyond them is a weight itself.
-    const isWeight = mask.odd !== undefined && mask.factors.some((factor) => !(factor >= 0 && factor <= 1));
-    if (mask.odd !== undefined && (this.#options.soft !== 'multiply' || isWeight))
-      throw softMask(claim, slot, mask.odd, isWeight);
+    const isFactor = (factor: number) => factor >= 0 && factor <= 1;
+    const beyond = mask.odd === undefined ? undefined : mask.factors.find((factor) => !isFactor(factor));
+    if (mask.odd !== undefined && (this.#options.soft !== 'multiply' || beyond !== undefined))
+      throw softMask(claim, slot, beyond ?? mask.odd, beyond !== undefined);
     return { claim, slot, evidence, values, isFromZeros: false, mask };
   }
 

@@ -22,6 +22,7 @@ import {
   type ParsedKey,
   parseKey,
   saysPruning,
+  saysScore,
   statisticOf,
   usualKey,
   withoutMaskSuffix,
@@ -85,7 +86,7 @@ function refuseMasksBeside({ root, path }: MaskContents): void {
     what: `${path} holds a pruning history and masks`,
     facts: [
       ['mask', second.key],
-      ['try', 'save the one that is meant in a file of its own'],
+      ['try', 'the one that is meant in a file of its own: the history alone, or the masks without it'],
     ],
   });
 }
@@ -118,7 +119,7 @@ class Reader {
     if (name === undefined && (isMaskFormat(this.#file) || source.kind !== 'tensor'))
       this.#readStatisticMask(key, key, source);
     else if (name === undefined) this.#readStatistic(key, source);
-    else if (isIdleScalar(source, name.part === 'mask')) this.#settle(key, 'scalar');
+    else if (isIdleScalar(source, name.part === 'mask') && !saysScore(key)) this.#settle(key, 'scalar');
     else if (state !== undefined && !name.isParameter && key.includes('.') && !mayBeMask(source, key, state))
       this.#settle(key, state);
     else this.#add({ key, inner: key, source, isListed, name, place: 'main' });
@@ -141,7 +142,7 @@ class Reader {
       const name = parseKey(key, this.#prefix);
       if (state !== undefined && !mayBeMask(source, key, state)) this.#settle(key, state);
       else if (name === undefined) this.#readStatistic(key, source);
-      else if (isIdleScalar(source, name.part === 'mask')) this.#settle(key, 'scalar');
+      else if (isIdleScalar(source, name.part === 'mask') && !saysScore(key)) this.#settle(key, 'scalar');
       else this.#add({ key, inner: key, source, isListed, name, place: 'outside' });
     }
   }
