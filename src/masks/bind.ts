@@ -44,7 +44,7 @@ import {
 } from './mask-errors.js';
 import { isSameKind, PACKED_ATTENTION, parameterOf, parseKey, statedModule, withoutMaskSuffix } from './names.js';
 import { attentionParts } from './packed-attention.js';
-import { constantsFor, isNameless } from './module-constants.js';
+import { constantsFor, hasRole, isNameless } from './module-constants.js';
 import { accountFor } from './parameters.js';
 import { compareWeights } from './same-weights.js';
 import { bindByShape } from './shape-alone.js';
@@ -256,7 +256,7 @@ class Binder {
     claim: Claim,
     found: readonly { slot: WeightSlot; rank: number }[],
   ): readonly { slot: WeightSlot; rank: number }[] {
-    if (found.some(({ slot }) => slot.isLayer)) return found;
+    if (found.some(({ slot }) => slot.isLayer) || !hasRole(claim.name)) return found;
     const { module, parameter } = claim.name;
     const others = parameter === 'weight' ? [] : (this.#byModule.get(`${module}.weight`) ?? []);
     if (others.some(({ slot }) => slot.isLayer)) return found;

@@ -6,7 +6,7 @@
 import type { Claim } from './claim.js';
 import type { FileTensor } from './contents.js';
 import { alignedView, expandMask } from './expand.js';
-import { parseKey } from './names.js';
+import { parseKey, type ParsedKey } from './names.js';
 import { toleranceOf } from './same-weights.js';
 import type { WeightSlot } from './slots.js';
 
@@ -18,6 +18,11 @@ const ROLE_OF_PARAMETER: ReadonlyMap<string, Role> = new Map([
   ['bias', 'shift'],
   ['beta', 'shift'],
 ]);
+
+/** Whether operators tell which constant the parameter is. */
+export function hasRole({ parameter }: Pick<ParsedKey, 'parameter'>): boolean {
+  return ROLE_OF_PARAMETER.has(parameter);
+}
 
 /** Division and subtraction have other numbers than the parameter. */
 const ROLE_OF_OPERATOR: ReadonlyMap<string, Role> = new Map([
