@@ -28,7 +28,8 @@ export interface Place {
 }
 
 /** What is known of a setting or of the state of training says what a layer is, not what it lost. */
-const SETTINGS = /^(\w*_)?(args?|arguments|config|cfg|hparams|hyper_?param(eter)?s|opts?|options|settings|meta(data)?)$/i;
+const SETTINGS =
+  /^(\w*_)?(args?|arguments|config|cfg|hparams|hyper_?param(eter)?s|opts?|options|settings|meta(data)?)$/i;
 /** Extents of a layer, whatever they are called. */
 const GEOMETRY = /(^|_)(shape|size|dim|stride|padding|dilation|kernel|width|height|depth|axis|axes|version)s?$/i;
 /** When and how much: no index of a channel. */
@@ -81,7 +82,8 @@ export class Doubts {
     const isBooleans = all.every(([, value]) => typeof value === 'boolean');
     if (all.every(([name]) => /^\d+$/.test(name)) && this.#layer(place) !== undefined) {
       // By the numbers of channels.
-      if ((isFlags || this.#isSaid(place)) && numbers.every(isCount)) this.#add(place, numbers, isBooleans ? BOOL : INT64);
+      if ((isFlags || this.#isSaid(place)) && numbers.every(isCount))
+        this.#add(place, numbers, isBooleans ? BOOL : INT64);
       return;
     }
     const isNumbered = this.#layers.isNumbered(entries);

@@ -69,7 +69,8 @@ export function alignedView(
   // Extents of 1 do not matter where the order of the others is certain: no rule has turned them.
   if (target.outAxis < 0 && tensor.dims.length !== dims.length) {
     const places = wideAxes(dims);
-    const isSame = wide.length === places.length && wide.every((axis, at) => tensor.dims[axis] === dims[places[at] ?? -1]);
+    const isSame =
+      wide.length === places.length && wide.every((axis, at) => tensor.dims[axis] === dims[places[at] ?? -1]);
     return isSame ? tensor.permuted(dims.map((_, axis) => wide[places.indexOf(axis)])) : undefined;
   }
   if (tensor.dims.length === 1)

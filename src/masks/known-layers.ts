@@ -107,7 +107,9 @@ export function segmentsOf(key: string): string[] {
 }
 
 function plain(name: string): string {
-  return segmentsOf(name).join('.').replace(/^(module|_orig_mod|model)\./, '');
+  return segmentsOf(name)
+    .join('.')
+    .replace(/^(module|_orig_mod|model)\./, '');
 }
 
 /** By the names of the stored tensors and by the modules that nodes state. */

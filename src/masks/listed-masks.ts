@@ -23,7 +23,10 @@ export interface ReadLists {
  * `model` are the parameters of the model. Throws E-MASK-FORMAT for what is under the key of a mask
  * and is none.
  */
-export function readLists({ root, path }: Pick<MaskContents, 'root' | 'path'>, model: readonly NamedShape[]): ReadLists {
+export function readLists(
+  { root, path }: Pick<MaskContents, 'root' | 'path'>,
+  model: readonly NamedShape[],
+): ReadLists {
   const listed = new Listed(path, new KnownLayers(root, model));
   return { root: listed.walk(root, { key: '' }, false), doubts: listed.doubts };
 }
@@ -106,7 +109,6 @@ function modulesOf(entries: ReadonlyMap<string, Entry>): ReadonlySet<string> {
   const names = [...entries].flatMap(([name, inner]) => (inner instanceof FileTensor ? [parentOf(name)] : []));
   return new Set(names.filter((module) => module !== ''));
 }
-
 
 function holdsTensors(list: readonly Entry[]): boolean {
   return list.some((inner) => inner instanceof FileTensor || isMap(inner) || (isList(inner) && holdsTensors(inner)));

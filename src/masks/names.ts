@@ -195,7 +195,9 @@ const PRUNING_WORD =
  */
 export function saysScore(key: string): boolean {
   const words = key.replace(/([a-z\d])([A-Z])/g, '$1_$2').split(/[.:/()[\]\s,]+/);
-  return words.some((word) => /(^|_)(scores?|thresholds?|importances?|saliency|gates?|alphas?|q?z?_?loga)$/i.test(word));
+  return words.some((word) =>
+    /(^|_)(scores?|thresholds?|importances?|saliency|gates?|alphas?|q?z?_?loga)$/i.test(word),
+  );
 }
 
 /** layer1.0.conv1.weight */

@@ -64,7 +64,11 @@ export function entry(value: unknown): Entry {
 
 export function bind(slots: readonly WeightSlot[], contents: unknown, options: FileOptions = {}): Bound {
   const { prefix, format = 'PyTorch (zip)', ...rest } = options;
-  const { claims, ...others } = claimsOf({ path: 'masks.pth', format, root: entry(contents) }, prefix, namedShapes(slots));
+  const { claims, ...others } = claimsOf(
+    { path: 'masks.pth', format, root: entry(contents) },
+    prefix,
+    namedShapes(slots),
+  );
   return bindMasks(claims, slots, { ...others, ...rest });
 }
 

@@ -77,13 +77,18 @@ describe('what may say which channels go is lost by name', () => {
 
   test('of a network whose layers have numbers', async () => {
     const slots = await named('features.');
-    const numbered = Object.fromEntries(Object.entries(weights()).map(([key, value]) => [key.replace('conv', ''), value]));
+    const numbered = Object.fromEntries(
+      Object.entries(weights()).map(([key, value]) => [key.replace('conv', ''), value]),
+    );
     expect(messageOf(() => bind(slots, { state_dict: numbered, left: { 1: [1, 2, 3], 2: [0] } }))).toContain('left.1');
   });
 
   test('each of a mapping of flags', async () => {
     const slots = await named();
-    for (const on of [{ conv1: false, conv2: true }, { conv1: 0, conv2: 1 }])
+    for (const on of [
+      { conv1: false, conv2: true },
+      { conv1: 0, conv2: 1 },
+    ])
       expect(messageOf(() => bind(slots, { state_dict: masked(), on }))).toContain('on.conv1 [], on.conv2 []');
   });
 
@@ -113,7 +118,14 @@ describe('nothing is lost in what trainers write beside the weights', () => {
     ],
     [
       'PyTorch ImageNet example and Network Slimming',
-      { epoch: 160, arch: 'vgg', cfg: [64, 'M', 128, 3], state_dict: masked(), best_prec1: 93.1, optimizer: optimizer() },
+      {
+        epoch: 160,
+        arch: 'vgg',
+        cfg: [64, 'M', 128, 3],
+        state_dict: masked(),
+        best_prec1: 93.1,
+        optimizer: optimizer(),
+      },
     ],
     ['rethinking-network-pruning', { cfg: [4, 6], state_dict: masked() }],
     [
@@ -205,7 +217,9 @@ describe('nothing is lost in what trainers write beside the weights', () => {
         model: masked(),
         optimizer: {
           state: { 'conv1.weight': { step: 3, exp_avg: tensor(DIMS, values('m')) } },
-          param_groups: [{ lr: 0.1, amsgrad: false, params: ['conv1.weight', 'conv1.bias'], param_names: ['conv1.weight'] }],
+          param_groups: [
+            { lr: 0.1, amsgrad: false, params: ['conv1.weight', 'conv1.bias'], param_names: ['conv1.weight'] },
+          ],
         },
       },
     ],

@@ -53,7 +53,9 @@ describe('suggestions', () => {
     const set = { ...weights(), 'conv1.weight_mask': mask(DIMS, [0]) };
     const contents = { state_dict: set, ema_state_dict: set };
     expect(codeOf(() => bind(slots, contents))).toBe('E-MASK-AMBIGUOUS');
-    expect(messageOf(() => bind(slots, contents))).toContain('torch.save(torch.load("masks.pth")["state_dict"], "one.pth")');
+    expect(messageOf(() => bind(slots, contents))).toContain(
+      'torch.save(torch.load("masks.pth")["state_dict"], "one.pth")',
+    );
     expect(pruned(bind(slots, contents.state_dict))).toEqual({ 'conv1.weight': [0] });
   });
 

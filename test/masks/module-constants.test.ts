@@ -43,7 +43,11 @@ async function grouped({ groups = 2, scale: ofScale = scale, shift: ofShift = sh
   return slotsOf(g);
 }
 
-const weights = (ofScale: ArrayLike<number> = scale, ofShift: ArrayLike<number> = shift, [one, other] = ['weight', 'bias']) => ({
+const weights = (
+  ofScale: ArrayLike<number> = scale,
+  ofShift: ArrayLike<number> = shift,
+  [one, other] = ['weight', 'bias'],
+) => ({
   'a.weight': tensor(CONV, values('a', WIDE * 3)),
   [`g.${one}`]: tensor([WIDE], ofScale),
   [`g.${other}`]: tensor([WIDE], ofShift),
@@ -77,7 +81,9 @@ describe('a group normalisation', () => {
     expect(pruned(bind(slots, { 'a.weight_mask': mask(CONV, [0]), ...masks }))).toEqual(own);
     const pair = weights(withZeros(norm.scale ?? scale, [1]), withZeros(norm.shift ?? shift, [2, 3]));
     expect(pruned(bind(slots, masked(pair)))).toEqual(own);
-    const named = masked(weights(withZeros(norm.scale ?? scale, [1]), withZeros(norm.shift ?? shift, [2, 3]), ['gamma', 'beta']));
+    const named = masked(
+      weights(withZeros(norm.scale ?? scale, [1]), withZeros(norm.shift ?? shift, [2, 3]), ['gamma', 'beta']),
+    );
     expect(pruned(bind(slots, named))).toEqual(own);
   });
 

@@ -137,7 +137,13 @@ describe('numbers without extent', () => {
 
 describe('floats without a zero', () => {
   const scores = (dims: readonly number[]) =>
-    tensor(dims, values('scores', dims.reduce((size, extent) => size * extent, 1)));
+    tensor(
+      dims,
+      values(
+        'scores',
+        dims.reduce((size, extent) => size * extent, 1),
+      ),
+    );
 
   test.each<[string, FileTensor]>([
     ['a.kept', tensor([4], [2, 3, 4, 5])],
@@ -153,7 +159,10 @@ describe('floats without a zero', () => {
     ['a.alpha', scores([6])],
   ])('that may prune are lost by name: %s', async (key, value) => {
     const slots = await gated();
-    for (const contents of [{ ...masked(), [key]: value }, { state_dict: { ...masked(), [key]: value }, epoch: 3 }]) {
+    for (const contents of [
+      { ...masked(), [key]: value },
+      { state_dict: { ...masked(), [key]: value }, epoch: 3 },
+    ]) {
       expect(codeOf(() => bind(slots, contents))).toBe('E-MASK-LOST');
       expect(messageOf(() => bind(slots, contents))).toContain(`${key} [`);
       expect(bind(slots, contents, { map: { [key]: null } }).unmatched).toEqual([key]);
