@@ -103,7 +103,7 @@ export class KnownLayers {
 
 /** Keys as people and tools write them: `layer1.0.conv1`, `/conv1/Conv`, `(conv1, weight)`. */
 export function segmentsOf(key: string): string[] {
-  return key.split(/[.\/(),:[\]\s]+/).filter((segment) => segment !== '');
+  return key.split(/[./(),:[\]\s]+/).filter((segment) => segment !== '');
 }
 
 function plain(name: string): string {

@@ -19,10 +19,10 @@ describe('values that no mask has', () => {
     ['infinity', tensor([OUT], [1, 0, Infinity, 1]), /mask conv1\.weight_mask .*NaN or infinity/],
     ['NaN', tensor([OUT], [1, 0, 0.5, Number.NaN]), /mask conv1\.weight_mask .*NaN or infinity[^]*value: NaN/],
     ['shares', tensor([OUT], [1, 0.5, 0, 1]), /mask conv1\.weight_mask .*other than 0 and 1[^]*--mask-soft multiply/],
-  ])('%s', async (_, values, text) => {
+  ])('%s', async (_, odd, text) => {
     const slots = await named();
-    expect(messageOf(() => bind(slots, { 'conv1.weight_mask': values }))).toMatch(text);
-    expect(messageOf(() => bind(slots, { 'conv1.weight_mask': values }))).not.toContain('training run');
+    expect(messageOf(() => bind(slots, { 'conv1.weight_mask': odd }))).toMatch(text);
+    expect(messageOf(() => bind(slots, { 'conv1.weight_mask': odd }))).not.toContain('training run');
   });
 
   test('weights of another training run are called so', async () => {

@@ -10,8 +10,9 @@ const WIDE = 8;
 const CONV = [WIDE, 3, 1, 1] as const;
 const scale = values('scale', WIDE);
 const shift = values('shift', WIDE);
-const ones = new Array<number>(WIDE).fill(1);
-const zeros = new Array<number>(WIDE).fill(0);
+const filled = (value: number, length = WIDE) => Array.from({ length }, () => value);
+const ones = filled(1);
+const zeros = filled(0);
 const withZeros = (numbers: ArrayLike<number>, at: readonly number[]) =>
   Array.from(numbers, (value, place) => (at.includes(place) ? 0 : value));
 
@@ -28,8 +29,8 @@ async function grouped({ groups = 2, scale: ofScale = scale, shift: ofShift = sh
   const x = g.input('x', [1, 3, 4, 4]);
   g.initializer('a.weight', CONV, values('a', WIDE * 3));
   g.initializer('c.weight', [3, WIDE, 1, 1], values('c', WIDE * 3));
-  g.initializer('val_1', [groups], new Array<number>(groups).fill(1));
-  g.initializer('val_2', [groups], new Array<number>(groups).fill(0));
+  g.initializer('val_1', [groups], filled(1, groups));
+  g.initializer('val_2', [groups], filled(0, groups));
   g.initializer('onnx::Mul_3', [WIDE, 1, 1], Array.from(ofScale));
   g.initializer('onnx::Add_4', [WIDE, 1, 1], Array.from(ofShift));
   const at = (name: string) => ({ name: `/${module}/${name}` });
@@ -171,9 +172,9 @@ describe('extents of 1 do not matter', () => {
     const slots = await behind('Mul', [WIDE, 1, 1], scale, 'val_7');
     const contents = { ...convs(), scale_orig: tensor([WIDE], scale), scale_mask: mask([WIDE], [1]) };
     expect(pruned(bind(slots, contents))).toEqual({ 'a.weight': [0], val_7: [1] });
-    const zeros = { ...convs(), scale: tensor([WIDE], withZeros(scale, [1])) };
-    expect(codeOf(() => bind(slots, zeros))).toBe('E-MASK-LOST');
-    expect(pruned(bind(slots, zeros, { map: { scale: 'val_7' } }))).toEqual({ 'a.weight': [0], val_7: [1] });
+    const pair = { ...convs(), scale: tensor([WIDE], withZeros(scale, [1])) };
+    expect(codeOf(() => bind(slots, pair))).toBe('E-MASK-LOST');
+    expect(pruned(bind(slots, pair, { map: { scale: 'val_7' } }))).toEqual({ 'a.weight': [0], val_7: [1] });
   });
 
   test('but the order of the others does', async () => {
