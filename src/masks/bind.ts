@@ -44,7 +44,7 @@ import {
 } from './mask-errors.js';
 import { isSameKind, PACKED_ATTENTION, parameterOf, parseKey, statedModule, withoutMaskSuffix } from './names.js';
 import { attentionParts } from './packed-attention.js';
-import { constantsFor, hasRole, isNameless } from './module-constants.js';
+import { withoutOthers } from './module-constants.js';
 import { accountFor } from './parameters.js';
 import { compareWeights } from './same-weights.js';
 import { bindByShape } from './shape-alone.js';
@@ -244,30 +244,14 @@ class Binder {
    */
   #inModule(claim: Claim): readonly { slot: WeightSlot; rank: number }[] {
     const { module, parameter } = claim.name;
-    const found = this.#byRole(claim, this.#byModule.get(`${module}.${parameter}`) ?? []);
+    const named = this.#byModule.get(`${module}.${parameter}`) ?? [];
+    const weights = this.#byModule.get(`${module}.weight`) ?? [];
+    const found = withoutOthers(claim, named, weights, this.#originalOf(claim));
     if (found.length > 0 || parameter !== PACKED_ATTENTION) return found;
     const fitting = (this.#byModule.get(`${module}.weight`) ?? []).filter(
       ({ slot }) => slot.isLayer && expandMask(claim, slot, 'torch') !== undefined,
     );
     return new Set(fitting.map(({ slot }) => slot)).size === 1 ? fitting.slice(0, 1) : [];
-  }
-
-  /** Without the constants of the module that are other parameters. */
-  #byRole(
-    claim: Claim,
-    found: readonly { slot: WeightSlot; rank: number }[],
-  ): readonly { slot: WeightSlot; rank: number }[] {
-    if (found.some(({ slot }) => slot.isLayer) || !hasRole(claim.name)) return found;
-    const { module, parameter } = claim.name;
-    const others = parameter === 'weight' ? [] : (this.#byModule.get(`${module}.weight`) ?? []);
-    if (others.some(({ slot }) => slot.isLayer)) return found;
-    const nameless = unique([...found, ...others].filter(({ slot }) => isNameless(slot)));
-    const own = constantsFor(
-      claim,
-      nameless.map(({ slot }) => slot),
-      this.#originalOf(claim),
-    );
-    return [...found.filter(({ slot }) => !isNameless(slot)), ...nameless.filter(({ slot }) => own.includes(slot))];
   }
 
   #knowsModuleOf({ nodePaths: [path] }: WeightSlot): boolean {

@@ -6,29 +6,40 @@
 import type { Claim } from './claim.js';
 import type { FileTensor } from './contents.js';
 import { alignedView, expandMask } from './expand.js';
-import { parseKey, type ParsedKey } from './names.js';
+import { parseKey } from './names.js';
 import { toleranceOf } from './same-weights.js';
 import type { WeightSlot } from './slots.js';
 
-type Role = 'scale' | 'shift';
-
-const ROLE_OF_PARAMETER: ReadonlyMap<string, Role> = new Map([
+const ROLE_OF_PARAMETER: ReadonlyMap<string, NonNullable<WeightSlot['role']>> = new Map([
   ['weight', 'scale'],
   ['gamma', 'scale'],
   ['bias', 'shift'],
   ['beta', 'shift'],
 ]);
 
-/** Whether operators tell which constant the parameter is. */
-export function hasRole({ parameter }: Pick<ParsedKey, 'parameter'>): boolean {
-  return ROLE_OF_PARAMETER.has(parameter);
+/** A slot of a module, with how likely it is the module's: 0 is the most likely. */
+export interface Ranked {
+  readonly slot: WeightSlot;
+  readonly rank: number;
 }
 
-/** Division and subtraction have other numbers than the parameter. */
-const ROLE_OF_OPERATOR: ReadonlyMap<string, Role> = new Map([
-  ['Mul', 'scale'],
-  ['Add', 'shift'],
-]);
+/**
+ * Of what a module reads under the parameter's name, without the constants that are other
+ * parameters; `weights` is what it reads as weights, nameless constants among them.
+ */
+export function withoutOthers(
+  claim: Claim,
+  found: readonly Ranked[],
+  weights: readonly Ranked[],
+  original: FileTensor | undefined,
+): readonly Ranked[] {
+  const all = [...new Set([...found, ...weights])];
+  if (!ROLE_OF_PARAMETER.has(claim.name.parameter) || all.some(({ slot }) => slot.isLayer)) return found;
+  const nameless = all.filter(({ slot }) => isNameless(slot));
+  const slots = nameless.map(({ slot }) => slot);
+  const own = constantsFor(claim, slots, original);
+  return [...found.filter(({ slot }) => !isNameless(slot)), ...nameless.filter(({ slot }) => own.includes(slot))];
+}
 
 /** Whether it is stored under a name that is no parameter's, where no rule says what it is. */
 export function isNameless({ isLayer, isAsStored, names, part }: WeightSlot): boolean {
@@ -36,7 +47,7 @@ export function isNameless({ isLayer, isAsStored, names, part }: WeightSlot): bo
 }
 
 /** Those of a module's nameless constants that the parameter, or its mask, can be. */
-export function constantsFor(
+function constantsFor(
   claim: Claim,
   nameless: readonly WeightSlot[],
   original: FileTensor | undefined,
@@ -44,9 +55,9 @@ export function constantsFor(
   const wanted = ROLE_OF_PARAMETER.get(claim.name.parameter);
   const fitting = nameless.filter((slot) => expandMask(claim, slot, 'torch') !== undefined);
   const inRole = (slots: readonly WeightSlot[]) => {
-    const own = slots.filter((slot) => roleOf(slot) === wanted);
+    const own = slots.filter((slot) => slot.role === wanted);
     // A slope is called a weight, and so are constants inside of a normalisation.
-    return own.length > 0 || wanted !== 'scale' ? own : slots.filter((slot) => roleOf(slot) === undefined);
+    return own.length > 0 || wanted !== 'scale' ? own : slots.filter((slot) => slot.role === undefined);
   };
   if (original === undefined) return inRole(fitting);
   const equal = fitting.filter((slot) => isHeldBy(original, claim, slot));
@@ -56,10 +67,6 @@ export function constantsFor(
   if (wanted === 'scale' && equal.length > 0) return equal;
   // What was computed from the parameter has not its zeros.
   return claim.name.part === 'mask' ? [] : inRole(fitting);
-}
-
-function roleOf({ node }: WeightSlot): Role | undefined {
-  return ROLE_OF_OPERATOR.get(node.opType);
 }
 
 /** Element for element, apart from zeros of the file; something must be left, or all be zero. */
