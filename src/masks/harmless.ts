@@ -48,7 +48,9 @@ export class Harmless {
     const { name, isOriginal, key } = claim;
     if (isOriginal === true || name.isParameter || name.part !== 'bare' || !tensor.isCompact) return false;
     const slots = this.#modules.around(claim);
-    if (slots.length === 0 || this.isConstant(claim, tensor)) return false;
+    const alike = this.#constants.filter(({ dataType }) => isSameKindOfNumber(dataType, tensor.dataType));
+    // In part is not enough: what the graph has not is what may prune.
+    if (slots.length === 0 || isHeldWhole(tensor, alike)) return false;
     const words = claim.isOutside === true ? key : (key.split('.').at(-1) ?? '');
     if (saysScore(words)) return !slots.some((slot) => masked.includes(slot) || slot.tensor.numbers().includes(0));
     if (tensor.dims.length !== 1) return false;

@@ -159,13 +159,19 @@ describe('floats without a zero', () => {
     ['a.alpha', scores([6])],
   ])('that may prune are lost by name: %s', async (key, value) => {
     const slots = await gated();
+    // Not even where the graph has as much as a part of it.
+    const constants = [
+      Tensor.fromNumbers(FLOAT, [6], values('b', 6)),
+      Tensor.fromNumbers(FLOAT, [1], [0.5]),
+      Tensor.fromNumbers(FLOAT, [3, 3], values('c', 9)),
+    ];
     for (const contents of [
       { ...masked(), [key]: value },
       { state_dict: { ...masked(), [key]: value }, epoch: 3 },
     ]) {
-      expect(codeOf(() => bind(slots, contents))).toBe('E-MASK-LOST');
-      expect(messageOf(() => bind(slots, contents))).toContain(`${key} [`);
-      expect(bind(slots, contents, { map: { [key]: null } }).unmatched).toEqual([key]);
+      expect(codeOf(() => bind(slots, contents, { constants }))).toBe('E-MASK-LOST');
+      expect(messageOf(() => bind(slots, contents, { constants }))).toContain(`${key} [`);
+      expect(bind(slots, contents, { constants, map: { [key]: null } }).unmatched).toEqual([key]);
     }
   });
 
