@@ -20,6 +20,7 @@ import { bindMasks } from '../masks/bind.js';
 import type { Binding } from '../masks/binding.js';
 import { claimsOf } from '../masks/claims.js';
 import { fateText, type TensorFate } from '../masks/fates.js';
+import { namedShapes } from '../masks/known-layers.js';
 import { slotName } from '../masks/mask-errors.js';
 import { readMaskFile } from '../masks/read.js';
 import type { WeightSlot } from '../masks/slots.js';
@@ -160,7 +161,7 @@ async function bindFile(
   { maskMap, maskPrefix, maskSoft, maskLayout, allowUnmatched }: MaskOptions,
 ): Promise<BoundFile> {
   const file = readMaskFile(path);
-  const { claims, ...others } = claimsOf(file, maskPrefix);
+  const { claims, ...others } = claimsOf(file, maskPrefix, namedShapes(slots));
   const settings = {
     ...others,
     constants,

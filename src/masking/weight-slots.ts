@@ -8,6 +8,7 @@ import { parseKey, statisticOf } from '../masks/names.js';
 import type { WeightSlot } from '../masks/slots.js';
 import { isFolded, nodeModulePathsOf, statedModulePathsOf } from '../onnx/module-path.js';
 import { addedTo, aliasedBy, isCopy, isStored, readersOf, rootOf, storedAs } from '../ops/aliases.js';
+import { roleOfConstant } from '../ops/constant-roles.js';
 import { scaledOperands, turnsAxes } from '../ops/scaling.js';
 import { operatorOf } from '../ops/registry.js';
 import { recurrentSlots } from './recurrent-slots.js';
@@ -83,10 +84,12 @@ function ownSlot(
   rest: Pick<WeightSlot, 'parameter' | 'tensor' | 'outAxis'>,
 ): WeightSlot {
   const paths = nodeModulePathsOf(node);
+  const role = roleOfConstant(node);
   return {
     isLayer: false,
     node,
     index,
+    ...(role && { role }),
     value,
     root: rootOf(value),
     names: [value.name],

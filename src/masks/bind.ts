@@ -44,6 +44,7 @@ import {
 } from './mask-errors.js';
 import { isSameKind, PACKED_ATTENTION, parameterOf, parseKey, statedModule, withoutMaskSuffix } from './names.js';
 import { attentionParts } from './packed-attention.js';
+import { withoutOthers } from './module-constants.js';
 import { accountFor } from './parameters.js';
 import { compareWeights } from './same-weights.js';
 import { bindByShape } from './shape-alone.js';
@@ -106,7 +107,8 @@ class Binder {
     const named = new Map(claims.map((claim) => [claim, this.#isOfMask(claim) ? [] : this.#byNames(claim)]));
     const isCheckpoint = claims.some((claim) => this.#isModelsOwn(claim, named.get(claim) ?? []));
     const isBesideWeights =
-      isCheckpoint || claims.some((claim) => claim.isBeside === true && claim.isOriginal !== true);
+      isCheckpoint ||
+      claims.some((claim) => claim.isBeside === true && claim.isOriginal !== true && claim.isDoubtful !== true);
     const masks = new Map(
       [...named].filter(([claim, found]) => !isNoMask(claim, found) && (!isBesideWeights || isMask(claim, found))),
     );
@@ -242,7 +244,9 @@ class Binder {
    */
   #inModule(claim: Claim): readonly { slot: WeightSlot; rank: number }[] {
     const { module, parameter } = claim.name;
-    const found = this.#byModule.get(`${module}.${parameter}`) ?? [];
+    const named = this.#byModule.get(`${module}.${parameter}`) ?? [];
+    const weights = this.#byModule.get(`${module}.weight`) ?? [];
+    const found = withoutOthers(claim, named, weights, this.#originalOf(claim));
     if (found.length > 0 || parameter !== PACKED_ATTENTION) return found;
     const fitting = (this.#byModule.get(`${module}.weight`) ?? []).filter(
       ({ slot }) => slot.isLayer && expandMask(claim, slot, 'torch') !== undefined,
@@ -347,9 +351,10 @@ class Binder {
     const mask = expandMask(claim, slot, layout);
     if (mask === undefined) throw misfit(claim, slot, this.#slots, layout);
     // Factors are shares of a weight; what is beyond them is a weight itself.
-    const isWeight = mask.odd !== undefined && mask.factors.some((factor) => !(factor >= 0 && factor <= 1));
-    if (mask.odd !== undefined && (this.#options.soft !== 'multiply' || isWeight))
-      throw softMask(claim, slot, mask.odd, isWeight);
+    const isFactor = (factor: number) => factor >= 0 && factor <= 1;
+    const beyond = mask.odd === undefined ? undefined : mask.factors.find((factor) => !isFactor(factor));
+    if (mask.odd !== undefined && (this.#options.soft !== 'multiply' || beyond !== undefined))
+      throw softMask(claim, slot, beyond ?? mask.odd, beyond !== undefined);
     return { claim, slot, evidence, values, isFromZeros: false, mask };
   }
 

@@ -6,7 +6,7 @@ import type { Tensor } from '../ir/tensor.js';
 import type { Candidate, Evidence } from './binding.js';
 import type { Claim } from './claim.js';
 import { FileTensor } from './contents.js';
-import { type Expanded, expandMask, type Layout, LAYOUTS } from './expand.js';
+import { alignedView, type Expanded, expandMask, type Layout, LAYOUTS } from './expand.js';
 import type { KnownLayer } from './folded-norms.js';
 import { isAttentionRow, parseKey, type ParsedKey, statedModule } from './names.js';
 import { areProportional, compareWeights, type Sameness, toleranceOf } from './same-weights.js';
@@ -36,7 +36,8 @@ export function isMask(
  * Even where everything else is a mask: what was masked, and a number without extent that is called
  * as nothing of the model is.
  */
-export function isNoMask({ name, source, isOriginal }: Claim, found: readonly Candidate[]): boolean {
+export function isNoMask({ name, source, isOriginal, isDoubtful }: Claim, found: readonly Candidate[]): boolean {
+  if (isDoubtful === true) return !found.some(({ evidence }) => evidence === 'map');
   const isScalar = source.kind === 'tensor' && source.tensor.dims.length === 0;
   return isOriginal === true || (isScalar && name.part !== 'mask' && found.length === 0);
 }
@@ -110,9 +111,10 @@ export function isEqualWhereBoth(theirs: FileTensor, ours: Tensor, least = Math.
  * axes of extent 1, as exporters write down what is expanded to a batch. A constant of one value is
  * no evidence.
  */
-export function isStoredCopy(original: FileTensor, { tensor, isLayer, part }: WeightSlot): boolean {
+export function isStoredCopy(original: FileTensor, slot: WeightSlot): boolean {
+  const { tensor, isLayer, part } = slot;
   if (isLayer || part !== undefined || tensor.dims.length < 2 || original.size > tensor.size) return false;
-  const whole = original.broadcast(tensor.dims);
+  const whole = original.broadcast(tensor.dims) ?? alignedView(original, { name: NAMELESS }, slot, 'stored');
   if (whole === undefined || original.size === 0) return false;
   const repeats = tensor.size / original.size;
   const values = new Set(original.toTensor().numbers());

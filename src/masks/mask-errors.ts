@@ -7,8 +7,9 @@ import { nearestNames } from '../nearest.js';
 import type { Binding } from './binding.js';
 import type { Claim } from './claim.js';
 import { expandMask, type Layout } from './expand.js';
+import { isBinary } from './evidence.js';
 import { fateText, type TensorFate } from './fates.js';
-import { isPackedAttention } from './names.js';
+import { isPackedAttention, parseKey, saysScore, statedModule } from './names.js';
 import type { WeightSlot } from './slots.js';
 
 /** Entries of a list before it ends in "and 17 more". */
@@ -131,7 +132,7 @@ export function unclearLayout(claim: Claim, slot: WeightSlot): PruneCompileError
   ]);
 }
 
-/** Zeros that no weight of the model would have. */
+/** What no weight of the model would have: zeros, or what may stand for them. */
 export function lostZeros(
   lost: readonly Claim[],
   fates: readonly TensorFate[],
@@ -140,30 +141,48 @@ export function lostZeros(
   const [first] = lost;
   const file = first?.file ?? 'the mask file';
   const near = first === undefined ? [] : nearestNames(first.key, namesOf(slots));
+  const kinds = new Set(lost.map(kindOfLost));
   return maskError(
     'E-MASK-LOST',
-    lost.every(isOfIntegers)
-      ? `${formatCount(lost.length, 'tensor')} of ${file} ${lost.length === 1 ? 'is' : 'are'} not understood, and may prune something`
-      : `${formatCount(lost.length, 'tensor')} of ${file} ${lost.length === 1 ? 'has' : 'have'} zeros that the model would not have`,
+    kinds.has('zeros')
+      ? `${formatCount(lost.length, 'tensor')} of ${file} ${lost.length === 1 ? 'has' : 'have'} zeros that the model would not have`
+      : `${formatCount(lost.length, 'tensor')} of ${file} ${lost.length === 1 ? 'is' : 'are'} not understood, and may prune something`,
     [
       [lost.length === 1 ? 'tensor' : 'tensors', listed(lost.map(claimText))],
       ['others', fateText(fates)],
-      ['why', lost.every(isOfIntegers) ? INTEGERS : LOST],
-      ...(near.length === 0 ? [] : [['near', listed(near)] as const]),
-      [
-        'try',
-        `--mask-map FILE with { ${JSON.stringify(first?.key)}: "NAME" } or null, or --allow-unmatched if they prune nothing`,
-      ],
+      ...[...kinds].map((kind) => ['why', LOST[kind]] as const),
+      ...(near.length === 0 || first?.isDoubtful === true ? [] : [['near', listed(near)] as const]),
+      ['try', lostHint(first)],
     ],
   );
 }
 
-const LOST = 'each belongs to no weight of the model by name, layer or values, or to one with other values';
+type LostKind = 'zeros' | 'flags' | 'numbers' | 'scores';
 
-const INTEGERS = 'integers and booleans may say what is kept or gone; names and the graph do not say what these are';
+const LOST: Readonly<Record<LostKind, string>> = {
+  zeros: 'each belongs to no weight of the model by name, layer or values, or to one with other values',
+  flags: 'integers and booleans may say what is kept or gone; names and the graph do not say what these are',
+  numbers: 'numbers may be indices of what is kept or gone; names and the graph do not say what these are',
+  scores: 'a tool computes zeros from scores and thresholds, and neither the file nor the model has those zeros',
+};
 
-function isOfIntegers({ source }: Claim): boolean {
-  return source.kind === 'tensor' && !isFloating(source.tensor.dataType);
+function kindOfLost({ source, key, isDoubtful }: Claim): LostKind {
+  if (source.kind !== 'tensor') return 'zeros';
+  const { tensor } = source;
+  const isWhole = isDoubtful === true || !isFloating(tensor.dataType);
+  if (isWhole) return tensor.dims.length > 0 && tensor.isCompact && isBinary(tensor) ? 'flags' : 'numbers';
+  if (tensor.holdsZero()) return 'zeros';
+  return saysScore(key) ? 'scores' : 'numbers';
+}
+
+function lostHint(first: Claim | undefined): string {
+  const key = JSON.stringify(first?.key);
+  const kind = first === undefined ? 'zeros' : kindOfLost(first);
+  const unless = `--mask-map FILE with { ${key}: null }, or --allow-unmatched, if they prune nothing`;
+  if (kind === 'scores') return `masks or weights with zeros, as the tool computes them from these; ${unless}`;
+  if (kind === 'numbers')
+    return `say it in a second file, --masks more.json with { "LAYER": { "keep": [0, 3] } } or "remove", and leave this out; ${unless}`;
+  return `--mask-map FILE with { ${key}: "NAME" } or null, or --allow-unmatched if they prune nothing`;
 }
 
 function formatCount(count: number, word: string): string {
@@ -203,25 +222,40 @@ export function historyUnknown(claim: Claim, slot: WeightSlot): PruneCompileErro
 }
 
 export function softMask(claim: Claim, slot: WeightSlot, odd: number, isOtherWeight: boolean): PruneCompileError {
-  return maskError('E-MASK-SOFT', `the mask ${claim.key} of ${claim.file} has values other than 0 and 1`, [
+  const { source, name } = claim;
+  const isMask = name.part === 'mask' || (source.kind === 'tensor' && !isFloating(source.tensor.dataType));
+  const facts = (why: string | undefined, hint: string): Facts => [
     ['value', String(odd)],
     ['weight', slotText(slot)],
-    ...(isOtherWeight
-      ? [
-          [
-            'why',
-            'these are weights, not a mask, and differ from those of the model: perhaps they are from another training run',
-          ] as const,
-        ]
-      : []),
-    [
-      'try',
-      isOtherWeight
-        ? 'the masks, or a checkpoint of the model as it was exported'
-        : 'round the masks where they are made, or --mask-soft multiply',
-    ],
-  ]);
+    ...(why === undefined ? [] : [['why', why] as const]),
+    ['try', hint],
+  ];
+  const error = (said: string, given: Facts) =>
+    maskError('E-MASK-SOFT', `the ${isMask ? 'mask' : 'tensor'} ${claim.key} of ${claim.file} ${said}`, given);
+  if (!Number.isFinite(odd))
+    return error(
+      'holds NaN or infinity',
+      isMask ? facts(undefined, MADE_ANEW) : facts(NOT_FINITE, 'a checkpoint from before the training diverged'),
+    );
+  if (!isOtherWeight)
+    return maskError(
+      'E-MASK-SOFT',
+      `the mask ${claim.key} of ${claim.file} has values other than 0 and 1`,
+      facts(undefined, 'round the masks where they are made, or --mask-soft multiply'),
+    );
+  if (isMask) return error('has values other than 0 and 1', facts(NO_FACTOR, 'zeros and ones, as in mask != 0'));
+  return maskError(
+    'E-MASK-SOFT',
+    `the mask ${claim.key} of ${claim.file} has values other than 0 and 1`,
+    facts(OTHER_WEIGHTS, 'the masks, or a checkpoint of the model as it was exported'),
+  );
 }
+
+const MADE_ANEW = 'look where the mask is made: a mask has zeros and ones';
+const NOT_FINITE = 'a weight that is no number cannot be compared with that of the model';
+const NO_FACTOR = '0 prunes and 1 keeps; a mask of bytes may have 255 for what is kept';
+const OTHER_WEIGHTS =
+  'these are weights, not a mask, and differ from those of the model: perhaps they are from another training run';
 
 export function unknownTarget(claim: Claim, wanted: string, slots: readonly WeightSlot[]): PruneCompileError {
   const near = nearestNames(wanted, namesOf(slots));
@@ -270,7 +304,8 @@ export function noMatch(
     ],
     [
       'try',
-      prefixHint(left, slots) ??
+      listedHint(left, slots) ??
+        prefixHint(left, slots) ??
         (layers.length < left.length ? EXPORTED : `--mask-map FILE with { ${JSON.stringify(first?.key)}: "NAME" }`),
     ],
   ]);
@@ -289,6 +324,20 @@ function mapHint(claim: Claim, slot: WeightSlot | undefined, others: readonly We
   const isShared = slot !== undefined && others.some((other) => other !== slot && slotName(other) === slotName(slot));
   const name = slot === undefined ? 'NAME' : isShared ? slot.node.label : slotName(slot);
   return `--mask-map FILE with { ${JSON.stringify(claim.key)}: ${JSON.stringify(name)} }${others.length > 1 ? ', or another of them' : ''}`;
+}
+
+/** Names in the dictionaries of a list: each place is another prefix, so the map has them all. */
+function listedHint(claims: readonly Claim[], slots: readonly WeightSlot[]): string | undefined {
+  const weights = slots.filter(({ isLayer, parameter }) => isLayer && parameter === 'weight');
+  const pairs = claims.flatMap(({ key, isListed }) => {
+    const inner = parseKey(key.replace(/^.*\]\.?/, ''));
+    const slot = weights.find(({ names, modulePaths }) => {
+      const modules = [...names.map(withoutParameter), ...modulePaths.map(statedModule)];
+      return inner !== undefined && modules.includes(inner.module);
+    });
+    return isListed === true && slot !== undefined ? [`${JSON.stringify(key)}: ${JSON.stringify(slotName(slot))}`] : [];
+  });
+  return pairs.length === 0 ? undefined : `--mask-map FILE with { ${pairs.join(', ')} }`;
 }
 
 /** The prefix without which most keys would be known, if there is one. */
