@@ -13,6 +13,7 @@ import { PruneCompileError } from '../errors.js';
 import { applyEdits, maskEdits, withoutRepeats } from './mask-edits.js';
 import { Editor } from '../ir/editor.js';
 import type { Use } from '../ir/graph.js';
+import { atParameters } from './scaled-parameters.js';
 import type { Tensor } from '../ir/tensor.js';
 import { combineMasks, type MaskedWeight, type OperandEdit, operandOf } from '../masks/apply.js';
 import { countZeros } from '../masks/expand.js';
@@ -105,7 +106,8 @@ export async function maskModel(model: Model, options: MaskOptions, asRead?: Gra
   const files = paths.map((path) => bindFile(path, target, options));
   checkMap(options.maskMap, files);
   const weights = combineMasks(files.flatMap(({ bindings }) => bindings));
-  const everywhere = [...weights, ...otherReaders(model.graph, weights, slots)];
+  const placed = atParameters(model.graph, weights, slots);
+  const everywhere = [...placed, ...otherReaders(model.graph, placed, slots)];
   const edits = maskEdits(model.graph, everywhere);
   const planned = withoutRepeats(everywhere);
   const applyTo = ({ graph }: Model) => applyEdits(new Editor(graph), 'apply masks', edits);
@@ -121,7 +123,7 @@ export async function maskModel(model: Model, options: MaskOptions, asRead?: Gra
       files,
       weights,
       slots,
-      zeros: zerosOf(model, weights, edits),
+      zeros: zerosOf(model, placed, edits),
       droppedFilters: dropped.filters,
     }),
     masked: weights.map(({ bindings: [{ slot }] }) => ({ node: slot.node, index: slot.index })),

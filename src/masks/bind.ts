@@ -46,6 +46,7 @@ import { isSameKind, PACKED_ATTENTION, parameterOf, parseKey, statedModule, with
 import { attentionParts } from './packed-attention.js';
 import { accountFor } from './parameters.js';
 import { compareWeights } from './same-weights.js';
+import { refuseScaled } from './scales.js';
 import { bindByShape } from './shape-alone.js';
 import type { WeightSlot } from './slots.js';
 import type { Binding, Candidate } from './binding.js';
@@ -289,7 +290,7 @@ class Binder {
     const isExact = ({ names }: WeightSlot) =>
       [plain, `${plain}.${claim.name.parameter}`, `${plain}_orig`].some((name) => names.includes(name));
     const exact = named.filter(isExact);
-    const [first, ...others] = exact.length > 0 ? exact : named;
+    const [first, ...others] = withoutSources(exact.length > 0 ? exact : named);
     if (first === undefined) return [];
     if (others.some((slot) => !holdSameValues(first, slot))) throw ambiguous(claim, [first, ...others]);
     return [first, ...others];
@@ -346,6 +347,9 @@ class Binder {
       throw unclearLayout(claim, slot);
     const mask = expandMask(claim, slot, layout);
     if (mask === undefined) throw misfit(claim, slot, this.#slots, layout);
+    const { parameters = new Map<string, FileTensor>() } = this.#options;
+    if (mask.zeros > 0 || mask.odd !== undefined)
+      refuseScaled({ claim, slot, original: values === 'same' ? original : undefined, layout, parameters });
     // Factors are shares of a weight; what is beyond them is a weight itself.
     const isWeight = mask.odd !== undefined && mask.factors.some((factor) => !(factor >= 0 && factor <= 1));
     if (mask.odd !== undefined && (this.#options.soft !== 'multiply' || isWeight))
@@ -373,6 +377,14 @@ function add<Value>(map: Map<string, Value[]>, key: string, value: Value): void 
   const list = map.get(key);
   if (list === undefined) map.set(key, [value]);
   else if (!list.includes(value)) list.push(value);
+}
+
+/** A stored tensor that a layer's weight is computed from is that layer's parameter, not another. */
+function withoutSources(slots: readonly WeightSlot[]): readonly WeightSlot[] {
+  const sources = new Set(
+    slots.flatMap(({ isLayer, root, names }) => (isLayer ? names.filter((name) => name !== root.name) : [])),
+  );
+  return slots.filter(({ isLayer, value }) => isLayer || !sources.has(value.name));
 }
 
 function unique<Item>(items: readonly Item[]): Item[] {

@@ -54,7 +54,7 @@ export function ambiguous(claim: Claim, slots: readonly WeightSlot[]): PruneComp
     [
       ...slots.slice(0, LISTED).map((slot) => ['weight', slotText(slot)] as const),
       ['why', EQUAL],
-      ['try', mapHint(claim, slots[0], slots)],
+      ['try', mapHint(claim, mostCertain(slots), slots)],
     ],
   );
 }
@@ -128,6 +128,33 @@ export function unclearLayout(claim: Claim, slot: WeightSlot): PruneCompileError
     ['weight', slotText(slot)],
     ['why', 'the matrix is square: its rows may be filters or input channels'],
     ['try', "--mask-layout torch for [out, in], or --mask-layout stored for the axes of the model's tensor"],
+  ]);
+}
+
+/** A weight that the exporter computed from the masked parameter: the mask changes the factors. */
+export function foldedParametrisation(claim: Claim, slot: WeightSlot, way: string): PruneCompileError {
+  return computedWeight(
+    claim,
+    slot,
+    `the exporter computed it by ${way}, which has other results once the parameter has zeros`,
+    `export after ${way === 'weight_norm' ? 'torch.nn.utils.parametrize.remove_parametrizations or remove_weight_norm' : 'removing the parametrisation'} with the zeros in the weight, or an export that computes ${way} in its graph (torch.onnx.export with dynamo=False)`,
+  );
+}
+
+export function unexplainedScale(claim: Claim, slot: WeightSlot): PruneCompileError {
+  return computedWeight(
+    claim,
+    slot,
+    'its filters are those of the file, each scaled by a factor that no normalisation of the file explains: it may have been computed from the weight, and then the mask changes it',
+    'the whole state dict if a normalisation was folded; else write the zeros into the weights (in PyTorch prune.remove), export again, and compile without masks',
+  );
+}
+
+function computedWeight(claim: Claim, slot: WeightSlot, why: string, hint: string): PruneCompileError {
+  return maskError('E-MASK-LOST', `${claim.key} of ${claim.file} cannot be applied to the weight that the model has`, [
+    ['weight', slotText(slot)],
+    ['why', why],
+    ['try', hint],
   ]);
 }
 
@@ -282,6 +309,14 @@ function countClaims(bindings: readonly Binding[]): number {
 
 function namesOf(slots: readonly WeightSlot[]): string[] {
   return slots.filter(({ isLayer }) => isLayer).flatMap((slot) => [...new Set([slotName(slot), slot.node.label])]);
+}
+
+/**
+ * A stored tensor before a node that computes its weight: whoever else reads the parameter is then
+ * masked as well.
+ */
+function mostCertain(slots: readonly WeightSlot[]): WeightSlot | undefined {
+  return slots.find(({ value }) => value.initializer !== undefined) ?? slots[0];
 }
 
 /** Where several layers read one tensor, the name of the node says which is meant. */

@@ -14,6 +14,7 @@ import { type KnownLayer, refold, type Refolded } from './folded-norms.js';
 import { Harmless } from './harmless.js';
 import { softMask } from './mask-errors.js';
 import { usualKey } from './names.js';
+import { refuseScaled } from './scales.js';
 import { type Sameness, toleranceOf } from './same-weights.js';
 import type { WeightSlot } from './slots.js';
 
@@ -167,6 +168,8 @@ class Accountant {
         throw softMask(claim, slot, mask.odd, true);
       return 'lost';
     }
+    const { parameters } = this.#context;
+    refuseScaled({ claim, slot, original: values === 'same' ? tensor : undefined, layout, parameters });
     const masked = known.find(({ isFromZeros }) => !isFromZeros);
     if (masked !== undefined) return this.#addTo(masked, added);
     this.#bindings.push({ claim, slot, evidence, values, isFromZeros: true, mask: patternOf(mask) });
