@@ -14,11 +14,13 @@ import { applyEdits, maskEdits, withoutRepeats } from './mask-edits.js';
 import { Editor } from '../ir/editor.js';
 import type { Use } from '../ir/graph.js';
 import { atParameters } from './scaled-parameters.js';
+import { storedCopies } from './stored-copies.js';
 import type { Tensor } from '../ir/tensor.js';
 import { combineMasks, type MaskedWeight, type OperandEdit, operandOf } from '../masks/apply.js';
 import { countZeros } from '../masks/expand.js';
 import { bindMasks } from '../masks/bind.js';
 import type { Binding } from '../masks/binding.js';
+import type { FileTensor } from '../masks/contents.js';
 import { claimsOf } from '../masks/claims.js';
 import { fateText, type TensorFate } from '../masks/fates.js';
 import { slotName } from '../masks/mask-errors.js';
@@ -107,7 +109,9 @@ export async function maskModel(model: Model, options: MaskOptions, asRead?: Gra
   checkMap(options.maskMap, files);
   const weights = combineMasks(files.flatMap(({ bindings }) => bindings));
   const placed = atParameters(model.graph, weights, slots);
-  const everywhere = [...placed, ...otherReaders(model.graph, placed, slots)];
+  const read = [...placed, ...otherReaders(model.graph, placed, slots)];
+  const context = { graph: model.graph, slots, files: files.map(({ parameters }) => parameters) };
+  const everywhere = [...read, ...storedCopies(read, context)];
   const edits = maskEdits(model.graph, everywhere);
   const planned = withoutRepeats(everywhere);
   const applyTo = ({ graph }: Model) => applyEdits(new Editor(graph), 'apply masks', edits);
@@ -147,6 +151,7 @@ interface BoundFile {
   readonly bindings: readonly Binding[];
   readonly unmatched: readonly string[];
   readonly fates: readonly TensorFate[];
+  readonly parameters: ReadonlyMap<string, FileTensor>;
 }
 
 interface MaskTarget {
@@ -183,6 +188,7 @@ function bindFile(
     bindings,
     unmatched: bound.unmatched,
     fates: bound.fates,
+    parameters: others.parameters,
   };
 }
 
