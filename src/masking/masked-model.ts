@@ -8,7 +8,7 @@ import { otherReaders } from './other-readers.js';
 import { analyze } from '../channels/facts.js';
 import { droppedShifts } from './dropped-shifts.js';
 import type { GraphInfo } from '../graph-info/graph-info.js';
-import { numericConstants, weightSlots } from './weight-slots.js';
+import { capturedOnly, numericConstants, weightSlots } from './weight-slots.js';
 import { PruneCompileError } from '../errors.js';
 import { applyEdits, maskEdits, withoutRepeats } from './mask-edits.js';
 import { Editor } from '../ir/editor.js';
@@ -104,7 +104,7 @@ export async function maskModel(model: Model, options: MaskOptions, asRead?: Gra
   if (!asksForMasks(options)) return UNMASKED;
   const graphInfo = asRead ?? (await inspectGraph(model));
   const slots = weightSlots(graphInfo);
-  const target = { slots, constants: numericConstants(graphInfo), facts: () => analyze(graphInfo) };
+  const target = { slots, constants: numericConstants(graphInfo), captured: capturedOnly(graphInfo), facts: () => analyze(graphInfo) };
   const files = paths.map((path) => bindFile(path, target, options));
   checkMap(options.maskMap, files);
   const weights = combineMasks(files.flatMap(({ bindings }) => bindings));
@@ -157,12 +157,13 @@ interface BoundFile {
 interface MaskTarget {
   readonly slots: readonly WeightSlot[];
   readonly constants: readonly Tensor[];
+  readonly captured: ReadonlyMap<string, string>;
   facts(): ReturnType<typeof analyze>;
 }
 
 function bindFile(
   path: string,
-  { slots, constants, facts }: MaskTarget,
+  { slots, constants, captured, facts }: MaskTarget,
   { maskMap, maskPrefix, maskSoft, maskLayout, allowUnmatched }: MaskOptions,
 ): BoundFile {
   const file = readMaskFile(path);
@@ -170,6 +171,7 @@ function bindFile(
   const settings = {
     ...others,
     constants,
+    captured,
     ...(maskLayout && { layout: maskLayout }),
     ...(maskMap && { map: maskMap }),
     ...(maskSoft && { soft: maskSoft }),

@@ -272,7 +272,7 @@ class Binder {
         relationOf(claim, slot) !== 'none' &&
         relationOf(claim, slot) !== 'stranger' &&
         !slot.names.some((name) => parseKey(name)?.isParameter === true) &&
-        isSameParameter(first, slot),
+        isSameParameter(first, slot, this.#options.parameters),
     );
     const all = [...named, ...copies];
     const own = all.filter((slot) => ['own', 'around'].includes(relationOf(claim, slot)));
@@ -349,7 +349,7 @@ class Binder {
     if (mask === undefined) throw misfit(claim, slot, this.#slots, layout);
     const { parameters = new Map<string, FileTensor>() } = this.#options;
     if (mask.zeros > 0 || mask.odd !== undefined)
-      refuseScaled({ claim, slot, original: values === 'same' ? original : undefined, layout, parameters });
+      refuseScaled({ claim, slot, evidence, original: values === 'same' ? original : undefined, layout, parameters });
     // Factors are shares of a weight; what is beyond them is a weight itself.
     const isWeight = mask.odd !== undefined && mask.factors.some((factor) => !(factor >= 0 && factor <= 1));
     if (mask.odd !== undefined && (this.#options.soft !== 'multiply' || isWeight))
@@ -361,14 +361,14 @@ class Binder {
     const excused = new Set(this.#unmatched);
     const left = open.filter((claim) => !excused.has(claim.key));
     if (left.length === 0) return;
-    if (this.#options.allowUnmatched !== true || bindings.length === 0) throw noMatch(left, bindings, this.#slots);
+    if (this.#options.allowUnmatched !== true || bindings.length === 0) throw noMatch(left, bindings, this.#slots, this.#options.captured);
     this.#unmatched.push(...unique(left.map(({ key }) => key)));
   }
 
   /** Zeros that the file has, and the model would not have. */
   #loseNothing(lost: readonly Claim[], bindings: readonly Binding[], fates: readonly TensorFate[]): void {
     if (lost.length === 0) return;
-    if (this.#options.allowUnmatched !== true || bindings.length === 0) throw lostZeros(lost, fates, this.#slots);
+    if (this.#options.allowUnmatched !== true || bindings.length === 0) throw lostZeros(lost, fates, this.#slots, this.#options.captured);
     this.#unmatched.push(...lost.map(({ key }) => key));
   }
 }
@@ -391,11 +391,16 @@ function unique<Item>(items: readonly Item[]): Item[] {
   return [...new Set(items)];
 }
 
+function isSameMask({ mask: { factors } }: Binding, other: Binding): boolean {
+  return factors.every((factor, at) => factor === other.mask.factors[at]);
+}
+
 function onePerSlot(bindings: readonly Binding[]): void {
   const seen = new Map<WeightSlot, Binding>();
   for (const binding of bindings) {
     const other = seen.get(binding.slot);
-    if (other !== undefined) throw twice(binding, other);
+    // One parameter under two names.
+    if (other !== undefined && !isSameMask(binding, other)) throw twice(binding, other);
     seen.set(binding.slot, binding);
   }
 }

@@ -8,7 +8,7 @@ import type { Binding } from './binding.js';
 import type { Claim } from './claim.js';
 import { expandMask, type Layout } from './expand.js';
 import { fateText, type TensorFate } from './fates.js';
-import { isPackedAttention } from './names.js';
+import { isPackedAttention, parameterOf, parseKey } from './names.js';
 import type { WeightSlot } from './slots.js';
 
 /** Entries of a list before it ends in "and 17 more". */
@@ -137,7 +137,17 @@ export function foldedParametrisation(claim: Claim, slot: WeightSlot, way: strin
     claim,
     slot,
     `the exporter computed it by ${way}, which has other results once the parameter has zeros`,
-    `export after ${way === 'weight_norm' ? 'torch.nn.utils.parametrize.remove_parametrizations or remove_weight_norm' : 'removing the parametrisation'} with the zeros in the weight, or an export that computes ${way} in its graph (torch.onnx.export with dynamo=False)`,
+    `make the pruning permanent (prune.remove), remove ${way} (torch.nn.utils.parametrize.remove_parametrizations), export again, and compile without masks; or export with dynamo=False, which keeps ${way} in the graph`,
+  );
+}
+
+/** Nothing in the file says what the exporter computed. */
+export function computedConstant(claim: Claim, slot: WeightSlot): PruneCompileError {
+  return computedWeight(
+    claim,
+    slot,
+    `the exporter computed it from other tensors, as its name says (${slot.root.name}): it is not the parameter, and with zeros in that it may be another one`,
+    'the whole state dict, whose values tell; else write the zeros into the weights (in PyTorch prune.remove), export again, and compile without masks',
   );
 }
 
@@ -158,12 +168,40 @@ function computedWeight(claim: Claim, slot: WeightSlot, why: string, hint: strin
   ]);
 }
 
+/** Stored tensors that subgraphs alone read, each with those who have the subgraphs. */
+export type Captured = ReadonlyMap<string, string>;
+
+/** A parameter that is there, where no mask can be put. */
+function onlyInside(claims: readonly Claim[], captured: Captured): PruneCompileError | undefined {
+  for (const claim of claims) {
+    const wanted = parameterOf(claim.name);
+    const found = [...captured].find(([name]) => {
+      const own = parseKey(name);
+      return own !== undefined && parameterOf(own) === wanted;
+    });
+    if (found === undefined) continue;
+    const [name, readers] = found;
+    return maskError('E-MASK-LOST', `${claim.key} of ${claim.file} is for ${name}, and would be lost in a subgraph`, [
+      ['readers', readers],
+      ['why', `subgraphs alone read ${name}, by its name, and no mask can be put there`],
+      [
+        'try',
+        'write the zeros into the weights before the export (in PyTorch prune.remove) and compile without this mask',
+      ],
+    ]);
+  }
+  return undefined;
+}
+
 /** Zeros that no weight of the model would have. */
 export function lostZeros(
   lost: readonly Claim[],
   fates: readonly TensorFate[],
   slots: readonly WeightSlot[],
+  captured: Captured = new Map(),
 ): PruneCompileError {
+  const inside = onlyInside(lost, captured);
+  if (inside !== undefined) return inside;
   const [first] = lost;
   const file = first?.file ?? 'the mask file';
   const near = first === undefined ? [] : nearestNames(first.key, namesOf(slots));
@@ -262,7 +300,10 @@ export function noMatch(
   left: readonly Claim[],
   bindings: readonly Binding[],
   slots: readonly WeightSlot[],
+  captured: Captured = new Map(),
 ): PruneCompileError {
+  const inside = onlyInside(left, captured);
+  if (inside !== undefined) return inside;
   const [first] = left;
   const file = first?.file ?? 'the mask file';
   const layers = slots.filter(({ isLayer, parameter }) => isLayer && parameter === 'weight');

@@ -169,7 +169,7 @@ class Accountant {
       return 'lost';
     }
     const { parameters } = this.#context;
-    refuseScaled({ claim, slot, original: values === 'same' ? tensor : undefined, layout, parameters });
+    refuseScaled({ claim, slot, evidence, original: values === 'same' ? tensor : undefined, layout, parameters });
     const masked = known.find(({ isFromZeros }) => !isFromZeros);
     if (masked !== undefined) return this.#addTo(masked, added);
     this.#bindings.push({ claim, slot, evidence, values, isFromZeros: true, mask: patternOf(mask) });

@@ -3,11 +3,12 @@
  * one is a mask of the other only where the factors do not depend on the weight: g / |v| of a
  * weight normalisation is another number once v has zeros.
  */
+import type { Evidence } from './binding.js';
 import type { Claim } from './claim.js';
 import type { FileTensor } from './contents.js';
 import { alignedView, type Layout } from './expand.js';
 import { fitsNorm, scalesBetween } from './folded-norms.js';
-import { foldedParametrisation, unexplainedScale } from './mask-errors.js';
+import { computedConstant, foldedParametrisation, unexplainedScale } from './mask-errors.js';
 import { parameterOf, parseKey, withoutMaskSuffix } from './names.js';
 import { toleranceOf } from './same-weights.js';
 import type { WeightSlot } from './slots.js';
@@ -20,6 +21,7 @@ const LARGEST_ROOT = 1024;
 export interface ScaledWeight {
   readonly claim: Claim;
   readonly slot: WeightSlot;
+  readonly evidence: Evidence;
   /** The weight in the file, if it has it. */
   readonly original: FileTensor | undefined;
   readonly layout: Layout;
@@ -28,15 +30,15 @@ export interface ScaledWeight {
 }
 
 /** Throws E-MASK-LOST where the model's weight is the file's times what a mask may change. */
-export function refuseScaled({ claim, slot, original, layout, parameters }: ScaledWeight): void {
+export function refuseScaled({ claim, slot, evidence, original, layout, parameters }: ScaledWeight): void {
   // What the graph computes is computed again with the mask in the parameter.
   if (!slot.isLayer || !slot.names.includes(slot.root.name)) return;
   const way = parametrisation(claim, parameters);
   if (way !== undefined && !isNamedAfter(claim, slot)) throw foldedParametrisation(claim, slot, way);
-  if (original === undefined || original.size !== slot.tensor.size) return;
-  const view = alignedView(original, claim, slot, layout);
-  if (view === undefined || slot.isFolded) return;
-  if (!isExplained(scalesBetween(view, slot), original, parameters)) throw unexplainedScale(claim, slot);
+  if (original === undefined && evidence !== 'map' && !isNamedAfter(claim, slot) && isComputed(slot))
+    throw computedConstant(claim, slot);
+  if (original === undefined || isExplained({ name: claim.name, slot, original, layout, parameters })) return;
+  throw unexplainedScale(claim, slot);
 }
 
 function isNamedAfter({ name: own }: Claim, { names }: WeightSlot): boolean {
@@ -45,6 +47,17 @@ function isNamedAfter({ name: own }: Claim, { names }: WeightSlot): boolean {
     return parsed !== undefined && parameterOf(parsed) === parameterOf(own);
   });
 }
+
+/**
+ * The dynamo exporter calls a constant that it computed after PyTorch's operator, and what it
+ * folded a normalisation into after the parameter.
+ */
+function isComputed({ node, root, isFolded }: WeightSlot): boolean {
+  return !isFolded && node.name.startsWith('node_') && COMPUTED.test(root.name);
+}
+
+const COMPUTED =
+  /^(add|sub|rsub|mul|div|pow|square|sqrt|rsqrt|reciprocal|norm|linalg_vector_norm|std|var|mean|sum|abs|exp|log|sigmoid|tanh|softmax|_softmax|clamp|where|mm|matmul|bmm|einsum|sign|round|floor|maximum|minimum|lerp|addcmul|addmm|_weight_norm)(_\d+)?$/;
 
 /** The operation that makes the weight of what the mask is for; undefined where nothing says so. */
 function parametrisation(
@@ -60,12 +73,21 @@ function parametrisation(
 /** Of a parametrisation among several. */
 const PLACES = [0, 1, 2, 3];
 
-/** 1, one plain number for all filters, or those of a normalisation that the file has. */
-function isExplained(
-  scales: readonly (number | undefined)[],
-  original: FileTensor,
-  parameters: ReadonlyMap<string, FileTensor>,
-): boolean {
+/**
+ * Whether the factors are 1, one plain number for all filters, or those of a normalisation that the
+ * exporter or the file speaks of.
+ */
+export function isExplained({
+  name,
+  slot,
+  original,
+  layout,
+  parameters,
+}: Pick<Claim, 'name'> &
+  Pick<ScaledWeight, 'slot' | 'layout' | 'parameters'> & { readonly original: FileTensor }): boolean {
+  const view = original.size === slot.tensor.size ? alignedView(original, { name }, slot, layout) : undefined;
+  if (view === undefined || slot.isFolded) return true;
+  const scales = scalesBetween(view, slot);
   const known = scales.filter((scale) => scale !== undefined);
   const [first] = known;
   if (first === undefined) return true;
