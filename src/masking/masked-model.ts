@@ -104,7 +104,12 @@ export async function maskModel(model: Model, options: MaskOptions, asRead?: Gra
   if (!asksForMasks(options)) return UNMASKED;
   const graphInfo = asRead ?? (await inspectGraph(model));
   const slots = weightSlots(graphInfo);
-  const target = { slots, constants: numericConstants(graphInfo), captured: capturedOnly(graphInfo), facts: () => analyze(graphInfo) };
+  const target = {
+    slots,
+    constants: numericConstants(graphInfo),
+    captured: capturedOnly(graphInfo),
+    facts: () => analyze(graphInfo),
+  };
   const files = paths.map((path) => bindFile(path, target, options));
   checkMap(options.maskMap, files);
   const weights = combineMasks(files.flatMap(({ bindings }) => bindings));

@@ -65,11 +65,7 @@ export function scalingNodes({ value, tensor }: WeightSlot): Node[] {
 }
 
 /** Of a weight that is computed: what bears the mask's name, else the nearest of its size. */
-function parameterBehind(
-  slot: WeightSlot,
-  { bindings }: MaskedWeight,
-  values: Graph['values'],
-): Value | undefined {
+function parameterBehind(slot: WeightSlot, { bindings }: MaskedWeight, values: Graph['values']): Value | undefined {
   if (isStored(slot.root)) return undefined;
   const size = operandOf(slot).size;
   const candidates = slot.names.flatMap((name) => {

@@ -98,7 +98,9 @@ function permutations(dims: readonly number[]): number[][] {
   const wide = all.filter((axis) => dims[axis] !== 1);
   if (wide.length > MOST_AXES) return [all];
   const orders = (rest: readonly number[]): number[][] =>
-    rest.length === 0 ? [[]] : rest.flatMap((axis) => orders(rest.filter((other) => other !== axis)).map((order) => [axis, ...order]));
+    rest.length === 0
+      ? [[]]
+      : rest.flatMap((axis) => orders(rest.filter((other) => other !== axis)).map((order) => [axis, ...order]));
   return orders(wide).map((order) => {
     const pending = [...order];
     return all.map((axis) => (dims[axis] === 1 ? axis : (pending.shift() ?? axis)));

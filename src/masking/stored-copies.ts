@@ -17,14 +17,7 @@ import { storedTensor } from '../ops/aliases.js';
 import { lostInCopy } from './copy-errors.js';
 import { factorsOfStored, isSame, turned } from './mask-edits.js';
 import { storedOf } from './scaled-parameters.js';
-import {
-  bitsOfFactors,
-  bitsOfOrder,
-  bitsOfValue,
-  type Order,
-  ordersOf,
-  rounded,
-} from './shared-elements.js';
+import { bitsOfFactors, bitsOfOrder, bitsOfValue, type Order, ordersOf, rounded } from './shared-elements.js';
 import type { MaskedParameter, OpenConstant } from './masked-parameter.js';
 import { sharedParts } from './shared-parts.js';
 
@@ -134,7 +127,8 @@ function isStatedDense(
   return files.some((parameters) =>
     [...parameters].some(([name, stated]) => {
       const module = name.slice(0, name.lastIndexOf('.'));
-      if ((name !== wanted && !modules.includes(module)) || stated.size !== tensor.size || !stated.isCompact) return false;
+      if ((name !== wanted && !modules.includes(module)) || stated.size !== tensor.size || !stated.isCompact)
+        return false;
       const theirs = rounded(stated.toTensor(), tensor.dataType);
       return ordersOf(theirs, stated.dims, own).some(({ factor }) => factor === 1);
     }),

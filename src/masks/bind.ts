@@ -28,6 +28,7 @@ import {
   mayBeBias,
   mayBeMeant,
   relationOf,
+  withoutSources,
 } from './evidence.js';
 import { expandMask, LAYOUTS } from './expand.js';
 import { onePerKey, type TensorFate } from './fates.js';
@@ -361,14 +362,16 @@ class Binder {
     const excused = new Set(this.#unmatched);
     const left = open.filter((claim) => !excused.has(claim.key));
     if (left.length === 0) return;
-    if (this.#options.allowUnmatched !== true || bindings.length === 0) throw noMatch(left, bindings, this.#slots, this.#options.captured);
+    if (this.#options.allowUnmatched !== true || bindings.length === 0)
+      throw noMatch(left, bindings, this.#slots, this.#options.captured);
     this.#unmatched.push(...unique(left.map(({ key }) => key)));
   }
 
   /** Zeros that the file has, and the model would not have. */
   #loseNothing(lost: readonly Claim[], bindings: readonly Binding[], fates: readonly TensorFate[]): void {
     if (lost.length === 0) return;
-    if (this.#options.allowUnmatched !== true || bindings.length === 0) throw lostZeros(lost, fates, this.#slots, this.#options.captured);
+    if (this.#options.allowUnmatched !== true || bindings.length === 0)
+      throw lostZeros(lost, fates, this.#slots, this.#options.captured);
     this.#unmatched.push(...lost.map(({ key }) => key));
   }
 }
@@ -377,14 +380,6 @@ function add<Value>(map: Map<string, Value[]>, key: string, value: Value): void 
   const list = map.get(key);
   if (list === undefined) map.set(key, [value]);
   else if (!list.includes(value)) list.push(value);
-}
-
-/** A stored tensor that a layer's weight is computed from is that layer's parameter, not another. */
-function withoutSources(slots: readonly WeightSlot[]): readonly WeightSlot[] {
-  const sources = new Set(
-    slots.flatMap(({ isLayer, root, names }) => (isLayer ? names.filter((name) => name !== root.name) : [])),
-  );
-  return slots.filter(({ isLayer, value }) => isLayer || !sources.has(value.name));
 }
 
 function unique<Item>(items: readonly Item[]): Item[] {

@@ -218,6 +218,14 @@ export function fitsWhole({ source }: Claim, { tensor, outAxis }: WeightSlot): b
   return equal(tensor.dims) || (outAxis === 1 && equal(tensor.dims.toReversed()));
 }
 
+/** A stored tensor that a layer's weight is computed from is that layer's parameter, not another. */
+export function withoutSources(slots: readonly WeightSlot[]): readonly WeightSlot[] {
+  const sources = new Set(
+    slots.flatMap(({ isLayer, root, names }) => (isLayer ? names.filter((name) => name !== root.name) : [])),
+  );
+  return slots.filter(({ isLayer, value }) => isLayer || !sources.has(value.name));
+}
+
 export function holdSameValues(a: WeightSlot, b: WeightSlot): boolean {
   if (a.tensor === b.tensor || a.root === b.root) return true;
   if (a.tensor.dims.join() !== b.tensor.dims.join() || a.outAxis !== b.outAxis) return false;

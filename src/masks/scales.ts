@@ -66,7 +66,10 @@ function parametrisation(
 ): string | undefined {
   const plain = withoutMaskSuffix(key).replace(/_orig$/, '');
   if (/(^|\.)(parametrizations\.\w+\.original[01]|weight_[gv])$/.test(plain)) return 'weight_norm';
-  const vectors = [`${module}.${parameter}_u`, ...PLACES.map((at) => `${module}.parametrizations.${parameter}.${at}._u`)];
+  const vectors = [
+    `${module}.${parameter}_u`,
+    ...PLACES.map((at) => `${module}.parametrizations.${parameter}.${at}._u`),
+  ];
   return vectors.some((vector) => parameters.has(`${vector}.weight`)) ? 'spectral_norm' : undefined;
 }
 

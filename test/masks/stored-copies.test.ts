@@ -64,7 +64,15 @@ const COPIES: Record<string, Build> = {
     const wide = { data: Array.from(w), dims: [ROWS, COLUMNS], dataType: DOUBLE };
     return absolute(g, g.op('Cast', [wide], { to: FLOAT }, { name: '/Cast' }));
   },
-  'times one half': (g, w) => absolute(g, g.initializer('mul', [ROWS, COLUMNS], w.map((value) => value / 2))),
+  'times one half': (g, w) =>
+    absolute(
+      g,
+      g.initializer(
+        'mul',
+        [ROWS, COLUMNS],
+        w.map((value) => value / 2),
+      ),
+    ),
 };
 
 describe('copies that get the mask', () => {
@@ -128,7 +136,15 @@ const HARMLESS: Record<string, { build: Build; w?: Float32Array }> = {
     w: levels(4, 48),
   },
   'a table of positions': {
-    build: (g) => absolute(g, g.initializer('row', [48], Float32Array.from({ length: 48 }, (_, at) => at / 8))),
+    build: (g) =>
+      absolute(
+        g,
+        g.initializer(
+          'row',
+          [48],
+          Float32Array.from({ length: 48 }, (_, at) => at / 8),
+        ),
+      ),
     w: levels(16, 48),
   },
   'a parameter of another name with the same values, as in an untrained copy': {
