@@ -274,6 +274,10 @@ function zerosOf({ graph }: Model, weights: readonly MaskedWeight[], edits: read
 function maskReport({ meaning, files, weights, slots, zeros, droppedFilters }: Findings): MaskReport {
   const masked = new Set(weights.map(({ bindings: [{ slot }] }) => slot));
   const layers = slots.filter(({ isLayer, parameter }) => isLayer && parameter === 'weight');
+  const parameters = new Set([...masked].map(({ value }) => value.name));
+  // A mask of what the weight is computed from is the layer's.
+  const isMasked = (slot: WeightSlot) =>
+    masked.has(slot) || slot.names.some((name) => name !== slot.root.name && parameters.has(name));
   return {
     meaning,
     files: files.map(({ path, format, sha256, fates }) => ({ path, format, sha256, tensors: fates })),
@@ -293,7 +297,7 @@ function maskReport({ meaning, files, weights, slots, zeros, droppedFilters }: F
     ),
     zeros,
     unmatched: files.flatMap(({ unmatched }) => unmatched),
-    unmaskedLayers: files.length === 0 ? [] : layers.filter((slot) => !masked.has(slot)).map(({ node }) => node.label),
+    unmaskedLayers: files.length === 0 ? [] : layers.filter((slot) => !isMasked(slot)).map(({ node }) => node.label),
     droppedFilters,
   };
 }

@@ -39,11 +39,11 @@ import {
   misfit,
   noMatch,
   softMask,
-  twice,
   unclearLayout,
   unknownTarget,
 } from './mask-errors.js';
 import { isSameKind, PACKED_ATTENTION, parameterOf, parseKey, statedModule, withoutMaskSuffix } from './names.js';
+import { onePerSlot } from './one-per-slot.js';
 import { attentionParts } from './packed-attention.js';
 import { accountFor } from './parameters.js';
 import { compareWeights } from './same-weights.js';
@@ -384,18 +384,4 @@ function add<Value>(map: Map<string, Value[]>, key: string, value: Value): void 
 
 function unique<Item>(items: readonly Item[]): Item[] {
   return [...new Set(items)];
-}
-
-function isSameMask({ mask: { factors } }: Binding, other: Binding): boolean {
-  return factors.every((factor, at) => factor === other.mask.factors[at]);
-}
-
-function onePerSlot(bindings: readonly Binding[]): void {
-  const seen = new Map<WeightSlot, Binding>();
-  for (const binding of bindings) {
-    const other = seen.get(binding.slot);
-    // One parameter under two names.
-    if (other !== undefined && !isSameMask(binding, other)) throw twice(binding, other);
-    seen.set(binding.slot, binding);
-  }
 }

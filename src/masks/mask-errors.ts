@@ -137,7 +137,7 @@ export function foldedParametrisation(claim: Claim, slot: WeightSlot, way: strin
     claim,
     slot,
     `the exporter computed it by ${way}, which has other results once the parameter has zeros`,
-    `make the pruning permanent (prune.remove), remove ${way} (torch.nn.utils.parametrize.remove_parametrizations), export again, and compile without masks; or export with dynamo=False, which keeps ${way} in the graph`,
+    `make the pruning permanent (prune.remove), remove ${way} (torch.nn.utils.parametrize.remove_parametrizations), export again, and compile without masks${way === 'weight_norm' ? '; or export with dynamo=False, which keeps weight_norm in the graph' : ''}`,
   );
 }
 
