@@ -4,12 +4,13 @@ import type { Use } from '../ir/graph.js';
 import type { MaskedParameter, OpenConstant } from './masked-parameter.js';
 
 /** What is between the two. */
-export type Difference = 'part' | 'outside' | 'scaled' | 'order';
+export type Difference = 'part' | 'outside' | 'scaled' | 'order' | 'stranger';
 
 const REASONS: Readonly<Record<Difference, string>> = {
   part: 'it holds elements of the parameter that the mask prunes: a part of it, or its elements in another order',
   outside: 'it is the parameter, and the model outputs it or a subgraph reads it by name: no mask can be put there',
   scaled: 'it is the parameter times factors that may have been computed from it, and then the mask changes them',
+  stranger: 'it holds the elements of the parameter in another module, where it may be tied or a parameter of its own',
   order: 'it is the parameter, but nothing tells in which order of the axes, or which of several masks is for it',
 };
 

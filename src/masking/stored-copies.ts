@@ -165,6 +165,11 @@ function copiesAt(
       : orders.map(({ axes }) => turned(factors, parameter.tensor.dims, axes));
   const [mask] = masks;
   if (value.isSeenOutside) throw lostInCopy(parameter, constant, readers, 'outside');
+  const isStranger = ({ node }: Use) => {
+    const paths = nodeModulePathsOf(node);
+    return paths.length > 0 && !isOfModule(paths, parameter);
+  };
+  if (readers.some(isStranger)) throw lostInCopy(parameter, constant, readers, 'stranger');
   if (mask === undefined || masks.some((other) => !isSame(other, mask)))
     throw lostInCopy(parameter, constant, readers, order?.factor === undefined ? 'scaled' : 'order');
   const { bindings } = parameter.weight;

@@ -164,3 +164,35 @@ describe('constants that the mask is not for', () => {
     expect((await verifyModels(model(build, zeroed(w), w), bytes)).equal).toBe(true);
   });
 });
+
+describe('a copy that another module reads turned, as a tied decoder does', () => {
+  const tied = (w: Float32Array, turned = transposed(w)) => {
+    const g = graphBuilder();
+    const x = g.input('x', [2, COLUMNS]);
+    g.initializer('dec.weight', [ROWS, COLUMNS], w);
+    const t = g.initializer('t', [COLUMNS, ROWS], turned);
+    const h = g.op('Relu', [g.op('Gemm', [x, 'dec.weight'], { transB: 1 }, { name: '/enc/Gemm' })]);
+    g.output(g.op('Gemm', [h, t], { transB: 1 }, { name: '/dec/Gemm' }));
+    return g.bytes();
+  };
+  const file = (name: string, keys: readonly string[]) => {
+    const path = join(folder, `${name}.json`);
+    writeFileSync(path, JSON.stringify(Object.fromEntries(keys.map((key) => [key, MASK]))));
+    return [path];
+  };
+
+  test('has the mask where the file has the parameter under both names', async () => {
+    const both = file('both', ['enc.weight_mask', 'dec.weight_mask']);
+    const bytes = (await compileModel(tied(W), { masks: both, align: 1 })).encode();
+    expect((await verifyModels(tied(zeroed(W)), bytes)).equal).toBe(true);
+    expect((await verifyModels(tied(zeroed(W), transposed(W)), bytes)).equal).toBe(false);
+  });
+
+  test('is refused where nothing says whether it is tied', async () => {
+    const error = await compileModel(tied(W), { masks: file('one', ['enc.weight_mask']) }).catch(
+      (caught: unknown) => caught,
+    );
+    expect(error).toMatchObject({ code: 'E-MASK-LOST' });
+    expect((error as PruneCompileError).message).toContain('in another module');
+  });
+});
