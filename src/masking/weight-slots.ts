@@ -59,6 +59,16 @@ export function numericConstants({ graph, constants }: GraphInfo): Tensor[] {
   return tensors.filter((tensor) => tensor !== undefined && isNumeric(tensor.dataType)) as Tensor[];
 }
 
+/** Stored tensors that subgraphs alone read: no slot is for them. */
+export function capturedOnly({ graph }: GraphInfo): Map<string, string> {
+  const names = new Map<string, string>();
+  for (const { name, uses, capturedBy } of graph.initializers()) {
+    if (uses.length > 0 || capturedBy.length === 0) continue;
+    names.set(name, capturedBy.map(({ label, opType }) => `${label} (${opType})`).join(', '));
+  }
+  return names;
+}
+
 function placeOf({ node, index }: Use): string {
   return JSON.stringify([node.label, node.outputs[0]?.name, index]);
 }

@@ -9,7 +9,7 @@ import type { Claim } from './claim.js';
 import { expandMask, type Layout } from './expand.js';
 import { isBinary } from './evidence.js';
 import { fateText, type TensorFate } from './fates.js';
-import { isPackedAttention, parseKey, saysScore, statedModule } from './names.js';
+import { isPackedAttention, parameterOf, parseKey, saysScore, statedModule } from './names.js';
 import type { WeightSlot } from './slots.js';
 
 /** Entries of a list before it ends in "and 17 more". */
@@ -55,7 +55,7 @@ export function ambiguous(claim: Claim, slots: readonly WeightSlot[]): PruneComp
     [
       ...slots.slice(0, LISTED).map((slot) => ['weight', slotText(slot)] as const),
       ['why', EQUAL],
-      ['try', mapHint(claim, slots[0], slots)],
+      ['try', mapHint(claim, mostCertain(slots), slots)],
     ],
   );
 }
@@ -132,12 +132,77 @@ export function unclearLayout(claim: Claim, slot: WeightSlot): PruneCompileError
   ]);
 }
 
+/** A weight that the exporter computed from the masked parameter: the mask changes the factors. */
+export function foldedParametrisation(claim: Claim, slot: WeightSlot, way: string): PruneCompileError {
+  return computedWeight(
+    claim,
+    slot,
+    `the exporter computed it by ${way}, which has other results once the parameter has zeros`,
+    `make the pruning permanent (prune.remove), remove ${way} (torch.nn.utils.parametrize.remove_parametrizations), export again, and compile without masks${way === 'weight_norm' ? '; or export with dynamo=False, which keeps weight_norm in the graph' : ''}`,
+  );
+}
+
+/** Nothing in the file says what the exporter computed. */
+export function computedConstant(claim: Claim, slot: WeightSlot): PruneCompileError {
+  return computedWeight(
+    claim,
+    slot,
+    `the exporter computed it from other tensors, as its name says (${slot.root.name}): it is not the parameter, and with zeros in that it may be another one`,
+    'the whole state dict, whose values tell; else write the zeros into the weights (in PyTorch prune.remove), export again, and compile without masks',
+  );
+}
+
+export function unexplainedScale(claim: Claim, slot: WeightSlot): PruneCompileError {
+  return computedWeight(
+    claim,
+    slot,
+    'its filters are those of the file, each scaled by a factor that no normalisation of the file explains: it may have been computed from the weight, and then the mask changes it',
+    'the whole state dict if a normalisation was folded; else write the zeros into the weights (in PyTorch prune.remove), export again, and compile without masks',
+  );
+}
+
+function computedWeight(claim: Claim, slot: WeightSlot, why: string, hint: string): PruneCompileError {
+  return maskError('E-MASK-LOST', `${claim.key} of ${claim.file} cannot be applied to the weight that the model has`, [
+    ['weight', slotText(slot)],
+    ['why', why],
+    ['try', hint],
+  ]);
+}
+
+/** Stored tensors that subgraphs alone read, each with those who have the subgraphs. */
+export type Captured = ReadonlyMap<string, string>;
+
+/** A parameter that is there, where no mask can be put. */
+function onlyInside(claims: readonly Claim[], captured: Captured): PruneCompileError | undefined {
+  for (const claim of claims) {
+    const wanted = parameterOf(claim.name);
+    const found = [...captured].find(([name]) => {
+      const own = parseKey(name);
+      return own !== undefined && parameterOf(own) === wanted;
+    });
+    if (found === undefined) continue;
+    const [name, readers] = found;
+    return maskError('E-MASK-LOST', `${claim.key} of ${claim.file} is for ${name}, and would be lost in a subgraph`, [
+      ['readers', readers],
+      ['why', `subgraphs alone read ${name}, by its name, and no mask can be put there`],
+      [
+        'try',
+        'write the zeros into the weights before the export (in PyTorch prune.remove) and compile without this mask',
+      ],
+    ]);
+  }
+  return undefined;
+}
+
 /** What no weight of the model would have: zeros, or what may stand for them. */
 export function lostZeros(
   lost: readonly Claim[],
   fates: readonly TensorFate[],
   slots: readonly WeightSlot[],
+  captured: Captured = new Map(),
 ): PruneCompileError {
+  const inside = onlyInside(lost, captured);
+  if (inside !== undefined) return inside;
   const [first] = lost;
   const file = first?.file ?? 'the mask file';
   const near = first === undefined ? [] : nearestNames(first.key, namesOf(slots));
@@ -269,7 +334,10 @@ export function noMatch(
   left: readonly Claim[],
   bindings: readonly Binding[],
   slots: readonly WeightSlot[],
+  captured: Captured = new Map(),
 ): PruneCompileError {
+  const inside = onlyInside(left, captured);
+  if (inside !== undefined) return inside;
   const [first] = left;
   const file = first?.file ?? 'the mask file';
   const layers = slots.filter(({ isLayer, parameter }) => isLayer && parameter === 'weight');
@@ -317,6 +385,14 @@ function countClaims(bindings: readonly Binding[]): number {
 
 function namesOf(slots: readonly WeightSlot[]): string[] {
   return slots.filter(({ isLayer }) => isLayer).flatMap((slot) => [...new Set([slotName(slot), slot.node.label])]);
+}
+
+/**
+ * A stored tensor before a node that computes its weight: whoever else reads the parameter is then
+ * masked as well.
+ */
+function mostCertain(slots: readonly WeightSlot[]): WeightSlot | undefined {
+  return slots.find(({ value }) => value.initializer !== undefined) ?? slots[0];
 }
 
 /** Where several layers read one tensor, the name of the node says which is meant. */

@@ -15,6 +15,7 @@ import { Harmless } from './harmless.js';
 import { softMask } from './mask-errors.js';
 import { isNameless } from './module-constants.js';
 import { usualKey } from './names.js';
+import { refuseScaled } from './scales.js';
 import { type Sameness, toleranceOf } from './same-weights.js';
 import type { WeightSlot } from './slots.js';
 
@@ -183,6 +184,8 @@ class Accountant {
         throw softMask(claim, slot, mask.factors.find((factor) => !Number.isFinite(factor)) ?? mask.odd, true);
       return 'lost';
     }
+    const { parameters } = this.#context;
+    refuseScaled({ claim, slot, evidence, original: values === 'same' ? tensor : undefined, layout, parameters });
     const masked = known.find(({ isFromZeros }) => !isFromZeros);
     if (masked !== undefined) return this.#addTo(masked, added);
     this.#bindings.push({ claim, slot, evidence, values, isFromZeros: true, mask: patternOf(mask) });
