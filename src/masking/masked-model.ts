@@ -24,7 +24,7 @@ import type { FileTensor } from '../masks/contents.js';
 import { claimsOf } from '../masks/claims.js';
 import { fateText, type TensorFate } from '../masks/fates.js';
 import { namedShapes } from '../masks/known-layers.js';
-import { slotName } from '../masks/mask-errors.js';
+import { slotName } from '../masks/mask-error.js';
 import { readMaskFile } from '../masks/read.js';
 import type { WeightSlot } from '../masks/slots.js';
 import { nearestNames } from '../nearest.js';

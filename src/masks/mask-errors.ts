@@ -1,7 +1,7 @@
 /**
  * What went wrong between masks and weights, with the names of both sides and what would settle it.
  */
-import { type ErrorCode, PruneCompileError } from '../errors.js';
+import type { PruneCompileError } from '../errors.js';
 import { isFloating } from '../ir/tensor.js';
 import { nearestNames } from '../nearest.js';
 import type { Binding } from './binding.js';
@@ -9,6 +9,7 @@ import type { Claim } from './claim.js';
 import { expandMask, type Layout } from './expand.js';
 import { isBinary } from './evidence.js';
 import { fateText, type TensorFate } from './fates.js';
+import { type Facts, maskError, slotName, slotText } from './mask-error.js';
 import { isPackedAttention, parameterOf, parseKey, saysScore, statedModule } from './names.js';
 import type { WeightSlot } from './slots.js';
 
@@ -22,21 +23,6 @@ const FOLDED = 'a bias is bound only by its own name; the name is lost if a norm
 const PACKED = 'exporters may split it into parts, which only their values identify: pass the whole state dict';
 const EQUAL = 'their names do not tell them apart, and their values are equal, as in copies of an untrained layer';
 const EXPORTED = 'the model as its exporter wrote it: apply masks before the model is quantised or optimised';
-
-type Facts = (readonly [string, string])[];
-
-function maskError(code: ErrorCode, what: string, facts: Facts): PruneCompileError {
-  return new PruneCompileError(code, { what, facts });
-}
-
-export function slotName({ node, value }: WeightSlot): string {
-  return value.initializer === undefined ? node.label : value.name;
-}
-
-function slotText(slot: WeightSlot): string {
-  const { node, tensor } = slot;
-  return `${slotName(slot)} [${tensor.dims.join(', ')}] of ${node.label} (${node.opType})`;
-}
 
 function claimText({ key, source }: Claim): string {
   const dims = source.kind === 'tensor' ? source.tensor.dims : source.kind === 'runs' ? source.shape : undefined;
@@ -129,43 +115,6 @@ export function unclearLayout(claim: Claim, slot: WeightSlot): PruneCompileError
     ['weight', slotText(slot)],
     ['why', 'the matrix is square: its rows may be filters or input channels'],
     ['try', "--mask-layout torch for [out, in], or --mask-layout stored for the axes of the model's tensor"],
-  ]);
-}
-
-/** A weight that the exporter computed from the masked parameter: the mask changes the factors. */
-export function foldedParametrisation(claim: Claim, slot: WeightSlot, way: string): PruneCompileError {
-  return computedWeight(
-    claim,
-    slot,
-    `the exporter computed it by ${way}, which has other results once the parameter has zeros`,
-    `make the pruning permanent (prune.remove), remove ${way} (torch.nn.utils.parametrize.remove_parametrizations), export again, and compile without masks${way === 'weight_norm' ? '; or export with dynamo=False, which keeps weight_norm in the graph' : ''}`,
-  );
-}
-
-/** Nothing in the file says what the exporter computed. */
-export function computedConstant(claim: Claim, slot: WeightSlot): PruneCompileError {
-  return computedWeight(
-    claim,
-    slot,
-    `the exporter computed it from other tensors, as its name says (${slot.root.name}): it is not the parameter, and with zeros in that it may be another one`,
-    'the whole state dict, whose values tell; else write the zeros into the weights (in PyTorch prune.remove), export again, and compile without masks',
-  );
-}
-
-export function unexplainedScale(claim: Claim, slot: WeightSlot): PruneCompileError {
-  return computedWeight(
-    claim,
-    slot,
-    'its filters are those of the file, each scaled by a factor that no normalisation of the file explains: it may have been computed from the weight, and then the mask changes it',
-    'the whole state dict if a normalisation was folded; else write the zeros into the weights (in PyTorch prune.remove), export again, and compile without masks',
-  );
-}
-
-function computedWeight(claim: Claim, slot: WeightSlot, why: string, hint: string): PruneCompileError {
-  return maskError('E-MASK-LOST', `${claim.key} of ${claim.file} cannot be applied to the weight that the model has`, [
-    ['weight', slotText(slot)],
-    ['why', why],
-    ['try', hint],
   ]);
 }
 

@@ -8,7 +8,7 @@ import type { Claim } from './claim.js';
 import type { FileTensor } from './contents.js';
 import { alignedView, type Layout } from './expand.js';
 import { fitsNorm, scalesBetween } from './folded-norms.js';
-import { computedConstant, foldedParametrisation, unexplainedScale } from './mask-errors.js';
+import { computedConstant, foldedParametrisation, unexplainedScale } from './computed-weight-errors.js';
 import { parameterOf, parseKey, withoutMaskSuffix } from './names.js';
 import { toleranceOf } from './same-weights.js';
 import type { WeightSlot } from './slots.js';
