@@ -101,9 +101,11 @@ describe('a wrong rule is found', () => {
       const registry = await original<typeof Registry>();
       const { broadcast } = await vi.importActual<typeof Broadcast>('../../src/ops/broadcast.js');
       const guess: Operator = { type: '', axes: (site) => broadcast(site, 1) };
+      // All operators of the generator have rows: of one it is forgotten.
+      const forgotten = 'InstanceNormalization';
       const operatorOf = (node: Parameters<typeof Registry.operatorOf>[0]) => {
         const operator = registry.operatorOf(node);
-        return operator?.axes === undefined ? { ...operator, ...guess } : operator;
+        return operator?.axes === undefined || node.opType === forgotten ? { ...operator, ...guess } : operator;
       };
       return { ...registry, operatorOf };
     });
