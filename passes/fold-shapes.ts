@@ -8,8 +8,8 @@
  *
  * Exact? Bitwise: the same integers, the same elements under the same shape for every input.
  * Declines where an integer depends on the input's size, and where two extents of a target do so in
- * different ways and the last one is not put in place for it alone. Cost: none; fewer nodes run. It lets channels through that a computed shape would
- * pin: the extents that it reads are fixed, and where it goes nothing is known of.
+ * different ways and the last one is not put in place for it alone. Cost: none; fewer nodes run. It
+ * lets channels through that a computed shape would pin: whoever reads an extent fixes it.
  */
 import { ExtentKeys } from '../src/graph-info/extent-keys.js';
 import type { GraphInfo } from '../src/graph-info/graph-info.js';

@@ -12,6 +12,7 @@ import {
   type Link,
   type Picks,
   type Relation,
+  weightsRefs,
 } from '../ops/axes.js';
 import type { Kept } from '../ops/operator.js';
 import { operatorOf } from '../ops/registry.js';
@@ -94,16 +95,14 @@ function resolve(at: NodeSite, { input: inRef, output: outRef, blocks }: Link, p
 }
 
 function layerAxes(at: NodeSite, relation: LayerRelation, positions: Positions): LayerAxes {
-  const { index, inAxis, outAxis } = relation.weights;
-  const ofWeights = (axis: number) =>
-    relation.kind === 'linear' || axis === 0 ? inputAxis(at, { index, axis }, positions) : undefined;
+  const weights = weightsRefs(relation);
   const bias = relation.bias === undefined ? undefined : at.inSlots[relation.bias.index];
   return {
     relation,
     x: inputAxis(at, relation.x, positions),
     y: outputAxis(at, relation.y, positions),
-    weightsIn: ofWeights(inAxis),
-    weightsOut: ofWeights(outAxis),
+    weightsIn: weights.in && inputAxis(at, weights.in, positions),
+    weightsOut: weights.out && inputAxis(at, weights.out, positions),
     // A bias may have axes of extent 1 in front.
     bias: bias === undefined ? undefined : positions.axesOf(bias).at(-1),
   };

@@ -28,7 +28,9 @@ export interface Question {
   readonly operands: readonly Contribution[];
 }
 
-/** Of an input: its tensor as it is, or where its scalars come from and which of its axes has them. */
+/**
+ * Of an input: its tensor as it is, or where its scalars come from and which of its axes has them.
+ */
 type Ingredient =
   | { readonly tensor: Tensor | undefined }
   | {

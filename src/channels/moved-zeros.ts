@@ -1,7 +1,7 @@
 /**
- * Zeros of packed projections. A position knows one axis; what is zero of [., S, 3, H, d], the packed
- * queries, keys and values, are heads of one of the three. So an axis that a Reshape takes apart is
- * followed through what only moves data, until one of its parts is picked:
+ * Zeros of packed projections. A position knows one axis. In [., S, 3, H, d], the packed queries,
+ * keys and values, it is heads of one of the three that are zero. So an axis that a Reshape takes
+ * apart is followed through what only moves data, until one of its parts is picked:
  *
  *   [., S, 3 * H * d] -> Reshape [., S, 3, H, d] -> Transpose -> Gather(2): head h is zero where the
  *   channels from (2 * H + h) * d on are
@@ -16,7 +16,9 @@ interface Part {
   readonly stride: number;
 }
 
-/** A value whose elements are those of `whole` at `offset` and the sums of what its parts stand for. */
+/**
+ * A value whose elements are those of `whole` at `offset` and the sums of what its parts stand for.
+ */
 interface View {
   readonly whole: Axis;
   readonly offset: number;

@@ -4,7 +4,7 @@
  * columns as an image has: nobody numbers them.
  */
 import type { Dim } from '../ir/graph.js';
-import type { AxisRef } from '../ops/axes.js';
+import { type AxisRef, weightsRefs } from '../ops/axes.js';
 import { choicesOf, type NodeSite, sumsOf } from './analyzed-node.js';
 import { isOperand, type Slot } from './positions.js';
 
@@ -31,13 +31,11 @@ export function tiedAxes(
     for (const [first, ...others] of sumsOf(at))
       for (const other of others) if (first !== undefined) axes.tie(input(first), input(other));
     if (relation.kind === 'pointwise') continue;
-    const { weights } = relation;
+    const weights = weightsRefs(relation);
     const [x, y] = [input(relation.x), output(relation.y)];
     ofLayers.push(...[x, y].filter((number) => number !== undefined));
-    const ofWeights = (axis: number) =>
-      relation.kind === 'linear' || axis === 0 ? input({ index: weights.index, axis }) : undefined;
-    axes.tie(ofWeights(weights.outAxis), y);
-    axes.tie(ofWeights(weights.inAxis), x);
+    axes.tie(weights.out && input(weights.out), y);
+    axes.tie(weights.in && input(weights.in), x);
     if (relation.kind === 'grouped') axes.tie(x, y);
     axes.tie(y, biasAxis(at, relation.bias?.index, axes));
   }

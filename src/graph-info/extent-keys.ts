@@ -145,7 +145,10 @@ export class ExtentKeys {
   }
 }
 
-/** The same with every extent that is a number in every run, also where ONNX Runtime does not infer it. */
+/**
+ * The same with every extent that is a number in every run, also where ONNX Runtime does not infer
+ * it.
+ */
 export function withKnownExtents(graphInfo: GraphInfo): GraphInfo {
   const keys = new ExtentKeys(graphInfo);
   const { shapes, graph } = graphInfo;

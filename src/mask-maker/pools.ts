@@ -177,7 +177,9 @@ function cellsAt(
   return [...keys].toSorted().join();
 }
 
-/** Undefined where there are no groups, or unequal ones: a Concat may lead a part of them elsewhere. */
+/**
+ * Undefined where there are no groups, or unequal ones: a Concat may lead a part of them elsewhere.
+ */
 function equalCells(units: readonly Unit[], cellOf: (unit: Unit) => string): number[][] | undefined {
   const cells = new Map<string, number[]>();
   for (const [at, unit] of units.entries()) {

@@ -2,7 +2,14 @@
 import type { Editor } from '../ir/editor.js';
 import type { Graph, Node, Use, Value } from '../ir/graph.js';
 import { DOUBLE, type Tensor } from '../ir/tensor.js';
-import { type Factors, type MaskedWeight, maskTensor, type OperandEdit, operandOf } from '../masks/apply.js';
+import {
+  type Factors,
+  isSameFactors,
+  type MaskedWeight,
+  maskTensor,
+  type OperandEdit,
+  operandOf,
+} from '../masks/apply.js';
 import { FileTensor } from '../masks/contents.js';
 import { aliasedBy, axesInRoot, readersOf, readsNoElements, rootOf, storedTensor } from '../ops/aliases.js';
 
@@ -61,7 +68,8 @@ function maskOfAll(root: Value, list: readonly MaskedWeight[]): Tensor | undefin
   if (readersOf(root, isListed)?.every(isMasked) !== true) return undefined;
   const all = list.map((weight) => factorsOfStored(root, weight));
   const [first] = all;
-  if (first === undefined || all.some((factors) => factors === undefined || !isSame(factors, first))) return undefined;
+  if (first === undefined || all.some((factors) => factors === undefined || !isSameFactors(factors, first)))
+    return undefined;
   // Offsets are for the layer that they were computed for.
   const offsets = list[0]?.offsets;
   if (list.some((weight) => weight.offsets !== offsets)) return undefined;
@@ -119,9 +127,5 @@ export function applyEdits(editor: Editor, label: string, edits: readonly Operan
 }
 
 function isSameMask(one: MaskedWeight, other: MaskedWeight): boolean {
-  return one.offsets === other.offsets && isSame(one.factors, other.factors);
-}
-
-export function isSame(one: Factors, other: Factors): boolean {
-  return one.length === other.length && one.every((factor, at) => factor === other[at]);
+  return one.offsets === other.offsets && isSameFactors(one.factors, other.factors);
 }

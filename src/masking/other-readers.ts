@@ -5,13 +5,13 @@
  */
 import { PruneCompileError } from '../errors.js';
 import type { Graph, Node, Use, Value } from '../ir/graph.js';
-import { type MaskedWeight, operandOf } from '../masks/apply.js';
-import type { Claim } from '../masks/claim.js';
-import { parseKey } from '../masks/names.js';
+import { isSameFactors, type MaskedWeight, operandOf } from '../masks/apply.js';
+import { isNameOf } from '../masks/names.js';
 import type { WeightSlot } from '../masks/slots.js';
 import { nodeModulePathsOf } from '../onnx/module-path.js';
 import { aliasedBy, isStored, readsNoElements, storedAs } from '../ops/aliases.js';
-import { factorsOfStored, isSame } from './mask-edits.js';
+import { maskAt } from './mask-at.js';
+import { factorsOfStored } from './mask-edits.js';
 import { scalingNodes, storedOf } from './scaled-parameters.js';
 
 /** The same masks at the other readers of what they are for. Throws E-MASK-LOST. */
@@ -148,22 +148,15 @@ function maskedAt(reader: Reader, stored: Value, masked: Masked, { known, comput
     throw refused('the weight is scaled there by what is computed from it, and the mask would come behind that');
   const all = masked.map((weight) => factorsOfStored(stored, weight));
   const [factors] = all;
-  const isOneMask = all.every((other) => other !== undefined && factors !== undefined && isSame(other, factors));
+  const isOneMask = all.every((other) => other !== undefined && factors !== undefined && isSameFactors(other, factors));
   if (factors === undefined || !isOneMask || masked.some(({ offsets }) => offsets !== first.offsets))
     throw refused('the layers that read it have different masks of it, and nothing tells which is for this reader');
   if (storedAs(value) !== stored)
     throw refused('it is read there in another layout or type than by the layers with the mask');
-  if (known.hasOtherSlots(stored) && !isNamedAfter(stored, binding.claim))
+  if (known.hasOtherSlots(stored) && !isNameOf(stored.name, binding.claim.name))
     throw refused('layers without the mask read it as well, and nothing tells whose it is for this reader');
-  const { part: _part, added: _added, ...slot } = binding.slot;
   const tensor = stored.initializer ?? operandOf(binding.slot);
-  const own = { ...slot, isLayer: false, node, index, value, root: stored, tensor };
-  return { ...first, factors, bindings: [{ ...binding, slot: own }] };
-}
-
-function isNamedAfter({ name }: Value, claim: Claim): boolean {
-  const own = parseKey(name);
-  return own?.module === claim.name.module && own.parameter === claim.name.parameter;
+  return maskAt(first, { node, index }, { value, root: stored, tensor }, factors);
 }
 
 function lostAt([first]: Masked, stored: Value, where: string, why: string): PruneCompileError {

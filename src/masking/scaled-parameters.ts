@@ -1,14 +1,15 @@
 /**
- * Weights that the graph computes from a stored parameter by operators that only scale (`W * k`, `g * v / |v|`). In the
- * framework the mask is the parameter's: it is put where the parameter is read, and what is
- * computed from it follows, factors that depend on it included.
+ * Weights that the graph computes from a stored parameter by operators that only scale (`W * k`,
+ * `g * v / |v|`). In the framework the mask is the parameter's. It is put where the parameter is
+ * read, and what is computed from it follows, factors that depend on it included.
  */
-import type { Graph, Node, Use, Value } from '../ir/graph.js';
+import type { Graph, Node, Value } from '../ir/graph.js';
 import { type MaskedWeight, operandOf } from '../masks/apply.js';
-import { parameterOf, parseKey } from '../masks/names.js';
+import { isNameOf } from '../masks/names.js';
 import type { WeightSlot } from '../masks/slots.js';
 import { isStored, storedTensor } from '../ops/aliases.js';
 import { scaledOperands } from '../ops/scaling.js';
+import { maskAt } from './mask-at.js';
 import { factorsOfStored } from './mask-edits.js';
 
 /**
@@ -31,13 +32,9 @@ export function atParameters(
       return [weight];
     const way = new Set(scalingNodes(binding.slot));
     if ([...way].some((node) => others.has(node))) return [weight];
-    const { part: _part, added: _added, ...slot } = binding.slot;
-    const at = ({ node, index }: Use): MaskedWeight => {
-      const own = { ...slot, isLayer: false, node, index, value: stored, root: stored, tensor, isAsStored: true };
-      return { ...weight, factors, bindings: [{ ...binding, slot: own }] };
-    };
+    const read = { value: stored, root: stored, tensor, isAsStored: true };
     const uses = stored.uses.filter(({ node }) => way.has(node));
-    return uses.length === 0 ? [weight] : uses.map(at);
+    return uses.length === 0 ? [weight] : uses.map((use) => maskAt(weight, use, read, factors));
   });
 }
 
@@ -72,10 +69,6 @@ function parameterBehind(slot: WeightSlot, { bindings }: MaskedWeight, values: G
     const value = values.get(name);
     return value !== undefined && isStored(value) && storedTensor(value)?.size === size ? [value] : [];
   });
-  const wanted = new Set(bindings.map(({ claim }) => parameterOf(claim.name)));
-  const isNamed = ({ name }: Value) => {
-    const own = parseKey(name);
-    return own !== undefined && wanted.has(parameterOf(own));
-  };
+  const isNamed = ({ name }: Value) => bindings.some(({ claim }) => isNameOf(name, claim.name));
   return candidates.find(isNamed) ?? candidates[0];
 }

@@ -18,6 +18,24 @@ export function rounded(tensor: Tensor, dataType: number): Numbers {
   return Tensor.fromNumbers(dataType, tensor.dims, tensor.numbers()).numbers();
 }
 
+/** Elements that are converted at once. */
+const CHUNK = 4096;
+
+/**
+ * Whether all elements fit, in the precision of another type. Tensors of one size are many in a
+ * network, and most differ at once: no more is converted than is looked at.
+ */
+export function everyRounded(tensor: Tensor, dataType: number, fits: (value: number, at: number) => boolean): boolean {
+  const bytes = tensor.bytes();
+  const each = bytes.length / tensor.size;
+  for (let start = 0; start < tensor.size; start += CHUNK) {
+    const count = Math.min(CHUNK, tensor.size - start);
+    const part = Tensor.of(tensor.dataType, [count], bytes.subarray(start * each, (start + count) * each));
+    if (!rounded(part, dataType).every((value, at) => fits(value, start + at))) return false;
+  }
+  return true;
+}
+
 /** Elements that are looked at to estimate S, and how often values occur. */
 const SAMPLE = 8192;
 /** Elements of a constant that are searched for in a parameter. */

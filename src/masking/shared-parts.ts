@@ -63,8 +63,6 @@ class Search {
   readonly #wanted = new Map<number, OpenConstant[]>();
   /** Whether a number with such bits is wanted at all: most are not, and a map is slow. */
   readonly #table = new Uint8Array(2 ** TABLE_BITS);
-  readonly #float = new Float32Array(1);
-  readonly #word = new Uint32Array(this.#float.buffer);
 
   constructor(constants: readonly OpenConstant[]) {
     for (const constant of constants) {
@@ -72,16 +70,17 @@ class Search {
         const list = this.#wanted.get(probe);
         if (list === undefined) this.#wanted.set(probe, [constant]);
         else list.push(constant);
-        this.#table[this.#hash(probe)] = 1;
+        this.#table[hash(wordsOf(Float32Array.of(probe))[0] ?? 0)] = 1;
       }
     }
   }
 
   in(numbers: Numbers): Map<OpenConstant, Map<number, number | undefined>> {
     const found = new Map<OpenConstant, Map<number, number | undefined>>();
+    const words = wordsOf(numbers);
     for (let at = 0; at < numbers.length; at++) {
+      if (this.#table[hash(words[at] ?? 0)] === 0) continue;
       const value = numbers[at] ?? 0;
-      if (this.#table[this.#hash(value)] === 0) continue;
       for (const constant of this.#wanted.get(value) ?? []) {
         const places = found.get(constant) ?? new Map<number, number | undefined>();
         found.set(constant, places.set(value, places.has(value) ? undefined : at));
@@ -89,9 +88,15 @@ class Search {
     }
     return found;
   }
+}
 
-  #hash(value: number): number {
-    this.#float[0] = value;
-    return Math.imul(this.#word[0] ?? 0, 0x9e3779b1) >>> (32 - TABLE_BITS);
-  }
+/** The bits of each number as a float32. */
+function wordsOf(numbers: Numbers): Uint32Array {
+  const { buffer, byteOffset, length } = numbers instanceof Float32Array ? numbers : Float32Array.from(numbers);
+  return new Uint32Array(buffer, byteOffset, length);
+}
+
+/** By the golden ratio: neighbours are spread over the table. */
+function hash(word: number): number {
+  return Math.imul(word, 0x9e3779b1) >>> (32 - TABLE_BITS);
 }

@@ -6,8 +6,7 @@
  */
 import type { Graph, Use, Value } from '../ir/graph.js';
 import { isFloating, type Tensor } from '../ir/tensor.js';
-import type { Factors, MaskedWeight } from '../masks/apply.js';
-import { operandOf } from '../masks/apply.js';
+import { type Factors, isSameFactors, type MaskedWeight, operandOf } from '../masks/apply.js';
 import type { FileTensor } from '../masks/contents.js';
 import { parameterOf, parseKey, statedModule, statisticOf } from '../masks/names.js';
 import { isPlain } from '../masks/scales.js';
@@ -15,9 +14,18 @@ import { fromTorchLayout, type WeightSlot } from '../masks/slots.js';
 import { nodeModulePathsOf } from '../onnx/module-path.js';
 import { storedTensor } from '../ops/aliases.js';
 import { lostInCopy } from './copy-errors.js';
-import { factorsOfStored, isSame, turned } from './mask-edits.js';
+import { maskAt } from './mask-at.js';
+import { factorsOfStored, turned } from './mask-edits.js';
 import { storedOf } from './scaled-parameters.js';
-import { bitsOfFactors, bitsOfOrder, bitsOfValue, type Order, ordersOf, rounded } from './shared-elements.js';
+import {
+  bitsOfFactors,
+  bitsOfOrder,
+  bitsOfValue,
+  everyRounded,
+  type Order,
+  ordersOf,
+  rounded,
+} from './shared-elements.js';
 import type { MaskedParameter, OpenConstant } from './masked-parameter.js';
 import { sharedParts } from './shared-parts.js';
 
@@ -87,7 +95,7 @@ function parametersOf(masked: readonly MaskedWeight[], { graph, files }: CopyCon
     const [weight] = weights;
     const [factors] = all;
     if (weight === undefined || factors === undefined || factors.length !== tensor.size) return [];
-    const isOne = all.every((other) => isSame(other, factors));
+    const isOne = all.every((other) => isSameFactors(other, factors));
     const numbers = tensor.numbers();
     const isLost = (at: number) => numbers[at] !== 0 && all.some((each) => each[at] !== 1);
     const claims = weights.flatMap(({ bindings }) => bindings.map(({ claim }) => claim));
@@ -107,8 +115,9 @@ function tiedNames(
   return files.flatMap((parameters) =>
     [...parameters].flatMap(([name, stated]) => {
       if (stated.size !== tensor.size || !stated.isCompact) return [];
-      const theirs = rounded(stated.toTensor(), tensor.dataType);
-      const isTied = own.every((value, at) => (isLost(at) ? theirs[at] === 0 : value === theirs[at]));
+      const isTied = everyRounded(stated.toTensor(), tensor.dataType, (theirs, at) =>
+        isLost(at) ? theirs === 0 : theirs === own[at],
+      );
       return isTied ? [name] : [];
     }),
   );
@@ -170,15 +179,10 @@ function copiesAt(
     return paths.length > 0 && !isOfModule(paths, parameter);
   };
   if (readers.some(isStranger)) throw lostInCopy(parameter, constant, readers, 'stranger');
-  if (mask === undefined || masks.some((other) => !isSame(other, mask)))
+  if (mask === undefined || masks.some((other) => !isSameFactors(other, mask)))
     throw lostInCopy(parameter, constant, readers, order?.factor === undefined ? 'scaled' : 'order');
-  const { bindings } = parameter.weight;
-  const [binding] = bindings;
-  const { part: _part, added: _added, ...slot } = binding.slot;
-  return readers.map(({ node, index }) => {
-    const own = { ...slot, isLayer: false, node, index, value, root: value, tensor, names: [value.name] };
-    return { ...parameter.weight, factors: mask, bindings: [{ ...binding, slot: { ...own, isAsStored: true } }] };
-  });
+  const read = { value, root: value, tensor, names: [value.name], isAsStored: true };
+  return readers.map((use) => maskAt(parameter.weight, use, read, mask));
 }
 
 /**

@@ -47,6 +47,10 @@ export function operandOf({ part, tensor }: WeightSlot): Tensor {
 
 export type Factors = MaskedWeight['factors'];
 
+export function isSameFactors(one: Factors, other: Factors): boolean {
+  return one === other || (one.length === other.length && one.every((factor, at) => factor === other[at]));
+}
+
 function multiplyAll(all: readonly Factors[]): Factors {
   const [first = new Uint8Array(0), ...others] = all;
   if (others.length === 0) return first;

@@ -113,11 +113,13 @@ function fromTensor(view: FileTensor, given: FileTensor, target: Target): Expand
   const values = elements.dataType === BOOL || elements.dataType === UINT8 ? elements.bytes() : elements.numbers();
   let zeros = 0;
   let odd: number | undefined;
-  for (const value of values) {
+  // By index: an iterator costs several times as much.
+  for (let at = 0; at < values.length; at++) {
+    const value = values[at];
     if (value === 0) zeros++;
     else if (value !== 1) odd ??= value;
   }
-  const factors = odd === undefined ? Uint8Array.from(values) : values;
+  const factors = odd === undefined ? new Uint8Array(values) : values;
   const said = granularityOf(given, target);
   const granularity =
     said === 'element' && target.parameter !== 'bias' && isWholeFilters(factors, target) ? 'filter' : said;

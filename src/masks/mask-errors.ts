@@ -10,7 +10,7 @@ import { expandMask, type Layout } from './expand.js';
 import { isBinary } from './evidence.js';
 import { fateText, type TensorFate } from './fates.js';
 import { type Facts, maskError, slotName, slotText } from './mask-error.js';
-import { isPackedAttention, parameterOf, parseKey, saysScore, statedModule } from './names.js';
+import { isNameOf, isPackedAttention, parseKey, saysScore, statedModule } from './names.js';
 import type { WeightSlot } from './slots.js';
 
 /** Entries of a list before it ends in "and 17 more". */
@@ -124,11 +124,7 @@ export type Captured = ReadonlyMap<string, string>;
 /** A parameter that is there, where no mask can be put. */
 function onlyInside(claims: readonly Claim[], captured: Captured): PruneCompileError | undefined {
   for (const claim of claims) {
-    const wanted = parameterOf(claim.name);
-    const found = [...captured].find(([name]) => {
-      const own = parseKey(name);
-      return own !== undefined && parameterOf(own) === wanted;
-    });
+    const found = [...captured].find(([name]) => isNameOf(name, claim.name));
     if (found === undefined) continue;
     const [name, readers] = found;
     return maskError('E-MASK-LOST', `${claim.key} of ${claim.file} is for ${name}, and would be lost in a subgraph`, [

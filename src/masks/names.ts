@@ -204,3 +204,9 @@ export function saysScore(key: string): boolean {
 export function parameterOf({ module, parameter }: Pick<ParsedKey, 'module' | 'parameter'>): string {
   return `${module}.${parameter}`;
 }
+
+/** Whether a stored tensor has the parameter's name. */
+export function isNameOf(stored: string, parameter: Pick<ParsedKey, 'module' | 'parameter'>): boolean {
+  const own = parseKey(stored);
+  return own !== undefined && parameterOf(own) === parameterOf(parameter);
+}

@@ -9,7 +9,7 @@ import type { FileTensor } from './contents.js';
 import { alignedView, type Layout } from './expand.js';
 import { fitsNorm, scalesBetween } from './folded-norms.js';
 import { computedConstant, foldedParametrisation, unexplainedScale } from './computed-weight-errors.js';
-import { parameterOf, parseKey, withoutMaskSuffix } from './names.js';
+import { isNameOf, withoutMaskSuffix } from './names.js';
 import { toleranceOf } from './same-weights.js';
 import type { WeightSlot } from './slots.js';
 
@@ -42,10 +42,7 @@ export function refuseScaled({ claim, slot, evidence, original, layout, paramete
 }
 
 function isNamedAfter({ name: own }: Claim, { names }: WeightSlot): boolean {
-  return names.some((name) => {
-    const parsed = parseKey(name);
-    return parsed !== undefined && parameterOf(parsed) === parameterOf(own);
-  });
+  return names.some((name) => isNameOf(name, own));
 }
 
 /**

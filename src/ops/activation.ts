@@ -3,6 +3,7 @@ import { isNumber, type Known, type Relation } from './axes.js';
 import { clipBounds } from './attributes.js';
 import { asked, broadcast, broadcastExtents } from './broadcast.js';
 import { MICROSOFT } from './domains.js';
+import { sameExtents } from './extents.js';
 import type { Operator } from './operator.js';
 import type { Site } from './site.js';
 
@@ -66,7 +67,7 @@ export const activations: readonly Operator[] = [
   { ...smooth('QuickGelu'), domain: MICROSOFT },
   biased('BiasGelu'),
   biased('FastGelu'),
-  { type: 'Clip', axes: clip, resultExtents: ({ extents }) => extents(0) },
+  { type: 'Clip', axes: clip, resultExtents: sameExtents },
   {
     type: 'PRelu',
     axes: (site) => asked(broadcast(site, 2, prelu)),

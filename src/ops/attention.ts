@@ -7,7 +7,10 @@ const QUERY = 0;
 const KEY = 1;
 const VALUE = 2;
 const MASK = 3;
-/** Past keys and values, and how many of them count: what is kept from call to call keeps its shape. */
+/**
+ * Past keys and values, and how many of them count: what is kept from call to call keeps its
+ * shape.
+ */
 const CACHE = [4, 5, 6];
 
 /**

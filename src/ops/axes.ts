@@ -146,6 +146,18 @@ export type Relation = Pointwise | Linear | Grouped | ExtentReader;
 /** The relation of an operator with weights. */
 export type LayerRelation = Linear | Grouped;
 
+/**
+ * The axes of the weights that go with an axis of the data; undefined for the one that counts the
+ * channels of one group.
+ */
+export function weightsRefs({ kind, weights: { index, inAxis, outAxis } }: LayerRelation): {
+  readonly in: AxisRef | undefined;
+  readonly out: AxisRef | undefined;
+} {
+  const ref = (axis: number) => (kind === 'linear' || axis === 0 ? { index, axis } : undefined);
+  return { in: ref(inAxis), out: ref(outAxis) };
+}
+
 export function groupsOf(relation: LayerRelation): number {
   return relation.kind === 'grouped' ? relation.groups : 1;
 }

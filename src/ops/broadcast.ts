@@ -3,8 +3,8 @@
  * operand.
  */
 import { type Known, type Link, link, type Pointwise } from './axes.js';
-import { broadcastOf } from './extents.js';
-import type { Elements, Extent, ShapeSite, Site } from './site.js';
+import { broadcastShapes } from './extents.js';
+import type { Elements, ShapeSite, Site } from './site.js';
 
 /**
  * Links each operand axis with the output axis it is aligned to. An operand axis of extent 1 that
@@ -47,10 +47,5 @@ export function asked(
 export function broadcastExtents({ node, extents }: ShapeSite): Elements | undefined {
   const known = node.inputs.map((_, index) => extents(index));
   if (known.includes(undefined)) return undefined;
-  const rank = Math.max(...known.map((dims) => dims?.length ?? 0));
-  return Array.from({ length: rank }, (_, axis) =>
-    known
-      .map((dims = []): Extent | undefined => dims[axis - rank + dims.length] ?? 1)
-      .reduce((one, other) => broadcastOf(one, other), 1),
-  );
+  return broadcastShapes(known.filter((dims) => dims !== undefined));
 }

@@ -4,6 +4,7 @@
  */
 import { type Relation, unchanged } from './axes.js';
 import { asked, broadcast } from './broadcast.js';
+import { sameExtents } from './extents.js';
 import type { Operator } from './operator.js';
 import type { Site } from './site.js';
 import { INT64, isShapeInteger } from '../ir/tensor.js';
@@ -20,7 +21,7 @@ export const copies: readonly Operator[] = [
     type: 'Identity',
     axes: (site) => broadcast(site, 1, unchanged),
     shapeElements: ({ elements }) => elements(0),
-    resultExtents: ({ extents }) => extents(0),
+    resultExtents: sameExtents,
     alias: 'same',
     isCopy: true,
     keepsZeros: 'first',
@@ -29,7 +30,7 @@ export const copies: readonly Operator[] = [
     type: 'Cast',
     axes: (site) => asked(broadcast(site, 1)),
     shapeElements: ({ node, elements }) => (isShapeInteger(node.int('to', INT64)) ? elements(0) : undefined),
-    resultExtents: ({ extents }) => extents(0),
+    resultExtents: sameExtents,
     alias: 'same',
     keepsZeros: 'first',
   },

@@ -2,7 +2,7 @@
  * Arithmetic with extents, of which some are symbols: products, quotients, broadcasting. Equal
  * results are equal extents in every run that the model survives; undefined: not known.
  */
-import type { Extent } from './site.js';
+import type { Elements, Extent, ShapeSite } from './site.js';
 
 /** A whole number times symbols, sorted; a symbol may occur twice. */
 interface Monomial {
@@ -47,6 +47,21 @@ export function broadcastOf(a: Extent | undefined, b: Extent | undefined): Exten
   if (typeof b === 'number') return b;
   if (a === undefined || b === undefined) return undefined;
   return isBelow(a, b) ? b : isBelow(b, a) ? a : undefined;
+}
+
+/** Of shapes that are broadcast with each other, aligned at their last axes. */
+export function broadcastShapes(shapes: readonly Elements[]): Elements {
+  const rank = Math.max(...shapes.map(({ length }) => length));
+  return Array.from({ length: rank }, (_, axis) =>
+    shapes
+      .map((dims) => (axis < rank - dims.length ? 1 : dims[axis - rank + dims.length]))
+      .reduce((one, other) => broadcastOf(one, other)),
+  );
+}
+
+/** Of operators whose result has the shape of their first input. */
+export function sameExtents({ extents }: ShapeSite): Elements | undefined {
+  return extents(0);
 }
 
 /**

@@ -3,8 +3,8 @@ import type { Node } from '../ir/graph.js';
 import { isStatic, type Known, type Link, link, type Relation } from './axes.js';
 import { MICROSOFT } from './domains.js';
 import type { LayerOperands, Operator } from './operator.js';
-import { broadcastOf } from './extents.js';
-import type { Elements, Extent, ShapeSite, Site } from './site.js';
+import { broadcastShapes } from './extents.js';
+import type { Elements, ShapeSite, Site } from './site.js';
 
 function hasTransB(node: Node): boolean {
   return node.int('transB', 0) !== 0;
@@ -149,10 +149,7 @@ function matMulExtents({ extents }: ShapeSite): Elements | undefined {
   const [a, b] = [extents(0), extents(1)];
   // A vector has no row or no column of its own.
   if (a === undefined || b === undefined || a.length < 2 || b.length < 2) return undefined;
-  const rank = Math.max(a.length, b.length);
-  const front = (own: readonly Extent[], axis: number) => own[axis - rank + own.length] ?? 1;
-  const batch = Array.from({ length: rank - 2 }, (_, axis) => broadcastOf(front(a, axis), front(b, axis)));
-  return [...batch, a.at(-2), b.at(-1)];
+  return [...broadcastShapes([a.slice(0, -2), b.slice(0, -2)]), a.at(-2), b.at(-1)];
 }
 
 /** As many for each element of Y as X has along `summedAxis`. */

@@ -1,8 +1,9 @@
 /** Normalisations, and the softmax with its relatives. */
 import { link, normalAxis, type Pointwise, type Relation, sameAxes } from './axes.js';
 import { NORMALIZATION_INPUTS } from './attributes.js';
+import { sameExtents } from './extents.js';
 import type { Operator } from './operator.js';
-import type { Elements, ShapeSite, Site } from './site.js';
+import type { Site } from './site.js';
 
 const PARAMETER_INPUTS = Object.values(NORMALIZATION_INPUTS);
 
@@ -79,29 +80,25 @@ function meanVariance(site: Site): Relation | undefined {
   };
 }
 
-function ofInput({ extents }: ShapeSite): Elements | undefined {
-  return extents(0);
-}
-
 export const normalizations: readonly Operator[] = [
   {
     type: 'BatchNormalization',
     axes: batchNormalization,
-    resultExtents: ofInput,
+    resultExtents: sameExtents,
     parameters: [undefined, 'weight', 'bias', 'running_mean', 'running_var'],
   },
   {
     type: 'InstanceNormalization',
     axes: instanceNormalization,
-    resultExtents: ofInput,
+    resultExtents: sameExtents,
     parameters: [undefined, 'weight', 'bias'],
   },
-  { type: 'LayerNormalization', parameters: [undefined, 'weight', 'bias'], resultExtents: ofInput },
-  { type: 'Softmax', axes: softmax, resultExtents: ofInput },
-  { type: 'LogSoftmax', axes: softmax, resultExtents: ofInput },
-  { type: 'Hardmax', axes: hardmax, resultExtents: ofInput },
-  { type: 'LpNormalization', axes: lpNormalization, resultExtents: ofInput },
-  { type: 'MeanVarianceNormalization', axes: meanVariance, resultExtents: ofInput },
+  { type: 'LayerNormalization', parameters: [undefined, 'weight', 'bias'], resultExtents: sameExtents },
+  { type: 'Softmax', axes: softmax, resultExtents: sameExtents },
+  { type: 'LogSoftmax', axes: softmax, resultExtents: sameExtents },
+  { type: 'Hardmax', axes: hardmax, resultExtents: sameExtents },
+  { type: 'LpNormalization', axes: lpNormalization, resultExtents: sameExtents },
+  { type: 'MeanVarianceNormalization', axes: meanVariance, resultExtents: sameExtents },
   // Each channel is divided by a sum over its neighbours, which are others once one goes.
-  { type: 'LRN', axes: (site) => ({ kind: 'pointwise', links: sameAxes(site, 0, [1]) }), resultExtents: ofInput },
+  { type: 'LRN', axes: (site) => ({ kind: 'pointwise', links: sameAxes(site, 0, [1]) }), resultExtents: sameExtents },
 ];

@@ -30,7 +30,10 @@ function passing(site: Site, reduced: ReadonlySet<number> | undefined, rank: num
 /** What is said of the constant that a channel has, beside the word of the runtime. */
 type Scalar = Omit<Pointwise, 'kind' | 'links'>;
 
-/** However many they are: the largest, the smallest, and (to the last digits) the mean are one of them. */
+/**
+ * However many they are: the largest, the smallest, and (to the last digits) the mean are one of
+ * them.
+ */
 const SELECTED: Scalar = { constant: unchanged };
 const MEAN: Scalar = { constant: unchanged, rounds: true };
 /** How many there are counts, except where all are zero. */

@@ -1,7 +1,7 @@
 /** Operators that repeat data: Expand and Tile. */
 import { INT64, Tensor } from '../ir/tensor.js';
 import { type Blocks, type Link, link, type Relation, unchanged } from './axes.js';
-import { broadcastOf } from './extents.js';
+import { broadcastShapes } from './extents.js';
 import type { Adjustment, Kept, Operator } from './operator.js';
 import type { Elements, ShapeSite, Site } from './site.js';
 
@@ -32,9 +32,7 @@ function adjustExpand(site: Site, kept: Kept): readonly Adjustment[] {
 function expandedExtents({ extents, elements }: ShapeSite): Elements | undefined {
   const [own, target] = [extents(0), elements(1)];
   if (own === undefined || target === undefined) return undefined;
-  const rank = Math.max(own.length, target.length);
-  const aligned = (list: Elements, axis: number) => (axis < rank - list.length ? 1 : list[axis - rank + list.length]);
-  return Array.from({ length: rank }, (_, axis) => broadcastOf(aligned(own, axis), aligned(target, axis)));
+  return broadcastShapes([own, target]);
 }
 
 /** Tile-6, -13: all copies of an index go together. */

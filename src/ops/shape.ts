@@ -1,7 +1,7 @@
 /** Readers of extents, Shape and Size, and operators that only shapes are computed with. */
 import { normalAxis, type Relation } from './axes.js';
 import type { Operator } from './operator.js';
-import { productOf } from './extents.js';
+import { productOf, sameExtents } from './extents.js';
 import type { Elements, ShapeSite, Site } from './site.js';
 import { isShapeInteger } from '../ir/tensor.js';
 
@@ -46,6 +46,6 @@ export const extentReaders: readonly Operator[] = [
     ignoresElementsOf: [0],
   },
   { type: 'ConstantOfShape', shapeElements: filled, resultExtents: ({ elements }) => elements(0) },
-  { type: 'Trilu', resultExtents: ({ extents }) => extents(0) },
+  { type: 'Trilu', resultExtents: sameExtents },
   { type: 'Range', resultExtents: countedExtents },
 ];

@@ -40,9 +40,13 @@ function cuts(site: Site): Cut[] | undefined {
     const extent = dims[axis];
     const step = steps[at] ?? 1;
     if (typeof extent !== 'number') return { axis, start: Number.NaN, end: Number.NaN, step };
-    const clamp = (bound: number) => Math.max(0, Math.min(extent, bound < 0 ? bound + extent : bound));
-    return { axis, start: clamp(start), end: clamp(ends[at] ?? extent), step };
+    return { axis, start: clamp(start, extent), end: clamp(ends[at] ?? extent, extent), step };
   });
+}
+
+/** A bound within the axis; negative ones count from its end. */
+function clamp(bound: number, extent: number): number {
+  return Math.max(0, Math.min(extent, bound < 0 ? bound + extent : bound));
 }
 
 /**
@@ -117,10 +121,8 @@ function resultExtents({ node, elements, extents }: ShapeSite): Elements | undef
 
 function cutExtent(extent?: Extent, start?: Extent, end?: Extent): Extent | undefined {
   if (typeof start !== 'number' || extent === undefined || end === undefined) return undefined;
-  if (typeof extent === 'number' && typeof end === 'number') {
-    const clamp = (bound: number) => Math.max(0, Math.min(extent, bound < 0 ? bound + extent : bound));
-    return Math.max(0, clamp(end) - clamp(start));
-  }
+  if (typeof extent === 'number' && typeof end === 'number')
+    return Math.max(0, clamp(end, extent) - clamp(start, extent));
   if (start !== 0) return undefined;
   if (typeof end === 'number') return end >= OPEN_END ? extent : undefined;
   return typeof extent === 'number' ? minimum(end, extent) : undefined;
