@@ -68,9 +68,10 @@ function replaceInput(editor: Editor, read: LinearRead, { constant, graphInfo }:
       }
     }
   }
-  const dims = tensor.dims.with(1, 1);
-  editor.setInput(at.node, 0, onesLike(editor, graphInfo, at, spatialDims(read, 'in'), tensor.dataType));
-  const sums = editor.addInitializer(value.name, Tensor.fromNumbers(tensor.dataType, dims, kernel));
+  const dims = spatialDims(read, 'in');
+  if (dims === undefined) return;
+  editor.setInput(at.node, 0, onesLike(editor, graphInfo, at, dims, tensor.dataType));
+  const sums = editor.addInitializer(value.name, Tensor.fromNumbers(tensor.dataType, tensor.dims.with(1, 1), kernel));
   // Its one input channel is none of those that were there.
   editor.sliceOperand({ node: at.node, index }, sums, [undefined, []], true);
 }

@@ -2,24 +2,25 @@
  * Compensation of a reader for constants that it no longer reads. With k_c the constant of removed
  * channel c and W[:, c] its column, the reader's output loses the sum over c of k_c * (W[:, c] *
  * ones). Without padding that is a number per output. With zero padding it is a map that depends on
- * the position. The forms that give it back exactly are in src/channels/removal-plan.ts.
+ * the place. The forms that give it back exactly are in src/channels/removal-plan.ts.
  */
 import type { Facts } from '../../src/channels/facts.js';
 import { isOperand, type Operand } from '../../src/channels/positions.js';
-import { type Compensation, spatialDims } from '../../src/channels/removal-plan.js';
+import { type Compensation, indicatorCounts, spatialDims } from '../../src/channels/removal-plan.js';
 import { isRow, WeightMatrix } from '../../src/channels/weight-matrix.js';
 import type { Editor } from '../../src/ir/editor.js';
-import type { AttributeValue, Node, Value } from '../../src/ir/graph.js';
+import type { Node, Value } from '../../src/ir/graph.js';
 import { product, Tensor } from '../../src/ir/tensor.js';
 import { epsilonOf, NORMALIZATION_INPUTS, normalizationScales, Window } from '../../src/ops/attributes.js';
-import { onesLike } from './ones.js';
+import { IndicatorMaker } from './indicators.js';
+import type { KnownExtents } from './known-extents.js';
 
 /** Computed from the original weights, before anything is cut. */
 export interface Prepared {
   readonly compensation: Compensation;
   /** carrier: the reader's whole weights with the carrier's column rewritten, still to be cut. */
   readonly weights?: { readonly operand: Operand; readonly tensor: Tensor };
-  /** ones, map: [kept outputs, 1, kernel…]. */
+  /** indicators, map: [kept outputs, 1, kernel…]. */
   readonly kernel?: Tensor;
   /** bias: one number per kept output, to be added. */
   readonly offsets?: Float64Array;
@@ -72,11 +73,16 @@ export class Compensator {
   readonly #editor: Editor;
   readonly #facts: Facts;
   readonly #operandNow: OperandNow;
+  readonly #indicators: IndicatorMaker;
+  readonly #extents: KnownExtents;
 
-  constructor(editor: Editor, facts: Facts, operandNow: OperandNow) {
+  /** `extents`: those from before the edits. */
+  constructor(editor: Editor, facts: Facts, extents: KnownExtents, operandNow: OperandNow) {
     this.#editor = editor;
     this.#facts = facts;
+    this.#extents = extents;
     this.#operandNow = operandNow;
+    this.#indicators = new IndicatorMaker(editor, extents);
   }
 
   compensate({ compensation, offsets, kernel }: Prepared): void {
@@ -123,9 +129,9 @@ export class Compensator {
   }
 
   /**
-   * Adds Conv(ones, kernel) to the reader's output. If the only reader of that output is a
-   * BatchNormalization, the map is added after it, with the kernel scaled as the normalisation
-   * scales: ONNX Runtime then still fuses convolution and normalisation.
+   * Adds the map to the reader's output. If the only reader of that output is a BatchNormalization,
+   * the map is added after it, with the kernel scaled as the normalisation scales: ONNX Runtime then
+   * still fuses convolution and normalisation.
    */
   #addMap(compensation: Compensation, kernel: Tensor): void {
     const { at } = compensation.read;
@@ -138,12 +144,36 @@ export class Compensator {
     const map =
       compensation.form === 'map'
         ? editor.addInitializer(`${direct.name}_constants`, staticMap(compensation, scaled))
-        : this.#onesConvolution(compensation, scaled, direct.name);
-    editor.insertAfter(target, {
-      opType: 'Add',
-      name: editor.graph.freshNodeName(`${at.node.label}_add_constants`),
-      inputs: (inner) => [inner, map],
-    });
+        : this.#mapOfIndicators(compensation, scaled, direct.name);
+    const sum = compensation.form === 'map' ? undefined : this.#sumBehind(target);
+    const name = editor.graph.freshNodeName(`${at.node.label}_add_constants`);
+    if (sum === undefined) {
+      editor.insertAfter(target, { opType: 'Add', name, inputs: (inner) => [inner, map] });
+      return;
+    }
+    const { node, index, other } = sum;
+    const spec = { opType: 'Add', name, inputs: [map, other], outputs: [`${other.name}_and_constants`] };
+    const [together] = editor.addNode(spec, node).outputs;
+    if (together === undefined) throw new Error('an Add has one output');
+    this.#extents.add(together, target);
+    editor.setInput(node, index, together);
+  }
+
+  /**
+   * The sum with a value `other` of the same shape that alone reads the target. A kernel takes one
+   * sum in: in conv + (map + other) both convolutions take one, in (conv + map) + other an Add is
+   * left over.
+   */
+  #sumBehind(target: Value): { node: Node; index: number; other: Value } | undefined {
+    const [use] = target.uses;
+    if (use === undefined || !target.hasSingleUse) return undefined;
+    const { node } = use;
+    const index = 1 - use.index;
+    const other = node.inputs[index];
+    if (node.opType !== 'Add' || node.domain !== '' || other === undefined) return undefined;
+    // A constant is no convolution that takes a sum in, but may become a bias.
+    if (this.#facts.graphInfo.constants.has(other) || !this.#extents.areSame(target, other)) return undefined;
+    return { node, index, other };
   }
 
   /**
@@ -161,24 +191,32 @@ export class Compensator {
     return Tensor.fromNumbers(kernel.dataType, kernel.dims, values);
   }
 
-  /** A convolution with the reader's geometry over one channel of ones. */
-  #onesConvolution({ read }: Compensation, kernel: Tensor, name: string): Value {
+  /** A 1x1 convolution of the indicators, whose column t is tap t of the kernel. */
+  #mapOfIndicators({ read }: Compensation, kernel: Tensor, name: string): Value {
     const { at } = read;
     const editor = this.#editor;
-    const ones = onesLike(editor, this.#facts.graphInfo, at, spatialDims(read, 'in'), kernel.dataType);
-    const weights = editor.addInitializer(`${name}_constants_weight`, kernel);
-    const attributes: Record<string, AttributeValue> = {};
-    for (const key of ['kernel_shape', 'strides', 'pads', 'dilations', 'auto_pad']) {
-      const attribute = at.node.attributes.get(key);
-      if (attribute !== undefined) attributes[key] = attribute;
-    }
+    const [outputs = 0, , ...taps] = kernel.dims;
+    const channels = this.#operandNow(at.node, read.relation.weights.index)?.dims[1] ?? 0;
+    const indicators = this.#indicators.make(at, channels, taps, kernel.dataType);
+    const { count } = indicatorCounts(taps);
+    const perOutput = product(taps);
+    const columns = new Float64Array(outputs * count);
+    for (const [index, value] of kernel.numbers().entries())
+      columns[Math.floor(index / perOutput) * count + (index % perOutput)] = value;
+    const points = taps.map(() => 1);
     const spec = {
       opType: 'Conv',
       name: editor.graph.freshNodeName(`${at.node.label}_constants`),
-      origin: { kind: 'compensation' } as const,
-      inputs: [ones, weights],
+      origin: { kind: 'compensation', reader: at.node } as const,
+      inputs: [
+        indicators,
+        editor.addInitializer(
+          `${name}_constants_weight`,
+          Tensor.fromNumbers(kernel.dataType, [outputs, count, ...points], columns),
+        ),
+      ],
       outputs: [`${name}_constants`],
-      attributes,
+      attributes: { kernel_shape: { kind: 'ints', value: points } } as const,
     };
     const [output] = editor.addNode(spec, at.node).outputs;
     if (output === undefined) throw new Error('a Conv has one output');
@@ -195,8 +233,7 @@ function soleNormalization(value: Value, facts: Facts): Node | undefined {
 }
 
 /**
- * The result of the ones convolution as a constant [1, outputs, spatial…]. Only for maps no larger
- * than the kernel.
+ * The map as a constant [1, outputs, spatial…]. Only for maps no larger than the kernel.
  */
 function staticMap({ read }: Compensation, kernel: Tensor): Tensor {
   const inDims = spatialDims(read, 'in') ?? [];

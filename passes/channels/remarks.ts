@@ -23,7 +23,7 @@ export function* layers({ nodes }: Facts): Generator<{ at: AnalyzedNode; axis: A
 const FORMS: Readonly<Record<Compensation['form'], string>> = {
   bias: 'their constants were added to the bias',
   carrier: 'the weights of one kept constant channel were adjusted for them',
-  ones: 'an added convolution of ones restores their constants at the zero-padded borders',
+  indicators: 'an added map of the place restores their constants at the zero-padded borders',
   map: 'an added constant map restores them at the zero-padded borders',
 };
 

@@ -7,6 +7,7 @@
  * means pinned.
  */
 import type { Dim, Node, Value } from '../ir/graph.js';
+import { makesIndicators } from '../ir/origin.js';
 import { hasAxes, operatorOf } from '../ops/registry.js';
 import { type AnalyzedNode, analyzedNode, type NodeSite } from './analyzed-node.js';
 import { type Pin, PinBoard } from './pins.js';
@@ -46,7 +47,9 @@ export function analyze(graphInfo: GraphInfo): Facts {
     for (const value of node.outputs) if (value !== undefined) addValue(value);
     const site = siteOf(node, graphInfo);
     const inSlots = node.inputs.map((value, index) => slotOf(node, index, value, graphInfo, slots));
-    sites.push({ node, site, relation: operatorOf(node)?.axes?.(site), inSlots });
+    // Its inputs are constant, and only its padding makes something of them: nothing is to be done.
+    const relation = makesIndicators(node) ? undefined : operatorOf(node)?.axes?.(site);
+    sites.push({ node, site, relation, inSlots });
   }
   const positions = new Positions(slots, tiedAxes(slots, sites));
   const nodes = sites.map((site) => analyzedNode(site, positions));

@@ -6,6 +6,8 @@
  * absorb its constant.
  */
 import type { CostModel } from '../cost/width-cost.js';
+import { product } from '../ir/tensor.js';
+import { Window } from '../ops/attributes.js';
 import { Blockers } from './blockers.js';
 import type { Facts } from './facts.js';
 import type { Axis } from './positions.js';
@@ -23,10 +25,10 @@ export interface Compensation {
   readonly absorbed: readonly Absorbed[];
   /**
    * bias: no padding, the sums are added to the bias. carrier: a kept constant channel takes over
-   * the columns. ones: a convolution of a map of ones, exact at every size. map: its result, for
-   * static sizes where that is smaller.
+   * the columns. indicators: a map of the place, from indicators of the taps inside the image, exact
+   * at every size. map: the same as a constant, for static sizes where that is smaller.
    */
-  readonly form: 'bias' | 'carrier' | 'ones' | 'map';
+  readonly form: 'bias' | 'carrier' | 'indicators' | 'map';
   readonly carrier?: Absorbed;
 }
 
@@ -183,28 +185,39 @@ class Planner {
     const largest = Math.max(...absorbed.map(size));
     if (carrier !== undefined && size(carrier) * LARGEST_CARRIER_RATIO >= largest)
       return { read, absorbed, form: 'carrier', carrier };
-    return { read, absorbed, form: mapIsSmaller(read) ? 'map' : 'ones' };
+    return { read, absorbed, form: mapIsSmaller(read) ? 'map' : 'indicators' };
   }
 
-  /**
-   * Keeps classes where a ones convolution costs more than it gains, or cannot be written. True
-   * when it kept any.
-   */
+  /** Keeps classes where a map costs more than it gains. True when it kept any. */
   #keepWhatDoesNotPay(compensations: readonly Compensation[]): boolean {
     let changed = false;
     for (const { read, absorbed, form } of compensations) {
-      if (form !== 'ones' && form !== 'map') continue;
+      if (form !== 'indicators' && form !== 'map') continue;
       const width = this.#live(read.axis).length;
-      const isStatic = spatialDims(read, 'in') !== undefined;
-      const keep = !this.#cost.paysFor(width, read.axis.extent, isStatic)
+      const added = form === 'map' ? 0 : this.#costOfIndicators(read, width);
+      const keep = !this.#cost.paysFor(width, read.axis.extent, added)
         ? absorbed
-        : !canMakeOnes(read) || this.#cost.prefersCarrier(width, read.axis.extent, isStatic)
+        : this.#cost.prefersCarrier(width, read.axis.extent, added)
           ? absorbed.toSorted((a, b) => Math.abs(b.constant) - Math.abs(a.constant)).slice(0, 1)
           : [];
       for (const { index } of keep) this.#goes[this.#classAt(read.axis, index)] = 0;
       changed ||= keep.length > 0;
     }
     return changed;
+  }
+
+  /**
+   * Multiplications for the map of a reader, in those of one of its input channels: the ones, the
+   * indicators and the map itself. Readers that share indicators pay less.
+   */
+  #costOfIndicators({ at, relation }: LinearRead, width: number): number {
+    const taps = at.site.constant(relation.weights.index)?.dims.slice(2) ?? [];
+    const window = new Window(at.node);
+    const stride = taps.reduce((total, _, axis) => total * window.along(axis).stride, 1);
+    const { count, groups } = indicatorCounts(taps);
+    const outputs = at.layer?.y === undefined ? 1 : this.#live(at.layer.y).length;
+    const multiplications = stride * groups * width + count * product(taps) + count * outputs;
+    return multiplications / (outputs * product(taps));
   }
 }
 
@@ -230,11 +243,22 @@ function mapIsSmaller(read: LinearRead): boolean {
   const [inside, outside] = [spatialDims(read, 'in'), spatialDims(read, 'out')];
   if (inside === undefined || outside === undefined) return false;
   const taps = read.at.site.constant(read.relation.weights.index)?.dims.slice(2) ?? [];
-  const size = (dims: readonly number[]) => dims.reduce((total, dim) => total * dim, 1);
-  return size(outside) <= size(taps);
+  return product(outside) <= product(taps);
 }
 
-/** Ones of a dynamic size need ConstantOfShape, which came with opset 9. */
-function canMakeOnes(read: LinearRead): boolean {
-  return spatialDims(read, 'in') !== undefined || read.at.site.opset >= 9;
+/**
+ * Channels come in steps of the largest block of ONNX Runtime's blocked layout (AVX-512: 16
+ * floats), which images have.
+ */
+const BLOCK = 16;
+
+/**
+ * Channels of the indicators of a kernel (one per tap, further ones are always 0), and of the ones
+ * that they are made of. Only images have a blocked layout: elsewhere one channel of ones is enough
+ * for all taps.
+ */
+export function indicatorCounts(taps: readonly number[]): { count: number; groups: number } {
+  const isImage = taps.length === 2;
+  const count = isImage ? Math.ceil(product(taps) / BLOCK) * BLOCK : product(taps);
+  return { count, groups: isImage ? count : 1 };
 }

@@ -45,7 +45,7 @@ describe('remove-channels', () => {
     `);
   });
 
-  test('a constant that meets zero padding comes back through a convolution of ones', async () => {
+  test('a constant that meets zero padding comes back through a map of the place', async () => {
     expect(await changed('remove-channels', deadPair([1, 0.7, 1, 0.3]))).toMatchInlineSnapshot(`
       inputs: x [1,2,5,5]
       Conv_output_0 [1,4,5,5] = Conv(x, Conv.1 [4,2,1,1] {0.943 1.05 0 0 0.393 -1 0 0}, Conv.2 [4] {1 0.7 1 0.3})
