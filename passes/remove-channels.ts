@@ -72,7 +72,7 @@ function applyPlan(editor: Editor, facts: Facts, plan: RemovalPlan): void {
     const value = node.inputs[index];
     return value?.initializer ?? cut.get(node)?.get(index) ?? facts.graphInfo.constants.tensor(value);
   };
-  const compensator = new Compensator(editor, facts, extents, operandNow);
+  const compensator = new Compensator(editor, facts, { extents, operandNow, keptOf: plan.keptOf });
   // In the order of the graph: what one reader needs can be shared by those behind it.
   const order = ({ compensation }: Prepared) => editor.graph.indexOf(compensation.read.at.node);
   const inOrder = prepared.map((each) => [order(each), each] as const).toSorted(([a], [b]) => a - b);

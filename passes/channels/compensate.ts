@@ -5,14 +5,22 @@
  * the place. The forms that give it back exactly are in src/channels/removal-plan.ts.
  */
 import type { Facts } from '../../src/channels/facts.js';
+import type { LinearRead } from '../../src/channels/propagate-demand.js';
 import { isOperand, type Operand } from '../../src/channels/positions.js';
-import { type Compensation, indicatorCounts, spatialDims } from '../../src/channels/removal-plan.js';
+import {
+  classLanes,
+  type Compensation,
+  indicatorCounts,
+  type PlaceCompensation,
+  type RemovalPlan,
+  spatialDims,
+} from '../../src/channels/removal-plan.js';
 import { isRow, WeightMatrix } from '../../src/channels/weight-matrix.js';
 import type { Editor } from '../../src/ir/editor.js';
 import type { Node, Value } from '../../src/ir/graph.js';
 import { product, Tensor } from '../../src/ir/tensor.js';
 import { epsilonOf, NORMALIZATION_INPUTS, normalizationScales, Window } from '../../src/ops/attributes.js';
-import { IndicatorMaker } from './indicators.js';
+import { geometryOf, IndicatorMaker } from './indicators.js';
 import type { KnownExtents } from './known-extents.js';
 
 /** Computed from the original weights, before anything is cut. */
@@ -20,19 +28,22 @@ export interface Prepared {
   readonly compensation: Compensation;
   /** carrier: the reader's whole weights with the carrier's column rewritten, still to be cut. */
   readonly weights?: { readonly operand: Operand; readonly tensor: Tensor };
-  /** indicators, map: [kept outputs, 1, kernel…]. */
+  /** indicators, map: [kept outputs, 1, kernel…]; classes: [kept outputs, classLanes, kernel…]. */
   readonly kernel?: Tensor;
   /** bias: one number per kept output, to be added. */
   readonly offsets?: Float64Array;
 }
 
 export function prepareCompensation(compensation: Compensation, keptOutputs: readonly number[] | undefined): Prepared {
-  const { read, absorbed, form, carrier } = compensation;
+  const { read } = compensation;
   const operand = read.at.inSlots[read.relation.weights.index];
   if (operand === undefined || !isOperand(operand)) throw new Error(`${read.at.node.label} has no constant weights`);
   const { tensor } = operand;
   const matrix = new WeightMatrix(tensor, read.relation.weights);
   const outputs = keptOutputs ?? Array.from({ length: matrix.outputs }, (_, index) => index);
+  if (compensation.form === 'classes')
+    return { compensation, kernel: kernelOfClasses(compensation, matrix, outputs, tensor) };
+  const { absorbed, form, carrier } = compensation;
   if (form === 'bias') {
     const offsets = Float64Array.from(outputs, (output) => {
       let total = 0;
@@ -65,6 +76,32 @@ export function prepareCompensation(compensation: Compensation, keptOutputs: rea
   };
 }
 
+/** [outputs, classLanes, kernel…]: for each class what a reader takes of the channels there. */
+function kernelOfClasses(
+  { absorbed }: PlaceCompensation,
+  matrix: WeightMatrix,
+  outputs: readonly number[],
+  { dataType, dims }: Tensor,
+): Tensor {
+  const [{ held }] = absorbed;
+  const lanes = classLanes(held.places);
+  const kernel = new Float64Array(outputs.length * lanes * matrix.taps);
+  for (const [row, output] of outputs.entries()) {
+    for (const {
+      index,
+      held: { values },
+    } of absorbed) {
+      for (const [place, value] of values.entries()) {
+        for (let tap = 0; tap < matrix.taps; tap++) {
+          const to = (row * lanes + place) * matrix.taps + tap;
+          kernel[to] = (kernel[to] ?? 0) + value * matrix.at(output, index, tap);
+        }
+      }
+    }
+  }
+  return Tensor.fromNumbers(dataType, [outputs.length, lanes, ...dims.slice(2)], kernel);
+}
+
 /** A constant operand as it is now: already cut, where it is stored or where an alias of it is. */
 export type OperandNow = (node: Node, index: number) => Tensor | undefined;
 
@@ -73,15 +110,21 @@ export class Compensator {
   readonly #editor: Editor;
   readonly #facts: Facts;
   readonly #operandNow: OperandNow;
+  readonly #keptOf: RemovalPlan['keptOf'];
   readonly #indicators: IndicatorMaker;
   readonly #extents: KnownExtents;
 
   /** `extents`: those from before the edits. */
-  constructor(editor: Editor, facts: Facts, extents: KnownExtents, operandNow: OperandNow) {
+  constructor(
+    editor: Editor,
+    facts: Facts,
+    { extents, operandNow, keptOf }: { extents: KnownExtents; operandNow: OperandNow; keptOf: RemovalPlan['keptOf'] },
+  ) {
     this.#editor = editor;
     this.#facts = facts;
     this.#extents = extents;
     this.#operandNow = operandNow;
+    this.#keptOf = keptOf;
     this.#indicators = new IndicatorMaker(editor, extents);
   }
 
@@ -144,7 +187,7 @@ export class Compensator {
     const map =
       compensation.form === 'map'
         ? editor.addInitializer(`${direct.name}_constants`, staticMap(compensation, scaled))
-        : this.#mapOfIndicators(compensation, scaled, direct.name);
+        : this.#computedMap(compensation, scaled, direct.name);
     const sum = compensation.form === 'map' ? undefined : this.#sumBehind(target);
     const name = editor.graph.freshNodeName(`${at.node.label}_add_constants`);
     if (sum === undefined) {
@@ -191,36 +234,55 @@ export class Compensator {
     return Tensor.fromNumbers(kernel.dataType, kernel.dims, values);
   }
 
-  /** A 1x1 convolution of the indicators, whose column t is tap t of the kernel. */
-  #mapOfIndicators({ read }: Compensation, kernel: Tensor, name: string): Value {
-    const { at } = read;
+  #computedMap(compensation: Compensation, kernel: Tensor, name: string): Value {
+    const { at } = compensation.read;
     const editor = this.#editor;
+    const { indicators, weights, attributes } =
+      compensation.form === 'classes'
+        ? this.#ofClasses(compensation, kernel)
+        : this.#ofIndicators(compensation.read, kernel);
+    const spec = {
+      opType: 'Conv',
+      name: editor.graph.freshNodeName(`${at.node.label}_constants`),
+      origin: { kind: 'compensation', reader: at.node } as const,
+      inputs: [indicators, editor.addInitializer(`${name}_constants_weight`, weights)],
+      outputs: [`${name}_constants`],
+      attributes,
+    };
+    const [output] = editor.addNode(spec, at.node).outputs;
+    if (output === undefined) throw new Error('a Conv has one output');
+    return output;
+  }
+
+  /** A 1x1 convolution, whose column t is tap t of the kernel. */
+  #ofIndicators({ at, relation }: LinearRead, kernel: Tensor) {
     const [outputs = 0, , ...taps] = kernel.dims;
-    const channels = this.#operandNow(at.node, read.relation.weights.index)?.dims[1] ?? 0;
-    const indicators = this.#indicators.make(at, channels, taps, kernel.dataType);
+    const channels = this.#operandNow(at.node, relation.weights.index)?.dims[1] ?? 0;
+    const { dataType } = kernel;
     const { count } = indicatorCounts(taps);
     const perOutput = product(taps);
     const columns = new Float64Array(outputs * count);
     for (const [index, value] of kernel.numbers().entries())
       columns[Math.floor(index / perOutput) * count + (index % perOutput)] = value;
     const points = taps.map(() => 1);
-    const spec = {
-      opType: 'Conv',
-      name: editor.graph.freshNodeName(`${at.node.label}_constants`),
-      origin: { kind: 'compensation', reader: at.node } as const,
-      inputs: [
-        indicators,
-        editor.addInitializer(
-          `${name}_constants_weight`,
-          Tensor.fromNumbers(kernel.dataType, [outputs, count, ...points], columns),
-        ),
-      ],
-      outputs: [`${name}_constants`],
+    return {
+      indicators: this.#indicators.make(at, { channels, taps, dataType }),
+      weights: Tensor.fromNumbers(dataType, [outputs, count, ...points], columns),
       attributes: { kernel_shape: { kind: 'ints', value: points } } as const,
     };
-    const [output] = editor.addNode(spec, at.node).outputs;
-    if (output === undefined) throw new Error('a Conv has one output');
-    return output;
+  }
+
+  /** The reader's own window over the indicators of classes, which stand for the channels. */
+  #ofClasses({ read: { at }, absorbed: [{ held }] }: PlaceCompensation, kernel: Tensor) {
+    const { source, places } = held;
+    const [slot] = source.inSlots;
+    const axis = slot === undefined ? undefined : this.#facts.positions.axesOf(slot)[1];
+    const channels = this.#keptOf(axis)?.length ?? axis?.extent ?? 0;
+    return {
+      indicators: this.#indicators.makeClasses(source, places, { channels, dataType: kernel.dataType }),
+      weights: kernel,
+      attributes: geometryOf(at.node, kernel.dims.slice(2)),
+    };
   }
 }
 

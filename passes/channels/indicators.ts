@@ -14,7 +14,8 @@
  * for 0 times infinity is NaN: only readers that depend on x share what is made of it.
  */
 import type { AnalyzedNode } from '../../src/channels/analyzed-node.js';
-import { indicatorCounts } from '../../src/channels/removal-plan.js';
+import type { Places } from '../../src/channels/places.js';
+import { classLanes, indicatorCounts } from '../../src/channels/removal-plan.js';
 import type { Editor } from '../../src/ir/editor.js';
 import { type AttributeValue, COMPILER_PREFIX, type Node, type Value } from '../../src/ir/graph.js';
 import type { NodeSpec } from '../../src/ir/node-spec.js';
@@ -27,6 +28,14 @@ const GEOMETRY = ['strides', 'pads', 'dilations', 'auto_pad'] as const;
 
 /** The axis of channels. */
 const CHANNELS = 1;
+
+/** What indicators are made of, and what for. */
+export interface IndicatorSpec {
+  /** Of the input of the node, as they are now. */
+  readonly channels: number;
+  readonly taps: readonly number[];
+  readonly dataType: number;
+}
 
 export class IndicatorMaker {
   readonly #editor: Editor;
@@ -42,7 +51,8 @@ export class IndicatorMaker {
    * spatial…], as many as indicatorCounts says, of the reader's output. They stand before the
    * reader.
    */
-  make({ node }: AnalyzedNode, channels: number, taps: readonly number[], dataType: number): Value {
+  make({ node }: AnalyzedNode, spec: IndicatorSpec): Value {
+    const { taps, dataType } = spec;
     const { graph } = this.#editor;
     const [data] = node.inputs;
     if (data === undefined) throw new Error(`${node.label} has no input`);
@@ -51,7 +61,7 @@ export class IndicatorMaker {
     return once(
       graph,
       ['indicators', dataType, JSON.stringify(geometry), ...places],
-      () => this.#make(node, data, { channels, taps, dataType, geometry }),
+      () => this.#make(node, data, { ...spec, geometry }),
       ({ producer: made }) =>
         made !== undefined && graph.indexOf(made) < graph.indexOf(node) && dependsOn(data, sourceOf(made)),
     );
@@ -60,12 +70,7 @@ export class IndicatorMaker {
   #make(
     node: Node,
     data: Value,
-    {
-      channels,
-      taps,
-      dataType,
-      geometry,
-    }: { channels: number; taps: readonly number[]; dataType: number; geometry: Geometry },
+    { channels, taps, dataType, geometry }: IndicatorSpec & { geometry: Geometry },
   ): Value {
     const { count, groups } = indicatorCounts(taps);
     const points = taps.map(() => 1);
@@ -91,21 +96,61 @@ export class IndicatorMaker {
     });
   }
 
-  #add(anchor: Node, { name, ...spec }: Omit<NodeSpec, 'opType' | 'outputs'>): Value {
+  /**
+   * Of the classes of places that the window of `source` has: [N, classLanes(places), spatial…] of
+   * its output. Channel t is 1 where exactly the taps of class t lie inside the image, else 0: Relu
+   * of a sum over the indicators of the taps.
+   */
+  makeClasses(source: AnalyzedNode, places: Places, spec: Omit<IndicatorSpec, 'taps'>): Value {
+    const { taps, classes } = places;
+    const indicators = this.make(source, { ...spec, taps });
+    return once(this.#editor.graph, ['classes', indicators, JSON.stringify(classes)], () => {
+      const { count } = indicatorCounts(taps);
+      const lanes = classLanes(places);
+      const weights = new Float64Array(lanes * count);
+      const bias = new Float64Array(lanes);
+      for (const [index, inside] of classes.entries()) {
+        // All taps inside are: then their sum is 1 more than the bias. Each other one takes 1.
+        for (const [tap, isInside] of inside.entries()) weights[index * count + tap] = isInside === 1 ? 1 : -1;
+        bias[index] = 1 - inside.reduce((total, isInside) => total + isInside, 0);
+      }
+      const constant = (what: string, dims: readonly number[], values: Float64Array) =>
+        this.#editor.addInitializer(`${indicators.name}_${what}`, Tensor.fromNumbers(spec.dataType, dims, values));
+      const points = taps.map(() => 1);
+      const sums = this.#add(source.node, {
+        name: `${indicators.name}_counted`,
+        origin: { kind: 'indicators' },
+        inputs: [
+          indicators,
+          constant('classes', [lanes, count, ...points], weights),
+          constant('limits', [lanes], bias),
+        ],
+        attributes: { kernel_shape: { kind: 'ints', value: points } },
+      });
+      return this.#add(source.node, {
+        opType: 'Relu',
+        name: `${indicators.name}_classes`,
+        origin: { kind: 'indicators' },
+        inputs: [sums],
+      });
+    });
+  }
+
+  #add(anchor: Node, { name, ...spec }: Omit<NodeSpec, 'opType' | 'outputs'> & { opType?: string }): Value {
     const { graph } = this.#editor;
     const node = this.#editor.addNode(
       { opType: 'Conv', name: graph.freshNodeName(name), outputs: [name], ...spec },
       anchor,
     );
     const [value] = node.outputs;
-    if (value === undefined) throw new Error('a Conv has one output');
+    if (value === undefined) throw new Error(`${node.opType} has one output`);
     return value;
   }
 }
 
 type Geometry = Readonly<Record<string, AttributeValue>>;
 
-function geometryOf(node: Node, taps: readonly number[]): Geometry {
+export function geometryOf(node: Node, taps: readonly number[]): Geometry {
   const geometry: Record<string, AttributeValue> = { kernel_shape: { kind: 'ints', value: taps } };
   for (const key of GEOMETRY) {
     const attribute = node.attributes.get(key);

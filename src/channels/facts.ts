@@ -1,6 +1,7 @@
 /**
  * The three facts about positions, found without touching the graph:
- *   constant (forward): the slice at this position is one scalar for every input of the model;
+ *   constant (forward): the slice at this position is one scalar for every input of the model, or
+ *     depends on the place in the image alone;
  *   needed (backward): some reader lets it influence a needed position that is not constant;
  *   class (union-find): positions that an operator forces to shrink together, and whether something pins them.
  * The operator rows (src/ops) say how axes belong together; here they are interpreted. Unknown
@@ -11,6 +12,7 @@ import { makesIndicators } from '../ir/origin.js';
 import { hasAxes, operatorOf } from '../ops/registry.js';
 import { type AnalyzedNode, analyzedNode, type NodeSite } from './analyzed-node.js';
 import { type Pin, PinBoard } from './pins.js';
+import type { PlaceValues } from './places.js';
 import { type Axis, type Operand, Positions, type Slot } from './positions.js';
 import { propagateConstants, relevantAxes } from './propagate-constants.js';
 import { type Demand, propagateDemand } from './propagate-demand.js';
@@ -23,8 +25,10 @@ export interface Facts extends Demand {
   readonly positions: Positions;
   readonly nodes: readonly AnalyzedNode[];
   readonly nodeOf: ReadonlyMap<Node, AnalyzedNode>;
-  /** Per position: the scalar, or NaN where it varies. */
+  /** Per position: the scalar, or NaN where it varies or depends on the place. */
   readonly constant: Float64Array;
+  /** Positions that depend on the place alone. */
+  readonly places: ReadonlyMap<number, PlaceValues>;
   /** By class representative: the first thing that pins it. */
   readonly pinOf: (root: number) => Pin | undefined;
   /** Whether the axis goes together with channels of a layer. */
@@ -57,7 +61,7 @@ export function analyze(graphInfo: GraphInfo): Facts {
   const board = new PinBoard(positions);
   relateAxes(graph, nodes, positions, board);
   const isRelevant = relevantAxes(nodes, positions);
-  const constant = propagateConstants(nodes, positions, shapes, isRelevant);
+  const { constant, places } = propagateConstants(nodes, positions, graphInfo, isRelevant);
   const { needed, linearReads } = propagateDemand(graph, nodes, positions, constant, board);
   return {
     graphInfo,
@@ -65,12 +69,18 @@ export function analyze(graphInfo: GraphInfo): Facts {
     nodes,
     nodeOf: new Map(nodes.map((at) => [at.node, at])),
     constant,
+    places,
     needed,
     linearReads,
     pinOf: board.byClass(positions),
     isRelevant,
     unknownOps: countUnknownOps(nodes, positions, isRelevant),
   };
+}
+
+/** Whether the position is the same for every input, or nobody needs it. */
+export function isDeadAt({ constant, places, needed }: Facts, position: number): boolean {
+  return !Number.isNaN(constant[position] ?? Number.NaN) || places.has(position) || needed[position] === 0;
 }
 
 /** Those that touch channels of a layer; what only computes shapes stands in nobody's way. */

@@ -1,10 +1,15 @@
-/** Forward pass: which positions hold one known scalar for every input of the model. */
+/**
+ * Forward pass: which positions hold one known scalar for every input of the model, and which a
+ * known number for each class of places (places.ts).
+ */
 import { f16round } from '@petamoriken/float16';
-import { DOUBLE, FLOAT16, isFloating, type Tensor } from '../ir/tensor.js';
+import { DOUBLE, FLOAT16, isFloating, product, type Tensor } from '../ir/tensor.js';
 import type { Grouped, Known, Linear, Pointwise } from '../ops/axes.js';
 import { type AnalyzedNode, forEachPair, type LayerAxes, type ResolvedLink } from './analyzed-node.js';
-import { type Axis, isOperand, type Positions } from './positions.js';
+import type { GraphInfo } from '../graph-info/graph-info.js';
 import type { Shapes } from '../graph-info/shapes.js';
+import { KnownPlaces, type PlaceValues, sumsOverTaps } from './places.js';
+import { type Axis, isOperand, type Positions, type Slot } from './positions.js';
 import { isRow, WeightMatrix } from './weight-matrix.js';
 
 /**
@@ -13,20 +18,29 @@ import { isRow, WeightMatrix } from './weight-matrix.js';
  */
 const LARGEST_SCALAR_OPERAND = 1 << 20;
 
+/** The axis of channels in an image, or in anything else that a window slides over. */
+const CHANNELS = 1;
+
+export interface ConstantFacts {
+  /** Per position the scalar, or NaN where it varies or depends on the place. */
+  readonly constant: Float64Array;
+  /** Positions that depend on the place alone. */
+  readonly places: ReadonlyMap<number, PlaceValues>;
+}
+
 /**
- * Per position the scalar, or NaN where it varies. Values are rounded to the output's dtype after
- * each operator. Axes that are not relevant are not followed: nobody asks about rows and columns of
- * an image.
+ * Values are rounded to the output's dtype after each operator. Axes that are not relevant are not
+ * followed: nobody asks about rows and columns of an image.
  */
 export function propagateConstants(
   nodes: readonly AnalyzedNode[],
   positions: Positions,
-  shapes: Shapes,
+  graphInfo: GraphInfo,
   isRelevant: (axis: Axis) => boolean,
-): Float64Array {
-  const pass = new ConstantPass(positions, shapes, isRelevant);
+): ConstantFacts {
+  const pass = new ConstantPass(positions, graphInfo, isRelevant);
   for (const at of nodes) pass.visit(at);
-  return pass.constant;
+  return pass;
 }
 
 /** Axes that share a class with a layer's channels. */
@@ -51,16 +65,19 @@ export function relevantAxes(nodes: readonly AnalyzedNode[], positions: Position
 /** One entry per index of an axis, or one scalar for all of them; undefined where it varies. */
 type Contribution = readonly Known[] | number | undefined;
 
-class ConstantPass {
+class ConstantPass implements ConstantFacts {
   readonly constant: Float64Array;
+  readonly places = new Map<number, PlaceValues>();
+  readonly #known: KnownPlaces;
   readonly #positions: Positions;
   readonly #shapes: Shapes;
   readonly #isRelevant: (axis: Axis) => boolean;
 
-  constructor(positions: Positions, shapes: Shapes, isRelevant: (axis: Axis) => boolean) {
+  constructor(positions: Positions, graphInfo: GraphInfo, isRelevant: (axis: Axis) => boolean) {
     this.constant = new Float64Array(positions.count).fill(Number.NaN);
+    this.#known = new KnownPlaces(graphInfo);
     this.#positions = positions;
-    this.#shapes = shapes;
+    this.#shapes = graphInfo.shapes;
     this.#isRelevant = isRelevant;
   }
 
@@ -89,7 +106,16 @@ class ConstantPass {
     };
   }
 
-  #pointwise(at: AnalyzedNode, { constant, fill }: Pointwise): void {
+  /** What holds one number in all classes is a scalar. */
+  #setPlaces(position: number, found: PlaceValues): void {
+    const [first] = found.values;
+    if (first === undefined || found.values.some(Number.isNaN)) return;
+    if (found.values.every((value) => value === first)) this.constant[position] = first;
+    else this.places.set(position, found);
+  }
+
+  #pointwise(at: AnalyzedNode, relation: Pointwise): void {
+    const { constant, fill } = relation;
     if (constant === undefined) return;
     for (const slot of at.inSlots)
       if (slot !== undefined && isOperand(slot))
@@ -109,7 +135,72 @@ class ConstantPass {
           const result = isReached ? constant(values, axis.axis) : fill;
           if (result !== undefined) this.constant[axis.base + index] = round(result);
         }
+        if (relation.samePlace === true) this.#placewise(at, constant, { axis, operands, round });
+        if (relation.padsMean === true) this.#paddedMean(at, axis, round);
       }
+    }
+  }
+
+  /** Channels that varied as scalars, class by class. */
+  #placewise(
+    at: AnalyzedNode,
+    constant: NonNullable<Pointwise['constant']>,
+    { axis, operands, round }: { axis: Axis; operands: readonly Contribution[]; round: (value: number) => number },
+  ): void {
+    const [output] = at.node.outputs;
+    if (this.places.size === 0 || axis.axis !== CHANNELS || output === undefined || axis.slot !== output) return;
+    const columns = at.inSlots.map((slot, index) => this.#placesAlong(at, slot, index, axis));
+    if (columns.every((column) => column === undefined)) return;
+    for (let index = 0; index < axis.extent; index++) {
+      if (!Number.isNaN(this.#scalarAt(axis, index))) continue;
+      const reached = columns.map((column) => column?.get(index));
+      const [first, ...others] = reached.filter((found) => found !== undefined);
+      if (first === undefined || others.some(({ places }) => places !== first.places)) continue;
+      const values = first.values.map((_, place) => {
+        const known = operands.map((operand, input): Known => {
+          const scalar = typeof operand === 'object' ? operand[index] : operand;
+          return reached[input] === undefined ? scalar : reached[input].values[place];
+        });
+        const result = constant(known, axis.axis);
+        return result === undefined ? Number.NaN : round(result);
+      });
+      this.#setPlaces(axis.base + index, { ...first, values });
+    }
+  }
+
+  /** By index of the output's channels; undefined where there are none, or at other places. */
+  #placesAlong(
+    at: AnalyzedNode,
+    slot: Slot | undefined,
+    operand: number,
+    output: Axis,
+  ): Map<number, PlaceValues> | undefined {
+    if (slot === undefined || isOperand(slot)) return undefined;
+    const found = new Map<number, PlaceValues>();
+    for (const link of at.links) {
+      const { input } = link;
+      if (link.operand !== operand || link.output !== output || input?.axis !== CHANNELS) continue;
+      forEachPair(link, (from, to) => {
+        const values = this.places.get(input.base + from);
+        if (values !== undefined) found.set(to, values);
+      });
+    }
+    const [made] = at.node.outputs;
+    return found.size === 0 || made === undefined || !this.#known.areSame(slot, made) ? undefined : found;
+  }
+
+  /** A mean that counts zeros of padding. */
+  #paddedMean(at: AnalyzedNode, axis: Axis, round: (value: number) => number): void {
+    const [slot] = at.inSlots;
+    const input = slot === undefined || isOperand(slot) ? undefined : this.#positions.axesOf(slot)[CHANNELS];
+    if (axis.axis !== CHANNELS || input?.extent !== axis.extent) return;
+    for (let index = 0; index < axis.extent; index++) {
+      const value = this.#scalarAt(input, index);
+      if (Number.isNaN(value) || value === 0) continue;
+      const places = this.#known.at(at);
+      if (places === undefined) return;
+      const values = sumsOverTaps(places, () => value / product(places.taps)).map(round);
+      this.#setPlaces(axis.base + index, { places, source: at, values });
     }
   }
 
@@ -179,13 +270,23 @@ class ConstantPass {
     const outputs = y.extent / relation.groups;
     for (let output = 0; output < y.extent; output++) {
       const group = Math.floor(output / outputs);
-      let total = 0;
-      for (let input = 0; input < inputs && !Number.isNaN(total); input++) {
-        const value = this.#scalarAt(x, group * inputs + input);
-        if (value === 0 || !view.weights.connects(output, input)) continue;
-        total += relation.padded ? Number.NaN : value * view.weights.sum(output, input);
+      const scalarOf = (input: number) => this.#scalarAt(x, group * inputs + input);
+      const read = Array.from({ length: inputs }, (_, input) => input).filter(
+        (input) => scalarOf(input) !== 0 && view.weights.connects(output, input),
+      );
+      if (read.some((input) => Number.isNaN(scalarOf(input)))) continue;
+      const bias = view.bias(output);
+      if (!relation.padded || read.length === 0) {
+        const total = read.reduce((sum, input) => sum + scalarOf(input) * view.weights.sum(output, input), 0);
+        this.constant[y.base + output] = round(total + bias);
+        continue;
       }
-      if (!Number.isNaN(total)) this.constant[y.base + output] = round(total + view.bias(output));
+      const places = this.#known.at(at);
+      if (places === undefined) continue;
+      const ofTap = (tap: number) =>
+        read.reduce((sum, input) => sum + scalarOf(input) * view.weights.at(output, input, tap), 0);
+      const values = sumsOverTaps(places, ofTap).map((value) => round(value + bias));
+      this.#setPlaces(y.base + output, { places, source: at, values });
     }
   }
 }

@@ -9,7 +9,9 @@ import type { CostModel } from '../cost/width-cost.js';
 import { product } from '../ir/tensor.js';
 import { Window } from '../ops/attributes.js';
 import { Blockers } from './blockers.js';
+import type { AnalyzedNode } from './analyzed-node.js';
 import type { Facts } from './facts.js';
+import type { Places, PlaceValues } from './places.js';
 import type { Axis } from './positions.js';
 import type { LinearRead } from './propagate-demand.js';
 
@@ -19,8 +21,17 @@ export interface Absorbed {
   readonly constant: number;
 }
 
-/** How a reader makes up for the constants it no longer reads. */
-export interface Compensation {
+/** A removed input channel of a reader that held a number for each class of places. */
+export interface AbsorbedPlaces {
+  readonly index: number;
+  readonly held: PlaceValues;
+}
+
+/** How a reader makes up for what it no longer reads. */
+export type Compensation = ConstantCompensation | PlaceCompensation;
+
+/** Of constants. */
+export interface ConstantCompensation {
   readonly read: LinearRead;
   readonly absorbed: readonly Absorbed[];
   /**
@@ -30,6 +41,16 @@ export interface Compensation {
    */
   readonly form: 'bias' | 'carrier' | 'indicators' | 'map';
   readonly carrier?: Absorbed;
+}
+
+/**
+ * Of channels that depend on the place, all by the same classes: a map from indicators of the
+ * classes, exact at every size.
+ */
+export interface PlaceCompensation {
+  readonly read: LinearRead;
+  readonly absorbed: readonly [AbsorbedPlaces, ...AbsorbedPlaces[]];
+  readonly form: 'classes';
 }
 
 export interface RemovalPlan {
@@ -64,6 +85,7 @@ class Planner {
    * come first.
    */
   readonly #carrierWorth = new Map<number, number>();
+  #sizes: ReadonlyMap<number, number> | undefined = undefined;
 
   constructor(facts: Facts, cost: CostModel) {
     this.#facts = facts;
@@ -82,7 +104,10 @@ class Planner {
     // Each round keeps more classes than the one before, so this ends.
     do {
       this.#fill();
-      compensations = this.#facts.linearReads.flatMap((read) => this.#compensate(read) ?? []);
+      compensations = this.#facts.linearReads.flatMap((read) => [
+        ...(this.#compensate(read) ?? []),
+        ...this.#compensatePlaces(read),
+      ]);
     } while (this.#keepWhatDoesNotPay(compensations));
     const kept = new Map<Axis, readonly number[]>();
     for (const axis of this.#facts.positions.all) {
@@ -166,7 +191,7 @@ class Planner {
   }
 
   /** Undefined when the reader loses nothing it needs. */
-  #compensate(read: LinearRead): Compensation | undefined {
+  #compensate(read: LinearRead): [ConstantCompensation] | undefined {
     const { axis, needed } = read;
     const absorbed: Absorbed[] = [];
     const candidates: Absorbed[] = [];
@@ -179,46 +204,120 @@ class Planner {
       else if (needed[index] === 1 || !read.relation.padded) absorbed.push({ index, constant });
     }
     if (absorbed.length === 0) return undefined;
-    if (!read.relation.padded) return { read, absorbed, form: 'bias' };
+    if (!read.relation.padded) return [{ read, absorbed, form: 'bias' }];
     const size = (entry: Absorbed) => Math.abs(entry.constant);
     const carrier = candidates.toSorted((a, b) => size(b) - size(a))[0];
     const largest = Math.max(...absorbed.map(size));
     if (carrier !== undefined && size(carrier) * LARGEST_CARRIER_RATIO >= largest)
-      return { read, absorbed, form: 'carrier', carrier };
-    return { read, absorbed, form: mapIsSmaller(read) ? 'map' : 'indicators' };
+      return [{ read, absorbed, form: 'carrier', carrier }];
+    return [{ read, absorbed, form: mapIsSmaller(read) ? 'map' : 'indicators' }];
   }
 
-  /** Keeps classes where a map costs more than it gains. True when it kept any. */
+  /** One for each window that made what it loses of the place. */
+  #compensatePlaces(read: LinearRead): PlaceCompensation[] {
+    const { axis, needed } = read;
+    const byPlaces = new Map<Places, [AbsorbedPlaces, ...AbsorbedPlaces[]]>();
+    for (let index = 0; index < axis.extent; index++) {
+      const held = this.#facts.places.get(axis.base + index);
+      if (held === undefined || needed[index] !== 1 || !this.#isGone(axis, index)) continue;
+      const known = byPlaces.get(held.places);
+      if (known === undefined) byPlaces.set(held.places, [{ index, held }]);
+      else known.push({ index, held });
+    }
+    return [...byPlaces.values()].map((absorbed) => ({ read, absorbed, form: 'classes' }));
+  }
+
+  /** Keeps classes where maps cost more than they gain. True when it kept any. */
   #keepWhatDoesNotPay(compensations: readonly Compensation[]): boolean {
     let changed = false;
-    for (const { read, absorbed, form } of compensations) {
-      if (form !== 'indicators' && form !== 'map') continue;
-      const width = this.#live(read.axis).length;
-      const added = form === 'map' ? 0 : this.#costOfIndicators(read, width);
-      const keep = !this.#cost.paysFor(width, read.axis.extent, added)
-        ? absorbed
-        : this.#cost.prefersCarrier(width, read.axis.extent, added)
-          ? absorbed.toSorted((a, b) => Math.abs(b.constant) - Math.abs(a.constant)).slice(0, 1)
-          : [];
-      for (const { index } of keep) this.#goes[this.#classAt(read.axis, index)] = 0;
-      changed ||= keep.length > 0;
+    for (const compensation of compensations) {
+      const { axis } = compensation.read;
+      for (const index of this.#notPaying(compensation)) {
+        this.#goes[this.#classAt(axis, index)] = 0;
+        changed = true;
+      }
     }
     return changed;
   }
 
+  /** Indices of the reader's channels that are better kept. */
+  #notPaying(compensation: Compensation): number[] {
+    const { read, form } = compensation;
+    if (form === 'bias' || form === 'carrier') return [];
+    const { extent } = read.axis;
+    const width = this.#live(read.axis).length;
+    const absorbed = compensation.absorbed.map(({ index }) => index);
+    if (form === 'classes') {
+      // Against keeping just these: others may go for nothing.
+      const without = this.#cost.width(width + absorbed.length, extent);
+      return this.#cost.paysFor(width, without, this.#costOfClasses(compensation)) ? [] : absorbed;
+    }
+    const added = form === 'map' ? 0 : this.#costOfIndicators(read, width);
+    if (!this.#cost.paysFor(width, extent, added)) return absorbed;
+    if (!this.#cost.prefersCarrier(width, extent, added)) return [];
+    const [largest] = compensation.absorbed.toSorted((a, b) => Math.abs(b.constant) - Math.abs(a.constant));
+    return largest === undefined ? [] : [largest.index];
+  }
+
   /**
-   * Multiplications for the map of a reader, in those of one of its input channels: the ones, the
+   * In multiplications of one input channel of the reader, which has `width` of them: the ones, the
    * indicators and the map itself. Readers that share indicators pay less.
    */
-  #costOfIndicators({ at, relation }: LinearRead, width: number): number {
-    const taps = at.site.constant(relation.weights.index)?.dims.slice(2) ?? [];
-    const window = new Window(at.node);
-    const stride = taps.reduce((total, _, axis) => total * window.along(axis).stride, 1);
+  #costOfIndicators(read: LinearRead, width: number): number {
+    const { taps, outputs, stride } = this.#windowOf(read);
     const { count, groups } = indicatorCounts(taps);
-    const outputs = at.layer?.y === undefined ? 1 : this.#live(at.layer.y).length;
     const multiplications = stride * groups * width + count * product(taps) + count * outputs;
     return multiplications / (outputs * product(taps));
   }
+
+  /**
+   * Likewise: the ones, the indicators, the classes and the map; less the filters that go, because many of
+   * these channels were computed for nothing but this reader. Not counted: that those before a
+   * stride ran at more places.
+   */
+  #costOfClasses({ read, absorbed }: PlaceCompensation): number {
+    const { taps, outputs, stride } = this.#windowOf(read);
+    const [{ held }] = absorbed;
+    const { count, groups } = indicatorCounts(held.places.taps);
+    const lanes = classLanes(held.places);
+    const [slot] = held.source.inSlots;
+    const channels = slot === undefined ? undefined : this.#facts.positions.axesOf(slot)[1];
+    const ones =
+      strideOf(held.source, held.places.taps) * groups * (channels === undefined ? 1 : this.#live(channels).length);
+    const made = ones + count * product(held.places.taps) + count * lanes;
+    const gone = new Set(absorbed.map(({ index }) => this.#classAt(read.axis, index)));
+    const saved = [...gone].reduce((total, root) => total + (this.#filterSizes().get(root) ?? 0), 0);
+    return lanes + (stride * (made - saved)) / (outputs * product(taps));
+  }
+
+  #windowOf({ at, relation }: LinearRead): { taps: readonly number[]; outputs: number; stride: number } {
+    const taps = at.site.constant(relation.weights.index)?.dims.slice(2) ?? [];
+    const outputs = at.layer?.y === undefined ? 1 : this.#live(at.layer.y).length;
+    return { taps, outputs, stride: strideOf(at, taps) };
+  }
+
+  /** Per class the weights of the filters in it. */
+  #filterSizes(): ReadonlyMap<number, number> {
+    if (this.#sizes !== undefined) return this.#sizes;
+    const sizes = new Map<number, number>();
+    for (const { layer, site } of this.#facts.nodes) {
+      const dims = layer === undefined ? undefined : site.constant(layer.relation.weights.index)?.dims;
+      const y = layer?.y;
+      if (dims === undefined || y === undefined) continue;
+      for (let index = 0; index < y.extent; index++) {
+        const root = this.#classAt(y, index);
+        sizes.set(root, (sizes.get(root) ?? 0) + product(dims) / y.extent);
+      }
+    }
+    this.#sizes = sizes;
+    return sizes;
+  }
+}
+
+/** Input places for each output place. */
+function strideOf({ node }: AnalyzedNode, taps: readonly number[]): number {
+  const window = new Window(node);
+  return taps.reduce((total, _, axis) => total * window.along(axis).stride, 1);
 }
 
 /** Output axes of layers with weights come first: filling them fills what concatenates them. */
@@ -258,7 +357,15 @@ const BLOCK = 16;
  * for all taps.
  */
 export function indicatorCounts(taps: readonly number[]): { count: number; groups: number } {
-  const isImage = taps.length === 2;
-  const count = isImage ? Math.ceil(product(taps) / BLOCK) * BLOCK : product(taps);
-  return { count, groups: isImage ? count : 1 };
+  const count = inBlocks(product(taps), taps);
+  return { count, groups: taps.length === 2 ? count : 1 };
+}
+
+/** Channels of the indicators of the classes of places: one per class, and some that are always 0. */
+export function classLanes({ classes, taps }: Places): number {
+  return inBlocks(classes.length, taps);
+}
+
+function inBlocks(channels: number, taps: readonly number[]): number {
+  return taps.length === 2 ? Math.ceil(channels / BLOCK) * BLOCK : channels;
 }

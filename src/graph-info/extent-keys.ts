@@ -24,6 +24,10 @@ export class ExtentKeys {
     return Array.from({ length: rank }, (_, axis) => axis).every((axis) => this.key(a, axis) === this.key(b, axis));
   }
 
+  rankOf(value: Value): number | undefined {
+    return this.#graphInfo.shapes.of(value)?.length;
+  }
+
   key(value: Value, axis: number): string {
     const known = this.#known.get(value) ?? new Map<number, string>();
     this.#known.set(value, known);

@@ -28,5 +28,7 @@ export function broadcast(
         links.push(link({ index, axis }, { index: 0, axis: outAxis }));
     }
   }
-  return constant === undefined ? { kind: 'pointwise', links } : { kind: 'pointwise', links, constant };
+  return constant === undefined
+    ? { kind: 'pointwise', links }
+    : { kind: 'pointwise', links, constant, samePlace: true };
 }

@@ -22,7 +22,7 @@ function convAxes(site: Site): Relation | undefined {
   const shared = { links: BATCH, x: CHANNELS, y: CHANNELS, padded };
   if (groups === 1) {
     const bias = { index: 2, beta: 1 };
-    return { kind: 'linear', ...shared, weights: { index: 1, inAxis: 1, outAxis: 0 }, bias, alpha: 1 };
+    return { kind: 'linear', ...shared, weights: { index: 1, inAxis: 1, outAxis: 0 }, bias, alpha: 1, hasWindow: true };
   }
   // A group's inputs go with its outputs: both sides must have positions.
   if (typeof x[1] !== 'number' || typeof y[1] !== 'number') return undefined;

@@ -21,6 +21,7 @@ function batchNormalization(site: Site): Relation | undefined {
   return {
     kind: 'pointwise',
     links: [...sameAxes(site, 0), ...ofChannels],
+    samePlace: true,
     constant: ([x, scale, shift, mean, variance]) => {
       if (scale === 0) return shift ?? undefined;
       if (!isNumber(x) || !isNumber(scale) || !isNumber(shift) || !isNumber(mean) || !isNumber(variance))
