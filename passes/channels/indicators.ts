@@ -15,7 +15,7 @@
  */
 import type { AnalyzedNode } from '../../src/channels/analyzed-node.js';
 import type { Places } from '../../src/channels/places.js';
-import { classLanes, indicatorCounts } from '../../src/channels/removal-plan.js';
+import { classLanes, indicatorCounts } from '../../src/channels/map-cost.js';
 import type { Editor } from '../../src/ir/editor.js';
 import { type AttributeValue, COMPILER_PREFIX, type Node, type Value } from '../../src/ir/graph.js';
 import type { NodeSpec } from '../../src/ir/node-spec.js';

@@ -7,11 +7,10 @@
  */
 import type { CostModel } from '../cost/width-cost.js';
 import { product } from '../ir/tensor.js';
-import { Window } from '../ops/attributes.js';
 import { Blockers } from './blockers.js';
-import type { AnalyzedNode } from './analyzed-node.js';
 import type { Facts } from './facts.js';
-import type { Places, PlaceValues } from './places.js';
+import { type AbsorbedPlaces, MapCosts } from './map-cost.js';
+import type { Places } from './places.js';
 import type { Axis } from './positions.js';
 import type { LinearRead } from './propagate-demand.js';
 
@@ -19,12 +18,6 @@ import type { LinearRead } from './propagate-demand.js';
 export interface Absorbed {
   readonly index: number;
   readonly constant: number;
-}
-
-/** A removed input channel of a reader that held a number for each class of places. */
-export interface AbsorbedPlaces {
-  readonly index: number;
-  readonly held: PlaceValues;
 }
 
 /** How a reader makes up for what it no longer reads. */
@@ -85,11 +78,12 @@ class Planner {
    * come first.
    */
   readonly #carrierWorth = new Map<number, number>();
-  #sizes: ReadonlyMap<number, number> | undefined = undefined;
+  readonly #mapCosts: MapCosts;
 
   constructor(facts: Facts, cost: CostModel) {
     this.#facts = facts;
     this.#cost = cost;
+    this.#mapCosts = new MapCosts(facts, (axis) => this.#live(axis).length);
     this.#goes = new Uint8Array(facts.positions.count);
     this.#blockers = new Blockers(facts);
     for (let position = 0; position < facts.positions.count; position++) {
@@ -105,7 +99,7 @@ class Planner {
     do {
       this.#fill();
       compensations = this.#facts.linearReads.flatMap((read) => [
-        ...(this.#compensate(read) ?? []),
+        ...this.#compensate(read),
         ...this.#compensatePlaces(read),
       ]);
     } while (this.#keepWhatDoesNotPay(compensations));
@@ -190,8 +184,8 @@ class Planner {
     for (const index of gone.slice(0, count)) this.#goes[this.#classAt(axis, index)] = 0;
   }
 
-  /** Undefined when the reader loses nothing it needs. */
-  #compensate(read: LinearRead): [ConstantCompensation] | undefined {
+  /** None when the reader loses nothing it needs; else one. */
+  #compensate(read: LinearRead): ConstantCompensation[] {
     const { axis, needed } = read;
     const absorbed: Absorbed[] = [];
     const candidates: Absorbed[] = [];
@@ -203,7 +197,7 @@ class Planner {
       // value.
       else if (needed[index] === 1 || !read.relation.padded) absorbed.push({ index, constant });
     }
-    if (absorbed.length === 0) return undefined;
+    if (absorbed.length === 0) return [];
     if (!read.relation.padded) return [{ read, absorbed, form: 'bias' }];
     const size = (entry: Absorbed) => Math.abs(entry.constant);
     const carrier = candidates.toSorted((a, b) => size(b) - size(a))[0];
@@ -250,74 +244,14 @@ class Planner {
     if (form === 'classes') {
       // Against keeping just these: others may go for nothing.
       const without = this.#cost.width(width + absorbed.length, extent);
-      return this.#cost.paysFor(width, without, this.#costOfClasses(compensation)) ? [] : absorbed;
+      return this.#cost.paysFor(width, without, this.#mapCosts.ofClasses(read, compensation.absorbed)) ? [] : absorbed;
     }
-    const added = form === 'map' ? 0 : this.#costOfIndicators(read, width);
+    const added = form === 'map' ? 0 : this.#mapCosts.ofIndicators(read);
     if (!this.#cost.paysFor(width, extent, added)) return absorbed;
     if (!this.#cost.prefersCarrier(width, extent, added)) return [];
     const [largest] = compensation.absorbed.toSorted((a, b) => Math.abs(b.constant) - Math.abs(a.constant));
     return largest === undefined ? [] : [largest.index];
   }
-
-  /**
-   * In multiplications of one input channel of the reader, which has `width` of them: the ones, the
-   * indicators and the map itself. Readers that share indicators pay less.
-   */
-  #costOfIndicators(read: LinearRead, width: number): number {
-    const { taps, outputs, stride } = this.#windowOf(read);
-    const { count, groups } = indicatorCounts(taps);
-    const multiplications = stride * groups * width + count * product(taps) + count * outputs;
-    return multiplications / (outputs * product(taps));
-  }
-
-  /**
-   * Likewise: the ones, the indicators, the classes and the map; less the filters that go, because many of
-   * these channels were computed for nothing but this reader. Not counted: that those before a
-   * stride ran at more places.
-   */
-  #costOfClasses({ read, absorbed }: PlaceCompensation): number {
-    const { taps, outputs, stride } = this.#windowOf(read);
-    const [{ held }] = absorbed;
-    const { count, groups } = indicatorCounts(held.places.taps);
-    const lanes = classLanes(held.places);
-    const [slot] = held.source.inSlots;
-    const channels = slot === undefined ? undefined : this.#facts.positions.axesOf(slot)[1];
-    const ones =
-      strideOf(held.source, held.places.taps) * groups * (channels === undefined ? 1 : this.#live(channels).length);
-    const made = ones + count * product(held.places.taps) + count * lanes;
-    const gone = new Set(absorbed.map(({ index }) => this.#classAt(read.axis, index)));
-    const saved = [...gone].reduce((total, root) => total + (this.#filterSizes().get(root) ?? 0), 0);
-    return lanes + (stride * (made - saved)) / (outputs * product(taps));
-  }
-
-  #windowOf({ at, relation }: LinearRead): { taps: readonly number[]; outputs: number; stride: number } {
-    const taps = at.site.constant(relation.weights.index)?.dims.slice(2) ?? [];
-    const outputs = at.layer?.y === undefined ? 1 : this.#live(at.layer.y).length;
-    return { taps, outputs, stride: strideOf(at, taps) };
-  }
-
-  /** Per class the weights of the filters in it. */
-  #filterSizes(): ReadonlyMap<number, number> {
-    if (this.#sizes !== undefined) return this.#sizes;
-    const sizes = new Map<number, number>();
-    for (const { layer, site } of this.#facts.nodes) {
-      const dims = layer === undefined ? undefined : site.constant(layer.relation.weights.index)?.dims;
-      const y = layer?.y;
-      if (dims === undefined || y === undefined) continue;
-      for (let index = 0; index < y.extent; index++) {
-        const root = this.#classAt(y, index);
-        sizes.set(root, (sizes.get(root) ?? 0) + product(dims) / y.extent);
-      }
-    }
-    this.#sizes = sizes;
-    return sizes;
-  }
-}
-
-/** Input places for each output place. */
-function strideOf({ node }: AnalyzedNode, taps: readonly number[]): number {
-  const window = new Window(node);
-  return taps.reduce((total, _, axis) => total * window.along(axis).stride, 1);
 }
 
 /** Output axes of layers with weights come first: filling them fills what concatenates them. */
@@ -343,29 +277,4 @@ function mapIsSmaller(read: LinearRead): boolean {
   if (inside === undefined || outside === undefined) return false;
   const taps = read.at.site.constant(read.relation.weights.index)?.dims.slice(2) ?? [];
   return product(outside) <= product(taps);
-}
-
-/**
- * Channels come in steps of the largest block of ONNX Runtime's blocked layout (AVX-512: 16
- * floats), which images have.
- */
-const BLOCK = 16;
-
-/**
- * Channels of the indicators of a kernel (one per tap, further ones are always 0), and of the ones
- * that they are made of. Only images have a blocked layout: elsewhere one channel of ones is enough
- * for all taps.
- */
-export function indicatorCounts(taps: readonly number[]): { count: number; groups: number } {
-  const count = inBlocks(product(taps), taps);
-  return { count, groups: taps.length === 2 ? count : 1 };
-}
-
-/** Channels of the indicators of the classes of places: one per class, and some that are always 0. */
-export function classLanes({ classes, taps }: Places): number {
-  return inBlocks(classes.length, taps);
-}
-
-function inBlocks(channels: number, taps: readonly number[]): number {
-  return taps.length === 2 ? Math.ceil(channels / BLOCK) * BLOCK : channels;
 }

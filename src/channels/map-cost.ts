@@ -1,0 +1,113 @@
+/**
+ * What maps of the place cost: multiplications at one place of a reader's output, in those of one
+ * of its input channels. Readers that share indicators pay less than is said here.
+ */
+import { product } from '../ir/tensor.js';
+import { Window } from '../ops/attributes.js';
+import type { AnalyzedNode } from './analyzed-node.js';
+import type { Facts } from './facts.js';
+import type { Places, PlaceValues } from './places.js';
+import type { Axis } from './positions.js';
+import type { LinearRead } from './propagate-demand.js';
+
+/** A removed input channel of a reader that held a number for each class of places. */
+export interface AbsorbedPlaces {
+  readonly index: number;
+  readonly held: PlaceValues;
+}
+
+/**
+ * Channels come in steps of the largest block of ONNX Runtime's blocked layout (AVX-512: 16
+ * floats), which images have.
+ */
+const BLOCK = 16;
+
+/**
+ * Channels of the indicators of a kernel (one per tap, further ones are always 0), and of the ones
+ * that they are made of. Only images have a blocked layout: elsewhere one channel of ones is enough
+ * for all taps.
+ */
+export function indicatorCounts(taps: readonly number[]): { count: number; groups: number } {
+  const count = inBlocks(product(taps), taps);
+  return { count, groups: taps.length === 2 ? count : 1 };
+}
+
+/** Channels of the indicators of classes: one per class, and further ones that are always 0. */
+export function classLanes({ classes, taps }: Places): number {
+  return inBlocks(classes.length, taps);
+}
+
+function inBlocks(channels: number, taps: readonly number[]): number {
+  return taps.length === 2 ? Math.ceil(channels / BLOCK) * BLOCK : channels;
+}
+
+export class MapCosts {
+  readonly #facts: Facts;
+  readonly #live: (axis: Axis) => number;
+  #sizes: ReadonlyMap<number, number> | undefined = undefined;
+
+  /** `live`: how many indices of an axis stay. */
+  constructor(facts: Facts, live: (axis: Axis) => number) {
+    this.#facts = facts;
+    this.#live = live;
+  }
+
+  /** The ones, the indicators and the map itself. */
+  ofIndicators(read: LinearRead): number {
+    const { taps, outputs } = this.#windowOf(read);
+    const { count } = indicatorCounts(taps);
+    return (this.#ones(read.at, taps) + count * product(taps) + count * outputs) / (outputs * product(taps));
+  }
+
+  /**
+   * The ones, the indicators, the classes and the map, less the filters that go: many of these
+   * channels were computed for nothing but this reader. Not counted: that those before a stride ran
+   * at more places.
+   */
+  ofClasses(read: LinearRead, absorbed: readonly [AbsorbedPlaces, ...AbsorbedPlaces[]]): number {
+    const { taps, outputs } = this.#windowOf(read);
+    const [{ held }] = absorbed;
+    const inner = held.places.taps;
+    const { count } = indicatorCounts(inner);
+    const lanes = classLanes(held.places);
+    const made = this.#ones(held.source, inner) + count * product(inner) + count * lanes;
+    const gone = new Set(absorbed.map(({ index }) => this.#facts.positions.classOf(read.axis.base + index)));
+    const saved = [...gone].reduce((total, root) => total + (this.#filterSizes().get(root) ?? 0), 0);
+    return lanes + (strideOf(read.at, taps) * (made - saved)) / (outputs * product(taps));
+  }
+
+  #windowOf({ at, relation }: LinearRead): { taps: readonly number[]; outputs: number } {
+    const taps = at.site.constant(relation.weights.index)?.dims.slice(2) ?? [];
+    return { taps, outputs: at.layer?.y === undefined ? 1 : this.#live(at.layer.y) };
+  }
+
+  /** Of the ones for the window of a node, at one place of its output. */
+  #ones(at: AnalyzedNode, taps: readonly number[]): number {
+    const [slot] = at.inSlots;
+    const channels = slot === undefined ? undefined : this.#facts.positions.axesOf(slot)[1];
+    return strideOf(at, taps) * indicatorCounts(taps).groups * (channels === undefined ? 1 : this.#live(channels));
+  }
+
+  /** Per class the weights of the filters in it. */
+  #filterSizes(): ReadonlyMap<number, number> {
+    if (this.#sizes !== undefined) return this.#sizes;
+    const sizes = new Map<number, number>();
+    for (const { layer, site } of this.#facts.nodes) {
+      const dims = layer === undefined ? undefined : site.constant(layer.relation.weights.index)?.dims;
+      const y = layer?.y;
+      if (dims === undefined || y === undefined) continue;
+      for (let index = 0; index < y.extent; index++) {
+        const root = this.#facts.positions.classOf(y.base + index);
+        sizes.set(root, (sizes.get(root) ?? 0) + product(dims) / y.extent);
+      }
+    }
+    this.#sizes = sizes;
+    return sizes;
+  }
+}
+
+/** Input places for each output place. */
+function strideOf({ node }: AnalyzedNode, taps: readonly number[]): number {
+  const window = new Window(node);
+  return taps.reduce((total, _, axis) => total * window.along(axis).stride, 1);
+}
