@@ -1,88 +1,133 @@
 /**
- * fold-shapes: writes the target of a Reshape down where everything but one extent is known.
+ * fold-shapes: writes down what is known of computed shapes.
  *
- *   x -> Shape -> Gather(0) -> Unsqueeze -> Concat(·, -1) -> Reshape     =>     Reshape(x, [0, -1])
+ *   x [N, 116, 28, 28] -> Shape -> Gather(1) -> Div(2) -> Slice(end)   =>   Slice(x, end 58)
+ *   x -> Shape -> Gather(0) -> Unsqueeze -> Concat(·, 2, 58, -1) -> Reshape   =>   Reshape(x, [0, 2, 58, -1])
  *
- * Exact? Bitwise: the same elements under the same shape for every input. Declines when two extents
- * depend on the input in different ways. Cost: none; fewer nodes run. It lets channels through that
- * a computed target would pin.
+ *   Reshape([N * S, 768], Concat(N, S, 768))   =>   Reshape([N * S, 768], Concat(N, S, -1))
+ *
+ * Exact? Bitwise: the same integers, the same elements under the same shape for every input.
+ * Declines where an integer depends on the input's size, and where two extents of a target do so in
+ * different ways and the last one is not put in place for it alone. Cost: none; fewer nodes run. It lets channels through that a computed shape would
+ * pin: the extents that it reads are fixed, and where it goes nothing is known of.
  */
-import { elementsOf, symbolOf } from '../src/graph-info/shape-elements.js';
-import type { Extent } from '../src/ops/site.js';
+import { ExtentKeys } from '../src/graph-info/extent-keys.js';
 import type { GraphInfo } from '../src/graph-info/graph-info.js';
-import type { Node } from '../src/ir/graph.js';
-import { INT64, product, Tensor } from '../src/ir/tensor.js';
+import type { Node, Use, Value } from '../src/ir/graph.js';
+import { INT64, isShapeInteger, Tensor } from '../src/ir/tensor.js';
+import { targetExtents } from '../src/ops/reshape.js';
+import type { Extent } from '../src/ops/site.js';
 import { type Pass, UNCHANGED } from './pass.js';
+
+/** Input `index` of a node, which holds these integers in every run. */
+interface KnownInput {
+  readonly node: Node;
+  readonly index: number;
+  readonly tensor: Tensor;
+  /** Whether a 0 in it has to copy, where the node says that it does not. */
+  readonly copies?: true;
+}
 
 export const foldShapes: Pass = {
   name: 'fold-shapes',
-  summary: 'write computed Reshape targets down as constants',
+  summary: 'write computed shapes down as constants where they are known',
   exactness: 'bitwise',
   async run({ editor, graphInfo }) {
     const facts = await graphInfo();
-    const targets = facts.graph.nodes
-      .map((node) => ({ node, target: constantTarget(node, facts) }))
-      .filter((entry): entry is { node: Node; target: number[] } => entry.target !== undefined);
-    if (targets.length === 0) return UNCHANGED;
+    const keys = new ExtentKeys(facts);
+    const known: KnownInput[] = [];
+    for (const node of facts.graph.nodes) {
+      // In the order of the graph, so that nothing is asked for from far behind.
+      for (const value of node.outputs) if (value !== undefined) keys.extents(value);
+      for (const index of node.inputs.keys()) {
+        const found = knownInput(node, index, facts, keys);
+        if (found !== undefined) known.push(found);
+      }
+    }
+    const open = facts.graph.nodes.flatMap((node) => openTarget(node, keys) ?? []);
+    if (known.length + open.length === 0) return UNCHANGED;
     const changed = editor.transaction('fold shapes', () => {
-      for (const { node, target } of targets) {
-        const name = `${node.outputs[0]?.name ?? 'reshape'}_target`;
-        editor.setInput(node, 1, editor.addInitializer(name, Tensor.fromNumbers(INT64, [target.length], target)));
+      for (const { node, index } of open) {
+        const rest = editor.addInitializer(`${node.outputs[0]?.name ?? node.label}_rest`, REST);
+        editor.rewriteOperand({ node, index }, rest);
+      }
+      for (const { node, index, tensor, copies } of known) {
+        const name = `${node.inputs[index]?.name ?? node.label}_known`;
+        editor.setInput(node, index, editor.addInitializer(name, tensor));
+        if (copies === true) editor.setAttribute(node, 'allowzero', { kind: 'int', value: 0 });
       }
     });
-    return {
-      changed,
-      gains: false,
-      remarks: [{ kind: 'applied', message: `replaced ${targets.length} computed Reshape targets by constants` }],
-    };
+    const message = `replaced ${known.length + open.length} computed shapes by constants`;
+    return { changed, gains: false, remarks: [{ kind: 'applied', message }] };
   },
 };
 
+const REST = Tensor.fromNumbers(INT64, [1], [-1]);
+
 /**
- * The target as numbers with at most one -1, or undefined when it is constant already or cannot be
- * known.
+ * Where a target [N, S, 768] of data [N * S, 768] is put together for one Reshape: the last part,
+ * which may become -1. The number of channels is then nowhere written down.
  */
-function constantTarget(node: Node, graphInfo: GraphInfo): number[] | undefined {
-  const [data, shape] = node.inputs;
-  if (node.opType !== 'Reshape' || node.domain !== '' || graphInfo.constants.has(shape)) return undefined;
-  const dims = graphInfo.shapes.of(data);
-  const elements = shape === undefined ? undefined : elementsOf(shape, graphInfo);
-  if (data === undefined || dims === undefined || elements === undefined) return undefined;
-  const zeroCopies = node.int('allowzero', 0) === 0;
-  const own = dims.map((dim, axis) => (typeof dim === 'number' ? dim : symbolOf(dim, data, axis)));
-  const wanted = elements.map((entry, axis) => (entry === 0 && zeroCopies ? own[axis] : entry));
-  const resolved = resolveRest(wanted, own);
-  if (resolved === undefined) return undefined;
-  let rest = 0;
-  const target = resolved.map((entry, axis) => {
-    if (typeof entry === 'number' && entry !== -1) return entry;
-    if (zeroCopies && entry === own[axis]) return 0;
-    rest++;
-    return -1;
-  });
-  return rest > 1 ? undefined : target;
+function openTarget({ opType, domain, inputs: [data, target] }: Node, keys: ExtentKeys): Use | undefined {
+  const concat = target?.producer;
+  if (opType !== 'Reshape' || domain !== '' || concat?.opType !== 'Concat' || concat.domain !== '') return undefined;
+  if (target?.hasSingleUse !== true || data === undefined) return undefined;
+  const elements = keys.elements(target);
+  const own = keys.extents(data);
+  const last = concat.inputs.at(-1);
+  const isPart = last !== undefined && keys.elements(last)?.length === 1;
+  // Places of several axes in one, and channels that stay as they are.
+  const isFlat = own?.length === 2 && typeof own[1] === 'number' && own[1] > 0 && own[1] === elements?.at(-1);
+  if (!isPart || !isFlat || elements === undefined || elements.includes(undefined) || elements.includes(-1))
+    return undefined;
+  const symbols = elements.filter((element, axis) => typeof element === 'string' && element !== own[axis]);
+  return symbols.length > 1 ? { node: concat, index: concat.inputs.length - 1 } : undefined;
 }
 
-/** Replaces -1 by what is left of the element count, where symbols cancel. */
-function resolveRest(
-  wanted: readonly (Extent | undefined)[],
-  own: readonly Extent[],
-): (Extent | undefined)[] | undefined {
-  if (wanted.includes(undefined)) return undefined;
-  const at = wanted.indexOf(-1);
-  if (at < 0) return [...wanted];
-  const symbols = own.filter((extent) => typeof extent === 'string');
-  for (const extent of wanted) {
-    if (typeof extent !== 'string') continue;
-    const same = symbols.indexOf(extent);
-    if (same < 0) return undefined;
-    symbols.splice(same, 1);
+/** Undefined where it is constant already, or where another shape is computed from it alone. */
+function knownInput(node: Node, index: number, facts: GraphInfo, keys: ExtentKeys): KnownInput | undefined {
+  const value = node.inputs[index];
+  if (value === undefined || facts.constants.has(value)) return undefined;
+  const tensor = knownTensor(value, facts, keys);
+  if (tensor !== undefined) {
+    const isStep = node.outputs.every((output) => output === undefined || knownTensor(output, facts, keys));
+    return isStep && !node.outputs.some((output) => output?.isSeenOutside) ? undefined : { node, index, tensor };
   }
-  const numbers = (extents: readonly (Extent | undefined)[]) =>
-    product(extents.filter((extent) => typeof extent === 'number' && extent !== -1) as number[]);
-  const rest = numbers(own) / numbers(wanted);
-  if (!Number.isInteger(rest)) return undefined;
-  const [symbol, ...others] = symbols;
-  if (others.length > 0 || (symbol !== undefined && rest !== 1)) return [...wanted];
-  return wanted.with(at, symbol ?? rest);
+  return node.opType === 'Reshape' && node.domain === '' && index === 1 ? knownTarget(node, value, keys) : undefined;
+}
+
+/** The integers that the value holds in every run. */
+function knownTensor(value: Value, { shapes }: GraphInfo, keys: ExtentKeys): Tensor | undefined {
+  const dataType = shapes.dataTypeOf(value);
+  if (dataType === undefined || !isShapeInteger(dataType)) return undefined;
+  const elements = keys.elements(value);
+  if (elements === undefined || !elements.every(isWritable)) return undefined;
+  return Tensor.fromNumbers(dataType, keys.extents(value)?.length === 0 ? [] : [elements.length], elements);
+}
+
+/** Whether it is known, and was computed without rounding and without overflow. */
+function isWritable(element: Extent | undefined): element is number {
+  return Number.isSafeInteger(element);
+}
+
+/**
+ * A target of which all but one extent is a number, or that of the same axis of the data: as
+ * numbers with at most one -1.
+ */
+function knownTarget(node: Node, target: Value, keys: ExtentKeys): KnownInput | undefined {
+  const [data] = node.inputs;
+  const own = data === undefined ? undefined : keys.extents(data);
+  const elements = keys.elements(target);
+  if (own === undefined || elements === undefined) return undefined;
+  const wanted = targetExtents(node, elements, own);
+  const entries = wanted.map((extent, axis) => {
+    if (typeof extent === 'number') return extent;
+    return extent !== undefined && extent === own[axis] ? 0 : -1;
+  });
+  if (entries.filter((entry) => entry === -1).length > 1) return undefined;
+  const isCopied = entries.some((entry, axis) => entry === 0 && wanted[axis] !== 0);
+  const tensor = Tensor.fromNumbers(INT64, [entries.length], entries);
+  if (!isCopied || node.int('allowzero', 0) === 0) return { node, index: 1, tensor };
+  // A 0 either copies everywhere, or nowhere.
+  return wanted.includes(0) ? undefined : { node, index: 1, tensor, copies: true };
 }

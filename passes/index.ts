@@ -2,6 +2,8 @@
 import { convertSparse } from './convert-sparse.js';
 import { foldConstants } from './fold-constants.js';
 import { foldShapes } from './fold-shapes.js';
+import { gatherShuffles } from './gather-shuffles.js';
+import { keepBatchApart } from './keep-batch-apart.js';
 import type { Pass } from './pass.js';
 import { removeChannels } from './remove-channels.js';
 import { removeConstantBranches } from './remove-constant-branches.js';
@@ -12,6 +14,8 @@ export const passes: readonly Pass[] = [
   convertSparse,
   foldConstants,
   foldShapes,
+  gatherShuffles,
+  keepBatchApart,
   removeConstantBranches,
   removeChannels,
   removeDeadNodes,
@@ -23,9 +27,11 @@ export const pipelines = {
   structured: [
     'fold-constants',
     'fold-shapes',
+    'keep-batch-apart',
     'remove-dead-nodes',
     'remove-constant-branches',
     'replace-constant-inputs',
+    'gather-shuffles',
     'remove-dead-nodes',
     'remove-channels',
     'remove-dead-nodes',
@@ -33,7 +39,7 @@ export const pipelines = {
   /**
    * What `inspect` and `why` look at: masks multiplied in, computed shapes known, nothing removed.
    */
-  inspection: ['fold-constants', 'fold-shapes', 'remove-dead-nodes'],
+  inspection: ['fold-constants', 'fold-shapes', 'keep-batch-apart', 'remove-dead-nodes'],
   /** Runs once, after all others: what it makes no rule knows any more. */
   sparse: ['convert-sparse', 'remove-dead-nodes'],
 } as const satisfies Readonly<Record<string, readonly string[]>>;

@@ -7,15 +7,15 @@
  * Exact? To rounding: sums lose zero terms, constants move into biases (or ride on a carrier
  * channel, or on a map of the place where zero padding is met). Declines when: something needs
  * the channel or pins it; when the width would make the layer slower. Cost: the analysis
- * (src/analysis) plus copying what is kept.
+ * (src/channels) plus copying what is kept.
  */
-import { keptAt } from '../src/channels/analyzed-node.js';
+import { type AnalyzedNode, keptAt } from '../src/channels/analyzed-node.js';
 import type { Facts } from '../src/channels/facts.js';
-import { isOperand } from '../src/channels/positions.js';
+import { isOperand, type Operand } from '../src/channels/positions.js';
 import { planRemoval, type RemovalPlan } from '../src/channels/removal-plan.js';
 import type { Editor } from '../src/ir/editor.js';
 import type { Node } from '../src/ir/graph.js';
-import { sliceTensor } from '../src/ir/slice.js';
+import { sliceGroups } from '../src/ir/slice.js';
 import type { Tensor } from '../src/ir/tensor.js';
 import type { Adjustment } from '../src/ops/operator.js';
 import { operatorOf } from '../src/ops/registry.js';
@@ -51,12 +51,12 @@ function applyPlan(editor: Editor, facts: Facts, plan: RemovalPlan): void {
   for (const at of facts.nodes) {
     for (const slot of at.inSlots) {
       if (slot === undefined || !isOperand(slot)) continue;
-      const kept = facts.positions.axesOf(slot).map((axis) => plan.keptOf(axis));
+      const { kept, groups } = cutOf(slot, at, facts, plan);
       const whole = rewritten.get(slot);
       if (whole === undefined && kept.every((indices) => indices === undefined)) continue;
-      const key = whole === undefined ? JSON.stringify(kept) : slot;
-      const tensor = sliceTensor(whole ?? slot.tensor, kept);
-      replacements.push({ operand: slot, tensor, kept, key, isRewritten: whole !== undefined });
+      const key = whole === undefined ? JSON.stringify([groups, kept]) : slot;
+      const tensor = sliceGroups(whole ?? slot.tensor, kept, groups);
+      replacements.push({ operand: slot, tensor, kept, groups, key, isRewritten: whole !== undefined });
     }
   }
   // Rows look at the weights: they are asked before those are cut.
@@ -77,6 +77,22 @@ function applyPlan(editor: Editor, facts: Facts, plan: RemovalPlan): void {
   const order = ({ compensation }: Prepared) => editor.graph.indexOf(compensation.read.at.node);
   const inOrder = prepared.map((each) => [order(each), each] as const).toSorted(([a], [b]) => a - b);
   for (const [, each] of inOrder) compensator.compensate(each);
+}
+
+/**
+ * What an operand keeps. Axis 1 of a grouped layer's weights has indices of one group, each of which
+ * loses others: there `kept` counts through all groups.
+ */
+function cutOf(
+  slot: Operand,
+  { layer }: AnalyzedNode,
+  { positions }: Facts,
+  plan: RemovalPlan,
+): Pick<Replacement, 'kept' | 'groups'> {
+  const kept = positions.axesOf(slot).map((axis) => plan.keptOf(axis));
+  if (layer?.relation.kind !== 'grouped' || slot.index !== layer.relation.weights.index) return { kept, groups: 1 };
+  const { groups, weights } = layer.relation;
+  return { kept: kept.with(1, plan.keptOf(weights.inAxis === 1 ? layer.x : layer.y)), groups };
 }
 
 /** Attributes and shape constants that repeat an extent which shrank. */

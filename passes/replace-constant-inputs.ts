@@ -17,6 +17,7 @@ import { spatialDims } from '../src/channels/removal-plan.js';
 import { WeightMatrix } from '../src/channels/weight-matrix.js';
 import type { Editor } from '../src/ir/editor.js';
 import { Tensor } from '../src/ir/tensor.js';
+import { groupsOf } from '../src/ops/axes.js';
 import { onesHaveBatch, onesLike } from './channels/ones.js';
 import { type Pass, UNCHANGED } from './pass.js';
 
@@ -47,7 +48,13 @@ function readsOnlyConstants(read: LinearRead, { constant, graphInfo }: Facts): b
   const isStatic = spatialDims(read, 'in') !== undefined && onesHaveBatch(graphInfo, at);
   // All zero, or without padding: then every output is one constant, and other passes take the
   // branch away.
-  return relation.padded && isStatic && !values.some(Number.isNaN) && values.some((value) => value !== 0);
+  return (
+    relation.padded &&
+    relation.needsCarrier !== true &&
+    isStatic &&
+    !values.some(Number.isNaN) &&
+    values.some((value) => value !== 0)
+  );
 }
 
 function replaceInput(editor: Editor, read: LinearRead, { constant, graphInfo }: Facts): void {
@@ -56,7 +63,7 @@ function replaceInput(editor: Editor, read: LinearRead, { constant, graphInfo }:
   const operand = at.inSlots[index];
   if (operand === undefined || !isOperand(operand)) return;
   const { tensor, value } = operand;
-  const matrix = new WeightMatrix(tensor, relation.weights);
+  const matrix = new WeightMatrix(tensor, relation.weights, groupsOf(relation));
   const kernel = new Float64Array(matrix.outputs * matrix.taps);
   for (let output = 0; output < matrix.outputs; output++) {
     for (let input = 0; input < matrix.inputs; input++) {
@@ -72,6 +79,8 @@ function replaceInput(editor: Editor, read: LinearRead, { constant, graphInfo }:
   if (dims === undefined) return;
   editor.setInput(at.node, 0, onesLike(editor, graphInfo, at, dims, tensor.dataType));
   const sums = editor.addInitializer(value.name, Tensor.fromNumbers(tensor.dataType, tensor.dims.with(1, 1), kernel));
+  // All groups read the one channel.
+  if (matrix.groups > 1) editor.setAttribute(at.node, 'group', { kind: 'int', value: 1 });
   // Its one input channel is none of those that were there.
   editor.sliceOperand({ node: at.node, index }, sums, [undefined, []], true);
 }

@@ -11,6 +11,7 @@ import { countSubgraphLayers } from './figures/subgraphs.js';
 import type { Target } from './cost/width-cost.js';
 import { unreadWeights } from './figures/unread-weights.js';
 import { WeightMatrix } from './channels/weight-matrix.js';
+import { groupsOf } from './ops/axes.js';
 import { operatorOf } from './ops/registry.js';
 import { layers, missedRemarks } from '../passes/channels/remarks.js';
 import { removeChannels } from '../passes/remove-channels.js';
@@ -168,10 +169,7 @@ function countZeroFilters(site: Facts['nodes'][number]['site'], extent: number):
   if (relation?.kind !== 'linear' && relation?.kind !== 'grouped') return 0;
   const tensor = site.constant(relation.weights.index);
   if (tensor === undefined) return 0;
-  const matrix = new WeightMatrix(
-    tensor,
-    relation.kind === 'linear' ? relation.weights : { ...relation.weights, inAxis: 1 },
-  );
+  const matrix = new WeightMatrix(tensor, relation.weights, groupsOf(relation));
   let zeroFilters = 0;
   for (let output = 0; output < extent; output++) {
     let live = false;

@@ -2,6 +2,7 @@
 import { channelAxis } from './channels/channel-axis.js';
 import { type Facts, isDeadAt } from './channels/facts.js';
 import type { Axis } from './channels/positions.js';
+import { describeImbalance } from './channels/group-balance.js';
 import { isOperand } from './channels/positions.js';
 import { type Blocker, Blockers } from './channels/blockers.js';
 import { PruneCompileError } from './errors.js';
@@ -104,20 +105,30 @@ function removable(facts: Facts, node: Node, position: number): Omit<WhyGroup, '
 
 /** Through the nodes whose outputs share the class, in graph order, to the one that blocks. */
 function kept(facts: Facts, node: Node, position: number, root: number, blocker: Blocker): Omit<WhyGroup, 'channels'> {
-  const isDead = isDeadAt(facts, position);
-  const start = isDead
-    ? 'dead here, but coupled to channels of other layers that are alive'
-    : 'they depend on the input';
+  const start = !isDeadAt(facts, position)
+    ? 'they depend on the input'
+    : blocker.kind === 'group'
+      ? 'dead here, but fillers: groups stay equal'
+      : 'dead here, but coupled to channels of other layers that are alive';
   const chain: WhyStep[] = [{ node: node.label, op: node.qualifiedOp, reason: start }];
-  const end = blocker.kind === 'read' ? blocker.read.at.node : blocker.pin.node;
+  const { node: end, reason } = endOf(blocker);
   for (const step of path(facts, node, root, end))
     chain.push({ node: step.label, op: step.qualifiedOp, reason: 'passes them on' });
-  if (blocker.kind === 'read') {
-    const { node: reader } = blocker.read.at;
-    chain.push({ node: reader.label, op: reader.qualifiedOp, reason: 'needs them: its weights for them are not zero' });
-  } else if (blocker.pin.node === undefined) chain.push({ node: '(model)', op: '', reason: blocker.pin.reason });
-  else chain.push({ node: blocker.pin.node.label, op: blocker.pin.node.qualifiedOp, reason: blocker.pin.reason });
+  chain.push(
+    end === undefined ? { node: '(model)', op: '', reason } : { node: end.label, op: end.qualifiedOp, reason },
+  );
   return { state: 'kept', chain };
+}
+
+function endOf(blocker: Blocker): { readonly node: Node | undefined; readonly reason: string } {
+  switch (blocker.kind) {
+    case 'read':
+      return { node: blocker.read.at.node, reason: 'needs them: its weights for them are not zero' };
+    case 'group':
+      return { node: blocker.imbalance.at.node, reason: describeImbalance(blocker.imbalance) };
+    case 'pin':
+      return blocker.pin;
+  }
 }
 
 /**

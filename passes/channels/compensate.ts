@@ -13,6 +13,7 @@ import { isRow, WeightMatrix } from '../../src/channels/weight-matrix.js';
 import type { Editor } from '../../src/ir/editor.js';
 import type { Node, Value } from '../../src/ir/graph.js';
 import { product, Tensor } from '../../src/ir/tensor.js';
+import { groupsOf } from '../../src/ops/axes.js';
 import { epsilonOf, NORMALIZATION_INPUTS, normalizationScales } from '../../src/ops/attributes.js';
 import { geometryOf, IndicatorMaker } from './indicators.js';
 import type { KnownExtents } from './known-extents.js';
@@ -21,7 +22,7 @@ import { staticMap } from './static-map.js';
 /** Computed from the original weights, before anything is cut. */
 export interface Prepared {
   readonly compensation: Compensation;
-  /** carrier: the reader's whole weights with the carrier's column rewritten, still to be cut. */
+  /** carrier: the reader's whole weights with the carriers' columns rewritten, still to be cut. */
   readonly weights?: { readonly operand: Operand; readonly tensor: Tensor };
   /** indicators, map: [kept outputs, 1, kernel…]; classes: [kept outputs, classLanes, kernel…]. */
   readonly kernel?: Tensor;
@@ -34,11 +35,11 @@ export function prepareCompensation(compensation: Compensation, keptOutputs: rea
   const operand = read.at.inSlots[read.relation.weights.index];
   if (operand === undefined || !isOperand(operand)) throw new Error(`${read.at.node.label} has no constant weights`);
   const { tensor } = operand;
-  const matrix = new WeightMatrix(tensor, read.relation.weights);
+  const matrix = new WeightMatrix(tensor, read.relation.weights, groupsOf(read.relation));
   const outputs = keptOutputs ?? Array.from({ length: matrix.outputs }, (_, index) => index);
   if (compensation.form === 'classes')
     return { compensation, kernel: kernelOfClasses(compensation, matrix, outputs, tensor) };
-  const { absorbed, form, carrier } = compensation;
+  const { absorbed, form, carriers } = compensation;
   if (form === 'bias') {
     const offsets = Float64Array.from(outputs, (output) => {
       let total = 0;
@@ -52,10 +53,12 @@ export function prepareCompensation(compensation: Compensation, keptOutputs: rea
     for (const { index, constant } of absorbed) total += constant * matrix.at(output, index, tap);
     return total;
   };
-  if (form === 'carrier' && carrier !== undefined) {
+  if (form === 'carrier') {
     const values = Float64Array.from(tensor.numbers());
     for (let output = 0; output < matrix.outputs; output++) {
-      const start = (output * matrix.inputs + carrier.index) * matrix.taps;
+      const carrier = carriers.find(({ index }) => matrix.inOneGroup(output, index));
+      if (carrier === undefined) continue;
+      const start = matrix.offset(output, carrier.index);
       for (let tap = 0; tap < matrix.taps; tap++)
         values[start + tap] = (values[start + tap] ?? 0) + columns(output, tap) / carrier.constant;
     }
@@ -142,10 +145,10 @@ export class Compensator {
     if (bias === undefined || bias.beta === 0 || !fits) {
       const [output] = node.outputs;
       if (output === undefined) return;
-      const operand = editor.addInitializer(
-        `${output.name}_offset`,
-        Tensor.fromNumbers(dataType, [offsets.length], offsets),
-      );
+      // One number per index of the axis that the weights make, in front of the axes behind it.
+      const behind = (at.site.outDims(0)?.length ?? 0) - 1 - read.relation.y.axis;
+      const dims = [offsets.length, ...Array.from({ length: behind }, () => 1)];
+      const operand = editor.addInitializer(`${output.name}_offset`, Tensor.fromNumbers(dataType, dims, offsets));
       editor.insertAfter(output, {
         opType: 'Add',
         name: editor.graph.freshNodeName(`${node.label}_offset`),
@@ -250,9 +253,9 @@ export class Compensator {
   }
 
   /** A 1x1 convolution, whose column t is tap t of the kernel. */
-  #ofIndicators({ at, relation }: LinearRead, kernel: Tensor) {
+  #ofIndicators({ at, axis }: LinearRead, kernel: Tensor) {
     const [outputs = 0, , ...taps] = kernel.dims;
-    const channels = this.#operandNow(at.node, relation.weights.index)?.dims[1] ?? 0;
+    const channels = this.#keptOf(axis)?.length ?? axis.extent;
     const { dataType } = kernel;
     const { count } = indicatorCounts(taps);
     const perOutput = product(taps);

@@ -4,6 +4,7 @@
  */
 import type { AnalyzedNode } from '../../src/channels/analyzed-node.js';
 import { type Facts, isDeadAt } from '../../src/channels/facts.js';
+import { describeImbalance } from '../../src/channels/group-balance.js';
 import type { Axis } from '../../src/channels/positions.js';
 import type { Compensation, RemovalPlan } from '../../src/channels/removal-plan.js';
 import type { Blocker } from '../../src/channels/blockers.js';
@@ -22,7 +23,7 @@ export function* layers({ nodes }: Facts): Generator<{ at: AnalyzedNode; axis: A
 
 const FORMS: Readonly<Record<Compensation['form'], string>> = {
   bias: 'their constants were added to the bias',
-  carrier: 'the weights of one kept constant channel were adjusted for them',
+  carrier: 'the weights of a kept constant channel were adjusted for them',
   indicators: 'an added map of the place restores their constants at the zero-padded borders',
   classes: 'an added map of the place gives it back',
   map: 'an added constant map restores them at the zero-padded borders',
@@ -87,6 +88,7 @@ export function missedRemarks(facts: Facts, plan: RemovalPlan): Said[] {
 export function describe(blocker: Blocker): string {
   if (blocker.kind === 'read')
     return `channels coupled to them are alive, and ${blocker.read.at.node.label} reads those`;
+  if (blocker.kind === 'group') return `${blocker.imbalance.at.node.label}: ${describeImbalance(blocker.imbalance)}`;
   const { node, reason } = blocker.pin;
   return node === undefined ? reason : `${node.label}: ${reason}`;
 }

@@ -9,7 +9,7 @@ import type { GraphInfo } from '../../src/graph-info/graph-info.js';
 import type { Editor, OperandCut } from '../../src/ir/editor.js';
 import type { Use, Value } from '../../src/ir/graph.js';
 import type { KeptAxes } from '../../src/ir/provenance.js';
-import { sliceTensor } from '../../src/ir/slice.js';
+import { keptByAllGroups, sliceTensor } from '../../src/ir/slice.js';
 import { INT64, Tensor } from '../../src/ir/tensor.js';
 import { axesInRoot, readersOf, rootOf } from '../../src/ops/aliases.js';
 
@@ -17,6 +17,8 @@ export interface Replacement {
   readonly operand: Operand;
   readonly tensor: Tensor;
   readonly kept: KeptAxes;
+  /** More than 1 for the weights of a grouped layer: `kept` counts through all groups. */
+  readonly groups: number;
   /** Equal keys of one value mean equal contents. Rewritten weights are their own. */
   readonly key: string | Operand;
   /** Whether the values are others than those of the indices that are kept. */
@@ -59,10 +61,15 @@ function copyOperands(editor: Editor, list: readonly Replacement[]): void {
     list.map(({ operand }) => operand),
   );
   for (const set of sets) {
-    const [{ operand, tensor, kept, isRewritten }] = set;
-    const indices = kept.reduce((total, axis) => total + (axis === undefined ? 0 : NODE_BYTES + 8 * axis.length), 0);
+    const [first] = set;
+    const { operand, tensor, isRewritten } = first;
+    const kept = keptByAllGroups(operand.tensor.dims, first.kept, first.groups);
+    const indices = (kept ?? []).reduce(
+      (total, axis) => total + (axis === undefined ? 0 : NODE_BYTES + 8 * axis.length),
+      0,
+    );
     const made =
-      isRewritten || copied <= freed || tensor.sizeBytes <= indices
+      isRewritten || kept === undefined || copied <= freed || tensor.sizeBytes <= indices
         ? editor.addInitializer(operand.value.name, tensor)
         : pick(editor, operand, kept);
     for (const { operand: reader, kept: ofReader } of set) editor.sliceOperand(reader, made, ofReader, isRewritten);
@@ -118,12 +125,13 @@ function cutOf({ operand: { node, index }, kept }: Replacement): OperandCut {
  * root's.
  */
 function keptOfRoot(
-  { operand, kept, isRewritten }: Replacement,
+  { operand, kept: ofOperand, groups, isRewritten }: Replacement,
   { constants, shapes }: GraphInfo,
 ): KeptAxes | undefined {
   const axes = axesInRoot(operand.value, (value) => constants.tensor(value)?.dims ?? shapes.of(value));
   const root = constants.tensor(rootOf(operand.value));
-  if (axes === undefined || root === undefined || isRewritten) return undefined;
+  const kept = keptByAllGroups(operand.tensor.dims, ofOperand, groups);
+  if (axes === undefined || root === undefined || kept === undefined || isRewritten) return undefined;
   const ofRoot: (readonly number[] | undefined)[] = root.dims.map(() => undefined);
   for (const [axis, indices] of kept.entries()) {
     const rootAxis = axes[axis];

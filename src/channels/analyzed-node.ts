@@ -3,8 +3,18 @@
  * from input to output, always; the interpreters need not look anything up.
  */
 import type { Node } from '../ir/graph.js';
-import type { AxisRef, Blocks, Choice, Grouped, Linear, Link, Relation } from '../ops/axes.js';
+import {
+  type AxisRef,
+  type Blocks,
+  type Choice,
+  groupsOf,
+  type LayerRelation,
+  type Link,
+  type Picks,
+  type Relation,
+} from '../ops/axes.js';
 import type { Kept } from '../ops/operator.js';
+import { operatorOf } from '../ops/registry.js';
 import type { Site } from '../ops/site.js';
 import type { Axis, Positions, Slot } from './positions.js';
 
@@ -27,7 +37,7 @@ export interface ResolvedLink {
   readonly operand: number;
   readonly input: Axis | undefined;
   readonly output: Axis | undefined;
-  readonly blocks: Blocks | undefined;
+  readonly blocks: Blocks | Picks | undefined;
 }
 
 /**
@@ -35,10 +45,10 @@ export interface ResolvedLink {
  * operands that go with these.
  */
 export interface LayerAxes {
-  readonly relation: Linear | Grouped;
+  readonly relation: LayerRelation;
   readonly x: Axis | undefined;
   readonly y: Axis | undefined;
-  /** Of the weights; of a grouped convolution the first goes with no axis of the data. */
+  /** Of the weights; undefined for the axis that counts the channels of one group. */
   readonly weightsIn: Axis | undefined;
   readonly weightsOut: Axis | undefined;
   readonly bias: Axis | undefined;
@@ -49,6 +59,8 @@ export interface AnalyzedNode extends NodeSite {
   readonly links: readonly ResolvedLink[];
   /** Of each list one holds. */
   readonly choices: readonly (readonly ResolvedLink[])[];
+  /** Of each list the axes are summed over together. */
+  readonly sums: readonly (readonly (Axis | undefined)[])[];
   /** Set where the relation is that of a layer. */
   readonly layer: LayerAxes | undefined;
 }
@@ -60,12 +72,17 @@ export function analyzedNode(at: NodeSite, positions: Positions): AnalyzedNode {
     ...at,
     links: relation === undefined || relation.kind === 'extents' ? [] : relation.links.map(resolved),
     choices: choicesOf(at).map((candidates) => candidates.map(resolved)),
+    sums: sumsOf(at).map((axes) => axes.map((ref) => inputAxis(at, ref, positions))),
     layer: relation?.kind === 'linear' || relation?.kind === 'grouped' ? layerAxes(at, relation, positions) : undefined,
   };
 }
 
 export function choicesOf({ relation }: NodeSite): readonly Choice[] {
   return relation?.kind === 'pointwise' ? (relation.choices ?? []) : [];
+}
+
+export function sumsOf({ relation }: NodeSite): readonly (readonly AxisRef[])[] {
+  return relation?.kind === 'pointwise' ? (relation.sums ?? []) : [];
 }
 
 function resolve(at: NodeSite, { input: inRef, output: outRef, blocks }: Link, positions: Positions): ResolvedLink {
@@ -76,16 +93,17 @@ function resolve(at: NodeSite, { input: inRef, output: outRef, blocks }: Link, p
   return { operand: inRef.index, input: isContradiction ? undefined : input, output, blocks };
 }
 
-function layerAxes(at: NodeSite, relation: Linear | Grouped, positions: Positions): LayerAxes {
-  const { index, outAxis } = relation.weights;
+function layerAxes(at: NodeSite, relation: LayerRelation, positions: Positions): LayerAxes {
+  const { index, inAxis, outAxis } = relation.weights;
+  const ofWeights = (axis: number) =>
+    relation.kind === 'linear' || axis === 0 ? inputAxis(at, { index, axis }, positions) : undefined;
   const bias = relation.bias === undefined ? undefined : at.inSlots[relation.bias.index];
   return {
     relation,
     x: inputAxis(at, relation.x, positions),
     y: outputAxis(at, relation.y, positions),
-    weightsIn:
-      relation.kind === 'linear' ? inputAxis(at, { index, axis: relation.weights.inAxis }, positions) : undefined,
-    weightsOut: inputAxis(at, { index, axis: outAxis }, positions),
+    weightsIn: ofWeights(inAxis),
+    weightsOut: ofWeights(outAxis),
     // A bias may have axes of extent 1 in front.
     bias: bias === undefined ? undefined : positions.axesOf(bias).at(-1),
   };
@@ -101,6 +119,12 @@ function outputAxis(at: NodeSite, { index, axis }: AxisRef, positions: Positions
   return slot === undefined ? undefined : positions.axesOf(slot)[axis];
 }
 
+/** One input and one output per group: these go together, and need no balance between groups. */
+export function isDepthwise({ relation, x, y }: LayerAxes): boolean {
+  const groups = groupsOf(relation);
+  return relation.kind === 'grouped' && x?.extent === groups && y?.extent === groups;
+}
+
 /** What rows ask when channels are removed. */
 export function keptAt(
   at: NodeSite,
@@ -113,6 +137,11 @@ export function keptAt(
   };
 }
 
+/** Whether the operator looks at the type of input `index`, and at nothing else of it. */
+export function readsTypeAlone({ node }: NodeSite, index: number): boolean {
+  return operatorOf(node)?.typeOperand === index;
+}
+
 /** Calls `visit` with every linked pair of indices. Only where both sides are there. */
 export function forEachPair(
   { input, output, blocks }: ResolvedLink,
@@ -121,6 +150,10 @@ export function forEachPair(
   if (input === undefined || output === undefined) return;
   if (blocks === undefined) {
     for (let index = 0; index < input.extent; index++) visit(index, index);
+    return;
+  }
+  if (blocks.one === 'picked') {
+    for (const [at, from] of blocks.picks.entries()) visit(from, at);
     return;
   }
   const { one, oneStart, manyStart, count, inner, outer, period } = blocks;

@@ -14,8 +14,9 @@ import { type AnalyzedNode, analyzedNode, type NodeSite } from './analyzed-node.
 import { type Pin, PinBoard } from './pins.js';
 import type { PlaceValues } from './places.js';
 import { type Axis, type Operand, Positions, type Slot } from './positions.js';
-import { propagateConstants, relevantAxes } from './propagate-constants.js';
+import { propagateConstants } from './propagate-constants.js';
 import { type Demand, propagateDemand } from './propagate-demand.js';
+import { chooseAxes } from './choose-axes.js';
 import { relateAxes } from './relate.js';
 import { type GraphInfo, siteOf } from '../graph-info/graph-info.js';
 import { tiedAxes } from './tied-axes.js';
@@ -37,7 +38,7 @@ export interface Facts extends Demand {
   readonly unknownOps: ReadonlyMap<string, number>;
 }
 
-export function analyze(graphInfo: GraphInfo): Facts {
+export async function analyze(graphInfo: GraphInfo): Promise<Facts> {
   const { graph, constants, shapes } = graphInfo;
   const slots = new Map<Slot, readonly Dim[]>();
   const sites: NodeSite[] = [];
@@ -55,14 +56,16 @@ export function analyze(graphInfo: GraphInfo): Facts {
     const relation = makesIndicators(node) ? undefined : operatorOf(node)?.axes?.(site);
     sites.push({ node, site, relation, inSlots });
   }
-  const positions = new Positions(slots, tiedAxes(slots, sites));
+  const { isTied, isOfLayer } = tiedAxes(slots, sites);
+  const positions = new Positions(slots, isTied);
   const nodes = sites.map((site) => analyzedNode(site, positions));
 
   const board = new PinBoard(positions);
   relateAxes(graph, nodes, positions, board);
-  const isRelevant = relevantAxes(nodes, positions);
-  const { constant, places } = propagateConstants(nodes, positions, graphInfo, isRelevant);
+  const isRelevant = ({ slot, axis }: Axis) => isOfLayer(slot, axis);
+  const { constant, places } = await propagateConstants(nodes, positions, graphInfo, isRelevant);
   const { needed, linearReads } = propagateDemand(graph, nodes, positions, constant, board);
+  chooseAxes(nodes, positions, board, (position) => needed[position] === 0 || !Number.isNaN(constant[position] ?? 0));
   return {
     graphInfo,
     positions,

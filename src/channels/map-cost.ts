@@ -4,6 +4,7 @@
  */
 import { product } from '../ir/tensor.js';
 import { Window } from '../ops/attributes.js';
+import { groupsOf } from '../ops/axes.js';
 import type { AnalyzedNode } from './analyzed-node.js';
 import type { Facts } from './facts.js';
 import type { Places, PlaceValues } from './places.js';
@@ -43,20 +44,20 @@ function inBlocks(channels: number, taps: readonly number[]): number {
 
 export class MapCosts {
   readonly #facts: Facts;
-  readonly #live: (axis: Axis) => number;
+  readonly #live: (axis: Axis) => readonly number[];
   #sizes: ReadonlyMap<number, number> | undefined = undefined;
 
-  /** `live`: how many indices of an axis stay. */
-  constructor(facts: Facts, live: (axis: Axis) => number) {
+  /** `live`: the indices of an axis that stay. */
+  constructor(facts: Facts, live: (axis: Axis) => readonly number[]) {
     this.#facts = facts;
     this.#live = live;
   }
 
   /** The ones, the indicators and the map itself. */
   ofIndicators(read: LinearRead): number {
-    const { taps, outputs } = this.#windowOf(read);
+    const { taps, outputs, channel } = this.#windowOf(read);
     const { count } = indicatorCounts(taps);
-    return (this.#ones(read.at, taps) + count * product(taps) + count * outputs) / (outputs * product(taps));
+    return (this.#ones(read.at, taps) + count * product(taps) + count * outputs) / channel;
   }
 
   /**
@@ -65,7 +66,7 @@ export class MapCosts {
    * at more places.
    */
   ofClasses(read: LinearRead, absorbed: readonly [AbsorbedPlaces, ...AbsorbedPlaces[]]): number {
-    const { taps, outputs } = this.#windowOf(read);
+    const { taps, outputs, channel } = this.#windowOf(read);
     const [{ held }] = absorbed;
     const inner = held.places.taps;
     const { count } = indicatorCounts(inner);
@@ -73,19 +74,23 @@ export class MapCosts {
     const made = this.#ones(held.source, inner) + count * product(inner) + count * lanes;
     const gone = new Set(absorbed.map(({ index }) => this.#facts.positions.classOf(read.axis.base + index)));
     const saved = [...gone].reduce((total, root) => total + (this.#filterSizes().get(root) ?? 0), 0);
-    return lanes + (strideOf(read.at, taps) * (made - saved)) / (outputs * product(taps));
+    return (lanes * outputs * product(taps) + strideOf(read.at, taps) * (made - saved)) / channel;
   }
 
-  #windowOf({ at, relation }: LinearRead): { taps: readonly number[]; outputs: number } {
+  /** `channel`: what one of the reader's input channels costs, which only its own group reads. */
+  #windowOf({ at, relation }: LinearRead): { taps: readonly number[]; outputs: number; channel: number } {
     const taps = at.site.constant(relation.weights.index)?.dims.slice(2) ?? [];
-    return { taps, outputs: at.layer?.y === undefined ? 1 : this.#live(at.layer.y) };
+    const y = at.layer?.y;
+    const live = y === undefined ? [0] : this.#live(y);
+    const groups = new Set(live.map((index) => Math.floor((index * groupsOf(relation)) / (y?.extent ?? 1))));
+    return { taps, outputs: live.length, channel: (live.length * product(taps)) / groups.size };
   }
 
   /** Of the ones for the window of a node, at one place of its output. */
   #ones(at: AnalyzedNode, taps: readonly number[]): number {
     const [slot] = at.inSlots;
     const channels = slot === undefined ? undefined : this.#facts.positions.axesOf(slot)[1];
-    return strideOf(at, taps) * indicatorCounts(taps).groups * (channels === undefined ? 1 : this.#live(channels));
+    return strideOf(at, taps) * indicatorCounts(taps).groups * (channels === undefined ? 1 : this.#live(channels).length);
   }
 
   /** Per class the weights of the filters in it. */

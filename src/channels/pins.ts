@@ -27,6 +27,11 @@ export class PinBoard {
     for (let position = axis.base; position < axis.base + axis.extent; position++) this.#pinAt[position] ||= number;
   }
 
+  pinPositions(positions: readonly number[], pin: Pin): void {
+    const number = this.#pins.push(pin);
+    for (const position of positions) this.#pinAt[position] ||= number;
+  }
+
   /** Per class representative the first pin of any of its positions. */
   byClass(positions: Positions): (root: number) => Pin | undefined {
     const ofClass = new Int32Array(this.#pinAt.length);

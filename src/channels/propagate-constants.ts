@@ -3,13 +3,15 @@
  * known number for each class of places (places.ts).
  */
 import { f16round } from '@petamoriken/float16';
-import { DOUBLE, FLOAT16, isFloating, product, type Tensor } from '../ir/tensor.js';
-import type { Grouped, Known, Linear, Pointwise } from '../ops/axes.js';
+import { BFLOAT16, FLOAT, FLOAT16, isFloating, isNumeric, Tensor } from '../ir/tensor.js';
+import { groupsOf, type Known, type LayerRelation, type Pointwise } from '../ops/axes.js';
 import { type AnalyzedNode, forEachPair, type LayerAxes, type ResolvedLink } from './analyzed-node.js';
+import { askedScalars, type Contribution } from './asked-scalars.js';
+import { type Axis, isOperand, type Positions } from './positions.js';
 import type { GraphInfo } from '../graph-info/graph-info.js';
-import type { Shapes } from '../graph-info/shapes.js';
-import { KnownPlaces, type PlaceValues, sumsOverTaps } from './places.js';
-import { type Axis, isOperand, type Positions, type Slot } from './positions.js';
+import { MovedZeros } from './moved-zeros.js';
+import { PlaceConstants } from './place-constants.js';
+import type { PlaceValues } from './places.js';
 import { isRow, WeightMatrix } from './weight-matrix.js';
 
 /**
@@ -17,9 +19,6 @@ import { isRow, WeightMatrix } from './weight-matrix.js';
  * their scalars.
  */
 const LARGEST_SCALAR_OPERAND = 1 << 20;
-
-/** The axis of channels in an image, or in anything else that a window slides over. */
-const CHANNELS = 1;
 
 export interface ConstantFacts {
   /** Per position the scalar, or NaN where it varies or depends on the place. */
@@ -32,175 +31,146 @@ export interface ConstantFacts {
  * Values are rounded to the output's dtype after each operator. Axes that are not relevant are not
  * followed: nobody asks about rows and columns of an image.
  */
-export function propagateConstants(
+export async function propagateConstants(
   nodes: readonly AnalyzedNode[],
   positions: Positions,
   graphInfo: GraphInfo,
   isRelevant: (axis: Axis) => boolean,
-): ConstantFacts {
+): Promise<ConstantFacts> {
   const pass = new ConstantPass(positions, graphInfo, isRelevant);
-  for (const at of nodes) pass.visit(at);
-  return pass;
+  for (const at of nodes) await pass.visit(at);
+  return { constant: pass.constant, places: pass.places };
 }
 
-/** Axes that share a class with a layer's channels. */
-export function relevantAxes(nodes: readonly AnalyzedNode[], positions: Positions): (axis: Axis) => boolean {
-  const isOfLayer = new Uint8Array(positions.count);
-  for (const { layer } of nodes) {
-    for (const axis of [layer?.x, layer?.y])
-      for (let index = 0; index < (axis?.extent ?? 0); index++)
-        isOfLayer[positions.classOf((axis?.base ?? 0) + index)] = 1;
-  }
-  const relevant = new Set<Axis>();
-  for (const axis of positions.all) {
-    for (let position = axis.base; position < axis.base + axis.extent; position++) {
-      if (isOfLayer[positions.classOf(position)] !== 1) continue;
-      relevant.add(axis);
-      break;
-    }
-  }
-  return (axis) => relevant.has(axis);
-}
-
-/** One entry per index of an axis, or one scalar for all of them; undefined where it varies. */
-type Contribution = readonly Known[] | number | undefined;
-
-class ConstantPass implements ConstantFacts {
+class ConstantPass {
   readonly constant: Float64Array;
-  readonly places = new Map<number, PlaceValues>();
-  readonly #known: KnownPlaces;
+  /**
+   * Per position 1 where the constant went through arithmetic, so that on another machine its last
+   * digits may be others.
+   */
+  readonly #isRounded: Uint8Array;
   readonly #positions: Positions;
-  readonly #shapes: Shapes;
+  readonly #graphInfo: GraphInfo;
   readonly #isRelevant: (axis: Axis) => boolean;
+  readonly #moved: MovedZeros;
+  readonly #byPlace: PlaceConstants;
 
   constructor(positions: Positions, graphInfo: GraphInfo, isRelevant: (axis: Axis) => boolean) {
     this.constant = new Float64Array(positions.count).fill(Number.NaN);
-    this.#known = new KnownPlaces(graphInfo);
+    this.#isRounded = new Uint8Array(positions.count);
     this.#positions = positions;
-    this.#shapes = graphInfo.shapes;
+    this.#graphInfo = graphInfo;
     this.#isRelevant = isRelevant;
+    this.#moved = new MovedZeros(this.constant);
+    this.#byPlace = new PlaceConstants({ constant: this.constant, isRounded: this.#isRounded }, positions, graphInfo);
   }
 
-  visit(at: AnalyzedNode): void {
+  get places(): ReadonlyMap<number, PlaceValues> {
+    return this.#byPlace.places;
+  }
+
+  async visit(at: AnalyzedNode): Promise<void> {
     const { layer, relation } = at;
-    if (layer?.relation.kind === 'linear') this.#linear(at, layer, layer.relation);
-    else if (layer?.relation.kind === 'grouped') this.#grouped(at, layer, layer.relation);
-    else if (relation?.kind === 'pointwise') this.#pointwise(at, relation);
+    if (layer !== undefined) this.#layer(at, layer);
+    else if (relation?.kind === 'pointwise') {
+      await this.#pointwise(at, relation);
+      this.#moved.visit(at, relation);
+    }
   }
 
   #scalarAt(axis: Axis, index: number): number {
     return this.constant[axis.base + index] ?? Number.NaN;
   }
 
+  #dataTypeAt({ node }: AnalyzedNode, output = 0): number | undefined {
+    const value = node.outputs[output];
+    return value === undefined ? undefined : this.#graphInfo.shapes.dataTypeOf(value);
+  }
+
   /**
    * Rounded as a tensor of the dtype stores it; infinities are left alone: absorbing one would make
    * NaN of sums.
    */
-  #roundingAt({ node }: AnalyzedNode): (value: number) => number {
-    const [output] = node.outputs;
-    const dataType = output === undefined ? undefined : this.#shapes.dataTypeOf(output);
-    const round = dataType === DOUBLE ? (value: number) => value : dataType === FLOAT16 ? f16round : Math.fround;
+  #roundingAt(at: AnalyzedNode): (value: number) => number {
+    const dataType = this.#dataTypeAt(at);
     return (value) => {
-      const rounded = round(value);
+      const rounded = roundedTo(dataType, value);
       return Number.isFinite(rounded) ? rounded : Number.NaN;
     };
   }
 
-  /** What holds one number in all classes is a scalar. */
-  #setPlaces(position: number, found: PlaceValues): void {
-    const [first] = found.values;
-    if (first === undefined || found.values.some(Number.isNaN)) return;
-    if (found.values.every((value) => value === first)) this.constant[position] = first;
-    else this.places.set(position, found);
-  }
-
-  #pointwise(at: AnalyzedNode, relation: Pointwise): void {
-    const { constant, fill } = relation;
-    if (constant === undefined) return;
+  async #pointwise(at: AnalyzedNode, relation: Pointwise): Promise<void> {
+    const { constant, isAsked, fill, rounds } = relation;
+    if (constant === undefined && isAsked === undefined) return;
     for (const slot of at.inSlots)
       if (slot !== undefined && isOperand(slot))
         operandScalars(slot.tensor, this.#positions.axesOf(slot), this.constant);
     const round = this.#roundingAt(at);
-    for (const output of at.node.outputs) {
-      for (const axis of output === undefined ? [] : this.#positions.axesOf(output)) {
+    for (const [output, value] of at.node.outputs.entries()) {
+      for (const axis of value === undefined ? [] : this.#positions.axesOf(value)) {
         if (axis === undefined || !this.#isRelevant(axis)) continue;
         const operands = at.inSlots.map((_, index) => this.#contribution(at, index, axis));
         const columns = operands.filter((operand) => typeof operand === 'object');
         // One list for all places: rows read it and do not keep it.
         const values: Known[] = operands.map((operand) => (typeof operand === 'object' ? undefined : operand));
+        const open: number[] = [];
         for (let index = 0; index < axis.extent; index++) {
           for (const [input, operand] of operands.entries())
             if (typeof operand === 'object') values[input] = operand[index];
           const isReached = columns.length === 0 || columns.some((column) => column[index] !== null);
-          const result = isReached ? constant(values, axis.axis) : fill;
+          const result = isReached ? constant?.(values, axis.axis) : fill;
           if (result !== undefined) this.constant[axis.base + index] = round(result);
+          else if (isReached) open.push(index);
+          if (rounds === true && result !== 0) this.#isRounded[axis.base + index] = 1;
         }
-        if (relation.samePlace === true) this.#placewise(at, constant, { axis, operands, round });
-        if (relation.padsMean === true) this.#paddedMean(at, axis, round);
+        this.#markRounded(at, axis);
+        if (isAsked === true && open.length > 0) await this.#ask(at, { output, axis, operands, open });
+        if (output !== 0) continue;
+        if (relation.samePlace === true && !this.#jumps(at))
+          await this.#byPlace.elementwise(at, relation, { axis, operands, round });
+        if (relation.padsMean === true) this.#byPlace.paddedMean(at, axis, round);
       }
     }
   }
 
-  /** Channels that varied as scalars, class by class. */
-  #placewise(
-    at: AnalyzedNode,
-    constant: NonNullable<Pointwise['constant']>,
-    { axis, operands, round }: { axis: Axis; operands: readonly Contribution[]; round: (value: number) => number },
-  ): void {
-    const [output] = at.node.outputs;
-    if (this.places.size === 0 || axis.axis !== CHANNELS || output === undefined || axis.slot !== output) return;
-    const columns = at.inSlots.map((slot, index) => this.#placesAlong(at, slot, index, axis));
-    if (columns.every((column) => column === undefined)) return;
-    for (let index = 0; index < axis.extent; index++) {
-      if (!Number.isNaN(this.#scalarAt(axis, index))) continue;
-      const reached = columns.map((column) => column?.get(index));
-      const [first, ...others] = reached.filter((found) => found !== undefined);
-      if (first === undefined || others.some(({ places }) => places !== first.places)) continue;
-      const values = first.values.map((_, place) => {
-        const known = operands.map((operand, input): Known => {
-          const scalar = typeof operand === 'object' ? operand[index] : operand;
-          return reached[input] === undefined ? scalar : reached[input].values[place];
-        });
-        const result = constant(known, axis.axis);
-        return result === undefined ? Number.NaN : round(result);
-      });
-      this.#setPlaces(axis.base + index, { ...first, values });
-    }
+  /** An integer of numbers that are rounded may be the one beside it. */
+  #jumps(at: AnalyzedNode, output = 0): boolean {
+    const { relation } = at;
+    if (relation?.kind !== 'pointwise') return false;
+    return relation.jumps === true || (relation.isAsked === true && !isFloating(this.#dataTypeAt(at, output) ?? FLOAT));
   }
 
-  /** By index of the output's channels; undefined where there are none, or at other places. */
-  #placesAlong(
-    at: AnalyzedNode,
-    slot: Slot | undefined,
-    operand: number,
-    output: Axis,
-  ): Map<number, PlaceValues> | undefined {
-    if (slot === undefined || isOperand(slot)) return undefined;
-    const found = new Map<number, PlaceValues>();
-    for (const link of at.links) {
-      const { input } = link;
-      if (link.operand !== operand || link.output !== output || input?.axis !== CHANNELS) continue;
+  /** Where any known operand is rounded, so is what is made of it. */
+  #markRounded(at: AnalyzedNode, axis: Axis): void {
+    for (const link of [...at.links, ...at.choices.flat()]) {
+      const { input, output } = link;
+      if (input === undefined || output !== axis) continue;
       forEachPair(link, (from, to) => {
-        const values = this.places.get(input.base + from);
-        if (values !== undefined) found.set(to, values);
+        if (this.#isRounded[input.base + from] === 1) this.#isRounded[axis.base + to] = 1;
       });
     }
-    const [made] = at.node.outputs;
-    return found.size === 0 || made === undefined || !this.#known.areSame(slot, made) ? undefined : found;
   }
 
-  /** A mean that counts zeros of padding. */
-  #paddedMean(at: AnalyzedNode, axis: Axis, round: (value: number) => number): void {
-    const [slot] = at.inSlots;
-    const input = slot === undefined || isOperand(slot) ? undefined : this.#positions.axesOf(slot)[CHANNELS];
-    if (axis.axis !== CHANNELS || input?.extent !== axis.extent) return;
-    for (let index = 0; index < axis.extent; index++) {
-      const value = this.#scalarAt(input, index);
-      if (Number.isNaN(value) || value === 0) continue;
-      const places = this.#known.at(at);
-      if (places === undefined) return;
-      const values = sumsOverTaps(places, () => value / product(places.taps)).map(round);
-      this.#setPlaces(axis.base + index, { places, source: at, values });
+  async #ask(
+    at: AnalyzedNode,
+    {
+      output,
+      axis,
+      operands,
+      open,
+    }: {
+      readonly output: number;
+      readonly axis: Axis;
+      readonly operands: readonly Contribution[];
+      readonly open: readonly number[];
+    },
+  ): Promise<void> {
+    const jumps = this.#jumps(at, output);
+    const scalars = await askedScalars({ at, output, axis: axis.axis, operands }, open, this.#graphInfo);
+    for (const [entry, index] of open.entries()) {
+      this.constant[axis.base + index] = scalars[entry] ?? Number.NaN;
+      // What jumps leaves nothing to round.
+      if (!jumps) this.#isRounded[axis.base + index] = 1;
     }
   }
 
@@ -221,6 +191,7 @@ class ConstantPass implements ConstantFacts {
   #alongLinks(at: AnalyzedNode, index: number, axis: Axis, links: readonly ResolvedLink[]): Contribution {
     const slot = at.inSlots[index];
     if (slot === undefined) return undefined;
+    const jumps = this.#jumps(at);
     let column: Known[] | undefined;
     for (const link of links) {
       const { operand, input, output } = link;
@@ -229,7 +200,8 @@ class ConstantPass implements ConstantFacts {
       const filled = (column ??= Array.from({ length: axis.extent }, (): Known => null));
       forEachPair(link, (from, to) => {
         const scalar = this.#scalarAt(input, from);
-        const value = Number.isNaN(scalar) ? undefined : scalar;
+        const isSure = !jumps || this.#isRounded[input.base + from] === 0;
+        const value = Number.isNaN(scalar) || !isSure ? undefined : scalar;
         if (filled[to] === null) filled[to] = value;
         else if (filled[to] !== value) filled[to] = undefined;
       });
@@ -240,55 +212,44 @@ class ConstantPass implements ConstantFacts {
 
   /**
    * An output is constant when no varying input (and, at padded borders, no constant other than 0)
-   * reaches it.
+   * of its group reaches it.
    */
-  #linear(at: AnalyzedNode, { x, y }: LayerAxes, relation: Linear): void {
-    const view = viewOf(at, relation.weights, relation.bias);
+  #layer(at: AnalyzedNode, { x, y, relation }: LayerAxes): void {
+    const view = viewOf(at, relation);
     if (x === undefined || y === undefined || view === undefined) return;
     const round = this.#roundingAt(at);
-    const varying: number[] = [];
-    const fixed: number[] = [];
+    const { groups } = view.weights;
+    const varying = Array.from({ length: groups }, (): number[] => []);
+    const fixed = Array.from({ length: groups }, (): number[] => []);
     for (let index = 0; index < x.extent; index++) {
       const value = this.#scalarAt(x, index);
-      if (Number.isNaN(value)) varying.push(index);
-      else if (value !== 0) fixed.push(index);
+      const list = Number.isNaN(value) ? varying : fixed;
+      if (value !== 0) list[Math.floor((index * groups) / x.extent)]?.push(index);
     }
     for (let output = 0; output < y.extent; output++) {
-      if (view.weights.readsAny(output, varying)) continue;
-      if (relation.padded && view.weights.readsAny(output, fixed)) continue;
-      let total = 0;
-      for (const input of fixed) total += this.#scalarAt(x, input) * view.weights.sum(output, input);
-      this.constant[y.base + output] = round(relation.alpha * total + view.bias(output));
-    }
-  }
-
-  #grouped(at: AnalyzedNode, { x, y }: LayerAxes, relation: Grouped): void {
-    const view = viewOf(at, { ...relation.weights, inAxis: 1 }, relation.bias && { ...relation.bias, beta: 1 });
-    if (x === undefined || y === undefined || view === undefined) return;
-    const round = this.#roundingAt(at);
-    const inputs = x.extent / relation.groups;
-    const outputs = y.extent / relation.groups;
-    for (let output = 0; output < y.extent; output++) {
-      const group = Math.floor(output / outputs);
-      const scalarOf = (input: number) => this.#scalarAt(x, group * inputs + input);
-      const read = Array.from({ length: inputs }, (_, input) => input).filter(
-        (input) => scalarOf(input) !== 0 && view.weights.connects(output, input),
-      );
-      if (read.some((input) => Number.isNaN(scalarOf(input)))) continue;
-      const bias = view.bias(output);
-      if (!relation.padded || read.length === 0) {
-        const total = read.reduce((sum, input) => sum + scalarOf(input) * view.weights.sum(output, input), 0);
-        this.constant[y.base + output] = round(total + bias);
+      const group = view.weights.groupOfOutput(output);
+      const inputs = fixed[group] ?? [];
+      if (view.weights.readsAny(output, varying[group] ?? [])) continue;
+      if (relation.padded && view.weights.readsAny(output, inputs)) {
+        const ofTap = (tap: number) =>
+          inputs.reduce((sum, input) => sum + this.#scalarAt(x, input) * view.weights.at(output, input, tap), 0);
+        const ofSum = (sum: number) => round(relation.alpha * sum + view.bias(output));
+        if (relation.kind === 'grouped') this.#byPlace.ofWindow(at, relation, y.base + output, { ofTap, ofSum });
         continue;
       }
-      const places = this.#known.at(at);
-      if (places === undefined) continue;
-      const ofTap = (tap: number) =>
-        read.reduce((sum, input) => sum + scalarOf(input) * view.weights.at(output, input, tap), 0);
-      const values = sumsOverTaps(places, ofTap).map((value) => round(value + bias));
-      this.#setPlaces(y.base + output, { places, source: at, values });
+      let total = 0;
+      for (const input of inputs) total += this.#scalarAt(x, input) * view.weights.sum(output, input);
+      this.constant[y.base + output] = round(relation.alpha * total + view.bias(output));
+      if (inputs.length > 0 || (relation.bias?.beta ?? 1) !== 1) this.#isRounded[y.base + output] = 1;
     }
   }
+}
+
+/** As a tensor of the dtype stores it. */
+function roundedTo(dataType: number | undefined, value: number): number {
+  if (dataType === FLOAT16) return f16round(value);
+  if (dataType === BFLOAT16) return Tensor.fromNumbers(BFLOAT16, [1], [value]).numbers()[0] ?? Number.NaN;
+  return dataType === undefined || dataType === FLOAT ? Math.fround(value) : value;
 }
 
 /** Of two true statements about the same operand the one that knows more, place by place. */
@@ -300,17 +261,26 @@ function surer(a: Contribution, b: Contribution): Contribution {
   });
 }
 
-function uniformScalar(tensor: Tensor): number | undefined {
-  if (!isFloating(tensor.dataType) || tensor.size === 0 || tensor.size > LARGEST_SCALAR_OPERAND) return undefined;
+/** Whole numbers beyond those that a double holds are not told apart. */
+function scalarsOf(tensor: Tensor): Float32Array | Float64Array | undefined {
+  if (!isNumeric(tensor.dataType) || tensor.size === 0 || tensor.size > LARGEST_SCALAR_OPERAND) return undefined;
   const values = tensor.numbers();
+  const limit = Number.MAX_SAFE_INTEGER;
+  const isClamped = !isFloating(tensor.dataType) && values.some((value) => Math.abs(value) >= limit);
+  return isClamped ? undefined : values;
+}
+
+function uniformScalar(tensor: Tensor): number | undefined {
+  const values = scalarsOf(tensor);
+  if (values === undefined) return undefined;
   const [first] = values;
   return values.every((value) => value === first) ? first : undefined;
 }
 
 /** The scalar of each slice of a constant tensor that holds only one. */
 function operandScalars(tensor: Tensor, axes: readonly (Axis | undefined)[], constant: Float64Array): void {
-  if (!isFloating(tensor.dataType) || tensor.size > LARGEST_SCALAR_OPERAND) return;
-  const values = tensor.numbers();
+  const values = scalarsOf(tensor);
+  if (values === undefined) return;
   let inner = 1;
   for (const axis of axes.toReversed()) {
     if (axis === undefined) return;
@@ -334,12 +304,13 @@ interface LinearView {
   readonly bias: (output: number) => number;
 }
 
-function viewOf(at: AnalyzedNode, weights: Linear['weights'], bias: Linear['bias']): LinearView | undefined {
+function viewOf(at: AnalyzedNode, relation: LayerRelation): LinearView | undefined {
+  const { weights, bias } = relation;
   const tensor = at.site.constant(weights.index);
   if (tensor === undefined || !isFloating(tensor.dataType)) return undefined;
   const biasTensor = bias === undefined ? undefined : at.site.constant(bias.index);
   const biasValues = biasTensor?.numbers();
-  const matrix = new WeightMatrix(tensor, weights);
+  const matrix = new WeightMatrix(tensor, weights, groupsOf(relation));
   if (biasTensor !== undefined && biasValues !== undefined && bias !== undefined) {
     // Gemm allows any bias that broadcasts to [M, N]; one row of N (or a scalar) is a bias per
     // output.

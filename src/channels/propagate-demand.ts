@@ -5,16 +5,23 @@
  */
 import type { Graph, Value } from '../ir/graph.js';
 import { makesOnes } from '../ir/origin.js';
-import type { Grouped, Linear, Pointwise } from '../ops/axes.js';
-import { type AnalyzedNode, forEachPair, type LayerAxes } from './analyzed-node.js';
+import { groupsOf, type LayerRelation, type Pointwise } from '../ops/axes.js';
+import {
+  type AnalyzedNode,
+  forEachPair,
+  isDepthwise,
+  type LayerAxes,
+  readsTypeAlone,
+  type ResolvedLink,
+} from './analyzed-node.js';
 import type { PinBoard } from './pins.js';
 import { type Axis, isOperand, type Positions, type Slot } from './positions.js';
 import { WeightMatrix } from './weight-matrix.js';
 
-/** A reader that ends a class: it sums over `axis`. */
+/** A reader that ends a class: it sums over `axis`, or over a group of it. */
 export interface LinearRead {
   readonly at: AnalyzedNode;
-  readonly relation: Linear;
+  readonly relation: LayerRelation;
   readonly axis: Axis;
   /** 1 where the index of `axis` reaches a needed output that is not constant. */
   readonly needed: Uint8Array;
@@ -66,14 +73,13 @@ class DemandPass implements Demand {
   visit(at: AnalyzedNode): void {
     const { relation, layer } = at;
     if (!at.node.outputs.some((value) => value !== undefined && this.#touched.has(value))) {
-      if (layer?.relation.kind === 'linear') this.#addIdleRead(at, layer, layer.relation);
+      if (layer !== undefined) this.#addIdleRead(at, layer);
       return;
     }
     if (relation === undefined) for (const slot of at.inSlots) this.needAll(slot);
     else if (relation.kind === 'extents') this.#pinReadExtents(at, relation.start);
     else if (relation.kind === 'pointwise') this.#pointwise(at, relation);
-    else if (layer !== undefined && relation.kind === 'linear') this.#linear(at, layer, relation);
-    else if (layer !== undefined && relation.kind === 'grouped') this.#grouped(at, layer, relation);
+    else if (layer !== undefined) this.#layer(at, layer);
   }
 
   #fill({ base, extent }: Axis): void {
@@ -87,16 +93,10 @@ class DemandPass implements Demand {
 
   #pointwise(at: AnalyzedNode, { reads }: Pointwise): void {
     const linked = new Set<Axis>();
-    for (const link of [...at.links, ...at.choices.flat()]) {
-      const { input, output } = link;
-      if (input === undefined || output === undefined) continue;
-      linked.add(input);
-      forEachPair(link, (from, to) => {
-        if (this.#matters(output.base + to)) this.needed[input.base + from] = 1;
-      });
-    }
+    for (const links of [...at.links.map((link) => [link]), ...at.choices]) this.#alongLinks(links, linked);
+    for (const axes of at.sums) this.#alongSum(at, axes, linked);
     for (const [index, slot] of at.inSlots.entries()) {
-      if (slot === undefined || isOperand(slot)) continue;
+      if (slot === undefined || isOperand(slot) || readsTypeAlone(at, index)) continue;
       this.#touched.add(slot);
       for (const axis of this.#positions.axesOf(slot)) {
         if (axis === undefined || linked.has(axis)) continue;
@@ -107,6 +107,47 @@ class DemandPass implements Demand {
     }
   }
 
+  /**
+   * An input index is read where a linked output index matters; where several outputs are parts of
+   * the input (a Reshape takes heads and their channels apart), all of its parts have to.
+   */
+  #alongLinks(links: readonly ResolvedLink[], linked: Set<Axis>): void {
+    const parts = new Map<Axis, ResolvedLink[]>();
+    for (const link of links) {
+      const { input, output } = link;
+      if (input === undefined || output === undefined) continue;
+      linked.add(input);
+      parts.set(input, [...(parts.get(input) ?? []), link]);
+    }
+    for (const [input, ofInput] of parts) {
+      const mattering = new Uint8Array(input.extent);
+      for (const link of ofInput) {
+        const { base } = link.output ?? input;
+        const seen = new Uint8Array(input.extent);
+        forEachPair(link, (from, to) => {
+          if (this.#matters(base + to)) seen[from] = 1;
+        });
+        for (const [from, isSeen] of seen.entries()) mattering[from] = (mattering[from] ?? 0) + isSeen;
+      }
+      for (const [from, count] of mattering.entries()) if (count === ofInput.length) this.needed[input.base + from] = 1;
+    }
+  }
+
+  /** What is summed over together is read where none of the operands is zero, and then stays. */
+  #alongSum(at: AnalyzedNode, axes: readonly (Axis | undefined)[], linked: Set<Axis>): void {
+    const known = axes.filter((axis) => axis !== undefined);
+    const extent = Math.max(0, ...known.map((axis) => axis.extent));
+    const read: number[] = [];
+    for (let index = 0; index < extent; index++)
+      if (known.every(({ base }) => this.#constant[base + index] !== 0)) read.push(index);
+    for (const axis of known) {
+      linked.add(axis);
+      const positions = read.map((index) => axis.base + index);
+      for (const position of positions) this.needed[position] = 1;
+      this.#board.pinPositions(positions, { node: at.node, reason: `${at.node.label} sums over it, and it is alive` });
+    }
+  }
+
   /** Outputs of the axis that matter. */
   #mattering(y: Axis): number[] {
     const outputs: number[] = [];
@@ -114,19 +155,27 @@ class DemandPass implements Demand {
     return outputs;
   }
 
-  #linear(at: AnalyzedNode, { x, y }: LayerAxes, relation: Linear): void {
-    const [slot] = at.inSlots;
+  #layer(at: AnalyzedNode, layer: LayerAxes): void {
+    const { x, y, relation } = layer;
+    const slot = at.inSlots[relation.x.index];
     const tensor = at.site.constant(relation.weights.index);
     if (x === undefined || y === undefined || tensor === undefined) return this.needAll(slot);
-    const everyInput = Array.from({ length: x.extent }, (_, index) => index);
-    const matrix = new WeightMatrix(tensor, relation.weights);
-    const read = matrix.readInputs(this.#mattering(y), everyInput);
+    const matrix = new WeightMatrix(tensor, relation.weights, groupsOf(relation));
+    const inputs = x.extent / matrix.groups;
+    const outputs = Array.from({ length: matrix.groups }, (): number[] => []);
+    for (const output of this.#mattering(y)) outputs[matrix.groupOfOutput(output)]?.push(output);
+    const read = outputs.flatMap((list, group) =>
+      matrix.readInputs(
+        list,
+        Array.from({ length: inputs }, (_, index) => group * inputs + index),
+      ),
+    );
     const neededHere = new Uint8Array(x.extent);
     for (const index of read) {
       neededHere[index] = 1;
       this.needed[x.base + index] = 1;
     }
-    this.linearReads.push({ at, relation, axis: x, needed: neededHere });
+    if (!isDepthwise(layer)) this.linearReads.push({ at, relation, axis: x, needed: neededHere });
     // The ones of indicators read no channel, but they have the extents of the image.
     if (read.length > 0 || makesOnes(at.node)) this.#needOtherAxes(slot, x);
   }
@@ -135,29 +184,10 @@ class DemandPass implements Demand {
    * All it makes is constant; where some of that stays, it still has to make up for the constants
    * it no longer reads.
    */
-  #addIdleRead(at: AnalyzedNode, { x }: LayerAxes, relation: Linear): void {
-    if (x !== undefined && at.site.constant(relation.weights.index) !== undefined)
+  #addIdleRead(at: AnalyzedNode, layer: LayerAxes): void {
+    const { x, relation } = layer;
+    if (x !== undefined && !isDepthwise(layer) && at.site.constant(relation.weights.index) !== undefined)
       this.linearReads.push({ at, relation, axis: x, needed: new Uint8Array(x.extent) });
-  }
-
-  #grouped(at: AnalyzedNode, { x, y }: LayerAxes, relation: Grouped): void {
-    const [slot] = at.inSlots;
-    const tensor = at.site.constant(relation.weights.index);
-    if (x === undefined || y === undefined || tensor === undefined) return this.needAll(slot);
-    const matrix = new WeightMatrix(tensor, { ...relation.weights, inAxis: 1 });
-    const inputs = x.extent / relation.groups;
-    const outputs = y.extent / relation.groups;
-    let any = false;
-    for (const output of this.#mattering(y)) {
-      const start = Math.floor(output / outputs) * inputs;
-      for (let input = 0; input < inputs; input++) {
-        const alreadyNeeded = any && this.needed[x.base + start + input] === 1;
-        if (alreadyNeeded || !matrix.connects(output, input)) continue;
-        this.needed[x.base + start + input] = 1;
-        any = true;
-      }
-    }
-    if (any) this.#needOtherAxes(slot, x);
   }
 
   /** Once any channel is read, every place of it is. */

@@ -7,12 +7,16 @@
  */
 import type { CostModel } from '../cost/width-cost.js';
 import { product } from '../ir/tensor.js';
+import { groupsOf } from '../ops/axes.js';
 import { Blockers } from './blockers.js';
+import { carrierWorth } from './carrier-worth.js';
 import type { Facts } from './facts.js';
+import type { GroupBalance } from './group-balance.js';
 import { type AbsorbedPlaces, MapCosts } from './map-cost.js';
 import type { Places } from './places.js';
 import type { Axis } from './positions.js';
 import type { LinearRead } from './propagate-demand.js';
+import { WeightMatrix } from './weight-matrix.js';
 
 /** A removed input channel of a reader that held a constant other than 0. */
 export interface Absorbed {
@@ -33,7 +37,8 @@ export interface ConstantCompensation {
    * at every size. map: the same as a constant, for static sizes where that is smaller.
    */
   readonly form: 'bias' | 'carrier' | 'indicators' | 'map';
-  readonly carrier?: Absorbed;
+  /** Of each group that absorbs anything one; a layer without groups is one group. */
+  readonly carriers: readonly Absorbed[];
 }
 
 /**
@@ -73,27 +78,28 @@ class Planner {
   readonly #goes: Uint8Array;
   /** Axes whose extent is a layer's width. */
   readonly #widths: readonly Axis[];
-  /**
-   * Per class: the largest constant it brings to a padded reader; classes worth keeping as carriers
-   * come first.
-   */
-  readonly #carrierWorth = new Map<number, number>();
+  /** Classes worth keeping as carriers come first where some have to stay. */
+  readonly #carrierWorth: ReadonlyMap<number, number>;
   readonly #mapCosts: MapCosts;
 
   constructor(facts: Facts, cost: CostModel) {
     this.#facts = facts;
     this.#cost = cost;
-    this.#mapCosts = new MapCosts(facts, (axis) => this.#live(axis).length);
+    this.#mapCosts = new MapCosts(facts, (axis) => this.#live(axis));
     this.#goes = new Uint8Array(facts.positions.count);
     this.#blockers = new Blockers(facts);
     for (let position = 0; position < facts.positions.count; position++) {
       if (facts.positions.classOf(position) === position && !this.#blockers.has(position)) this.#goes[position] = 1;
     }
+    this.#carrierWorth = carrierWorth(facts);
     this.#widths = widthAxes(facts);
   }
 
+  get #balance(): GroupBalance {
+    return this.#blockers.balance;
+  }
+
   plan(): RemovalPlan {
-    this.#rankCarriers();
     let compensations: Compensation[];
     // Each round keeps more classes than the one before, so this ends.
     do {
@@ -139,18 +145,6 @@ class Planner {
     return this.#facts.constant[axis.base + index] ?? Number.NaN;
   }
 
-  #rankCarriers(): void {
-    for (const { axis, needed, relation } of this.#facts.linearReads) {
-      if (!relation.padded) continue;
-      for (let index = 0; index < axis.extent; index++) {
-        const worth = Math.abs(this.#constantAt(axis, index));
-        if (needed[index] !== 1 || !(worth > 0)) continue;
-        const root = this.#classAt(axis, index);
-        this.#carrierWorth.set(root, Math.max(worth, this.#carrierWorth.get(root) ?? 0));
-      }
-    }
-  }
-
   /**
    * Keeps removable classes until every width is what the cost model wants; never fewer than one
    * channel.
@@ -158,36 +152,51 @@ class Planner {
   #fill(): void {
     let changed = true;
     while (changed) {
-      changed = false;
+      changed = this.#balance.settle(this.#goes).size > 0;
       for (const axis of this.#widths) {
         const live = this.#live(axis).length;
         if (live === axis.extent) continue;
-        const missing = this.#cost.width(live, axis.extent) - live;
-        if (missing <= 0) continue;
-        this.#keepBest(axis, missing);
-        changed = true;
+        if (this.#fillGroups(axis, live) || this.#fillWidth(axis, live)) changed = true;
       }
       // Between layers an axis may be a part of a width (a Slice, a branch of a Concat): no
       // operator takes nothing.
       for (const axis of this.#facts.positions.all) {
         if (axis.extent === 0 || this.#hasLive(axis)) continue;
-        this.#keepBest(axis, 1);
+        this.#keepBest(axis, 1, () => true);
         changed = true;
       }
     }
   }
 
-  #keepBest(axis: Axis, count: number): void {
-    const gone = Array.from({ length: axis.extent }, (_, index) => index).filter((index) => this.#isGone(axis, index));
+  /** A grouped layer is filled by one channel of each group. Whether that kept any. */
+  #fillGroups(axis: Axis, live: number): boolean {
+    const groups = this.#balance.groupsAt(axis);
+    if (groups === undefined || groups.left === 0) return false;
+    const missing = this.#cost.groupedWidth(live, groups.left, groups.width) - live;
+    for (let row = 0; row < missing / groups.left; row++) this.#balance.keepRow(axis, this.#goes);
+    return missing > 0;
+  }
+
+  /** What goes together with channels of a grouped layer is filled there. Whether that kept any. */
+  #fillWidth(axis: Axis, live: number): boolean {
+    const missing = this.#cost.width(live, axis.extent) - live;
+    return missing > 0 && this.#keepBest(axis, missing, (root) => !this.#balance.has(root));
+  }
+
+  #keepBest(axis: Axis, count: number, isFit: (root: number) => boolean): boolean {
+    const gone = Array.from({ length: axis.extent }, (_, index) => index).filter(
+      (index) => this.#isGone(axis, index) && isFit(this.#classAt(axis, index)),
+    );
     const worth = (index: number) => this.#carrierWorth.get(this.#classAt(axis, index)) ?? 0;
     gone.sort((a, b) => worth(b) - worth(a) || a - b);
     for (const index of gone.slice(0, count)) this.#goes[this.#classAt(axis, index)] = 0;
+    return count > 0 && gone.length > 0;
   }
 
   /** None when the reader loses nothing it needs; else one. */
   #compensate(read: LinearRead): ConstantCompensation[] {
     const { axis, needed } = read;
-    const absorbed: Absorbed[] = [];
+    const lost: Absorbed[] = [];
     const candidates: Absorbed[] = [];
     for (let index = 0; index < axis.extent; index++) {
       const constant = this.#constantAt(axis, index);
@@ -195,16 +204,29 @@ class Planner {
       if (!this.#isGone(axis, index)) candidates.push({ index, constant });
       // Without padding also what only constant outputs read: those that stay must keep their
       // value.
-      else if (needed[index] === 1 || !read.relation.padded) absorbed.push({ index, constant });
+      else if (needed[index] === 1 || !read.relation.padded) lost.push({ index, constant });
     }
+    const absorbed = this.#readByThoseThatStay(read, lost);
     if (absorbed.length === 0) return [];
-    if (!read.relation.padded) return [{ read, absorbed, form: 'bias' }];
-    const size = (entry: Absorbed) => Math.abs(entry.constant);
-    const carrier = candidates.toSorted((a, b) => size(b) - size(a))[0];
-    const largest = Math.max(...absorbed.map(size));
-    if (carrier !== undefined && size(carrier) * LARGEST_CARRIER_RATIO >= largest)
-      return [{ read, absorbed, form: 'carrier', carrier }];
-    return [{ read, absorbed, form: mapIsSmaller(read) ? 'map' : 'indicators' }];
+    if (!read.relation.padded) return [{ read, absorbed, form: 'bias', carriers: [] }];
+    const carriers = carriersOf(read, absorbed, candidates);
+    if (carriers !== undefined) return [{ read, absorbed, form: 'carrier', carriers }];
+    return [{ read, absorbed, form: mapIsSmaller(read) ? 'map' : 'indicators', carriers: [] }];
+  }
+
+  /**
+   * Outputs of a grouped layer that depend on the place alone are needed, and may go all the same:
+   * what only these read is not given back.
+   */
+  #readByThoseThatStay({ at, relation }: LinearRead, lost: Absorbed[]): Absorbed[] {
+    const tensor = at.site.constant(relation.weights.index);
+    const y = at.layer?.y;
+    const mayGo = relation.kind === 'grouped' && relation.padded && this.#facts.places.size > 0;
+    if (!mayGo || tensor === undefined || y === undefined || lost.length === 0) return lost;
+    const matrix = new WeightMatrix(tensor, relation.weights, relation.groups);
+    const indices = lost.map(({ index }) => index);
+    const read = new Set(matrix.readInputs(this.#live(y), indices));
+    return lost.filter(({ index }) => read.has(index));
   }
 
   /** One for each window that made what it loses of the place. */
@@ -238,20 +260,42 @@ class Planner {
   #notPaying(compensation: Compensation): number[] {
     const { read, form } = compensation;
     if (form === 'bias' || form === 'carrier') return [];
-    const { extent } = read.axis;
-    const width = this.#live(read.axis).length;
+    const { axis, relation } = read;
+    const { extent } = axis;
+    const width = this.#live(axis).length;
     const absorbed = compensation.absorbed.map(({ index }) => index);
     if (form === 'classes') {
       // Against keeping just these: others may go for nothing.
       const without = this.#cost.width(width + absorbed.length, extent);
       return this.#cost.paysFor(width, without, this.#mapCosts.ofClasses(read, compensation.absorbed)) ? [] : absorbed;
     }
-    const added = form === 'map' ? 0 : this.#mapCosts.ofIndicators(read);
+    const needsCarrier = relation.needsCarrier === true;
+    const added = form === 'map' || needsCarrier ? 0 : this.#mapCosts.ofIndicators(read);
     if (!this.#cost.paysFor(width, extent, added)) return absorbed;
-    if (!this.#cost.prefersCarrier(width, extent, added)) return [];
+    const carriers = this.#balance.groupsAt(axis)?.left ?? 1;
+    if (!needsCarrier && !this.#cost.prefersCarrier(width, extent, { carriers, added })) return [];
     const [largest] = compensation.absorbed.toSorted((a, b) => Math.abs(b.constant) - Math.abs(a.constant));
     return largest === undefined ? [] : [largest.index];
   }
+}
+
+/** For each group that absorbs anything its largest constant; undefined where one is too small. */
+function carriersOf(
+  { axis, relation }: LinearRead,
+  absorbed: readonly Absorbed[],
+  candidates: readonly Absorbed[],
+): Absorbed[] | undefined {
+  const size = (entry: Absorbed) => Math.abs(entry.constant);
+  const groupOf = ({ index }: Absorbed) => Math.floor((index * groupsOf(relation)) / axis.extent);
+  const carriers: Absorbed[] = [];
+  for (const group of new Set(absorbed.map(groupOf))) {
+    const inGroup = (entry: Absorbed) => groupOf(entry) === group;
+    const largest = Math.max(...absorbed.filter(inGroup).map(size));
+    const [carrier] = candidates.filter(inGroup).toSorted((a, b) => size(b) - size(a));
+    if (carrier === undefined || size(carrier) * LARGEST_CARRIER_RATIO < largest) return undefined;
+    carriers.push(carrier);
+  }
+  return carriers;
 }
 
 /** Output axes of layers with weights come first: filling them fills what concatenates them. */
@@ -273,6 +317,7 @@ export function spatialDims({ at }: LinearRead, side: 'in' | 'out'): number[] | 
  * A map of Cout * H * W numbers against Cout * taps: for tiny images the map is the smaller one.
  */
 function mapIsSmaller(read: LinearRead): boolean {
+  if (read.relation.needsCarrier === true) return false;
   const [inside, outside] = [spatialDims(read, 'in'), spatialDims(read, 'out')];
   if (inside === undefined || outside === undefined) return false;
   const taps = read.at.site.constant(read.relation.weights.index)?.dims.slice(2) ?? [];

@@ -5,16 +5,19 @@
  */
 import type { Dim } from '../ir/graph.js';
 import type { AxisRef } from '../ops/axes.js';
-import { choicesOf, type NodeSite } from './analyzed-node.js';
+import { choicesOf, type NodeSite, sumsOf } from './analyzed-node.js';
 import { isOperand, type Slot } from './positions.js';
 
-/** Says of the axes of `slots` whether they are tied to anything. */
+export type AxisTest = (slot: Slot, axis: number) => boolean;
+
+/** Says of the axes of `slots` whether they are tied to anything, and whether to a layer. */
 export function tiedAxes(
   slots: ReadonlyMap<Slot, readonly Dim[]>,
   sites: readonly NodeSite[],
-): (slot: Slot, axis: number) => boolean {
+): { readonly isTied: AxisTest; readonly isOfLayer: AxisTest } {
   const axes = new AxisNumbers(slots);
   const seeds: number[] = [];
+  const ofLayers: number[] = [];
   for (const at of sites) {
     const { relation } = at;
     if (relation === undefined) continue;
@@ -25,21 +28,28 @@ export function tiedAxes(
     const input = ({ index, axis }: AxisRef) => axes.at(at.inSlots[index], axis);
     const output = ({ index, axis }: AxisRef) => axes.at(at.node.outputs[index], axis);
     for (const link of [...relation.links, ...choicesOf(at).flat()]) axes.tie(input(link.input), output(link.output));
+    for (const [first, ...others] of sumsOf(at))
+      for (const other of others) if (first !== undefined) axes.tie(input(first), input(other));
     if (relation.kind === 'pointwise') continue;
     const { weights } = relation;
     const [x, y] = [input(relation.x), output(relation.y)];
-    seeds.push(...[x, y].filter((number) => number !== undefined));
-    axes.tie(input({ index: weights.index, axis: weights.outAxis }), y);
-    if (relation.kind === 'linear') axes.tie(input({ index: weights.index, axis: relation.weights.inAxis }), x);
-    else axes.tie(x, y);
+    ofLayers.push(...[x, y].filter((number) => number !== undefined));
+    const ofWeights = (axis: number) =>
+      relation.kind === 'linear' || axis === 0 ? input({ index: weights.index, axis }) : undefined;
+    axes.tie(ofWeights(weights.outAxis), y);
+    axes.tie(ofWeights(weights.inAxis), x);
+    if (relation.kind === 'grouped') axes.tie(x, y);
     axes.tie(y, biasAxis(at, relation.bias?.index, axes));
   }
   for (const slot of slots.keys()) if (isOperand(slot)) seeds.push(...axes.of(slot));
-  const tied = new Set(seeds.map((number) => axes.classOf(number)));
-  return (slot, axis) => {
-    const number = axes.at(slot, axis);
-    return number !== undefined && tied.has(axes.classOf(number));
+  const isIn = (numbers: readonly number[]): AxisTest => {
+    const classes = new Set(numbers.map((number) => axes.classOf(number)));
+    return (slot, axis) => {
+      const number = axes.at(slot, axis);
+      return number !== undefined && classes.has(axes.classOf(number));
+    };
   };
+  return { isTied: isIn([...seeds, ...ofLayers]), isOfLayer: isIn(ofLayers) };
 }
 
 /** The last axis of a layer's bias goes with its outputs. */

@@ -1,40 +1,53 @@
 /**
  * Element-wise questions about a weight tensor seen as a matrix [outputs, inputs] of kernels with
- * `taps` elements.
+ * `taps` elements. Of a grouped layer it has all channels of all groups; those of different groups
+ * are not connected.
  */
 import { scanTensor } from '../ir/scan.js';
-import { product, type Tensor } from '../ir/tensor.js';
+import { FLOAT, product, Tensor } from '../ir/tensor.js';
 import type { Linear } from '../ops/axes.js';
 
 export class WeightMatrix {
+  readonly groups: number;
   readonly outputs: number;
   readonly inputs: number;
   readonly taps: number;
   readonly #tensor: Tensor;
   /** One bit per kernel (see scan.ts). */
   readonly #connected: Uint32Array;
-  /**
-   * Kernels between neighbours along each axis: weights are [outputs, inputs, …] or [inputs,
-   * outputs].
-   */
-  readonly #outStride: number;
-  readonly #inStride: number;
-  #numbers: Float32Array | Float64Array | undefined;
+  /** Whether weights are [outputs, inputs, …] or [inputs, outputs, …]. */
+  readonly #isOutputFirst: boolean;
+  /** Extent of axis 1. */
+  readonly #columns: number;
+  #elements: ((index: number) => number) | undefined;
 
-  constructor(tensor: Tensor, { inAxis, outAxis }: Pick<Linear['weights'], 'inAxis' | 'outAxis'>) {
+  /** With several groups axis 0 counts the channels of all of them, axis 1 those of one. */
+  constructor(stored: Tensor, axes: Pick<Linear['weights'], 'inAxis' | 'outAxis'>, groups = 1) {
+    // Axes of extent 1 in front of a matrix say nothing.
+    const leading = Math.min(axes.inAxis, axes.outAxis);
+    const tensor =
+      leading === 0 ? stored : new Tensor(stored.dataType, stored.dims.slice(leading), () => stored.bytes());
+    const [inAxis, outAxis] = [axes.inAxis - leading, axes.outAxis - leading];
     const { dims } = tensor;
-    this.outputs = dims[outAxis] ?? 0;
-    this.inputs = dims[inAxis] ?? 0;
+    const extent = (axis: number) => (dims[axis] ?? 0) * (axis === 1 ? groups : 1);
+    this.groups = groups;
+    this.outputs = extent(outAxis);
+    this.inputs = extent(inAxis);
     this.taps = product(dims.slice(2));
-    this.#outStride = outAxis === 0 ? (dims[1] ?? 1) : 1;
-    this.#inStride = inAxis === 0 ? (dims[1] ?? 1) : 1;
+    this.#isOutputFirst = outAxis === 0;
+    this.#columns = dims[1] ?? 1;
     this.#tensor = tensor;
     this.#connected = scanTensor(tensor).connected;
   }
 
   at(output: number, input: number, tap: number): number {
-    this.#numbers ??= this.#tensor.numbers();
-    return this.#numbers[this.#kernel(output, input) * this.taps + tap] ?? 0;
+    this.#elements ??= elementsOf(this.#tensor);
+    return this.inOneGroup(output, input) ? this.#elements(this.offset(output, input) + tap) : 0;
+  }
+
+  /** Where the kernel from `input` to `output` starts; both are of one group. */
+  offset(output: number, input: number): number {
+    return this.#kernel(output, input) * this.taps;
   }
 
   /**
@@ -42,12 +55,23 @@ export class WeightMatrix {
    * cancel.
    */
   connects(output: number, input: number): boolean {
+    if (!this.inOneGroup(output, input)) return false;
     const kernel = this.#kernel(output, input);
     return (((this.#connected[kernel >>> 5] ?? 0) >>> (kernel & 31)) & 1) === 1;
   }
 
+  inOneGroup(output: number, input: number): boolean {
+    return this.groups === 1 || this.groupOfOutput(output) === Math.floor((input * this.groups) / this.inputs);
+  }
+
+  groupOfOutput(output: number): number {
+    return Math.floor((output * this.groups) / this.outputs);
+  }
+
+  /** Along axis 1 every group begins with 0. */
   #kernel(output: number, input: number): number {
-    return output * this.#outStride + input * this.#inStride;
+    const columns = this.#columns;
+    return this.#isOutputFirst ? output * columns + (input % columns) : input * columns + (output % columns);
   }
 
   sum(output: number, input: number): number {
@@ -77,6 +101,20 @@ export class WeightMatrix {
     }
     return read;
   }
+}
+
+/**
+ * Floats are read where they lie: few columns are asked for, and most weights of a file are at odd
+ * offsets, so that numbers() would copy all of them.
+ */
+function elementsOf(tensor: Tensor): (index: number) => number {
+  if (tensor.dataType === FLOAT) {
+    const { buffer, byteOffset, byteLength } = tensor.bytes();
+    const view = new DataView(buffer, byteOffset, byteLength);
+    return (index) => view.getFloat32(4 * index, true);
+  }
+  const numbers = tensor.numbers();
+  return (index) => numbers[index] ?? 0;
 }
 
 /**

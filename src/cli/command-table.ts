@@ -27,6 +27,19 @@ export const COMMANDS = {
     least: 0,
     most: 0,
   },
+  completion: {
+    usage: '',
+    summary: 'print a script that completes commands, options and files in bash and zsh',
+    least: 0,
+    most: 0,
+  },
 } as const;
 
 export type CommandName = keyof typeof COMMANDS;
+
+export function isCommand(word: string): word is CommandName {
+  return Object.hasOwn(COMMANDS, word);
+}
+
+/** How the script of yargs asks: this, the name of the command, and the words so far. */
+export const COMPLETING = '--get-yargs-completions';

@@ -39,6 +39,7 @@ const EXAMPLES: Readonly<Record<CommandName, readonly (readonly [command: string
       'the same, to be used elsewhere: --sparse-target edge.json',
     ],
   ],
+  completion: [['source <(prune-compile completion)', 'for this shell; a line of ~/.bashrc or ~/.zshrc: for all']],
 };
 
 const EXIT_CODES = [

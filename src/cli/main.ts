@@ -4,12 +4,13 @@
  */
 import { EXIT } from '../errors.js';
 import { colorsFor } from './colors.js';
+import { completionsOf } from './completion.js';
 import type { Context } from './context.js';
 import { type Engine, ENGINE } from './engine.js';
 import { failureOf, renderFailure, renderFailureJson } from './failure.js';
 import { helpText } from './help.js';
 import { BrokenPipe, Interruption, type Io, processIo, writeDiagnostic, writeTo } from './io.js';
-import type { CommandName } from './command-table.js';
+import { type CommandName, COMPLETING } from './command-table.js';
 import { type Invocation, parseInvocation } from './parse.js';
 import { Steps } from './steps.js';
 import { limitRuns } from '../runtime/run-limit.js';
@@ -29,9 +30,19 @@ const HANDLERS: Readonly<Record<CommandName, () => Promise<(context: Context) =>
   verify: async () => (await import('./commands/verify.js')).verifyCommand,
   bench: async () => (await import('./commands/bench.js')).benchCommand,
   doctor: async () => (await import('./commands/doctor.js')).doctorCommand,
+  completion: async () => (await import('./commands/completion.js')).completionCommand,
 };
 
 export async function main(argv: readonly string[], io: Io = processIo(), engine: Engine = ENGINE): Promise<number> {
+  if (argv[0] === COMPLETING) {
+    await writeTo(
+      io.stdout,
+      completionsOf(argv.slice(2))
+        .map((word) => `${word}\n`)
+        .join(''),
+    );
+    return EXIT.done;
+  }
   const cleanUps: (() => void)[] = [];
   let json = argv.includes('--json');
   try {

@@ -274,3 +274,11 @@ export function keyName(name: string): string {
 export function shownFlag(key: OptionKey): string {
   return `--${ON_BY_DEFAULT.includes(key) ? 'no-' : ''}${flagName(key)}`;
 }
+
+/** Whether the word is an option whose value follows. */
+export function takesValue(word: string | undefined): boolean {
+  return OPTION_KEYS.some((key) => {
+    const { alias, value } = SPECS[key];
+    return value !== undefined && (word === `--${flagName(key)}` || (alias !== undefined && word === `-${alias}`));
+  });
+}

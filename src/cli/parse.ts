@@ -8,7 +8,7 @@ import { PruneCompileError } from '../errors.js';
 import { shellWord } from '../report/text.js';
 import { fromConfig, fromEnvironment, type Given, unknownOption } from './layers.js';
 import { nearestNames } from '../nearest.js';
-import { type CommandName, COMMANDS } from './command-table.js';
+import { type CommandName, COMMANDS, isCommand } from './command-table.js';
 import {
   flagName,
   keyName,
@@ -18,6 +18,7 @@ import {
   type Options,
   shownFlag,
   SPECS,
+  takesValue,
 } from './options.js';
 
 export interface Invocation {
@@ -47,10 +48,6 @@ export function parseInvocation(
 
 /** Options that are no settings. */
 const GENERAL: readonly string[] = ['help', 'version'];
-
-function isCommand(word: string): word is CommandName {
-  return Object.hasOwn(COMMANDS, word);
-}
 
 /**
  * yargs takes the words apart; names, values and their errors are ours, because they come from
@@ -132,13 +129,6 @@ function refuseDashedValues(argv: readonly string[]): void {
 function aliasOf(flag: string): string | undefined {
   const key = keyName(flag);
   return isOptionKey(key) ? SPECS[key].alias : undefined;
-}
-
-function takesValue(word: string | undefined): boolean {
-  return OPTION_KEYS.some((key) => {
-    const { alias, value } = SPECS[key];
-    return value !== undefined && (word === `--${flagName(key)}` || (alias !== undefined && word === `-${alias}`));
-  });
 }
 
 /** yargs takes a lone `-` for a word of its own: `--output -` becomes `--output=-`. */

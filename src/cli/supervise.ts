@@ -9,6 +9,7 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { discardStaging } from '../files/staging.js';
+import { COMPLETING } from './command-table.js';
 import type { EndingSignal } from './guard.js';
 import { ENDING_SIGNALS, GUARD_FD, SIGNAL_EXITS } from './guard.js';
 
@@ -20,7 +21,7 @@ const GRACE_MS = 500;
 
 const WORKER = fileURLToPath(new URL('worker.js', import.meta.url));
 /** Nothing of these can hang, and they are to be quick. */
-const ANSWERED_HERE = ['--help', '-h', '--version', '-V'];
+const ANSWERED_HERE = ['--help', '-h', '--version', '-V', COMPLETING];
 
 /** Runs the command and returns its exit code. */
 export async function supervise(argv: readonly string[]): Promise<number> {

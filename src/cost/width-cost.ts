@@ -44,6 +44,17 @@ export class CostModel {
     return aligned <= extent ? aligned : wanted;
   }
 
+  /**
+   * The same where `groups` equal groups share the width, so that it grows by one channel of each;
+   * at most `widest`. Where only a far wider layer would be aligned, the measurements decide.
+   */
+  groupedWidth(live: number, groups: number, widest: number): number {
+    let aligned = live;
+    while (aligned % this.align !== 0 && aligned + groups <= widest) aligned += groups;
+    if (aligned % this.align !== 0) return live;
+    return aligned - live < this.align || this.time(aligned) < this.time(live) ? aligned : live;
+  }
+
   /** Time of a layer with so many channels, in channels. */
   time(channels: number): number {
     const { align, step, oddPenalty } = this.#costs;
@@ -59,10 +70,14 @@ export class CostModel {
     return this.time(width) + added < this.time(extent);
   }
 
-  /** Whether one more kept channel (a carrier) is cheaper than such a compensation. */
-  prefersCarrier(width: number, extent: number, added: number): boolean {
+  /** Whether more kept channels (`carriers`, one a group) are cheaper than such a compensation. */
+  prefersCarrier(
+    width: number,
+    extent: number,
+    { carriers, added }: { readonly carriers: number; readonly added: number },
+  ): boolean {
     if (!this.#decides) return false;
-    const withCarrier = this.time(this.width(width + 1, extent));
-    return withCarrier < this.time(width) + added;
+    const withCarriers = this.time(this.width(width + carriers, extent));
+    return withCarriers < this.time(width) + added;
   }
 }

@@ -7,6 +7,7 @@ import type { Node, Value } from '../ir/graph.js';
 import { isCompensation } from '../ir/origin.js';
 import { scanTensor } from '../ir/scan.js';
 import { isFloating, type Tensor } from '../ir/tensor.js';
+import { groupsOf } from '../ops/axes.js';
 import { operatorOf } from '../ops/registry.js';
 import { ParameterCount } from './parameter-count.js';
 import { type GraphInfo, siteOf } from '../graph-info/graph-info.js';
@@ -147,12 +148,12 @@ function layerOf(
   const tensor = graphInfo.constants.tensor(value);
   if (tensor === undefined || value === undefined) return undefined;
   requireFinite(tensor, value, node);
-  const inAxis = relation.kind === 'linear' ? relation.weights.inAxis : 1;
-  const groups = relation.kind === 'grouped' ? relation.groups : 1;
+  // Axis 1 of a grouped layer's weights counts the channels of one group.
+  const channels = (axis: number) => (tensor.dims[axis] ?? 0) * (axis === 1 ? groupsOf(relation) : 1);
   return {
     node,
-    inputChannels: (tensor.dims[inAxis] ?? 0) * groups,
-    outputChannels: tensor.dims[relation.weights.outAxis] ?? 0,
+    inputChannels: channels(relation.weights.inAxis),
+    outputChannels: channels(relation.weights.outAxis),
     sparsity: tensor.size === 0 ? 0 : (tensors.get(tensor)?.zeros ?? 0) / tensor.size,
     size: tensor.size,
     macs: operatorOf(node)?.macs?.(siteOf(node, sized)),

@@ -6,6 +6,7 @@ import { PruneCompileError } from '../errors.js';
 import { SPARSE_DOMAIN } from '../ir/graph.js';
 import { type Model, requireOutputs } from '../onnx/read.js';
 import { findConstants } from './constants.js';
+import { withKnownExtents } from './extent-keys.js';
 import type { GraphInfo } from './graph-info.js';
 import { inferShapes } from './shapes.js';
 import { checkAttributes, checkExtents } from './validity.js';
@@ -29,7 +30,7 @@ export function checkModel(model: Model): void {
  */
 export async function findGraphInfo({ graph, proto }: Model): Promise<GraphInfo> {
   const shapes = await inferShapes(graph, proto);
-  const graphInfo = { graph, shapes, constants: await findConstants(graph, proto, shapes) };
+  const graphInfo = withKnownExtents({ graph, shapes, constants: await findConstants(graph, proto, shapes) });
   checkExtents(graphInfo);
   return graphInfo;
 }

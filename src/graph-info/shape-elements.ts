@@ -1,16 +1,21 @@
 /**
- * Small integer tensors that carry shapes, element by element: a number, a symbol for an extent of
- * the input (equal symbols are equal numbers), or undefined. Which operators are followed, and how,
- * their rows say.
+ * Small integer tensors that shapes are computed with, followed for one question: which of their
+ * elements are extents of a given value, whatever those are when the model runs.
  */
-import type { Value } from '../ir/graph.js';
-import { isShapeInteger } from '../ir/tensor.js';
-import type { Elements } from '../ops/site.js';
+import type { Dim, Value } from '../ir/graph.js';
+import { isShapeInteger, type Tensor } from '../ir/tensor.js';
+import type { Elements, Extent } from '../ops/site.js';
 import { operatorOf } from '../ops/registry.js';
-import type { GraphInfo } from './graph-info.js';
+
+/** What is asked of what is known of a graph. */
+export interface Known {
+  readonly graph: { readonly opset: number };
+  readonly constants: { tensor(value: Value | undefined): Tensor | undefined };
+  readonly shapes: { of(value: Value | undefined): readonly Dim[] | undefined };
+}
 
 /** Shapes have a handful of entries; longer tensors are data. */
-const LONGEST_SHAPE = 16;
+export const LONGEST_SHAPE = 16;
 
 /**
  * The symbol of an extent that only the run knows: the model's name for it, or else its place. As
@@ -20,27 +25,40 @@ export function symbolOf(dim: string, value: Value, axis: number): string {
   return JSON.stringify(dim === '' ? [value.name, axis] : dim);
 }
 
-/** The elements of a scalar or 1-D integer value; undefined when it is something else. */
-export function elementsOf(value: Value, graphInfo: GraphInfo): Elements | undefined {
-  const { constants, shapes } = graphInfo;
+/**
+ * Per element of `value` the axis of `of` whose extent it copies at the run; undefined for others.
+ */
+export function copiedExtents(
+  value: Value | undefined,
+  of: Value | undefined,
+  known: Known,
+): readonly (number | undefined)[] | undefined {
+  if (value === undefined || of === undefined) return undefined;
+  const axes = new Map(places(of, known)?.map((symbol, axis) => [symbol, axis]));
+  return follow(value, known)?.map((element) => (element === undefined ? undefined : axes.get(element)));
+}
+
+/** A symbol for every extent, also for one that is a number now. */
+function places(value: Value | undefined, { shapes }: Known): readonly Extent[] | undefined {
+  return value && shapes.of(value)?.map((_, axis) => symbolOf('', value, axis));
+}
+
+function follow(value: Value, known: Known): Elements | undefined {
+  const { constants, graph } = known;
   const tensor = constants.tensor(value);
   // Integers only: what is computed in floating point (a scale, a quotient) rounds differently.
   if (tensor !== undefined)
     return isShapeInteger(tensor.dataType) && tensor.size <= LONGEST_SHAPE ? [...tensor.numbers()] : undefined;
-  const { producer: node } = value;
-  if (node === undefined) return undefined;
+  const node = value.producer;
+  if (node === undefined || node.outputs[0] !== value) return undefined;
   return operatorOf(node)?.shapeElements?.({
     node,
+    opset: graph.opset,
     elements: (index) => {
       const input = node.inputs[index];
-      return input === undefined ? undefined : elementsOf(input, graphInfo);
+      return input === undefined ? undefined : follow(input, known);
     },
-    extents: (index) => {
-      const input = node.inputs[index];
-      return shapes
-        .of(input)
-        ?.map((dim, axis) => (typeof dim === 'number' || input === undefined ? dim : symbolOf(dim, input, axis)));
-    },
+    extents: (index) => places(node.inputs[index], known),
     constant: (index) => constants.tensor(node.inputs[index]),
   });
 }

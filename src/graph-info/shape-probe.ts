@@ -11,6 +11,8 @@ import { nodeProto, typeOf } from '../onnx/write.js';
 import { storedTensor } from '../ops/aliases.js';
 import { doubtByOperands, doubtOf, isSuspect } from '../ops/doubt.js';
 import type { Doubt } from '../ops/operator.js';
+import { operatorOf } from '../ops/registry.js';
+import { siteOf } from './site-of.js';
 
 type FreshNames = ReturnType<Graph['freshNames']>;
 
@@ -20,13 +22,22 @@ export interface ProbeNodes {
   readonly inputs: ValueInfoProto[];
 }
 
-/** `results`: axes of nodes' results that are in doubt besides (doubtfulResults). */
-export function probeNodes(graph: Graph, results: ReadonlyMap<Node, readonly number[]>): ProbeNodes {
+/** Axes of results, by node, that a first inference shows to be other than it says. */
+export interface Corrections {
+  /** In doubt besides. */
+  readonly doubtful: ReadonlyMap<Node, readonly number[]>;
+  /** Of nodes that leave all others as they are, which the inference does not see. */
+  readonly changed: ReadonlyMap<Node, readonly number[]>;
+}
+
+export function probeNodes(graph: Graph, { doubtful, changed }: Corrections): ProbeNodes {
   const names = graph.freshNames();
   const places = names(`${COMPILER_PREFIX}any_places`);
   const nodes = graph.nodes.flatMap((node) => {
+    const open = changed.get(node);
+    if (open !== undefined) return loosened(names, node, { axes: open, isAll: true }, places);
     const doubt = doubtOf(node, (index) => tensorOf(node.inputs[index]));
-    const axes = results.get(node);
+    const axes = doubtful.get(node);
     if (axes !== undefined) return loosenedResult(names, node, axes, places);
     return doubt === undefined ? [nodeProto(node)] : loosened(names, node, doubt, places);
   });
@@ -47,6 +58,19 @@ export function doubtfulResults(
     graph.nodes.flatMap((node): [Node, readonly number[]][] => {
       const axes = doubtByOperands(node, node.inputs.map(dimsOf), dimsOf(node.outputs[0]));
       return axes.length === 0 ? [] : [[node, axes]];
+    }),
+  );
+}
+
+/** Nodes that copy extents of their input where the inference knows none. */
+export function changingNodes(graph: Graph, known: ReadonlyMap<string, readonly Dim[]>): Map<Node, readonly number[]> {
+  const shapes = { of: (value: Value | undefined) => (value === undefined ? undefined : known.get(value.name)) };
+  return new Map(
+    graph.nodes.flatMap((node): [Node, readonly number[]][] => {
+      const isOpen = shapes.of(node.outputs[0])?.includes('') === true;
+      const site = siteOf(node, { graph, shapes, constants: { tensor: tensorOf } });
+      const axes = isOpen ? operatorOf(node)?.changedAxes?.(site) : undefined;
+      return axes === undefined ? [] : [[node, axes]];
     }),
   );
 }

@@ -4,7 +4,7 @@
  * output metadata is read. Large weights become graph inputs of the same shape, so their bytes are
  * never needed. Measured: 40 ms for ResNet-50.
  */
-import type { Dim, Graph, Node, Value } from '../ir/graph.js';
+import type { Dim, Graph, Value } from '../ir/graph.js';
 import { ownOf } from '../names.js';
 import type { ModelProto, TensorProto, ValueInfoProto } from '../onnx/proto.js';
 import { writeTensor } from '../onnx/tensors.js';
@@ -12,7 +12,7 @@ import { encodeProto } from '../onnx/encode.js';
 import { typeOf } from '../onnx/write.js';
 import { dataTypeNamed } from '../runtime/evaluate.js';
 import { createSession } from '../runtime/session.js';
-import { doubtfulInside, doubtfulResults, probeNodes } from './shape-probe.js';
+import { changingNodes, type Corrections, doubtfulInside, doubtfulResults, probeNodes } from './shape-probe.js';
 
 /**
  * Constants up to this size may carry shapes (Reshape targets, pads, Resize scales) and stay in the
@@ -33,19 +33,15 @@ type Sizes = Readonly<Record<string, readonly number[]>>;
 
 /** `sizes` puts numbers in the place of the symbolic extents of graph inputs, by input name. */
 export async function inferShapes(graph: Graph, proto: ModelProto, sizes: Sizes = {}): Promise<Shapes> {
-  const first = await probeShapes(graph, proto, sizes, new Map());
-  // Once is enough: what is open then puts nothing else in doubt that was not before.
-  const results = doubtfulResults(graph, first.byName);
-  return results.size === 0 ? first : probeShapes(graph, proto, sizes, results);
+  const first = await probeShapes(graph, proto, sizes, { doubtful: new Map(), changed: new Map() });
+  // Once is enough: what is open then puts nothing else in doubt that was not before, and ranks,
+  // which tell what changes, were known.
+  const doubtful = doubtfulResults(graph, first.byName);
+  const changed = changingNodes(graph, first.byName);
+  return doubtful.size + changed.size === 0 ? first : probeShapes(graph, proto, sizes, { doubtful, changed });
 }
 
-/** `results`: axes of nodes' results that are in doubt for what is known of their operands. */
-async function probeShapes(
-  graph: Graph,
-  proto: ModelProto,
-  sizes: Sizes,
-  results: ReadonlyMap<Node, readonly number[]>,
-): Promise<Shapes> {
+async function probeShapes(graph: Graph, proto: ModelProto, sizes: Sizes, corrections: Corrections): Promise<Shapes> {
   const known = new Map<string, readonly Dim[]>();
   const initializer: TensorProto[] = [];
   const inputs = new Map<string, ValueInfoProto>();
@@ -69,7 +65,7 @@ async function probeShapes(
   const computed = graph.nodes.flatMap(({ outputs }) => outputs).filter((value) => value !== undefined);
   const outputs = new Set(graph.outputs.map(({ name }) => name));
   const symbols = symbolsOf(proto, sizes);
-  const loose = probeNodes(graph, results);
+  const loose = probeNodes(graph, corrections);
   const probe: ModelProto = Object.assign(Object.create(Object.getPrototypeOf(proto) as object) as ModelProto, proto, {
     metadataProps: [],
     graph: {

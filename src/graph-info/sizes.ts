@@ -2,6 +2,7 @@
 import type { Dim, Graph } from '../ir/graph.js';
 import { byName, ownOf } from '../names.js';
 import type { ModelProto } from '../onnx/proto.js';
+import { withKnownExtents } from './extent-keys.js';
 import { inferShapes } from './shapes.js';
 import type { GraphInfo } from './graph-info.js';
 
@@ -40,7 +41,7 @@ export async function atSizes(graphInfo: GraphInfo, proto: ModelProto, sizes: Si
   );
   if (!isSymbolic) return graphInfo;
   try {
-    return { ...graphInfo, shapes: await inferShapes(graphInfo.graph, proto, sizes) };
+    return withKnownExtents({ ...graphInfo, shapes: await inferShapes(graphInfo.graph, proto, sizes) });
   } catch {
     // Only the count of MACs is lost; the report then says that they are unknown.
     return graphInfo;

@@ -188,12 +188,15 @@ export class Editor {
     }
   }
 
-  setAttribute(node: Node, name: string, value: AttributeValue): void {
+  /** Undefined takes the attribute away. */
+  setAttribute(node: Node, name: string, value: AttributeValue | undefined): void {
     const before = node.attributes.get(name);
+    const set = (to: AttributeValue | undefined) =>
+      to === undefined ? node.attributes.delete(name) : node.attributes.set(name, to);
     this.#touch([node], []);
     this.#do(
-      () => node.attributes.set(name, value),
-      () => (before === undefined ? node.attributes.delete(name) : node.attributes.set(name, before)),
+      () => set(value),
+      () => set(before),
     );
   }
 

@@ -4,7 +4,10 @@
  */
 import type { Node } from './graph.js';
 
-/** Per axis the kept indices, ascending; undefined where the whole axis stays. */
+/**
+ * Per axis the kept indices, ascending; undefined where the whole axis stays. Axis 1 of a grouped
+ * layer's weights is counted through all groups: each of them may keep other indices.
+ */
 export type KeptAxes = readonly (readonly number[] | undefined)[];
 
 interface History {

@@ -4,7 +4,7 @@
  * per tensor, so that all questions of the analysis cost one pass.
  */
 import { DOUBLE, FLOAT, product, type Tensor } from './tensor.js';
-import { alignedScratch } from './scratch.js';
+import { alignedScratch, alignedWords } from './scratch.js';
 
 export interface Scan {
   readonly zeros: number;
@@ -29,39 +29,69 @@ export function scanTensor(tensor: Tensor): Scan {
   return scan;
 }
 
-/** All bits of a float32 but the sign; an exponent of all ones is what infinities and NaN have. */
-const MAGNITUDE = 0x7fffffff;
-const INFINITY_BITS = 0x7f800000;
+/**
+ * Float32 bits without their sign, moved up by one: 0 for zeros, this for infinities, more for NaN.
+ */
+const INFINITY_BITS = 0xff000000;
+
+/** Elements a turn: 64 KiB stay in the cache between the copy that aligns them and the scan. */
+const CHUNK = 1 << 14;
 
 /**
- * Float32 as integers, in place or through scratch memory: half the time of comparing numbers, for
- * all weights of large models are of this type. By index: an iterator over 25 million weights costs
- * ten times as much.
+ * Float32 as integers, and without branches: zeros of pruned weights come in no order that a
+ * processor could predict. 25 million weights take half the time of a loop with branches, and a
+ * tenth of one with an iterator.
  */
 function scanFloats(tensor: Tensor, taps: number): Scan {
-  const { buffer, byteOffset, byteLength } = alignedScratch(tensor.bytes(), 4);
-  const words = new Uint32Array(buffer, byteOffset, byteLength / 4);
-  const kernels = taps === 0 ? 0 : words.length / taps;
-  const connected = new Uint32Array(Math.ceil(kernels / 32));
-  let zeros = 0;
+  const bytes = tensor.bytes();
+  const total = bytes.length / 4;
+  const nonzero = new Uint32Array(Math.ceil(total / 32));
+  let zeros = total;
   let largest = 0;
-  let hasInfinity = false;
-  for (let kernel = 0, at = 0; kernel < kernels; kernel++) {
-    let isLive = false;
-    for (const end = at + taps; at < end; at++) {
-      const magnitude = (words[at] ?? 0) & MAGNITUDE;
-      if (magnitude === 0) zeros++;
-      else {
-        isLive = true;
-        if (magnitude >= INFINITY_BITS) {
-          hasInfinity ||= magnitude === INFINITY_BITS;
-          largest = Math.max(largest, magnitude);
-        }
+  for (let start = 0; start < total; start += CHUNK) {
+    const count = Math.min(CHUNK, total - start);
+    const words = alignedWords(bytes.subarray(4 * start, 4 * (start + count)));
+    for (let first = 0; first < count; first += 32) {
+      const last = Math.min(32, count - first);
+      let bits = 0;
+      for (let bit = 0; bit < last; bit++) {
+        const magnitude = (words[first + bit] ?? 0) << 1;
+        const isNonzero = (magnitude | -magnitude) >>> 31;
+        bits |= isNonzero << bit;
+        zeros -= isNonzero;
+        if (magnitude >>> 0 > largest) largest = magnitude >>> 0;
       }
+      nonzero[(start + first) >>> 5] = bits;
     }
-    if (isLive) connected[kernel >>> 5] = (connected[kernel >>> 5] ?? 0) | (1 << (kernel & 31));
   }
-  return { zeros, hasNaN: largest > INFINITY_BITS, hasInfinity, connected };
+  const hasInfinity = largest === INFINITY_BITS || (largest > INFINITY_BITS && holdsInfinity(bytes));
+  return { zeros, hasNaN: largest > INFINITY_BITS, hasInfinity, connected: kernelBits(nonzero, total, taps) };
+}
+
+/** Beside NaN, which hides it from the scan. */
+function holdsInfinity(bytes: Uint8Array): boolean {
+  return alignedWords(bytes).some((word) => (word << 1) >>> 0 === INFINITY_BITS);
+}
+
+/** From one bit per element to one bit per kernel of `taps` elements. */
+function kernelBits(nonzero: Uint32Array, elements: number, taps: number): Uint32Array {
+  if (taps <= 1) return taps === 1 ? nonzero : new Uint32Array(0);
+  const kernels = elements / taps;
+  const connected = new Uint32Array(Math.ceil(kernels / 32));
+  for (let kernel = 0; kernel < kernels; kernel++) {
+    if (holdsBit(nonzero, kernel * taps, (kernel + 1) * taps))
+      connected[kernel >>> 5] = (connected[kernel >>> 5] ?? 0) | (1 << (kernel & 31));
+  }
+  return connected;
+}
+
+/** Whether any bit from `start` to before `end` is set. */
+function holdsBit(bits: Uint32Array, start: number, end: number): boolean {
+  for (let at = start; at < end; at += 32 - (at & 31)) {
+    const above = Math.max(0, 32 - (at & 31) - (end - at));
+    if (((bits[at >>> 5] ?? 0) >>> (at & 31)) << (above + (at & 31)) !== 0) return true;
+  }
+  return false;
 }
 
 /** Doubles are read as floats are; other types are converted. */

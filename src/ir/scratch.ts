@@ -19,3 +19,9 @@ export function alignedScratch(
   scratch.set(bytes);
   return { buffer: scratch.buffer, byteOffset: 0, byteLength: bytes.length };
 }
+
+/** The same as 32-bit words: whole words only. */
+export function alignedWords(bytes: Uint8Array): Uint32Array {
+  const { buffer, byteOffset, byteLength } = alignedScratch(bytes, 4);
+  return new Uint32Array(buffer, byteOffset, byteLength / 4);
+}

@@ -2,7 +2,8 @@
  * The one function that cuts tensors. A slice is a lazy view: its bytes are gathered when they are
  * asked for.
  */
-import { alignedScratch } from './scratch.js';
+import type { KeptAxes } from './provenance.js';
+import { alignedWords } from './scratch.js';
 import { elementBytes, product, Tensor } from './tensor.js';
 
 /**
@@ -20,6 +21,65 @@ export function sliceTensor(tensor: Tensor, kept: readonly (readonly number[] | 
 }
 
 /**
+ * Of the weights of a grouped layer: axis 0 has the channels of all groups, axis 1 those of one.
+ * `kept` counts through all groups on both axes, so that each group may lose other indices of axis
+ * 1. Every group that is left has to keep as many of them as the others.
+ */
+export function sliceGroups(tensor: Tensor, kept: KeptAxes, groups: number): Tensor {
+  const plain = keptByAllGroups(tensor.dims, kept, groups);
+  if (plain !== undefined) return sliceTensor(tensor, plain);
+  const parts = keptByGroup(tensor.dims, kept, groups);
+  const rows = parts.reduce((total, [list]) => total + list.length, 0);
+  const columns = parts[0]?.[1].length ?? 0;
+  if (parts.some(([, list]) => list.length !== columns))
+    throw new RangeError('groups keep unequal numbers of channels');
+  let gathered: Uint8Array | undefined;
+  const gatherParts = () => {
+    const slices = parts.map((part) => sliceTensor(tensor, part).bytes());
+    const bytes = new Uint8Array(slices.reduce((total, { length }) => total + length, 0));
+    let at = 0;
+    for (const slice of slices) {
+      bytes.set(slice, at);
+      at += slice.length;
+    }
+    return bytes;
+  };
+  const dims = [rows, columns, ...tensor.dims.slice(2)];
+  return new Tensor(tensor.dataType, dims, () => (gathered ??= gatherParts()));
+}
+
+/** What `kept` is in the tensor's own indices; undefined where the groups keep different ones. */
+export function keptByAllGroups(dims: readonly number[], kept: KeptAxes, groups: number): KeptAxes | undefined {
+  if (groups === 1 || kept[1] === undefined) return kept;
+  const lists = keptByGroup(dims, kept, groups).map(([, list]) => list);
+  const [first = []] = lists;
+  const isSame = lists.every((list) => list.length === first.length && list.every((index, at) => index === first[at]));
+  return isSame ? [kept[0], first.length === dims[1] ? undefined : first, ...kept.slice(2)] : undefined;
+}
+
+/**
+ * Per group of which anything is left: what it keeps of axis 0, in the tensor's indices, and of
+ * axis 1, in its own.
+ */
+export function keptByGroup(
+  dims: readonly number[],
+  kept: KeptAxes,
+  groups: number,
+): (readonly [rows: readonly number[], columns: readonly number[]])[] {
+  const [rows = 0, columns = 0] = dims;
+  const split = (list: readonly number[] | undefined, perGroup: number) => {
+    const lists = Array.from({ length: groups }, (): number[] => []);
+    const all = list ?? Array.from({ length: perGroup * groups }, (_, index) => index);
+    for (const index of all) lists[Math.floor(index / perGroup)]?.push(index);
+    return lists;
+  };
+  const ofColumns = split(kept[1], columns);
+  return split(kept[0], rows / groups).flatMap((list, group) =>
+    list.length === 0 ? [] : [[list, (ofColumns[group] ?? []).map((index) => index - group * columns)] as const],
+  );
+}
+
+/**
  * Runs shorter than this many elements are copied one by one: a call per run would cost more than
  * the copy.
  */
@@ -33,33 +93,51 @@ function gather(
   elementSize: number,
 ): Uint8Array {
   const bytes = new Uint8Array(product(to) * elementSize);
-  const [input, output] = elementSize === 4 ? [words(source), words(bytes)] : [source, bytes];
-  // Behind the last cut axis everything is one contiguous run.
-  const lastCut = kept.findLastIndex((indices) => indices !== undefined);
-  const unit = elementSize === 4 ? 1 : elementSize;
-  const run = product(from.slice(lastCut + 1)) * unit;
+  // After the last cut axis everything is one contiguous run.
+  const lastCut = Math.max(
+    0,
+    kept.findLastIndex((indices) => indices !== undefined),
+  );
+  const run = product(from.slice(lastCut + 1));
+  const copyRuns = run >= SHORT_RUN ? copyLongRuns : elementSize === 4 ? copyShortRunsOfWords : copyShortRuns;
+  const allOf = (axis: number) => Array.from({ length: from[axis] ?? 1 }, (_, index) => index);
+  const indices = kept[lastCut] ?? allOf(lastCut);
+  const slab = (from[lastCut] ?? 1) * run * elementSize;
   let written = 0;
-  const copyRun = (offset: number): void => {
-    if (run < SHORT_RUN) for (let at = 0; at < run; at++) output[written + at] = input[offset + at] ?? 0;
-    else output.set(input.subarray(offset, offset + run), written);
-    written += run;
-  };
-  const copy = (axis: number, offset: number): void => {
-    if (axis > lastCut) return copyRun(offset);
-    const stride = product(from.slice(axis + 1)) * unit;
-    const indices = kept[axis];
-    const count = indices?.length ?? from[axis] ?? 0;
-    for (let at = 0; at < count; at++) {
-      const start = offset + (indices === undefined ? at : (indices[at] ?? 0)) * stride;
-      if (axis === lastCut) copyRun(start);
-      else copy(axis + 1, start);
+  /** `slabs` counts, of those before, along the axes in front of the last cut one. */
+  const copy = (axis: number, slabs: number): void => {
+    if (axis < lastCut) {
+      for (const index of kept[axis] ?? allOf(axis)) copy(axis + 1, slabs * (from[axis] ?? 1) + index);
+      return;
     }
+    const target = bytes.subarray(written, written + indices.length * run * elementSize);
+    copyRuns(source.subarray(slabs * slab, (slabs + 1) * slab), target, indices, run * elementSize);
+    written += target.length;
   };
   copy(0, 0);
   return bytes;
 }
 
-function words(bytes: Uint8Array): Uint32Array {
-  const { buffer, byteOffset, byteLength } = alignedScratch(bytes, 4);
-  return new Uint32Array(buffer, byteOffset, byteLength / 4);
+/** Writes the runs of `size` bytes at these indices one after the other. */
+function copyLongRuns(source: Uint8Array, target: Uint8Array, indices: readonly number[], size: number): void {
+  for (const [at, index] of indices.entries()) {
+    target.set(source.subarray(index * size, (index + 1) * size), at * size);
+  }
+}
+
+function copyShortRuns(
+  source: Uint8Array | Uint32Array,
+  target: Uint8Array | Uint32Array,
+  indices: readonly number[],
+  size: number,
+): void {
+  let written = 0;
+  for (const index of indices) {
+    for (let at = index * size; at < (index + 1) * size; at++) target[written++] = source[at] ?? 0;
+  }
+}
+
+/** Of 4-byte elements; `size` is still in bytes. */
+function copyShortRunsOfWords(source: Uint8Array, target: Uint8Array, indices: readonly number[], size: number): void {
+  copyShortRuns(alignedWords(source), alignedWords(target), indices, size / 4);
 }

@@ -194,8 +194,18 @@ function encodeNumbers(dataType: number, values: ArrayLike<number>): Uint8Array 
       );
     case INT64:
       return new Uint8Array(BigInt64Array.from(Array.from(values), BigInt).buffer);
+    case UINT64:
+      return new Uint8Array(BigUint64Array.from(Array.from(values), BigInt).buffer);
     case INT32:
       return new Uint8Array(Int32Array.from(values).buffer);
+    case UINT32:
+      return new Uint8Array(Uint32Array.from(values).buffer);
+    case INT16:
+      return new Uint8Array(Int16Array.from(values).buffer);
+    case UINT16:
+      return new Uint8Array(Uint16Array.from(values).buffer);
+    case INT8:
+      return new Uint8Array(Int8Array.from(values).buffer);
     case BOOL:
     case UINT8:
       return Uint8Array.from(values);

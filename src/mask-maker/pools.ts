@@ -2,9 +2,11 @@
  * Units that compete with each other. Without groups a pool is a layer. With groups, filters (or
  * channels) that can only go together, because a residual add, a depthwise convolution or a
  * flattening ties their positions, are one unit; units that cut the same layers in the same way are
- * one pool, so that a pool's width is a layer's width.
+ * one pool, so that a pool's width is a layer's width. The units of a grouped convolution are in
+ * cells, one for each of its groups, and as many of each cell are pruned.
  */
 import type { Facts } from '../channels/facts.js';
+import { GroupBalance } from '../channels/group-balance.js';
 import type { Pin } from '../channels/pins.js';
 import type { Axis } from '../channels/positions.js';
 import type { Choice } from './choice.js';
@@ -26,6 +28,8 @@ export interface Pool {
   readonly count: number;
   /** How many stay is rounded up to a multiple of it. */
   readonly step: number;
+  /** Lists of units, of equal lengths: as many of each are pruned. Absent: all are one list. */
+  readonly cells?: readonly (readonly number[])[];
 }
 
 export interface Skipped {
@@ -86,7 +90,9 @@ export function groupUnits(
     const why = partner === undefined ? pinText(pin) : `it is coupled to ${partner}, which is excluded`;
     skipped.push({ layer, why });
   }
-  return { pools: [...pools.values()].map((list) => poolOf(list, choice.widthMultiple)), skipped };
+  const balance = choice.groups === 'residual' ? new GroupBalance(facts, () => 0) : undefined;
+  const cellOf = (unit: Unit) => cellsAt(unit, axesOf, facts, balance);
+  return { pools: [...pools.values()].map((list) => poolOf(list, choice.widthMultiple, cellOf)), skipped };
 }
 
 /** One pool per layer, for units inside of layers. */
@@ -157,17 +163,41 @@ function pinOf(
   return undefined;
 }
 
-function poolOf(units: readonly Unit[], widthMultiple: number): Pool {
+/** The groups of grouped layers that the unit is in, as text. */
+function cellsAt(
+  { locals }: Unit,
+  axesOf: ReadonlyMap<MaskLayer, readonly Axis[]>,
+  { positions }: Facts,
+  balance: GroupBalance | undefined,
+): string {
+  const keys = new Set<string>();
+  for (const [layer, indices] of locals)
+    for (const axis of axesOf.get(layer) ?? [])
+      for (const index of indices) keys.add(balance?.groupsOf(positions.classOf(axis.base + index)) ?? '');
+  return [...keys].toSorted().join();
+}
+
+/** Undefined where there are no groups, or unequal ones: a Concat may lead a part of them elsewhere. */
+function equalCells(units: readonly Unit[], cellOf: (unit: Unit) => string): number[][] | undefined {
+  const cells = new Map<string, number[]>();
+  for (const [at, unit] of units.entries()) {
+    const key = cellOf(unit);
+    cells.set(key, [...(cells.get(key) ?? []), at]);
+  }
+  const lists = [...cells.values()];
+  const isEqual = lists.every(({ length }) => length === lists[0]?.length);
+  return lists.length > 1 && isEqual ? lists : undefined;
+}
+
+function poolOf(units: readonly Unit[], widthMultiple: number, cellOf: (unit: Unit) => string): Pool {
   const [first] = units;
   const parts = [...(first?.locals ?? [])].map(([layer, { length: perUnit }]): Part => {
     const locals = Int32Array.from(units.flatMap((unit) => unit.locals.get(layer) ?? []));
     return { layer, perUnit, locals };
   });
-  return {
-    parts,
-    count: units.length,
-    step: parts.reduce((step, { perUnit }) => leastStep(step, perUnit, widthMultiple), 1),
-  };
+  const cells = equalCells(units, cellOf);
+  const step = parts.reduce((least, { perUnit }) => leastStep(least, perUnit, widthMultiple), 1);
+  return { parts, count: units.length, step: leastStep(step, 1, cells?.length ?? 1), ...(cells && { cells }) };
 }
 
 /**

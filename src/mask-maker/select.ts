@@ -20,10 +20,24 @@ export function choosePruned(
     scope === 'layer'
       ? pools.map(({ count }) => share(count))
       : globalQuotas(pools, share(pools.reduce((total, { count }) => total + count, 0)));
-  return pools.map(({ scores, count, step }, index) => {
+  return pools.map(({ scores, count, step, cells }, index) => {
     const kept = Math.max(count - (quotas[index] ?? 0), 1);
-    return lowest(scores, count - Math.min(Math.ceil(kept / step) * step, count));
+    const gone = count - Math.min(Math.ceil(kept / step) * step, count);
+    return cells === undefined ? lowest(scores, gone) : lowestOfEach(scores, gone / cells.length, cells);
   });
+}
+
+/** The `count` lowest of each cell. */
+function lowestOfEach(scores: Float64Array, count: number, cells: readonly (readonly number[])[]): Uint8Array {
+  const pruned = new Uint8Array(scores.length);
+  for (const cell of cells) {
+    const own = lowest(
+      Float64Array.from(cell, (unit) => scores[unit] ?? 0),
+      count,
+    );
+    for (const [at, unit] of cell.entries()) pruned[unit] = own[at] ?? 0;
+  }
+  return pruned;
 }
 
 /**

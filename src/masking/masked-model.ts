@@ -102,7 +102,8 @@ export async function maskModel(model: Model, options: MaskOptions, asRead?: Gra
   const graphInfo = asRead ?? (await inspectGraph(model));
   const slots = weightSlots(graphInfo);
   const target = { slots, constants: numericConstants(graphInfo), facts: () => analyze(graphInfo) };
-  const files = paths.map((path) => bindFile(path, target, options));
+  const files: BoundFile[] = [];
+  for (const path of paths) files.push(await bindFile(path, target, options));
   checkMap(options.maskMap, files);
   const weights = combineMasks(files.flatMap(({ bindings }) => bindings));
   const everywhere = [...weights, ...otherReaders(model.graph, weights, slots)];
@@ -153,11 +154,11 @@ interface MaskTarget {
   facts(): ReturnType<typeof analyze>;
 }
 
-function bindFile(
+async function bindFile(
   path: string,
   { slots, constants, facts }: MaskTarget,
   { maskMap, maskPrefix, maskSoft, maskLayout, allowUnmatched }: MaskOptions,
-): BoundFile {
+): Promise<BoundFile> {
   const file = readMaskFile(path);
   const { claims, ...others } = claimsOf(file, maskPrefix);
   const settings = {
@@ -171,7 +172,7 @@ function bindFile(
   const isCoupled = claims.some((claim) => claim.isCoupled === true);
   // Indices of a history count what the steps before left: none of them may be left out.
   const bound = bindMasks(claims, slots, isCoupled ? { ...settings, allowUnmatched: false } : settings);
-  const bindings = isCoupled ? coupledMasks(bound.bindings, slots, facts()) : bound.bindings;
+  const bindings = isCoupled ? coupledMasks(bound.bindings, slots, await facts()) : bound.bindings;
   if (bindings.length === 0 && bound.unmatched.length === 0) throw nothingPruned(path, bound.fates);
   return {
     path,

@@ -294,7 +294,10 @@ function valueInfo(proto: ValueInfoProto, graph: Graph, shapes: Shapes | undefin
   const value = graph.values.get(proto.name ?? '');
   if (value === undefined) return [];
   const dims = value.initializer?.dims ?? shapes?.get(value.name);
-  return dims === undefined ? (shapes === undefined ? [proto] : []) : [withDims(proto, dims)];
+  if (dims === undefined) return shapes === undefined ? [proto] : [];
+  // A value that was reshaped has other axes than those that are written down.
+  const rank = proto.type?.tensorType?.shape?.dim?.length;
+  return rank === undefined || rank === dims.length ? [withDims(proto, dims)] : [];
 }
 
 function withDims(proto: ValueInfoProto, dims: readonly Dim[]): ValueInfoProto {

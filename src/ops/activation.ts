@@ -1,20 +1,33 @@
 /** Functions of one element, and the activations that have parameters. */
 import { isNumber, type Known, type Relation } from './axes.js';
 import { clipBounds } from './attributes.js';
-import { broadcast } from './broadcast.js';
-import { erf } from './erf.js';
+import { asked, broadcast, broadcastExtents } from './broadcast.js';
+import { MICROSOFT } from './domains.js';
 import type { Operator } from './operator.js';
 import type { Site } from './site.js';
 
-/**
- * ONNX Relu-14, Sigmoid-13, …: the scalar function in double; the analysis rounds to the tensor's
- * dtype.
- */
-function unary(type: string, scalar: (x: number, site: Site) => number): Operator {
+/** Its result is its operand, or the operand with another sign. */
+function choosing(type: string, choice: (x: number) => number): Operator {
   return {
     type,
-    axes: (site) => broadcast(site, 1, ([x]) => (isNumber(x) ? scalar(x, site) : undefined)),
+    axes: (site) => broadcast(site, 1, ([x]) => (isNumber(x) ? choice(x) : undefined)),
+    resultExtents: broadcastExtents,
   };
+}
+
+/** ONNX Sigmoid-13, Exp-13, …: what it makes of a number is the runtime's own. */
+function smooth(type: string): Operator {
+  return { type, axes: (site) => asked(broadcast(site, 1)), resultExtents: broadcastExtents };
+}
+
+/** Floor-13, Sign-13, …: where its operand is not known to the last digit, neither is its result. */
+function jumping(type: string): Operator {
+  return { type, axes: (site) => asked(broadcast(site, 1), { jumps: true }), resultExtents: broadcastExtents };
+}
+
+/** com.microsoft: a function of x and a bias [C] that is added to it first, and may be left out. */
+function biased(type: string): Operator {
+  return { type, domain: MICROSOFT, axes: (site) => asked(broadcast(site, 2)) };
 }
 
 /** Bounds that are not constant leave the result unknown. */
@@ -25,9 +38,9 @@ function clip(site: Site): Relation | undefined {
   );
 }
 
-function prelu([x, slope]: readonly Known[]): number | undefined {
-  if (!isNumber(x) || x >= 0) return x ?? undefined;
-  return isNumber(slope) ? x * slope : undefined;
+/** Without a slope what is not negative stays as it is. */
+function prelu([x]: readonly Known[]): number | undefined {
+  return isNumber(x) && x >= 0 ? x : undefined;
 }
 
 /** A module has one slope per channel, the operand as many axes as it takes to broadcast them. */
@@ -37,36 +50,26 @@ function slopeAxes(dims: readonly number[]): readonly number[] {
   return axes.length < 2 || wide.length > 1 ? axes : [wide[0] ?? 0];
 }
 
-/** Gelu-20: by the error function, or by the hyperbolic tangent. */
-function gelu(x: number, { node }: Site): number {
-  if (node.string('approximate', 'none') !== 'tanh') return 0.5 * x * (1 + erf(x / Math.SQRT2));
-  return 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
-}
+const SMOOTH =
+  'LeakyRelu Sigmoid HardSigmoid HardSwish Tanh Elu Celu Selu Softplus Softsign Mish Swish Gelu Erf Exp Log Sqrt Reciprocal ' +
+  'Sin Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh';
 
-const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
+const JUMPING = 'Floor Ceil Round Sign Shrink ThresholdedRelu IsNaN IsInf Not BitwiseNot';
 
 export const activations: readonly Operator[] = [
-  unary('Relu', (x) => Math.max(0, x)),
-  unary('LeakyRelu', (x, { node }) => (x < 0 ? node.float('alpha', 0.01) * x : x)),
-  unary('Sigmoid', sigmoid),
-  unary('HardSigmoid', (x, { node }) =>
-    Math.max(0, Math.min(1, node.float('alpha', 0.2) * x + node.float('beta', 0.5))),
-  ),
-  unary('HardSwish', (x) => x * Math.max(0, Math.min(1, x / 6 + 0.5))),
-  unary('Tanh', Math.tanh),
-  unary('Elu', (x, { node }) => (x < 0 ? node.float('alpha', 1) * Math.expm1(x) : x)),
-  unary('Softplus', (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)))),
-  { ...unary('Neg', (x) => -x), keepsZeros: 'first' },
-  unary('Abs', Math.abs),
-  unary('Exp', Math.exp),
-  unary('Sqrt', Math.sqrt),
-  unary('Reciprocal', (x) => 1 / x),
-  unary('Erf', erf),
-  unary('Gelu', gelu),
-  { type: 'Clip', axes: clip },
+  choosing('Relu', (x) => Math.max(0, x)),
+  choosing('Abs', Math.abs),
+  { ...choosing('Neg', (x) => -x), keepsZeros: 'first' },
+  ...SMOOTH.split(' ').map(smooth),
+  ...JUMPING.split(' ').map(jumping),
+  { ...smooth('Gelu'), domain: MICROSOFT },
+  { ...smooth('QuickGelu'), domain: MICROSOFT },
+  biased('BiasGelu'),
+  biased('FastGelu'),
+  { type: 'Clip', axes: clip, resultExtents: ({ extents }) => extents(0) },
   {
     type: 'PRelu',
-    axes: (site) => broadcast(site, 2, prelu),
+    axes: (site) => asked(broadcast(site, 2, prelu)),
     parameters: [undefined, 'weight'],
     parameterAxes: slopeAxes,
   },

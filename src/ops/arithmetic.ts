@@ -1,37 +1,19 @@
 /** Operators of several operands with NumPy broadcasting. */
-import { isNumber, type Known } from './axes.js';
-import { broadcast } from './broadcast.js';
+import { isNumber, type Known, type Pointwise } from './axes.js';
+import { asked, broadcast, broadcastExtents } from './broadcast.js';
 import type { Operator } from './operator.js';
-import type { Elements, ShapeSite } from './site.js';
+import { choice, elementwise, equality, ofNumbers, product, quotient } from './shape-arithmetic.js';
 
-type Scalar = (a: number, b: number) => number;
-
-function binary(type: string, scalar: Scalar, ofIntegers: Scalar = scalar): Operator {
-  return {
-    type,
-    axes: (site) => broadcast(site, 2, ([a, b]) => (isNumber(a) && isNumber(b) ? scalar(a, b) : undefined)),
-    shapeElements: (site) => elementwise(site, ofIntegers),
-  };
+/** What the runtime makes of two numbers is its own; `more` is what is known of one alone. */
+function binary(type: string, more: Pick<Pointwise, 'constant' | 'jumps'> = {}): Operator {
+  return { type, axes: (site) => asked(broadcast(site, 2), more), resultExtents: broadcastExtents };
 }
 
-/** Of two lists of one length, or of a list and one number. */
-function elementwise(site: ShapeSite, scalar: Scalar): Elements | undefined {
-  const [a, b] = [site.elements(0), site.elements(1)];
-  if (a === undefined || b === undefined || (a.length !== b.length && a.length !== 1 && b.length !== 1))
-    return undefined;
-  return Array.from({ length: Math.max(a.length, b.length) }, (_, index) => {
-    const [x, y] = [a[a.length === 1 ? 0 : index], b[b.length === 1 ? 0 : index]];
-    return typeof x === 'number' && typeof y === 'number' ? scalar(x, y) : undefined;
-  });
-}
-
-function variadic(type: string, combine: (values: readonly number[]) => number): Operator {
+function variadic(type: string): Operator {
   return {
     type,
-    axes: (site) =>
-      broadcast(site, site.node.inputs.length, (operands) =>
-        operands.every(isNumber) ? combine(operands) : undefined,
-      ),
+    axes: (site) => asked(broadcast(site, site.node.inputs.length)),
+    resultExtents: broadcastExtents,
   };
 }
 
@@ -39,8 +21,22 @@ function variadic(type: string, combine: (values: readonly number[]) => number):
  * Mul: a constant zero makes the product zero whatever the other factor is (finite activations).
  */
 function multiply([a, b]: readonly Known[]): number | undefined {
-  if (a === 0 || b === 0) return 0;
-  return isNumber(a) && isNumber(b) ? a * b : undefined;
+  return a === 0 || b === 0 ? 0 : undefined;
+}
+
+/** Integers are not divided by zero, nor the least of them by -1: the runtime refuses, or stops. */
+function divide([a, b]: readonly Known[]): number | undefined {
+  return b === 0 || (b === -1 && isNumber(a) && a <= -(2 ** 31)) ? Number.NaN : undefined;
+}
+
+/** And: one false is enough. */
+function and([a, b]: readonly Known[]): number | undefined {
+  return a === 0 || b === 0 ? 0 : undefined;
+}
+
+/** Or: one true is enough. */
+function or([a, b]: readonly Known[]): number | undefined {
+  return a === 1 || b === 1 ? 1 : undefined;
 }
 
 /** Where-9: a condition that is the same everywhere decides; otherwise both sides must agree. */
@@ -49,25 +45,39 @@ function where([condition, x, y]: readonly Known[]): number | undefined {
   return chosen ?? undefined;
 }
 
+const COMPARISONS = ['Greater', 'GreaterOrEqual', 'Less', 'LessOrEqual'];
+const OF_BITS = ['BitShift', 'BitwiseAnd', 'BitwiseOr', 'BitwiseXor'];
+
 export const arithmetic: readonly Operator[] = [
-  binary('Add', (a, b) => a + b),
-  binary('Sub', (a, b) => a - b),
-  // ONNX integer division truncates.
+  { ...binary('Add'), shapeElements: elementwise(ofNumbers((a, b) => a + b)) },
+  { ...binary('Sub'), shapeElements: elementwise(ofNumbers((a, b) => a - b)) },
   {
-    ...binary(
-      'Div',
-      (a, b) => a / b,
-      (a, b) => Math.trunc(a / b),
-    ),
+    ...binary('Div', { constant: divide }),
+    shapeElements: elementwise(quotient),
     keepsZeros: 'first',
   },
   {
-    ...binary('Mul', (a, b) => a * b),
-    axes: (site) => broadcast(site, 2, multiply),
+    ...binary('Mul', { constant: multiply }),
+    shapeElements: elementwise(product),
     keepsZeros: 'all',
   },
-  { type: 'Where', axes: (site) => broadcast(site, 3, where), movesData: true },
-  variadic('Sum', (values) => values.reduce((total, value) => total + value, 0)),
-  variadic('Max', (values) => Math.max(...values)),
-  variadic('Min', (values) => Math.min(...values)),
+  binary('Pow'),
+  binary('Mod', { constant: divide, jumps: true }),
+  { ...binary('Equal'), shapeElements: elementwise(equality) },
+  ...COMPARISONS.map((type) => binary(type)),
+  binary('And', { constant: and }),
+  binary('Or', { constant: or }),
+  binary('Xor'),
+  ...OF_BITS.map((type) => binary(type)),
+  {
+    type: 'Where',
+    axes: (site) => broadcast(site, 3, where),
+    shapeElements: elementwise(choice),
+    resultExtents: broadcastExtents,
+    movesData: true,
+  },
+  variadic('Sum'),
+  variadic('Mean'),
+  { ...variadic('Max'), shapeElements: elementwise(ofNumbers((a, b) => Math.max(a, b))) },
+  { ...variadic('Min'), shapeElements: elementwise(ofNumbers((a, b) => Math.min(a, b))) },
 ];

@@ -5,7 +5,7 @@
 import type { Node } from '../ir/graph.js';
 import type { Tensor } from '../ir/tensor.js';
 import type { ExtentMap } from './operator.js';
-import type { Site } from './site.js';
+import type { Elements, ShapeSite, Site } from './site.js';
 
 /** Along one spatial axis. */
 export interface WindowAxis {
@@ -87,13 +87,25 @@ export class Window {
  * the same extent for every n: 3x3 with padding 1 and 1x1 without are such. Undefined for other
  * axes and for padding that depends on n.
  */
-export function windowKey({ node, constant }: Site, axis: number): ExtentMap | undefined {
+export function windowKey({ node, constant }: Pick<Site, 'node' | 'constant'>, axis: number): ExtentMap | undefined {
   const window = new Window(node, constant(1));
   if (axis < 2 || window.autoPad !== 'NOTSET' || window.roundsUp) return undefined;
   const { kernel, stride, dilation, begin, end } = window.along(axis - 2);
   if (kernel === undefined) return undefined;
   const grown = begin + end - dilation * (kernel - 1);
-  return (key) => (stride === 1 && grown === 0 ? key : `(${key}${grown < 0 ? '' : '+'}${grown})/${stride}`);
+  return (extent) => {
+    if (stride === 1 && grown === 0) return extent;
+    if (typeof extent === 'number' && extent + grown > 0) return Math.floor((extent + grown - 1) / stride) + 1;
+    return `(${extent}${grown < 0 ? '' : '+'}${grown})/${stride}`;
+  };
+}
+
+/** Of a layer with a window that makes so many channels; without a number as many as it reads. */
+export function windowedExtents(site: ShapeSite, channels?: number): Elements | undefined {
+  return site.extents(0)?.map((extent, axis) => {
+    if (axis < 2) return axis === 1 && channels !== undefined ? channels : extent;
+    return windowKey(site, axis)?.(extent);
+  });
 }
 
 /**
@@ -114,24 +126,15 @@ export function clipBounds({
   return low === undefined || high === undefined ? undefined : { low, high };
 }
 
-/** BatchNormalization of one channel: scale * (x - mean) / sqrt(variance + epsilon) + shift. */
-export interface Normalization {
+/** Of BatchNormalization, per channel: scale * (x - mean) / sqrt(variance + epsilon) + shift. */
+interface Normalization {
   readonly scale: number;
-  readonly shift: number;
-  readonly mean: number;
   readonly variance: number;
   readonly epsilon: number;
 }
 
-export function normalized(x: number, { shift, mean, ...factors }: Normalization): number {
-  return normalizationScales(x - mean, factors) + shift;
-}
-
 /** What a difference of two inputs becomes. */
-export function normalizationScales(
-  difference: number,
-  { scale, variance, epsilon }: Pick<Normalization, 'scale' | 'variance' | 'epsilon'>,
-): number {
+export function normalizationScales(difference: number, { scale, variance, epsilon }: Normalization): number {
   return (scale * difference) / Math.sqrt(variance + epsilon);
 }
 

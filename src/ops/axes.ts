@@ -27,13 +27,22 @@ export interface Blocks {
 }
 
 /**
+ * Index i of the output's axis is index `picks[i]` of the input's: a Gather. An index may be picked
+ * several times, or never.
+ */
+export interface Picks {
+  readonly one: 'picked';
+  readonly picks: readonly number[];
+}
+
+/**
  * The two axes shrink together; the data at linked indices is the same data. Without blocks: the
  * same index.
  */
 export interface Link {
   readonly input: AxisRef;
   readonly output: AxisRef;
-  readonly blocks?: Blocks;
+  readonly blocks?: Blocks | Picks;
 }
 
 /**
@@ -51,9 +60,22 @@ export interface Pointwise {
   readonly links: readonly Link[];
   /**
    * The constant that an index of output axis `axis` has when its operands have these, in input
-   * order.
+   * order: one of them, or one that follows without arithmetic. Undefined where it is not known,
+   * NaN where nobody may ask.
    */
   readonly constant?: (operands: readonly Known[], axis: number) => number | undefined;
+  /**
+   * Whether the node itself says, run by ONNX Runtime, what it makes of operands that are all
+   * known.
+   */
+  readonly isAsked?: true;
+  /**
+   * Whether the result jumps, as that of Floor does: only operands count that are known to the last
+   * digit. Whatever makes integers of numbers jumps anyway.
+   */
+  readonly jumps?: true;
+  /** Whether the last digits of the result may be others than `constant` says: a mean. */
+  readonly rounds?: true;
   /** Output positions without a link hold this (Pad); undefined: they vary. */
   readonly fill?: number;
   /**
@@ -62,8 +84,8 @@ export interface Pointwise {
    */
   readonly reads?: { readonly input: AxisRef; readonly indices: readonly number[] };
   /**
-   * Whether `constant` also holds place by place: each output element depends on the elements at its
-   * own place, along all axes but that of the channels (1).
+   * Whether what it makes of scalars also holds place by place: each output element depends on the
+   * elements at its own place, along all axes but that of the channels (1).
    */
   readonly samePlace?: true;
   /**
@@ -76,6 +98,11 @@ export interface Pointwise {
    * takes one.
    */
   readonly choices?: readonly Choice[];
+  /**
+   * Axes of several inputs that a product sums over together, index by index: where one of them
+   * holds 0, the others are not read.
+   */
+  readonly sums?: readonly (readonly AxisRef[])[];
 }
 
 /** Of the candidates one link is taken; the axes of the others are pinned. */
@@ -100,20 +127,21 @@ export interface Linear {
   readonly padded: boolean;
   /** Of a convolution, whose weights are [outputs, inputs, window…]. */
   readonly hasWindow?: true;
+  /**
+   * Whether what constants add depends on the place in a way that no convolution of ones gives
+   * back: only a channel that stays can take them over.
+   */
+  readonly needsCarrier?: true;
 }
 
 /**
- * A grouped or depthwise convolution: a whole group (its inputs, outputs, filters) goes or stays.
+ * A layer of which each group of outputs reads its own group of inputs. Axis 0 of the weights counts
+ * the channels of all groups, axis 1 those of one. Groups go whole, or every group that stays loses
+ * as many inputs, and as many outputs, as each other (src/channels/group-balance.ts).
  */
-export interface Grouped {
+export interface Grouped extends Omit<Linear, 'kind'> {
   readonly kind: 'grouped';
-  readonly links: readonly Link[];
-  readonly x: AxisRef;
-  readonly y: AxisRef;
-  readonly weights: { readonly index: number; readonly outAxis: number };
-  readonly bias: { readonly index: number } | undefined;
   readonly groups: number;
-  readonly padded: boolean;
 }
 
 /**
@@ -127,7 +155,14 @@ export interface ExtentReader {
 
 export type Relation = Pointwise | Linear | Grouped | ExtentReader;
 
-export function link(input: AxisRef, output: AxisRef, blocks?: Blocks): Link {
+/** The relation of an operator with weights. */
+export type LayerRelation = Linear | Grouped;
+
+export function groupsOf(relation: LayerRelation): number {
+  return relation.kind === 'grouped' ? relation.groups : 1;
+}
+
+export function link(input: AxisRef, output: AxisRef, blocks?: Blocks | Picks): Link {
   return blocks === undefined ? { input, output } : { input, output, blocks };
 }
 

@@ -2,8 +2,9 @@
  * NumPy broadcasting: each element is computed from the elements at the same place of every
  * operand.
  */
-import { type Known, type Link, link, type Relation } from './axes.js';
-import type { Site } from './site.js';
+import { type Known, type Link, link, type Pointwise } from './axes.js';
+import { broadcastOf } from './extents.js';
+import type { Elements, Extent, ShapeSite, Site } from './site.js';
 
 /**
  * Links each operand axis with the output axis it is aligned to. An operand axis of extent 1 that
@@ -14,7 +15,7 @@ export function broadcast(
   site: Site,
   operands: number,
   constant?: (operands: readonly Known[]) => number | undefined,
-): Relation | undefined {
+): Pointwise | undefined {
   const out = site.outDims(0);
   if (out === undefined) return undefined;
   const links: Link[] = [];
@@ -28,7 +29,28 @@ export function broadcast(
         links.push(link({ index, axis }, { index: 0, axis: outAxis }));
     }
   }
-  return constant === undefined
-    ? { kind: 'pointwise', links }
-    : { kind: 'pointwise', links, constant, samePlace: true };
+  return { kind: 'pointwise', links, samePlace: true, ...(constant !== undefined && { constant }) };
+}
+
+/**
+ * With the node's own word for its scalar function: ONNX Runtime runs it where all operands are
+ * known.
+ */
+export function asked(
+  relation: Pointwise | undefined,
+  more: Pick<Pointwise, 'constant' | 'jumps'> = {},
+): Pointwise | undefined {
+  return relation && { ...relation, ...more, isAsked: true };
+}
+
+/** The extents of the result, of which any operand may be the one that is stretched. */
+export function broadcastExtents({ node, extents }: ShapeSite): Elements | undefined {
+  const known = node.inputs.map((_, index) => extents(index));
+  if (known.includes(undefined)) return undefined;
+  const rank = Math.max(...known.map((dims) => dims?.length ?? 0));
+  return Array.from({ length: rank }, (_, axis) =>
+    known
+      .map((dims = []): Extent | undefined => dims[axis - rank + dims.length] ?? 1)
+      .reduce((one, other) => broadcastOf(one, other), 1),
+  );
 }

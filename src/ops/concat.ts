@@ -30,4 +30,20 @@ function shapeElements({ node, elements }: ShapeSite): Elements | undefined {
   return parts.includes(undefined) ? undefined : parts.flatMap((part) => part ?? []);
 }
 
-export const concats: readonly Operator[] = [{ type: 'Concat', axes: concatAxes, shapeElements, movesData: true }];
+/** Along the other axes all inputs have the same extent. */
+function resultExtents({ node, extents }: ShapeSite): Elements | undefined {
+  const parts = node.inputs.map((_, index) => extents(index));
+  const [first] = parts;
+  if (first === undefined || parts.includes(undefined)) return undefined;
+  const joined = normalAxis(node.int('axis', 1), first.length);
+  return first.map((_, axis) => {
+    const along = parts.map((part) => part?.[axis] ?? '');
+    const numbers = along.filter((extent) => typeof extent === 'number');
+    if (axis !== joined) return numbers[0] ?? along[0];
+    return numbers.length === along.length ? numbers.reduce((total, extent) => total + extent, 0) : undefined;
+  });
+}
+
+export const concats: readonly Operator[] = [
+  { type: 'Concat', axes: concatAxes, shapeElements, resultExtents, movesData: true },
+];

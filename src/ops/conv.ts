@@ -1,6 +1,6 @@
 /** Convolutions: Conv, and what is known of its relatives. */
 import { isStatic, type Link, link, type Relation } from './axes.js';
-import { Window, windowKey } from './attributes.js';
+import { Window, windowedExtents, windowKey } from './attributes.js';
 import type { Adjustment, Doubt, Kept, LayerOperands, Operator } from './operator.js';
 import type { Site } from './site.js';
 import type { Node } from '../ir/graph.js';
@@ -15,28 +15,25 @@ function convAxes(site: Site): Relation | undefined {
   const weights = site.constant(1);
   const y = site.outDims(0);
   if (x === undefined || weights === undefined || y === undefined) return undefined;
-  const hasBias = site.node.inputs[2] !== undefined;
-  if (hasBias && site.constant(2) === undefined) return undefined;
+  if (site.node.inputs[2] !== undefined && site.constant(2) === undefined) return undefined;
   const groups = site.node.int('group', 1);
   const padded = new Window(site.node).isPadded;
-  const shared = { links: BATCH, x: CHANNELS, y: CHANNELS, padded };
-  if (groups === 1) {
-    const bias = { index: 2, beta: 1 };
-    return { kind: 'linear', ...shared, weights: { index: 1, inAxis: 1, outAxis: 0 }, bias, alpha: 1, hasWindow: true };
-  }
+  const operands = { weights: { index: 1, inAxis: 1, outAxis: 0 }, bias: { index: 2, beta: 1 }, alpha: 1 };
+  const shared = { links: BATCH, x: CHANNELS, y: CHANNELS, ...operands, padded, hasWindow: true } as const;
+  if (groups === 1) return { kind: 'linear', ...shared };
   // A group's inputs go with its outputs: both sides must have positions.
   if (typeof x[1] !== 'number' || typeof y[1] !== 'number') return undefined;
-  const bias = hasBias ? { index: 2 } : undefined;
-  return { kind: 'grouped', ...shared, weights: { index: 1, outAxis: 0 }, bias, groups };
+  return { kind: 'grouped', ...shared, groups };
 }
 
-/** A grouped convolution keeps its channels per group; their number is the `group` attribute. */
+/** The `group` attribute counts the groups of which anything is left. */
 function adjust(site: Site, kept: Kept): readonly Adjustment[] {
   const groups = site.node.int('group', 1);
   const keptOutputs = kept.output(CHANNELS);
-  const total = site.constant(1)?.dims[0];
-  if (groups === 1 || keptOutputs === undefined || total === undefined) return [];
-  return [{ attribute: 'group', value: { kind: 'int', value: (keptOutputs.length * groups) / total } }];
+  const total = site.outDims(0)?.[1];
+  if (groups === 1 || keptOutputs === undefined || typeof total !== 'number') return [];
+  const left = new Set(keptOutputs.map((index) => Math.floor((index * groups) / total)));
+  return left.size === groups ? [] : [{ attribute: 'group', value: { kind: 'int', value: left.size } }];
 }
 
 function convWeights(site: Site): LayerOperands | undefined {
@@ -47,6 +44,40 @@ function macs(site: Site): number | undefined {
   const y = site.outDims(0);
   const dims = site.constant(1)?.dims ?? site.inDims(1) ?? [];
   return isStatic(y) && isStatic(dims) ? product(y) * product(dims.slice(1)) : undefined;
+}
+
+/**
+ * ConvTranspose-1, -11, -22: X [N, C, spatial…], W [C, M / group, kernel…], B [M], Y [N, M,
+ * spatial…]. Each place of X is spread over several of Y, so that most places of Y miss some taps:
+ * constants are no sum that is the same everywhere, unless there is one tap and no gap.
+ */
+function transposedAxes(site: Site): Relation | undefined {
+  const { node } = site;
+  const weights = site.constant(1);
+  const [x, y] = [site.inDims(0), site.outDims(0)];
+  if (x === undefined || y === undefined || weights === undefined) return undefined;
+  if (node.inputs[2] !== undefined && site.constant(2) === undefined) return undefined;
+  const groups = node.int('group', 1);
+  const operands = { weights: { index: 1, inAxis: 0, outAxis: 1 }, bias: { index: 2, beta: 1 }, alpha: 1 };
+  const shared = { links: BATCH, x: CHANNELS, y: CHANNELS, ...operands, padded: spreads(node, weights) };
+  if (groups === 1) return { kind: 'linear', ...shared, needsCarrier: true };
+  if (typeof x[1] !== 'number' || typeof y[1] !== 'number') return undefined;
+  return { kind: 'grouped', ...shared, groups, needsCarrier: true };
+}
+
+/** Whether the output has places that do not see every tap. */
+function spreads(node: Node, { dims }: Tensor): boolean {
+  const isOne = (name: string) => node.ints(name)?.every((value) => value === 1) !== false;
+  const isGrown =
+    node.ints('output_padding')?.some((value) => value !== 0) === true || node.attributes.has('output_shape');
+  return product(dims.slice(2)) !== 1 || !isOne('strides') || isGrown || new Window(node).isPadded;
+}
+
+/** Each element of X meets every tap of its row of W. */
+function transposedMacs(site: Site): number | undefined {
+  const x = site.inDims(0);
+  const dims = site.constant(1)?.dims ?? site.inDims(1) ?? [];
+  return isStatic(x) && isStatic(dims) ? product(x) * product(dims.slice(1)) : undefined;
 }
 
 /** Y [N, M, …] of X [N, C, …] and W [M, C / group, …]. */
@@ -82,6 +113,7 @@ export const convolutions: readonly Operator[] = [
   {
     type: 'Conv',
     axes: convAxes,
+    resultExtents: (site) => windowedExtents(site, site.constant(1)?.dims[0]),
     adjust,
     weights: convWeights,
     macs,
@@ -93,6 +125,9 @@ export const convolutions: readonly Operator[] = [
   },
   {
     type: 'ConvTranspose',
+    axes: transposedAxes,
+    adjust,
+    macs: transposedMacs,
     parameters: PARAMETERS,
     hasGroups: true,
     // W [C, M / group, kernel…]

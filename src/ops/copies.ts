@@ -3,7 +3,7 @@
  * Dropout.
  */
 import { type Relation, unchanged } from './axes.js';
-import { broadcast } from './broadcast.js';
+import { asked, broadcast } from './broadcast.js';
 import type { Operator } from './operator.js';
 import type { Site } from './site.js';
 import { INT64, isShapeInteger } from '../ir/tensor.js';
@@ -20,21 +20,22 @@ export const copies: readonly Operator[] = [
     type: 'Identity',
     axes: (site) => broadcast(site, 1, unchanged),
     shapeElements: ({ elements }) => elements(0),
+    resultExtents: ({ extents }) => extents(0),
     alias: 'same',
     isCopy: true,
     keepsZeros: 'first',
   },
-  // A constant channel is not followed through another type.
   {
     type: 'Cast',
-    axes: (site) => broadcast(site, 1),
+    axes: (site) => asked(broadcast(site, 1)),
     shapeElements: ({ node, elements }) => (isShapeInteger(node.int('to', INT64)) ? elements(0) : undefined),
+    resultExtents: ({ extents }) => extents(0),
     alias: 'same',
     keepsZeros: 'first',
   },
   {
     type: 'CastLike',
-    axes: (site) => broadcast(site, 1),
+    axes: (site) => asked(broadcast(site, 1)),
     alias: 'same',
     keepsZeros: 'first',
     typeOperand: 1,

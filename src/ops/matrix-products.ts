@@ -1,30 +1,35 @@
-/** Products with a constant matrix: Gemm and MatMul. */
+/** Products with a constant matrix, Gemm and MatMul, and MatMul of two activations. */
 import type { Node } from '../ir/graph.js';
-import { isStatic, link, type Relation } from './axes.js';
+import { isStatic, type Known, type Link, link, type Relation } from './axes.js';
+import { MICROSOFT } from './domains.js';
 import type { LayerOperands, Operator } from './operator.js';
-import type { Site } from './site.js';
+import { broadcastOf } from './extents.js';
+import type { Elements, Extent, ShapeSite, Site } from './site.js';
 
-function isTransposed(node: Node): boolean {
+function hasTransB(node: Node): boolean {
   return node.int('transB', 0) !== 0;
 }
 
-function gemmWeights(node: Node): LayerOperands['weights'] {
-  return isTransposed(node) ? { index: 1, inAxis: 1, outAxis: 0 } : { index: 1, inAxis: 0, outAxis: 1 };
+/** The axis of A [M, K], or of A [K, M] with transA, that is summed over. */
+function depthAxis(node: Node): 0 | 1 {
+  return node.int('transA', 0) === 0 ? 1 : 0;
 }
 
-/**
- * Gemm-7, -11, -13: Y [M, N] = alpha * A * B + beta * C. Only A without transposition and constant
- * B and C.
- */
+function gemmWeights(node: Node): LayerOperands['weights'] {
+  return hasTransB(node) ? { index: 1, inAxis: 1, outAxis: 0 } : { index: 1, inAxis: 0, outAxis: 1 };
+}
+
+/** Gemm-7, -11, -13: Y [M, N] = alpha * A * B + beta * C, with constant B and C. */
 function gemm(site: Site): Relation | undefined {
   const { node } = site;
-  const isMatrix = site.inDims(0)?.length === 2 && site.outDims(0)?.length === 2;
-  if (site.constant(1) === undefined || node.int('transA', 0) !== 0 || !isMatrix) return undefined;
+  const areMatrices = site.inDims(0)?.length === 2 && site.outDims(0)?.length === 2;
+  if (site.constant(1) === undefined || !areMatrices) return undefined;
   if (node.inputs[2] !== undefined && site.constant(2) === undefined) return undefined;
+  const depth = depthAxis(node);
   return {
     kind: 'linear',
-    links: [link({ index: 0, axis: 0 }, { index: 0, axis: 0 })],
-    x: { index: 0, axis: 1 },
+    links: [link({ index: 0, axis: 1 - depth }, { index: 0, axis: 0 })],
+    x: { index: 0, axis: depth },
     y: { index: 0, axis: 1 },
     weights: gemmWeights(node),
     bias: { index: 2, beta: node.float('beta', 1) },
@@ -35,30 +40,104 @@ function gemm(site: Site): Relation | undefined {
 
 function gemmLayer(site: Site): LayerOperands | undefined {
   const { node } = site;
-  if (site.constant(1)?.dims.length !== 2 || node.int('transA', 0) !== 0) return undefined;
+  if (site.constant(1)?.dims.length !== 2) return undefined;
   return { weights: gemmWeights(node), bias: 2 };
 }
 
+/** A matrix, maybe behind axes of extent 1: [1, K, N]. */
+function isMatrix(dims: readonly number[] | undefined): dims is readonly number[] {
+  return dims !== undefined && dims.length >= 2 && dims.slice(0, -2).every((extent) => extent === 1);
+}
+
+interface Product {
+  /** Which input is the constant matrix. */
+  readonly weights: 0 | 1;
+  /** Whether the last two axes of the other input, and of the matrix, are exchanged first. */
+  readonly isTransposed?: boolean;
+  readonly weightsAreTransposed?: boolean;
+  readonly alpha?: number;
+}
+
 /**
- * MatMul-1, -9, -13 with a constant matrix on the right: Y […, N] = X […, K] * W [K, N], of one row
- * too: Y [N] = X [K] * W.
+ * Y […, M, N] = alpha * X […, M, K] * W [K, N], of one row too: Y [N] = X [K] * W; and with the
+ * constant on the left: Y […, M, N] = alpha * W [M, K] * X […, K, N].
  */
-function matMul(site: Site): Relation | undefined {
-  const x = site.inDims(0);
-  const y = site.outDims(0);
-  if (x === undefined || y === undefined || x.length === 0 || x.length !== y.length) return undefined;
-  if (site.constant(1)?.dims.length !== 2) return undefined;
-  const last = x.length - 1;
+function product(
+  site: Site,
+  { weights: index, isTransposed = false, weightsAreTransposed = false, alpha = 1 }: Product,
+): Relation | undefined {
+  const [x, y, weights] = [site.inDims(1 - index), site.outDims(0), site.constant(index)?.dims];
+  if (x === undefined || y === undefined || x.length === 0 || x.length !== y.length || !isMatrix(weights))
+    return undefined;
+  const rank = x.length;
+  // More axes of the matrix than of X, and a list of numbers with another product's rules.
+  if (weights.length > Math.max(rank, 2) || (rank === 1 && (index === 0 || isTransposed))) return undefined;
+  const [row, column] = [rank - 2, rank - 1];
+  const [summed, made] = index === 1 ? [column, column] : [row, row];
+  const swap = (axis: number) => (isTransposed && axis >= row ? row + column - axis : axis);
+  const links = Array.from({ length: rank }, (_, axis) => axis)
+    .filter((axis) => axis !== made)
+    .map((axis) => link({ index: 1 - index, axis: swap(axis) }, { index: 0, axis }));
+  const [first, second] = [weights.length - 2, weights.length - 1];
+  const [inAxis, outAxis] = (index === 1) !== weightsAreTransposed ? [first, second] : [second, first];
   return {
     kind: 'linear',
-    links: Array.from({ length: last }, (_, axis) => link({ index: 0, axis }, { index: 0, axis })),
-    x: { index: 0, axis: last },
-    y: { index: 0, axis: last },
-    weights: { index: 1, inAxis: 0, outAxis: 1 },
+    links,
+    x: { index: 1 - index, axis: swap(summed) },
+    y: { index: 0, axis: made },
+    weights: { index, inAxis, outAxis },
     bias: undefined,
-    alpha: 1,
+    alpha,
     padded: false,
   };
+}
+
+/** MatMul-1, -9, -13 with a constant matrix on either side, or of two activations. */
+function matMul(site: Site): Relation | undefined {
+  if (site.constant(0) === undefined && site.constant(1) === undefined) return productOfTwo(site);
+  return product(site, { weights: site.constant(1) === undefined ? 0 : 1 });
+}
+
+/** com.microsoft: a MatMul with a factor, of operands whose last two axes may be exchanged. */
+function fusedMatMul(site: Site): Relation | undefined {
+  const { node } = site;
+  if (node.int('transBatchA', 0) !== 0 || node.int('transBatchB', 0) !== 0) return undefined;
+  const [a, b] = ['transA', 'transB'].map((name) => node.int(name, 0) !== 0);
+  const alpha = node.float('alpha', 1);
+  return site.constant(1) === undefined
+    ? product(site, { weights: 0, isTransposed: b === true, weightsAreTransposed: a === true, alpha })
+    : product(site, { weights: 1, isTransposed: a === true, weightsAreTransposed: b === true, alpha });
+}
+
+/**
+ * Y […, M, N] = A […, M, K] * B […, K, N] of two activations, as in attention. The axes in front
+ * are broadcast; K is summed over, and neither M nor N knows of the other.
+ */
+function productOfTwo(site: Site): Relation | undefined {
+  const [a, b, y] = [site.inDims(0), site.inDims(1), site.outDims(0)];
+  if (a === undefined || b === undefined || y === undefined || a.length < 2 || b.length < 2) return undefined;
+  const rank = y.length;
+  if (rank !== Math.max(a.length, b.length)) return undefined;
+  const links: Link[] = [];
+  for (const [index, dims] of [a, b].entries()) {
+    for (const [axis, dim] of dims.slice(0, -2).entries()) {
+      const output = rank - dims.length + axis;
+      // As in broadcast.ts: an axis of extent 1 that is stretched is not linked.
+      if (typeof dim !== 'number' || dim === y[output]) links.push(link({ index, axis }, { index: 0, axis: output }));
+    }
+  }
+  links.push(link({ index: 0, axis: a.length - 2 }, { index: 0, axis: rank - 2 }));
+  links.push(link({ index: 1, axis: b.length - 1 }, { index: 0, axis: rank - 1 }));
+  const inner = [
+    { index: 0, axis: a.length - 1 },
+    { index: 1, axis: b.length - 2 },
+  ];
+  return { kind: 'pointwise', links, sums: [inner], constant: zeroIfAny };
+}
+
+/** Zeros of one factor, whatever the other one is (finite activations). */
+function zeroIfAny(operands: readonly Known[]): number | undefined {
+  return operands.includes(0) ? 0 : undefined;
 }
 
 function matMulLayer(site: Site): LayerOperands | undefined {
@@ -66,10 +145,20 @@ function matMulLayer(site: Site): LayerOperands | undefined {
   return { weights: { index: 1, inAxis: 0, outAxis: 1 }, bias: undefined };
 }
 
-/** As many for each element of Y as X has along `depthAxis`. */
-function macs(site: Site, depthAxis: number): number | undefined {
+function matMulExtents({ extents }: ShapeSite): Elements | undefined {
+  const [a, b] = [extents(0), extents(1)];
+  // A vector has no row or no column of its own.
+  if (a === undefined || b === undefined || a.length < 2 || b.length < 2) return undefined;
+  const rank = Math.max(a.length, b.length);
+  const front = (own: readonly Extent[], axis: number) => own[axis - rank + own.length] ?? 1;
+  const batch = Array.from({ length: rank - 2 }, (_, axis) => broadcastOf(front(a, axis), front(b, axis)));
+  return [...batch, a.at(-2), b.at(-1)];
+}
+
+/** As many for each element of Y as X has along `summedAxis`. */
+function macs(site: Site, summedAxis: number): number | undefined {
   const y = site.outDims(0);
-  const depth = site.inDims(0)?.at(depthAxis);
+  const depth = site.inDims(0)?.at(summedAxis);
   if (!isStatic(y) || typeof depth !== 'number') return undefined;
   return y.reduce((total, dim) => total * dim, depth);
 }
@@ -79,16 +168,23 @@ export const matrixProducts: readonly Operator[] = [
     type: 'Gemm',
     axes: gemm,
     weights: gemmLayer,
-    macs: (site) => macs(site, site.node.int('transA', 0) === 0 ? -1 : 0),
+    macs: (site) => macs(site, depthAxis(site.node)),
     parameters: [undefined, 'weight', 'bias'],
-    isReversed: (node) => !isTransposed(node),
+    isReversed: (node) => !hasTransB(node),
   },
   {
     type: 'MatMul',
     axes: matMul,
     weights: matMulLayer,
+    resultExtents: matMulExtents,
     macs: (site) => macs(site, -1),
     parameters: [undefined, 'weight'],
     isReversed: () => true,
+  },
+  {
+    type: 'FusedMatMul',
+    domain: MICROSOFT,
+    axes: fusedMatMul,
+    macs: (site) => macs(site, site.node.int('transA', 0) === 0 ? -1 : -2),
   },
 ];

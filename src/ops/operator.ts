@@ -6,7 +6,7 @@
 import type { AttributeValue, Dim, Node } from '../ir/graph.js';
 import type { Tensor } from '../ir/tensor.js';
 import type { AxisRef, Relation } from './axes.js';
-import type { Elements, ShapeSite, Site } from './site.js';
+import type { Elements, Extent, ShapeSite, Site } from './site.js';
 import type { NativeWeights, StoredWeights } from './stored-weights.js';
 
 /** Kept indices of an axis, ascending; undefined when all stay. */
@@ -16,11 +16,12 @@ export interface Kept {
 }
 
 /**
- * A change that goes with removed channels: an attribute, or a constant input that repeats an
- * extent.
+ * A change that goes with removed channels: an attribute (undefined: it goes), or a constant input
+ * that repeats an extent.
  */
 export type Adjustment =
-  { readonly attribute: string; readonly value: AttributeValue } | { readonly input: number; readonly tensor: Tensor };
+  | { readonly attribute: string; readonly value: AttributeValue | undefined }
+  | { readonly input: number; readonly tensor: Tensor };
 
 /** Inputs of a layer, and the axes of its weights. */
 export interface LayerOperands {
@@ -29,8 +30,8 @@ export interface LayerOperands {
   readonly bias: number | undefined;
 }
 
-/** Maps the key of an input extent to that of the output extent: equal keys stay equal. */
-export type ExtentMap = (key: string) => string;
+/** Maps an input extent to the output extent: equal symbols stay equal. */
+export type ExtentMap = (extent: Extent) => Extent;
 
 /**
  * Axes whose extents ONNX Runtime's shape inference states otherwise than its kernels then make
@@ -106,6 +107,13 @@ export interface Operator {
   extentKey?(site: Site, axis: number): ExtentMap | undefined;
   /** The integers that a node computes shapes with. */
   shapeElements?(site: ShapeSite): Elements | undefined;
+  /**
+   * Extents of output 0 where those of the inputs tell more than ONNX Runtime's inference, which
+   * does not follow computed shapes; the whole undefined where not even the rank is known.
+   */
+  resultExtents?(site: ShapeSite): Elements | undefined;
+  /** The same of an operator that makes parts, for each of its outputs. */
+  partExtents?(site: ShapeSite, output: number): Elements | undefined;
   /** Extents of the output that may not be believed. `constant` knows inputs by index. */
   doubt?(node: Node, constant: (input: number) => Tensor | undefined): Doubt;
   /** Axes of the output that are in doubt for what is known of the operands. */
@@ -114,6 +122,11 @@ export interface Operator {
     operands: readonly (readonly Dim[] | undefined)[],
     result: readonly Dim[],
   ): readonly number[];
+  /**
+   * Axes of output 0 that have another extent than those of input 0, where the operator copies the
+   * others from a Shape of it: what ONNX Runtime's inference does not see.
+   */
+  changedAxes?(site: Site): readonly number[] | undefined;
   /** Whether doubt is so rare that a subgraph with such an operator is believed all the same. */
   readonly isRarelyDoubtful?: true;
   /**

@@ -1,15 +1,28 @@
 /** Operators that combine places of one channel: pools, and means and maxima over all places. */
 import type { Node } from '../ir/graph.js';
-import { link, type Relation } from './axes.js';
-import { Window, windowKey } from './attributes.js';
+import { link, type Pointwise, type Relation } from './axes.js';
+import { Window, windowedExtents, windowKey } from './attributes.js';
+import { asked } from './broadcast.js';
 import type { Doubt, Operator } from './operator.js';
 import type { Site } from './site.js';
 
-/** Batch and channel pass through; the spatial axes are pinned. */
-function perChannel(site: Site, constant: (x: number) => number | undefined): Relation | undefined {
-  if ((site.inDims(0)?.length ?? 0) < 3 || site.node.outputs[1] !== undefined) return undefined;
-  const links = [0, 1].map((axis) => link({ index: 0, axis }, { index: 0, axis }));
+/**
+ * Batch and channel pass through; the spatial axes are pinned. The indices of a MaxPool count
+ * through all channels: where anybody reads them, no channel may go.
+ */
+function perChannel(site: Site, constant: (x: number) => number | undefined): Pointwise | undefined {
+  if ((site.inDims(0)?.length ?? 0) < 3) return undefined;
+  const [, indices] = site.node.outputs;
+  if (indices !== undefined && (indices.uses.length > 0 || indices.isSeenOutside)) return undefined;
+  const links = (indices === undefined ? [0] : [0, 1]).flatMap((output) =>
+    [0, 1].map((axis) => link({ index: 0, axis }, { index: output, axis })),
+  );
   return { kind: 'pointwise', links, constant: ([x]) => (typeof x === 'number' ? constant(x) : undefined) };
+}
+
+/** The root of a sum over places: zero at zero; what else it is depends on how many there are. */
+function ofSums(site: Site): Relation | undefined {
+  return asked(perChannel(site, (x) => (x === 0 ? 0 : undefined)));
 }
 
 /**
@@ -61,16 +74,25 @@ function spatialAxes(node: Node): number[] {
 }
 
 export const pools: readonly Operator[] = [
-  { type: 'MaxPool', axes: (site) => pool(site, false), extentKey: windowKey, hasWindow: true, doubt },
+  {
+    type: 'MaxPool',
+    axes: (site) => pool(site, false),
+    extentKey: windowKey,
+    resultExtents: (site) => windowedExtents(site),
+    hasWindow: true,
+    doubt,
+  },
   {
     type: 'AveragePool',
     axes: (site) => pool(site, site.node.int('count_include_pad', 0) !== 0),
     extentKey: windowKey,
+    resultExtents: (site) => windowedExtents(site),
     hasWindow: true,
     doubt,
   },
-  { type: 'LpPool', hasWindow: true, doubt },
+  { type: 'LpPool', axes: ofSums, extentKey: windowKey, hasWindow: true, doubt },
   { type: 'MaxUnpool', hasWindow: true, doubt: (node) => ({ axes: spatialAxes(node) }) },
   { type: 'GlobalAveragePool', axes: (site) => perChannel(site, (x) => x) },
   { type: 'GlobalMaxPool', axes: (site) => perChannel(site, (x) => x) },
+  { type: 'GlobalLpPool', axes: ofSums },
 ];

@@ -4,10 +4,9 @@
  */
 import type { Node } from '../ir/graph.js';
 import type { Tensor } from '../ir/tensor.js';
+import { MICROSOFT } from './domains.js';
 import type { Operator } from './operator.js';
 import type { StoredWeights } from './stored-weights.js';
-
-const MICROSOFT = 'com.microsoft';
 
 function holds(type: string, weights: readonly StoredWeights[], more: Partial<Operator> = {}): Operator {
   return { type, storedWeights: () => weights, ...more };

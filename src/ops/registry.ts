@@ -5,6 +5,7 @@
 import type { Node } from '../ir/graph.js';
 import { activations } from './activation.js';
 import { arithmetic } from './arithmetic.js';
+import { attentions } from './attention.js';
 import { concats } from './concat.js';
 import { constants } from './constant.js';
 import { convolutions } from './conv.js';
@@ -22,15 +23,19 @@ import { quantised } from './quantised.js';
 import { randoms } from './random.js';
 import { recurrents } from './recurrent.js';
 import { reductions } from './reduce.js';
+import { repeats } from './repeat.js';
 import { reshapes } from './reshape.js';
 import { resizes } from './resize.js';
 import { extentReaders } from './shape.js';
 import { slices } from './slice.js';
+import { spaceDepths } from './space-depth.js';
+import { splits } from './split.js';
 import { transposes } from './transpose.js';
 
 export const operators: readonly Operator[] = [
   ...convolutions,
   ...matrixProducts,
+  ...attentions,
   ...pools,
   ...reductions,
   ...normalizations,
@@ -41,6 +46,9 @@ export const operators: readonly Operator[] = [
   ...transposes,
   ...gathers,
   ...slices,
+  ...splits,
+  ...repeats,
+  ...spaceDepths,
   ...pads,
   ...concats,
   ...extentReaders,

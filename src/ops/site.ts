@@ -11,6 +11,11 @@ export interface Site {
   outDims(index: number): readonly Dim[] | undefined;
   /** The tensor of a constant input; undefined when it is computed or absent. */
   constant(index: number): Tensor | undefined;
+  /**
+   * Per element of the integers in input `index` the axis of input 0 whose extent it is, whatever
+   * that is when the model runs; undefined for other elements.
+   */
+  ownExtents(index: number): readonly (number | undefined)[] | undefined;
 }
 
 /** An extent, or a symbol for one that only the run knows: equal symbols are equal numbers. */
@@ -21,7 +26,8 @@ export type Elements = readonly (Extent | undefined)[];
 /** What is known of the integers that a node computes shapes from. */
 export interface ShapeSite {
   readonly node: Node;
-  /** The elements of input `index`. */
+  readonly opset: number;
+  /** The elements of input `index`, where it is a number or a short list of integers. */
   elements(index: number): Elements | undefined;
   /** The extents of input `index`. */
   extents(index: number): readonly Extent[] | undefined;

@@ -3,7 +3,11 @@ import type { Node } from '../ir/graph.js';
 import { INT64, Tensor } from '../ir/tensor.js';
 import { link, normalAxis, range, type Relation, sameAxes, unchanged } from './axes.js';
 import type { Adjustment, Doubt, Kept, Operator } from './operator.js';
-import type { Elements, ShapeSite, Site } from './site.js';
+import { minimum } from './extents.js';
+import type { Elements, Extent, ShapeSite, Site } from './site.js';
+
+/** What exporters write for "to the end", as int32 or more; no axis is as long. */
+const OPEN_END = 2 ** 31 - 1;
 
 interface Cut {
   readonly axis: number;
@@ -94,6 +98,34 @@ function shapeElements({ node, elements }: ShapeSite): Elements | undefined {
   return from.slice(start, end);
 }
 
+/** Cut with step 1: of known extents, and from the start to an end that only the run knows. */
+function resultExtents({ node, elements, extents }: ShapeSite): Elements | undefined {
+  const own = extents(0);
+  const [starts, ends] = [node.ints('starts') ?? elements(1), node.ints('ends') ?? elements(2)];
+  if (own === undefined || starts === undefined || ends === undefined) return undefined;
+  const axes = node.ints('axes') ?? (node.inputs[3] === undefined ? [...starts.keys()] : elements(3));
+  const steps = node.inputs[4] === undefined ? starts.map(() => 1) : elements(4);
+  const result: (Extent | undefined)[] = [...own];
+  if (axes === undefined || steps === undefined) return undefined;
+  for (const [at, listed] of axes.entries()) {
+    if (typeof listed !== 'number') return undefined;
+    const axis = normalAxis(listed, own.length);
+    result[axis] = steps[at] === 1 ? cutExtent(own[axis], starts[at], ends[at]) : undefined;
+  }
+  return result;
+}
+
+function cutExtent(extent?: Extent, start?: Extent, end?: Extent): Extent | undefined {
+  if (typeof start !== 'number' || extent === undefined || end === undefined) return undefined;
+  if (typeof extent === 'number' && typeof end === 'number') {
+    const clamp = (bound: number) => Math.max(0, Math.min(extent, bound < 0 ? bound + extent : bound));
+    return Math.max(0, clamp(end) - clamp(start));
+  }
+  if (start !== 0) return undefined;
+  if (typeof end === 'number') return end >= OPEN_END ? extent : undefined;
+  return typeof extent === 'number' ? minimum(end, extent) : undefined;
+}
+
 /** Backwards to an open end: the inference takes it for empty. */
 function doubt(_: Node, constant: (input: number) => Tensor | undefined): Doubt {
   const steps = [...(constant(4)?.numbers() ?? [])];
@@ -102,5 +134,14 @@ function doubt(_: Node, constant: (input: number) => Tensor | undefined): Doubt 
 }
 
 export const slices: readonly Operator[] = [
-  { type: 'Slice', axes: sliceAxes, adjust, shapeElements, doubt, isRarelyDoubtful: true, movesData: true },
+  {
+    type: 'Slice',
+    axes: sliceAxes,
+    adjust,
+    shapeElements,
+    resultExtents,
+    doubt,
+    isRarelyDoubtful: true,
+    movesData: true,
+  },
 ];

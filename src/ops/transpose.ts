@@ -1,7 +1,7 @@
 /** Transpose. */
 import { link, type Relation, unchanged } from './axes.js';
 import type { Operator } from './operator.js';
-import type { Site } from './site.js';
+import type { Elements, ShapeSite, Site } from './site.js';
 
 /** Transpose-1, -13, -21, -23. */
 function transposeAxes(site: Site): Relation | undefined {
@@ -15,6 +15,11 @@ function transposeAxes(site: Site): Relation | undefined {
   };
 }
 
+function turnedExtents({ node, extents }: ShapeSite): Elements | undefined {
+  const own = extents(0);
+  return own && (node.ints('perm')?.map((axis) => own[axis]) ?? own.toReversed());
+}
+
 export const transposes: readonly Operator[] = [
-  { type: 'Transpose', axes: transposeAxes, alias: 'transposed', keepsZeros: 'first' },
+  { type: 'Transpose', axes: transposeAxes, resultExtents: turnedExtents, alias: 'transposed', keepsZeros: 'first' },
 ];

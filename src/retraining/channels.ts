@@ -6,6 +6,7 @@
 import type { Constants } from '../graph-info/constants.js';
 import type { Graph, Node, Value } from '../ir/graph.js';
 import type { Provenance } from '../ir/provenance.js';
+import { keptByAllGroups, keptByGroup } from '../ir/slice.js';
 import { makesIndicators, makesOnes } from '../ir/origin.js';
 import { isFloating, Tensor } from '../ir/tensor.js';
 import { isWithoutZeroBias } from '../onnx/module-path.js';
@@ -39,6 +40,11 @@ export interface WeightChannels {
    * is gone.
    */
   readonly kept: readonly (readonly number[] | null)[] | null;
+  /**
+   * Of a convolution whose groups keep different input channels: per group that is left their
+   * indices along axis 1, for which `kept` then has null.
+   */
+  readonly keptByGroup: readonly (readonly number[])[] | null;
   /** The values are not those of the kept indices: constants of removed channels went into them. */
   readonly rewritten: boolean;
   /** `groups` of the convolution as it is now; null for other layers. */
@@ -163,9 +169,11 @@ export class KeptChannels {
   }
 
   #describe(weight: TracedWeight, removed: boolean): WeightChannels {
-    const { node, input, initializer, parameter, axes, dims } = weight;
+    const { node, input, initializer, parameter, axes, dims, groups } = weight;
     const log = this.#log.keptOf(node, input);
-    const kept = axes.map((axis) => (axis === undefined ? null : (log[axis] ?? null)));
+    const ofAll = keptByAllGroups(dims, log, groups);
+    const kept = axes.map((axis) => (axis === undefined ? null : ((ofAll ?? log.with(1, undefined))[axis] ?? null)));
+    const byGroup = ofAll === undefined ? keptByGroup(dims, log, groups).map(([, columns]) => columns) : null;
     return {
       parameter: parameter ?? null,
       initializer,
@@ -175,6 +183,7 @@ export class KeptChannels {
       transposed: isReversed(axes),
       removed,
       kept: removed ? null : kept,
+      keptByGroup: removed ? null : byGroup,
       rewritten: !removed && this.#log.isRewritten(node, input),
       groups: removed ? null : (groupsOf(node) ?? null),
     };
@@ -263,9 +272,10 @@ function isReversed(axes: Axes): boolean {
  */
 function torn(weights: readonly WeightChannels[]): Unheld[] {
   const first = new Map<string, string>();
-  return weights.flatMap(({ parameter, node, removed, kept, rewritten }): Unheld[] => {
-    if (parameter === null || removed) return [];
-    const now = JSON.stringify([kept, rewritten]);
+  return weights.flatMap((weight): Unheld[] => {
+    const { parameter, node, rewritten } = weight;
+    if (parameter === null || weight.removed) return [];
+    const now = JSON.stringify([weight.kept, weight.keptByGroup, rewritten]);
     const other = first.get(parameter);
     first.set(parameter, other ?? now);
     return other === undefined || (other === now && !rewritten)

@@ -8,7 +8,7 @@ import { isFloating, type Tensor } from '../ir/tensor.js';
 import { listedParameters } from '../onnx/listed-parameters.js';
 import { isFolded, modulePathsOf, moduleOfParameter, nodeModulePathsOf } from '../onnx/module-path.js';
 import type { ModelProto } from '../onnx/proto.js';
-import { isRecurrent, parameterAxes, parameterRole } from '../ops/parameters.js';
+import { groupsOf, isRecurrent, parameterAxes, parameterRole } from '../ops/parameters.js';
 import { type Axes, type Origin, originOf, parameterName, type ParameterList } from './parameter-names.js';
 import { heldParameters, type HeldParameter } from './held-parameters.js';
 
@@ -24,6 +24,8 @@ export interface TracedWeight {
   readonly axes: Axes;
   /** In the operand's layout. */
   readonly dims: readonly number[];
+  /** Of a grouped layer's weights; else 1. */
+  readonly groups: number;
 }
 
 export interface Trace extends ParameterList {
@@ -114,7 +116,8 @@ function named(found: readonly Found[], list: ParameterList): TracedWeight[] {
     stated[at] === undefined ? namedByModule(node, input, taken, list.listed) : undefined,
   );
   return found.flatMap(({ node, input, value, tensor: { dims }, origin }, at): TracedWeight[] => {
-    const weight = { node, input, initializer: value.name, dims };
+    const groups = parameterRole(node, input)?.name === 'weight' ? (groupsOf(node) ?? 1) : 1;
+    const weight = { node, input, initializer: value.name, dims, groups };
     const own = stated[at];
     if (own !== undefined && origin.kind === 'stated') return [{ ...weight, parameter: own, axes: origin.axes }];
     const name = inferred[at];

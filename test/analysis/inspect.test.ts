@@ -22,7 +22,7 @@ function residual(unknown = false): Uint8Array {
   const stem = g.conv(x, weights('stem', 4, 3), { name: 'stem' });
   const inner = g.conv(stem, weights('a', 4, 4, 1), { name: 'a' });
   const branch = g.conv(
-    unknown ? g.op('Shrink', [inner], {}, { name: 'shrink' }) : g.relu(inner),
+    unknown ? g.op('Trilu', [inner], {}, { name: 'triangle' }) : g.relu(inner),
     weights('b', 4, 4, 2),
     {
       name: 'b',
@@ -43,8 +43,8 @@ describe('inspect', () => {
 
   test('names operators without a row that stand in the way', async () => {
     const { unknownOps, remarks } = await inspectModel(residual(true));
-    expect(unknownOps).toEqual([{ op: 'Shrink', count: 1 }]);
-    expect(remarks.some(({ message }) => message.includes('Shrink'))).toBe(true);
+    expect(unknownOps).toEqual([{ op: 'Trilu', count: 1 }]);
+    expect(remarks.some(({ message }) => message.includes('Trilu'))).toBe(true);
   });
 });
 
@@ -105,6 +105,41 @@ describe('why', () => {
   test('a removable channel is said to be one', async () => {
     const { groups } = await explainNode(residual(), 'a');
     expect(groups.find(({ channels }) => channels.includes(1))?.state).toBe('removable');
+  });
+
+  test('a dead channel of a grouped layer is held by the group that needs more', async () => {
+    const g = graphBuilder();
+    const weights = (name: string, dims: readonly [number, number, number, number], zeros: readonly number[]) => {
+      const data = normals(11, name, dims[0] * dims[1]);
+      for (const filter of zeros) data.fill(0, filter * dims[1], (filter + 1) * dims[1]);
+      return { data, dims };
+    };
+    const x = g.input('x', [1, 3, 6, 6]);
+    const first = g.relu(g.conv(x, weights('first', [8, 3, 1, 1], [0, 1, 4]), { name: 'first' }));
+    const inner = g.relu(g.conv(first, weights('inner', [8, 4, 1, 1], [2, 3, 5, 6, 7]), { group: 2, name: 'inner' }));
+    g.output(g.conv(inner, weights('last', [2, 8, 1, 1], []), { name: 'last' }));
+    const { groups } = await explainNode(g.bytes(), 'inner');
+    expect(groups.filter(({ state }) => state === 'removable').map(({ channels }) => channels)).toEqual([[2, 3, 6, 7]]);
+    expect(groups.find(({ channels }) => channels.includes(5))).toEqual({
+      channels: [5],
+      state: 'kept',
+      chain: [
+        { node: 'inner', op: 'Conv', reason: 'dead here, but fillers: groups stay equal' },
+        {
+          node: 'inner',
+          op: 'Conv',
+          reason: 'group 0 needs 2 of its 4 output channels, and every group has to keep as many',
+        },
+      ],
+    });
+    const held = (await explainNode(g.bytes(), 'first')).groups.find(({ channels }) => channels.includes(0));
+    expect(held?.chain.map(({ node }) => node)).toEqual(['first', 'Relu', 'inner']);
+    const { layers } = await inspectModel(g.bytes());
+    expect(layers.map(({ node, removableChannels }) => [node, removableChannels])).toEqual([
+      ['first', 2],
+      ['inner', 4],
+      ['last', 0],
+    ]);
   });
 
   test('a name that nobody has is answered with the nearest ones', async () => {

@@ -120,9 +120,10 @@ const FLOATING: Readonly<Record<string, () => Case>> = {
     }),
     expected: [{ op: 'LSTM', dataType: 'float32', weights: 2, elements: 336, zeros: 64 }],
   }),
-  ConvTranspose: () => ({
+  'ConvTranspose beside a computed bias': () => ({
     graph: behind((g, x) => {
-      const y = g.op('ConvTranspose', [g.reshape(x, [2, 2, 2, 2]), float('w', [2, 4, 1, 1], 2)]);
+      const bias = g.reshape(g.slice(x, { axes: [0, 1], starts: [0, 0], ends: [1, 4] }), [4]);
+      const y = g.op('ConvTranspose', [g.reshape(x, [2, 2, 2, 2]), float('w', [2, 4, 1, 1], 2), bias]);
       return g.reshape(y, [2, 16]);
     }, 16),
     expected: [{ op: 'ConvTranspose', dataType: 'float32', weights: 1, elements: 8, zeros: 4 }],

@@ -70,7 +70,50 @@ describe('cuts of cuts', () => {
     const expected = live.flatMap((filter) => Array.from(w1.data.slice(filter * 27, filter * 27 + 27)));
     expect([...(small?.tensor.numbers() ?? [])]).toEqual(expected);
   });
+
+  test('two runs, of which the second takes fillers out of every group', async () => {
+    const model = readModel(groupedNetwork([0, 1, 5, 6, 9, 10, 12, 13], [0, 4, 8, 10]));
+    const context = passContext(model, { align: 12 });
+    const kept = new KeptChannels(
+      model.graph,
+      traceWeights(await context.graphInfo(), model.proto),
+      context.editor.provenance,
+    );
+    const grouped = () => kept.channels().weights.find(({ parameter }) => parameter === 'grouped.weight');
+    expect((await removeChannels.run(context)).changed).toBe(true);
+    const lists = (...keptByGroup: readonly (readonly number[])[]) => ({ keptByGroup });
+    expect(grouped()).toMatchObject(lists([0, 2, 3], [0, 1, 3], [0, 1, 3], [0, 2, 3]));
+    expect((await removeChannels.run({ ...context, cost: new CostModel('cpu', 1) })).changed).toBe(true);
+    expect(grouped()).toMatchObject({
+      ...lists([2, 3], [0, 3], [0, 3], [2, 3]),
+      kept: [[1, 2, 3, 5, 6, 7, 9, 11], null, null, null],
+    });
+  });
+
+  test('inputs of all groups are counted through, so that groups may go later', () => {
+    const log = new Provenance();
+    const node = new Node('Conv', '', 'conv');
+    log.slice(node, 1, [undefined, [1, 2, 5, 7, 8, 9, 12, 15]]);
+    log.slice(node, 1, [
+      [0, 1, 2, 6, 7, 8, 9, 10, 11],
+      [0, 1, 4, 5, 6, 7],
+    ]);
+    expect(log.keptOf(node, 1)[1]).toEqual([1, 2, 8, 9, 12, 15]);
+  });
 });
+
+/** 1x1 to 16 channels, grouped in 4 groups to 12, 1x1 to 2; zero filters of the first two. */
+function groupedNetwork(deadInputs: readonly number[], deadOutputs: readonly number[]): Uint8Array {
+  const g = graphBuilder();
+  const conv = (name: string, from: string, dims: readonly number[], dead: readonly number[] = [], group = 1) => {
+    const { data } = weights(name, dims, dead);
+    return g.conv(from, g.initializer(`${name}.weight`, dims, data), { group, name: `/${name}/Conv` });
+  };
+  const wide = g.relu(conv('expand', g.input('x', [1, 3, 6, 6]), [16, 3, 1, 1], deadInputs));
+  const hidden = g.relu(conv('grouped', wide, [12, 4, 3, 3], deadOutputs, 4));
+  g.output(conv('project', hidden, [2, 12, 1, 1]));
+  return g.bytes();
+}
 
 describe('layouts', () => {
   test('a matrix product holds a Linear in reverse, a Gemm with transB as it is', async () => {
@@ -109,6 +152,37 @@ describe('layouts', () => {
       { parameter: 'project.weight', kept: [null, live, null, null], groups: 1 },
     ]);
     expect(channels.unheld).toEqual([]);
+  });
+});
+
+describe('grouped convolutions', () => {
+  test('each group keeps inputs of its own', async () => {
+    const { channels } = await rebuild(groupedNetwork([0, 5, 9, 10, 12], [0, 4, 8, 10]), { align: 1 });
+    expect(channels.weights).toMatchObject([
+      { parameter: 'expand.weight', keptByGroup: null, groups: 1 },
+      {
+        parameter: 'grouped.weight',
+        kept: [[1, 2, 3, 5, 6, 7, 9, 11], null, null, null],
+        keptByGroup: [
+          [1, 2, 3],
+          [0, 2, 3],
+          [0, 1, 3],
+          [1, 2, 3],
+        ],
+        groups: 4,
+      },
+      { parameter: 'project.weight', keptByGroup: null },
+    ]);
+    expect(channels.unheld).toEqual([]);
+  });
+
+  test('groups that keep the same inputs, and a group that is gone', async () => {
+    const { channels } = await rebuild(groupedNetwork([1, 4, 5, 6, 7, 9, 13], [3, 4, 5]), { align: 1 });
+    expect(channels.weights[1]).toMatchObject({
+      kept: [[0, 1, 2, 6, 7, 8, 9, 10, 11], [0, 2, 3], null, null],
+      keptByGroup: null,
+      groups: 3,
+    });
   });
 });
 

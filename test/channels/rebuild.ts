@@ -37,7 +37,7 @@ export async function rebuild(bytes: Uint8Array, options: CompileOptions = {}): 
 }
 
 function compare(weight: WeightChannels, graph: Graph, small: Graph, state: ReadonlyMap<string, Matrix>): void {
-  const { node, input, parameter, kept, removed, rewritten, transposed } = weight;
+  const { node, input, parameter, kept, keptByGroup, removed, rewritten, transposed } = weight;
   const after = findNode(small, node);
   expect(after === undefined, `${node} is gone`).toBe(removed);
   if (after === undefined || kept === null) return;
@@ -46,7 +46,7 @@ function compare(weight: WeightChannels, graph: Graph, small: Graph, state: Read
   // What the exporter left to be computed in other ways than by a mask is not compared.
   if (actual === undefined || original === undefined) return;
   const inFile = transposed ? kept.toReversed() : kept;
-  const expected = pick(original, inFile);
+  const expected = keptByGroup === null ? pick(original, inFile) : pickByGroup(original, inFile, keptByGroup);
   const isReplaced = inFile.some((indices) => indices?.length === 0);
   if (!isReplaced) expect(actual.dims, `${node} ${input}`).toEqual(expected.dims);
   const isSame = same(actual.values, expected.values);
@@ -83,6 +83,24 @@ function pick({ dims, values }: Matrix, kept: readonly (readonly number[] | null
   for (const [axis, list] of lists.entries())
     offsets = offsets.flatMap((offset) => list.map((index) => offset * (dims[axis] ?? 1) + index));
   return { dims: lists.map(({ length }) => length), values: offsets.map((offset) => values[offset] ?? 0) };
+}
+
+/** The filters that are left are those of the groups, in equal parts. */
+function pickByGroup(
+  original: Matrix,
+  kept: readonly (readonly number[] | null)[],
+  groups: readonly (readonly number[])[],
+): Matrix {
+  const [rows = 0] = original.dims;
+  const filters = kept[0] ?? Array.from({ length: rows }, (_, index) => index);
+  const perGroup = filters.length / groups.length;
+  const parts = groups.map((columns, group) =>
+    pick(original, [filters.slice(group * perGroup, (group + 1) * perGroup), columns]),
+  );
+  return {
+    dims: [filters.length, ...(parts[0]?.dims.slice(1) ?? [])],
+    values: parts.flatMap(({ values }) => Array.from(values)),
+  };
 }
 
 function flipped(values: ArrayLike<number>, rows: number, columns: number): number[] {

@@ -25,6 +25,7 @@ export const CHANNELS: Channels = {
       transposed: false,
       removed: false,
       kept: [[0, 2], null, null, null],
+      keptByGroup: null,
       rewritten: false,
       groups: 1,
     },

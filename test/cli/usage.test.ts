@@ -1,5 +1,5 @@
 import { writeFileSync } from 'node:fs';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { COMMANDS } from '../../src/cli/command-table.js';
 import { OPTION_KEYS, shownFlag, SPECS } from '../../src/cli/options.js';
 import { TOOL } from '../../src/version.js';
@@ -214,4 +214,39 @@ test('variables: switches, and names that are none', async () => {
   );
   const native = await run(['inspect'], { env: { PRUNE_COMPILE_ISA: 'avx2', PRUNE_COMPILE_KERNEL: 'stream' } });
   expect(native.stderr).not.toContain('variable');
+});
+
+describe('completion', () => {
+  const completed = async (...words: string[]) =>
+    (await run(['--get-yargs-completions', 'prune-compile', ...words])).stdout
+      .split('\n')
+      .filter((word) => word !== '');
+
+  test('of commands, and of the options of the command that is there', async () => {
+    expect(await completed('ma')).toEqual(['mask']);
+    expect(await completed('')).toEqual(COMMAND_NAMES);
+    expect(await completed('mask', 'x.onnx', '--w')).toEqual(['--width-multiple']);
+    expect(await completed('x.onnx', '--min-s')).toEqual(['--min-speedup']);
+    expect(await completed('why', '--min-s')).toEqual([]);
+    expect(await completed('-')).toEqual(await completed('compile', '-'));
+  });
+
+  test('of a file: the shell does that', async () => {
+    expect(await completed('model')).toEqual([]);
+    expect(await completed('inspect', 'mo')).toEqual([]);
+    expect(await completed('x.onnx', '--report', '--h')).toEqual([]);
+    expect(await completed('x.onnx', '-m', '')).toEqual([]);
+  });
+
+  test('names that objects have are no commands', async () => {
+    expect(await completed('constructor', '--min-s')).toEqual(['--min-speedup']);
+    expect(await completed('__proto__', 'toS')).toEqual([]);
+  });
+
+  test('the script asks this command', async () => {
+    const { code, stdout, stderr } = await run(['completion']);
+    expect([code, stderr]).toEqual([0, '']);
+    expect(stdout).toContain('prune-compile --get-yargs-completions');
+    expect(stdout.endsWith('\n')).toBe(true);
+  });
 });

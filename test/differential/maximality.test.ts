@@ -1,6 +1,6 @@
 /**
  * Nothing that can be removed is kept: on small networks, what trials in ONNX Runtime show to be
- * removable (removable.ts, which knows nothing of src/analysis) is gone from the compiled model.
+ * removable (removable.ts, which knows nothing of src/channels) is gone from the compiled model.
  * Allowed beyond that are one channel for each width that would be zero, and what
  * fixtures/known-limits.txt says; here every limit has a predicate of its own. A limit that no case
  * meets fails the test: its line, and its predicate, are then to be removed.

@@ -90,6 +90,7 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
       'pipeline',
       'masking',
       'figures',
+      'channels',
       'graph-info',
       'ops',
       'masks',
@@ -101,7 +102,7 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
       'version',
       'errors',
     ],
-    types: ['channels', 'passes'],
+    types: ['passes'],
   },
   // The judges know nothing of how a model was compiled: only so can they be believed.
   verify: { uses: ['runtime', 'onnx', 'ir', 'names', 'version', 'errors'] },

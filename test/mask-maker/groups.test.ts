@@ -8,7 +8,7 @@ import { makeMasks, type MadeMasks } from '../../src/mask-maker/make-masks.js';
 import { verifyModels } from '../../src/verify/verify.js';
 import { loadRealModel } from '../support/real-models.js';
 import { failureOfAsync } from './failure.js';
-import { plainNetwork, residualNetwork } from './networks.js';
+import { groupedNetwork, plainNetwork, residualNetwork } from './networks.js';
 
 /** Indices along the first axis of which nothing is kept. */
 function goneFilters({ masks }: MadeMasks, name: string): number[] {
@@ -80,6 +80,50 @@ describe('groups: residual', () => {
       'E-USAGE',
       'no layer that --exclude leaves can have masks of the granularity filter',
     ]);
+  });
+});
+
+describe('grouped convolutions', () => {
+  const perGroup = (made: MadeMasks, name: string) =>
+    [0, 6, 12, 18].map((start) => goneFilters(made, name).filter((at) => at >= start && at < start + 6).length);
+
+  test.each(['layer', 'global'] as const)('as many of each group are masked, and go; scope %s', async (scope) => {
+    const options = { groups: 'residual', meaning: 'drop', scope, ratio: 0.4 } as const;
+    const made = await makeMasks(groupedNetwork(), options);
+    for (const name of ['block.reduce.weight', 'block.grouped.weight']) {
+      const [first, ...others] = perGroup(made, name);
+      expect(first).toBeGreaterThan(0);
+      expect(others).toEqual([first, first, first]);
+    }
+    if (scope === 'layer') expect(perGroup(made, 'block.grouped.weight')[0]).toBe(2);
+    const masked = made.report.layers.reduce((total, layer) => total + layer.masked, 0);
+    const { report } = await compileModel(made.encode('onnx'), { align: 1 });
+    expect(report.before.channels - report.after.channels).toBe(masked);
+  });
+
+  test('input channels of what reads them, too', async () => {
+    const options = { groups: 'residual', granularity: 'channel', ratio: 0.4 } as const;
+    const made = await makeMasks(groupedNetwork(), options);
+    const { report } = await compileModel(made.encode('onnx'), { align: 1 });
+    // Those of the grouped convolution itself are left alone.
+    expect(report.layers.map(({ node, keptOutputChannels }) => [node, keptOutputChannels])).toEqual([
+      ['/stem/Conv', 12],
+      ['/block/reduce/Conv', 24],
+      ['/block/grouped/Conv', 16],
+      ['/block/expand/Conv', 12],
+      ['/fc/Gemm', 5],
+    ]);
+  });
+
+  test('without groups of coupled channels each layer is on its own', async () => {
+    const made = await makeMasks(groupedNetwork(), { ratio: 0.4 });
+    expect(new Set(perGroup(made, 'block.grouped.weight')).size).toBeGreaterThan(1);
+  });
+
+  test('widths are multiples that all groups share', async () => {
+    const made = await makeMasks(groupedNetwork(), { groups: 'residual', ratio: 0.6, widthMultiple: 16 });
+    // 10 of 24 would stay.
+    expect(perGroup(made, 'block.grouped.weight')).toEqual([2, 2, 2, 2]);
   });
 });
 

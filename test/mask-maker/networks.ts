@@ -61,6 +61,18 @@ export function residualNetwork(): Uint8Array {
   return graph.bytes();
 }
 
+/** ResNeXt's block: reduce -> grouped, 4 groups of 6 -> expand, around which the input is added. */
+export function groupedNetwork(): Uint8Array {
+  const graph = graphBuilder();
+  const x = graph.input('x', [1, 3, 6, 6]);
+  const stem = graph.relu(conv(graph, x, { name: 'stem', dims: [20, 3, 3, 3] }));
+  const reduce = graph.relu(conv(graph, stem, { name: 'block.reduce', dims: [24, 20, 1, 1] }));
+  const grouped = graph.relu(conv(graph, reduce, { name: 'block.grouped', dims: [24, 6, 3, 3], group: 4 }));
+  const expand = conv(graph, grouped, { name: 'block.expand', dims: [20, 24, 1, 1] });
+  head(graph, graph.relu(graph.add(stem, expand)), 20);
+  return graph.bytes();
+}
+
 function head(graph: GraphBuilder, x: string, channels: number): void {
   const flat = graph.flatten(graph.globalAveragePool(x));
   const y = graph.gemm(flat, weight(graph, 'fc.weight', [5, channels]), { name: '/fc/Gemm' });

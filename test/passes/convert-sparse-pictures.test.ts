@@ -183,7 +183,6 @@ describe('declines', () => {
       outputs: ConvTranspose_output_0
       => unchanged
       missed: kept dense: ConvTranspose has no sparse operator
-      note: not searched for zeros: 1 weight of ConvTranspose (float32), 89.3 % zero
     `);
   });
 

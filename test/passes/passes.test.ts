@@ -157,7 +157,7 @@ describe('fold-shapes', () => {
       Gather_output_0 = Gather(Shape_output_0, Gather.1 int64 [] {0}) axis=0
       Unsqueeze_output_0 [1] = Unsqueeze(Gather_output_0, Unsqueeze.1 int64 [1] {0})
       Concat_output_0 [2] = Concat(Unsqueeze_output_0, Concat.1 int64 [1] {-1}) axis=0
-      Reshape_output_0 [batch,16] = Reshape(x, Reshape_output_0_target int64 [2] {0 16})
+      Reshape_output_0 [batch,16] = Reshape(x, Concat_output_0_known int64 [2] {0 16})
       outputs: Reshape_output_0
     `);
   });

@@ -1,0 +1,110 @@
+/**
+ * Of the axes that a Reshape merges or takes apart one may shrink; the others are pinned. Heads and
+ * the channels within a head are such axes: [., S, H * d] becomes [., S, H, d].
+ */
+import { type AnalyzedNode, forEachPair, type ResolvedLink } from './analyzed-node.js';
+import type { Pin, PinBoard } from './pins.js';
+import type { Axis, Positions } from './positions.js';
+import { openEnd, pinBy } from './relate.js';
+
+/**
+ * Takes one axis of each choice. `isDead` says of a position that nothing varies there, or that
+ * nobody needs it.
+ */
+export function chooseAxes(
+  nodes: readonly AnalyzedNode[],
+  positions: Positions,
+  board: PinBoard,
+  isDead: (position: number) => boolean,
+): void {
+  const undecided = nodes.filter(({ choices }) => choices.length > 0);
+  if (undecided.length === 0) return;
+  const chooser = new Chooser(positions, board, isDead);
+  for (const at of undecided) for (const candidates of at.choices) chooser.choose(at, candidates);
+}
+
+/**
+ * Takes the axis of which the largest part is dead, else the widest that is not pinned. What then
+ * is dead along the others may go in the next round. Which classes are pinned is kept from choice
+ * to choice: a transformer has many, and each may depend on those before it.
+ */
+class Chooser {
+  readonly #positions: Positions;
+  readonly #board: PinBoard;
+  readonly #isDead: (position: number) => boolean;
+  /** By class representative: 1 where it is pinned. */
+  readonly #isPinned: Uint8Array;
+
+  constructor(positions: Positions, board: PinBoard, isDead: (position: number) => boolean) {
+    this.#positions = positions;
+    this.#board = board;
+    this.#isDead = isDead;
+    const pinOf = board.byClass(positions);
+    this.#isPinned = new Uint8Array(positions.count);
+    for (let position = 0; position < positions.count; position++)
+      if (positions.classOf(position) === position && pinOf(position) !== undefined) this.#isPinned[position] = 1;
+  }
+
+  choose(at: AnalyzedNode, candidates: readonly ResolvedLink[]): void {
+    const [taken] = candidates
+      .filter((link) => this.#hasFreePosition(partOf(link)))
+      .map((link) => ({ link, extent: partOf(link)?.extent ?? 1, dead: this.#deadIndices(link) }))
+      .toSorted((a, b) => b.dead / b.extent - a.dead / a.extent || b.extent - a.extent);
+    const pin = pinBy(at, 'the reshape mixes this axis with another one');
+    for (const link of candidates) if (link !== taken?.link) this.#pin(partOf(link), pin);
+    const [first] = candidates;
+    if (taken !== undefined) this.#unite(at, taken.link);
+    else if (first !== undefined) this.#pin(wholeOf(first), pin);
+  }
+
+  #isFree(position: number): boolean {
+    return this.#isPinned[this.#positions.classOf(position)] === 0;
+  }
+
+  #hasFreePosition(axis: Axis | undefined): boolean {
+    for (let index = 0; index < (axis?.extent ?? 0); index++) if (this.#isFree((axis?.base ?? 0) + index)) return true;
+    return false;
+  }
+
+  /** How many indices of the part are dead, and free on both sides. */
+  #deadIndices(link: ResolvedLink): number {
+    const { input, output } = link;
+    const part = partOf(link);
+    if (input === undefined || output === undefined || part === undefined) return 0;
+    const stays = new Uint8Array(part.extent);
+    forEachPair(link, (i, j) => {
+      if (!this.#isFree(input.base + i) || !this.#isFree(output.base + j)) stays[part === input ? i : j] = 1;
+    });
+    return stays.reduce((total, held, index) => total + (held === 0 && this.#isDead(part.base + index) ? 1 : 0), 0);
+  }
+
+  #pin(axis: Axis | undefined, pin: Pin): void {
+    this.#board.pinAxis(axis, pin);
+    for (let index = 0; index < (axis?.extent ?? 0); index++)
+      this.#isPinned[this.#positions.classOf((axis?.base ?? 0) + index)] = 1;
+  }
+
+  #unite(at: AnalyzedNode, link: ResolvedLink): void {
+    const { input, output } = link;
+    if (input === undefined || output === undefined) {
+      for (const end of [input, output]) this.#pin(end, openEnd(at));
+      return;
+    }
+    const positions = this.#positions;
+    forEachPair(link, (i, j) => {
+      const [a, b] = [positions.classOf(input.base + i), positions.classOf(output.base + j)];
+      const isPinned = this.#isPinned[a] === 1 || this.#isPinned[b] === 1;
+      positions.unite(a, b);
+      if (isPinned) this.#isPinned[positions.classOf(a)] = 1;
+    });
+  }
+}
+
+/** The side whose axis is one of several that make up the axis on the other side. */
+function partOf({ input, output, blocks }: ResolvedLink): Axis | undefined {
+  return blocks?.one === 'output' ? output : input;
+}
+
+function wholeOf({ input, output, blocks }: ResolvedLink): Axis | undefined {
+  return blocks?.one === 'output' ? input : output;
+}

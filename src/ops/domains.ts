@@ -1,0 +1,4 @@
+/** Domains of operators beside ai.onnx. */
+
+/** ONNX Runtime's own. */
+export const MICROSOFT = 'com.microsoft';

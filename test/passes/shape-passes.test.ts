@@ -1,0 +1,193 @@
+/** fold-shapes and keep-batch-apart: pictures of small graphs, before and after. */
+import { describe, expect, test } from 'vitest';
+import { graphBuilder, int64 } from '../../fixtures/networks/graph-builder.js';
+import { FLOAT } from '../../src/ir/tensor.js';
+import { changed, unchanged } from './run-pass.js';
+
+describe('fold-shapes, integers', () => {
+  test('writes down ends of a Slice that are computed from a static extent', async () => {
+    const g = graphBuilder();
+    const x = g.input('x', ['batch', 6, 'height', 2]);
+    const half = g.op('Div', [g.op('Gather', [g.op('Shape', [x]), int64([1])], { axis: 0 }), int64([2])]);
+    g.output(g.op('Slice', [x, int64([0]), half, int64([1])]));
+    expect(await changed('fold-shapes', g.bytes())).toMatchInlineSnapshot(`
+      inputs: x [batch,6,height,2]
+      Shape_output_0 [4] = Shape(x)
+      Gather_output_0 [1] = Gather(Shape_output_0, Gather.1 int64 [1] {1}) axis=0
+      Div_output_0 [1] = Div(Gather_output_0, Div.1 int64 [1] {2})
+      Slice_output_0 [?,?,?,?] = Slice(x, Slice.1 int64 [1] {0}, Div_output_0, Slice.3 int64 [1] {1})
+      outputs: Slice_output_0
+      =>
+      inputs: x [batch,6,height,2]
+      Shape_output_0 [4] = Shape(x)
+      Gather_output_0 [1] = Gather(Shape_output_0, Gather.1 int64 [1] {1}) axis=0
+      Div_output_0 [1] = Div(Gather_output_0, Div.1 int64 [1] {2})
+      Slice_output_0 [batch,3,height,2] = Slice(x, Slice.1 int64 [1] {0}, Div_output_0_known int64 [1] {3}, Slice.3 int64 [1] {1})
+      outputs: Slice_output_0
+    `);
+  });
+
+  test('copies two symbols, also where a 0 did not copy', async () => {
+    const g = graphBuilder();
+    const x = g.input('x', ['batch', 'length', 6]);
+    const size = (axis: number) => g.op('Gather', [g.op('Shape', [x]), int64([axis])], { axis: 0 });
+    g.output(g.op('Reshape', [x, g.concat([size(0), size(1), int64([-1, 3])], 0)], { allowzero: 1 }));
+    expect(await changed('fold-shapes', g.bytes())).toMatchInlineSnapshot(`
+      inputs: x [batch,length,6]
+      Shape_output_0 [3] = Shape(x)
+      Gather_output_0 [1] = Gather(Shape_output_0, Gather.1 int64 [1] {0}) axis=0
+      Shape_1_output_0 [3] = Shape(x)
+      Gather_1_output_0 [1] = Gather(Shape_1_output_0, Gather_1.1 int64 [1] {1}) axis=0
+      Concat_output_0 [4] = Concat(Gather_output_0, Gather_1_output_0, Concat.2 int64 [2] {-1 3}) axis=0
+      Reshape_output_0 [?,?,?,?] = Reshape(x, Concat_output_0) allowzero=1
+      outputs: Reshape_output_0
+      =>
+      inputs: x [batch,length,6]
+      Shape_output_0 [3] = Shape(x)
+      Gather_output_0 [1] = Gather(Shape_output_0, Gather.1 int64 [1] {0}) axis=0
+      Shape_1_output_0 [3] = Shape(x)
+      Gather_1_output_0 [1] = Gather(Shape_1_output_0, Gather_1.1 int64 [1] {1}) axis=0
+      Concat_output_0 [4] = Concat(Gather_output_0, Gather_1_output_0, Concat.2 int64 [2] {-1 3}) axis=0
+      Reshape_output_0 [batch,length,2,3] = Reshape(x, Concat_output_0_known int64 [4] {0 0 2 3})
+      outputs: Reshape_output_0
+    `);
+  });
+
+  test('leaves the last extent open where two others are computed in different ways', async () => {
+    const g = graphBuilder();
+    const x = g.input('x', ['batch', 'length', 6]);
+    const size = (axis: number) => g.op('Gather', [g.op('Shape', [x]), int64([axis])], { axis: 0 });
+    const flat = g.reshape(x, [-1, 6]);
+    g.output(g.op('Reshape', [g.relu(flat), g.concat([size(0), size(1), int64([6])], 0)]));
+    expect(await changed('fold-shapes', g.bytes())).toMatchInlineSnapshot(`
+      inputs: x [batch,length,6]
+      Reshape_output_0 [?,6] = Reshape(x, Reshape.1 int64 [2] {-1 6})
+      Relu_output_0 [?,6] = Relu(Reshape_output_0)
+      Shape_output_0 [3] = Shape(x)
+      Gather_output_0 [1] = Gather(Shape_output_0, Gather.1 int64 [1] {0}) axis=0
+      Shape_1_output_0 [3] = Shape(x)
+      Gather_1_output_0 [1] = Gather(Shape_1_output_0, Gather_1.1 int64 [1] {1}) axis=0
+      Concat_output_0 [3] = Concat(Gather_output_0, Gather_1_output_0, Concat.2 int64 [1] {6}) axis=0
+      Reshape_1_output_0 [?,?,?] = Reshape(Relu_output_0, Concat_output_0)
+      outputs: Reshape_1_output_0
+      =>
+      inputs: x [batch,length,6]
+      Reshape_output_0 [?,6] = Reshape(x, Reshape.1 int64 [2] {-1 6})
+      Relu_output_0 [?,6] = Relu(Reshape_output_0)
+      Shape_output_0 [3] = Shape(x)
+      Gather_output_0 [1] = Gather(Shape_output_0, Gather.1 int64 [1] {0}) axis=0
+      Shape_1_output_0 [3] = Shape(x)
+      Gather_1_output_0 [1] = Gather(Shape_1_output_0, Gather_1.1 int64 [1] {1}) axis=0
+      Concat_output_0 [3] = Concat(Gather_output_0, Gather_1_output_0, Concat_output_0_rest int64 [1] {-1}) axis=0
+      Reshape_1_output_0 [?,?,?] = Reshape(Relu_output_0, Concat_output_0)
+      outputs: Reshape_1_output_0
+      unread: Concat.2 int64 [1] {6}
+    `);
+  });
+
+  test('declines for an end that depends on the input, and for a scale in floating point', async () => {
+    const g = graphBuilder();
+    const x = g.input('x', ['batch', 6, 'height', 2]);
+    const height = g.op('Gather', [g.op('Shape', [x]), int64([2])], { axis: 0 });
+    const half = g.op('Slice', [x, int64([0]), g.op('Div', [height, int64([2])]), int64([2])]);
+    g.output(g.op('Div', [half, g.op('Cast', [height], { to: FLOAT })]));
+    expect(await unchanged('fold-shapes', g.bytes())).toMatchInlineSnapshot(`
+      inputs: x [batch,6,height,2]
+      Shape_output_0 [4] = Shape(x)
+      Gather_output_0 [1] = Gather(Shape_output_0, Gather.1 int64 [1] {2}) axis=0
+      Div_output_0 [1] = Div(Gather_output_0, Div.1 int64 [1] {2})
+      Slice_output_0 [?,?,?,?] = Slice(x, Slice.1 int64 [1] {0}, Div_output_0, Slice.3 int64 [1] {2})
+      Cast_output_0 [1] = Cast(Gather_output_0) to=1
+      Div_1_output_0 [?,?,?,?] = Div(Slice_output_0, Cast_output_0)
+      outputs: Div_1_output_0
+      => unchanged
+    `);
+  });
+});
+
+describe('keep-batch-apart', () => {
+  const PASS = 'keep-batch-apart';
+
+  test('a merge that only the transpose needs goes', async () => {
+    const g = graphBuilder();
+    const x = g.input('x', ['batch', 3, 5, 4]);
+    const turned = g.transpose(g.reshape(x, [-1, 5, 4]), [0, 2, 1]);
+    g.output(g.relu(g.reshape(turned, [-1, 3, 4, 5])));
+    expect(await changed(PASS, g.bytes())).toMatchInlineSnapshot(`
+      inputs: x [batch,3,5,4]
+      Reshape_output_0 [?,5,4] = Reshape(x, Reshape.1 int64 [3] {-1 5 4})
+      Transpose_output_0 [?,4,5] = Transpose(Reshape_output_0) perm=0,2,1
+      Reshape_1_output_0 [?,3,4,5] = Reshape(Transpose_output_0, Reshape_1.1 int64 [4] {-1 3 4 5})
+      Relu_output_0 [?,3,4,5] = Relu(Reshape_1_output_0)
+      outputs: Relu_output_0
+      =>
+      inputs: x [batch,3,5,4]
+      Reshape_output_0 [?,5,4] = Reshape(x, Reshape.1 int64 [3] {-1 5 4})
+      Transpose_output_0 [batch,3,4,5] = Transpose(x) perm=0,1,3,2
+      Reshape_1_output_0 [?,3,4,5] = Reshape(Transpose_output_0, Reshape_1.1 int64 [4] {-1 3 4 5})
+      Relu_output_0 [batch,3,4,5] = Relu(Transpose_output_0)
+      outputs: Relu_output_0
+    `);
+  });
+
+  test('a merge that takes heads apart goes on doing so', async () => {
+    const g = graphBuilder();
+    const x = g.input('x', [5, 'batch', 12]);
+    const turned = g.transpose(g.reshape(x, [5, -1, 4]), [1, 0, 2]);
+    g.output(g.relu(g.reshape(turned, [-1, 3, 5, 4])));
+    expect(await changed(PASS, g.bytes())).toMatchInlineSnapshot(`
+      inputs: x [5,batch,12]
+      Reshape_output_0 [5,?,4] = Reshape(x, Reshape.1 int64 [3] {5 -1 4})
+      Transpose_output_0 [?,5,4] = Transpose(Reshape_output_0) perm=1,0,2
+      Reshape_1_output_0 [?,3,5,4] = Reshape(Transpose_output_0, Reshape_1.1 int64 [4] {-1 3 5 4})
+      Relu_output_0 [?,3,5,4] = Relu(Reshape_1_output_0)
+      outputs: Relu_output_0
+      =>
+      inputs: x [5,batch,12]
+      Reshape_output_0 [5,batch,3,4] = Reshape(x, Reshape_output_0_target int64 [4] {5 0 3 4})
+      Transpose_output_0 [batch,3,5,4] = Transpose(Reshape_output_0) perm=1,2,0,3
+      Reshape_1_output_0 [?,3,5,4] = Reshape(Transpose_output_0, Reshape_1.1 int64 [4] {-1 3 5 4})
+      Relu_output_0 [batch,3,5,4] = Relu(Transpose_output_0)
+      outputs: Relu_output_0
+      unread: Reshape.1 int64 [3] {5 -1 4}
+    `);
+  });
+
+  test('declines where others read what lies between, or where the last Reshape merges', async () => {
+    const g = graphBuilder();
+    const x = g.input('x', ['batch', 3, 5, 4]);
+    const turned = g.transpose(g.reshape(x, [-1, 5, 4]), [0, 2, 1]);
+    g.output(g.relu(g.reshape(turned, [-1, 3, 4, 5])));
+    g.output(g.relu(turned));
+    g.output(g.relu(g.reshape(g.transpose(g.reshape(x, [-1, 5, 2, 2]), [0, 2, 1, 3]), [-1, 10, 2])));
+    expect(await unchanged(PASS, g.bytes())).toMatchInlineSnapshot(`
+      inputs: x [batch,3,5,4]
+      Reshape_output_0 [?,5,4] = Reshape(x, Reshape.1 int64 [3] {-1 5 4})
+      Transpose_output_0 [?,4,5] = Transpose(Reshape_output_0) perm=0,2,1
+      Reshape_1_output_0 [?,3,4,5] = Reshape(Transpose_output_0, Reshape_1.1 int64 [4] {-1 3 4 5})
+      Relu_output_0 [?,3,4,5] = Relu(Reshape_1_output_0)
+      Relu_1_output_0 [?,4,5] = Relu(Transpose_output_0)
+      Reshape_2_output_0 [?,5,2,2] = Reshape(x, Reshape_2.1 int64 [4] {-1 5 2 2})
+      Transpose_1_output_0 [?,2,5,2] = Transpose(Reshape_2_output_0) perm=0,2,1,3
+      Reshape_3_output_0 [?,10,2] = Reshape(Transpose_1_output_0, Reshape_3.1 int64 [3] {-1 10 2})
+      Relu_2_output_0 [?,10,2] = Relu(Reshape_3_output_0)
+      outputs: Relu_output_0, Relu_1_output_0, Relu_2_output_0
+      => unchanged
+    `);
+  });
+
+  test('declines where static axes are taken apart, which need no help', async () => {
+    const g = graphBuilder();
+    const x = g.input('x', [2, 15, 4]);
+    g.output(g.relu(g.reshape(g.transpose(g.reshape(x, [2, 15, 4]), [0, 2, 1]), [2, 4, 3, 5])));
+    expect(await unchanged(PASS, g.bytes())).toMatchInlineSnapshot(`
+      inputs: x [2,15,4]
+      Reshape_output_0 [2,15,4] = Reshape(x, Reshape.1 int64 [3] {2 15 4})
+      Transpose_output_0 [2,4,15] = Transpose(Reshape_output_0) perm=0,2,1
+      Reshape_1_output_0 [2,4,3,5] = Reshape(Transpose_output_0, Reshape_1.1 int64 [4] {2 4 3 5})
+      Relu_output_0 [2,4,3,5] = Relu(Reshape_1_output_0)
+      outputs: Relu_output_0
+      => unchanged
+    `);
+  });
+});
