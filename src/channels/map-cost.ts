@@ -90,7 +90,9 @@ export class MapCosts {
   #ones(at: AnalyzedNode, taps: readonly number[]): number {
     const [slot] = at.inSlots;
     const channels = slot === undefined ? undefined : this.#facts.positions.axesOf(slot)[1];
-    return strideOf(at, taps) * indicatorCounts(taps).groups * (channels === undefined ? 1 : this.#live(channels).length);
+    return (
+      strideOf(at, taps) * indicatorCounts(taps).groups * (channels === undefined ? 1 : this.#live(channels).length)
+    );
   }
 
   /** Per class the weights of the filters in it. */

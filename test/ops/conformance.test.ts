@@ -147,6 +147,11 @@ const cases = Object.entries(EXAMPLES).flatMap(([key, examples]) => {
   return examples.map((apply, index) => ({ key, op, opset: Number(opset), apply, index }));
 });
 
+/** Of the newest version of the operator that reads as at opset 17. */
+function firstExample(key: string): (typeof cases)[number]['apply'] | undefined {
+  return (EXAMPLES[key] ?? EXAMPLES[`${key}@13`] ?? EXAMPLES[`${key}@12`])?.[0];
+}
+
 describe('operator rows', () => {
   test('every row has an example', () => {
     const covered = new Set(cases.map(({ op }) => op));
@@ -171,11 +176,11 @@ describe('operator rows', () => {
 
   test('the checks are not vacuous', async () => {
     for (const key of ['Relu', 'Clip', 'BatchNormalization', 'Add', 'Concat']) {
-      const [apply] = EXAMPLES[key] ?? [];
+      const apply = firstExample(key);
       expect(apply !== undefined && (await checkPlaces(exampleModel(apply, 0.2, 17))), key).toBe(true);
     }
     const count = async (key: string) => {
-      const [apply] = EXAMPLES[key] ?? EXAMPLES[`${key}@13`] ?? EXAMPLES[`${key}@12`] ?? [];
+      const apply = firstExample(key);
       if (apply === undefined) return { constants: 0, linked: false };
       return { constants: await checkConstants(exampleModel(apply, 0.7, 17)), linked: await checkLocality(apply, 17) };
     };
