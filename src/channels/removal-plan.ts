@@ -202,11 +202,11 @@ class Planner {
       const constant = this.#constantAt(axis, index);
       if (Number.isNaN(constant) || constant === 0) continue;
       if (!this.#isGone(axis, index)) candidates.push({ index, constant });
-      // Without padding also what only constant outputs read: those that stay must keep their
-      // value.
-      else if (needed[index] === 1 || !read.relation.padded) lost.push({ index, constant });
+      // Also what only constant outputs read, where these may depend on it: those that stay must
+      // keep their value.
+      else if (needed[index] === 1 || !read.relation.padded || makesPlaces(read)) lost.push({ index, constant });
     }
-    const absorbed = this.#readByThoseThatStay(read, lost);
+    const absorbed = makesPlaces(read) ? this.#readByThoseThatStay(read, lost) : lost;
     if (absorbed.length === 0) return [];
     if (!read.relation.padded) return [{ read, absorbed, form: 'bias', carriers: [] }];
     const carriers = carriersOf(read, absorbed, candidates);
@@ -214,16 +214,12 @@ class Planner {
     return [{ read, absorbed, form: mapIsSmaller(read) ? 'map' : 'indicators', carriers: [] }];
   }
 
-  /**
-   * Outputs of a grouped layer that depend on the place alone are needed, and may go all the same:
-   * what only these read is not given back.
-   */
+  /** What no output reads that stays is not given back. */
   #readByThoseThatStay({ at, relation }: LinearRead, lost: Absorbed[]): Absorbed[] {
     const tensor = at.site.constant(relation.weights.index);
     const y = at.layer?.y;
-    const mayGo = relation.kind === 'grouped' && relation.padded && this.#facts.places.size > 0;
-    if (!mayGo || tensor === undefined || y === undefined || lost.length === 0) return lost;
-    const matrix = new WeightMatrix(tensor, relation.weights, relation.groups);
+    if (tensor === undefined || y === undefined || lost.length === 0) return lost;
+    const matrix = new WeightMatrix(tensor, relation.weights, groupsOf(relation));
     const indices = lost.map(({ index }) => index);
     const read = new Set(matrix.readInputs(this.#live(y), indices));
     return lost.filter(({ index }) => read.has(index));
@@ -277,6 +273,15 @@ class Planner {
     const [largest] = compensation.absorbed.toSorted((a, b) => Math.abs(b.constant) - Math.abs(a.constant));
     return largest === undefined ? [] : [largest.index];
   }
+}
+
+/**
+ * Whether outputs that read only constants depend on the place alone, or are constant because all
+ * places are of one class, or because an activation makes them so. They read what constants there
+ * are all the same, and may go.
+ */
+function makesPlaces({ relation }: LinearRead): boolean {
+  return relation.kind === 'grouped' && relation.padded && relation.hasWindow === true;
 }
 
 /** For each group that absorbs anything its largest constant; undefined where one is too small. */

@@ -56,6 +56,9 @@ async function probeShapes(graph: Graph, proto: ModelProto, sizes: Sizes, correc
   for (const value of graph.initializers()) {
     const { initializer: tensor, name } = value;
     known.set(name, tensor.dims);
+    // In old formats ONNX Runtime refuses an initializer that is no input and that nobody reads, as
+    // edits leave it behind.
+    if (value.uses.length === 0 && !value.isSeenOutside && !inputs.has(name)) continue;
     if (tensor.size <= LARGEST_SHAPE_CONSTANT) initializer.push(writeTensor(name, tensor));
     if (tensor.size > LARGEST_SHAPE_CONSTANT || inputs.has(name))
       inputs.set(name, typeOf(name, tensor.dataType, tensor.dims));
