@@ -151,11 +151,65 @@ describe('what follows', () => {
     expect(await checked(network({ reader }))).toBe(sizes);
   });
 
+  test('a reader in groups, of which each map covers its own outputs', async () => {
+    const grouped: Step = (g, x) => {
+      const weights = { data: normals(7, 'groups', 4 * 4 * 9), dims: [4, 4, 3, 3] };
+      return g.conv(x, weights, { pads: 1, group: 2, name: 'groups' });
+    };
+    // Groups stay equal: of the dead channels 2 to 5 each group of four loses two.
+    const bytes = network({ behind: (g, x) => g.pad(grouped(g, clip(g, x)), [0, 0, 0, 0, 0, 4, 0, 0]) });
+    const compiled = await compileModel(bytes, { align: 1 });
+    const { graph } = readModel(compiled.encode());
+    expect(graph.findNode('groups')?.inputs[1]?.initializer?.dims).toEqual([4, 2, 3, 3]);
+    const maps = graph.nodes.filter(({ origin }) => origin?.kind === 'compensation');
+    expect(maps.map(({ inputs }) => inputs[1]?.initializer?.dims)).toContainEqual([4, 16, 3, 3]);
+    expect(await agreeingSizes(bytes, compiled.encode())).toBe(49);
+  });
+
   test('a function that gives one number everywhere makes a constant', async () => {
     const bytes = network({ behind: (g, x) => g.clip(x, 9, 9.5) });
     const compiled = await compileModel(bytes, { align: 1 });
     expect(compiled.report.layers[0]?.keptOutputChannels).toBe(4);
     expect(readModel(compiled.encode()).graph.nodes.some(({ origin }) => origin !== undefined)).toBe(false);
+    expect(await agreeingSizes(bytes, compiled.encode())).toBe(49);
+  });
+});
+
+describe('constants that a padded grouped layer reads are given back', () => {
+  /**
+   * 8 filters, of which only 6 and 7 are alive -> two groups, of which the first reads constants
+   * alone -> `behind` -> 5 filters.
+   */
+  const pooled = (attributes: Attributes, behind: Step): Uint8Array => {
+    const g = graphBuilder();
+    const x = g.input('x', ['n', 2, 'h', 'w']);
+    const first = { data: normals(1, 'first', 16).fill(0, 0, 12), dims: [8, 2, 1, 1] };
+    const hidden = g.conv(x, first, { bias: [0.7, 1.3, 0.4, 0.9, 0.1, 0.2, 0.3, 0.5], name: 'first' });
+    const taps = attributes.auto_pad === undefined ? 9 : 1;
+    const side = Math.sqrt(taps);
+    // 2.5 is less than what all four constants take from it at one tap, and more than two of them.
+    const weights = { data: new Array<number>(16 * taps).fill(-1), dims: [4, 4, side, side] };
+    const shift = [2.5, 2.5, 20, 20];
+    const grouped = g.op('Conv', [hidden, weights, { data: shift }], {
+      kernel_shape: [side, side],
+      group: 2,
+      ...attributes,
+    });
+    // A pool keeps the channels, and with them their values.
+    const made = behind(g, grouped);
+    g.output(g.maxPool(made, [1, 1]));
+    g.output(g.conv(made, { data: normals(4, 'second', 20), dims: [5, 4, 1, 1] }));
+    return g.bytes();
+  };
+
+  test.each<[string, Attributes, Step]>([
+    ['where its outputs depend on the place', PADDED, (_, x) => x],
+    ['where all places are of one class', { auto_pad: 'SAME_UPPER' }, (_, x) => x],
+    ['where an activation makes its outputs constant', PADDED, (g, x) => g.relu(x)],
+  ])('%s', async (_, attributes, behind) => {
+    const bytes = pooled(attributes, behind);
+    const compiled = await compileModel(bytes, { align: 1 });
+    expect(compiled.report.layers[0]?.keptOutputChannels).toBe(4);
     expect(await agreeingSizes(bytes, compiled.encode())).toBe(49);
   });
 });
@@ -196,6 +250,12 @@ describe('a mean that counts the padding', () => {
 
 describe('channels stay', () => {
   const gate: Step = (g, x) => g.mul(x, g.op('Sigmoid', [g.globalAveragePool(x)]));
+  const transposed =
+    (group: number): Step =>
+    (g, x) => {
+      const weights = { data: normals(8, 'spread', (64 / group) * 9), dims: [8, 8 / group, 3, 3] };
+      return g.op('ConvTranspose', [x, weights], { kernel_shape: [3, 3], pads: [1, 1, 1, 1], group });
+    };
 
   test.each<[string, Network]>([
     ['behind a gate that depends on the data', { behind: gate }],
@@ -204,6 +264,9 @@ describe('channels stay', () => {
     ['where another window mixes them', { behind: depthwise([3, 3], PADDED) }],
     ['where the places are turned', { behind: (g, x) => g.transpose(x, [0, 1, 3, 2]) }],
     ['where there are more classes than pay', { middle: depthwise([7, 7], { pads: [3, 3, 3, 3] }) }],
+    ['where a function jumps', { behind: (g, x) => g.op('Floor', [g.mul(x, { data: [3] })]) }],
+    ['where a ConvTranspose spreads what depends on the place', { behind: transposed(1) }],
+    ['where a ConvTranspose spreads constants', { middle: transposed(8) }],
     ['of another image', { behind: (g, x) => g.add(x, g.input('z', ['n', 8, 'a', 'b'])) }],
     ['of another batch', { behind: (g, x) => g.add(x, g.input('z', ['m', 8, 'h', 'w'])) }],
   ])('%s', async (_, options) => {
