@@ -188,7 +188,7 @@ describe('constants that a padded grouped layer reads are given back', () => {
     const taps = attributes.auto_pad === undefined ? 9 : 1;
     const side = Math.sqrt(taps);
     // 2.5 is less than what all four constants take from it at one tap, and more than two of them.
-    const weights = { data: new Array<number>(16 * taps).fill(-1), dims: [4, 4, side, side] };
+    const weights = { data: Array.from({ length: 16 * taps }, () => -1), dims: [4, 4, side, side] };
     const shift = [2.5, 2.5, 20, 20];
     const grouped = g.op('Conv', [hidden, weights, { data: shift }], {
       kernel_shape: [side, side],

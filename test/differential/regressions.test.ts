@@ -120,6 +120,20 @@ describe('models that were compiled wrong', () => {
     ]);
   });
 
+  test('in an old format, weights in a Constant that two edits replace', async () => {
+    const g = graphBuilder({ opset: 7 });
+    const x = g.input('x', [1, 1, 7, 6]);
+    const dead = { data: [0, 0], dims: [2, 1, 1, 1] };
+    const hidden = g.relu(g.conv(x, dead, { bias: [-0.4, 0.4] }));
+    const each = { data: [0.3, -0.6], dims: [2, 1, 1, 1] };
+    const window = { group: 2, kernel_shape: [1, 1], pads: [1, 0, 0, 2] };
+    const placed = g.op('Conv', [hidden, each, { data: [0.6, 0.4] }], window);
+    const kernel = g.constant({ data: normals(6, 'reader', 18), dims: [1, 2, 3, 3] });
+    const attributes = { kernel_shape: [3, 3], pads: [1, 1, 1, 1] };
+    g.output(g.op('Conv', [placed, kernel, { data: [1.4] }], attributes));
+    expect(await expectEqual(g.bytes(), [[1, 1, 7, 6]])).toBe(true);
+  });
+
   test('two inputs with batches of their own: ones take the right one', async () => {
     const g = graphBuilder();
     const other = g.input('other', ['views', 2, 6, 6]);
