@@ -128,8 +128,8 @@ export interface Linear {
   /** Of a convolution, whose weights are [outputs, inputs, window…]. */
   readonly hasWindow?: true;
   /**
-   * Whether what constants add depends on the place in a way that no convolution of ones gives
-   * back: only a channel that stays can take them over.
+   * Whether what constants add depends on the place in a way that no map of the place gives back:
+   * only a channel that stays can take them over.
    */
   readonly needsCarrier?: true;
 }
