@@ -4,7 +4,7 @@ import type { Graph, Node, Use, Value } from '../ir/graph.js';
 import { DOUBLE, type Tensor } from '../ir/tensor.js';
 import { type Factors, type MaskedWeight, maskTensor, type OperandEdit, operandOf } from '../masks/apply.js';
 import { FileTensor } from '../masks/contents.js';
-import { aliasedBy, axesInRoot, readersOf, readsNoElements, rootOf } from '../ops/aliases.js';
+import { aliasedBy, axesInRoot, readersOf, readsNoElements, rootOf, storedTensor } from '../ops/aliases.js';
 
 /**
  * A stored weight changes where it is stored when all its readers have the mask, those of its
@@ -74,18 +74,27 @@ function maskOfAll(root: Value, list: readonly MaskedWeight[]): Tensor | undefin
  */
 export function factorsOfStored(root: Value, { bindings: [{ slot }], factors }: MaskedWeight): Factors | undefined {
   if (slot.value === root) return factors;
-  const dims = root.initializer?.dims ?? (slot.isAsStored ? operandOf(slot).dims : undefined);
-  // Scaled, with the axes that are stored.
-  if (slot.root !== root) return slot.isAsStored && dims?.join() === operandOf(slot).dims.join() ? factors : undefined;
+  const dims = storedTensor(root)?.dims ?? (slot.isAsStored ? operandOf(slot).dims : undefined);
   if (dims === undefined) return undefined;
+  // Scaled, with the axes that are stored; a matrix may have been turned on the way.
+  if (slot.root !== root) {
+    const own = operandOf(slot).dims;
+    if (slot.isAsStored) return dims.join() === own.join() ? factors : undefined;
+    return own.length === 2 && dims.join() === own.toReversed().join() ? turned(factors, own, [1, 0]) : undefined;
+  }
   const axes = axesInRoot(slot.value, (value) =>
     value === root ? dims : value === slot.value ? operandOf(slot).dims : undefined,
   );
   if (axes === undefined) return undefined;
+  const order = dims.map((_, axis) => (axes.includes(axis) ? axes.indexOf(axis) : undefined));
+  return turned(factors, operandOf(slot).dims, order);
+}
+
+/** `order`: per axis of the result that of `dims`, undefined where it has none. */
+export function turned(factors: Factors, dims: readonly number[], order: readonly (number | undefined)[]): Factors {
   const own = Float64Array.from(factors);
-  const view = FileTensor.contiguous(DOUBLE, operandOf(slot).dims, () => new Uint8Array(own.buffer));
-  const turned = view.permuted(dims.map((_, axis) => (axes.includes(axis) ? axes.indexOf(axis) : undefined)));
-  const values = turned.toTensor().numbers();
+  const view = FileTensor.contiguous(DOUBLE, dims, () => new Uint8Array(own.buffer));
+  const values = view.permuted(order).toTensor().numbers();
   return factors instanceof Uint8Array ? Uint8Array.from(values) : values;
 }
 

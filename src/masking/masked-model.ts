@@ -8,19 +8,23 @@ import { otherReaders } from './other-readers.js';
 import { analyze } from '../channels/facts.js';
 import { droppedShifts } from './dropped-shifts.js';
 import type { GraphInfo } from '../graph-info/graph-info.js';
-import { numericConstants, weightSlots } from './weight-slots.js';
+import { capturedOnly, numericConstants, weightSlots } from './weight-slots.js';
 import { PruneCompileError } from '../errors.js';
 import { applyEdits, maskEdits, withoutRepeats } from './mask-edits.js';
 import { Editor } from '../ir/editor.js';
 import type { Use } from '../ir/graph.js';
+import { atParameters } from './scaled-parameters.js';
+import { storedCopies } from './stored-copies.js';
 import type { Tensor } from '../ir/tensor.js';
 import { combineMasks, type MaskedWeight, type OperandEdit, operandOf } from '../masks/apply.js';
 import { countZeros } from '../masks/expand.js';
 import { bindMasks } from '../masks/bind.js';
 import type { Binding } from '../masks/binding.js';
+import type { FileTensor } from '../masks/contents.js';
 import { claimsOf } from '../masks/claims.js';
 import { fateText, type TensorFate } from '../masks/fates.js';
-import { slotName } from '../masks/mask-errors.js';
+import { namedShapes } from '../masks/known-layers.js';
+import { slotName } from '../masks/mask-error.js';
 import { readMaskFile } from '../masks/read.js';
 import type { WeightSlot } from '../masks/slots.js';
 import { nearestNames } from '../nearest.js';
@@ -101,12 +105,20 @@ export async function maskModel(model: Model, options: MaskOptions, asRead?: Gra
   if (!asksForMasks(options)) return UNMASKED;
   const graphInfo = asRead ?? (await inspectGraph(model));
   const slots = weightSlots(graphInfo);
-  const target = { slots, constants: numericConstants(graphInfo), facts: () => analyze(graphInfo) };
+  const target = {
+    slots,
+    constants: numericConstants(graphInfo),
+    captured: capturedOnly(graphInfo),
+    facts: () => analyze(graphInfo),
+  };
   const files: BoundFile[] = [];
   for (const path of paths) files.push(await bindFile(path, target, options));
   checkMap(options.maskMap, files);
   const weights = combineMasks(files.flatMap(({ bindings }) => bindings));
-  const everywhere = [...weights, ...otherReaders(model.graph, weights, slots)];
+  const placed = atParameters(model.graph, weights, slots);
+  const read = [...placed, ...otherReaders(model.graph, placed, slots)];
+  const context = { graph: model.graph, slots, files: files.map(({ parameters }) => parameters) };
+  const everywhere = [...read, ...storedCopies(read, context)];
   const edits = maskEdits(model.graph, everywhere);
   const planned = withoutRepeats(everywhere);
   const applyTo = ({ graph }: Model) => applyEdits(new Editor(graph), 'apply masks', edits);
@@ -122,7 +134,7 @@ export async function maskModel(model: Model, options: MaskOptions, asRead?: Gra
       files,
       weights,
       slots,
-      zeros: zerosOf(model, weights, edits),
+      zeros: zerosOf(model, placed, edits),
       droppedFilters: dropped.filters,
     }),
     masked: weights.map(({ bindings: [{ slot }] }) => ({ node: slot.node, index: slot.index })),
@@ -146,24 +158,27 @@ interface BoundFile {
   readonly bindings: readonly Binding[];
   readonly unmatched: readonly string[];
   readonly fates: readonly TensorFate[];
+  readonly parameters: ReadonlyMap<string, FileTensor>;
 }
 
 interface MaskTarget {
   readonly slots: readonly WeightSlot[];
   readonly constants: readonly Tensor[];
+  readonly captured: ReadonlyMap<string, string>;
   facts(): ReturnType<typeof analyze>;
 }
 
 async function bindFile(
   path: string,
-  { slots, constants, facts }: MaskTarget,
+  { slots, constants, captured, facts }: MaskTarget,
   { maskMap, maskPrefix, maskSoft, maskLayout, allowUnmatched }: MaskOptions,
 ): Promise<BoundFile> {
   const file = readMaskFile(path);
-  const { claims, ...others } = claimsOf(file, maskPrefix);
+  const { claims, ...others } = claimsOf(file, maskPrefix, namedShapes(slots));
   const settings = {
     ...others,
     constants,
+    captured,
     ...(maskLayout && { layout: maskLayout }),
     ...(maskMap && { map: maskMap }),
     ...(maskSoft && { soft: maskSoft }),
@@ -182,6 +197,7 @@ async function bindFile(
     bindings,
     unmatched: bound.unmatched,
     fates: bound.fates,
+    parameters: others.parameters,
   };
 }
 
@@ -260,6 +276,10 @@ function zerosOf({ graph }: Model, weights: readonly MaskedWeight[], edits: read
 function maskReport({ meaning, files, weights, slots, zeros, droppedFilters }: Findings): MaskReport {
   const masked = new Set(weights.map(({ bindings: [{ slot }] }) => slot));
   const layers = slots.filter(({ isLayer, parameter }) => isLayer && parameter === 'weight');
+  const parameters = new Set([...masked].map(({ value }) => value.name));
+  // A mask of what the weight is computed from is the layer's.
+  const isMasked = (slot: WeightSlot) =>
+    masked.has(slot) || slot.names.some((name) => name !== slot.root.name && parameters.has(name));
   return {
     meaning,
     files: files.map(({ path, format, sha256, fates }) => ({ path, format, sha256, tensors: fates })),
@@ -279,7 +299,7 @@ function maskReport({ meaning, files, weights, slots, zeros, droppedFilters }: F
     ),
     zeros,
     unmatched: files.flatMap(({ unmatched }) => unmatched),
-    unmaskedLayers: files.length === 0 ? [] : layers.filter((slot) => !masked.has(slot)).map(({ node }) => node.label),
+    unmaskedLayers: files.length === 0 ? [] : layers.filter((slot) => !isMasked(slot)).map(({ node }) => node.label),
     droppedFilters,
   };
 }

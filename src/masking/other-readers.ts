@@ -11,8 +11,8 @@ import { parseKey } from '../masks/names.js';
 import type { WeightSlot } from '../masks/slots.js';
 import { nodeModulePathsOf } from '../onnx/module-path.js';
 import { aliasedBy, isStored, readsNoElements, storedAs } from '../ops/aliases.js';
-import { scaledOperands } from '../ops/scaling.js';
 import { factorsOfStored, isSame } from './mask-edits.js';
+import { scalingNodes, storedOf } from './scaled-parameters.js';
 
 /** The same masks at the other readers of what they are for. Throws E-MASK-LOST. */
 export function otherReaders(
@@ -21,6 +21,7 @@ export function otherReaders(
   slots: readonly WeightSlot[],
 ): MaskedWeight[] {
   const known = new Known(weights, slots);
+  const computed = new Set(weights.flatMap(computingNodes));
   const byStored = new Map<Value, Masked>();
   for (const weight of weights) {
     const stored = changesAnything(weight) ? storedOf(weight, graph) : undefined;
@@ -30,7 +31,7 @@ export function otherReaders(
   return [...byStored].flatMap(([stored, masked]) => {
     if (stored.isGraphOutput) throw lostAt(masked, stored, 'at an output of the model', 'it is an output itself');
     const found = known.othersOf(stored).filter(({ node }) => isOwn(node, stored, masked));
-    return found.map((reader) => maskedAt(reader, stored, masked, known));
+    return found.map((reader) => maskedAt(reader, stored, masked, { known, computed }));
   });
 }
 
@@ -39,9 +40,11 @@ type Masked = readonly [MaskedWeight, ...MaskedWeight[]];
 /** A reader without a mask. */
 interface Reader {
   readonly node: Node;
-  /** Undefined where a subgraph of the node reads the value by its name, or the model outputs it. */
+  /** Undefined where no mask can be put in front: `isOutput` says which of the two it is. */
   readonly index: number | undefined;
-  /** The stored value, or an alias of it. */
+  /** The model outputs what the node makes of the value; else a subgraph reads it by name. */
+  readonly isOutput?: boolean;
+  /** The stored value, an alias of it, or what it is on the way to a weight that is computed. */
   readonly value: Value;
 }
 
@@ -56,7 +59,7 @@ class Known {
 
   constructor(weights: readonly MaskedWeight[], slots: readonly WeightSlot[]) {
     this.#masked = byNode(weights.map(({ bindings: [{ slot }] }) => slot));
-    this.#slots = byNode(slots);
+    this.#slots = byNode(slots.filter(isOfItsOwn));
     this.#scaling = new Set(slots.flatMap(scalingNodes));
   }
 
@@ -76,12 +79,13 @@ class Known {
     const wanted = outside.filter(({ node }) => isWanted({ node, index: -1 }));
     for (const use of value.uses) {
       const [made] = use.node.outputs;
-      const isAlias = use.index === 0 && aliasedBy(use.node) === value && !has(this.#masked, use);
-      if (readsNoElements(use)) continue;
-      if (made !== undefined && isAlias) {
+      if (readsNoElements(use) || has(this.#masked, use)) continue;
+      const isAlias = use.index === 0 && aliasedBy(use.node) === value;
+      if (made !== undefined && (isAlias || this.#scaling.has(use.node))) {
         const isOutput = made.isGraphOutput && isWanted({ node: use.node, index: -1 });
-        wanted.push(...(isOutput ? [{ node: use.node, index: undefined, value }] : this.#readersOf(made, isWanted)));
-      } else if (!this.#scaling.has(use.node) && isWanted(use)) wanted.push({ ...use, value });
+        if (isOutput) wanted.push({ node: use.node, index: undefined, isOutput, value });
+        else wanted.push(...this.#readersOf(made, isWanted));
+      } else if (isWanted(use)) wanted.push({ ...use, value });
     }
     return wanted;
   }
@@ -90,30 +94,6 @@ class Known {
 /** Masks of ones lose nothing anywhere. */
 function changesAnything({ factors, offsets }: MaskedWeight): boolean {
   return offsets !== undefined || factors.some((factor) => factor !== 1);
-}
-
-/**
- * The tensor in the file that the mask is for; undefined where the weight is computed from several.
- */
-function storedOf({ bindings: [{ slot }] }: MaskedWeight, { values }: Graph): Value | undefined {
-  if (isStored(slot.root)) return slot.root;
-  const [nearest = ''] = slot.names;
-  const value = values.get(nearest);
-  return value !== undefined && isStored(value) ? value : undefined;
-}
-
-/** On the way from a stored tensor to the weight that is it, scaled. */
-function scalingNodes({ value, tensor }: WeightSlot): Node[] {
-  const nodes = new Set<Node>();
-  const pending = [value];
-  for (let at = pending.pop(); at !== undefined; at = pending.pop()) {
-    const { producer } = at;
-    if (at.initializer !== undefined || producer === undefined || nodes.has(producer)) continue;
-    const operands = scaledOperands(producer, tensor.dims.length).filter((operand) => operand !== undefined);
-    if (operands.length > 0) nodes.add(producer);
-    pending.push(...operands);
-  }
-  return [...nodes];
 }
 
 /**
@@ -131,15 +111,41 @@ function isOwn(node: Node, { name }: Value, masked: Masked): boolean {
   );
 }
 
-function maskedAt(reader: Reader, stored: Value, masked: Masked, known: Known): MaskedWeight {
+/** Where a mask stays behind what computes the weight: all that the weight depends on. */
+function computingNodes({ bindings: [{ slot }] }: MaskedWeight): readonly Node[] {
+  const nodes = new Set<Node>();
+  const pending = isStored(slot.root) ? [] : [slot.value];
+  for (let at = pending.pop(); at !== undefined; at = pending.pop()) {
+    if (at.producer === undefined || nodes.has(at.producer)) continue;
+    nodes.add(at.producer);
+    pending.push(...at.producer.inputs.filter((input) => input !== undefined));
+  }
+  return [...nodes];
+}
+
+/** A parameter of another name or module, which stays what it is. */
+function isOfItsOwn({ isLayer, part, value, root }: WeightSlot): boolean {
+  return isLayer || part !== undefined || value !== root;
+}
+
+interface Readers {
+  readonly known: Known;
+  readonly computed: ReadonlySet<Node>;
+}
+
+function maskedAt(reader: Reader, stored: Value, masked: Masked, { known, computed }: Readers): MaskedWeight {
   const [first] = masked;
   const [binding] = first.bindings;
   const { node, index, value } = reader;
   const refused = (why: string) => lostAt(masked, stored, `where ${node.label} reads it`, why);
   if (index === undefined)
     throw refused(
-      `a subgraph of it (${node.opType}) reads it by name, or the model outputs it, and no mask can be put there`,
+      reader.isOutput === true
+        ? `the model outputs what ${node.opType} makes of it, and no mask can be put behind that`
+        : `a subgraph of it (${node.opType}) reads it by name, and no mask can be put there`,
     );
+  if (computed.has(node))
+    throw refused('the weight is scaled there by what is computed from it, and the mask would come behind that');
   const all = masked.map((weight) => factorsOfStored(stored, weight));
   const [factors] = all;
   const isOneMask = all.every((other) => other !== undefined && factors !== undefined && isSame(other, factors));

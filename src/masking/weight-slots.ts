@@ -8,6 +8,7 @@ import { parseKey, statisticOf } from '../masks/names.js';
 import type { WeightSlot } from '../masks/slots.js';
 import { isFolded, nodeModulePathsOf, statedModulePathsOf } from '../onnx/module-path.js';
 import { addedTo, aliasedBy, isCopy, isStored, readersOf, rootOf, storedAs } from '../ops/aliases.js';
+import { roleOfConstant } from '../ops/constant-roles.js';
 import { scaledOperands, turnsAxes } from '../ops/scaling.js';
 import { operatorOf } from '../ops/registry.js';
 import { recurrentSlots } from './recurrent-slots.js';
@@ -58,6 +59,16 @@ export function numericConstants({ graph, constants }: GraphInfo): Tensor[] {
   return tensors.filter((tensor) => tensor !== undefined && isNumeric(tensor.dataType)) as Tensor[];
 }
 
+/** Stored tensors that subgraphs alone read: no slot is for them. */
+export function capturedOnly({ graph }: GraphInfo): Map<string, string> {
+  const names = new Map<string, string>();
+  for (const { name, uses, capturedBy } of graph.initializers()) {
+    if (uses.length > 0 || capturedBy.length === 0) continue;
+    names.set(name, capturedBy.map(({ label, opType }) => `${label} (${opType})`).join(', '));
+  }
+  return names;
+}
+
 function placeOf({ node, index }: Use): string {
   return JSON.stringify([node.label, node.outputs[0]?.name, index]);
 }
@@ -83,10 +94,12 @@ function ownSlot(
   rest: Pick<WeightSlot, 'parameter' | 'tensor' | 'outAxis'>,
 ): WeightSlot {
   const paths = nodeModulePathsOf(node);
+  const role = roleOfConstant(node);
   return {
     isLayer: false,
     node,
     index,
+    ...(role && { role }),
     value,
     root: rootOf(value),
     names: [value.name],

@@ -17,6 +17,8 @@ export interface BindOptions {
   /** What the file holds besides claims (claims.ts). */
   readonly settled?: readonly TensorFate[];
   readonly parameters?: ReadonlyMap<string, FileTensor>;
+  /** Stored tensors that subgraphs alone read, each with those who have the subgraphs. */
+  readonly captured?: ReadonlyMap<string, string>;
   /** Constants of the model, whatever reads them. */
   readonly constants?: readonly Tensor[];
 }

@@ -28,6 +28,7 @@ import {
   mayBeBias,
   mayBeMeant,
   relationOf,
+  withoutSources,
 } from './evidence.js';
 import { expandMask, LAYOUTS } from './expand.js';
 import { onePerKey, type TensorFate } from './fates.js';
@@ -38,14 +39,16 @@ import {
   misfit,
   noMatch,
   softMask,
-  twice,
   unclearLayout,
   unknownTarget,
 } from './mask-errors.js';
 import { isSameKind, PACKED_ATTENTION, parameterOf, parseKey, statedModule, withoutMaskSuffix } from './names.js';
+import { onePerSlot } from './one-per-slot.js';
 import { attentionParts } from './packed-attention.js';
+import { withoutOthers } from './module-constants.js';
 import { accountFor } from './parameters.js';
 import { compareWeights } from './same-weights.js';
+import { refuseScaled } from './scales.js';
 import { bindByShape } from './shape-alone.js';
 import type { WeightSlot } from './slots.js';
 import type { Binding, Candidate } from './binding.js';
@@ -106,7 +109,8 @@ class Binder {
     const named = new Map(claims.map((claim) => [claim, this.#isOfMask(claim) ? [] : this.#byNames(claim)]));
     const isCheckpoint = claims.some((claim) => this.#isModelsOwn(claim, named.get(claim) ?? []));
     const isBesideWeights =
-      isCheckpoint || claims.some((claim) => claim.isBeside === true && claim.isOriginal !== true);
+      isCheckpoint ||
+      claims.some((claim) => claim.isBeside === true && claim.isOriginal !== true && claim.isDoubtful !== true);
     const masks = new Map(
       [...named].filter(([claim, found]) => !isNoMask(claim, found) && (!isBesideWeights || isMask(claim, found))),
     );
@@ -242,7 +246,9 @@ class Binder {
    */
   #inModule(claim: Claim): readonly { slot: WeightSlot; rank: number }[] {
     const { module, parameter } = claim.name;
-    const found = this.#byModule.get(`${module}.${parameter}`) ?? [];
+    const named = this.#byModule.get(`${module}.${parameter}`) ?? [];
+    const weights = this.#byModule.get(`${module}.weight`) ?? [];
+    const found = withoutOthers(claim, named, weights, this.#originalOf(claim));
     if (found.length > 0 || parameter !== PACKED_ATTENTION) return found;
     const fitting = (this.#byModule.get(`${module}.weight`) ?? []).filter(
       ({ slot }) => slot.isLayer && expandMask(claim, slot, 'torch') !== undefined,
@@ -271,7 +277,7 @@ class Binder {
         relationOf(claim, slot) !== 'none' &&
         relationOf(claim, slot) !== 'stranger' &&
         !slot.names.some((name) => parseKey(name)?.isParameter === true) &&
-        isSameParameter(first, slot),
+        isSameParameter(first, slot, this.#options.parameters),
     );
     const all = [...named, ...copies];
     const own = all.filter((slot) => ['own', 'around'].includes(relationOf(claim, slot)));
@@ -289,7 +295,7 @@ class Binder {
     const isExact = ({ names }: WeightSlot) =>
       [plain, `${plain}.${claim.name.parameter}`, `${plain}_orig`].some((name) => names.includes(name));
     const exact = named.filter(isExact);
-    const [first, ...others] = exact.length > 0 ? exact : named;
+    const [first, ...others] = withoutSources(exact.length > 0 ? exact : named);
     if (first === undefined) return [];
     if (others.some((slot) => !holdSameValues(first, slot))) throw ambiguous(claim, [first, ...others]);
     return [first, ...others];
@@ -346,10 +352,14 @@ class Binder {
       throw unclearLayout(claim, slot);
     const mask = expandMask(claim, slot, layout);
     if (mask === undefined) throw misfit(claim, slot, this.#slots, layout);
+    const { parameters = new Map<string, FileTensor>() } = this.#options;
+    if (mask.zeros > 0 || mask.odd !== undefined)
+      refuseScaled({ claim, slot, evidence, original: values === 'same' ? original : undefined, layout, parameters });
     // Factors are shares of a weight; what is beyond them is a weight itself.
-    const isWeight = mask.odd !== undefined && mask.factors.some((factor) => !(factor >= 0 && factor <= 1));
-    if (mask.odd !== undefined && (this.#options.soft !== 'multiply' || isWeight))
-      throw softMask(claim, slot, mask.odd, isWeight);
+    const isFactor = (factor: number) => factor >= 0 && factor <= 1;
+    const beyond = mask.odd === undefined ? undefined : mask.factors.find((factor) => !isFactor(factor));
+    if (mask.odd !== undefined && (this.#options.soft !== 'multiply' || beyond !== undefined))
+      throw softMask(claim, slot, beyond ?? mask.odd, beyond !== undefined);
     return { claim, slot, evidence, values, isFromZeros: false, mask };
   }
 
@@ -357,14 +367,16 @@ class Binder {
     const excused = new Set(this.#unmatched);
     const left = open.filter((claim) => !excused.has(claim.key));
     if (left.length === 0) return;
-    if (this.#options.allowUnmatched !== true || bindings.length === 0) throw noMatch(left, bindings, this.#slots);
+    if (this.#options.allowUnmatched !== true || bindings.length === 0)
+      throw noMatch(left, bindings, this.#slots, this.#options.captured);
     this.#unmatched.push(...unique(left.map(({ key }) => key)));
   }
 
   /** Zeros that the file has, and the model would not have. */
   #loseNothing(lost: readonly Claim[], bindings: readonly Binding[], fates: readonly TensorFate[]): void {
     if (lost.length === 0) return;
-    if (this.#options.allowUnmatched !== true || bindings.length === 0) throw lostZeros(lost, fates, this.#slots);
+    if (this.#options.allowUnmatched !== true || bindings.length === 0)
+      throw lostZeros(lost, fates, this.#slots, this.#options.captured);
     this.#unmatched.push(...lost.map(({ key }) => key));
   }
 }
@@ -377,13 +389,4 @@ function add<Value>(map: Map<string, Value[]>, key: string, value: Value): void 
 
 function unique<Item>(items: readonly Item[]): Item[] {
   return [...new Set(items)];
-}
-
-function onePerSlot(bindings: readonly Binding[]): void {
-  const seen = new Map<WeightSlot, Binding>();
-  for (const binding of bindings) {
-    const other = seen.get(binding.slot);
-    if (other !== undefined) throw twice(binding, other);
-    seen.set(binding.slot, binding);
-  }
 }

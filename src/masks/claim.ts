@@ -41,6 +41,8 @@ export interface Claim {
    * need not name.
    */
   readonly isOriginal?: boolean;
+  /** A list, a number or a mapping that may prune and is not understood (doubts.ts). */
+  readonly isDoubtful?: boolean;
   /** Beside a state dict, where trainers keep scores and counts. */
   readonly isOutside?: boolean;
   /**

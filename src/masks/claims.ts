@@ -8,10 +8,12 @@ import { PruneCompileError } from '../errors.js';
 import { BOOL, isFloating } from '../ir/tensor.js';
 import { FileTensor, isList, type MaskContents } from './contents.js';
 import { isBinary } from './evidence.js';
+import type { Doubt } from './doubts.js';
 import type { StateKind, TensorFate } from './fates.js';
 import { collect, collectFrom, type Found } from './collect.js';
 import { pruningHistory } from './json-claims.js';
-import { withListedMasks } from './listed-masks.js';
+import type { NamedShape } from './known-layers.js';
+import { readLists } from './listed-masks.js';
 import {
   COUNTER,
   isFilterMaskOfNncf,
@@ -20,6 +22,7 @@ import {
   type ParsedKey,
   parseKey,
   saysPruning,
+  saysScore,
   statisticOf,
   usualKey,
   withoutMaskSuffix,
@@ -40,14 +43,16 @@ export interface Claims {
 }
 
 /**
- * Throws E-MASK-EMPTY when nothing in the file can be a mask, E-MASK-FORMAT for JSON that says
- * nothing known.
+ * `model` are the parameters of the model, which lists may speak of. Throws E-MASK-EMPTY when
+ * nothing in the file can be a mask, E-MASK-FORMAT for JSON that says nothing known.
  */
-export function claimsOf(given: MaskContents, prefix?: string): Claims {
+export function claimsOf(given: MaskContents, prefix?: string, model: readonly NamedShape[] = []): Claims {
   const history = pruningHistory(given);
   if (history.length > 0) refuseMasksBeside(given);
   if (history.length > 0) return { claims: history, modules: new Set(), settled: [], parameters: new Map() };
-  const file = isMaskFormat(given) ? given : { ...given, root: withListedMasks(given.root, given.path) };
+  // In JSON nothing but masks is asked for.
+  const { root, doubts } = isMaskFormat(given) ? { root: given.root, doubts: [] } : readLists(given, model);
+  const file = { ...given, root };
   const { main, masks, outside } = sectionsOf(file);
   // A file of one array says nothing but its own name: layer1.0.conv1.npy.
   const found = collectFrom(main, file, main.entry instanceof FileTensor ? parse(file.path).name : '');
@@ -62,6 +67,7 @@ export function claimsOf(given: MaskContents, prefix?: string): Claims {
     reader.readMask(key, tensor, masks !== undefined && isOfNorms(masks));
   }
   for (const section of outside) reader.readOutside(section);
+  for (const doubt of doubts) reader.doubt(doubt, main);
   return reader.claims(found);
 }
 
@@ -71,7 +77,7 @@ export function claimsOf(given: MaskContents, prefix?: string): Claims {
  */
 function refuseMasksBeside({ root, path }: MaskContents): void {
   const found: Found[] = [];
-  collect(withListedMasks(root, path), '', found, { root, path, format: 'PyTorch' });
+  collect(readLists({ root, path }, []).root, '', found, { root, path, format: 'PyTorch' });
   const second = found.find(
     ({ key }) => parseKey(key)?.part === 'mask' || key.split('.').some((name) => MASK_CONTAINERS.includes(name)),
   );
@@ -80,7 +86,7 @@ function refuseMasksBeside({ root, path }: MaskContents): void {
     what: `${path} holds a pruning history and masks`,
     facts: [
       ['mask', second.key],
-      ['try', 'save the one that is meant in a file of its own'],
+      ['try', 'the one that is meant in a file of its own: the history alone, or the masks without it'],
     ],
   });
 }
@@ -91,6 +97,7 @@ interface Parsed extends Found {
   readonly name: ParsedKey;
   readonly place: 'main' | 'masks' | 'outside';
   readonly isOfNorm?: boolean;
+  readonly isDoubtful?: boolean;
 }
 
 /** Sorts what a file holds: masks, parameters, what each mask's weight was, and state. */
@@ -112,7 +119,7 @@ class Reader {
     if (name === undefined && (isMaskFormat(this.#file) || source.kind !== 'tensor'))
       this.#readStatisticMask(key, key, source);
     else if (name === undefined) this.#readStatistic(key, source);
-    else if (isIdleScalar(source, name.part === 'mask')) this.#settle(key, 'scalar');
+    else if (isIdleScalar(source, name.part === 'mask') && !saysScore(key)) this.#settle(key, 'scalar');
     else if (state !== undefined && !name.isParameter && key.includes('.') && !mayBeMask(source, key, state))
       this.#settle(key, state);
     else this.#add({ key, inner: key, source, isListed, name, place: 'main' });
@@ -135,9 +142,17 @@ class Reader {
       const name = parseKey(key, this.#prefix);
       if (state !== undefined && !mayBeMask(source, key, state)) this.#settle(key, state);
       else if (name === undefined) this.#readStatistic(key, source);
-      else if (isIdleScalar(source, name.part === 'mask')) this.#settle(key, 'scalar');
+      else if (isIdleScalar(source, name.part === 'mask') && !saysScore(key)) this.#settle(key, 'scalar');
       else this.#add({ key, inner: key, source, isListed, name, place: 'outside' });
     }
+  }
+
+  /** Under the key that it has beside the tensors of the main part. */
+  doubt({ key, tensor }: Doubt, { path }: Section): void {
+    const inner = path !== '' && key.startsWith(`${path}.`) ? key.slice(path.length + 1) : key;
+    const name = parseKey(inner, this.#prefix) ?? { ...NAMELESS, module: inner };
+    const source: MaskSource = { kind: 'tensor', tensor };
+    this.#parsed.push({ key: inner, inner, source, isListed: false, name, place: 'outside', isDoubtful: true });
   }
 
   #add(parsed: Parsed): void {
@@ -220,6 +235,7 @@ class Reader {
         ...(place === 'outside' && { isOutside: true }),
         ...(isOriginal && { isOriginal, isBeside: true }),
         ...(item.isOfNorm === true && { isOfNorm: true }),
+        ...(item.isDoubtful === true && { isDoubtful: true }),
         ...(item.isListed && { isListed: true }),
       };
       claims.push(original?.source.kind === 'tensor' ? { ...claim, original: original.source.tensor } : claim);
@@ -231,6 +247,8 @@ class Reader {
     return { claims, modules, settled: this.#settled, parameters: this.#parameters };
   }
 }
+
+const NAMELESS: ParsedKey = { module: '', parameter: 'weight', part: 'bare', isParameter: false, isKernel: false };
 
 function ofBias(claim: Claim): Claim {
   return { ...claim, name: { ...claim.name, parameter: 'bias' } };

@@ -6,9 +6,10 @@ import type { Tensor } from '../ir/tensor.js';
 import type { Candidate, Evidence } from './binding.js';
 import type { Claim } from './claim.js';
 import { FileTensor } from './contents.js';
-import { type Expanded, expandMask, type Layout, LAYOUTS } from './expand.js';
+import { alignedView, type Expanded, expandMask, type Layout, LAYOUTS } from './expand.js';
 import type { KnownLayer } from './folded-norms.js';
 import { isAttentionRow, parseKey, type ParsedKey, statedModule } from './names.js';
+import { isExplained } from './scales.js';
 import { areProportional, compareWeights, type Sameness, toleranceOf } from './same-weights.js';
 import { fromTorchLayout, type WeightSlot } from './slots.js';
 
@@ -36,7 +37,8 @@ export function isMask(
  * Even where everything else is a mask: what was masked, and a number without extent that is called
  * as nothing of the model is.
  */
-export function isNoMask({ name, source, isOriginal }: Claim, found: readonly Candidate[]): boolean {
+export function isNoMask({ name, source, isOriginal, isDoubtful }: Claim, found: readonly Candidate[]): boolean {
+  if (isDoubtful === true) return !found.some(({ evidence }) => evidence === 'map');
   const isScalar = source.kind === 'tensor' && source.tensor.dims.length === 0;
   return isOriginal === true || (isScalar && name.part !== 'mask' && found.length === 0);
 }
@@ -110,9 +112,10 @@ export function isEqualWhereBoth(theirs: FileTensor, ours: Tensor, least = Math.
  * axes of extent 1, as exporters write down what is expanded to a batch. A constant of one value is
  * no evidence.
  */
-export function isStoredCopy(original: FileTensor, { tensor, isLayer, part }: WeightSlot): boolean {
+export function isStoredCopy(original: FileTensor, slot: WeightSlot): boolean {
+  const { tensor, isLayer, part } = slot;
   if (isLayer || part !== undefined || tensor.dims.length < 2 || original.size > tensor.size) return false;
-  const whole = original.broadcast(tensor.dims);
+  const whole = original.broadcast(tensor.dims) ?? alignedView(original, { name: NAMELESS }, slot, 'stored');
   if (whole === undefined || original.size === 0) return false;
   const repeats = tensor.size / original.size;
   const values = new Set(original.toTensor().numbers());
@@ -120,15 +123,23 @@ export function isStoredCopy(original: FileTensor, { tensor, isLayer, part }: We
   return values.size > 1 && isEqualWhereBoth(whole, tensor, Math.min(ENOUGH, original.size / 2) * repeats);
 }
 
-/** The same numbers, also where an exporter turned them around. */
-export function isSameParameter(stored: WeightSlot, other: WeightSlot): boolean {
+/**
+ * The same numbers, also where an exporter turned them around, or scaled them by what no mask
+ * changes.
+ */
+export function isSameParameter(
+  stored: WeightSlot,
+  other: WeightSlot,
+  parameters: ReadonlyMap<string, FileTensor> = new Map(),
+): boolean {
   if (stored.value === other.value) return true;
   const { dataType, dims } = stored.tensor;
   const own = FileTensor.contiguous(dataType, dims, () => stored.tensor.bytes());
   // A tensor under the parameter's own name is the parameter.
   const torch = stored.isAsStored ? own : own.permuted(fromTorchLayout(stored));
   const name = { name: { ...NAMELESS, parameter: stored.parameter } };
-  return other.outAxis >= 0 && compareWeights(torch, name, other, 'torch') === 'same';
+  if (other.outAxis < 0 || compareWeights(torch, name, other, 'torch') !== 'same') return false;
+  return isExplained({ ...name, slot: other, original: torch, layout: 'torch', parameters });
 }
 
 const NAMELESS: ParsedKey = { module: '', parameter: 'weight', part: 'bare', isParameter: true, isKernel: false };
@@ -207,6 +218,14 @@ export function fitsWhole({ source }: Claim, { tensor, outAxis }: WeightSlot): b
   if (source.kind !== 'tensor') return false;
   const equal = (dims: readonly number[]) => dims.join() === source.tensor.dims.join();
   return equal(tensor.dims) || (outAxis === 1 && equal(tensor.dims.toReversed()));
+}
+
+/** A stored tensor that a layer's weight is computed from is that layer's parameter, not another. */
+export function withoutSources(slots: readonly WeightSlot[]): readonly WeightSlot[] {
+  const sources = new Set(
+    slots.flatMap(({ isLayer, root, names }) => (isLayer ? names.filter((name) => name !== root.name) : [])),
+  );
+  return slots.filter(({ isLayer, value }) => isLayer || !sources.has(value.name));
 }
 
 export function holdSameValues(a: WeightSlot, b: WeightSlot): boolean {

@@ -59,23 +59,42 @@ export function alignedView(
   layout: Layout,
 ): FileTensor | undefined {
   const { dims } = target.tensor;
-  if (tensor.dims.length === 0)
-    return target.tensor.size === 1 ? tensor.permuted(dims.map(() => undefined)) : undefined;
+  if (tensor.size === 1 && target.tensor.size === 1) return tensor.permuted(dims.map(() => undefined));
+  if (tensor.dims.length === 0) return undefined;
   if (target.parameter === 'bias')
     return tensor.dims.length === 1 && tensor.size === target.tensor.size
       ? tensor.permuted(dims.map((_, axis) => (axis === dims.length - 1 ? 0 : undefined)))
       : undefined;
+  const wide = wideAxes(tensor.dims);
+  // Extents of 1 do not matter where the order of the others is certain: no rule has turned them.
+  if (target.outAxis < 0 && tensor.dims.length !== dims.length) {
+    const places = wideAxes(dims);
+    const isSame =
+      wide.length === places.length && wide.every((axis, at) => tensor.dims[axis] === dims[places[at] ?? -1]);
+    return isSame ? tensor.permuted(dims.map((_, axis) => wide[places.indexOf(axis)])) : undefined;
+  }
   if (tensor.dims.length === 1)
     return tensor.dims[0] === dims[target.outAxis]
       ? tensor.permuted(dims.map((_, axis) => (axis === target.outAxis ? 0 : undefined))).broadcast(dims)
       : undefined;
   if (tensor.dims.length !== dims.length) return undefined;
+  // One number for a whole layer is no mask of its filters or channels, whatever its rank is.
+  if (wide.length === 0 && target.tensor.size > 1 && !hasOneChannel(target)) return undefined;
   // No shape overrules the layout: what fits an oblong matrix only when it is turned would fit a
   // square one as it is.
   if (layout === 'stored') return tensor.broadcast(dims);
   const isDepthwise = name.isKernel && name.module.endsWith('.depthwise');
   const parameter = name.isKernel ? tensor.permuted(fromKeras(tensor.dims.length, isDepthwise)) : tensor;
   return parameter.permuted(fromTorchLayout(target)).broadcast(dims);
+}
+
+/** Then one number for each of its channels is one number. */
+function hasOneChannel({ tensor: { dims }, outAxis, inAxis = -1 }: Target): boolean {
+  return dims[outAxis] === 1 || dims[inAxis] === 1;
+}
+
+function wideAxes(dims: readonly number[]): number[] {
+  return dims.flatMap((extent, axis) => (extent === 1 ? [] : [axis]));
 }
 
 /**

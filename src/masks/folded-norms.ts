@@ -153,11 +153,18 @@ function scalesOf(layer: KnownLayer): readonly (number | undefined)[] {
 
 function measureScales({ weight, claim, original }: KnownLayer): (number | undefined)[] {
   const view = alignedView(original, claim, weight, 'torch') ?? alignedView(original, claim, weight, 'stored');
-  if (view === undefined) return [];
-  const [theirs, ours] = [view.toTensor().numbers(), weight.tensor.numbers()];
-  const { dims } = weight.tensor;
-  const filters = dims[weight.outAxis] ?? 0;
-  const inner = product(dims.slice(weight.outAxis + 1));
+  return view === undefined ? [] : scalesBetween(view, weight);
+}
+
+/** Per filter, what the file's weight is multiplied with; `view` has the operand's layout. */
+export function scalesBetween(
+  view: FileTensor,
+  { tensor, outAxis }: Pick<WeightSlot, 'tensor' | 'outAxis'>,
+): (number | undefined)[] {
+  const [theirs, ours] = [view.toTensor().numbers(), tensor.numbers()];
+  const { dims } = tensor;
+  const filters = dims[outAxis] ?? 0;
+  const inner = product(dims.slice(outAxis + 1));
   const dot = new Float64Array(filters);
   const square = new Float64Array(filters);
   for (let at = 0; at < ours.length; at++) {
@@ -170,8 +177,20 @@ function measureScales({ weight, claim, original }: KnownLayer): (number | undef
   return Array.from(square, (sum, filter) => (sum === 0 ? undefined : (dot[filter] ?? 0) / sum));
 }
 
+/** Whether the scales are gamma / sqrt(var + epsilon). */
+export function fitsNorm(
+  scales: readonly (number | undefined)[],
+  scale: ArrayLike<number>,
+  variance: ArrayLike<number>,
+): boolean {
+  return epsilonOf(scales, { scale, variance }) !== undefined;
+}
+
 /** What makes gamma^2 = s^2 (var + epsilon) in every filter; undefined where no number does. */
-function epsilonOf(scales: readonly (number | undefined)[], { scale, variance }: FoldedNorm): number | undefined {
+function epsilonOf(
+  scales: readonly (number | undefined)[],
+  { scale, variance }: Pick<FoldedNorm, 'scale' | 'variance'>,
+): number | undefined {
   const known = scales.flatMap((s, channel) => {
     const gamma = scale[channel] ?? 0;
     return s === undefined || s === 0 || gamma === 0 ? [] : [{ gamma, s, variance: variance[channel] ?? 0 }];

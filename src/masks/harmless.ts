@@ -5,7 +5,7 @@ import type { Claim } from './claim.js';
 import type { FileTensor } from './contents.js';
 import { isAllZero, isBinary, relationOf } from './evidence.js';
 import { LayerModules } from './layer-modules.js';
-import { parseKey } from './names.js';
+import { parseKey, saysScore } from './names.js';
 import type { WeightSlot } from './slots.js';
 
 export class Harmless {
@@ -38,6 +38,26 @@ export class Harmless {
   isIdleScalar(claim: Claim, { dims, dataType }: FileTensor): boolean {
     if (dims.length > 0 || claim.name.part === 'mask' || dataType === BOOL) return false;
     return isFloating(dataType) ? claim.isOutside === true : !this.#modules.holds(claim);
+  }
+
+  /**
+   * Numbers without a zero that may prune all the same: indices that were written as floats, and
+   * scores or thresholds of a layer that has no other mask. A tool computes its zeros from those.
+   */
+  mayPrune(claim: Claim, tensor: FileTensor, masked: readonly WeightSlot[]): boolean {
+    const { name, isOriginal, key } = claim;
+    if (isOriginal === true || name.isParameter || name.part !== 'bare' || !tensor.isCompact) return false;
+    const slots = this.#modules.around(claim);
+    const alike = this.#constants.filter(({ dataType }) => isSameKindOfNumber(dataType, tensor.dataType));
+    // In part is not enough: what the graph has not is what may prune.
+    if (slots.length === 0 || isHeldWhole(tensor, alike)) return false;
+    const words = claim.isOutside === true ? key : (key.split('.').at(-1) ?? '');
+    if (saysScore(words)) return !slots.some((slot) => masked.includes(slot) || slot.tensor.numbers().includes(0));
+    if (tensor.dims.length !== 1) return false;
+    const numbers = tensor.toTensor().numbers();
+    const largest = Math.max(...slots.map((slot) => slot.tensor.size));
+    if (!numbers.every((value) => Number.isInteger(value) && value >= 0 && value < largest)) return false;
+    return LISTS.test(key) || (numbers.length > 1 && new Set(numbers).size === numbers.length);
   }
 
   /** A buffer that the graph holds. Zeros alone are no evidence but where the module is. */

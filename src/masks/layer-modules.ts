@@ -23,7 +23,7 @@ export class LayerModules {
 
   /** `layer`, `layer.anything`, `anything.layer` */
   holds(claim: Claim): boolean {
-    return this.#around(claim).length > 0;
+    return this.around(claim).length > 0;
   }
 
   /**
@@ -31,13 +31,13 @@ export class LayerModules {
    * channels.
    */
   fits(claim: Claim, { size }: FileTensor): boolean {
-    return this.#around(claim).some(
+    return this.around(claim).some(
       ({ tensor, outAxis, inAxis }) =>
         tensor.size === size || tensor.dims[outAxis] === size || tensor.dims[inAxis ?? -1] === size,
     );
   }
 
-  #around({ name: { module } }: Claim): WeightSlot[] {
+  around({ name: { module } }: Claim): WeightSlot[] {
     const segments = module.split('.');
     return segments.flatMap((_, cut) => {
       const rest = segments.slice(cut);

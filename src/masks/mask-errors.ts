@@ -1,14 +1,16 @@
 /**
  * What went wrong between masks and weights, with the names of both sides and what would settle it.
  */
-import { type ErrorCode, PruneCompileError } from '../errors.js';
+import type { PruneCompileError } from '../errors.js';
 import { isFloating } from '../ir/tensor.js';
 import { nearestNames } from '../nearest.js';
 import type { Binding } from './binding.js';
 import type { Claim } from './claim.js';
 import { expandMask, type Layout } from './expand.js';
+import { isBinary } from './evidence.js';
 import { fateText, type TensorFate } from './fates.js';
-import { isPackedAttention } from './names.js';
+import { type Facts, maskError, slotName, slotText } from './mask-error.js';
+import { isPackedAttention, parameterOf, parseKey, saysScore, statedModule } from './names.js';
 import type { WeightSlot } from './slots.js';
 
 /** Entries of a list before it ends in "and 17 more". */
@@ -21,21 +23,6 @@ const FOLDED = 'a bias is bound only by its own name; the name is lost if a norm
 const PACKED = 'exporters may split it into parts, which only their values identify: pass the whole state dict';
 const EQUAL = 'their names do not tell them apart, and their values are equal, as in copies of an untrained layer';
 const EXPORTED = 'the model as its exporter wrote it: apply masks before the model is quantised or optimised';
-
-type Facts = (readonly [string, string])[];
-
-function maskError(code: ErrorCode, what: string, facts: Facts): PruneCompileError {
-  return new PruneCompileError(code, { what, facts });
-}
-
-export function slotName({ node, value }: WeightSlot): string {
-  return value.initializer === undefined ? node.label : value.name;
-}
-
-function slotText(slot: WeightSlot): string {
-  const { node, tensor } = slot;
-  return `${slotName(slot)} [${tensor.dims.join(', ')}] of ${node.label} (${node.opType})`;
-}
 
 function claimText({ key, source }: Claim): string {
   const dims = source.kind === 'tensor' ? source.tensor.dims : source.kind === 'runs' ? source.shape : undefined;
@@ -54,7 +41,7 @@ export function ambiguous(claim: Claim, slots: readonly WeightSlot[]): PruneComp
     [
       ...slots.slice(0, LISTED).map((slot) => ['weight', slotText(slot)] as const),
       ['why', EQUAL],
-      ['try', mapHint(claim, slots[0], slots)],
+      ['try', mapHint(claim, mostCertain(slots), slots)],
     ],
   );
 }
@@ -131,39 +118,85 @@ export function unclearLayout(claim: Claim, slot: WeightSlot): PruneCompileError
   ]);
 }
 
-/** Zeros that no weight of the model would have. */
+/** Stored tensors that subgraphs alone read, each with those who have the subgraphs. */
+export type Captured = ReadonlyMap<string, string>;
+
+/** A parameter that is there, where no mask can be put. */
+function onlyInside(claims: readonly Claim[], captured: Captured): PruneCompileError | undefined {
+  for (const claim of claims) {
+    const wanted = parameterOf(claim.name);
+    const found = [...captured].find(([name]) => {
+      const own = parseKey(name);
+      return own !== undefined && parameterOf(own) === wanted;
+    });
+    if (found === undefined) continue;
+    const [name, readers] = found;
+    return maskError('E-MASK-LOST', `${claim.key} of ${claim.file} is for ${name}, and would be lost in a subgraph`, [
+      ['readers', readers],
+      ['why', `subgraphs alone read ${name}, by its name, and no mask can be put there`],
+      [
+        'try',
+        'write the zeros into the weights before the export (in PyTorch prune.remove) and compile without this mask',
+      ],
+    ]);
+  }
+  return undefined;
+}
+
+/** What no weight of the model would have: zeros, or what may stand for them. */
 export function lostZeros(
   lost: readonly Claim[],
   fates: readonly TensorFate[],
   slots: readonly WeightSlot[],
+  captured: Captured = new Map(),
 ): PruneCompileError {
+  const inside = onlyInside(lost, captured);
+  if (inside !== undefined) return inside;
   const [first] = lost;
   const file = first?.file ?? 'the mask file';
   const near = first === undefined ? [] : nearestNames(first.key, namesOf(slots));
+  const kinds = new Set(lost.map(kindOfLost));
   return maskError(
     'E-MASK-LOST',
-    lost.every(isOfIntegers)
-      ? `${formatCount(lost.length, 'tensor')} of ${file} ${lost.length === 1 ? 'is' : 'are'} not understood, and may prune something`
-      : `${formatCount(lost.length, 'tensor')} of ${file} ${lost.length === 1 ? 'has' : 'have'} zeros that the model would not have`,
+    kinds.has('zeros')
+      ? `${formatCount(lost.length, 'tensor')} of ${file} ${lost.length === 1 ? 'has' : 'have'} zeros that the model would not have`
+      : `${formatCount(lost.length, 'tensor')} of ${file} ${lost.length === 1 ? 'is' : 'are'} not understood, and may prune something`,
     [
       [lost.length === 1 ? 'tensor' : 'tensors', listed(lost.map(claimText))],
       ['others', fateText(fates)],
-      ['why', lost.every(isOfIntegers) ? INTEGERS : LOST],
-      ...(near.length === 0 ? [] : [['near', listed(near)] as const]),
-      [
-        'try',
-        `--mask-map FILE with { ${JSON.stringify(first?.key)}: "NAME" } or null, or --allow-unmatched if they prune nothing`,
-      ],
+      ...[...kinds].map((kind) => ['why', LOST[kind]] as const),
+      ...(near.length === 0 || first?.isDoubtful === true ? [] : [['near', listed(near)] as const]),
+      ['try', lostHint(first)],
     ],
   );
 }
 
-const LOST = 'each belongs to no weight of the model by name, layer or values, or to one with other values';
+type LostKind = 'zeros' | 'flags' | 'numbers' | 'scores';
 
-const INTEGERS = 'integers and booleans may say what is kept or gone; names and the graph do not say what these are';
+const LOST: Readonly<Record<LostKind, string>> = {
+  zeros: 'each belongs to no weight of the model by name, layer or values, or to one with other values',
+  flags: 'integers and booleans may say what is kept or gone; names and the graph do not say what these are',
+  numbers: 'numbers may be indices of what is kept or gone; names and the graph do not say what these are',
+  scores: 'a tool computes zeros from scores and thresholds, and neither the file nor the model has those zeros',
+};
 
-function isOfIntegers({ source }: Claim): boolean {
-  return source.kind === 'tensor' && !isFloating(source.tensor.dataType);
+function kindOfLost({ source, key, isDoubtful }: Claim): LostKind {
+  if (source.kind !== 'tensor') return 'zeros';
+  const { tensor } = source;
+  const isWhole = isDoubtful === true || !isFloating(tensor.dataType);
+  if (isWhole) return tensor.dims.length > 0 && tensor.isCompact && isBinary(tensor) ? 'flags' : 'numbers';
+  if (tensor.holdsZero()) return 'zeros';
+  return saysScore(key) ? 'scores' : 'numbers';
+}
+
+function lostHint(first: Claim | undefined): string {
+  const key = JSON.stringify(first?.key);
+  const kind = first === undefined ? 'zeros' : kindOfLost(first);
+  const unless = `--mask-map FILE with { ${key}: null }, or --allow-unmatched, if they prune nothing`;
+  if (kind === 'scores') return `masks or weights with zeros, as the tool computes them from these; ${unless}`;
+  if (kind === 'numbers')
+    return `say it in a second file, --masks more.json with { "LAYER": { "keep": [0, 3] } } or "remove", and leave this out; ${unless}`;
+  return `--mask-map FILE with { ${key}: "NAME" } or null, or --allow-unmatched if they prune nothing`;
 }
 
 function formatCount(count: number, word: string): string {
@@ -203,25 +236,40 @@ export function historyUnknown(claim: Claim, slot: WeightSlot): PruneCompileErro
 }
 
 export function softMask(claim: Claim, slot: WeightSlot, odd: number, isOtherWeight: boolean): PruneCompileError {
-  return maskError('E-MASK-SOFT', `the mask ${claim.key} of ${claim.file} has values other than 0 and 1`, [
+  const { source, name } = claim;
+  const isMask = name.part === 'mask' || (source.kind === 'tensor' && !isFloating(source.tensor.dataType));
+  const facts = (why: string | undefined, hint: string): Facts => [
     ['value', String(odd)],
     ['weight', slotText(slot)],
-    ...(isOtherWeight
-      ? [
-          [
-            'why',
-            'these are weights, not a mask, and differ from those of the model: perhaps they are from another training run',
-          ] as const,
-        ]
-      : []),
-    [
-      'try',
-      isOtherWeight
-        ? 'the masks, or a checkpoint of the model as it was exported'
-        : 'round the masks where they are made, or --mask-soft multiply',
-    ],
-  ]);
+    ...(why === undefined ? [] : [['why', why] as const]),
+    ['try', hint],
+  ];
+  const error = (said: string, given: Facts) =>
+    maskError('E-MASK-SOFT', `the ${isMask ? 'mask' : 'tensor'} ${claim.key} of ${claim.file} ${said}`, given);
+  if (!Number.isFinite(odd))
+    return error(
+      'holds NaN or infinity',
+      isMask ? facts(undefined, MADE_ANEW) : facts(NOT_FINITE, 'a checkpoint from before the training diverged'),
+    );
+  if (!isOtherWeight)
+    return maskError(
+      'E-MASK-SOFT',
+      `the mask ${claim.key} of ${claim.file} has values other than 0 and 1`,
+      facts(undefined, 'round the masks where they are made, or --mask-soft multiply'),
+    );
+  if (isMask) return error('has values other than 0 and 1', facts(NO_FACTOR, 'zeros and ones, as in mask != 0'));
+  return maskError(
+    'E-MASK-SOFT',
+    `the mask ${claim.key} of ${claim.file} has values other than 0 and 1`,
+    facts(OTHER_WEIGHTS, 'the masks, or a checkpoint of the model as it was exported'),
+  );
 }
+
+const MADE_ANEW = 'look where the mask is made: a mask has zeros and ones';
+const NOT_FINITE = 'a weight that is no number cannot be compared with that of the model';
+const NO_FACTOR = '0 prunes and 1 keeps; a mask of bytes may have 255 for what is kept';
+const OTHER_WEIGHTS =
+  'these are weights, not a mask, and differ from those of the model: perhaps they are from another training run';
 
 export function unknownTarget(claim: Claim, wanted: string, slots: readonly WeightSlot[]): PruneCompileError {
   const near = nearestNames(wanted, namesOf(slots));
@@ -235,7 +283,10 @@ export function noMatch(
   left: readonly Claim[],
   bindings: readonly Binding[],
   slots: readonly WeightSlot[],
+  captured: Captured = new Map(),
 ): PruneCompileError {
+  const inside = onlyInside(left, captured);
+  if (inside !== undefined) return inside;
   const [first] = left;
   const file = first?.file ?? 'the mask file';
   const layers = slots.filter(({ isLayer, parameter }) => isLayer && parameter === 'weight');
@@ -270,7 +321,8 @@ export function noMatch(
     ],
     [
       'try',
-      prefixHint(left, slots) ??
+      listedHint(left, slots) ??
+        prefixHint(left, slots) ??
         (layers.length < left.length ? EXPORTED : `--mask-map FILE with { ${JSON.stringify(first?.key)}: "NAME" }`),
     ],
   ]);
@@ -284,11 +336,33 @@ function namesOf(slots: readonly WeightSlot[]): string[] {
   return slots.filter(({ isLayer }) => isLayer).flatMap((slot) => [...new Set([slotName(slot), slot.node.label])]);
 }
 
+/**
+ * A stored tensor before a node that computes its weight: whoever else reads the parameter is then
+ * masked as well.
+ */
+function mostCertain(slots: readonly WeightSlot[]): WeightSlot | undefined {
+  return slots.find(({ value }) => value.initializer !== undefined) ?? slots[0];
+}
+
 /** Where several layers read one tensor, the name of the node says which is meant. */
 function mapHint(claim: Claim, slot: WeightSlot | undefined, others: readonly WeightSlot[] = []): string {
   const isShared = slot !== undefined && others.some((other) => other !== slot && slotName(other) === slotName(slot));
   const name = slot === undefined ? 'NAME' : isShared ? slot.node.label : slotName(slot);
   return `--mask-map FILE with { ${JSON.stringify(claim.key)}: ${JSON.stringify(name)} }${others.length > 1 ? ', or another of them' : ''}`;
+}
+
+/** Names in the dictionaries of a list: each place is another prefix, so the map has them all. */
+function listedHint(claims: readonly Claim[], slots: readonly WeightSlot[]): string | undefined {
+  const weights = slots.filter(({ isLayer, parameter }) => isLayer && parameter === 'weight');
+  const pairs = claims.flatMap(({ key, isListed }) => {
+    const inner = parseKey(key.replace(/^.*\]\.?/, ''));
+    const slot = weights.find(({ names, modulePaths }) => {
+      const modules = [...names.map(withoutParameter), ...modulePaths.map(statedModule)];
+      return inner !== undefined && modules.includes(inner.module);
+    });
+    return isListed === true && slot !== undefined ? [`${JSON.stringify(key)}: ${JSON.stringify(slotName(slot))}`] : [];
+  });
+  return pairs.length === 0 ? undefined : `--mask-map FILE with { ${pairs.join(', ')} }`;
 }
 
 /** The prefix without which most keys would be known, if there is one. */

@@ -182,7 +182,22 @@ function bothRecurrent(slot: string, parameter: string): boolean {
  * called.
  */
 export function saysPruning(key: string): boolean {
-  return /(^|[._])(masks?|masked|pruned|kept|keep|removed|dropped|alive|dead)([._]|$)/i.test(key);
+  const words = key.replace(/([a-z\d])([A-Z])/g, '$1_$2').split(/[^A-Za-z\d]+/);
+  return words.some((word) => PRUNING_WORD.test(word));
+}
+
+const PRUNING_WORD =
+  /^(masks?|masked|prunes?|pruned|kept|keep|removed?|dropped|zeroed|alive|dead|remain(s|ing)?|surviv(ors?|ing))$/i;
+
+/**
+ * Whether a key is that of numbers from which a tool computes what it prunes: movement pruning, edge
+ * pop-up, soft thresholds, gates of L0 and DARTS.
+ */
+export function saysScore(key: string): boolean {
+  const words = key.replace(/([a-z\d])([A-Z])/g, '$1_$2').split(/[.:/()[\]\s,]+/);
+  return words.some((word) =>
+    /(^|_)(scores?|thresholds?|importances?|saliency|gates?|alphas?|q?z?_?loga)$/i.test(word),
+  );
 }
 
 /** layer1.0.conv1.weight */

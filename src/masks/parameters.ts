@@ -13,7 +13,9 @@ import type { StateKind, TensorFate } from './fates.js';
 import { type KnownLayer, refold, type Refolded } from './folded-norms.js';
 import { Harmless } from './harmless.js';
 import { softMask } from './mask-errors.js';
+import { isNameless } from './module-constants.js';
 import { usualKey } from './names.js';
+import { refuseScaled } from './scales.js';
 import { type Sameness, toleranceOf } from './same-weights.js';
 import type { WeightSlot } from './slots.js';
 
@@ -64,6 +66,8 @@ class Accountant {
   readonly #fates: TensorFate[] = [];
   readonly #layers: KnownLayer[] = [];
   readonly #harmless: Harmless;
+  /** Nothing in the model that is known, and without a zero. */
+  readonly #withoutZeros: Claim[] = [];
 
   constructor(context: AccountContext) {
     this.#context = context;
@@ -92,7 +96,10 @@ class Accountant {
       if (isKnown) this.#fate(claim, 'original');
       else if (!this.#settle(claim)) unclear.push(claim);
     }
-    const lost = unclear.filter((claim) => !settled.has(claim) && !this.#isUntrained(claim));
+    const lost = [
+      ...unclear.filter((claim) => !settled.has(claim) && !this.#isUntrained(claim)),
+      ...this.#withoutZeros.filter((claim) => !this.#settleWithoutZeros(claim)),
+    ];
     return { masks: this.#masks, bindings: this.#bindings, fates: this.#fates, settledMasks, lost };
   }
 
@@ -117,7 +124,7 @@ class Accountant {
   /** Whether it is known what the tensor is. */
   #settle(claim: Claim): boolean {
     const { source } = claim;
-    if (source.kind !== 'tensor') return false;
+    if (source.kind !== 'tensor' || claim.isDoubtful === true) return false;
     const { tensor } = source;
     if (tensor.dims.length > 0 && !isFloating(tensor.dataType))
       return this.#harmless.isStateOfIntegers(claim, tensor) && this.#fate(claim, 'state', 'integers');
@@ -128,11 +135,21 @@ class Accountant {
     if (outcomes.includes('zeros')) return this.#fate(claim, 'zeros');
     if (outcomes.includes('differs')) return this.#fate(claim, isOriginal ? 'original' : 'differs');
     if (outcomes.includes('parameter')) return this.#fate(claim, isOriginal ? 'original' : 'parameter');
-    if (!tensor.holdsZero()) return this.#fate(claim, isOriginal ? 'original' : 'no-zeros');
+    if (!tensor.holdsZero()) return this.#withoutZeros.push(claim) > 0;
     if (this.#harmless.isIdleScalar(claim, tensor)) return this.#fate(claim, 'state', 'scalar');
     return (
       (this.#harmless.isConstant(claim, tensor) || this.#isAbsentBias(claim, tensor)) && this.#fate(claim, 'parameter')
     );
+  }
+
+  /** Once it is known which layers have masks. */
+  #settleWithoutZeros(claim: Claim): boolean {
+    const { source, isOriginal } = claim;
+    if (source.kind !== 'tensor') return false;
+    const masked = this.#all().map(({ slot }) => slot);
+    if (this.#harmless.mayPrune(claim, source.tensor, masked)) return false;
+    if (source.tensor.dims.length === 0) return this.#fate(claim, 'state', 'scalar');
+    return this.#fate(claim, isOriginal === true ? 'original' : 'no-zeros');
   }
 
   /** Weights before masking are a checkpoint's as well. */
@@ -164,9 +181,11 @@ class Accountant {
     if (!this.#isSameBut(claim, candidate, mask, values)) {
       // Beside masks it is a layer that was trained on; alone it is taken for a mask, and is none.
       if (this.#context.isCheckpoint && claim.isOriginal !== true && mask.odd !== undefined && tensor.dims.length >= 2)
-        throw softMask(claim, slot, mask.odd, true);
+        throw softMask(claim, slot, mask.factors.find((factor) => !Number.isFinite(factor)) ?? mask.odd, true);
       return 'lost';
     }
+    const { parameters } = this.#context;
+    refuseScaled({ claim, slot, evidence, original: values === 'same' ? tensor : undefined, layout, parameters });
     const masked = known.find(({ isFromZeros }) => !isFromZeros);
     if (masked !== undefined) return this.#addTo(masked, added);
     this.#bindings.push({ claim, slot, evidence, values, isFromZeros: true, mask: patternOf(mask) });
@@ -198,7 +217,8 @@ class Accountant {
     if (factors.some((value) => value !== 0) || claim.at !== undefined) return true;
     // Nothing but zeros is left: no value is there to compare. A name tells, where nothing was
     // folded into the layer.
-    return evidence !== 'values' && (slot.tensor.dims.length >= 2 || this.#isUnfolded(claim, slot));
+    const isOwn = slot.tensor.dims.length >= 2 || (isNameless(slot) && claim.name.parameter === 'weight');
+    return evidence !== 'values' && (isOwn || this.#isUnfolded(claim, slot));
   }
 
   /** Whether the weights beside a bias are the file's without a scale. */

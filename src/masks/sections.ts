@@ -8,7 +8,7 @@ import { type Entry, FileTensor, isList, isMap, type MaskContents } from './cont
 import { isBinary } from './evidence.js';
 import type { StateKind } from './fates.js';
 import { isJsonMask, numbersOf } from './json-claims.js';
-import { parseKey } from './names.js';
+import { parseKey, saysScore } from './names.js';
 
 export interface Section {
   /** Where it is in the file: keys joined by dots; '' is the whole file. */
@@ -137,6 +137,7 @@ function unwrap(section: Section, file: MaskContents): Omit<Sections, 'masks'> {
     ([key, inner]) =>
       isMap(inner) &&
       (path !== '' || trainingState(key) === undefined) &&
+      !saysScore(key) &&
       !isJsonMask(inner, isMaskFormat(file)) &&
       holdsParameters(inner, file),
   );
@@ -160,9 +161,15 @@ function unwrap(section: Section, file: MaskContents): Omit<Sections, 'masks'> {
     what: `${file.path} holds more than one set of masks or weights`,
     facts: [
       ['sets', `${key}, ${second[0]}`],
-      ['try', 'save the one that is meant in a file of its own'],
+      ['try', oneSetHint(file, [...(path === '' ? [] : [path]), key])],
     ],
   });
+}
+
+function oneSetHint({ format, path }: MaskContents, keys: readonly string[]): string {
+  if (!format.startsWith('PyTorch')) return 'save the one that is meant in a file of its own';
+  const set = keys.map((key) => `[${JSON.stringify(key)}]`).join('');
+  return `the one that is meant in a file of its own, as in torch.save(torch.load(${JSON.stringify(path)})${set}, "one.pth")`;
 }
 
 export function join(path: string, key: string): string {

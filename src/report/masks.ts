@@ -58,6 +58,11 @@ export function maskNotes({ masks, unmatched, unmaskedLayers, files }: MaskRepor
     notes.push(
       `${formatPlural(others.length, 'parameter')} of the file ${others.length === 1 ? 'has' : 'have'} other values than in the model, which keeps its own: ${listed(others)}`,
     );
+  const byShape = masks.filter(({ evidence }) => evidence === 'shape').map(({ key }) => key);
+  if (byShape.length > 0)
+    notes.push(
+      `${formatPlural(byShape.length, 'mask')} bound by shape alone: the model's weight may be computed from the parameter, and then the mask may not be right for it: ${listed(byShape)}`,
+    );
   if (differing.length > 0)
     notes.push(
       `the weights stored with ${formatPlural(differing.length, 'mask')} differ from the model's: the masks may be from another training run (${listed(differing)})`,

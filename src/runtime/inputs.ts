@@ -51,11 +51,16 @@ export async function findShapes(
       ['why', found.failure],
       ['tried', found.tried.map(formatShapes).join('; ')],
       ['the model has', plan.inputs.map(describeInput).join(', ')],
-      ['try', '--shape NAME=… with a shape that the model accepts; verify() of the API also takes real `inputs`'],
+      ['try', /non tensor type/i.test(found.failure) ? OTHER_TYPES : OTHER_SHAPES],
     ],
     cause: found.cause,
   });
 }
+
+const OTHER_SHAPES = '--shape NAME=… with a shape that the model accepts; verify() of the API also takes real `inputs`';
+/** ONNX Runtime for Node takes and gives tensors alone. */
+const OTHER_TYPES =
+  'an input or output is a sequence or a map, which ONNX Runtime cannot run from Node: outputs that are tensors, or --no-verify, and no --bench';
 
 export interface NothingRuns {
   /** What the last candidate's run said. */

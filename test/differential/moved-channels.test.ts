@@ -117,8 +117,19 @@ describe('Expand', () => {
     expect(outcome).toMatchObject({ equal: true, removed: 3, changesAgain: false });
   });
 
-  test('a shape that is computed pins the channels', async () => {
+  test('a shape that is computed from static extents is known', async () => {
     const expanded: Moving = (g, x) => g.op('Expand', [g.globalAveragePool(x), g.op('Shape', [x])]);
+    expect(await compileRow(network({ dead: [1, 2, 7], read: 8 }, expanded))).toMatchObject({
+      equal: true,
+      removed: 3,
+    });
+  });
+
+  test('a shape that is computed from an input pins the channels', async () => {
+    const expanded: Moving = (g, x) => {
+      const shape = g.add(g.mul(g.input('n', [4], INT64), int64([0])), int64([2, 8, 4, 6]));
+      return g.op('Expand', [g.globalAveragePool(x), shape]);
+    };
     expect(await compileRow(network({ dead: [1, 2, 7], read: 8 }, expanded))).toMatchObject({
       equal: true,
       removed: 0,

@@ -118,6 +118,29 @@ describe('groups', () => {
     expect(outcome).toMatchObject({ equal: true, removed: 3 + 2, changesAgain: false });
   });
 
+  test.each([7, 11, 22])('as many go from every group, others of each, opset %d', async (opset) => {
+    const outcome = await compileRow(network({ ...pairs, dead: [0, 1, 4] }), { opset });
+    expect(outcome).toMatchObject({ equal: true, removed: 2 });
+  });
+
+  test('of constants one channel of each group stays to carry the others', async () => {
+    const outcome = await compileRow(network({ ...pairs, dead: [0, 2, 3, 4], meaning: 'zero' }));
+    expect(outcome).toMatchObject({ equal: true, removed: 2 });
+  });
+
+  test('as many filters go from every group', async () => {
+    const up = (g: GraphBuilder, x: string) => {
+      const { data, dims } = weights(pairs);
+      // Filter 1 of the first group and filter 0 of the second.
+      for (let channel = 0; channel < CHANNELS; channel++) {
+        const start = (2 * channel + (channel < CHANNELS / 2 ? 1 : 0)) * 9;
+        data.fill(0, start, start + 9);
+      }
+      return g.op('ConvTranspose', [x, { data, dims }], { ...pairs.attributes, group: pairs.group });
+    };
+    expect(await compileRow(network({ ...pairs, dead: [] }, up))).toMatchObject({ equal: true, removed: 2 });
+  });
+
   test('a part of a group stays', async () => {
     const outcome = await compileRow(network({ ...pairs, dead: [0, 1], deadFilters: [1] }));
     expect(outcome).toMatchObject({ equal: true, removed: 0 });

@@ -259,10 +259,11 @@ describe('values', () => {
   /**
    * Folding a normalisation multiplies each filter by a number of its own, which may be negative.
    */
+  const FACTORS = [0.5, -2, 1 / 3, 10];
   const unfolded = (name: string, count: number, per: number) =>
     tensor(
       count === SIZE ? DIMS : [OUT, OUT, 3, 3],
-      values(name, count).map((value, at) => value * ([2, -0.5, 3, 0.1][Math.floor(at / per)] ?? 1)),
+      values(name, count).map((value, at) => value / (FACTORS[Math.floor(at / per)] ?? 1)),
     );
   const conv1 = () => unfolded('conv1', SIZE, IN * TAPS);
   const conv2 = () => unfolded('conv2', OUT * OUT * TAPS, OUT * TAPS);
@@ -275,7 +276,14 @@ describe('values', () => {
       'y.weight_mask': mask([OUT], [2]),
       'y.weight_orig': conv1(),
     };
-    const bound = bind(slots, contents);
+    // Only a normalisation explains the factors: what else they were computed from may be the weight.
+    expect(codeOf(() => bind(slots, contents))).toBe('E-MASK-LOST');
+    const norm = {
+      'n.weight': tensor([OUT], FACTORS),
+      'n.running_var': tensor([OUT], [1, 1, 1, 1]),
+      'n.running_mean': tensor([OUT], [1, 2, 3, 4]),
+    };
+    const bound = bind(slots, { ...contents, ...norm });
     expect(bound.bindings.map(({ slot, evidence, values: sameness }) => [slot.value.name, evidence, sameness])).toEqual(
       [
         ['onnx::Conv_12', 'values', 'same'],

@@ -8,6 +8,7 @@ import type { BindOptions } from '../../src/masks/bind-options.js';
 import type { Binding } from '../../src/masks/binding.js';
 import { claimsOf } from '../../src/masks/claims.js';
 import { type Entry, FileTensor } from '../../src/masks/contents.js';
+import { namedShapes } from '../../src/masks/known-layers.js';
 import type { WeightSlot } from '../../src/masks/slots.js';
 import { readModel } from '../../src/onnx/read.js';
 import { inspectGraph } from '../../src/graph-info/inspect-graph.js';
@@ -63,7 +64,11 @@ export function entry(value: unknown): Entry {
 
 export function bind(slots: readonly WeightSlot[], contents: unknown, options: FileOptions = {}): Bound {
   const { prefix, format = 'PyTorch (zip)', ...rest } = options;
-  const { claims, ...others } = claimsOf({ path: 'masks.pth', format, root: entry(contents) }, prefix);
+  const { claims, ...others } = claimsOf(
+    { path: 'masks.pth', format, root: entry(contents) },
+    prefix,
+    namedShapes(slots),
+  );
   return bindMasks(claims, slots, { ...others, ...rest });
 }
 

@@ -37,6 +37,7 @@ function saved(bytes: Uint8Array): string {
 }
 
 const PRUNED = /^(.*)\.weight_(orig|mask)$/;
+const NORM = /(bn\d|downsample\.1)\.(weight|bias|running_(mean|var))$/;
 /** Shapes that one convolution alone has. */
 const ALONE = /^layer[234]\.0\./;
 
@@ -87,7 +88,8 @@ describe('evidence', () => {
     const numbers = new Map<string, number>();
     const rename = (key: string) => {
       const [, module, part] = PRUNED.exec(key) ?? [];
-      if (module === undefined) return undefined;
+      // Folded normalisations explain what the filters are scaled by.
+      if (module === undefined) return NORM.test(key) ? key : undefined;
       numbers.set(module, numbers.get(module) ?? 90 - numbers.size);
       return `unit${numbers.get(module)}.weight_${part}`;
     };

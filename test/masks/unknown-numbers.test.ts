@@ -134,3 +134,79 @@ describe('numbers without extent', () => {
     expect(pruned(bind(await gated(), contents))).toEqual({ 'b.weight': [0, 1, 2, 3, 4, 5] });
   });
 });
+
+describe('floats without a zero', () => {
+  const scores = (dims: readonly number[]) =>
+    tensor(
+      dims,
+      values(
+        'scores',
+        dims.reduce((size, extent) => size * extent, 1),
+      ),
+    );
+
+  test.each<[string, FileTensor]>([
+    ['a.kept', tensor([4], [2, 3, 4, 5])],
+    ['a.index', tensor([1], [3])],
+    ['a.which', tensor([4], [2, 3, 4, 5])],
+    ['a.mask_scores', scores(WEIGHT)],
+    ['a.scores', scores(WEIGHT)],
+    ['a.weight_threshold', tensor([], [0.3])],
+    ['a.sparseThreshold', tensor([1, 1], [0.3])],
+    ['a.importance', scores([6])],
+    ['a.gates', scores([6])],
+    ['a.qz_loga', scores([6])],
+    ['a.alpha', scores([6])],
+  ])('that may prune are lost by name: %s', async (key, value) => {
+    const slots = await gated();
+    // Not even where the graph has as much as a part of it.
+    const constants = [
+      Tensor.fromNumbers(FLOAT, [6], values('b', 6)),
+      Tensor.fromNumbers(FLOAT, [1], [0.5]),
+      Tensor.fromNumbers(FLOAT, [3, 3], values('c', 9)),
+    ];
+    for (const contents of [
+      { ...masked(), [key]: value },
+      { state_dict: { ...masked(), [key]: value }, epoch: 3 },
+    ]) {
+      expect(codeOf(() => bind(slots, contents, { constants }))).toBe('E-MASK-LOST');
+      expect(messageOf(() => bind(slots, contents, { constants }))).toContain(`${key} [`);
+      expect(bind(slots, contents, { constants, map: { [key]: null } }).unmatched).toEqual([key]);
+    }
+  });
+
+  test('beside the state dict they are lost as well', async () => {
+    const slots = await gated();
+    const contents = { state_dict: masked(), importance: { a: scores([6]) } };
+    expect(messageOf(() => bind(slots, contents))).toContain('importance.a [6]');
+  });
+
+  test('of a layer that has its mask or its zeros are no loss', async () => {
+    const slots = await gated();
+    const ofMasked = { ...masked(), 'b.mask_scores': scores(WEIGHT), 'b.threshold': tensor([], [0.3]) };
+    expect(pruned(bind(slots, ofMasked))).toEqual({ 'b.weight': [0] });
+    const zeros = values('a', 36).map((value, at) => (at === 0 ? 0 : value));
+    const ofZeros = { ...weights(), 'a.weight': tensor(WEIGHT, zeros), 'a.mask_scores': scores(WEIGHT) };
+    expect(pruned(bind(slots, ofZeros))).toEqual({ 'a.weight': [0] });
+  });
+
+  test('of no layer, or that the graph holds, are none either', async () => {
+    const slots = await gated();
+    const contents = {
+      state_dict: { ...masked(), 'head.strides': tensor([3], [8, 16, 32]), 'a.places': tensor([4], [2, 3, 4, 5]) },
+      best_score: tensor([], [0.9]),
+      threshold: tensor([], [0.5]),
+      scores: tensor([3], [0.9, 0.8, 0.7]),
+    };
+    const constants = [Tensor.fromNumbers(FLOAT, [4, 1], [2, 3, 4, 5])];
+    expect(pruned(bind(slots, contents, { constants }))).toEqual({ 'b.weight': [0] });
+  });
+
+  test('indices are said in a second file, as the error says', async () => {
+    const slots = await gated();
+    const contents = { ...masked(), 'a.kept': tensor([4], [2, 3, 4, 5]) };
+    expect(messageOf(() => bind(slots, contents))).toContain('--masks more.json with { "LAYER": { "keep": [0, 3] } }');
+    expect(pruned(bind(slots, contents, { map: { 'a.kept': null } }))).toEqual({ 'b.weight': [0] });
+    expect(pruned(bind(slots, { a: { keep: [2, 3, 4, 5] } }, { format: 'JSON' }))['a.weight']).toHaveLength(12);
+  });
+});
