@@ -5,7 +5,7 @@
  *   28 filters of conv1 are zero, their bias gives 0.3    =>    0.3 * (the 28 columns) is in the bias of conv2
  *
  * Exact? To rounding: sums lose zero terms, constants move into biases (or ride on a carrier
- * channel, or on a convolution of ones where zero padding is met). Declines when: something needs
+ * channel, or on a map of the place where zero padding is met). Declines when: something needs
  * the channel or pins it; when the width would make the layer slower. Cost: the analysis
  * (src/channels) plus copying what is kept.
  */
@@ -19,7 +19,8 @@ import { sliceGroups } from '../src/ir/slice.js';
 import type { Tensor } from '../src/ir/tensor.js';
 import type { Adjustment } from '../src/ops/operator.js';
 import { operatorOf } from '../src/ops/registry.js';
-import { Compensator, prepareCompensation } from './channels/compensate.js';
+import { Compensator, type Prepared, prepareCompensation } from './channels/compensate.js';
+import { KnownExtents } from './channels/known-extents.js';
 import { appliedRemarks, missedRemarks } from './channels/remarks.js';
 import { replaceOperands, type Replacement } from './channels/replace-operands.js';
 import type { Pass } from './pass.js';
@@ -45,6 +46,7 @@ function applyPlan(editor: Editor, facts: Facts, plan: RemovalPlan): void {
   const rewritten = new Map(
     prepared.flatMap(({ weights }) => (weights === undefined ? [] : [[weights.operand, weights.tensor]])),
   );
+  const extents = new KnownExtents(facts.graphInfo);
   const replacements: Replacement[] = [];
   for (const at of facts.nodes) {
     for (const slot of at.inSlots) {
@@ -70,8 +72,11 @@ function applyPlan(editor: Editor, facts: Facts, plan: RemovalPlan): void {
     const value = node.inputs[index];
     return value?.initializer ?? cut.get(node)?.get(index) ?? facts.graphInfo.constants.tensor(value);
   };
-  const compensator = new Compensator(editor, facts, operandNow);
-  for (const each of prepared) compensator.compensate(each);
+  const compensator = new Compensator(editor, facts, { extents, operandNow, keptOf: plan.keptOf });
+  // In the order of the graph: what one reader needs can be shared by those behind it.
+  const order = ({ compensation }: Prepared) => editor.graph.indexOf(compensation.read.at.node);
+  const inOrder = prepared.map((each) => [order(each), each] as const).toSorted(([a], [b]) => a - b);
+  for (const [, each] of inOrder) compensator.compensate(each);
 }
 
 /**

@@ -75,9 +75,10 @@ function replaceInput(editor: Editor, read: LinearRead, { constant, graphInfo }:
       }
     }
   }
-  const dims = tensor.dims.with(1, 1);
-  editor.setInput(at.node, 0, onesLike(editor, graphInfo, at, spatialDims(read, 'in'), tensor.dataType));
-  const sums = editor.addInitializer(value.name, Tensor.fromNumbers(tensor.dataType, dims, kernel));
+  const dims = spatialDims(read, 'in');
+  if (dims === undefined) return;
+  editor.setInput(at.node, 0, onesLike(editor, graphInfo, at, dims, tensor.dataType));
+  const sums = editor.addInitializer(value.name, Tensor.fromNumbers(tensor.dataType, tensor.dims.with(1, 1), kernel));
   // All groups read the one channel.
   if (matrix.groups > 1) editor.setAttribute(at.node, 'group', { kind: 'int', value: 1 });
   // Its one input channel is none of those that were there.

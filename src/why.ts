@@ -1,6 +1,6 @@
 /** Why channels of a node stay: the chain from the node to what needs or pins them. */
 import { channelAxis } from './channels/channel-axis.js';
-import type { Facts } from './channels/facts.js';
+import { type Facts, isDeadAt } from './channels/facts.js';
 import type { Axis } from './channels/positions.js';
 import { describeImbalance } from './channels/group-balance.js';
 import { isOperand } from './channels/positions.js';
@@ -95,14 +95,17 @@ function explainChannels(facts: Facts, node: Node, axis: Axis): WhyGroup[] {
 
 function removable(facts: Facts, node: Node, position: number): Omit<WhyGroup, 'channels'> {
   const isConstant = !Number.isNaN(facts.constant[position] ?? Number.NaN);
-  const reason = isConstant ? 'they are constant for every input' : 'no output of the model depends on them';
+  const reason = isConstant
+    ? 'they are constant for every input'
+    : facts.places.has(position)
+      ? 'they depend on the place in the image alone'
+      : 'no output of the model depends on them';
   return { state: 'removable', chain: [{ node: node.label, op: node.qualifiedOp, reason }] };
 }
 
 /** Through the nodes whose outputs share the class, in graph order, to the one that blocks. */
 function kept(facts: Facts, node: Node, position: number, root: number, blocker: Blocker): Omit<WhyGroup, 'channels'> {
-  const isDead = !Number.isNaN(facts.constant[position] ?? Number.NaN) || facts.needed[position] === 0;
-  const start = !isDead
+  const start = !isDeadAt(facts, position)
     ? 'they depend on the input'
     : blocker.kind === 'group'
       ? 'dead here, but fillers: groups stay equal'

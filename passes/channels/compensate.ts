@@ -2,37 +2,44 @@
  * Compensation of a reader for constants that it no longer reads. With k_c the constant of removed
  * channel c and W[:, c] its column, the reader's output loses the sum over c of k_c * (W[:, c] *
  * ones). Without padding that is a number per output. With zero padding it is a map that depends on
- * the position. The forms that give it back exactly are in src/channels/removal-plan.ts.
+ * the place. The forms that give it back exactly are in src/channels/removal-plan.ts.
  */
 import type { Facts } from '../../src/channels/facts.js';
+import { classLanes, indicatorCounts } from '../../src/channels/map-cost.js';
+import type { LinearRead } from '../../src/channels/propagate-demand.js';
 import { isOperand, type Operand } from '../../src/channels/positions.js';
-import { type Compensation, spatialDims } from '../../src/channels/removal-plan.js';
+import type { Compensation, PlaceCompensation, RemovalPlan } from '../../src/channels/removal-plan.js';
 import { isRow, WeightMatrix } from '../../src/channels/weight-matrix.js';
 import type { Editor } from '../../src/ir/editor.js';
-import type { AttributeValue, Node, Value } from '../../src/ir/graph.js';
+import type { Node, Value } from '../../src/ir/graph.js';
 import { product, Tensor } from '../../src/ir/tensor.js';
 import { groupsOf } from '../../src/ops/axes.js';
-import { epsilonOf, NORMALIZATION_INPUTS, normalizationScales, Window } from '../../src/ops/attributes.js';
-import { onesLike } from './ones.js';
+import { epsilonOf, NORMALIZATION_INPUTS, normalizationScales } from '../../src/ops/attributes.js';
+import { geometryOf, IndicatorMaker } from './indicators.js';
+import type { KnownExtents } from './known-extents.js';
+import { staticMap } from './static-map.js';
 
 /** Computed from the original weights, before anything is cut. */
 export interface Prepared {
   readonly compensation: Compensation;
   /** carrier: the reader's whole weights with the carriers' columns rewritten, still to be cut. */
   readonly weights?: { readonly operand: Operand; readonly tensor: Tensor };
-  /** ones, map: [kept outputs, 1, kernel…]. */
+  /** indicators, map: [kept outputs, 1, kernel…]; classes: [kept outputs, classLanes, kernel…]. */
   readonly kernel?: Tensor;
   /** bias: one number per kept output, to be added. */
   readonly offsets?: Float64Array;
 }
 
 export function prepareCompensation(compensation: Compensation, keptOutputs: readonly number[] | undefined): Prepared {
-  const { read, absorbed, form, carriers } = compensation;
+  const { read } = compensation;
   const operand = read.at.inSlots[read.relation.weights.index];
   if (operand === undefined || !isOperand(operand)) throw new Error(`${read.at.node.label} has no constant weights`);
   const { tensor } = operand;
   const matrix = new WeightMatrix(tensor, read.relation.weights, groupsOf(read.relation));
   const outputs = keptOutputs ?? Array.from({ length: matrix.outputs }, (_, index) => index);
+  if (compensation.form === 'classes')
+    return { compensation, kernel: kernelOfClasses(compensation, matrix, outputs, tensor) };
+  const { absorbed, form, carriers } = compensation;
   if (form === 'bias') {
     const offsets = Float64Array.from(outputs, (output) => {
       let total = 0;
@@ -67,6 +74,32 @@ export function prepareCompensation(compensation: Compensation, keptOutputs: rea
   };
 }
 
+/** [outputs, classLanes, kernel…]: for each class what a reader takes of the channels there. */
+function kernelOfClasses(
+  { absorbed }: PlaceCompensation,
+  matrix: WeightMatrix,
+  outputs: readonly number[],
+  { dataType, dims }: Tensor,
+): Tensor {
+  const [{ held }] = absorbed;
+  const lanes = classLanes(held.places);
+  const kernel = new Float64Array(outputs.length * lanes * matrix.taps);
+  for (const [row, output] of outputs.entries()) {
+    for (const {
+      index,
+      held: { values },
+    } of absorbed) {
+      for (const [place, value] of values.entries()) {
+        for (let tap = 0; tap < matrix.taps; tap++) {
+          const to = (row * lanes + place) * matrix.taps + tap;
+          kernel[to] = (kernel[to] ?? 0) + value * matrix.at(output, index, tap);
+        }
+      }
+    }
+  }
+  return Tensor.fromNumbers(dataType, [outputs.length, lanes, ...dims.slice(2)], kernel);
+}
+
 /** A constant operand as it is now: already cut, where it is stored or where an alias of it is. */
 export type OperandNow = (node: Node, index: number) => Tensor | undefined;
 
@@ -75,11 +108,22 @@ export class Compensator {
   readonly #editor: Editor;
   readonly #facts: Facts;
   readonly #operandNow: OperandNow;
+  readonly #keptOf: RemovalPlan['keptOf'];
+  readonly #indicators: IndicatorMaker;
+  readonly #extents: KnownExtents;
 
-  constructor(editor: Editor, facts: Facts, operandNow: OperandNow) {
+  /** `extents`: those from before the edits. */
+  constructor(
+    editor: Editor,
+    facts: Facts,
+    { extents, operandNow, keptOf }: { extents: KnownExtents; operandNow: OperandNow; keptOf: RemovalPlan['keptOf'] },
+  ) {
     this.#editor = editor;
     this.#facts = facts;
+    this.#extents = extents;
     this.#operandNow = operandNow;
+    this.#keptOf = keptOf;
+    this.#indicators = new IndicatorMaker(editor, extents);
   }
 
   compensate({ compensation, offsets, kernel }: Prepared): void {
@@ -126,9 +170,9 @@ export class Compensator {
   }
 
   /**
-   * Adds Conv(ones, kernel) to the reader's output. If the only reader of that output is a
-   * BatchNormalization, the map is added after it, with the kernel scaled as the normalisation
-   * scales: ONNX Runtime then still fuses convolution and normalisation.
+   * Adds the map to the reader's output. If the only reader of that output is a BatchNormalization,
+   * the map is added after it, with the kernel scaled as the normalisation scales: ONNX Runtime then
+   * still fuses convolution and normalisation.
    */
   #addMap(compensation: Compensation, kernel: Tensor): void {
     const { at } = compensation.read;
@@ -141,12 +185,36 @@ export class Compensator {
     const map =
       compensation.form === 'map'
         ? editor.addInitializer(`${direct.name}_constants`, staticMap(compensation, scaled))
-        : this.#onesConvolution(compensation, scaled, direct.name);
-    editor.insertAfter(target, {
-      opType: 'Add',
-      name: editor.graph.freshNodeName(`${at.node.label}_add_constants`),
-      inputs: (inner) => [inner, map],
-    });
+        : this.#computedMap(compensation, scaled, direct.name);
+    const sum = compensation.form === 'map' ? undefined : this.#sumBehind(target);
+    const name = editor.graph.freshNodeName(`${at.node.label}_add_constants`);
+    if (sum === undefined) {
+      editor.insertAfter(target, { opType: 'Add', name, inputs: (inner) => [inner, map] });
+      return;
+    }
+    const { node, index, other } = sum;
+    const spec = { opType: 'Add', name, inputs: [map, other], outputs: [`${other.name}_and_constants`] };
+    const [together] = editor.addNode(spec, node).outputs;
+    if (together === undefined) throw new Error('an Add has one output');
+    this.#extents.add(together, target);
+    editor.setInput(node, index, together);
+  }
+
+  /**
+   * The sum with a value `other` of the same shape that alone reads the target. A kernel takes one
+   * sum in: in conv + (map + other) both convolutions take one, in (conv + map) + other an Add is
+   * left over.
+   */
+  #sumBehind(target: Value): { node: Node; index: number; other: Value } | undefined {
+    const [use] = target.uses;
+    if (use === undefined || !target.hasSingleUse) return undefined;
+    const { node } = use;
+    const index = 1 - use.index;
+    const other = node.inputs[index];
+    if (node.opType !== 'Add' || node.domain !== '' || other === undefined) return undefined;
+    // A constant is no convolution that takes a sum in, but may become a bias.
+    if (this.#facts.graphInfo.constants.has(other) || !this.#extents.areSame(target, other)) return undefined;
+    return { node, index, other };
   }
 
   /**
@@ -164,28 +232,55 @@ export class Compensator {
     return Tensor.fromNumbers(kernel.dataType, kernel.dims, values);
   }
 
-  /** A convolution with the reader's geometry over one channel of ones. */
-  #onesConvolution({ read }: Compensation, kernel: Tensor, name: string): Value {
-    const { at } = read;
+  #computedMap(compensation: Compensation, kernel: Tensor, name: string): Value {
+    const { at } = compensation.read;
     const editor = this.#editor;
-    const ones = onesLike(editor, this.#facts.graphInfo, at, spatialDims(read, 'in'), kernel.dataType);
-    const weights = editor.addInitializer(`${name}_constants_weight`, kernel);
-    const attributes: Record<string, AttributeValue> = {};
-    for (const key of ['kernel_shape', 'strides', 'pads', 'dilations', 'auto_pad']) {
-      const attribute = at.node.attributes.get(key);
-      if (attribute !== undefined) attributes[key] = attribute;
-    }
+    const { indicators, weights, attributes } =
+      compensation.form === 'classes'
+        ? this.#ofClasses(compensation, kernel)
+        : this.#ofIndicators(compensation.read, kernel);
     const spec = {
       opType: 'Conv',
       name: editor.graph.freshNodeName(`${at.node.label}_constants`),
-      origin: { kind: 'compensation' } as const,
-      inputs: [ones, weights],
+      origin: { kind: 'compensation', reader: at.node } as const,
+      inputs: [indicators, editor.addInitializer(`${name}_constants_weight`, weights)],
       outputs: [`${name}_constants`],
       attributes,
     };
     const [output] = editor.addNode(spec, at.node).outputs;
     if (output === undefined) throw new Error('a Conv has one output');
     return output;
+  }
+
+  /** A 1x1 convolution, whose column t is tap t of the kernel. */
+  #ofIndicators({ at, axis }: LinearRead, kernel: Tensor) {
+    const [outputs = 0, , ...taps] = kernel.dims;
+    const channels = this.#keptOf(axis)?.length ?? axis.extent;
+    const { dataType } = kernel;
+    const { count } = indicatorCounts(taps);
+    const perOutput = product(taps);
+    const columns = new Float64Array(outputs * count);
+    for (const [index, value] of kernel.numbers().entries())
+      columns[Math.floor(index / perOutput) * count + (index % perOutput)] = value;
+    const points = taps.map(() => 1);
+    return {
+      indicators: this.#indicators.make(at, { channels, taps, dataType }),
+      weights: Tensor.fromNumbers(dataType, [outputs, count, ...points], columns),
+      attributes: { kernel_shape: { kind: 'ints', value: points } } as const,
+    };
+  }
+
+  /** The reader's own window over the indicators of classes, which stand for the channels. */
+  #ofClasses({ read: { at }, absorbed: [{ held }] }: PlaceCompensation, kernel: Tensor) {
+    const { source, places } = held;
+    const [slot] = source.inSlots;
+    const axis = slot === undefined ? undefined : this.#facts.positions.axesOf(slot)[1];
+    const channels = this.#keptOf(axis)?.length ?? axis?.extent ?? 0;
+    return {
+      indicators: this.#indicators.makeClasses(source, places, { channels, dataType: kernel.dataType }),
+      weights: kernel,
+      attributes: geometryOf(at.node, kernel.dims.slice(2)),
+    };
   }
 }
 
@@ -195,61 +290,4 @@ function soleNormalization(value: Value, facts: Facts): Node | undefined {
     return undefined;
   // Its operator has this relation only in inference and with constant parameters.
   return facts.nodeOf.get(use.node)?.relation?.kind === 'pointwise' ? use.node : undefined;
-}
-
-/**
- * The result of the ones convolution as a constant [1, outputs, spatial…]. Only for maps no larger
- * than the kernel.
- */
-function staticMap({ read }: Compensation, kernel: Tensor): Tensor {
-  const inDims = spatialDims(read, 'in') ?? [];
-  const outDims = spatialDims(read, 'out') ?? [];
-  const taps = kernel.dims.slice(2);
-  const window = new Window(read.at.node, kernel);
-  const axes = taps.map((_, axis) => {
-    const extent = inDims[axis] ?? 0;
-    const { stride, dilation } = window.along(axis);
-    return { extent, stride, dilation, begin: beginPad(window, axis, { extent, windows: outDims[axis] ?? 0 }) };
-  });
-  const outputs = kernel.dims[0] ?? 0;
-  const values = kernel.numbers();
-  const map = new Float64Array(outputs * product(outDims));
-  for (let at = 0; at < product(outDims); at++) {
-    const position = unravel(at, outDims);
-    for (let tap = 0; tap < product(taps); tap++) {
-      const offset = unravel(tap, taps);
-      const isInImage = axes.every(({ extent, stride, dilation, begin }, axis) => {
-        const source = (position[axis] ?? 0) * stride - begin + (offset[axis] ?? 0) * dilation;
-        return source >= 0 && source < extent;
-      });
-      if (!isInImage) continue;
-      for (let output = 0; output < outputs; output++) {
-        const to = output * product(outDims) + at;
-        map[to] = (map[to] ?? 0) + (values[output * product(taps) + tap] ?? 0);
-      }
-    }
-  }
-  return Tensor.fromNumbers(kernel.dataType, [1, outputs, ...outDims], map);
-}
-
-function unravel(at: number, dims: readonly number[]): number[] {
-  let rest = at;
-  return dims
-    .toReversed()
-    .map((extent) => {
-      const index = rest % extent;
-      rest = Math.floor(rest / extent);
-      return index;
-    })
-    .toReversed();
-}
-
-/**
- * Padding before the first element of an axis; SAME_UPPER and SAME_LOWER as Conv-1 defines them.
- */
-function beginPad(window: Window, axis: number, { extent, windows }: { extent: number; windows: number }): number {
-  if (window.autoPad === 'VALID') return 0;
-  if (window.autoPad === 'NOTSET') return window.along(axis).begin;
-  const total = Math.max(0, window.reach(axis, windows) - extent);
-  return window.autoPad === 'SAME_LOWER' ? Math.ceil(total / 2) : Math.floor(total / 2);
 }

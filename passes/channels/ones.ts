@@ -1,12 +1,12 @@
 /**
- * Tensors of ones with the height and width of a convolution's input: what a ones convolution
- * reads.
+ * Tensors of ones in the place of a convolution's input, where nothing that the input is made of is
+ * to be computed any more.
  *
- * Where the size is static they are still made at run time, from one element of a model input (a
+ * The size is static. The ones are still made at run time, from one element of a model input (a
  * number is never greater than itself, NaN included). Were they constants, ONNX Runtime would fold
- * the ones convolution into a stored map; adding a stored map takes the data out of the blocked
- * layout, so that two reorders, an Add and a Relu run on their own. A computed convolution of
- * provably the same shape is summed inside the reader's kernel instead.
+ * the convolution into a stored map; adding a stored map takes the data out of the blocked layout,
+ * so that two reorders, an Add and a Relu run on their own. A computed convolution of provably the
+ * same shape is summed inside another one's kernel instead.
  */
 import type { AnalyzedNode } from '../../src/channels/analyzed-node.js';
 import type { Editor } from '../../src/ir/editor.js';
@@ -15,47 +15,21 @@ import type { GraphInfo } from '../../src/graph-info/graph-info.js';
 import { COMPILER_PREFIX, type Dim, type Graph, type Node, type Value } from '../../src/ir/graph.js';
 import { makesOnes } from '../../src/ir/origin.js';
 import { INT64, product, Tensor } from '../../src/ir/tensor.js';
-
-/**
- * What was made for a graph, by what it is. By name it is never looked up: a model may have a value
- * of that name.
- */
-const MADE = new WeakMap<Graph, { readonly what: readonly unknown[]; readonly value: Value }[]>();
-
-/**
- * The value that was made for the same before, as long as it is there and `fits`; else a new one.
- */
-function once(graph: Graph, what: readonly unknown[], make: () => Value, fits?: (value: Value) => boolean): Value {
-  const made = MADE.get(graph) ?? [];
-  MADE.set(graph, made);
-  const known = made.find(
-    (entry) =>
-      entry.what.length === what.length &&
-      entry.what.every((part, index) => part === what[index]) &&
-      graph.values.get(entry.value.name) === entry.value &&
-      fits?.(entry.value) !== false,
-  );
-  if (known !== undefined) return known.value;
-  const value = make();
-  made.push({ what, value });
-  return value;
-}
+import { once } from './once.js';
 
 const AXIS_0 = { axis: { kind: 'int', value: 0 } } as const;
 
 /**
- * [1 or the batch, 1, spatial…] of ones for the reader `at`. `dims`: its spatial extents where they
- * are static.
+ * [1 or the batch, 1, spatial…] of ones for the reader `at`. `dims`: its spatial extents.
  */
 export function onesLike(
   editor: Editor,
   { shapes }: GraphInfo,
   at: AnalyzedNode,
-  dims: readonly number[] | undefined,
+  dims: readonly number[],
   dataType: number,
 ): Value {
   const batch = at.site.inDims(0)?.[0] ?? '';
-  if (dims === undefined) return sizedAtRunTime(editor, at, dataType);
   const source = modelInput(editor.graph, shapes, batch);
   const shape: Dim[] = [source === undefined ? 1 : batch, 1, ...dims];
   const name = `${COMPILER_PREFIX}ones_${dataType}_${shape.join('x')}`;
@@ -159,46 +133,6 @@ function batchOf(editor: Editor, source: Value, make: Make): Value {
 function shapeWithBatch(editor: Editor, source: Value, dims: readonly number[], make: Make): Value {
   const inputs = [batchOf(editor, source, make), integers(editor, [1, ...dims])];
   return make({ opType: 'Concat', inputs, name: `${COMPILER_PREFIX}shape_${dims.join('x')}`, attributes: AXIS_0 });
-}
-
-/** [1, 1, spatial…] for sizes that only the run knows, from the shape of the reader's own input. */
-function sizedAtRunTime(editor: Editor, { node, site }: AnalyzedNode, dataType: number): Value {
-  const { graph } = editor;
-  const [data] = node.inputs;
-  if (data === undefined) throw new Error(`${node.label} has no input`);
-  const isBefore = ({ producer }: Value) => producer !== undefined && graph.indexOf(producer) < graph.indexOf(node);
-  return once(
-    graph,
-    ['ones like', dataType, data],
-    () => {
-      const name = `${COMPILER_PREFIX}ones_${dataType}_like_${data.name}`;
-      const make: Make = (spec) => addNode(editor, spec, node);
-      const spatial = spatialShape(editor, data, site.inDims(0)?.length ?? 4, make);
-      const shape = make({
-        opType: 'Concat',
-        inputs: [integers(editor, [1, 1]), spatial],
-        name: `${name}_shape`,
-        attributes: AXIS_0,
-      });
-      const value = { kind: 'tensor', value: Tensor.fromNumbers(dataType, [1], [1]) } as const;
-      return make({ opType: 'ConstantOfShape', inputs: [shape], name, attributes: { value } });
-    },
-    isBefore,
-  );
-}
-
-/** The spatial part of the shape of `data`, as INT64. */
-function spatialShape(editor: Editor, data: Value, rank: number, make: Make): Value {
-  const { opset } = editor.graph;
-  const name = `${COMPILER_PREFIX}size_of_${data.name}`;
-  // Shape has a start from opset 15 on; Slice takes its bounds as inputs from opset 10 on.
-  if (opset >= 15)
-    return make({ opType: 'Shape', inputs: [data], name, attributes: { start: { kind: 'int', value: 2 } } });
-  const whole = make({ opType: 'Shape', inputs: [data], name: `${name}_whole` });
-  if (opset >= 10)
-    return make({ opType: 'Slice', inputs: [whole, integers(editor, [2]), integers(editor, [rank])], name });
-  const attributes = { starts: { kind: 'ints', value: [2] }, ends: { kind: 'ints', value: [rank] } } as const;
-  return make({ opType: 'Slice', inputs: [whole], name, attributes });
 }
 
 function integers(editor: Editor, values: readonly number[]): Value {

@@ -3,7 +3,7 @@
  * holds them.
  */
 import type { AnalyzedNode } from '../../src/channels/analyzed-node.js';
-import type { Facts } from '../../src/channels/facts.js';
+import { type Facts, isDeadAt } from '../../src/channels/facts.js';
 import { describeImbalance } from '../../src/channels/group-balance.js';
 import type { Axis } from '../../src/channels/positions.js';
 import type { Compensation, RemovalPlan } from '../../src/channels/removal-plan.js';
@@ -24,7 +24,8 @@ export function* layers({ nodes }: Facts): Generator<{ at: AnalyzedNode; axis: A
 const FORMS: Readonly<Record<Compensation['form'], string>> = {
   bias: 'their constants were added to the bias',
   carrier: 'the weights of a kept constant channel were adjusted for them',
-  ones: 'an added convolution of ones restores their constants at the zero-padded borders',
+  indicators: 'an added map of the place restores their constants at the zero-padded borders',
+  classes: 'an added map of the place gives it back',
   map: 'an added constant map restores them at the zero-padded borders',
 };
 
@@ -42,7 +43,8 @@ export function appliedRemarks(facts: Facts, plan: RemovalPlan): Said[] {
     });
   }
   for (const { read, absorbed, form } of plan.compensations) {
-    const message = `${absorbed.length} input channels held a constant other than 0; ${FORMS[form]}`;
+    const held = form === 'classes' ? 'held what depends on the place alone' : 'held a constant other than 0';
+    const message = `${absorbed.length} input channels ${held}; ${FORMS[form]}`;
     remarks.push({ kind: 'applied', node: read.at.node.label, message });
   }
   return remarks;
@@ -57,8 +59,7 @@ export function missedRemarks(facts: Facts, plan: RemovalPlan): Said[] {
     const stays = kept === undefined ? undefined : new Set(kept);
     for (let index = 0; index < axis.extent; index++) {
       const position = axis.base + index;
-      const isDead = !Number.isNaN(facts.constant[position] ?? Number.NaN) || facts.needed[position] === 0;
-      if (!isDead || stays?.has(index) === false) continue;
+      if (!isDeadAt(facts, position) || stays?.has(index) === false) continue;
       const blocker = blockers.get(facts.positions.classOf(position));
       const why =
         blocker === undefined

@@ -22,13 +22,14 @@ export class Blockers {
   readonly #imbalances: ReadonlyMap<number, Imbalance>;
 
   constructor(facts: Facts) {
-    const { positions, constant, linearReads } = facts;
+    const { positions, constant, places, linearReads } = facts;
     this.#facts = facts;
     this.#readAt = new Int32Array(positions.count);
     this.#indexAt = new Int32Array(positions.count);
-    for (const [number, { axis, needed }] of linearReads.entries()) {
+    for (const [number, { axis, needed, relation }] of linearReads.entries()) {
       for (let index = 0; index < axis.extent; index++) {
         if (needed[index] !== 1 || !Number.isNaN(constant[axis.base + index] ?? Number.NaN)) continue;
+        if (relation.hasWindow === true && places.has(axis.base + index)) continue;
         const root = positions.classOf(axis.base + index);
         if (this.#readAt[root] !== 0) continue;
         this.#readAt[root] = number + 1;

@@ -1,15 +1,18 @@
 /**
  * The three facts about positions, found without touching the graph:
- *   constant (forward): the slice at this position is one scalar for every input of the model;
+ *   constant (forward): the slice at this position is one scalar for every input of the model, or
+ *     depends on the place in the image alone;
  *   needed (backward): some reader lets it influence a needed position that is not constant;
  *   class (union-find): positions that an operator forces to shrink together, and whether something pins them.
  * The operator rows (src/ops) say how axes belong together; here they are interpreted. Unknown
  * means pinned.
  */
 import type { Dim, Node, Value } from '../ir/graph.js';
+import { makesIndicators } from '../ir/origin.js';
 import { hasAxes, operatorOf } from '../ops/registry.js';
 import { type AnalyzedNode, analyzedNode, type NodeSite } from './analyzed-node.js';
 import { type Pin, PinBoard } from './pins.js';
+import type { PlaceValues } from './places.js';
 import { type Axis, type Operand, Positions, type Slot } from './positions.js';
 import { propagateConstants } from './propagate-constants.js';
 import { type Demand, propagateDemand } from './propagate-demand.js';
@@ -23,8 +26,10 @@ export interface Facts extends Demand {
   readonly positions: Positions;
   readonly nodes: readonly AnalyzedNode[];
   readonly nodeOf: ReadonlyMap<Node, AnalyzedNode>;
-  /** Per position: the scalar, or NaN where it varies. */
+  /** Per position: the scalar, or NaN where it varies or depends on the place. */
   readonly constant: Float64Array;
+  /** Positions that depend on the place alone. */
+  readonly places: ReadonlyMap<number, PlaceValues>;
   /** By class representative: the first thing that pins it. */
   readonly pinOf: (root: number) => Pin | undefined;
   /** Whether the axis goes together with channels of a layer. */
@@ -47,7 +52,9 @@ export async function analyze(graphInfo: GraphInfo): Promise<Facts> {
     for (const value of node.outputs) if (value !== undefined) addValue(value);
     const site = siteOf(node, graphInfo);
     const inSlots = node.inputs.map((value, index) => slotOf(node, index, value, graphInfo, slots));
-    sites.push({ node, site, relation: operatorOf(node)?.axes?.(site), inSlots });
+    // Its inputs are constant, and only its padding makes something of them: nothing is to be done.
+    const relation = makesIndicators(node) ? undefined : operatorOf(node)?.axes?.(site);
+    sites.push({ node, site, relation, inSlots });
   }
   const { isTied, isOfLayer } = tiedAxes(slots, sites);
   const positions = new Positions(slots, isTied);
@@ -56,7 +63,7 @@ export async function analyze(graphInfo: GraphInfo): Promise<Facts> {
   const board = new PinBoard(positions);
   relateAxes(graph, nodes, positions, board);
   const isRelevant = ({ slot, axis }: Axis) => isOfLayer(slot, axis);
-  const constant = await propagateConstants(nodes, positions, graphInfo, isRelevant);
+  const { constant, places } = await propagateConstants(nodes, positions, graphInfo, isRelevant);
   const { needed, linearReads } = propagateDemand(graph, nodes, positions, constant, board);
   chooseAxes(nodes, positions, board, (position) => needed[position] === 0 || !Number.isNaN(constant[position] ?? 0));
   return {
@@ -65,12 +72,18 @@ export async function analyze(graphInfo: GraphInfo): Promise<Facts> {
     nodes,
     nodeOf: new Map(nodes.map((at) => [at.node, at])),
     constant,
+    places,
     needed,
     linearReads,
     pinOf: board.byClass(positions),
     isRelevant,
     unknownOps: countUnknownOps(nodes, positions, isRelevant),
   };
+}
+
+/** Whether the position is the same for every input, or nobody needs it. */
+export function isDeadAt({ constant, places, needed }: Facts, position: number): boolean {
+  return !Number.isNaN(constant[position] ?? Number.NaN) || places.has(position) || needed[position] === 0;
 }
 
 /** Those that touch channels of a layer; what only computes shapes stands in nobody's way. */

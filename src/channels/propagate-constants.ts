@@ -1,4 +1,7 @@
-/** Forward pass: which positions hold one known scalar for every input of the model. */
+/**
+ * Forward pass: which positions hold one known scalar for every input of the model, and which a
+ * known number for each class of places (places.ts).
+ */
 import { f16round } from '@petamoriken/float16';
 import { BFLOAT16, FLOAT, FLOAT16, isFloating, isNumeric, Tensor } from '../ir/tensor.js';
 import { groupsOf, type Known, type LayerRelation, type Pointwise } from '../ops/axes.js';
@@ -7,6 +10,8 @@ import { askedScalars, type Contribution } from './asked-scalars.js';
 import { type Axis, isOperand, type Positions } from './positions.js';
 import type { GraphInfo } from '../graph-info/graph-info.js';
 import { MovedZeros } from './moved-zeros.js';
+import { PlaceConstants } from './place-constants.js';
+import type { PlaceValues } from './places.js';
 import { isRow, WeightMatrix } from './weight-matrix.js';
 
 /**
@@ -15,20 +20,26 @@ import { isRow, WeightMatrix } from './weight-matrix.js';
  */
 const LARGEST_SCALAR_OPERAND = 1 << 20;
 
+export interface ConstantFacts {
+  /** Per position the scalar, or NaN where it varies or depends on the place. */
+  readonly constant: Float64Array;
+  /** Positions that depend on the place alone. */
+  readonly places: ReadonlyMap<number, PlaceValues>;
+}
+
 /**
- * Per position the scalar, or NaN where it varies. Values are rounded to the output's dtype after
- * each operator. Axes that are not relevant are not followed: nobody asks about rows and columns of
- * an image.
+ * Values are rounded to the output's dtype after each operator. Axes that are not relevant are not
+ * followed: nobody asks about rows and columns of an image.
  */
 export async function propagateConstants(
   nodes: readonly AnalyzedNode[],
   positions: Positions,
   graphInfo: GraphInfo,
   isRelevant: (axis: Axis) => boolean,
-): Promise<Float64Array> {
+): Promise<ConstantFacts> {
   const pass = new ConstantPass(positions, graphInfo, isRelevant);
   for (const at of nodes) await pass.visit(at);
-  return pass.constant;
+  return { constant: pass.constant, places: pass.places };
 }
 
 class ConstantPass {
@@ -42,6 +53,7 @@ class ConstantPass {
   readonly #graphInfo: GraphInfo;
   readonly #isRelevant: (axis: Axis) => boolean;
   readonly #moved: MovedZeros;
+  readonly #byPlace: PlaceConstants;
 
   constructor(positions: Positions, graphInfo: GraphInfo, isRelevant: (axis: Axis) => boolean) {
     this.constant = new Float64Array(positions.count).fill(Number.NaN);
@@ -50,6 +62,11 @@ class ConstantPass {
     this.#graphInfo = graphInfo;
     this.#isRelevant = isRelevant;
     this.#moved = new MovedZeros(this.constant);
+    this.#byPlace = new PlaceConstants({ constant: this.constant, isRounded: this.#isRounded }, positions, graphInfo);
+  }
+
+  get places(): ReadonlyMap<number, PlaceValues> {
+    return this.#byPlace.places;
   }
 
   async visit(at: AnalyzedNode): Promise<void> {
@@ -108,6 +125,10 @@ class ConstantPass {
         }
         this.#markRounded(at, axis);
         if (isAsked === true && open.length > 0) await this.#ask(at, { output, axis, operands, open });
+        if (output !== 0) continue;
+        if (relation.samePlace === true && !this.#jumps(at))
+          await this.#byPlace.elementwise(at, relation, { axis, operands, round });
+        if (relation.padsMean === true) this.#byPlace.paddedMean(at, axis, round);
       }
     }
   }
@@ -209,7 +230,13 @@ class ConstantPass {
       const group = view.weights.groupOfOutput(output);
       const inputs = fixed[group] ?? [];
       if (view.weights.readsAny(output, varying[group] ?? [])) continue;
-      if (relation.padded && view.weights.readsAny(output, inputs)) continue;
+      if (relation.padded && view.weights.readsAny(output, inputs)) {
+        const ofTap = (tap: number) =>
+          inputs.reduce((sum, input) => sum + this.#scalarAt(x, input) * view.weights.at(output, input, tap), 0);
+        const ofSum = (sum: number) => round(relation.alpha * sum + view.bias(output));
+        if (relation.kind === 'grouped') this.#byPlace.ofWindow(at, relation, y.base + output, { ofTap, ofSum });
+        continue;
+      }
       let total = 0;
       for (const input of inputs) total += this.#scalarAt(x, input) * view.weights.sum(output, input);
       this.constant[y.base + output] = round(relation.alpha * total + view.bias(output));

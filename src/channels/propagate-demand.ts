@@ -4,6 +4,7 @@
  * Extents that are read become pins here.
  */
 import type { Graph, Value } from '../ir/graph.js';
+import { makesOnes } from '../ir/origin.js';
 import { groupsOf, type LayerRelation, type Pointwise } from '../ops/axes.js';
 import {
   type AnalyzedNode,
@@ -175,7 +176,8 @@ class DemandPass implements Demand {
       this.needed[x.base + index] = 1;
     }
     if (!isDepthwise(layer)) this.linearReads.push({ at, relation, axis: x, needed: neededHere });
-    if (read.length > 0) this.#needOtherAxes(slot, x);
+    // The ones of indicators read no channel, but they have the extents of the image.
+    if (read.length > 0 || makesOnes(at.node)) this.#needOtherAxes(slot, x);
   }
 
   /**

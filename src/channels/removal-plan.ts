@@ -6,13 +6,17 @@
  * absorb its constant.
  */
 import type { CostModel } from '../cost/width-cost.js';
+import { product } from '../ir/tensor.js';
 import { groupsOf } from '../ops/axes.js';
 import { Blockers } from './blockers.js';
 import { carrierWorth } from './carrier-worth.js';
 import type { Facts } from './facts.js';
 import type { GroupBalance } from './group-balance.js';
+import { type AbsorbedPlaces, MapCosts } from './map-cost.js';
+import type { Places } from './places.js';
 import type { Axis } from './positions.js';
 import type { LinearRead } from './propagate-demand.js';
+import { WeightMatrix } from './weight-matrix.js';
 
 /** A removed input channel of a reader that held a constant other than 0. */
 export interface Absorbed {
@@ -20,18 +24,31 @@ export interface Absorbed {
   readonly constant: number;
 }
 
-/** How a reader makes up for the constants it no longer reads. */
-export interface Compensation {
+/** How a reader makes up for what it no longer reads. */
+export type Compensation = ConstantCompensation | PlaceCompensation;
+
+/** Of constants. */
+export interface ConstantCompensation {
   readonly read: LinearRead;
   readonly absorbed: readonly Absorbed[];
   /**
    * bias: no padding, the sums are added to the bias. carrier: a kept constant channel takes over
-   * the columns. ones: a convolution of a map of ones, exact at every size. map: its result, for
-   * static sizes where that is smaller.
+   * the columns. indicators: a map of the place, from indicators of the taps inside the image, exact
+   * at every size. map: the same as a constant, for static sizes where that is smaller.
    */
-  readonly form: 'bias' | 'carrier' | 'ones' | 'map';
+  readonly form: 'bias' | 'carrier' | 'indicators' | 'map';
   /** Of each group that absorbs anything one; a layer without groups is one group. */
   readonly carriers: readonly Absorbed[];
+}
+
+/**
+ * Of channels that depend on the place, all by the same classes: a map from indicators of the
+ * classes, exact at every size.
+ */
+export interface PlaceCompensation {
+  readonly read: LinearRead;
+  readonly absorbed: readonly [AbsorbedPlaces, ...AbsorbedPlaces[]];
+  readonly form: 'classes';
 }
 
 export interface RemovalPlan {
@@ -63,10 +80,12 @@ class Planner {
   readonly #widths: readonly Axis[];
   /** Classes worth keeping as carriers come first where some have to stay. */
   readonly #carrierWorth: ReadonlyMap<number, number>;
+  readonly #mapCosts: MapCosts;
 
   constructor(facts: Facts, cost: CostModel) {
     this.#facts = facts;
     this.#cost = cost;
+    this.#mapCosts = new MapCosts(facts, (axis) => this.#live(axis));
     this.#goes = new Uint8Array(facts.positions.count);
     this.#blockers = new Blockers(facts);
     for (let position = 0; position < facts.positions.count; position++) {
@@ -85,7 +104,10 @@ class Planner {
     // Each round keeps more classes than the one before, so this ends.
     do {
       this.#fill();
-      compensations = this.#facts.linearReads.flatMap((read) => this.#compensate(read) ?? []);
+      compensations = this.#facts.linearReads.flatMap((read) => [
+        ...this.#compensate(read),
+        ...this.#compensatePlaces(read),
+      ]);
     } while (this.#keepWhatDoesNotPay(compensations));
     const kept = new Map<Axis, readonly number[]>();
     for (const axis of this.#facts.positions.all) {
@@ -171,47 +193,95 @@ class Planner {
     return count > 0 && gone.length > 0;
   }
 
-  /** Undefined when the reader loses nothing it needs. */
-  #compensate(read: LinearRead): Compensation | undefined {
+  /** None when the reader loses nothing it needs; else one. */
+  #compensate(read: LinearRead): ConstantCompensation[] {
     const { axis, needed } = read;
-    const absorbed: Absorbed[] = [];
+    const lost: Absorbed[] = [];
     const candidates: Absorbed[] = [];
     for (let index = 0; index < axis.extent; index++) {
       const constant = this.#constantAt(axis, index);
       if (Number.isNaN(constant) || constant === 0) continue;
       if (!this.#isGone(axis, index)) candidates.push({ index, constant });
-      // Without padding also what only constant outputs read: those that stay must keep their
-      // value.
-      else if (needed[index] === 1 || !read.relation.padded) absorbed.push({ index, constant });
+      // Also what only constant outputs read, where these may depend on it: those that stay must
+      // keep their value.
+      else if (needed[index] === 1 || !read.relation.padded || makesPlaces(read)) lost.push({ index, constant });
     }
-    if (absorbed.length === 0) return undefined;
-    if (!read.relation.padded) return { read, absorbed, form: 'bias', carriers: [] };
+    const absorbed = makesPlaces(read) ? this.#readByThoseThatStay(read, lost) : lost;
+    if (absorbed.length === 0) return [];
+    if (!read.relation.padded) return [{ read, absorbed, form: 'bias', carriers: [] }];
     const carriers = carriersOf(read, absorbed, candidates);
-    if (carriers !== undefined) return { read, absorbed, form: 'carrier', carriers };
-    return { read, absorbed, form: mapIsSmaller(read) ? 'map' : 'ones', carriers: [] };
+    if (carriers !== undefined) return [{ read, absorbed, form: 'carrier', carriers }];
+    return [{ read, absorbed, form: mapIsSmaller(read) ? 'map' : 'indicators', carriers: [] }];
   }
 
-  /**
-   * Keeps classes where a ones convolution costs more than it gains, or cannot be written. True
-   * when it kept any.
-   */
+  /** What no output reads that stays is not given back. */
+  #readByThoseThatStay({ at, relation }: LinearRead, lost: Absorbed[]): Absorbed[] {
+    const tensor = at.site.constant(relation.weights.index);
+    const y = at.layer?.y;
+    if (tensor === undefined || y === undefined || lost.length === 0) return lost;
+    const matrix = new WeightMatrix(tensor, relation.weights, groupsOf(relation));
+    const indices = lost.map(({ index }) => index);
+    const read = new Set(matrix.readInputs(this.#live(y), indices));
+    return lost.filter(({ index }) => read.has(index));
+  }
+
+  /** One for each window that made what it loses of the place. */
+  #compensatePlaces(read: LinearRead): PlaceCompensation[] {
+    const { axis, needed } = read;
+    const byPlaces = new Map<Places, [AbsorbedPlaces, ...AbsorbedPlaces[]]>();
+    for (let index = 0; index < axis.extent; index++) {
+      const held = this.#facts.places.get(axis.base + index);
+      if (held === undefined || needed[index] !== 1 || !this.#isGone(axis, index)) continue;
+      const known = byPlaces.get(held.places);
+      if (known === undefined) byPlaces.set(held.places, [{ index, held }]);
+      else known.push({ index, held });
+    }
+    return [...byPlaces.values()].map((absorbed) => ({ read, absorbed, form: 'classes' }));
+  }
+
+  /** Keeps classes where maps cost more than they gain. True when it kept any. */
   #keepWhatDoesNotPay(compensations: readonly Compensation[]): boolean {
     let changed = false;
-    for (const { read, absorbed, form } of compensations) {
-      if (form !== 'ones' && form !== 'map') continue;
-      const width = this.#live(read.axis).length;
-      const isStatic = spatialDims(read, 'in') !== undefined;
-      const carriers = this.#balance.groupsAt(read.axis)?.left ?? 1;
-      const keep = !this.#cost.paysFor(width, read.axis.extent, isStatic)
-        ? absorbed
-        : !canMakeOnes(read) || this.#cost.prefersCarrier(width, read.axis.extent, { carriers, isStatic })
-          ? absorbed.toSorted((a, b) => Math.abs(b.constant) - Math.abs(a.constant)).slice(0, 1)
-          : [];
-      for (const { index } of keep) this.#goes[this.#classAt(read.axis, index)] = 0;
-      changed ||= keep.length > 0;
+    for (const compensation of compensations) {
+      const { axis } = compensation.read;
+      for (const index of this.#notPaying(compensation)) {
+        this.#goes[this.#classAt(axis, index)] = 0;
+        changed = true;
+      }
     }
     return changed;
   }
+
+  /** Indices of the reader's channels that are better kept. */
+  #notPaying(compensation: Compensation): number[] {
+    const { read, form } = compensation;
+    if (form === 'bias' || form === 'carrier') return [];
+    const { axis, relation } = read;
+    const { extent } = axis;
+    const width = this.#live(axis).length;
+    const absorbed = compensation.absorbed.map(({ index }) => index);
+    if (form === 'classes') {
+      // Against keeping just these: others may go for nothing.
+      const without = this.#cost.width(width + absorbed.length, extent);
+      return this.#cost.paysFor(width, without, this.#mapCosts.ofClasses(read, compensation.absorbed)) ? [] : absorbed;
+    }
+    const needsCarrier = relation.needsCarrier === true;
+    const added = form === 'map' || needsCarrier ? 0 : this.#mapCosts.ofIndicators(read);
+    if (!this.#cost.paysFor(width, extent, added)) return absorbed;
+    const carriers = this.#balance.groupsAt(axis)?.left ?? 1;
+    if (!needsCarrier && !this.#cost.prefersCarrier(width, extent, { carriers, added })) return [];
+    const [largest] = compensation.absorbed.toSorted((a, b) => Math.abs(b.constant) - Math.abs(a.constant));
+    return largest === undefined ? [] : [largest.index];
+  }
+}
+
+/**
+ * Whether outputs that read only constants depend on the place alone, or are constant because all
+ * places are of one class, or because an activation makes them so. They read what constants there
+ * are all the same, and may go.
+ */
+function makesPlaces({ relation }: LinearRead): boolean {
+  return relation.kind === 'grouped' && relation.padded && relation.hasWindow === true;
 }
 
 /** For each group that absorbs anything its largest constant; undefined where one is too small. */
@@ -256,12 +326,5 @@ function mapIsSmaller(read: LinearRead): boolean {
   const [inside, outside] = [spatialDims(read, 'in'), spatialDims(read, 'out')];
   if (inside === undefined || outside === undefined) return false;
   const taps = read.at.site.constant(read.relation.weights.index)?.dims.slice(2) ?? [];
-  const size = (dims: readonly number[]) => dims.reduce((total, dim) => total * dim, 1);
-  return size(outside) <= size(taps);
-}
-
-/** Ones of a dynamic size need ConstantOfShape, which came with opset 9. */
-function canMakeOnes(read: LinearRead): boolean {
-  if (read.relation.needsCarrier === true) return false;
-  return spatialDims(read, 'in') !== undefined || read.at.site.opset >= 9;
+  return product(outside) <= product(taps);
 }

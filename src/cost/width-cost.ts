@@ -14,21 +14,15 @@ interface TargetCosts {
   readonly step: number;
   /** Relative cost of a channel where the width is no multiple of `align`. */
   readonly oddPenalty: number;
-  /**
-   * What a ones convolution costs at run time, in channels of the reader's input, where the size is
-   * symbolic: there its sum is not fused. Measured on the CPU: 5 % of ResNet-50 with readers of 32
-   * to 256 channels. With static sizes about 1 %, counted as 0.
-   */
-  readonly onesConvolution: number;
 }
 
 const COSTS: Readonly<Record<Target, TargetCosts>> = {
-  cpu: { align: 4, step: 16, oddPenalty: 1.25, onesConvolution: 4 },
+  cpu: { align: 4, step: 16, oddPenalty: 1.25 },
   // Tensor cores and the WebGPU kernels work on 8 and 4 channels at a time; not measured here, from
   // their documentation.
-  cuda: { align: 8, step: 8, oddPenalty: 1.5, onesConvolution: 8 },
-  webgpu: { align: 4, step: 4, oddPenalty: 1.5, onesConvolution: 4 },
-  tensorrt: { align: 8, step: 8, oddPenalty: 1.5, onesConvolution: 8 },
+  cuda: { align: 8, step: 8, oddPenalty: 1.5 },
+  webgpu: { align: 4, step: 4, oddPenalty: 1.5 },
+  tensorrt: { align: 8, step: 8, oddPenalty: 1.5 },
 };
 
 export class CostModel {
@@ -69,25 +63,21 @@ export class CostModel {
 
   /**
    * Whether a reader that goes from `extent` to `width` input channels gains enough to pay for its
-   * compensation.
+   * compensation, which costs as much as `added` channels.
    */
-  paysFor(width: number, extent: number, isStatic: boolean): boolean {
+  paysFor(width: number, extent: number, added: number): boolean {
     if (!this.#decides) return true;
-    return this.time(width) + this.#onesCost(isStatic) < this.time(extent);
+    return this.time(width) + added < this.time(extent);
   }
 
-  /** Whether more kept channels (`carriers`, one a group) are cheaper than a ones convolution. */
+  /** Whether more kept channels (`carriers`, one a group) are cheaper than such a compensation. */
   prefersCarrier(
     width: number,
     extent: number,
-    { carriers, isStatic }: { readonly carriers: number; readonly isStatic: boolean },
+    { carriers, added }: { readonly carriers: number; readonly added: number },
   ): boolean {
     if (!this.#decides) return false;
     const withCarriers = this.time(this.width(width + carriers, extent));
-    return withCarriers < this.time(width) + this.#onesCost(isStatic);
-  }
-
-  #onesCost(isStatic: boolean): number {
-    return isStatic ? 0 : this.#costs.onesConvolution;
+    return withCarriers < this.time(width) + added;
   }
 }

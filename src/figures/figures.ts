@@ -93,11 +93,13 @@ export function countModel(graphInfo: GraphInfo, sized: GraphInfo = graphInfo): 
   }
   const layers = graph.nodes.flatMap((node) => layerOf(node, graphInfo, sized, tensors) ?? []);
   const channels = layers.reduce((total, { outputChannels }) => total + outputChannels, 0);
-  const added = graph.nodes.filter(isCompensation).map((node) => ({
-    node,
-    size: constants.tensor(node.inputs[1])?.size ?? 0,
-    macs: operatorOf(node)?.macs?.(siteOf(node, sized)),
-  }));
+  const added = graph.nodes
+    .filter((node) => isCompensation(node) && operatorOf(node)?.macs !== undefined)
+    .map((node) => ({
+      node,
+      size: constants.tensor(node.inputs[1])?.size ?? 0,
+      macs: operatorOf(node)?.macs?.(siteOf(node, sized)),
+    }));
   const { size, zeros } = parameters.total;
   return {
     figures: { parameters: size, zeros, macs: countMacs(sized), channels, nodes: graph.nodes.length },

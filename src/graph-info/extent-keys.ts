@@ -31,6 +31,10 @@ export class ExtentKeys {
     return ofA !== undefined && ofA.length === ofB?.length && ofA.every((extent, axis) => extent === ofB[axis]);
   }
 
+  rankOf(value: Value): number | undefined {
+    return this.#graphInfo.shapes.of(value)?.length;
+  }
+
   key(value: Value, axis: number): string {
     return String(this.extents(value)?.[axis] ?? symbolOf('', value, axis));
   }

@@ -38,9 +38,14 @@ export interface Use {
 
 /** What the compiler made a node for (origin.ts). */
 export type Origin =
-  /** A convolution that gives back the constants of removed channels: no layer of the network. */
-  | { readonly kind: 'compensation' }
-  /** Makes the ones that compensations read. */
+  /**
+   * A convolution that gives back the constants of channels that `reader` no longer reads: no layer
+   * of the network. A file does not say whose it is.
+   */
+  | { readonly kind: 'compensation'; readonly reader?: Node }
+  /** Says, place by place, which taps of a kernel lie inside the image: what compensations read. */
+  | { readonly kind: 'indicators' }
+  /** Makes the ones that indicators, and readers of constants, read. */
   | { readonly kind: 'ones' }
   /** A native operator in the place of `of` and of what was fused with it. */
   | { readonly kind: 'native'; readonly of: Node };

@@ -84,6 +84,16 @@ export interface Pointwise {
    */
   readonly reads?: { readonly input: AxisRef; readonly indices: readonly number[] };
   /**
+   * Whether what it makes of scalars also holds place by place: each output element depends on the
+   * elements at its own place, along all axes but that of the channels (1).
+   */
+  readonly samePlace?: true;
+  /**
+   * Each output element is the mean over a window of the node, zeros of padding included: what
+   * `constant` leaves open at the borders.
+   */
+  readonly padsMean?: true;
+  /**
    * Alternatives for axes that cannot all shrink (a Reshape that merges or splits): the analysis
    * takes one.
    */
@@ -115,9 +125,11 @@ export interface Linear {
   readonly alpha: number;
   /** Whether zeros of padding enter the sums at the borders. */
   readonly padded: boolean;
+  /** Of a convolution, whose weights are [outputs, inputs, window…]. */
+  readonly hasWindow?: true;
   /**
-   * Whether what constants add depends on the place in a way that no convolution of ones gives
-   * back: only a channel that stays can take them over.
+   * Whether what constants add depends on the place in a way that no map of the place gives back:
+   * only a channel that stays can take them over.
    */
   readonly needsCarrier?: true;
 }

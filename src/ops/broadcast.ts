@@ -29,7 +29,7 @@ export function broadcast(
         links.push(link({ index, axis }, { index: 0, axis: outAxis }));
     }
   }
-  return constant === undefined ? { kind: 'pointwise', links } : { kind: 'pointwise', links, constant };
+  return { kind: 'pointwise', links, samePlace: true, ...(constant !== undefined && { constant }) };
 }
 
 /**

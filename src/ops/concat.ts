@@ -21,7 +21,7 @@ function concatAxes(site: Site): Relation | undefined {
     const [first, ...others] = operands.filter((value) => value !== null);
     return others.every((value) => value === first) ? first : undefined;
   };
-  return { kind: 'pointwise', links, constant };
+  return { kind: 'pointwise', links, constant, ...(joined === 1 && { samePlace: true }) };
 }
 
 /** Of lists of extents. */

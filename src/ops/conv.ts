@@ -19,7 +19,7 @@ function convAxes(site: Site): Relation | undefined {
   const groups = site.node.int('group', 1);
   const padded = new Window(site.node).isPadded;
   const operands = { weights: { index: 1, inAxis: 1, outAxis: 0 }, bias: { index: 2, beta: 1 }, alpha: 1 };
-  const shared = { links: BATCH, x: CHANNELS, y: CHANNELS, ...operands, padded };
+  const shared = { links: BATCH, x: CHANNELS, y: CHANNELS, ...operands, padded, hasWindow: true } as const;
   if (groups === 1) return { kind: 'linear', ...shared };
   // A group's inputs go with its outputs: both sides must have positions.
   if (typeof x[1] !== 'number' || typeof y[1] !== 'number') return undefined;

@@ -21,6 +21,7 @@ function batchNormalization(site: Site): Relation | undefined {
   return {
     kind: 'pointwise',
     links: [...sameAxes(site, 0), ...ofChannels],
+    samePlace: true,
     // A scale of zero makes the shift of everything.
     constant: ([, scale, shift]) => (scale === 0 ? (shift ?? undefined) : undefined),
     isAsked: true,

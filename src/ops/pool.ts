@@ -34,7 +34,15 @@ function pool(site: Site, countsPadding: boolean): Relation | undefined {
   const window = new Window(site.node);
   const reachesOut = window.hasPads || window.roundsUp || window.autoPad !== 'NOTSET';
   if (reachesOut && window.isDilated) return perChannel(site, () => undefined);
-  return perChannel(site, (x) => (reachesOut && countsPadding && x !== 0 ? undefined : x));
+  const relation = perChannel(site, (x) => (reachesOut && countsPadding && x !== 0 ? undefined : x));
+  // What a last window that hangs over the padded image counts is left open, and so is what the
+  // kernels make of an image that is smaller than a window even with its padding.
+  const fits = window.kernel?.every((kernel, axis) => {
+    const { begin, end } = window.along(axis);
+    return begin + 1 + end >= kernel;
+  });
+  const isMean = countsPadding && window.hasPads && fits === true && !window.roundsUp && window.autoPad === 'NOTSET';
+  return relation?.kind === 'pointwise' && isMean ? { ...relation, padsMean: true } : relation;
 }
 
 /**

@@ -7,7 +7,7 @@ import type { Constants } from '../graph-info/constants.js';
 import type { Graph, Node, Value } from '../ir/graph.js';
 import type { Provenance } from '../ir/provenance.js';
 import { keptByAllGroups, keptByGroup } from '../ir/slice.js';
-import { makesOnes } from '../ir/origin.js';
+import { makesIndicators, makesOnes } from '../ir/origin.js';
 import { isFloating, Tensor } from '../ir/tensor.js';
 import { isWithoutZeroBias } from '../onnx/module-path.js';
 import { filtersOf, groupsOf, parameterRole } from '../ops/parameters.js';
@@ -227,9 +227,14 @@ export class KeptChannels {
     const found = this.#graph.nodes.flatMap((node): Unheld[] => {
       const wasData = this.#trace.isData.get(node);
       if (wasData === undefined) {
-        if (makesOnes(node)) return [];
+        if (makesOnes(node) || makesIndicators(node)) return [];
+        const what = 'adds the constants of removed channels';
+        if (node.origin?.kind === 'compensation')
+          return node.origin.reader === undefined ? [] : [{ node: node.origin.reader.label, what }];
+        // It adds what a compensation gives, which has told.
+        if (node.inputs.some((value) => value?.producer?.origin?.kind === 'compensation')) return [];
         const layer = node.inputs.map((value) => this.#originalProducer(value)).find((at) => at !== undefined);
-        return layer === undefined ? [] : [{ node: layer.label, what: 'adds the constants of removed channels' }];
+        return layer === undefined ? [] : [{ node: layer.label, what }];
       }
       return node.inputs.flatMap((value, index): Unheld[] => {
         if (wasData[index] !== true || value === undefined) return [];

@@ -214,7 +214,7 @@ describe('what a module cannot hold', () => {
   test.each([
     ['in the bias that there was', 0, true],
     ['in a bias that there was not', 0, false],
-    ['on a map of ones, at zero padding', 1, true],
+    ['on a map of the place, at zero padding', 1, true],
   ])('a constant goes %s', async (_, pads, hasBias) => {
     const g = graphBuilder();
     const x = g.input('x', [1, 2, 7, 7]);

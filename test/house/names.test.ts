@@ -19,7 +19,7 @@ const OWN_KEYS = [
   // Parts of a table's frame.
   'src/report/text-table.ts: Object.fromEntries(',
   // Attributes that a pass writes.
-  'passes/channels/compensate.ts: attributes',
+  'passes/channels/indicators.ts: geometry',
   // Globals that pickles may name; they are asked for in a Map that is made of it.
   'src/masks/formats/numpy-globals.ts: Object.fromEntries(',
   'src/masks/formats/numpy-globals.ts: calls',

@@ -121,10 +121,36 @@ async function checkLocality(apply: Parameters<typeof exampleModel>[0], opset: n
   return true;
 }
 
+/** Where all rows say that places stay apart, a change at one place of x reaches no other. */
+async function checkPlaces(bytes: Uint8Array): Promise<boolean> {
+  const { nodes } = await factsOf(bytes);
+  const rows = nodes.filter(({ node }) => node.name !== 'mix').map(({ relation }) => relation);
+  if (!rows.every((relation) => relation?.kind === 'pointwise' && relation.samePlace === true)) return false;
+  const session = await createSession(bytes, { optimize: false });
+  const input = normals(1, 'x', COUNT);
+  const before = await run(session, input);
+  const changed = SIZE + 2;
+  const places = SIZE * SIZE;
+  const after = await run(
+    session,
+    input.map((value, at) => (at % places === changed ? value + 1 : value)),
+  );
+  await session.release();
+  expect(before.dims.slice(2)).toEqual([SIZE, SIZE]);
+  for (const [at, value] of before.values.entries())
+    if (at % places !== changed) expect(after.values[at], `element ${at} moved`).toBe(value);
+  return true;
+}
+
 const cases = Object.entries(EXAMPLES).flatMap(([key, examples]) => {
   const [op = '', opset = '17'] = key.split('@');
   return examples.map((apply, index) => ({ key, op, opset: Number(opset), apply, index }));
 });
+
+/** Of the newest version of the operator that reads as at opset 17. */
+function firstExample(key: string): (typeof cases)[number]['apply'] | undefined {
+  return (EXAMPLES[key] ?? EXAMPLES[`${key}@13`] ?? EXAMPLES[`${key}@12`])?.[0];
+}
 
 describe('operator rows', () => {
   test('every row has an example', () => {
@@ -144,9 +170,17 @@ describe('operator rows', () => {
     await checkLocality(apply, opset);
   });
 
+  test.each(cases)('$op (opset $opset, example $index): places stay apart', async ({ apply, opset }) => {
+    await checkPlaces(exampleModel(apply, 0.2, opset));
+  });
+
   test('the checks are not vacuous', async () => {
+    for (const key of ['Relu', 'Clip', 'BatchNormalization', 'Add', 'Concat']) {
+      const apply = firstExample(key);
+      expect(apply !== undefined && (await checkPlaces(exampleModel(apply, 0.2, 17))), key).toBe(true);
+    }
     const count = async (key: string) => {
-      const [apply] = EXAMPLES[key] ?? EXAMPLES[`${key}@13`] ?? EXAMPLES[`${key}@12`] ?? [];
+      const apply = firstExample(key);
       if (apply === undefined) return { constants: 0, linked: false };
       return { constants: await checkConstants(exampleModel(apply, 0.7, 17)), linked: await checkLocality(apply, 17) };
     };

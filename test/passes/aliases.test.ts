@@ -212,19 +212,15 @@ describe('readers that agree', () => {
       outputs: Conv_2_output_0
       =>
       inputs: x [1,3,7,7]
-      prune_compile/flat [147] = Reshape(x, prune_compile/-1 int64 [1] {-1})
-      prune_compile/element [1] = Gather(prune_compile/flat, prune_compile/0 int64 [1] {0}) axis=0
-      prune_compile/never [1] = Greater(prune_compile/element, prune_compile/element)
-      prune_compile/always [1] = Not(prune_compile/never)
-      prune_compile/one_1 [1] = Cast(prune_compile/always) to=1
-      prune_compile/ones_1_1x1x7x7 [1,1,7,7] = Expand(prune_compile/one_1, prune_compile/1x1x7x7 int64 [4] {1 1 7 7})
       Conv_output_0 [1,21,7,7] = Conv(x, Conv.1 [21,3,1,1], Conv.2 [21])
       Relu_output_0 [1,21,7,7] = Relu(Conv_output_0)
       Cast_output_0 [9] = Cast(scale float16 [9]) to=1
       Cast_1_output_0 [9] = Cast(shift float16 [9]) to=1
       Cast_2_output_0 [9] = Cast(mean float16 [9]) to=1
       Cast_3_output_0 [9] = Cast(variance float16 [9]) to=1
-      Conv_1_output_0_constants [1,9,7,7] = Conv(prune_compile/ones_1_1x1x7x7, Conv_1_output_0_constants_weight [9,1,3,3]) pads=1,1,1,1
+      prune_compile/ones_of_Relu_output_0 [1,16,7,7] = Conv(Relu_output_0, Relu_output_0_no_weight [16,21,1,1], Relu_output_0_ones [16])
+      prune_compile/taps_of_Relu_output_0 [1,16,7,7] = Conv(prune_compile/ones_of_Relu_output_0, Relu_output_0_taps [16,1,3,3]) pads=1,1,1,1 group=16
+      Conv_1_output_0_constants [1,9,7,7] = Conv(prune_compile/taps_of_Relu_output_0, Conv_1_output_0_constants_weight [9,16,1,1])
       Conv_1_output_0 [1,9,7,7] = Conv(Relu_output_0, Conv_1.1 [9,21,3,3]) pads=1,1,1,1
       BatchNormalization_output_0_before_Add [1,9,7,7] = BatchNormalization(Conv_1_output_0, Cast_output_0, Cast_1_output_0, Cast_2_output_0, Cast_3_output_0)
       BatchNormalization_output_0 [1,9,7,7] = Add(BatchNormalization_output_0_before_Add, Conv_1_output_0_constants)

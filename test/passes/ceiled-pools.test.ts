@@ -119,12 +119,11 @@ describe('pools with gaps between their windows, rounded up', () => {
       Conv_output_0 [1,12,20,20] = Conv(x, Conv.1 [12,16,3,3], Conv.2 [12]) pads=1,1,1,1
       Relu_output_0 [1,12,20,20] = Relu(Conv_output_0)
       MaxPool_output_0 [1,12,?,?] = MaxPool(Relu_output_0) kernel_shape=1,1 strides=2,2 ceil_mode=1 auto_pad=VALID
-      prune_compile/size_of_MaxPool_output_0 [2] = Shape(MaxPool_output_0) start=2
-      prune_compile/ones_1_like_MaxPool_output_0_shape [4] = Concat(prune_compile/1x1 int64 [2] {1 1}, prune_compile/size_of_MaxPool_output_0) axis=0
-      prune_compile/ones_1_like_MaxPool_output_0 [?,?,?,?] = ConstantOfShape(prune_compile/ones_1_like_MaxPool_output_0_shape) value=[1] {1}
-      Conv_1_output_0_constants [?,16,?,?] = Conv(prune_compile/ones_1_like_MaxPool_output_0, Conv_1_output_0_constants_weight [16,1,3,3]) strides=2,2 pads=1,1,1,1
+      prune_compile/ones_of_MaxPool_output_0 [1,16,?,?] = Conv(MaxPool_output_0, MaxPool_output_0_no_weight [16,12,1,1], MaxPool_output_0_ones [16])
+      prune_compile/taps_of_MaxPool_output_0 [1,16,?,?] = Conv(prune_compile/ones_of_MaxPool_output_0, MaxPool_output_0_taps [16,1,3,3]) strides=2,2 pads=1,1,1,1 group=16
+      Conv_1_output_0_constants [1,16,?,?] = Conv(prune_compile/taps_of_MaxPool_output_0, Conv_1_output_0_constants_weight [16,16,1,1])
       Conv_1_output_0_before_Add [1,16,?,?] = Conv(MaxPool_output_0, Conv_1.1 [16,12,3,3]) pads=1,1,1,1 strides=2,2
-      Conv_1_output_0 [?,16,?,?] = Add(Conv_1_output_0_before_Add, Conv_1_output_0_constants)
+      Conv_1_output_0 [1,16,?,?] = Add(Conv_1_output_0_before_Add, Conv_1_output_0_constants)
       outputs: Conv_1_output_0
     `);
   });

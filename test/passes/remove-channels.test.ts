@@ -45,7 +45,7 @@ describe('remove-channels', () => {
     `);
   });
 
-  test('a constant that meets zero padding comes back through a convolution of ones', async () => {
+  test('a constant that meets zero padding comes back through a map of the place', async () => {
     expect(await changed('remove-channels', deadPair([1, 0.7, 1, 0.3]))).toMatchInlineSnapshot(`
       inputs: x [1,2,5,5]
       Conv_output_0 [1,4,5,5] = Conv(x, Conv.1 [4,2,1,1] {0.943 1.05 0 0 0.393 -1 0 0}, Conv.2 [4] {1 0.7 1 0.3})
@@ -54,15 +54,11 @@ describe('remove-channels', () => {
       outputs: reader_output_0
       =>
       inputs: x [1,2,5,5]
-      prune_compile/flat [50] = Reshape(x, prune_compile/-1 int64 [1] {-1})
-      prune_compile/element [1] = Gather(prune_compile/flat, prune_compile/0 int64 [1] {0}) axis=0
-      prune_compile/never [1] = Greater(prune_compile/element, prune_compile/element)
-      prune_compile/always [1] = Not(prune_compile/never)
-      prune_compile/one_1 [1] = Cast(prune_compile/always) to=1
-      prune_compile/ones_1_1x1x5x5 [1,1,5,5] = Expand(prune_compile/one_1, prune_compile/1x1x5x5 int64 [4] {1 1 5 5})
       Conv_output_0 [1,2,5,5] = Conv(x, Conv.1 [2,2,1,1] {0.943 1.05 0.393 -1}, Conv.2 [2] {1 1})
       Relu_output_0 [1,2,5,5] = Relu(Conv_output_0)
-      reader_output_0_constants [1,3,5,5] = Conv(prune_compile/ones_1_1x1x5x5, reader_output_0_constants_weight [3,1,3,3]) pads=1,1,1,1
+      prune_compile/ones_of_Relu_output_0 [1,16,5,5] = Conv(Relu_output_0, Relu_output_0_no_weight [16,2,1,1], Relu_output_0_ones [16])
+      prune_compile/taps_of_Relu_output_0 [1,16,5,5] = Conv(prune_compile/ones_of_Relu_output_0, Relu_output_0_taps [16,1,3,3]) pads=1,1,1,1 group=16
+      reader_output_0_constants [1,3,5,5] = Conv(prune_compile/taps_of_Relu_output_0, reader_output_0_constants_weight [3,16,1,1])
       reader_output_0_before_Add [1,3,5,5] = Conv(Relu_output_0, reader.1 [3,2,3,3]) pads=1,1,1,1
       reader_output_0 [1,3,5,5] = Add(reader_output_0_before_Add, reader_output_0_constants)
       outputs: reader_output_0
