@@ -4,14 +4,12 @@
  * other axes that pass through, and the whole extent where the node looks along an axis (a
  * reduction, a window). What comes out is constant where the whole slice holds one number.
  */
-import { isSureAs, runNode } from '../graph-info/run-node.js';
 import type { GraphInfo } from '../graph-info/graph-info.js';
-import { isNumeric, product, Tensor } from '../ir/tensor.js';
-import { isStatic, type Known, type Link } from '../ops/axes.js';
+import { BOOL, isFloating, isNumeric, product, Tensor } from '../ir/tensor.js';
+import { isStatic, type Link } from '../ops/axes.js';
+import type { NodeInput, NodeRunner } from '../graph-info/node-runner.js';
 import { type AnalyzedNode, readsTypeAlone } from './analyzed-node.js';
-
-/** One entry per index of an axis, or one scalar for all of them; undefined where it varies. */
-export type Contribution = readonly Known[] | number | undefined;
+import { type Contribution, isColumn, knownAt } from './contribution.js';
 
 /** Elements of the largest tensor in one run; an image of 1,024 x 1,024 is as large. */
 const MOST_ELEMENTS = 2 ** 20;
@@ -28,54 +26,47 @@ export interface Question {
   readonly operands: readonly Contribution[];
 }
 
-/**
- * Of an input: its tensor as it is, or where its scalars come from and which of its axes has them.
- */
-type Ingredient =
-  | { readonly tensor: Tensor | undefined }
-  | {
-      readonly dataType: number;
-      readonly operand: Exclude<Contribution, undefined>;
-      /** OPEN on the axis in question. */
-      readonly dims: readonly number[];
-    };
+/** Where the scalars of an input come from, and which of its axes has them. */
+interface Filled {
+  readonly dataType: number;
+  readonly operand: Exclude<Contribution, undefined>;
+  /** OPEN on the axis in question, where the operand is a column. */
+  readonly dims: readonly number[];
+}
+
+/** Of an input: its tensor as it is, or what it is filled with. */
+type Ingredient = { readonly tensor: Tensor | undefined } | Filled;
 
 /** Per entry of `indices` the scalar, or NaN where it is not known. */
 export async function askedScalars(
   question: Question,
   indices: readonly number[],
   graphInfo: GraphInfo,
+  runner: NodeRunner,
 ): Promise<Float64Array> {
   const scalars = new Float64Array(indices.length).fill(Number.NaN);
   const { at, output, axis } = question;
   const ingredients = at.inSlots.map((_, index) => ingredient(question, index, graphInfo));
   if (!ingredients.every((each) => each !== undefined)) return scalars;
-  const isKnown = (index: number) =>
-    ingredients.every((each) => 'tensor' in each || typeof scalarOf(each.operand, index) === 'number');
-  const asked = [...indices.keys()].filter((entry) => isKnown(indices[entry] ?? 0));
-  const largest = Math.max(1, ...ingredients.map((each) => ('tensor' in each ? 1 : slice(each.dims))));
+  const filled = ingredients.filter((each) => 'operand' in each);
+  const asked = [...indices.keys()].filter((entry) =>
+    filled.every(({ operand }) => typeof knownAt(operand, indices[entry] ?? 0) === 'number'),
+  );
+  const largest = Math.max(1, ...filled.map(({ dims }) => slice(dims)));
   if (largest > MOST_ELEMENTS) return scalars;
   const value = at.node.outputs[output];
   const dataType = value === undefined ? undefined : graphInfo.shapes.dataTypeOf(value);
   const atOnce = Math.floor(MOST_ELEMENTS / largest);
   for (let start = 0; start < asked.length; start += atOnce) {
     const entries = asked.slice(start, start + atOnce);
-    const inputs = ingredients.map((each) =>
-      tensorOf(
-        each,
-        entries.map((entry) => indices[entry] ?? 0),
-      ),
-    );
-    const result = await runNode(at.node, graphInfo.graph.opset, inputs, output);
+    const ofEntries = Int32Array.from(entries, (entry) => indices[entry] ?? 0);
+    const inputs = ingredients.map((each) => ('tensor' in each ? each : numbersOf(each, ofEntries)));
+    const result = await runner.run(at.node, inputs, output);
     if (result?.dims[axis] !== entries.length) return scalars;
     for (const [number, scalar] of uniform(result.dims, result.values, axis).entries())
       if (isSureAs(dataType, scalar)) scalars[entries[number] ?? 0] = scalar;
   }
   return scalars;
-}
-
-function scalarOf(operand: Contribution, index: number): Known {
-  return typeof operand === 'object' ? operand[index] : operand;
 }
 
 /** Undefined where it is not known what the input would hold. */
@@ -101,8 +92,9 @@ function ingredient(
     if (ofAxis.length === 0) return dim;
     return ofAxis.some((link) => leadsTo(link, output, axis)) ? OPEN : 1;
   });
+  if (!isStatic(dims) || operand === undefined || isColumn(operand) !== dims.includes(OPEN)) return undefined;
   const isIndexByIndex = links.every(({ blocks }) => blocks === undefined);
-  return isStatic(dims) && isIndexByIndex && operand !== undefined ? { dataType, operand, dims } : undefined;
+  return isIndexByIndex ? { dataType, operand, dims } : undefined;
 }
 
 function leadsTo({ output }: Link, index: number, axis: number): boolean {
@@ -114,19 +106,17 @@ function slice(dims: readonly number[]): number {
   return product(dims.filter((dim) => dim !== OPEN));
 }
 
-function tensorOf(each: Ingredient, indices: readonly number[]): Tensor | undefined {
-  if ('tensor' in each) return each.tensor;
-  const { dataType, operand, dims: open } = each;
+function numbersOf({ dataType, operand, dims: open }: Filled, indices: Int32Array): NodeInput {
   const dims = open.map((dim) => (dim === OPEN ? indices.length : dim));
-  const along = open.indexOf(OPEN);
-  const inner = along === -1 ? 1 : product(dims.slice(along + 1));
-  const values = Float64Array.from({ length: product(dims) }, (_, at) => {
-    const index = indices[Math.floor(at / inner) % indices.length] ?? 0;
-    return scalarOf(operand, index) ?? Number.NaN;
-  });
-  return Tensor.fromNumbers(dataType, dims, values);
+  const values = new Float64Array(product(dims));
+  if (!isColumn(operand)) return { dataType, dims, values: values.fill(operand) };
+  const inner = product(dims.slice(open.indexOf(OPEN) + 1));
+  for (let at = 0; at < values.length; at += inner) {
+    const index = indices[(at / inner) % indices.length] ?? 0;
+    values.fill(operand.values[index] ?? Number.NaN, at, at + inner);
+  }
+  return { dataType, dims, values };
 }
-
 /** Per index of the axis the number that its whole slice holds, or NaN. */
 function uniform(dims: readonly number[], values: ArrayLike<number>, axis: number): Float64Array {
   const extent = dims[axis] ?? 0;
@@ -140,4 +130,10 @@ function uniform(dims: readonly number[], values: ArrayLike<number>, axis: numbe
     seen[index] = 1;
   }
   return found;
+}
+
+/** Whether a double holds every value of the dtype that is `value` here, and no other. */
+function isSureAs(dataType: number | undefined, value: number): boolean {
+  if (!Number.isFinite(value)) return false;
+  return dataType === undefined || dataType === BOOL || isFloating(dataType) || Number.isSafeInteger(value);
 }

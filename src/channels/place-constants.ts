@@ -4,9 +4,11 @@
  */
 import type { GraphInfo } from '../graph-info/graph-info.js';
 import { product } from '../ir/tensor.js';
+import type { NodeRunner } from '../graph-info/node-runner.js';
 import type { Grouped, Known, Pointwise } from '../ops/axes.js';
 import { type AnalyzedNode, forEachPair } from './analyzed-node.js';
-import { askedScalars, type Contribution } from './asked-scalars.js';
+import { askedScalars } from './asked-scalars.js';
+import { columnOf, type Contribution, knownAt } from './contribution.js';
 import { KnownPlaces, type PlaceValues, sumsOverTaps } from './places.js';
 import { type Axis, isOperand, type Positions, type Slot } from './positions.js';
 
@@ -40,12 +42,14 @@ export class PlaceConstants {
   readonly #scalars: Scalars;
   readonly #positions: Positions;
   readonly #graphInfo: GraphInfo;
+  readonly #runner: NodeRunner;
   readonly #known: KnownPlaces;
 
-  constructor(scalars: Scalars, positions: Positions, graphInfo: GraphInfo) {
+  constructor(scalars: Scalars, positions: Positions, graphInfo: GraphInfo, runner: NodeRunner) {
     this.#scalars = scalars;
     this.#positions = positions;
     this.#graphInfo = graphInfo;
+    this.#runner = runner;
     this.#known = new KnownPlaces(graphInfo);
   }
 
@@ -100,10 +104,7 @@ export class PlaceConstants {
       if (first === undefined || others.some(({ places }) => places !== first.places)) continue;
       const values = new Float64Array(first.values.length).fill(Number.NaN);
       for (const place of first.values.keys()) {
-        const known = operands.map((operand, input): Known => {
-          const scalar = typeof operand === 'object' ? operand[index] : operand;
-          return reached[input] === undefined ? scalar : reached[input].values[place];
-        });
+        const known = operands.map((operand, input) => reached[input]?.values[place] ?? knownAt(operand, index));
         const result = constant?.(known, axis.axis);
         if (result !== undefined) values[place] = round(result);
         else if (isAsked === true) open.push({ known, values, place });
@@ -117,8 +118,9 @@ export class PlaceConstants {
   /** ONNX Runtime takes each class of each channel for a channel of its own. */
   async #ask(at: AnalyzedNode, { axis }: Axis, open: readonly Question[]): Promise<void> {
     if (open.length === 0) return;
-    const operands = at.inSlots.map((_, input) => open.map(({ known }) => known[input]));
-    const scalars = await askedScalars({ at, output: 0, axis, operands }, [...open.keys()], this.#graphInfo);
+    const operands = at.inSlots.map((_, input) => columnOf(open.map(({ known }) => known[input])));
+    const question = { at, output: 0, axis, operands };
+    const scalars = await askedScalars(question, [...open.keys()], this.#graphInfo, this.#runner);
     for (const [entry, { values, place }] of open.entries()) values[place] = scalars[entry] ?? Number.NaN;
   }
 

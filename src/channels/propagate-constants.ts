@@ -6,9 +6,11 @@ import { f16round } from '@petamoriken/float16';
 import { BFLOAT16, FLOAT, FLOAT16, isFloating, isNumeric, Tensor } from '../ir/tensor.js';
 import { groupsOf, type Known, type LayerRelation, type Pointwise } from '../ops/axes.js';
 import { type AnalyzedNode, forEachPair, type LayerAxes, type ResolvedLink } from './analyzed-node.js';
-import { askedScalars, type Contribution } from './asked-scalars.js';
+import { askedScalars } from './asked-scalars.js';
+import { type Column, type Contribution, isColumn, knownAt, reaches, surer, varies } from './contribution.js';
 import { type Axis, isOperand, type Positions } from './positions.js';
 import type { GraphInfo } from '../graph-info/graph-info.js';
+import { NodeRunner } from '../graph-info/node-runner.js';
 import { MovedZeros } from './moved-zeros.js';
 import { PlaceConstants } from './place-constants.js';
 import type { PlaceValues } from './places.js';
@@ -37,9 +39,14 @@ export async function propagateConstants(
   graphInfo: GraphInfo,
   isRelevant: (axis: Axis) => boolean,
 ): Promise<ConstantFacts> {
-  const pass = new ConstantPass(positions, graphInfo, isRelevant);
-  for (const at of nodes) await pass.visit(at);
-  return { constant: pass.constant, places: pass.places };
+  const runner = new NodeRunner(graphInfo.graph.opset);
+  try {
+    const pass = new ConstantPass(positions, graphInfo, runner, isRelevant);
+    for (const at of nodes) await pass.visit(at);
+    return { constant: pass.constant, places: pass.places };
+  } finally {
+    await runner.release();
+  }
 }
 
 class ConstantPass {
@@ -51,18 +58,21 @@ class ConstantPass {
   readonly #isRounded: Uint8Array;
   readonly #positions: Positions;
   readonly #graphInfo: GraphInfo;
+  readonly #runner: NodeRunner;
   readonly #isRelevant: (axis: Axis) => boolean;
   readonly #moved: MovedZeros;
   readonly #byPlace: PlaceConstants;
 
-  constructor(positions: Positions, graphInfo: GraphInfo, isRelevant: (axis: Axis) => boolean) {
+  constructor(positions: Positions, graphInfo: GraphInfo, runner: NodeRunner, isRelevant: (axis: Axis) => boolean) {
     this.constant = new Float64Array(positions.count).fill(Number.NaN);
     this.#isRounded = new Uint8Array(positions.count);
     this.#positions = positions;
     this.#graphInfo = graphInfo;
+    this.#runner = runner;
     this.#isRelevant = isRelevant;
     this.#moved = new MovedZeros(this.constant);
-    this.#byPlace = new PlaceConstants({ constant: this.constant, isRounded: this.#isRounded }, positions, graphInfo);
+    const scalars = { constant: this.constant, isRounded: this.#isRounded };
+    this.#byPlace = new PlaceConstants(scalars, positions, graphInfo, runner);
   }
 
   get places(): ReadonlyMap<number, PlaceValues> {
@@ -100,7 +110,7 @@ class ConstantPass {
   }
 
   async #pointwise(at: AnalyzedNode, relation: Pointwise): Promise<void> {
-    const { constant, isAsked, fill, rounds } = relation;
+    const { constant, isAsked } = relation;
     if (constant === undefined && isAsked === undefined) return;
     for (const slot of at.inSlots)
       if (slot !== undefined && isOperand(slot))
@@ -110,19 +120,8 @@ class ConstantPass {
       for (const axis of value === undefined ? [] : this.#positions.axesOf(value)) {
         if (axis === undefined || !this.#isRelevant(axis)) continue;
         const operands = at.inSlots.map((_, index) => this.#contribution(at, index, axis));
-        const columns = operands.filter((operand) => typeof operand === 'object');
-        // One list for all places: rows read it and do not keep it.
-        const values: Known[] = operands.map((operand) => (typeof operand === 'object' ? undefined : operand));
-        const open: number[] = [];
-        for (let index = 0; index < axis.extent; index++) {
-          for (const [input, operand] of operands.entries())
-            if (typeof operand === 'object') values[input] = operand[index];
-          const isReached = columns.length === 0 || columns.some((column) => column[index] !== null);
-          const result = isReached ? constant?.(values, axis.axis) : fill;
-          if (result !== undefined) this.constant[axis.base + index] = round(result);
-          else if (isReached) open.push(index);
-          if (rounds === true && result !== 0) this.#isRounded[axis.base + index] = 1;
-        }
+        const open =
+          operands.some(isColumn) && operands.every(varies) ? [] : this.#rows(relation, axis, operands, round);
         this.#markRounded(at, axis);
         if (isAsked === true && open.length > 0) await this.#ask(at, { output, axis, operands, open });
         if (output !== 0) continue;
@@ -131,6 +130,28 @@ class ConstantPass {
         if (relation.padsMean === true) this.#byPlace.paddedMean(at, axis, round);
       }
     }
+  }
+
+  /** What the row itself says, index by index; returns the indices that it leaves open. */
+  #rows(
+    { constant, fill, rounds }: Pointwise,
+    { axis, base, extent }: Axis,
+    operands: readonly Contribution[],
+    round: (value: number) => number,
+  ): number[] {
+    const columns = operands.filter(isColumn);
+    // One list for all places: rows read it and do not keep it.
+    const values: Known[] = operands.map(() => undefined);
+    const open: number[] = [];
+    for (let index = 0; index < extent; index++) {
+      for (let input = 0; input < operands.length; input++) values[input] = knownAt(operands[input], index);
+      const isReached = columns.length === 0 || columns.some((column) => reaches(column, index));
+      const result = isReached ? constant?.(values, axis) : fill;
+      if (result !== undefined) this.constant[base + index] = round(result);
+      else if (isReached) open.push(index);
+      if (rounds === true && result !== 0) this.#isRounded[base + index] = 1;
+    }
+    return open;
   }
 
   /** An integer of numbers that are rounded may be the one beside it. */
@@ -145,6 +166,7 @@ class ConstantPass {
     for (const link of [...at.links, ...at.choices.flat()]) {
       const { input, output } = link;
       if (input === undefined || output !== axis) continue;
+      if (!this.#isRounded.subarray(input.base, input.base + input.extent).includes(1)) continue;
       forEachPair(link, (from, to) => {
         if (this.#isRounded[input.base + from] === 1) this.#isRounded[axis.base + to] = 1;
       });
@@ -166,7 +188,7 @@ class ConstantPass {
     },
   ): Promise<void> {
     const jumps = this.#jumps(at, output);
-    const scalars = await askedScalars({ at, output, axis: axis.axis, operands }, open, this.#graphInfo);
+    const scalars = await askedScalars({ at, output, axis: axis.axis, operands }, open, this.#graphInfo, this.#runner);
     for (const [entry, index] of open.entries()) {
       this.constant[axis.base + index] = scalars[entry] ?? Number.NaN;
       // What jumps leaves nothing to round.
@@ -184,30 +206,35 @@ class ConstantPass {
     return [at.links, ...alone].map((links) => this.#alongLinks(at, index, axis, links)).reduce(surer);
   }
 
-  /**
-   * One entry per index where the operand is linked to the axis (null where no link reaches it), or
-   * one scalar for all indices where it is not (a broadcast operand).
-   */
+  /** A column where the operand is linked to the axis; where it is not, it is broadcast. */
   #alongLinks(at: AnalyzedNode, index: number, axis: Axis, links: readonly ResolvedLink[]): Contribution {
     const slot = at.inSlots[index];
     if (slot === undefined) return undefined;
     const jumps = this.#jumps(at);
-    let column: Known[] | undefined;
+    const toAxis = links.filter(({ operand, output }) => operand === index && output === axis);
+    const [first] = toAxis;
+    if (first === undefined) return isOperand(slot) ? uniformScalar(slot.tensor) : undefined;
+    if (toAxis.some(({ input }) => input === undefined)) return undefined;
+    if (toAxis.length === 1 && first.blocks === undefined && !jumps && first.input !== undefined)
+      return { values: this.constant.subarray(first.input.base, first.input.base + first.input.extent) };
+    return this.#merged(toAxis, axis.extent, jumps);
+  }
+
+  /** Where several links reach an index, all of them have to hold one number. */
+  #merged(links: readonly ResolvedLink[], extent: number, jumps: boolean): Column {
+    const values = new Float64Array(extent).fill(Number.NaN);
+    const isReached = new Uint8Array(extent);
     for (const link of links) {
-      const { operand, input, output } = link;
-      if (operand !== index || output !== axis) continue;
-      if (input === undefined) return undefined;
-      const filled = (column ??= Array.from({ length: axis.extent }, (): Known => null));
+      const base = link.input?.base ?? 0;
       forEachPair(link, (from, to) => {
-        const scalar = this.#scalarAt(input, from);
-        const isSure = !jumps || this.#isRounded[input.base + from] === 0;
-        const value = Number.isNaN(scalar) || !isSure ? undefined : scalar;
-        if (filled[to] === null) filled[to] = value;
-        else if (filled[to] !== value) filled[to] = undefined;
+        const isSure = !jumps || this.#isRounded[base + from] === 0;
+        const value = isSure ? (this.constant[base + from] ?? Number.NaN) : Number.NaN;
+        if (isReached[to] === 0) values[to] = value;
+        else if (values[to] !== value) values[to] = Number.NaN;
+        isReached[to] = 1;
       });
     }
-    if (column !== undefined) return column;
-    return isOperand(slot) ? uniformScalar(slot.tensor) : undefined;
+    return isReached.includes(0) ? { values, isReached } : { values };
   }
 
   /**
@@ -219,18 +246,19 @@ class ConstantPass {
     if (x === undefined || y === undefined || view === undefined) return;
     const round = this.#roundingAt(at);
     const { groups } = view.weights;
-    const varying = Array.from({ length: groups }, (): number[] => []);
+    const varying: number[] = [];
     const fixed = Array.from({ length: groups }, (): number[] => []);
     for (let index = 0; index < x.extent; index++) {
       const value = this.#scalarAt(x, index);
-      const list = Number.isNaN(value) ? varying : fixed;
-      if (value !== 0) list[Math.floor((index * groups) / x.extent)]?.push(index);
+      if (Number.isNaN(value)) varying.push(index);
+      else if (value !== 0) fixed[Math.floor((index * groups) / x.extent)]?.push(index);
     }
+    const readsVarying = view.weights.outputsOf(varying);
+    const readsFixed = view.weights.outputsOf(fixed.flat());
     for (let output = 0; output < y.extent; output++) {
-      const group = view.weights.groupOfOutput(output);
-      const inputs = fixed[group] ?? [];
-      if (view.weights.readsAny(output, varying[group] ?? [])) continue;
-      if (relation.padded && view.weights.readsAny(output, inputs)) {
+      if (readsVarying[output] === 1) continue;
+      const inputs = fixed[view.weights.groupOfOutput(output)] ?? [];
+      if (relation.padded && readsFixed[output] === 1) {
         const ofTap = (tap: number) =>
           inputs.reduce((sum, input) => sum + this.#scalarAt(x, input) * view.weights.at(output, input, tap), 0);
         const ofSum = (sum: number) => round(relation.alpha * sum + view.bias(output));
@@ -250,15 +278,6 @@ function roundedTo(dataType: number | undefined, value: number): number {
   if (dataType === FLOAT16) return f16round(value);
   if (dataType === BFLOAT16) return Tensor.fromNumbers(BFLOAT16, [1], [value]).numbers()[0] ?? Number.NaN;
   return dataType === undefined || dataType === FLOAT ? Math.fround(value) : value;
-}
-
-/** Of two true statements about the same operand the one that knows more, place by place. */
-function surer(a: Contribution, b: Contribution): Contribution {
-  if (typeof a !== 'object' || typeof b !== 'object') return typeof b === 'object' ? b : a;
-  return a.map((value, index) => {
-    const other = b[index];
-    return value === null || (value === undefined && typeof other === 'number') ? other : value;
-  });
 }
 
 /** Whole numbers beyond those that a double holds are not told apart. */
@@ -284,6 +303,10 @@ function operandScalars(tensor: Tensor, axes: readonly (Axis | undefined)[], con
   let inner = 1;
   for (const axis of axes.toReversed()) {
     if (axis === undefined) return;
+    if (axis.extent === values.length) {
+      constant.set(values, axis.base);
+      return;
+    }
     const seen = new Uint8Array(axis.extent);
     const first = new Float64Array(axis.extent).fill(Number.NaN);
     for (let at = 0; at < values.length; at++) {

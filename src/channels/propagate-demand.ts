@@ -120,17 +120,20 @@ class DemandPass implements Demand {
       parts.set(input, [...(parts.get(input) ?? []), link]);
     }
     for (const [input, ofInput] of parts) {
-      const mattering = new Uint8Array(input.extent);
-      for (const link of ofInput) {
-        const { base } = link.output ?? input;
-        const seen = new Uint8Array(input.extent);
-        forEachPair(link, (from, to) => {
-          if (this.#matters(base + to)) seen[from] = 1;
-        });
-        for (const [from, isSeen] of seen.entries()) mattering[from] = (mattering[from] ?? 0) + isSeen;
-      }
-      for (const [from, count] of mattering.entries()) if (count === ofInput.length) this.needed[input.base + from] = 1;
+      const reads = ofInput.map((link) => this.#readAlong(link, input));
+      for (let index = 0; index < input.extent; index++)
+        if (reads.every((read) => read[index] === 1)) this.needed[input.base + index] = 1;
     }
+  }
+
+  /** Per index of the input 1 where a linked output index matters. */
+  #readAlong(link: ResolvedLink, input: Axis): Uint8Array {
+    const read = new Uint8Array(input.extent);
+    const { base } = link.output ?? input;
+    forEachPair(link, (from, to) => {
+      if (this.#matters(base + to)) read[from] = 1;
+    });
+    return read;
   }
 
   /** What is summed over together is read where none of the operands is zero, and then stays. */
@@ -161,23 +164,11 @@ class DemandPass implements Demand {
     const tensor = at.site.constant(relation.weights.index);
     if (x === undefined || y === undefined || tensor === undefined) return this.needAll(slot);
     const matrix = new WeightMatrix(tensor, relation.weights, groupsOf(relation));
-    const inputs = x.extent / matrix.groups;
-    const outputs = Array.from({ length: matrix.groups }, (): number[] => []);
-    for (const output of this.#mattering(y)) outputs[matrix.groupOfOutput(output)]?.push(output);
-    const read = outputs.flatMap((list, group) =>
-      matrix.readInputs(
-        list,
-        Array.from({ length: inputs }, (_, index) => group * inputs + index),
-      ),
-    );
-    const neededHere = new Uint8Array(x.extent);
-    for (const index of read) {
-      neededHere[index] = 1;
-      this.needed[x.base + index] = 1;
-    }
-    if (!isDepthwise(layer)) this.linearReads.push({ at, relation, axis: x, needed: neededHere });
+    const read = matrix.inputsOf(this.#mattering(y));
+    for (const [index, isRead] of read.entries()) if (isRead === 1) this.needed[x.base + index] = 1;
+    if (!isDepthwise(layer)) this.linearReads.push({ at, relation, axis: x, needed: read });
     // The ones of indicators read no channel, but they have the extents of the image.
-    if (read.length > 0 || makesOnes(at.node)) this.#needOtherAxes(slot, x);
+    if (read.includes(1) || makesOnes(at.node)) this.#needOtherAxes(slot, x);
   }
 
   /**

@@ -220,9 +220,8 @@ class Planner {
     const y = at.layer?.y;
     if (tensor === undefined || y === undefined || lost.length === 0) return lost;
     const matrix = new WeightMatrix(tensor, relation.weights, groupsOf(relation));
-    const indices = lost.map(({ index }) => index);
-    const read = new Set(matrix.readInputs(this.#live(y), indices));
-    return lost.filter(({ index }) => read.has(index));
+    const read = matrix.inputsOf(this.#live(y));
+    return lost.filter(({ index }) => read[index] === 1);
   }
 
   /** One for each window that made what it loses of the place. */

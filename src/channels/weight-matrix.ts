@@ -3,6 +3,7 @@
  * `taps` elements. Of a grouped layer it has all channels of all groups; those of different groups
  * are not connected.
  */
+import { hasBit, setBit, wordAt } from '../ir/bits.js';
 import { scanTensor } from '../ir/scan.js';
 import { FLOAT, product, Tensor } from '../ir/tensor.js';
 import type { Linear } from '../ops/axes.js';
@@ -55,9 +56,7 @@ export class WeightMatrix {
    * cancel.
    */
   connects(output: number, input: number): boolean {
-    if (!this.inOneGroup(output, input)) return false;
-    const kernel = this.#kernel(output, input);
-    return (((this.#connected[kernel >>> 5] ?? 0) >>> (kernel & 31)) & 1) === 1;
+    return this.inOneGroup(output, input) && hasBit(this.#connected, this.#kernel(output, input));
   }
 
   inOneGroup(output: number, input: number): boolean {
@@ -80,26 +79,55 @@ export class WeightMatrix {
     return total;
   }
 
-  /** Whether any of the inputs reaches the output. */
-  readsAny(output: number, inputs: readonly number[]): boolean {
-    for (const input of inputs) if (this.connects(output, input)) return true;
-    return false;
+  /** Per input 1 where it reaches any of `outputs`. */
+  inputsOf(outputs: Iterable<number>): Uint8Array {
+    return this.#isOutputFirst ? this.#columnsOf(outputs) : this.#rowsOf(outputs);
   }
 
-  /**
-   * Of `inputs` those that reach any of `outputs`. Live rows settle most columns at once, so this
-   * ends early.
-   */
-  readInputs(outputs: readonly number[], inputs: readonly number[]): number[] {
-    let open = [...inputs];
-    const read: number[] = [];
-    for (const output of outputs) {
-      if (open.length === 0) break;
-      const still: number[] = [];
-      for (const input of open) (this.connects(output, input) ? read : still).push(input);
-      open = still;
+  /** Per output 1 where any of `inputs` reaches it. */
+  outputsOf(inputs: Iterable<number>): Uint8Array {
+    return this.#isOutputFirst ? this.#rowsOf(inputs) : this.#columnsOf(inputs);
+  }
+
+  /** Kernels of axis 0, of all groups. */
+  get #rows(): number {
+    return this.#isOutputFirst ? this.outputs : this.inputs;
+  }
+
+  /** Columns, counted through all groups, that any of the rows is connected to. */
+  #columnsOf(rows: Iterable<number>): Uint8Array {
+    const columns = this.#columns;
+    const unions = this.#setsOfColumns();
+    for (const row of rows) {
+      const union = unions[Math.floor((row * this.groups) / this.#rows)] ?? new Uint32Array(0);
+      for (let word = 0; word < union.length; word++)
+        union[word] = (union[word] ?? 0) | wordAt(this.#connected, row * columns + 32 * word);
     }
-    return read;
+    const found = new Uint8Array(this.groups * columns);
+    for (const [group, union] of unions.entries())
+      for (let column = 0; column < columns; column++) if (hasBit(union, column)) found[group * columns + column] = 1;
+    return found;
+  }
+
+  /** Rows that are connected to any of the columns, counted through all groups. */
+  #rowsOf(columns: Iterable<number>): Uint8Array {
+    const sets = this.#setsOfColumns();
+    for (const column of columns)
+      setBit(sets[Math.floor(column / this.#columns)] ?? new Uint32Array(0), column % this.#columns);
+    const found = new Uint8Array(this.#rows);
+    for (let row = 0; row < found.length; row++) {
+      const set = sets[Math.floor((row * this.groups) / found.length)] ?? new Uint32Array(0);
+      for (let word = 0; word < set.length && found[row] === 0; word++) {
+        const bits = set[word] ?? 0;
+        if (bits !== 0 && (bits & wordAt(this.#connected, row * this.#columns + 32 * word)) !== 0) found[row] = 1;
+      }
+    }
+    return found;
+  }
+
+  /** An empty set for each group. */
+  #setsOfColumns(): Uint32Array[] {
+    return Array.from({ length: this.groups }, () => new Uint32Array(Math.ceil(this.#columns / 32)));
   }
 }
 
