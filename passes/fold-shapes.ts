@@ -37,7 +37,7 @@ export const foldShapes: Pass = {
     const keys = new ExtentKeys(facts);
     const known: KnownInput[] = [];
     for (const node of facts.graph.nodes) {
-      // In the order of the graph, so that nothing is asked for from far behind.
+      // In the order of the graph, so that nothing is asked for from far down the graph.
       for (const value of node.outputs) if (value !== undefined) keys.extents(value);
       for (const index of node.inputs.keys()) {
         const found = knownInput(node, index, facts, keys);

@@ -73,7 +73,7 @@ function applyPlan(editor: Editor, facts: Facts, plan: RemovalPlan): void {
     return value?.initializer ?? cut.get(node)?.get(index) ?? facts.graphInfo.constants.tensor(value);
   };
   const compensator = new Compensator(editor, facts, { extents, operandNow, keptOf: plan.keptOf });
-  // In the order of the graph: what one reader needs can be shared by those behind it.
+  // In the order of the graph: what one reader needs can be shared by those after it.
   const order = ({ compensation }: Prepared) => editor.graph.indexOf(compensation.read.at.node);
   const inOrder = prepared.map((each) => [order(each), each] as const).toSorted(([a], [b]) => a - b);
   for (const [, each] of inOrder) compensator.compensate(each);

@@ -25,7 +25,7 @@ interface ConstantBranch {
   /** One for each index of the axis. */
   readonly constants: Float64Array;
   readonly axis: number;
-  /** Axes behind it, for broadcasting. */
+  /** Axes after it, for broadcasting. */
   readonly trailing: number;
   readonly dataType: number;
 }
@@ -75,7 +75,7 @@ function findBranch(at: AnalyzedNode, facts: Facts, keys: ExtentKeys): ConstantB
 }
 
 /**
- * The axis whose every index is one scalar, or is not needed behind the Add: that of the channels
+ * The axis whose every index is one scalar, or is not needed after the Add: that of the channels
  * where a layer made the value.
  */
 function constantAxis(

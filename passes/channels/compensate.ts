@@ -145,9 +145,9 @@ export class Compensator {
     if (bias === undefined || bias.beta === 0 || !fits) {
       const [output] = node.outputs;
       if (output === undefined) return;
-      // One number per index of the axis that the weights make, in front of the axes behind it.
-      const behind = (at.site.outDims(0)?.length ?? 0) - 1 - read.relation.y.axis;
-      const dims = [offsets.length, ...Array.from({ length: behind }, () => 1)];
+      // One number per index of the axis that the weights make, before the axes that follow it.
+      const after = (at.site.outDims(0)?.length ?? 0) - 1 - read.relation.y.axis;
+      const dims = [offsets.length, ...Array.from({ length: after }, () => 1)];
       const operand = editor.addInitializer(`${output.name}_offset`, Tensor.fromNumbers(dataType, dims, offsets));
       editor.insertAfter(output, {
         opType: 'Add',

@@ -76,7 +76,7 @@ function modelInput(graph: Graph, shapes: GraphInfo['shapes'], batch: Dim): Valu
 type Make = (spec: Pick<NodeSpec, 'opType' | 'inputs' | 'attributes' | 'declared'> & { name: string }) => Value;
 
 /**
- * Adds nodes one behind the other at the start of the graph: they depend on model inputs and
+ * Adds nodes one after the other at the start of the graph: they depend on model inputs and
  * constants alone.
  */
 function atStart(editor: Editor): Make {

@@ -15,7 +15,7 @@ export interface SampleSize {
   readonly kind: LayerKind;
   /** Height and width of an image, or rows of a matrix. */
   readonly extent: number;
-  /** Channels or features before the first layer and behind the second, and between them. */
+  /** Channels or features before the first layer and after the second, and between them. */
   readonly outer: number;
   readonly inner: number;
 }

@@ -4,7 +4,7 @@
  * one that only the run knows: equal symbols are equal extents. Which operators are followed, and
  * how, their rows say.
  *
- * ONNX Runtime names the extents of graph inputs. It forgets the names behind the first convolution
+ * ONNX Runtime names the extents of graph inputs. It forgets the names after the first convolution
  * with a stride, and the two ways through a residual block are then unknown to be of one size,
  * although windows of the same kind give the same size. Behind a Reshape to computed extents it
  * forgets the numbers, too.
@@ -157,7 +157,7 @@ export function withKnownExtents(graphInfo: GraphInfo): GraphInfo {
   const keys = new ExtentKeys(graphInfo);
   const { shapes, graph } = graphInfo;
   const known = new Map<Value, readonly Dim[]>();
-  // In the order of the graph, so that nothing is asked for from far behind.
+  // In the order of the graph, so that nothing is asked for from far down the graph.
   for (const value of graph.nodes.flatMap(({ outputs }) => outputs)) {
     const extents = value === undefined ? undefined : keys.extents(value);
     const dims = shapes.of(value);

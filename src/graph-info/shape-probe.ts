@@ -114,7 +114,7 @@ function gathered(names: FreshNames, value: string, axes: readonly number[], pla
 }
 
 /**
- * Values behind subgraphs and functions with such operators inside: of these not even the rank is
+ * Values after subgraphs and functions with such operators inside: of these not even the rank is
  * believed.
  */
 export function doubtfulInside(graph: Graph, { functions = [] }: ModelProto): Set<Value> {

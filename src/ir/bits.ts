@@ -1,6 +1,6 @@
 /** Sets as bits, 32 to a word, the first in the lowest bit. */
 
-/** The 32 bits from bit `at` on; behind the end there are zeros. */
+/** The 32 bits from bit `at` on; past the end there are zeros. */
 export function wordAt(bits: Uint32Array, at: number): number {
   const shift = at & 31;
   const low = (bits[at >>> 5] ?? 0) >>> shift;

@@ -1,7 +1,7 @@
 /**
  * One look at every element of a constant tensor: how many are zero, whether any is NaN or
- * infinite, and which kernels (the elements behind the first two axes) hold anything. Remembered
- * per tensor, so that all questions of the analysis cost one pass.
+ * infinite, and which kernels (the elements along the axes after the first two) hold anything.
+ * Remembered per tensor, so that all questions of the analysis cost one pass.
  */
 import { DOUBLE, FLOAT, product, type Tensor } from './tensor.js';
 import { alignedScratch, alignedWords } from './scratch.js';

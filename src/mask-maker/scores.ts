@@ -6,7 +6,7 @@
  *   l2        root of the mean square
  *   random    a number by seed and layer
  *   fpgm      mean distance to the layer's other filters, over the root of their length (He et al. 2019: near the geometric median)
- *   bn-scale  |gamma| of the batch normalisation right behind (Liu et al. 2017)
+ *   bn-scale  |gamma| of the batch normalisation right after it (Liu et al. 2017)
  */
 import type { GraphInfo } from '../graph-info/graph-info.js';
 import { PruneCompileError } from '../errors.js';

@@ -111,7 +111,7 @@ function isOwn(node: Node, { name }: Value, masked: Masked): boolean {
   );
 }
 
-/** Where a mask stays behind what computes the weight: all that the weight depends on. */
+/** Where a mask stays after what computes the weight: all that the weight depends on. */
 function computingNodes({ bindings: [{ slot }] }: MaskedWeight): readonly Node[] {
   const nodes = new Set<Node>();
   const pending = isStored(slot.root) ? [] : [slot.value];
@@ -141,11 +141,11 @@ function maskedAt(reader: Reader, stored: Value, masked: Masked, { known, comput
   if (index === undefined)
     throw refused(
       reader.isOutput === true
-        ? `the model outputs what ${node.opType} makes of it, and no mask can be put behind that`
+        ? `the model outputs what ${node.opType} makes of it, and no mask can be put after that`
         : `a subgraph of it (${node.opType}) reads it by name, and no mask can be put there`,
     );
   if (computed.has(node))
-    throw refused('the weight is scaled there by what is computed from it, and the mask would come behind that');
+    throw refused('the weight is scaled there by what is computed from it, and the mask would come after that');
   const all = masked.map((weight) => factorsOfStored(stored, weight));
   const [factors] = all;
   const isOneMask = all.every((other) => other !== undefined && factors !== undefined && isSameFactors(other, factors));

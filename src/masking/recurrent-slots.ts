@@ -73,7 +73,7 @@ function isEqual(one: ArrayLike<number>, other: ArrayLike<number> | undefined): 
   return true;
 }
 
-/** Without the number that a second call, or a second layer, has behind the module's name. */
+/** Without the number that a second call, or a second layer, has after the module's name. */
 function moduleOf(node: Node, paths: readonly string[]): string {
   return paths.at(-1) ?? `:${node.label}`;
 }

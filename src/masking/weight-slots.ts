@@ -74,8 +74,8 @@ function placeOf({ node, index }: Use): string {
 }
 
 /**
- * Parameters of operators without weights of their own: normalisations, a bias that is added by a
- * node behind.
+ * Parameters of operators without weights of their own: normalisations, a bias that a node after
+ * the layer adds.
  */
 function storedSlots(value: Value, tensor: Tensor, uses: readonly Use[]): WeightSlot[] {
   const name = parseKey(value.name) ?? statisticOf(value.name);
@@ -151,7 +151,7 @@ function slotsOf(node: Node, graphInfo: GraphInfo): WeightSlot[] {
   ];
 }
 
-/** A bias that the node behind a product adds, whatever else reads the stored tensor. */
+/** A bias that the node after a product adds, whatever else reads the stored tensor. */
 function addedSlot(node: Node): WeightSlot | undefined {
   const use = node.outputs[0] === undefined ? undefined : addedTo(node.outputs[0]);
   const value = use?.node.inputs[use.index];

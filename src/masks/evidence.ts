@@ -54,8 +54,8 @@ export function mayBeBias({ parameter, value }: WeightSlot): boolean {
 }
 
 /**
- * Beside a layer's weight: not a vector of its module that a node behind adds, nor what has another
- * shape than the mask.
+ * Beside a layer's weight: not a vector of its module that a node after it adds, nor what has
+ * another shape than the mask.
  */
 export function mayBeMeant(claim: Claim, slot: WeightSlot): boolean {
   return slot.isLayer || (slot.tensor.dims.length > 1 && expandMask(claim, slot, 'torch') !== undefined);

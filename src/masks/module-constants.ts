@@ -1,6 +1,6 @@
 /**
  * Constants that a module's nodes read without a rule that says which parameter each is: scale and
- * shift behind a group normalisation, the slope of a PReLU. Exporters give them other names and
+ * shift after a group normalisation, the slope of a PReLU. Exporters give them other names and
  * extents of 1. Their values tell them apart, else what the operator does with them.
  */
 import type { Claim } from './claim.js';

@@ -1,7 +1,7 @@
 /**
  * What the keys of mask files say: `module.layer1.0.conv1.weight_mask` is the mask of the parameter
  * `weight` of the module `layer1.0.conv1`. Wrappers put prefixes before it, other tools other
- * suffixes behind it.
+ * suffixes after it.
  */
 
 /**
@@ -40,7 +40,7 @@ const PARAMETERS = new Set(['weight', 'bias', 'kernel', 'depthwise_kernel', 'poi
  */
 const PACKED = /^((weight|bias)_(ih|hh)_l\d+(_reverse)?|in_proj_(weight|bias)|bias_[kv])$/;
 
-/** [1, 1, embedding]: no bias of a layer, but what is put behind the keys and values. */
+/** [1, 1, embedding]: no bias of a layer, but what is appended to the keys and values. */
 export function isAttentionRow(parameter: string): boolean {
   return /^bias_[kv]$/.test(parameter);
 }

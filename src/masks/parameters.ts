@@ -243,7 +243,7 @@ class Accountant {
     return this.#layers.some(
       (layer) =>
         layer.bias === undefined &&
-        // What a node behind a product adds is its bias, under whatever name.
+        // What a node after a product adds is its bias, under whatever name.
         layer.weight.added === undefined &&
         layer.claim.name.module === name.module &&
         isUnscaled(layer),

@@ -45,7 +45,7 @@ export interface WeightSlot {
   readonly inAxis: number | undefined;
   /** Where no rule says which parameter it is: what its reader does with it. */
   readonly role?: 'scale' | 'shift';
-  /** Of a product without a bias: what the node behind it adds, where that is stored. */
+  /** Of a product without a bias: what the node after it adds, where that is stored. */
   readonly added?: WeightSlot;
 }
 

@@ -98,7 +98,7 @@ export function isWithoutZeroBias(node: Node): boolean {
   return /RemoveOptionalBias/.test(metadata(node, 'pkg.onnxscript.rewriter.rule_name') ?? '');
 }
 
-/** Whether the exporter folded the normalisation behind the node into it. */
+/** Whether the exporter folded the normalisation after the node into it. */
 export function isFolded(node: Node): boolean {
   return /FuseBatchNorm/.test(metadata(node, 'pkg.onnxscript.rewriter.rule_name') ?? '');
 }
@@ -132,7 +132,7 @@ function* fromNodeName(name: string): Generator<string> {
   }
   const scopes = name.split('/').slice(1, -1);
   yield joinScopes(scopes);
-  // The second call of a module has a number behind its name; a module's own name may end so as
+  // The second call of a module has a number after its name; a module's own name may end so as
   // well.
   yield joinScopes(scopes.map((scope, index) => (index === scopes.length - 1 ? uncounted(scope) : scope)));
   yield joinScopes(scopes.map(uncounted));

@@ -13,7 +13,7 @@ export interface WindowAxis {
   readonly kernel: number | undefined;
   readonly stride: number;
   readonly dilation: number;
-  /** Padding in front and behind, as written down. */
+  /** Padding before and after, as written down. */
   readonly begin: number;
   readonly end: number;
 }

@@ -1,5 +1,5 @@
 /**
- * What an operator does with a constant that it reads beside a value: behind a normalisation that
+ * What an operator does with a constant that it reads beside a value: after a normalisation that
  * exporters take apart, the scale is multiplied and the shift is added. Division and subtraction
  * have other numbers than the parameter.
  */

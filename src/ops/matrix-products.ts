@@ -44,7 +44,7 @@ function gemmLayer(site: Site): LayerOperands | undefined {
   return { weights: gemmWeights(node), bias: 2 };
 }
 
-/** A matrix, maybe behind axes of extent 1: [1, K, N]. */
+/** A matrix, maybe after axes of extent 1: [1, K, N]. */
 function isMatrix(dims: readonly number[] | undefined): dims is readonly number[] {
   return dims !== undefined && dims.length >= 2 && dims.slice(0, -2).every((extent) => extent === 1);
 }

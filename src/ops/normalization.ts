@@ -44,7 +44,7 @@ function instanceNormalization(site: Site): Relation | undefined {
   };
 }
 
-/** Softmax-1, -11 flatten everything behind the axis; Softmax-13 uses the axis alone. */
+/** Softmax-1, -11 flatten everything after the axis; Softmax-13 uses the axis alone. */
 function softmax(site: Site): Pointwise | undefined {
   const rank = site.inDims(0)?.length;
   if (rank === undefined) return undefined;

@@ -47,9 +47,9 @@ function pool(site: Site, countsPadding: boolean): Relation | undefined {
 
 /**
  * With ceil_mode the inference counts a last window that begins in the padding or, with windows
- * smaller than their stride, behind the image; the kernels do not. With auto_pad SAME_* and
- * dilation the kernels forget the dilation when they pad. With any auto_pad and pads as well, the
- * inference goes by pads and the kernels do not.
+ * smaller than their stride, after the end of the image; the kernels do not. With auto_pad SAME_*
+ * and dilation the kernels forget the dilation when they pad. With any auto_pad and pads as well,
+ * the inference goes by pads and the kernels do not.
  */
 function doubt(node: Node): Doubt {
   const isAuto = new Window(node).autoPad !== 'NOTSET';

@@ -30,7 +30,7 @@ interface Grouping {
 /**
  * Cuts two shapes of the same data into the smallest groups of equal size. Symbolic dims stand alone
  * on both sides: all but one pair with equal names (the total is equal, so then the last pair is
- * too). Where they do not, what stands in front of the first and behind the last one is still
+ * too). Where they do not, what stands before the first and after the last one is still
  * grouped: it counts the same blocks of elements, and the same elements within a block.
  */
 export function groupAxes(before: readonly Dim[], after: readonly Dim[]): Group[] {
@@ -42,7 +42,7 @@ export function groupAxes(before: readonly Dim[], after: readonly Dim[]): Group[
     const taken = new Set(last.flatMap((group) => group[side]));
     return (_: Dim, axis: number) => !taken.has(axis);
   };
-  // What is taken stands behind what is free: the axes keep their numbers.
+  // What is taken comes after what is free: the axes keep their numbers.
   const first = groupsFrom(before.filter(isFree('before')), after.filter(isFree('after')), 0);
   return [...first.groups, ...last.toReversed()];
 }

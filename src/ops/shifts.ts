@@ -1,6 +1,6 @@
 /**
  * What is added to a layer's sums, channel by channel, before anything else happens to them: its
- * bias, a bias that is a node of its own, and the normalisation behind it (one node, or a Mul and
+ * bias, a bias that is a node of its own, and the normalisation after it (one node, or a Mul and
  * an Add where the exporter wrote it so).
  *
  *   Conv(W, b) -> BatchNormalization(scale, shift, mean, variance)      MatMul(W) -> Add(b)      Conv(W) -> Mul(s) -> Add(b)
@@ -21,7 +21,7 @@ export interface ShiftedLayer {
   readonly node: Node;
   readonly biasIndex: number | undefined;
   readonly channels: number;
-  /** Axes of the output behind that of the channels. */
+  /** Axes of the output after that of the channels. */
   readonly spatialRank: number;
 }
 
@@ -30,11 +30,11 @@ export function shiftsBehind(
   { node: layer, biasIndex, channels, spatialRank }: ShiftedLayer,
   dimsOf: (value: Value | undefined) => readonly number[] | undefined,
 ): ShiftOperand[] {
-  const isPerChannel = (value: Value | undefined, behind: number) => {
+  const isPerChannel = (value: Value | undefined, after: number) => {
     const dims = dimsOf(value);
     return (
-      dims?.at(-1 - behind) === channels &&
-      dims.every((extent, axis) => extent === 1 || axis === dims.length - 1 - behind)
+      dims?.at(-1 - after) === channels &&
+      dims.every((extent, axis) => extent === 1 || axis === dims.length - 1 - after)
     );
   };
   const shifts: ShiftOperand[] = [];

@@ -63,7 +63,7 @@ function markupOf(part: Part): string {
 const NOTHING = html``;
 
 /**
- * Names of nodes and weights are paths: they break behind their separators, where a line is too
+ * Names of nodes and weights are paths: they break after their separators, where a line is too
  * short, and are copied as they are.
  */
 function pathName(name: string): Html {

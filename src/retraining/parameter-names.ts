@@ -48,7 +48,7 @@ export function parameterName(name: string): string {
 
 /**
  * The name is the nearest on the way from the operand to what is stored: exporters store equal
- * parameters once, behind an Identity.
+ * parameters once, read through an Identity.
  */
 export function originOf(value: Value, graphInfo: GraphInfo, list: ParameterList): Origin {
   let at = value;

@@ -33,7 +33,7 @@ export interface CloseVerification {
   readonly isTrusted: boolean;
 }
 
-/** Each round takes out the pairs that do not fit, and others may show behind them. */
+/** Each round takes out the pairs that do not fit, and others may show then. */
 const MOST_ROUNDS = 4;
 
 /**

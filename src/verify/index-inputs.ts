@@ -37,7 +37,7 @@ export interface IndexRange {
 type Source = Pick<Table, 'least' | 'most'> & { readonly input: string };
 
 /**
- * Operators whose result holds elements of these inputs: of the first, of all, or of those behind
+ * Operators whose result holds elements of these inputs: of the first, of all, or of those after
  * the first.
  */
 const MOVES: ReadonlyMap<string, (inputs: readonly string[]) => readonly string[]> = new Map([

@@ -69,7 +69,7 @@ function addOffsets(editor: Editor, masked: Value, { dataType, dims, offsets = [
 interface LayerLayout {
   /** Axis of the weights (input 1) that counts filters. */
   readonly outAxis: number;
-  /** Axes behind that of the channels, in weights and output. */
+  /** Axes after that of the channels, in weights and output. */
   readonly spatialRank: number;
 }
 
@@ -107,7 +107,7 @@ function switchOff(editor: Editor, layer: Node, dataType: number): void {
   const wide = addNode(editor, 'Cast', [largest], layer, FLOAT);
   const isLive = addNode(editor, 'Greater', [wide, zero], layer);
   const keep = addNode(editor, 'Cast', [isLive], layer, dataType);
-  // Broadcasting aligns the last axes: [C] behind a matrix product, [C, 1, 1] behind a convolution.
+  // Broadcasting aligns the last axes: [C] after a matrix product, [C, 1, 1] after a convolution.
   const shape = [-1, ...Array.from({ length: spatialRank }, () => 1)];
   const target = editor.addInitializer('reference_shape', Tensor.fromNumbers(INT64, [shape.length], shape));
   const perChannel = addNode(editor, 'Reshape', [keep, target], layer);
@@ -115,7 +115,7 @@ function switchOff(editor: Editor, layer: Node, dataType: number): void {
   editor.insertAfter(end, { opType: 'Mul', name, inputs: (inner) => [inner, perChannel] });
 }
 
-/** The value behind bias and normalisation: each of them the only reader of what comes before. */
+/** The value after bias and normalisation: each of them the only reader of what comes before. */
 function endOfShift(layer: Node): Value | undefined {
   let [end] = layer.outputs;
   const next = (opType: string): Node | undefined => {
@@ -147,7 +147,7 @@ function channelsOf(layer: Node): number | undefined {
   return stored?.dims[outAxis];
 }
 
-/** [C, 1, 1], [1, C, 1, 1], or [C] behind a matrix product. */
+/** [C, 1, 1], [1, C, 1, 1], or [C] after a matrix product. */
 function isChannelVector(value: Value | undefined, channels: number | undefined, rank: number): boolean {
   const dims = value?.initializer?.dims ?? value?.producer?.tensor('value')?.dims;
   return dims !== undefined && dims.at(-1 - rank) === channels && product(dims) === channels;

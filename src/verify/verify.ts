@@ -113,7 +113,7 @@ function isLoose({ outputs = [] }: Verification): boolean {
 
 /**
  * Above this bound it is asked whether the noise is that of a mean: optimised and plain sums of a
- * float32 mean drift apart, and an error behind it would be hidden by that. Other noise of networks
+ * float32 mean drift apart, and an error after it would be hidden by that. Other noise of networks
  * with means stays below (ResNets of torchvision: 3e-6).
  */
 const LOOSE_BOUND = 8e-6;

@@ -13,10 +13,10 @@ namespace {
 
 constexpr size_t kScratchFloats = size_t{1} << 20;  // bounds the scratch of a batch of images
 
-// The number of taps of output `at` that are within [-before, in + behind).
-size_t taps_inside(const Window& w, size_t axis, size_t at, size_t in, int64_t before, int64_t behind) {
+// The number of taps of output `at` that are within [-before, in + after).
+size_t taps_inside(const Window& w, size_t axis, size_t at, size_t in, int64_t before, int64_t after) {
   const int64_t first = static_cast<int64_t>(at) * w.strides[axis] - w.pads[axis], d = w.dilations[axis];
-  const int64_t end = static_cast<int64_t>(in) + behind;
+  const int64_t end = static_cast<int64_t>(in) + after;
   const int64_t low = first >= -before ? 0 : (-before - first + d - 1) / d;
   const int64_t high = first >= end ? 0 : std::min(w.kernel[axis], (end - first + d - 1) / d);
   return high > low ? static_cast<size_t>(high - low) : 0;

@@ -164,9 +164,9 @@ function stringEnd(text: string, from: number): number {
   let at = from;
   for (;;) {
     at = skip(PLAIN, text, at);
-    const behind = skip(ESCAPE, text, at);
-    if (behind === at) return text[at] === '"' ? at + 1 : at;
-    at = behind;
+    const after = skip(ESCAPE, text, at);
+    if (after === at) return text[at] === '"' ? at + 1 : at;
+    at = after;
   }
 }
 

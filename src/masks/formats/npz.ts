@@ -1,5 +1,5 @@
 /**
- * npz, read and written: a zip archive of npy files, each named as its array with .npy behind.
+ * npz, read and written: a zip archive of npy files, each named as its array with .npy after it.
  * Format: numpy.savez. Arrays are unpacked when their elements are asked for, so that whoever knows
  * the size it expects can look at the declared one first.
  */

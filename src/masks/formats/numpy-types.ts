@@ -1,4 +1,4 @@
-/** NumPy's dtypes by kind and width, as a descr says them behind the byte order. */
+/** NumPy's dtypes by kind and width, as a descr says them after the byte order. */
 import {
   BOOL,
   DOUBLE,
