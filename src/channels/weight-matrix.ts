@@ -27,7 +27,9 @@ export class WeightMatrix {
     // Axes of extent 1 in front of a matrix say nothing.
     const leading = Math.min(axes.inAxis, axes.outAxis);
     const tensor =
-      leading === 0 ? stored : new Tensor(stored.dataType, stored.dims.slice(leading), () => stored.bytes());
+      leading === 0
+        ? stored
+        : new Tensor(stored.dataType, stored.dims.slice(leading), () => stored.bytes(), stored.remote);
     const [inAxis, outAxis] = [axes.inAxis - leading, axes.outAxis - leading];
     const { dims } = tensor;
     const extent = (axis: number) => (dims[axis] ?? 0) * (axis === 1 ? groups : 1);

@@ -3,8 +3,9 @@
  * infinite, and which kernels (the elements along the axes after the first two) hold anything.
  * Remembered per tensor, so that all questions of the analysis cost one pass.
  */
-import { DOUBLE, FLOAT, product, type Tensor } from './tensor.js';
-import { alignedScratch, alignedWords } from './scratch.js';
+import { setBit } from './bits.js';
+import { alignedWords } from './scratch.js';
+import { elementBytes, FLOAT, product, Tensor } from './tensor.js';
 
 export interface Scan {
   readonly zeros: number;
@@ -23,7 +24,7 @@ export function scanTensor(tensor: Tensor): Scan {
   let scan = scans.get(tensor);
   if (scan === undefined) {
     const taps = product(tensor.dims.slice(2));
-    scan = tensor.dataType === FLOAT ? scanFloats(tensor, taps) : scanValues(valuesOf(tensor), taps);
+    scan = tensor.dataType === FLOAT ? scanFloats(tensor, taps) : scanValues(tensor, taps);
     scans.set(tensor, scan);
   }
   return scan;
@@ -43,14 +44,14 @@ const CHUNK = 1 << 14;
  * tenth of one with an iterator.
  */
 function scanFloats(tensor: Tensor, taps: number): Scan {
-  const bytes = tensor.bytes();
-  const total = bytes.length / 4;
+  const total = tensor.size;
   const nonzero = new Uint32Array(Math.ceil(total / 32));
   let zeros = total;
   let largest = 0;
-  for (let start = 0; start < total; start += CHUNK) {
-    const count = Math.min(CHUNK, total - start);
-    const words = alignedWords(bytes.subarray(4 * start, 4 * (start + count)));
+  let start = 0;
+  for (const chunk of chunksOf(tensor, 4 * CHUNK)) {
+    const words = alignedWords(chunk);
+    const count = words.length;
     for (let first = 0; first < count; first += 32) {
       const last = Math.min(32, count - first);
       let bits = 0;
@@ -63,14 +64,41 @@ function scanFloats(tensor: Tensor, taps: number): Scan {
       }
       nonzero[(start + first) >>> 5] = bits;
     }
+    start += count;
   }
-  const hasInfinity = largest === INFINITY_BITS || (largest > INFINITY_BITS && holdsInfinity(bytes));
+  const hasInfinity = largest === INFINITY_BITS || (largest > INFINITY_BITS && holdsInfinity(tensor));
   return { zeros, hasNaN: largest > INFINITY_BITS, hasInfinity, connected: kernelBits(nonzero, total, taps) };
 }
 
+/** The tensor's bytes, `length` at a time and the rest at the end. */
+function* chunksOf(tensor: Tensor, length: number): Generator<Uint8Array> {
+  const pending = new Uint8Array(length);
+  let filled = 0;
+  for (const piece of tensor.pieces()) {
+    let at = 0;
+    while (at < piece.length) {
+      const end = Math.min(piece.length, at + length - filled);
+      const part = piece.subarray(at, end);
+      at = end;
+      // What is a whole chunk anyway need not be copied.
+      if (part.length === length) yield part;
+      else {
+        pending.set(part, filled);
+        filled += part.length;
+        if (filled < length) continue;
+        yield pending;
+        filled = 0;
+      }
+    }
+  }
+  if (filled > 0) yield pending.subarray(0, filled);
+}
+
 /** Beside NaN, which hides it from the scan. */
-function holdsInfinity(bytes: Uint8Array): boolean {
-  return alignedWords(bytes).some((word) => (word << 1) >>> 0 === INFINITY_BITS);
+function holdsInfinity(tensor: Tensor): boolean {
+  for (const chunk of chunksOf(tensor, 4 * CHUNK))
+    if (alignedWords(chunk).some((word) => (word << 1) >>> 0 === INFINITY_BITS)) return true;
+  return false;
 }
 
 /** From one bit per element to one bit per kernel of `taps` elements. */
@@ -94,32 +122,25 @@ function holdsBit(bits: Uint32Array, start: number, end: number): boolean {
   return false;
 }
 
-/** Doubles are read as floats are; other types are converted. */
-function valuesOf(tensor: Tensor): Float32Array | Float64Array {
-  if (tensor.dataType !== DOUBLE) return tensor.numbers();
-  const { buffer, byteOffset, byteLength } = alignedScratch(tensor.bytes(), 8);
-  return new Float64Array(buffer, byteOffset, byteLength / 8);
-}
-
-/** Sums of zero tests cannot cancel: every element is compared on its own. */
-function scanValues(values: Float32Array | Float64Array, taps: number): Scan {
-  const kernels = taps === 0 ? 0 : values.length / taps;
-  const connected = new Uint32Array(Math.ceil(kernels / 32));
-  let zeros = 0;
+/** Elements of any type as numbers. Sums of zero tests cannot cancel: each is compared on its own. */
+function scanValues(tensor: Tensor, taps: number): Scan {
+  const total = tensor.size;
+  const size = elementBytes(tensor.dataType) ?? 1;
+  const nonzero = new Uint32Array(Math.ceil(total / 32));
+  let zeros = total;
   let hasNaN = false;
   let hasInfinity = false;
-  for (let kernel = 0, at = 0; kernel < kernels; kernel++) {
-    let isLive = false;
-    for (const end = at + taps; at < end; at++) {
-      const value = values[at] ?? 0;
-      if (value === 0) zeros++;
-      else {
-        isLive = true;
+  let at = 0;
+  for (const chunk of chunksOf(tensor, size * CHUNK)) {
+    for (const value of Tensor.of(tensor.dataType, [chunk.length / size], chunk).numbers()) {
+      if (value !== 0) {
+        zeros--;
+        setBit(nonzero, at);
         hasNaN ||= Number.isNaN(value);
         hasInfinity ||= Math.abs(value) === Number.POSITIVE_INFINITY;
       }
+      at++;
     }
-    if (isLive) connected[kernel >>> 5] = (connected[kernel >>> 5] ?? 0) | (1 << (kernel & 31));
   }
-  return { zeros, hasNaN, hasInfinity, connected };
+  return { zeros, hasNaN, hasInfinity, connected: kernelBits(nonzero, total, taps) };
 }

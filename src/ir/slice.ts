@@ -10,14 +10,66 @@ import { elementBytes, product, Tensor } from './tensor.js';
  * Kept indices per axis, ascending; undefined keeps the whole axis. Works for every dtype of whole
  * bytes.
  */
-export function sliceTensor(tensor: Tensor, kept: readonly (readonly number[] | undefined)[]): Tensor {
+export function sliceTensor(tensor: Tensor, kept: KeptAxes): Tensor {
   const size = elementBytes(tensor.dataType);
   if (size === undefined) throw new TypeError(`tensors of data type ${tensor.dataType} cannot be sliced`);
+  const cut = cuts.get(tensor);
+  if (cut !== undefined) return sliceTensor(cut.tensor, composed(cut.kept, kept));
   const dims = tensor.dims.map((extent, axis) => kept[axis]?.length ?? extent);
+  const { remote } = tensor;
+  if (remote?.read !== undefined && dims.length > 0) {
+    const { read } = remote;
+    const load = () => gather(tensor.bytes(), tensor.dims, dims, kept, size);
+    const sliced = new Tensor(tensor.dataType, dims, load, { pieces: () => rowPieces(tensor, read, kept, size) });
+    cuts.set(sliced, { tensor, kept });
+    return sliced;
+  }
   let gathered: Uint8Array | undefined;
   // Kept once gathered: analysis, counting and writing all read it, and it is smaller than what it
   // was cut from.
   return new Tensor(tensor.dataType, dims, () => (gathered ??= gather(tensor.bytes(), tensor.dims, dims, kept, size)));
+}
+
+/** What was cut from a tensor that is not in memory: cut again, it is cut from there. */
+const cuts = new WeakMap<Tensor, { readonly tensor: Tensor; readonly kept: KeptAxes }>();
+
+/** `then` counts in what `first` keeps. */
+function composed(first: KeptAxes, then: KeptAxes): KeptAxes {
+  return Array.from({ length: Math.max(first.length, then.length) }, (_, axis) => {
+    const [before, after] = [first[axis], then[axis]];
+    return before === undefined || after === undefined ? (before ?? after) : after.map((index) => before[index] ?? 0);
+  });
+}
+
+/** Bytes that are read of a tensor at once; more where one index of its first axis has more. */
+const BLOCK = 1 << 20;
+
+/** Blocks of neighbouring rows, each cut by itself. */
+function* rowPieces(
+  { dims }: Tensor,
+  read: (start: number, into: Uint8Array) => void,
+  kept: KeptAxes,
+  size: number,
+): Generator<Uint8Array> {
+  const [rows = 0, ...inner] = dims;
+  const rowBytes = product(inner) * size;
+  const most = Math.max(1, Math.floor(BLOCK / Math.max(1, rowBytes)));
+  const buffer = new Uint8Array(Math.min(rows, most) * rowBytes);
+  const wanted = kept[0] ?? Array.from({ length: rows }, (_, index) => index);
+  const innerKept = kept.slice(1);
+  const cutDims = inner.map((extent, axis) => innerKept[axis]?.length ?? extent);
+  for (let at = 0; at < wanted.length;) {
+    const first = wanted[at] ?? 0;
+    let end = at + 1;
+    while (end < wanted.length && (wanted[end] ?? 0) < first + most) end++;
+    const span = (wanted[end - 1] ?? 0) - first + 1;
+    const block = buffer.subarray(0, span * rowBytes);
+    read(first * rowBytes, block);
+    const ofBlock = wanted.slice(at, end).map((row) => row - first);
+    const to = [ofBlock.length, ...cutDims];
+    yield gather(block, [span, ...inner], to, [ofBlock, ...innerKept], size);
+    at = end;
+  }
 }
 
 /**
@@ -33,9 +85,10 @@ export function sliceGroups(tensor: Tensor, kept: KeptAxes, groups: number): Ten
   const columns = parts[0]?.[1].length ?? 0;
   if (parts.some(([, list]) => list.length !== columns))
     throw new RangeError('groups keep unequal numbers of channels');
-  let gathered: Uint8Array | undefined;
+  const dims = [rows, columns, ...tensor.dims.slice(2)];
+  const slicesOf = () => parts.map((part) => sliceTensor(tensor, part));
   const gatherParts = () => {
-    const slices = parts.map((part) => sliceTensor(tensor, part).bytes());
+    const slices = slicesOf().map((slice) => slice.bytes());
     const bytes = new Uint8Array(slices.reduce((total, { length }) => total + length, 0));
     let at = 0;
     for (const slice of slices) {
@@ -44,7 +97,13 @@ export function sliceGroups(tensor: Tensor, kept: KeptAxes, groups: number): Ten
     }
     return bytes;
   };
-  const dims = [rows, columns, ...tensor.dims.slice(2)];
+  if (tensor.remote !== undefined)
+    return new Tensor(tensor.dataType, dims, gatherParts, {
+      pieces: function* () {
+        for (const slice of slicesOf()) yield* slice.pieces();
+      },
+    });
+  let gathered: Uint8Array | undefined;
   return new Tensor(tensor.dataType, dims, () => (gathered ??= gatherParts()));
 }
 

@@ -1,7 +1,8 @@
 /**
  * A constant tensor: dtype, dims and a lazy view of its bytes (little-endian, row-major, as ONNX
  * raw_data). Nothing is copied until somebody asks for typed values of unaligned bytes; slices are
- * computed when read.
+ * computed when read. What lies in a file, and what is cut from it, can be read in pieces, so that
+ * a model may be larger than the memory.
  */
 import { Float16Array as HalfArray } from '@petamoriken/float16';
 
@@ -87,19 +88,44 @@ export function product(dims: readonly number[]): number {
   return dims.reduce((total, dim) => total * dim, 1);
 }
 
+/** Bytes of a piece: calls cost nothing beside the reading, and pieces nothing beside the tensors. */
+const PIECE = 1 << 20;
+
+/** How to read a tensor that is not in memory. */
+export interface Remote {
+  /** Fills `into` with the bytes from `start` on. Left out where only `pieces` can be had. */
+  readonly read?: (start: number, into: Uint8Array) => void;
+  /** All bytes in order, of whatever lengths; each is valid until the next. */
+  readonly pieces: () => Iterable<Uint8Array>;
+}
+
 export class Tensor {
   readonly dataType: number;
   readonly dims: readonly number[];
+  /** Undefined where the bytes are in memory, or stay there once they were asked for. */
+  readonly remote: Remote | undefined;
   readonly #load: () => Uint8Array;
 
   /**
    * `load` may be called several times and must give the same bytes; it throws when they cannot be
    * had.
    */
-  constructor(dataType: number, dims: readonly number[], load: () => Uint8Array) {
+  constructor(dataType: number, dims: readonly number[], load: () => Uint8Array, remote?: Remote) {
     this.dataType = dataType;
     this.dims = dims;
+    this.remote = remote;
     this.#load = load;
+  }
+
+  /** One that is read from elsewhere each time. */
+  static stored(dataType: number, dims: readonly number[], read: (start: number, into: Uint8Array) => void): Tensor {
+    const length = product(dims) * (elementBytes(dataType) ?? 0);
+    const load = () => {
+      const bytes = new Uint8Array(length);
+      read(0, bytes);
+      return bytes;
+    };
+    return new Tensor(dataType, dims, load, { read, pieces: () => piecesOf(length, read) });
   }
 
   static of(dataType: number, dims: readonly number[], bytes: Uint8Array): Tensor {
@@ -123,6 +149,11 @@ export class Tensor {
     return this.#load();
   }
 
+  /** The bytes in order; each piece is valid until the next. */
+  pieces(): Iterable<Uint8Array> {
+    return this.remote?.pieces() ?? [this.bytes()];
+  }
+
   /**
    * The values as numbers, for FLOAT, FLOAT16, BFLOAT16, DOUBLE and the integer types up to 64 bits
    * (which must be safe integers or are clamped). A zero-copy view where dtype and alignment allow
@@ -130,6 +161,15 @@ export class Tensor {
    */
   numbers(): Float32Array | Float64Array {
     return decodeNumbers(this.dataType, this.bytes());
+  }
+}
+
+function* piecesOf(length: number, read: (start: number, into: Uint8Array) => void): Generator<Uint8Array> {
+  const buffer = new Uint8Array(Math.min(PIECE, length));
+  for (let start = 0; start < length; start += PIECE) {
+    const piece = buffer.subarray(0, Math.min(PIECE, length - start));
+    read(start, piece);
+    yield piece;
   }
 }
 

@@ -79,6 +79,15 @@ export interface OperandEdit {
  * rounded once.
  */
 export function maskTensor(tensor: Tensor, factors: Factors, offsets?: Float64Array): Tensor {
+  const { remote } = tensor;
+  if (remote?.read !== undefined && factors instanceof Uint8Array && offsets === undefined) {
+    const { read } = remote;
+    const size = elementBytes(tensor.dataType) ?? 1;
+    return Tensor.stored(tensor.dataType, tensor.dims, (start, into) => {
+      read(start, into);
+      clearMasked(into, factors.subarray(start / size), size);
+    });
+  }
   let masked: Uint8Array | undefined;
   return new Tensor(tensor.dataType, tensor.dims, () => (masked ??= multiply(tensor, factors, offsets)));
 }
@@ -91,13 +100,18 @@ function multiply(tensor: Tensor, factors: Factors, offsets: Float64Array | unde
     );
     return Tensor.fromNumbers(tensor.dataType, tensor.dims, product).bytes();
   }
-  const size = elementBytes(tensor.dataType) ?? 1;
   const bytes = new Uint8Array(tensor.bytes());
-  if (size === 4) {
-    const words = new Uint32Array(bytes.buffer);
-    for (let at = 0; at < factors.length; at++) if (factors[at] === 0) words[at] = 0;
-    return bytes;
-  }
-  for (let at = 0; at < factors.length; at++) if (factors[at] === 0) bytes.fill(0, at * size, (at + 1) * size);
+  clearMasked(bytes, factors, elementBytes(tensor.dataType) ?? 1);
   return bytes;
+}
+
+/** `bytes`: memory of its own, whole elements of `size` bytes. */
+function clearMasked(bytes: Uint8Array, factors: Uint8Array, size: number): void {
+  const count = bytes.length / size;
+  if (size === 4) {
+    const words = new Uint32Array(bytes.buffer, bytes.byteOffset, count);
+    for (let at = 0; at < count; at++) if (factors[at] === 0) words[at] = 0;
+    return;
+  }
+  for (let at = 0; at < count; at++) if (factors[at] === 0) bytes.fill(0, at * size, (at + 1) * size);
 }

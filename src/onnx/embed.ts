@@ -52,7 +52,9 @@ function embedParts({ values, indices }: SparseTensorProto, external: ExternalDa
 
 function embed(tensor: TensorProto, external: ExternalData): void {
   if (!isExternal(tensor)) return;
-  tensor.rawData = external.read(external.locate(tensor, storedBytes(tensor)));
+  const range = external.locate(tensor, storedBytes(tensor));
+  tensor.rawData = new Uint8Array(range.length);
+  external.read(range, 0, tensor.rawData);
   delete tensor.externalData;
   delete tensor.dataLocation;
 }

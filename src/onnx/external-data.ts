@@ -57,14 +57,15 @@ export class ExternalData {
     return { path, offset, length };
   }
 
-  read({ path, offset, length }: DataRange): Uint8Array {
-    const bytes = new Uint8Array(length);
+  /** Fills `into` with the bytes of the range from `start` on. */
+  read({ path, offset }: DataRange, start: number, into: Uint8Array): void {
     let file: number | undefined;
     try {
       file = openSync(path, 'r');
       let done = 0;
-      while (done < length) {
-        const count = readSync(file, bytes, done, Math.min(length - done, 2 ** 30), offset + done);
+      while (done < into.length) {
+        const length = Math.min(into.length - done, 2 ** 30);
+        const count = readSync(file, into, done, length, offset + start + done);
         if (count === 0) throw new Error('the file ended early');
         done += count;
       }
@@ -80,7 +81,6 @@ export class ExternalData {
     } finally {
       if (file !== undefined) closeSync(file);
     }
-    return bytes;
   }
 
   #resolve(tensor: TensorProto, location: string): string {

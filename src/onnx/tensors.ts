@@ -27,7 +27,7 @@ export function readTensor(proto: TensorProto, external: ExternalData): Tensor |
   const length = product(dims) * size;
   if (isExternal(proto)) {
     const where = external.locate(proto, length);
-    return new Tensor(dataType, dims, () => external.read(where));
+    return Tensor.stored(dataType, dims, (start, into) => external.read(where, start, into));
   }
   const load =
     proto.rawData === undefined ? () => typedBytes(proto, dataType, length) : constantly(plainView(proto.rawData));

@@ -159,7 +159,7 @@ function checkNotRead(dataPath: string, { externalFiles }: Model): void {
 }
 
 function* lazyBytes(tensors: readonly Tensor[]): Generator<Uint8Array> {
-  for (const tensor of tensors) yield tensor.bytes();
+  for (const tensor of tensors) yield* tensor.pieces();
 }
 
 function externalTensor(name: string, tensor: Tensor, location: string, offset: number): TensorProto {
