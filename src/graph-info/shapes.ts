@@ -6,12 +6,13 @@
  */
 import type { Dim, Graph, Value } from '../ir/graph.js';
 import { ownOf } from '../names.js';
-import type { ModelProto, TensorProto, ValueInfoProto } from '../onnx/proto.js';
+import type { ModelProto, NodeProto, TensorProto, ValueInfoProto } from '../onnx/proto.js';
 import { writeTensor } from '../onnx/tensors.js';
 import { encodeProto } from '../onnx/encode.js';
 import { typeOf } from '../onnx/write.js';
 import { dataTypeNamed } from '../runtime/evaluate.js';
 import { createSession } from '../runtime/session.js';
+import { isOddType, oddInput, oddValues } from './odd-types.js';
 import { changingNodes, type Corrections, doubtfulInside, doubtfulResults, probeNodes } from './shape-probe.js';
 
 /**
@@ -45,6 +46,8 @@ async function probeShapes(graph: Graph, proto: ModelProto, sizes: Sizes, correc
   const known = new Map<string, readonly Dim[]>();
   const initializer: TensorProto[] = [];
   const inputs = new Map<string, ValueInfoProto>();
+  const odd = oddValues(graph);
+  const casts: NodeProto[] = [];
   for (const { name } of graph.inputs) {
     const source = proto.graph?.input?.find((entry) => entry.name === name);
     const dims = ownOf(sizes, name);
@@ -59,13 +62,22 @@ async function probeShapes(graph: Graph, proto: ModelProto, sizes: Sizes, correc
     // In old formats ONNX Runtime refuses an initializer that is no input and that nobody reads, as
     // edits leave it behind.
     if (value.uses.length === 0 && !value.isSeenOutside && !inputs.has(name)) continue;
+    if (isOddType(tensor.dataType)) {
+      const { input, node } = oddInput(name, tensor);
+      inputs.delete(name);
+      inputs.set(input.name ?? '', input);
+      casts.push(node);
+      continue;
+    }
     if (tensor.size <= LARGEST_SHAPE_CONSTANT) initializer.push(writeTensor(name, tensor));
     if (tensor.size > LARGEST_SHAPE_CONSTANT || inputs.has(name))
       inputs.set(name, typeOf(name, tensor.dataType, tensor.dims));
   }
   const isOpaque = (name = '') => graph.values.get(name)?.isOpaqueConstant === true;
   for (const tensor of proto.graph?.initializer ?? []) if (isOpaque(tensor.name)) initializer.push(tensor);
-  const computed = graph.nodes.flatMap(({ outputs }) => outputs).filter((value) => value !== undefined);
+  const computed = graph.nodes
+    .flatMap(({ outputs }) => outputs)
+    .filter((value) => value !== undefined && !odd.has(value)) as Value[];
   const outputs = new Set(graph.outputs.map(({ name }) => name));
   const symbols = symbolsOf(proto, sizes);
   const loose = probeNodes(graph, corrections);
@@ -73,7 +85,7 @@ async function probeShapes(graph: Graph, proto: ModelProto, sizes: Sizes, correc
     metadataProps: [],
     graph: {
       ...proto.graph,
-      node: loose.nodes,
+      node: [...casts, ...loose.nodes],
       initializer,
       sparseInitializer: (proto.graph?.sparseInitializer ?? []).filter(({ values }) => isOpaque(values?.name)),
       input: [...inputs.values(), ...loose.inputs],

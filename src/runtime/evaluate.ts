@@ -18,6 +18,9 @@ import { createSession } from './session.js';
  */
 const LARGEST_INLINE_BYTES = 4096;
 
+/** From version 4 on initializers need not be inputs, and this one has every dtype. */
+const IR_VERSION = 8;
+
 const FEED_TYPES: ReadonlyMap<number, ort.Tensor.Type> = new Map([
   [FLOAT, 'float32'],
   [UINT8, 'uint8'],
@@ -54,16 +57,13 @@ export async function evaluateNodes(
   const fed = [...leaves].filter(([, tensor]) => tensor.sizeBytes > LARGEST_INLINE_BYTES && feedable(tensor));
   const inline = [...leaves].filter((entry) => !fed.includes(entry));
   const model: ModelProto = {
-    irVersion: proto.irVersion ?? 8,
+    irVersion: IR_VERSION,
     opsetImport: proto.opsetImport ?? [],
     graph: {
       name: 'constants',
       node: nodes.map(protoOf),
       initializer: inline.map(([{ name }, tensor]) => writeTensor(name, tensor)),
-      input: [
-        ...inline.map(([value, tensor]) => typed(value, tensor)),
-        ...fed.map(([value, tensor]) => typed(value, tensor)),
-      ],
+      input: fed.map(([value, tensor]) => typed(value, tensor)),
       output: wanted.map(({ name }) => ({ name })),
     },
   };

@@ -5,6 +5,7 @@
 import * as ort from 'onnxruntime-node';
 import { messageOf, PruneCompileError } from '../errors.js';
 import { SPARSE_DOMAIN } from '../ir/graph.js';
+import { dataTypeName } from '../ir/tensor.js';
 import { hasKernels, loadKernels } from './kernels.js';
 import { withOddOutputs } from './odd-outputs.js';
 
@@ -69,6 +70,16 @@ export async function createSession(
   } catch (error) {
     if (error instanceof PruneCompileError) throw error;
     if (provider !== 'cpu') throw providerError(provider, error);
+    const odd = /^Unsupported data type: (\d+)$/.exec(messageOf(error));
+    if (odd !== null)
+      throw new PruneCompileError('E-MODEL-RUNTIME', {
+        what: `an input or output of the model has the data type ${dataTypeName(Number(odd[1]))}`,
+        facts: [
+          ['why', 'onnxruntime-node has no tensors of this type'],
+          ['try', 'export the model with inputs and outputs in float32 or float16, and a Cast where they are used'],
+        ],
+        cause: error,
+      });
     throw new PruneCompileError('E-MODEL-RUNTIME', {
       what: 'ONNX Runtime cannot load the model',
       facts: [

@@ -12,7 +12,7 @@ import {
   type TensorLiteral,
 } from '../../fixtures/networks/graph-builder.js';
 import { normals } from '../../fixtures/networks/random.js';
-import { FLOAT, FLOAT16 } from '../../src/ir/tensor.js';
+import { BFLOAT16, FLOAT, FLOAT16 } from '../../src/ir/tensor.js';
 import { compileModel } from '../../src/compile.js';
 import { createSession } from '../../src/runtime/session.js';
 
@@ -102,6 +102,18 @@ const PATTERNS: readonly Pattern[] = [
     channels: [11, 7],
     epsilon: EPSILON_OF_HALVES / EPSILONS,
     build: mixedPrecision,
+  },
+  {
+    name: 'weights stored as bfloat16, turned and cast on the way',
+    dims: [2, 5, 24],
+    channels: [36, 20],
+    build: (g, x) => {
+      const stored = (name: string, dims: readonly number[], isDead?: (row: number) => boolean) =>
+        g.initializer(name, dims, Float32Array.from(tensor(name, dims, isDead).data, Number), BFLOAT16);
+      const cast = (value: string) => g.op('Cast', [value], { to: FLOAT });
+      const wide = g.relu(g.op('MatMul', [x, cast(g.transpose(stored('wide', [32, 24], isEven), [1, 0]))]));
+      return g.op('MatMul', [wide, g.transpose(cast(stored('narrow', [4, 32])), [1, 0])]);
+    },
   },
   { name: 'a gate that compares', dims: [2, 4, 6, 6], channels: [11, 7], build: hardGate },
 ];
