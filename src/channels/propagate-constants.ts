@@ -245,6 +245,9 @@ class ConstantPass {
     const view = viewOf(at, relation);
     if (x === undefined || y === undefined || view === undefined) return;
     const round = this.#roundingAt(at);
+    const { activation = (sum: number) => sum } = relation;
+    const ofSum = (sum: number, output: number) =>
+      round(activation(round(relation.alpha * sum + view.bias(output))) ?? Number.NaN);
     const { groups } = view.weights;
     const varying: number[] = [];
     const fixed = Array.from({ length: groups }, (): number[] => []);
@@ -261,13 +264,13 @@ class ConstantPass {
       if (relation.padded && readsFixed[output] === 1) {
         const ofTap = (tap: number) =>
           inputs.reduce((sum, input) => sum + this.#scalarAt(x, input) * view.weights.at(output, input, tap), 0);
-        const ofSum = (sum: number) => round(relation.alpha * sum + view.bias(output));
-        if (relation.kind === 'grouped') this.#byPlace.ofWindow(at, relation, y.base + output, { ofTap, ofSum });
+        const found = { ofTap, ofSum: (sum: number) => ofSum(sum, output) };
+        if (relation.kind === 'grouped') this.#byPlace.ofWindow(at, relation, y.base + output, found);
         continue;
       }
       let total = 0;
       for (const input of inputs) total += this.#scalarAt(x, input) * view.weights.sum(output, input);
-      this.constant[y.base + output] = round(relation.alpha * total + view.bias(output));
+      this.constant[y.base + output] = ofSum(total, output);
       if (inputs.length > 0 || (relation.bias?.beta ?? 1) !== 1) this.#isRounded[y.base + output] = 1;
     }
   }

@@ -135,6 +135,11 @@ export class Node {
     return attribute?.kind === 'ints' ? attribute.value : undefined;
   }
 
+  floats(name: string): readonly number[] | undefined {
+    const attribute = this.attributes.get(name);
+    return attribute?.kind === 'floats' ? attribute.value : undefined;
+  }
+
   string(name: string, otherwise: string): string {
     const attribute = this.attributes.get(name);
     return attribute?.kind === 'string' ? attribute.value : otherwise;

@@ -32,6 +32,7 @@ export function droppedShifts(graphInfo: GraphInfo, slots: readonly WeightSlot[]
       biasIndex: layer.bias,
       channels: weights.dims[outAxis] ?? 0,
       spatialRank: weights.dims.length - 2,
+      isJoined: layer.isJoined === true,
     };
     for (const shift of shiftsBehind(shifted, (value) => constants.tensor(value)?.dims)) {
       const value = shift.node.inputs[shift.index];

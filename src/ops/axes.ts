@@ -127,6 +127,8 @@ export interface Linear {
   readonly padded: boolean;
   /** Of a convolution, whose weights are [outputs, inputs, window…]. */
   readonly hasWindow?: true;
+  /** What the operator makes of the sum; undefined where that is not known. Absent: the sum. */
+  readonly activation?: (sum: number) => number | undefined;
   /**
    * Whether what constants add depends on the place in a way that no map of the place gives back:
    * only a channel that stays can take them over.

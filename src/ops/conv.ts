@@ -109,20 +109,22 @@ function transposedDoubt(node: Node, constant: (input: number) => Tensor | undef
 
 const PARAMETERS = [undefined, 'weight', 'bias'] as const;
 
+export const convolution: Operator = {
+  type: 'Conv',
+  axes: convAxes,
+  resultExtents: (site) => windowedExtents(site, site.constant(1)?.dims[0]),
+  adjust,
+  weights: convWeights,
+  macs,
+  parameters: PARAMETERS,
+  hasGroups: true,
+  extentKey: windowKey,
+  hasWindow: true,
+  problem,
+};
+
 export const convolutions: readonly Operator[] = [
-  {
-    type: 'Conv',
-    axes: convAxes,
-    resultExtents: (site) => windowedExtents(site, site.constant(1)?.dims[0]),
-    adjust,
-    weights: convWeights,
-    macs,
-    parameters: PARAMETERS,
-    hasGroups: true,
-    extentKey: windowKey,
-    hasWindow: true,
-    problem,
-  },
+  convolution,
   {
     type: 'ConvTranspose',
     axes: transposedAxes,

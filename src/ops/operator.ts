@@ -28,6 +28,8 @@ export interface LayerOperands {
   /** Of a grouped convolution `inAxis` counts the channels of one group. */
   readonly weights: { readonly index: number; readonly inAxis: number; readonly outAxis: number };
   readonly bias: number | undefined;
+  /** Whether the operator makes something else of the sums: what follows is no shift of theirs. */
+  readonly isJoined?: true;
 }
 
 /** Maps an input extent to the output extent: equal symbols stay equal. */

@@ -9,6 +9,7 @@ import { attentions } from './attention.js';
 import { concats } from './concat.js';
 import { constants } from './constant.js';
 import { convolutions } from './conv.js';
+import { fusedConvolutions } from './fused-conv.js';
 import { copies } from './copies.js';
 import { dataMovements } from './data-movement.js';
 import { einsums } from './einsum.js';
@@ -34,6 +35,7 @@ import { transposes } from './transpose.js';
 
 export const operators: readonly Operator[] = [
   ...convolutions,
+  ...fusedConvolutions,
   ...matrixProducts,
   ...attentions,
   ...pools,

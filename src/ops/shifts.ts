@@ -23,11 +23,13 @@ export interface ShiftedLayer {
   readonly channels: number;
   /** Axes of the output after that of the channels. */
   readonly spatialRank: number;
+  /** Whether nothing after the node is added to its sums. */
+  readonly isJoined: boolean;
 }
 
 /** `dimsOf` gives the dims of values that are constant. */
 export function shiftsBehind(
-  { node: layer, biasIndex, channels, spatialRank }: ShiftedLayer,
+  { node: layer, biasIndex, channels, spatialRank, isJoined }: ShiftedLayer,
   dimsOf: (value: Value | undefined) => readonly number[] | undefined,
 ): ShiftOperand[] {
   const isPerChannel = (value: Value | undefined, after: number) => {
@@ -40,6 +42,7 @@ export function shiftsBehind(
   const shifts: ShiftOperand[] = [];
   if (biasIndex !== undefined && isPerChannel(layer.inputs[biasIndex], 0))
     shifts.push({ node: layer, index: biasIndex });
+  if (isJoined) return shifts;
   let [output] = layer.outputs;
   let isScaled = false;
   for (;;) {

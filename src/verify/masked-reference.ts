@@ -71,19 +71,23 @@ interface LayerLayout {
   readonly outAxis: number;
   /** Axes after that of the channels, in weights and output. */
   readonly spatialRank: number;
+  /** Whether an activation is joined to it: nothing can be put between the two. */
+  readonly isJoined?: true;
 }
 
 /**
  * Said here again, on purpose: a reference that asked the compiler's own operator rules would share
  * their mistakes.
  */
-const LAYOUTS: ReadonlyMap<string, (node: Node) => LayerLayout> = new Map([
+const LAYOUTS: ReadonlyMap<string, (node: Node) => LayerLayout> = new Map<string, (node: Node) => LayerLayout>([
   ['Conv', (node: Node) => ({ outAxis: 0, spatialRank: node.ints('kernel_shape')?.length ?? 2 })],
+  ['FusedConv', (node: Node) => ({ outAxis: 0, spatialRank: node.ints('kernel_shape')?.length ?? 2, isJoined: true })],
   ['Gemm', (node: Node) => ({ outAxis: node.int('transB', 0) === 0 ? 1 : 0, spatialRank: 0 })],
   ['MatMul', () => ({ outAxis: 1, spatialRank: 0 })],
 ]);
 
 const WEIGHTS = 1;
+const BIAS = 2;
 
 function layoutOf(layer: Node): LayerLayout {
   const layout = LAYOUTS.get(layer.opType)?.(layer);
@@ -96,7 +100,7 @@ function layoutOf(layer: Node): LayerLayout {
  * weight, else with 0.
  */
 function switchOff(editor: Editor, layer: Node, dataType: number): void {
-  const { outAxis, spatialRank } = layoutOf(layer);
+  const { outAxis, spatialRank, isJoined } = layoutOf(layer);
   const weight = layer.inputs[WEIGHTS];
   const end = endOfShift(layer);
   if (weight === undefined || end?.producer === undefined) return;
@@ -107,6 +111,11 @@ function switchOff(editor: Editor, layer: Node, dataType: number): void {
   const wide = addNode(editor, 'Cast', [largest], layer, FLOAT);
   const isLive = addNode(editor, 'Greater', [wide, zero], layer);
   const keep = addNode(editor, 'Cast', [isLive], layer, dataType);
+  if (isJoined === true) {
+    const bias = layer.inputs[BIAS];
+    if (bias !== undefined) editor.setInput(layer, BIAS, addNode(editor, 'Mul', [bias, keep], layer));
+    return;
+  }
   // Broadcasting aligns the last axes: [C] after a matrix product, [C, 1, 1] after a convolution.
   const shape = [-1, ...Array.from({ length: spatialRank }, () => 1)];
   const target = editor.addInitializer('reference_shape', Tensor.fromNumbers(INT64, [shape.length], shape));

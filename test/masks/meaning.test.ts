@@ -67,6 +67,13 @@ const FORMS: Readonly<Record<string, Build>> = {
       },
       2 * WIDTH,
     ),
+  'FusedConv with its activation, and what looks like a normalisation after it': (opset) =>
+    network(opset, (g, x) => {
+      const inputs = [x, 'first.weight', weights('b', [WIDTH])];
+      const attributes = { kernel_shape: [3, 3], pads: [1, 1, 1, 1], activation: 'Sigmoid' };
+      const fused = g.op('FusedConv', inputs, attributes, { domain: 'com.microsoft' });
+      return g.add(g.mul(fused, weights('scale', [1, WIDTH, 1, 1])), weights('shift', [WIDTH, 1, 1]));
+    }),
   'Conv that is read twice before its normalisation': (opset) =>
     network(
       opset,

@@ -27,6 +27,9 @@ const matrix = (name: string, rows: number, columns: number) => ({
   data: normals(7, name, rows * columns),
   dims: [rows, columns],
 });
+const fusedConv = (g: GraphBuilder, inputs: Parameters<GraphBuilder['op']>[1], attributes: object) =>
+  g.op('FusedConv', inputs, { ...attributes }, { domain: 'com.microsoft' });
+
 const kernel = (name: string, dims: readonly number[]) => ({
   data: normals(
     7,
@@ -64,6 +67,20 @@ export const EXAMPLES: Readonly<Record<string, readonly Apply[]>> = {
     (g, x) => g.conv(x, kernel('3x3', [3, CHANNELS, 3, 3]), { pads: 1 }),
     (g, x) => g.conv(x, kernel('depthwise', [CHANNELS, 1, 3, 3]), { group: CHANNELS }),
     (g, x) => g.conv(x, kernel('grouped', [6, 2, 3, 3]), { group: 2, pads: 1 }),
+  ],
+  FusedConv: [
+    (g, x) => fusedConv(g, [x, kernel('1x1', [3, CHANNELS, 1, 1]), { data: [1, -2, 3] }], { activation: 'Relu' }),
+    (g, x) => fusedConv(g, [x, kernel('3x3', [3, CHANNELS, 3, 3])], { activation: 'Tanh', pads: [1, 1, 1, 1] }),
+    (g, x) => fusedConv(g, [x, kernel('grouped', [6, 2, 3, 3])], { activation: 'Sigmoid', group: 2 }),
+    (g, x) =>
+      fusedConv(g, [x, kernel('1x1', [3, CHANNELS, 1, 1])], {
+        activation: 'Clip',
+        activation_params: { floats: [0, 1] },
+      }),
+    (g, x) =>
+      fusedConv(g, [x, kernel('square', [CHANNELS, CHANNELS, 1, 1]), { data: [1, 2, 3, 4] }, x], {
+        activation: 'Relu',
+      }),
   ],
   Gemm: [
     (g, x) => g.gemm(flat(g, x), matrix('gemm', 3, CHANNELS * SIZE * SIZE), { bias: { data: [1, 2, 3] } }),
