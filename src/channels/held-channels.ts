@@ -71,13 +71,24 @@ export async function explainHeld(facts: Facts, plan: RemovalPlan, cost: CostMod
   for (const operator of facts.unknownOps.keys()) groupOf({ cause: 'unknown', operator });
   for (const each of kept) {
     const freeing = lifted.find(({ goes }) => goes(each.at.node, each.index));
-    const reason = freeing === undefined ? reasons.of(each.root) : reasons.named(freeing.lift, each.root);
+    const first = reasons.of(each.root);
+    const reason = freeing === undefined ? behind(first, each, lifted) : reasons.named(freeing.lift, each.root);
     groupOf(reason).add(each, reason, reasons.isCoupledAlone(each.root));
   }
   return [...groups.values()]
     .map((group) => group.result(lifted.find(({ lift }) => isOf(lift, group))?.alone, facts.unknownOps))
     .filter(({ cause, channels, alone = 0 }) => channels > 0 || alone > 0 || cause === 'unknown')
     .toSorted((a, b) => b.channels - a.channels);
+}
+
+/**
+ * What would hold the channel next, if the operator that holds it first were known: that is told, so
+ * that nobody expects anything of knowing the operator.
+ */
+function behind(first: Reason, { at, index }: Held, lifted: readonly Lifted[]): Reason {
+  if (first.cause !== 'unknown') return first;
+  const next = lifted.find(({ lift }) => isOf(lift, first))?.next(at.node, index);
+  return next === undefined || next.cause === 'unknown' ? first : next;
 }
 
 function keptIn(facts: Facts, plan: RemovalPlan): Held[] {
@@ -101,7 +112,10 @@ function hasUnreadInputs({ linearReads, constant }: Facts): boolean {
   );
 }
 
-function isOf(lift: Lift, { cause, operator }: Pick<Group, 'cause' | 'operator'>): boolean {
+function isOf(
+  lift: Lift,
+  { cause, operator }: { readonly cause: Cause; readonly operator?: string | undefined },
+): boolean {
   return lift.cause === cause && lift.operator === operator;
 }
 
@@ -110,6 +124,8 @@ interface Lifted {
   /** Channels that go then, and do not now. */
   readonly alone: number;
   readonly goes: (node: Node, index: number) => boolean;
+  /** What holds a channel then; undefined where it is not dead any more. */
+  readonly next: (node: Node, index: number) => Reason | undefined;
 }
 
 async function askLifts(
@@ -133,12 +149,23 @@ async function askLifts(
   const lifted: Lifted[] = [];
   for (const { lift } of largest) {
     const other = await analyze(facts.graphInfo, lift);
-    const then = goneIn(other, planRemoval(other, cost));
+    const otherPlan = planRemoval(other, cost);
+    const then = goneIn(other, otherPlan);
     let alone = 0;
     for (const [node, gone] of then) alone += gone.size - (now.get(node)?.size ?? 0);
-    lifted.push({ lift, alone: Math.max(0, alone), goes: (node, index) => then.get(node)?.has(index) === true });
+    const goes = (node: Node, index: number) => then.get(node)?.has(index) === true;
+    lifted.push({ lift, alone: Math.max(0, alone), goes, next: nextReasons(other, otherPlan) });
   }
   return lifted;
+}
+
+function nextReasons(facts: Facts, plan: RemovalPlan): Lifted['next'] {
+  const rootOf = new Map(keptIn(facts, plan).map(({ at, index, root }) => [`${index} ${at.node.label}`, root]));
+  const reasons = new Reasons(facts, plan.blockers, new Set(rootOf.values()));
+  return (node, index) => {
+    const root = rootOf.get(`${index} ${node.label}`);
+    return root === undefined ? undefined : reasons.of(root);
+  };
 }
 
 /** Per layer the channels that go. */
