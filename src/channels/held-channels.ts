@@ -39,7 +39,7 @@ export interface HeldChannels {
 }
 
 /** The largest few; each costs an analysis. */
-const MOST_LIFTS = 6;
+const MOST_LIFTS = 4;
 
 /** Layers with weights and the axis of their output channels. */
 export function* layers({ nodes }: Pick<Facts, 'nodes'>): Generator<{ at: AnalyzedNode; axis: Axis }> {
@@ -61,7 +61,13 @@ export async function explainHeld(facts: Facts, plan: RemovalPlan, cost: CostMod
   const reasons = new Reasons(facts, plan.blockers, new Set(kept.map(({ root }) => root)));
   const lifted = kept.length === 0 && !hasUnreadInputs(facts) ? [] : await askLifts(facts, plan, cost, kept, reasons);
   const groups = new Map<string, Group>();
+  const ofReason = new Map<Reason, Group>();
   const groupOf = (reason: Reason) => {
+    const found = ofReason.get(reason) ?? groupByName(reason);
+    ofReason.set(reason, found);
+    return found;
+  };
+  const groupByName = (reason: Reason) => {
     const key = `${reason.cause} ${reason.operator ?? ''}`;
     const group = groups.get(key) ?? new Group(reason);
     groups.set(key, group);

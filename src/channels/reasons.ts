@@ -28,13 +28,17 @@ export interface Reason {
 export class Reasons {
   readonly #blockers: Blockers;
   readonly #stops = new Map<number, Stop[]>();
+  /** A class has many channels. */
+  readonly #known = new Map<number, Reason>();
 
   /** `roots`: representatives of the classes that are asked about. */
   constructor(facts: Facts, blockers: Blockers, roots: ReadonlySet<number>) {
     this.#blockers = blockers;
     if (roots.size === 0) return;
+    // Each is asked once for every node that ties it.
+    const dead = Uint8Array.from({ length: facts.positions.count }, (_, position) => Number(isDeadAt(facts, position)));
     const deadness = {
-      isDead: (position: number) => isDeadAt(facts, position),
+      isDead: (position: number) => dead[position] === 1,
       isPlace: (position: number) => facts.places.has(position),
     };
     for (const at of facts.nodes) {
@@ -42,9 +46,10 @@ export class Reasons {
         const root = facts.positions.classOf(stop.from);
         // Of the axes of a choice those that are not taken are not tied.
         if (!roots.has(root) || facts.positions.classOf(stop.to) !== root) continue;
-        const list = this.#stops.get(root) ?? [];
-        list.push(stop);
-        this.#stops.set(root, list);
+        const list = this.#stops.get(root);
+        if (list === undefined) this.#stops.set(root, [stop]);
+        // One is enough of what a node does to a class.
+        else if (list.at(-1)?.at !== at || list.at(-1)?.cause !== stop.cause) list.push(stop);
       }
     }
   }
@@ -54,6 +59,12 @@ export class Reasons {
    * then what is not known.
    */
   of(root: number): Reason {
+    const known = this.#known.get(root) ?? this.#find(root);
+    this.#known.set(root, known);
+    return known;
+  }
+
+  #find(root: number): Reason {
     const blocker = this.#blockers.get(root);
     if (blocker === undefined) return { cause: 'speed' };
     const stops = this.#stops.get(root) ?? [];

@@ -24,20 +24,20 @@ export interface Stop {
 
 /** What is asked of positions. */
 export interface Deadness {
-  isDead(position: number): boolean;
+  readonly isDead: (position: number) => boolean;
   /** Whether it depends on the place alone. */
-  isPlace(position: number): boolean;
+  readonly isPlace: (position: number) => boolean;
 }
 
 /** Every tie of the node that has a dead position on one side alone. */
 export function stopsAt(at: AnalyzedNode, deadness: Deadness): Stop[] {
   const stops: Stop[] = [];
+  const { isDead } = deadness;
   const { layer } = at;
   if (layer?.x !== undefined && layer.y !== undefined && isDepthwise(layer))
     for (let index = 0; index < layer.x.extent; index++) {
       const [from, to] = [layer.x.base + index, layer.y.base + index];
-      if (deadness.isDead(from) !== deadness.isDead(to))
-        stops.push({ cause: deadness.isDead(from) ? 'place' : 'alive', at, from, to });
+      if (isDead(from) !== isDead(to)) stops.push({ cause: isDead(from) ? 'place' : 'alive', at, from, to });
     }
   const partners = new Map<Axis, Partners>();
   for (const link of [...at.links, ...at.choices.flat()]) {
@@ -45,7 +45,7 @@ export function stopsAt(at: AnalyzedNode, deadness: Deadness): Stop[] {
     if (input === undefined || output === undefined) continue;
     forEachPair(link, (i, j) => {
       const [from, to] = [input.base + i, output.base + j];
-      if (deadness.isDead(from) === deadness.isDead(to)) return;
+      if (isDead(from) === isDead(to)) return;
       const others = partners.get(output) ?? new Partners(at, output, deadness);
       partners.set(output, others);
       stops.push({ cause: causeOf(at, link, { from, to, index: j }, others, deadness), at, from, to });
