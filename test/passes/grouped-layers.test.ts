@@ -255,7 +255,9 @@ describe('coupled layers', () => {
     const ran = await runPass('remove-channels', g.bytes());
     // Dead in both are 0, 1 and 5: the second group of `four` has none.
     expect(ran.result.changed).toBe(false);
-    expect(held(ran).join()).toContain('6 dead channels of 2 layers stay: the groups of Conv (2 nodes) keep equal widths');
+    expect(held(ran).join()).toContain(
+      '6 dead channels of 2 layers stay: the groups of Conv (2 nodes) keep equal widths',
+    );
   });
 
   test('equal numbers from every group where whole groups of one layer unbalance another', async () => {
