@@ -97,7 +97,7 @@ function countUnknownOps(
 ): Map<string, number> {
   const counts = new Map<string, number>();
   for (const { node, inSlots } of nodes) {
-    if (hasAxes(node)) continue;
+    if (hasAxes(node) || operatorOf(node)?.needsAllChannels === true) continue;
     const touches = [...inSlots, ...node.outputs].some(
       (slot) =>
         slot !== undefined &&

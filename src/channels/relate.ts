@@ -3,6 +3,7 @@
  * is pinned.
  */
 import type { Graph } from '../ir/graph.js';
+import { operatorOf } from '../ops/registry.js';
 import {
   type AnalyzedNode,
   forEachPair,
@@ -105,7 +106,7 @@ function pinTheRest(at: AnalyzedNode, positions: Positions, board: PinBoard, cov
     return;
   }
   const pin =
-    at.relation === undefined
+    at.relation === undefined && operatorOf(at.node)?.needsAllChannels !== true
       ? pinBy(at, 'unknown', unknownReason(at))
       : pinBy(at, 'axis', 'its result depends on the whole axis');
   const read = at.inSlots.filter((_, index) => !readsTypeAlone(at, index));

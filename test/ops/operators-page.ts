@@ -160,6 +160,7 @@ function constantsOf({ relation }: AnalyzedNode): string[] {
 
 function knownOf(operator: Operator): string {
   const facts: readonly (readonly [unknown, string])[] = [
+    [operator.needsAllChannels, 'that it needs all channels'],
     [operator.weights ?? operator.storedWeights, 'its weights'],
     [operator.macs, 'its cost'],
     [operator.shapeElements ?? operator.resultExtents ?? operator.extentKey ?? operator.partExtents, 'its shapes'],

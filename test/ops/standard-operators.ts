@@ -39,7 +39,7 @@ export const PINNED: readonly (readonly [reason: string, names: readonly string[
     words(`
       LRN CausalConvWithState CumProd DFT Det GroupNormalization LayerNormalization
       LinearAttention MelWeightMatrix NegativeLogLikelihoodLoss RMSNormalization
-      RotaryEmbedding STFT SoftmaxCrossEntropyLoss SwiGLU
+      RotaryEmbedding STFT SkipLayerNormalization SoftmaxCrossEntropyLoss SwiGLU
     `),
   ],
   [

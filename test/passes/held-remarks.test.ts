@@ -195,6 +195,17 @@ describe('what nothing could change', () => {
     );
   });
 
+  test('a normalisation over the channels: no rule is missing', async () => {
+    const { held } = await compiled((g) => {
+      const x = g.transpose(dead(g, 'first'), [0, 2, 3, 1]);
+      const scale = { data: new Float32Array(8).fill(1) };
+      const normal = g.op('LayerNormalization', [x, scale, scale], { axis: -1 }, { name: 'norm' });
+      read(g, g.transpose(normal, [0, 3, 1, 2]));
+    });
+    expect(held).toMatchObject([{ kind: 'note', cause: 'axis', operator: 'LayerNormalization', channels: 3 }]);
+    expect(held[0]?.alone).toBeUndefined();
+  });
+
   test('a width that is fast', async () => {
     const { held } = await compiled((g) => read(g, g.relu(dead(g, 'first', { filters: [0] }))), 4);
     expect(held).toMatchObject([{ kind: 'note', cause: 'speed', channels: 1 }]);
