@@ -49,7 +49,7 @@ export class Reasons {
         const list = this.#stops.get(root);
         if (list === undefined) this.#stops.set(root, [stop]);
         // One is enough of what a node does to a class.
-        else if (list.at(-1)?.at !== at || list.at(-1)?.cause !== stop.cause) list.push(stop);
+        else if (!list.some((known) => isAlike(known, stop))) list.push(stop);
       }
     }
   }
@@ -74,7 +74,9 @@ export class Reasons {
     }
     const pinned = blocker.kind === 'pin' ? pinReason(blocker) : undefined;
     if (pinned !== undefined && FINAL.has(pinned.cause)) return pinned;
-    const stop = ORDER.flatMap((cause) => stops.find((each) => each.cause === cause) ?? [])[0];
+    const ofCause = ORDER.map((cause) => stops.filter((each) => each.cause === cause)).find((list) => list.length > 0);
+    // Where a dead channel goes says more than where a live one comes from.
+    const stop = ofCause?.find(({ isForward }) => isForward) ?? ofCause?.[0];
     if (stop !== undefined) return nodeReason(stop.cause, stop.at.node);
     if (pinned !== undefined) return pinned;
     return nodeReason('alive', blocker.kind === 'read' ? blocker.read.at.node : undefined);
@@ -108,6 +110,10 @@ export class Reasons {
 
 /** What no knowledge of an operator could change. */
 const FINAL: ReadonlySet<Cause> = new Set(['output', 'lone', 'axis']);
+function isAlike(one: Stop, other: Stop): boolean {
+  return one.at === other.at && one.cause === other.cause && one.isForward === other.isForward;
+}
+
 const ORDER: readonly StopCause[] = ['alive', 'shuffle', 'gate', 'place', 'constant'];
 
 function isLiftable(cause: Cause): cause is Liftable {

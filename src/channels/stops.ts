@@ -20,6 +20,8 @@ export interface Stop {
   /** An input position and an output position of the node. */
   readonly from: number;
   readonly to: number;
+  /** Whether the input is the dead side. */
+  readonly isForward: boolean;
 }
 
 /** What is asked of positions. */
@@ -37,18 +39,21 @@ export function stopsAt(at: AnalyzedNode, deadness: Deadness): Stop[] {
   if (layer?.x !== undefined && layer.y !== undefined && isDepthwise(layer))
     for (let index = 0; index < layer.x.extent; index++) {
       const [from, to] = [layer.x.base + index, layer.y.base + index];
-      if (isDead(from) !== isDead(to)) stops.push({ cause: isDead(from) ? 'place' : 'alive', at, from, to });
+      if (isDead(from) !== isDead(to))
+        stops.push({ cause: isDead(from) ? 'place' : 'alive', at, from, to, isForward: isDead(from) });
     }
   const partners = new Map<Axis, Partners>();
   for (const link of [...at.links, ...at.choices.flat()]) {
     const { input, output } = link;
-    if (input === undefined || output === undefined) continue;
+    // A scale per channel is constant always: nothing ends there.
+    if (input === undefined || output === undefined || isOperand(input.slot)) continue;
     forEachPair(link, (i, j) => {
       const [from, to] = [input.base + i, output.base + j];
       if (isDead(from) === isDead(to)) return;
       const others = partners.get(output) ?? new Partners(at, output, deadness);
       partners.set(output, others);
-      stops.push({ cause: causeOf(at, link, { from, to, index: j }, others, deadness), at, from, to });
+      const cause = causeOf(at, link, { from, to, index: j }, others, deadness);
+      stops.push({ cause, at, from, to, isForward: isDead(from) });
     });
   }
   return stops;

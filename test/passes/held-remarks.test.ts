@@ -35,6 +35,8 @@ function read(g: GraphBuilder, x: string, channels = 8): void {
   g.output(g.conv(x, weights('last', [3, channels, 1]), { name: 'last' }));
 }
 
+const ones8 = () => ({ data: new Float32Array(8).fill(1) });
+
 /** What the first network would lose more without the cause, asked and tried. */
 async function compare(
   one: (g: GraphBuilder) => void,
@@ -153,6 +155,17 @@ describe('what would go together with what it is tied to', () => {
     expect(others).toEqual([]);
     // Channels 0 and 1 of both layers: two that are dead, and two with them.
     expect(more).toBe(4);
+  });
+
+  test('a residual stream behind normalisations and scales: their constants end nothing', async () => {
+    const net = (g: GraphBuilder) => {
+      const ones = g.initializer('ones', [8, 1, 1], new Float32Array(8).fill(2));
+      const parameters = { scale: ones8(), shift: ones8(), mean: ones8(), variance: ones8() };
+      const normal = (x: string) => g.mul(g.batchNorm(x, parameters), ones);
+      read(g, g.relu(g.add(normal(dead(g, 'first')), normal(dead(g, 'second', { filters: [2, 3] })))));
+    };
+    const { held } = await compiled(net);
+    expect(held).toMatchObject([{ kind: 'note', cause: 'alive', operator: 'Add', channels: 3, coupled: 3 }]);
   });
 
   test('a residual stream that is an output of the model: pruning together would not help', async () => {
