@@ -62,7 +62,7 @@ const WORDS: Readonly<Record<Cause, (held: HeldChannels) => string>> = {
   constant: (held) => `what ${who(held)} makes of their constants is not known`,
   unknown: ({ operator = '', nodes }) => `what ${operator} (${plural(nodes, 'node')}) does with channels is not known`,
   extent: (held) => `${who(held)} reads how many there are`,
-  axis: (held) => `${who(held)} computes with all of them, so its result would be another`,
+  axis: (held) => `${who(held)}: ${held.detail ?? 'its result depends on the whole axis'}`,
   output: ({ detail = 'inputs and outputs of the model keep their shapes' }) => detail,
   lone: () => 'a layer keeps at least one channel',
   speed: () => 'the narrower layer would be slower, or making up for their constants would cost more than it saves',

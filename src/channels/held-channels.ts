@@ -83,7 +83,7 @@ export async function explainHeld(facts: Facts, plan: RemovalPlan, cost: CostMod
   }
   return [...groups.values()]
     .map((group) => group.result(lifted.find(({ lift }) => isOf(lift, group))?.alone, facts.unknownOps))
-    .filter(({ cause, channels, alone = 0 }) => channels > 0 || alone > 0 || cause === 'unknown')
+    .filter(({ operator = '', channels, alone = 0 }) => channels > 0 || alone > 0 || facts.unknownOps.has(operator))
     .toSorted((a, b) => b.channels - a.channels);
 }
 

@@ -203,9 +203,7 @@ describe('what nothing could change', () => {
   test('a result of all channels', async () => {
     const { held } = await compiled((g) => read(g, g.op('LRN', [dead(g, 'first')], { size: 3 }, { name: 'mix' })));
     expect(held).toMatchObject([{ kind: 'note', cause: 'axis', operator: 'LRN', channels: 3 }]);
-    expect(held[0]?.message).toBe(
-      '3 dead channels of first stay: mix (LRN) computes with all of them, so its result would be another',
-    );
+    expect(held[0]?.message).toBe('3 dead channels of first stay: mix (LRN): its result depends on the whole axis');
   });
 
   test('a normalisation over the channels: no rule is missing', async () => {
