@@ -2,6 +2,7 @@
  * What a pass is. A pass never throws for a model it cannot improve: it says "missed, because …".
  */
 import type { CostModel } from '../src/cost/width-cost.js';
+import type { Cause } from '../src/channels/reasons.js';
 import type { Facts } from '../src/channels/facts.js';
 import type { GraphInfo } from '../src/graph-info/graph-info.js';
 import type { TableChoice } from '../src/cost/sparse-target.js';
@@ -20,6 +21,16 @@ export interface Remark {
   readonly message: string;
   /** Channels removed, or kept although they were dead: remarks are sorted by it. */
   readonly channels?: number;
+  /** What keeps these channels; the fields below go with it. */
+  readonly cause?: Cause;
+  /** The operator that the cause lies in, by qualified name. */
+  readonly operator?: string;
+  /** How many channels more would go if this cause alone were not there; absent: not asked. */
+  readonly alone?: number;
+  /** How many of them would go if the channels that they are tied to were pruned as well. */
+  readonly coupled?: number;
+  /** The layers that they are of, most channels first. */
+  readonly layers?: readonly { readonly node: string; readonly channels: number }[];
 }
 
 /** What sparse operators are judged by. */

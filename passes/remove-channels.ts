@@ -19,9 +19,10 @@ import { sliceGroups } from '../src/ir/slice.js';
 import type { Tensor } from '../src/ir/tensor.js';
 import type { Adjustment } from '../src/ops/operator.js';
 import { operatorOf } from '../src/ops/registry.js';
+import { appliedRemarks } from './channels/applied-remarks.js';
 import { Compensator, type Prepared, prepareCompensation } from './channels/compensate.js';
+import { heldRemarks } from './channels/held-remarks.js';
 import { KnownExtents } from './channels/known-extents.js';
-import { appliedRemarks, missedRemarks } from './channels/remarks.js';
 import { replaceOperands, type Replacement } from './channels/replace-operands.js';
 import type { Pass } from './pass.js';
 
@@ -32,10 +33,10 @@ export const removeChannels: Pass = {
   async run({ editor, facts: analyzed, cost }) {
     const facts = await analyzed();
     const plan = planRemoval(facts, cost);
-    const missed = missedRemarks(facts, plan);
-    if (plan.isEmpty) return { changed: false, gains: false, remarks: missed };
-    const changed = editor.transaction('remove channels', () => applyPlan(editor, facts, plan));
-    return { changed, gains: changed, remarks: [...appliedRemarks(facts, plan), ...missed] };
+    const changed = !plan.isEmpty && editor.transaction('remove channels', () => applyPlan(editor, facts, plan));
+    // What stays is said by the last round: the next one may find more.
+    if (!changed) return { changed, gains: false, remarks: await heldRemarks(facts, plan, cost) };
+    return { changed, gains: true, remarks: appliedRemarks(facts, plan) };
   },
 };
 

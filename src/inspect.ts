@@ -4,6 +4,7 @@
  */
 import { countModel } from './figures/figures.js';
 import type { Facts } from './channels/facts.js';
+import { layers } from './channels/held-channels.js';
 import { planRemoval } from './channels/removal-plan.js';
 import { Blockers } from './channels/blockers.js';
 import { hasSparseOperators, storedInfo, storedLayers } from './figures/sparse-figures.js';
@@ -13,7 +14,7 @@ import { unreadWeights } from './figures/unread-weights.js';
 import { WeightMatrix } from './channels/weight-matrix.js';
 import { groupsOf } from './ops/axes.js';
 import { operatorOf } from './ops/registry.js';
-import { layers, missedRemarks } from '../passes/channels/remarks.js';
+import { heldRemarks } from '../passes/channels/held-remarks.js';
 import { removeChannels } from '../passes/remove-channels.js';
 import { SPARSE_DOMAIN } from './ir/graph.js';
 import { isCompensation } from './ir/origin.js';
@@ -97,6 +98,7 @@ export async function inspectModel(source: string | Uint8Array, options: Inspect
   await runPasses(choosePasses('inspection'), context, options.signal);
   const graphInfo = await context.graphInfo();
   const facts = await context.facts();
+  const remarks = await heldRemarks(facts, planRemoval(facts, context.cost), context.cost);
   const counts = countModel(graphInfo);
   const sparsities = new Map(counts.layers.map(({ node, sparsity }) => [node, sparsity]));
   const found = inspectLayers(facts, (node) => sparsities.get(node) ?? 0);
@@ -107,7 +109,7 @@ export async function inspectModel(source: string | Uint8Array, options: Inspect
     layers: found,
     removableChannels: found.reduce((total, { removableChannels }) => total + removableChannels, 0),
     unknownOps: [...facts.unknownOps].map(([op, count]) => ({ op, count })),
-    remarks: missedRemarks(facts, planRemoval(facts, context.cost)).map((remark) => remarkBy(removeChannels, remark)),
+    remarks: remarks.map((remark) => remarkBy(removeChannels, remark)),
     unreadWeights: unreadWeights(graphInfo, model.proto, masked),
     subgraphLayers: countSubgraphLayers(model.proto.graph),
   };

@@ -2,9 +2,11 @@
 import { channelAxis } from './channels/channel-axis.js';
 import { type Facts, isDeadAt } from './channels/facts.js';
 import type { Axis } from './channels/positions.js';
+import type { Pin } from './channels/pins.js';
 import { describeImbalance } from './channels/group-balance.js';
 import { isOperand } from './channels/positions.js';
 import { type Blocker, Blockers } from './channels/blockers.js';
+import { type Cause, describeReason, type Reason, Reasons } from './channels/reasons.js';
 import { PruneCompileError } from './errors.js';
 import type { Graph, Node } from './ir/graph.js';
 import { maskModel, type MaskOptions } from './masking/masked-model.js';
@@ -21,6 +23,8 @@ export interface WhyStep {
 export interface WhyGroup {
   readonly channels: readonly number[];
   readonly state: 'removable' | 'kept';
+  /** Of dead channels that are kept: as in remarks. */
+  readonly cause?: Cause;
   /** From the node to what blocks it; for removable channels what makes them so. */
   readonly chain: readonly WhyStep[];
 }
@@ -79,12 +83,19 @@ function nearest(wish: string, names: readonly string[]): string[] {
 /** Channels with the same chain are said once. */
 function explainChannels(facts: Facts, node: Node, axis: Axis): WhyGroup[] {
   const blockers = new Blockers(facts);
+  const dead = Array.from({ length: axis.extent }, (_, index) => axis.base + index).filter((at) => isDeadAt(facts, at));
+  const reasons = new Reasons(facts, blockers, new Set(dead.map((at) => facts.positions.classOf(at))));
   const groups = new Map<string, { channels: number[]; group: Omit<WhyGroup, 'channels'> }>();
   for (let index = 0; index < axis.extent; index++) {
     const position = axis.base + index;
     const root = facts.positions.classOf(position);
     const blocker = blockers.get(root);
-    const group = blocker === undefined ? removable(facts, node, position) : kept(facts, node, position, root, blocker);
+    const group =
+      blocker === undefined
+        ? removable(facts, node, position)
+        : isDeadAt(facts, position)
+          ? keptDead(facts, node, root, { blocker, reason: reasons.of(root) })
+          : { state: 'kept' as const, chain: chainOf(facts, node, root, 'they depend on the input', endOf(blocker)) };
     const key = JSON.stringify(group);
     const entry = groups.get(key) ?? { channels: [], group };
     entry.channels.push(index);
@@ -103,24 +114,39 @@ function removable(facts: Facts, node: Node, position: number): Omit<WhyGroup, '
   return { state: 'removable', chain: [{ node: node.label, op: node.qualifiedOp, reason }] };
 }
 
-/** Through the nodes whose outputs share the class, in graph order, to the one that blocks. */
-function kept(facts: Facts, node: Node, position: number, root: number, blocker: Blocker): Omit<WhyGroup, 'channels'> {
-  const start = !isDeadAt(facts, position)
-    ? 'they depend on the input'
-    : blocker.kind === 'group'
-      ? 'dead here, but fillers: groups stay equal'
-      : 'dead here, but coupled to channels of other layers that are alive';
-  const chain: WhyStep[] = [{ node: node.label, op: node.qualifiedOp, reason: start }];
-  const { node: end, reason } = endOf(blocker);
-  for (const step of path(facts, node, root, end))
-    chain.push({ node: step.label, op: step.qualifiedOp, reason: 'passes them on' });
-  chain.push(
-    end === undefined ? { node: '(model)', op: '', reason } : { node: end.label, op: end.qualifiedOp, reason },
-  );
-  return { state: 'kept', chain };
+type Kept = Omit<WhyGroup, 'channels'>;
+
+/** What they are, then the way to what holds them, through the nodes whose outputs share the class. */
+function chainOf(facts: Facts, node: Node, root: number, start: string, end: Omit<Pin, 'cause'>): WhyStep[] {
+  const first = { node: node.label, op: node.qualifiedOp, reason: start };
+  const way = path(facts, node, root, end.node).map((step) => ({
+    node: step.label,
+    op: step.qualifiedOp,
+    reason: 'passes them on',
+  }));
+  const last = { node: end.node?.label ?? '(model)', op: end.node?.qualifiedOp ?? '', reason: end.reason };
+  return [first, ...way, last];
 }
 
-function endOf(blocker: Blocker): { readonly node: Node | undefined; readonly reason: string } {
+function keptDead(
+  facts: Facts,
+  node: Node,
+  root: number,
+  { blocker, reason }: { readonly blocker: Blocker; readonly reason: Reason },
+): Kept {
+  const { cause } = reason;
+  // What they are tied to is needed by something: that says more than where they are tied.
+  const isTied = cause === 'alive' && blocker.kind === 'read';
+  const end = isTied ? endOf(blocker) : { node: reason.node, reason: describeReason(reason) };
+  return { state: 'kept', cause, chain: chainOf(facts, node, root, STARTS[cause] ?? 'dead here', end) };
+}
+
+const STARTS: Readonly<Partial<Record<Cause, string>>> = {
+  alive: 'dead here, but coupled to channels of other layers that are alive',
+  group: 'dead here, but fillers: groups stay equal',
+};
+
+function endOf(blocker: Blocker): Omit<Pin, 'cause'> {
   switch (blocker.kind) {
     case 'read':
       return { node: blocker.read.at.node, reason: 'needs them: its weights for them are not zero' };

@@ -50,7 +50,7 @@ class Chooser {
       .filter((link) => this.#hasFreePosition(partOf(link)))
       .map((link) => ({ link, extent: partOf(link)?.extent ?? 1, dead: this.#deadIndices(link) }))
       .toSorted((a, b) => b.dead / b.extent - a.dead / a.extent || b.extent - a.extent);
-    const pin = pinBy(at, 'the reshape mixes this axis with another one');
+    const pin = pinBy(at, 'shuffle', 'the reshape mixes this axis with another one');
     for (const link of candidates) if (link !== taken?.link) this.#pin(partOf(link), pin);
     const [first] = candidates;
     if (taken !== undefined) this.#unite(at, taken.link);

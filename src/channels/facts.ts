@@ -11,6 +11,7 @@ import type { Dim, Node, Value } from '../ir/graph.js';
 import { makesIndicators } from '../ir/origin.js';
 import { hasAxes, operatorOf } from '../ops/registry.js';
 import { type AnalyzedNode, analyzedNode, type NodeSite } from './analyzed-node.js';
+import { type Lift, liftedRelation } from './lift.js';
 import { type Pin, PinBoard } from './pins.js';
 import type { PlaceValues } from './places.js';
 import { type Axis, type Operand, Positions, type Slot } from './positions.js';
@@ -38,7 +39,8 @@ export interface Facts extends Demand {
   readonly unknownOps: ReadonlyMap<string, number>;
 }
 
-export async function analyze(graphInfo: GraphInfo): Promise<Facts> {
+/** `lift`: a cause that is not to count; then the facts answer a question, and no edit may use them. */
+export async function analyze(graphInfo: GraphInfo, lift?: Lift): Promise<Facts> {
   const { graph, constants, shapes } = graphInfo;
   const slots = new Map<Slot, readonly Dim[]>();
   const sites: NodeSite[] = [];
@@ -53,17 +55,18 @@ export async function analyze(graphInfo: GraphInfo): Promise<Facts> {
     const site = siteOf(node, graphInfo);
     const inSlots = node.inputs.map((value, index) => slotOf(node, index, value, graphInfo, slots));
     // Its inputs are constant, and only its padding makes something of them: nothing is to be done.
-    const relation = makesIndicators(node) ? undefined : operatorOf(node)?.axes?.(site);
+    const known = makesIndicators(node) ? undefined : operatorOf(node)?.axes?.(site);
+    const relation = known ?? liftedRelation(node, site, lift);
     sites.push({ node, site, relation, inSlots });
   }
   const { isTied, isOfLayer } = tiedAxes(slots, sites);
   const positions = new Positions(slots, isTied);
   const nodes = sites.map((site) => analyzedNode(site, positions));
 
-  const board = new PinBoard(positions);
+  const board = new PinBoard(positions, lift);
   relateAxes(graph, nodes, positions, board);
   const isRelevant = ({ slot, axis }: Axis) => isOfLayer(slot, axis);
-  const { constant, places } = await propagateConstants(nodes, positions, graphInfo, isRelevant);
+  const { constant, places } = await propagateConstants(nodes, positions, graphInfo, isRelevant, lift);
   const { needed, linearReads } = propagateDemand(graph, nodes, positions, constant, board);
   chooseAxes(nodes, positions, board, (position) => needed[position] === 0 || !Number.isNaN(constant[position] ?? 0));
   return {
@@ -94,7 +97,7 @@ function countUnknownOps(
 ): Map<string, number> {
   const counts = new Map<string, number>();
   for (const { node, inSlots } of nodes) {
-    if (hasAxes(node)) continue;
+    if (hasAxes(node) || operatorOf(node)?.needsAllChannels === true) continue;
     const touches = [...inSlots, ...node.outputs].some(
       (slot) =>
         slot !== undefined &&

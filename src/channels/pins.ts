@@ -1,9 +1,19 @@
 /** What keeps positions from going. */
 import type { Node } from '../ir/graph.js';
+import type { Lift } from './lift.js';
 import type { Axis, Positions } from './positions.js';
+
+/**
+ * What kind of pin it is. boundary: the model's own inputs and outputs, and what subgraphs read. lone:
+ * there is no other channel. unknown: no relation is known of the operator. extent: it reads the extent. axis: its
+ * result depends on the whole axis, or nothing says how it goes on. shuffle: it ties several channels
+ * together. alive: it sums over the position together with another one, and neither is zero.
+ */
+export type PinCause = 'boundary' | 'lone' | 'unknown' | 'extent' | 'axis' | 'shuffle' | 'alive';
 
 /** Why a position cannot go. `node` is undefined for the model's own inputs and outputs. */
 export interface Pin {
+  readonly cause: PinCause;
   readonly node: Node | undefined;
   readonly reason: string;
 }
@@ -14,15 +24,18 @@ export interface Pin {
  */
 export class PinBoard {
   readonly #pins: Pin[] = [];
+  readonly #lift: Lift | undefined;
   /** Per position: 1 + the number of its pin; 0 where it is free. */
   readonly #pinAt: Int32Array;
 
-  constructor(positions: Positions) {
+  /** `lift`: pins of that cause do not count. */
+  constructor(positions: Positions, lift?: Lift) {
     this.#pinAt = new Int32Array(positions.count);
+    this.#lift = lift;
   }
 
   pinAxis(axis: Axis | undefined, pin: Pin): void {
-    if (axis === undefined) return;
+    if (axis === undefined || this.#isLifted(pin)) return;
     const number = this.#pins.push(pin);
     for (let position = axis.base; position < axis.base + axis.extent; position++) this.#pinAt[position] ||= number;
   }
@@ -30,6 +43,10 @@ export class PinBoard {
   pinPositions(positions: readonly number[], pin: Pin): void {
     const number = this.#pins.push(pin);
     for (const position of positions) this.#pinAt[position] ||= number;
+  }
+
+  #isLifted({ cause, node }: Pin): boolean {
+    return cause === 'extent' && this.#lift?.cause === cause && node?.qualifiedOp === this.#lift.operator;
   }
 
   /** Per class representative the first pin of any of its positions. */

@@ -11,6 +11,7 @@ import { type Column, type Contribution, isColumn, knownAt, reaches, surer, vari
 import { type Axis, isOperand, type Positions } from './positions.js';
 import type { GraphInfo } from '../graph-info/graph-info.js';
 import { NodeRunner } from '../graph-info/node-runner.js';
+import { type Lift, liftStops } from './lift.js';
 import { MovedZeros } from './moved-zeros.js';
 import { PlaceConstants } from './place-constants.js';
 import type { PlaceValues } from './places.js';
@@ -31,18 +32,22 @@ export interface ConstantFacts {
 
 /**
  * Values are rounded to the output's dtype after each operator. Axes that are not relevant are not
- * followed: nobody asks about rows and columns of an image.
+ * followed: nobody asks about rows and columns of an image. `lift`: what is not to stop constants.
  */
 export async function propagateConstants(
   nodes: readonly AnalyzedNode[],
   positions: Positions,
   graphInfo: GraphInfo,
   isRelevant: (axis: Axis) => boolean,
+  lift?: Lift,
 ): Promise<ConstantFacts> {
   const runner = new NodeRunner(graphInfo.graph.opset);
   try {
     const pass = new ConstantPass(positions, graphInfo, runner, isRelevant);
-    for (const at of nodes) await pass.visit(at);
+    for (const at of nodes) {
+      await pass.visit(at);
+      pass.lift(at, lift);
+    }
     return { constant: pass.constant, places: pass.places };
   } finally {
     await runner.release();
@@ -86,6 +91,15 @@ class ConstantPass {
       await this.#pointwise(at, relation);
       this.#moved.visit(at, relation);
     }
+  }
+
+  lift(at: AnalyzedNode, lift: Lift | undefined): void {
+    const isPlace = (position: number) => this.places.has(position);
+    const isDead = (position: number) => !Number.isNaN(this.constant[position] ?? Number.NaN) || isPlace(position);
+    liftStops(at, lift, { isDead, isPlace }, (to, from) => {
+      this.constant[to] = this.places.get(from)?.values[0] ?? this.constant[from] ?? Number.NaN;
+      this.#isRounded[to] = 1;
+    });
   }
 
   #scalarAt(axis: Axis, index: number): number {

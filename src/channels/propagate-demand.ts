@@ -15,6 +15,7 @@ import {
   type ResolvedLink,
 } from './analyzed-node.js';
 import type { PinBoard } from './pins.js';
+import { pinBy } from './relate.js';
 import { type Axis, isOperand, type Positions, type Slot } from './positions.js';
 import { WeightMatrix } from './weight-matrix.js';
 
@@ -147,7 +148,7 @@ class DemandPass implements Demand {
       linked.add(axis);
       const positions = read.map((index) => axis.base + index);
       for (const position of positions) this.needed[position] = 1;
-      this.#board.pinPositions(positions, { node: at.node, reason: `${at.node.label} sums over it, and it is alive` });
+      this.#board.pinPositions(positions, pinBy(at, 'alive', `${at.node.label} sums over it, and it is alive`));
     }
   }
 
@@ -199,7 +200,7 @@ class DemandPass implements Demand {
       const isRead =
         elements === undefined ||
         (element >= 0 && element < elements.extent && this.needed[elements.base + element] === 1);
-      if (isRead) this.#board.pinAxis(axis, { node: at.node, reason: `${at.node.label} reads its extent` });
+      if (isRead) this.#board.pinAxis(axis, pinBy(at, 'extent', `${at.node.label} reads its extent`));
     }
   }
 }

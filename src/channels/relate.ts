@@ -3,6 +3,7 @@
  * is pinned.
  */
 import type { Graph } from '../ir/graph.js';
+import { operatorOf } from '../ops/registry.js';
 import {
   type AnalyzedNode,
   forEachPair,
@@ -11,7 +12,7 @@ import {
   readsTypeAlone,
   type ResolvedLink,
 } from './analyzed-node.js';
-import type { Pin, PinBoard } from './pins.js';
+import type { Pin, PinBoard, PinCause } from './pins.js';
 import type { Axis, Positions } from './positions.js';
 
 export function relateAxes(graph: Graph, nodes: readonly AnalyzedNode[], positions: Positions, board: PinBoard): void {
@@ -42,7 +43,7 @@ function pinOpenEnds(at: AnalyzedNode, board: PinBoard, ...ends: readonly (Axis 
 }
 
 export function openEnd(at: AnalyzedNode): Pin {
-  return pinBy(at, 'it needs the whole axis, whose extent is not known on its other side');
+  return pinBy(at, 'axis', 'it needs the whole axis, whose extent is not known on its other side');
 }
 
 /** Index by index; where that cannot be, neither can shrink. */
@@ -101,15 +102,18 @@ function pinTheRest(at: AnalyzedNode, positions: Positions, board: PinBoard, cov
   if (at.relation?.kind === 'extents') {
     for (const value of at.node.outputs)
       for (const axis of value === undefined ? [] : positions.axesOf(value))
-        board.pinAxis(axis, pinBy(at, 'it lists every extent'));
+        board.pinAxis(axis, pinBy(at, 'extent', 'it lists every extent'));
     return;
   }
-  const why = at.relation === undefined ? unknownReason(at) : 'its result depends on the whole axis';
+  const pin =
+    at.relation === undefined && operatorOf(at.node)?.needsAllChannels !== true
+      ? pinBy(at, 'unknown', unknownReason(at))
+      : pinBy(at, 'axis', 'its result depends on the whole axis');
   const read = at.inSlots.filter((_, index) => !readsTypeAlone(at, index));
   for (const slot of [...read, ...at.node.outputs]) {
     if (slot === undefined) continue;
     for (const axis of positions.axesOf(slot)) {
-      if (axis !== undefined && !covered.has(axis)) board.pinAxis(axis, pinBy(at, why));
+      if (axis !== undefined && !covered.has(axis)) board.pinAxis(axis, pin);
     }
   }
 }
@@ -118,8 +122,8 @@ function unknownReason(at: AnalyzedNode): string {
   return `what ${at.node.qualifiedOp} does with the channels is not known here`;
 }
 
-export function pinBy(at: AnalyzedNode, reason: string): Pin {
-  return { node: at.node, reason };
+export function pinBy(at: AnalyzedNode, cause: PinCause, reason: string): Pin {
+  return { cause, node: at.node, reason };
 }
 
 /**
@@ -128,7 +132,7 @@ export function pinBy(at: AnalyzedNode, reason: string): Pin {
  */
 function pinBoundary(graph: Graph, positions: Positions, board: PinBoard): void {
   const pinSlot = (value: Parameters<Positions['axesOf']>[0], reason: string) => {
-    for (const axis of positions.axesOf(value)) board.pinAxis(axis, { node: undefined, reason });
+    for (const axis of positions.axesOf(value)) board.pinAxis(axis, { cause: 'boundary', node: undefined, reason });
   };
   for (const value of graph.inputs) pinSlot(value, `${value.name} is an input of the model and keeps its shape`);
   for (const value of graph.outputs) pinSlot(value, `${value.name} is an output of the model and keeps its shape`);
@@ -137,6 +141,6 @@ function pinBoundary(graph: Graph, positions: Positions, board: PinBoard): void 
     if (reader !== undefined) pinSlot(value, `a subgraph of ${reader.label} reads ${value.name}`);
   }
   for (const axis of positions.all) {
-    if (axis.extent === 1) board.pinAxis(axis, { node: undefined, reason: 'it is the only channel' });
+    if (axis.extent === 1) board.pinAxis(axis, { cause: 'lone', node: undefined, reason: 'it is the only channel' });
   }
 }

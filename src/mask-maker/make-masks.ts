@@ -258,8 +258,8 @@ function reportOf({
     after: figures(after, macs.after, kept),
     removableChannels: before.figures.channels - kept,
     stays: remarks
-      .filter(({ kind: said, channels = 0 }) => said === 'missed' && channels > 0)
-      .map(({ node, message, channels = 0 }) => ({ ...(node !== undefined && { node }), message, channels }))
+      .filter(({ cause, channels = 0 }) => cause !== undefined && channels > 0)
+      .map(({ kind: said, message, channels = 0 }) => ({ kind: said, message, channels }))
       .toSorted((a, b) => b.channels - a.channels),
   };
 }

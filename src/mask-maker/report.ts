@@ -2,6 +2,7 @@
  * What is said of masks that were made: what they take, and beforehand what of it the compiler will
  * be able to remove.
  */
+import type { Remark } from '../../passes/pass.js';
 import type { Choice } from './choice.js';
 
 /** Counts of the model as it is, and as the compiler would leave it. */
@@ -43,5 +44,5 @@ export interface MaskMakingReport {
   /** With the compiler's defaults and the meaning in `options`. */
   readonly removableChannels: number;
   /** Why dead channels stay, most first. */
-  readonly stays: readonly { readonly node?: string; readonly message: string; readonly channels: number }[];
+  readonly stays: readonly { readonly kind: Remark['kind']; readonly message: string; readonly channels: number }[];
 }

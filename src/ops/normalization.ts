@@ -1,6 +1,7 @@
 /** Normalisations, and the softmax with its relatives. */
 import { link, normalAxis, type Pointwise, type Relation, sameAxes } from './axes.js';
 import { NORMALIZATION_INPUTS } from './attributes.js';
+import { MICROSOFT } from './domains.js';
 import { sameExtents } from './extents.js';
 import type { Operator } from './operator.js';
 import type { Site } from './site.js';
@@ -94,7 +95,15 @@ export const normalizations: readonly Operator[] = [
     resultExtents: sameExtents,
     parameters: [undefined, 'weight', 'bias'],
   },
-  { type: 'LayerNormalization', parameters: [undefined, 'weight', 'bias'], resultExtents: sameExtents },
+  {
+    type: 'LayerNormalization',
+    needsAllChannels: true,
+    parameters: [undefined, 'weight', 'bias'],
+    resultExtents: sameExtents,
+  },
+  { type: 'GroupNormalization', needsAllChannels: true },
+  { type: 'RMSNormalization', needsAllChannels: true },
+  { type: 'SkipLayerNormalization', domain: MICROSOFT, needsAllChannels: true },
   { type: 'Softmax', axes: softmax, resultExtents: sameExtents },
   { type: 'LogSoftmax', axes: softmax, resultExtents: sameExtents },
   { type: 'Hardmax', axes: hardmax, resultExtents: sameExtents },

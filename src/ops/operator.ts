@@ -66,6 +66,12 @@ export interface Operator {
    */
   adjust?(site: Site, kept: Kept): readonly Adjustment[];
 
+  /**
+   * Whether each output depends on all channels (a mean over them). Without `axes` this says that no
+   * rule is missing: nothing that could be known would let channels go.
+   */
+  readonly needsAllChannels?: true;
+
   // Layers.
 
   /**

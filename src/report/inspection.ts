@@ -4,6 +4,7 @@
  */
 import { shown } from '../printable.js';
 import type { Inspection, SparseInspection } from '../inspect.js';
+import type { Remark } from '../../passes/pass.js';
 import type { Explanation, WhyGroup } from '../why.js';
 import { formatBytes, formatCount, formatInteger, formatPlural, formatShare } from './numbers.js';
 import { type Cell, textTable } from './text-table.js';
@@ -13,6 +14,8 @@ import { unreadText } from './unread.js';
 const WIDTH = 80;
 /** Scattered channels are shown up to so many ranges; --json has all. */
 const RANGES = 12;
+/** Layers that a remark lists; --json has all. */
+const LAYERS = 6;
 
 export function renderInspection(given: Inspection): string {
   const inspection = shown(given);
@@ -109,13 +112,22 @@ function opLines({ unknownOps }: Inspection): string[] {
 }
 
 function remarkLines({ remarks, model }: Inspection): string[] {
-  const missed = missedRemarks(remarks);
-  const first = missed.find(({ node }) => node !== undefined)?.node;
+  // What is not known and holds nothing back is in the list of operators.
+  const notes = remarks.filter(({ kind, channels }) => kind === 'note' && channels !== 0);
+  const said = [...missedRemarks(remarks), ...notes];
+  const first = said.flatMap(({ node, layers = [] }) => node ?? layers[0]?.node ?? [])[0];
   return [
-    ...(missed.length === 0 ? [] : ['']),
-    ...missed.flatMap((remark) => wrapText(`missed: ${remarkText(remark)}`, WIDTH, '  ')),
+    ...(said.length === 0 ? [] : ['']),
+    ...said.flatMap((remark) => wrapText(`${remark.kind}: ${remarkText(remark)}${layersText(remark)}`, WIDTH, '  ')),
     ...(first === undefined ? [] : ['', `the whole chain: prune-compile why ${shellWord(model)} ${shellWord(first)}`]),
   ];
+}
+
+/** ` (/conv2: 24, /conv5: 8, …)`; one layer is named by the message. */
+function layersText({ layers = [] }: Remark): string {
+  if (layers.length < 2) return '';
+  const named = layers.slice(0, LAYERS).map(({ node, channels }) => `${node}: ${formatInteger(channels)}`);
+  return ` (${[...named, ...(layers.length > LAYERS ? ['…'] : [])].join(', ')})`;
 }
 
 export function renderExplanation(explanation: Explanation): string {
@@ -140,14 +152,14 @@ export function renderExplanation(explanation: Explanation): string {
  * `they depend on the input; /layer1.0/Add (Add), needed by /layer1.1/conv1/Conv (Conv): its
  * weights on them are not zero`
  */
-function chainText({ chain, state }: WhyGroup): string {
+function chainText({ chain, state, cause }: WhyGroup): string {
   const [first, ...others] = chain;
   const last = others.at(-1);
   if (first === undefined) return '';
   if (last === undefined || state === 'removable') return chain.map(({ reason }) => reason).join('; ');
   const path = others.slice(0, -1).map(stepText).join(' <- ');
   const reason = last.reason.replace(/^needs them: /, '');
-  return `${first.reason}; ${path}${path === '' ? '' : ', '}needed by ${stepText(last)}: ${reason}`;
+  return `${first.reason}; ${path}${path === '' ? '' : ', '}${cause === undefined || cause === 'alive' ? 'needed' : 'held'} by ${stepText(last)}: ${reason}`;
 }
 
 function stepText({ node, op }: WhyGroup['chain'][number]): string {

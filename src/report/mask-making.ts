@@ -129,9 +129,7 @@ function verdictLines(made: MaskMaking): string[] {
         `${formatInteger(masked)} ${unit}s are masked and ${formatPlural(removableChannels, 'channel')} can be removed. Channels of a residual stream can only be removed together: --groups residual prunes them together.`,
       );
   }
-  lines.push(
-    ...stays.slice(0, SHOWN).map(({ node, message }) => `missed: ${node === undefined ? '' : `${node}: `}${message}`),
-  );
+  lines.push(...stays.slice(0, SHOWN).map(({ kind: said, message }) => `${said}: ${message}`));
   return lines.length === 0 ? [] : ['', ...lines];
 }
 

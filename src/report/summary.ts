@@ -194,7 +194,9 @@ export function nothingToDoReason(report: CompileReport): string {
   const share = `${formatShare(zeros / Math.max(parameters, 1))} of the parameters are zero`;
   if (report.remarks.some(({ kind, about, node }) => kind === 'missed' && about === 'sparse' && node !== undefined))
     return `${share}, but no layer would be faster with sparse operators (below)`;
-  return report.remarks.some(({ kind }) => kind === 'missed')
+  return report.remarks.some(
+    ({ kind, cause, channels = 0 }) => kind === 'missed' || (cause !== undefined && channels > 0),
+  )
     ? `${share}, and what could go is needed (below)`
     : `${share}, but scattered: no whole channel is`;
 }

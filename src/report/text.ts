@@ -66,8 +66,8 @@ function noteLines(report: CompileReport): string[] {
   const { verification, masks, sparse, remarks } = report;
   const reason = removedNothing(report) ? nothingToDoReason(report) : '';
   // How sparse operators were chosen is told with them.
-  const isNote = ({ kind, about, message }: Remark) =>
-    kind === 'note' && (sparse === undefined || about !== 'sparse') && !reason.includes(message);
+  const isNote = ({ kind, about, message, channels }: Remark) =>
+    kind === 'note' && (sparse === undefined || about !== 'sparse') && !reason.includes(message) && channels !== 0;
   const notes = [
     ...(masks === undefined ? [] : maskNotes(masks)),
     ...(verification?.notes ?? []),
@@ -94,9 +94,10 @@ function nothingLines(report: CompileReport): string[] {
   ];
 }
 
-/** What could not be done: what is true of the whole model, then layers, most channels first. */
+/** What could not be done: what is true of the whole model, then what holds most channels. */
 export function missedRemarks(remarks: readonly Remark[]): Remark[] {
-  const rank = ({ node, channels = 0 }: Remark) => (node === undefined ? Number.MAX_SAFE_INTEGER : channels);
+  const rank = ({ node, cause, channels = 0 }: Remark) =>
+    node === undefined && cause === undefined ? Number.MAX_SAFE_INTEGER : channels;
   return remarks.filter(({ kind }) => kind === 'missed').toSorted((one, other) => rank(other) - rank(one));
 }
 

@@ -123,6 +123,7 @@ describe('why', () => {
     expect(groups.find(({ channels }) => channels.includes(5))).toEqual({
       channels: [5],
       state: 'kept',
+      cause: 'group',
       chain: [
         { node: 'inner', op: 'Conv', reason: 'dead here, but fillers: groups stay equal' },
         {

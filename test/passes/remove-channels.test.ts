@@ -158,7 +158,7 @@ describe('remove-channels', () => {
       deadPair([1, 0, 1, 0], {}, (g, hidden) => g.output(hidden)),
     );
     expect(result.changed).toBe(false);
-    expect(result.remarks).toContainEqual(expect.objectContaining({ kind: 'missed', channels: 2 }));
+    expect(result.remarks).toContainEqual(expect.objectContaining({ kind: 'note', cause: 'output', channels: 2 }));
     expect(picture).toMatchInlineSnapshot(`
       inputs: x [1,2,5,5]
       Conv_output_0 [1,4,5,5] = Conv(x, Conv.1 [4,2,1,1] {0.943 1.05 0 0 0.393 -1 0 0}, Conv.2 [4] {1 0 1 0})
@@ -173,7 +173,7 @@ describe('remove-channels', () => {
     const bytes = deadPair([1, 0, 1, 0], {}, (g, hidden) => g.output(g.op('LRN', [hidden], { size: 3 })));
     const { result, picture } = await runPass('remove-channels', bytes);
     expect(result.changed).toBe(false);
-    expect(result.remarks).toContainEqual(expect.objectContaining({ kind: 'missed', channels: 2 }));
+    expect(result.remarks).toContainEqual(expect.objectContaining({ kind: 'note', cause: 'axis', channels: 2 }));
     expect(picture).toMatchInlineSnapshot(`
       inputs: x [1,2,5,5]
       Conv_output_0 [1,4,5,5] = Conv(x, Conv.1 [4,2,1,1] {0.943 1.05 0 0 0.393 -1 0 0}, Conv.2 [4] {1 0 1 0})
@@ -190,7 +190,7 @@ describe('remove-channels', () => {
       align: 'auto',
     });
     expect(result.changed).toBe(false);
-    expect(result.remarks).toContainEqual(expect.objectContaining({ kind: 'missed', channels: 1 }));
+    expect(result.remarks).toContainEqual(expect.objectContaining({ kind: 'note', cause: 'speed', channels: 1 }));
     expect(picture).toMatchInlineSnapshot(`
       inputs: x [1,2,5,5]
       Conv_output_0 [1,4,5,5] = Conv(x, Conv.1 [4,2,1,1] {0.943 1.05 0 0 0.393 -1 0.757 -0.582}, Conv.2 [4] {1 0 1 1})

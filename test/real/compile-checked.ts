@@ -6,7 +6,13 @@ import { expect } from 'vitest';
 import { compileModel, type Compiled, type CompileOptions } from '../../src/compile.js';
 import { decodeModel, readModel } from '../../src/onnx/read.js';
 import { verifyModels, type VerifyOptions } from '../../src/verify/verify.js';
-import { isConvolution, maskFilters, type Meaning, type Which, weightName } from '../support/mask-filters.js';
+import {
+  isConvolution,
+  maskFilters,
+  type Meaning,
+  type Which,
+  weightName,
+} from '../../fixtures/networks/mask-filters.js';
 import { answerKey } from '../support/real-models.js';
 
 export type Mask = `${Which} ${Meaning}`;
