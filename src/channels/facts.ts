@@ -113,7 +113,8 @@ function slotOf(
   slots: Map<Slot, readonly Dim[]>,
 ): Slot | undefined {
   const tensor = constants.tensor(value);
-  if (value === undefined || tensor === undefined) return value;
+  // What is decoded has axes of its own, which go with those of what is stored.
+  if (value === undefined || tensor === undefined || constants.isDecoded(value)) return value;
   const operand: Operand = { node, index, value, tensor };
   slots.set(operand, tensor.dims);
   return operand;

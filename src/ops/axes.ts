@@ -74,6 +74,13 @@ export interface Pointwise {
    * digit. Whatever makes integers of numbers jumps anyway.
    */
   readonly jumps?: true;
+  /** Whether the result is rounded once, so that every machine gives the same. */
+  readonly isExact?: true;
+  /**
+   * Whether the runtime may compute its operand together with it, in another order: only results
+   * count that the operand has as well where rounding moves it.
+   */
+  readonly isFused?: true;
   /** Whether the last digits of the result may be others than `constant` says: a mean. */
   readonly rounds?: true;
   /** Output positions without a link hold this (Pad); undefined: they vary. */

@@ -28,12 +28,6 @@ function packedCount(node: Node): (tensor: Tensor, points: Tensor | undefined) =
 }
 
 export const quantised: readonly Operator[] = [
-  holds('QuantizeLinear', [{ index: 0, axis: 0 }], { notFolded: 'quantised' }),
-  {
-    type: 'DequantizeLinear',
-    storedWeights: (node) => [{ index: 0, zeroPoint: 2, axis: node.int('axis', 1) }],
-    notFolded: 'quantised',
-  },
   { type: 'DynamicQuantizeLinear', notFolded: 'quantised' },
   holds('ConvInteger', [{ index: 1, zeroPoint: 3, axis: 0 }], { hasWindow: true }),
   holds('QLinearConv', [{ index: 3, zeroPoint: 5, axis: 0 }], { hasWindow: true }),

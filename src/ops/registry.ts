@@ -9,6 +9,7 @@ import { attentions } from './attention.js';
 import { concats } from './concat.js';
 import { constants } from './constant.js';
 import { convolutions } from './conv.js';
+import { conversions } from './conversions.js';
 import { copies } from './copies.js';
 import { dataMovements } from './data-movement.js';
 import { einsums } from './einsum.js';
@@ -55,6 +56,7 @@ export const operators: readonly Operator[] = [
   ...resizes,
   ...einsums,
   ...recurrents,
+  ...conversions,
   ...quantised,
   ...dataMovements,
   ...randoms,
