@@ -4,7 +4,7 @@ import { type Facts, isDeadAt } from './channels/facts.js';
 import type { Axis } from './channels/positions.js';
 import { describeImbalance } from './channels/group-balance.js';
 import { isOperand } from './channels/positions.js';
-import { type Blocker, Blockers } from './channels/blockers.js';
+import { type Blocker, Blockers, describeStuck } from './channels/blockers.js';
 import { PruneCompileError } from './errors.js';
 import type { Graph, Node } from './ir/graph.js';
 import { maskModel, type MaskOptions } from './masking/masked-model.js';
@@ -109,7 +109,9 @@ function kept(facts: Facts, node: Node, position: number, root: number, blocker:
     ? 'they depend on the input'
     : blocker.kind === 'group'
       ? 'dead here, but fillers: groups stay equal'
-      : 'dead here, but coupled to channels of other layers that are alive';
+      : blocker.kind === 'codes'
+        ? 'dead here, but a constant other than 0'
+        : 'dead here, but coupled to channels of other layers that are alive';
   const chain: WhyStep[] = [{ node: node.label, op: node.qualifiedOp, reason: start }];
   const { node: end, reason } = endOf(blocker);
   for (const step of path(facts, node, root, end))
@@ -124,6 +126,8 @@ function endOf(blocker: Blocker): { readonly node: Node | undefined; readonly re
   switch (blocker.kind) {
     case 'read':
       return { node: blocker.read.at.node, reason: 'needs them: its weights for them are not zero' };
+    case 'codes':
+      return { node: blocker.read.at.node, reason: describeStuck(blocker.read) };
     case 'group':
       return { node: blocker.imbalance.at.node, reason: describeImbalance(blocker.imbalance) };
     case 'pin':

@@ -7,7 +7,7 @@ import { type Facts, isDeadAt } from '../../src/channels/facts.js';
 import { describeImbalance } from '../../src/channels/group-balance.js';
 import type { Axis } from '../../src/channels/positions.js';
 import type { Compensation, RemovalPlan } from '../../src/channels/removal-plan.js';
-import type { Blocker } from '../../src/channels/blockers.js';
+import { type Blocker, describeStuck } from '../../src/channels/blockers.js';
 import { isCompensation } from '../../src/ir/origin.js';
 import type { Remark } from '../pass.js';
 
@@ -23,6 +23,7 @@ export function* layers({ nodes }: Facts): Generator<{ at: AnalyzedNode; axis: A
 
 const FORMS: Readonly<Record<Compensation['form'], string>> = {
   bias: 'their constants were added to the bias',
+  codes: 'the codes of the bias take their constants over, to the bit',
   carrier: 'the weights of a kept constant channel were adjusted for them',
   indicators: 'an added map of the place restores their constants at the zero-padded borders',
   classes: 'an added map of the place gives it back',
@@ -88,6 +89,8 @@ export function missedRemarks(facts: Facts, plan: RemovalPlan): Said[] {
 export function describe(blocker: Blocker): string {
   if (blocker.kind === 'read')
     return `channels coupled to them are alive, and ${blocker.read.at.node.label} reads those`;
+  if (blocker.kind === 'codes')
+    return `they hold a constant other than 0, and ${describeStuck(blocker.read)}`;
   if (blocker.kind === 'group') return `${blocker.imbalance.at.node.label}: ${describeImbalance(blocker.imbalance)}`;
   const { node, reason } = blocker.pin;
   return node === undefined ? reason : `${node.label}: ${reason}`;

@@ -10,6 +10,7 @@ import { product } from '../ir/tensor.js';
 import { groupsOf } from '../ops/axes.js';
 import { Blockers } from './blockers.js';
 import { carrierWorth } from './carrier-worth.js';
+import { type CodedLayer, codedForm, isCoded } from './coded-layers.js';
 import type { Facts } from './facts.js';
 import type { GroupBalance } from './group-balance.js';
 import { type AbsorbedPlaces, MapCosts } from './map-cost.js';
@@ -25,7 +26,7 @@ export interface Absorbed {
 }
 
 /** How a reader makes up for what it no longer reads. */
-export type Compensation = ConstantCompensation | PlaceCompensation;
+export type Compensation = ConstantCompensation | PlaceCompensation | CodeCompensation;
 
 /** Of constants. */
 export interface ConstantCompensation {
@@ -49,6 +50,14 @@ export interface PlaceCompensation {
   readonly read: LinearRead;
   readonly absorbed: readonly [AbsorbedPlaces, ...AbsorbedPlaces[]];
   readonly form: 'classes';
+}
+
+/** Of constants, in a quantised layer without padding: whole numbers are added to the bias's. */
+export interface CodeCompensation {
+  readonly read: LinearRead;
+  readonly absorbed: readonly Absorbed[];
+  readonly form: 'codes';
+  readonly layer: CodedLayer;
 }
 
 export interface RemovalPlan {
@@ -194,7 +203,7 @@ class Planner {
   }
 
   /** None when the reader loses nothing it needs; else one. */
-  #compensate(read: LinearRead): ConstantCompensation[] {
+  #compensate(read: LinearRead): (ConstantCompensation | CodeCompensation)[] {
     const { axis, needed } = read;
     const lost: Absorbed[] = [];
     const candidates: Absorbed[] = [];
@@ -208,6 +217,8 @@ class Planner {
     }
     const absorbed = makesPlaces(read) ? this.#readByThoseThatStay(read, lost) : lost;
     if (absorbed.length === 0) return [];
+    const layer = isCoded(read.at, read.relation) && codedForm(read.at, read.relation, this.#facts.graphInfo);
+    if (typeof layer === 'object') return [{ read, absorbed, form: 'codes', layer }];
     if (!read.relation.padded) return [{ read, absorbed, form: 'bias', carriers: [] }];
     const carriers = carriersOf(read, absorbed, candidates);
     if (carriers !== undefined) return [{ read, absorbed, form: 'carrier', carriers }];
@@ -255,7 +266,7 @@ class Planner {
   /** Indices of the reader's channels that are better kept. */
   #notPaying(compensation: Compensation): number[] {
     const { read, form } = compensation;
-    if (form === 'bias' || form === 'carrier') return [];
+    if (form === 'bias' || form === 'carrier' || form === 'codes') return [];
     const { axis, relation } = read;
     const { extent } = axis;
     const width = this.#live(axis).length;

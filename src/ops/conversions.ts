@@ -65,5 +65,6 @@ export const conversions: readonly Operator[] = ['', MICROSOFT].flatMap((domain)
     resultExtents: sameExtents,
     storedWeights: (node) => [{ index: 0, zeroPoint: 2, axis: node.int('axis', 1) }],
     notFolded: 'quantised',
+    isDecoder: true,
   },
 ]);

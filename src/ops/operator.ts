@@ -159,6 +159,8 @@ export interface Operator {
   readonly movesData?: true;
   /** The tensor that the node itself holds; undefined for strings. */
   stored?(node: Node): Tensor | undefined;
+  /** Whether it makes numbers of codes: scale * (code - zero point). */
+  readonly isDecoder?: true;
   /**
    * Why its result is not computed in advance: it differs between runs, or the type of the weights
    * is what the user wants.
