@@ -3,7 +3,9 @@
  * normalisation.
  */
 import type { WeightSlot } from '../masks/slots.js';
-import { maskTensor, type OperandEdit } from '../masks/apply.js';
+import { maskCodes, maskTensor, type OperandEdit } from '../masks/apply.js';
+import type { Graph, Value } from '../ir/graph.js';
+import { codesAt, ownCodes } from './codes.js';
 import { product, type Tensor } from '../ir/tensor.js';
 import { shiftsBehind } from '../ops/shifts.js';
 import { operatorOf } from '../ops/registry.js';
@@ -40,6 +42,11 @@ export function droppedShifts(graphInfo: GraphInfo, slots: readonly WeightSlot[]
       const factors = new Uint8Array(tensor.size).fill(1);
       for (const channel of channels) factors[channel] = 0;
       const isForAll = value.initializer !== undefined && value.hasSingleUse;
+      const coded = codedEdit(graph, value, tensor, factors);
+      if (coded !== undefined) {
+        edits.push(coded);
+        continue;
+      }
       edits.push({
         node: graph.nodes.indexOf(shift.node),
         input: shift.index,
@@ -49,6 +56,16 @@ export function droppedShifts(graphInfo: GraphInfo, slots: readonly WeightSlot[]
     }
   }
   return { edits, filters };
+}
+
+/** Where the shift is decoded: its codes at their zero points. */
+function codedEdit(graph: Graph, value: Value, { dims, dataType }: Tensor, factors: Uint8Array): OperandEdit | undefined {
+  const use = ownCodes(value, dims.length);
+  const codes = use && codesAt(use, dims.length, dataType);
+  const stored = use?.node.inputs[use.index];
+  if (use === undefined || codes === undefined || codes === null || stored?.initializer === undefined) return undefined;
+  const tensor = maskCodes(stored.initializer, factors, codes);
+  return { node: graph.nodes.indexOf(use.node), input: use.index, tensor, isForAll: stored.hasSingleUse };
 }
 
 function emptyFilters(weights: Tensor, outAxis: number): number[] {

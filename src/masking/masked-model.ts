@@ -242,7 +242,10 @@ function maskPlan(model: Model, weights: readonly MaskedWeight[], layers: readon
     masks: weights.map(({ bindings: [{ slot }], factors, offsets }) => {
       const { dataType, dims } = operandOf(slot);
       const added = offsets === undefined ? {} : { offsets };
-      return { node: placeOf(slot), input: slot.index, dataType, dims, factors, ...added };
+      const place = { node: placeOf(slot), input: slot.index, dims, factors };
+      // The reference knows nothing of codes: it masks what they are decoded to.
+      if (slot.codes !== undefined) return { ...place, dataType: slot.codes.decodedType, isBehind: true };
+      return { ...place, dataType, ...added };
     }),
     droppedIn: [...new Set(layers)].map((slot) => ({ node: placeOf(slot), dataType: slot.tensor.dataType })),
   };

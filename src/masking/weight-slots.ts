@@ -178,5 +178,12 @@ function storedNames(value: Value, rank: number): Pick<WeightSlot, 'names' | 'is
   const [first] = stored;
   // What is computed in another way is called as the graph calls it.
   if (first === undefined) return { names: [value.name], isAsStored: false };
-  return { names: stored.map(([{ name }]) => name), isAsStored: first[1] };
+  return { names: stored.flatMap(([{ name }]) => namesOf(name)), isAsStored: first[1] };
 }
+
+/** Codes bear the name of what they were made from, with a suffix of ONNX Runtime's quantiser. */
+function namesOf(stored: string): string[] {
+  return stored.endsWith(CODES) ? [stored, stored.slice(0, -CODES.length)] : [stored];
+}
+
+const CODES = '_quantized';

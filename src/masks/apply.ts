@@ -2,9 +2,9 @@
  * Masks into a graph: pruned weights become zeros. What a fully masked filter adds besides goes
  * with `drop`.
  */
-import { elementBytes, Tensor } from '../ir/tensor.js';
+import { elementBytes, product, Tensor } from '../ir/tensor.js';
 import type { Binding } from './binding.js';
-import type { WeightSlot } from './slots.js';
+import type { Codes, WeightSlot } from './slots.js';
 
 /** A weight with all its masks, of all files: one factor per element. */
 export interface MaskedWeight {
@@ -81,6 +81,22 @@ export interface OperandEdit {
 export function maskTensor(tensor: Tensor, factors: Factors, offsets?: Float64Array): Tensor {
   let masked: Uint8Array | undefined;
   return new Tensor(tensor.dataType, tensor.dims, () => (masked ??= multiply(tensor, factors, offsets)));
+}
+
+/** Masked codes are at their zero points. Factors are zeros and ones. */
+export function maskCodes(tensor: Tensor, factors: Factors, { zeroPoints, axis }: Codes): Tensor {
+  const points = zeroPoints?.numbers() ?? [0];
+  const inner = product(tensor.dims.slice(axis + 1));
+  const extent = tensor.dims[axis] ?? 1;
+  let masked: Tensor | undefined;
+  const bytes = () => {
+    const values = Array.from(tensor.numbers(), (code, at) => {
+      const point = points[points.length === 1 ? 0 : Math.floor(at / inner) % extent] ?? 0;
+      return factors[at] === 0 ? point : code;
+    });
+    return (masked ??= Tensor.fromNumbers(tensor.dataType, tensor.dims, values)).bytes();
+  };
+  return new Tensor(tensor.dataType, tensor.dims, bytes);
 }
 
 function multiply(tensor: Tensor, factors: Factors, offsets: Float64Array | undefined): Uint8Array {

@@ -5,6 +5,13 @@
 import type { Node, Value } from '../ir/graph.js';
 import type { Tensor } from '../ir/tensor.js';
 
+export interface Codes {
+  /** One for all, or one per index of `axis`; undefined: 0. */
+  readonly zeroPoints: Tensor | undefined;
+  readonly axis: number;
+  readonly decodedType: number;
+}
+
 export interface WeightSlot {
   /** Whether a layer's rule says so; any other stored tensor can be masked by its own name. */
   readonly isLayer: boolean;
@@ -17,6 +24,8 @@ export interface WeightSlot {
   readonly value: Value;
   /** What that is an alias of: the same numbers, perhaps in another layout or type. */
   readonly root: Value;
+  /** Set where it holds codes: what stands for 0 in them, and the type they are decoded to. */
+  readonly codes?: Codes;
   /** What it holds, computed where the file only says how. Of a part: in the framework's order. */
   readonly tensor: Tensor;
   /**

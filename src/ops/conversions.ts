@@ -57,6 +57,7 @@ export const conversions: readonly Operator[] = ['', MICROSOFT].flatMap((domain)
     resultExtents: sameExtents,
     storedWeights: () => [{ index: 0, axis: 0 }],
     notFolded: 'quantised',
+    keepsZeros: 'first',
   },
   {
     type: 'DequantizeLinear',
@@ -65,6 +66,7 @@ export const conversions: readonly Operator[] = ['', MICROSOFT].flatMap((domain)
     resultExtents: sameExtents,
     storedWeights: (node) => [{ index: 0, zeroPoint: 2, axis: node.int('axis', 1) }],
     notFolded: 'quantised',
+    keepsZeros: 'first',
     isDecoder: true,
   },
 ]);

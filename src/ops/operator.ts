@@ -148,7 +148,7 @@ export interface Operator {
   readonly isCopy?: true;
   /**
    * Operands whose zeros are zeros of the output, element by element; of matrices alone where axes
-   * are turned.
+   * are turned. In codes the zero point is zero.
    */
   readonly keepsZeros?: 'first' | 'all';
   /** The input that is read for its type alone, which the output has. */

@@ -21,6 +21,8 @@ export interface PlannedMask {
   readonly dims: readonly number[];
   /** Row-major. */
   readonly factors: ArrayLike<number>;
+  /** Set where the mask is for what the node makes of that input: numbers of codes. */
+  readonly isBehind?: true;
   /** Added after the multiplication; row-major. */
   readonly offsets?: ArrayLike<number>;
 }
@@ -53,10 +55,15 @@ function nodeAt(nodes: readonly Node[], place: number): Node {
 }
 
 function multiplyMask(editor: Editor, node: Node, planned: PlannedMask): void {
-  const { input, dataType, dims, factors, offsets } = planned;
-  const weight = node.inputs[input];
+  const { input, dataType, dims, factors, offsets, isBehind } = planned;
+  const weight = isBehind === true ? node.outputs[0] : node.inputs[input];
   if (weight === undefined) throw new Error(`${node.label} has no input ${input}`);
   const mask = editor.addInitializer(`${weight.name}_reference_mask`, Tensor.fromNumbers(dataType, dims, factors));
+  if (isBehind === true) {
+    const name = editor.graph.freshNodeName(`${node.label}_reference_mask`);
+    editor.insertAfter(weight, { opType: 'Mul', name, inputs: (inner) => [inner, mask] });
+    return;
+  }
   const masked = addNode(editor, 'Mul', [weight, mask], node);
   editor.setInput(node, input, offsets === undefined ? masked : addOffsets(editor, masked, planned, node));
 }
