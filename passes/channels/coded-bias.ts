@@ -6,8 +6,12 @@ import { type CodedLayer, ofOutput } from '../../src/channels/coded-layers.js';
 import type { CodeCompensation } from '../../src/channels/removal-plan.js';
 import type { WeightMatrix } from '../../src/channels/weight-matrix.js';
 import type { Editor } from '../../src/ir/editor.js';
+import type { Node } from '../../src/ir/graph.js';
 import { FLOAT, INT32, Tensor } from '../../src/ir/tensor.js';
-import type { OperandNow } from './compensate.js';
+
+/** A constant operand as it is now: already cut, where it is stored or where an alias of it is. */
+export type OperandNow = (node: Node, index: number) => Tensor | undefined;
+
 
 /** Per kept output what the absorbed channels gave: sums of products of two differences of codes. */
 export function offsetsInCodes(

@@ -15,7 +15,7 @@ import type { Node, Value } from '../../src/ir/graph.js';
 import { product, Tensor } from '../../src/ir/tensor.js';
 import { groupsOf } from '../../src/ops/axes.js';
 import { epsilonOf, NORMALIZATION_INPUTS, normalizationScales } from '../../src/ops/attributes.js';
-import { addToCodes, offsetsInCodes } from './coded-bias.js';
+import { addToCodes, offsetsInCodes, type OperandNow } from './coded-bias.js';
 import { geometryOf, IndicatorMaker } from './indicators.js';
 import type { KnownExtents } from './known-extents.js';
 import { staticMap } from './static-map.js';
@@ -105,9 +105,6 @@ function kernelOfClasses(
   }
   return Tensor.fromNumbers(dataType, [outputs.length, lanes, ...dims.slice(2)], kernel);
 }
-
-/** A constant operand as it is now: already cut, where it is stored or where an alias of it is. */
-export type OperandNow = (node: Node, index: number) => Tensor | undefined;
 
 /** Gives the constants back, except those that rewritten weights carry. */
 export class Compensator {

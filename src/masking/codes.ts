@@ -9,14 +9,14 @@ import { codingOf } from '../ops/coding.js';
  * How a decoder stores what it reads at `use`. Undefined: no codes are read there. null: codes, but
  * what stands for 0 in them is computed, or is for blocks of them.
  */
-export function codesAt({ node, index }: Use, rank: number, decodedType: number): Codes | null | undefined {
+export function codesAt({ node, index }: Use, rank: number): Codes | null | undefined {
   const [decoded] = node.outputs;
   const coding = decoded && codingOf(decoded, rank);
   if (coding === undefined || index !== 0) return undefined;
   const { zeroPoint, axis } = coding;
   const zeroPoints = zeroPoint && storedTensor(zeroPoint);
   if (zeroPoint !== undefined && (zeroPoints === undefined || zeroPoints.dims.length > 1)) return null;
-  return { zeroPoints, axis, decodedType };
+  return { zeroPoints, axis };
 }
 
 /** The stored codes that the value is decoded from, where nothing else is. */

@@ -59,9 +59,9 @@ export function droppedShifts(graphInfo: GraphInfo, slots: readonly WeightSlot[]
 }
 
 /** Where the shift is decoded: its codes at their zero points. */
-function codedEdit(graph: Graph, value: Value, { dims, dataType }: Tensor, factors: Uint8Array): OperandEdit | undefined {
+function codedEdit(graph: Graph, value: Value, { dims }: Tensor, factors: Uint8Array): OperandEdit | undefined {
   const use = ownCodes(value, dims.length);
-  const codes = use && codesAt(use, dims.length, dataType);
+  const codes = use && codesAt(use, dims.length);
   const stored = use?.node.inputs[use.index];
   if (use === undefined || codes === undefined || codes === null || stored?.initializer === undefined) return undefined;
   const tensor = maskCodes(stored.initializer, factors, codes);

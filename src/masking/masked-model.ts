@@ -243,9 +243,7 @@ function maskPlan(model: Model, weights: readonly MaskedWeight[], layers: readon
       const { dataType, dims } = operandOf(slot);
       const added = offsets === undefined ? {} : { offsets };
       const place = { node: placeOf(slot), input: slot.index, dims, factors };
-      // The reference knows nothing of codes: it masks what they are decoded to.
-      if (slot.codes !== undefined) return { ...place, dataType: slot.codes.decodedType, isBehind: true };
-      return { ...place, dataType, ...added };
+      return { ...place, dataType, ...added, ...(slot.codes && { isOfCodes: true }) };
     }),
     droppedIn: [...new Set(layers)].map((slot) => ({ node: placeOf(slot), dataType: slot.tensor.dataType })),
   };

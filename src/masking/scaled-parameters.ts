@@ -36,7 +36,7 @@ export function atParameters(
     const read = { value: stored, root: stored, tensor, isAsStored: true };
     const uses = stored.uses.filter(({ node }) => way.has(node));
     const placed = uses.map((use) => {
-      const codes = codesAt(use, tensor.dims.length, operandOf(binding.slot).dataType);
+      const codes = codesAt(use, tensor.dims.length);
       if (codes === null || (codes !== undefined && !isBinary(factors))) return undefined;
       return maskAt(weight, use, codes === undefined ? read : { ...read, codes }, factors);
     });

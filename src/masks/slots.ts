@@ -9,7 +9,6 @@ export interface Codes {
   /** One for all, or one per index of `axis`; undefined: 0. */
   readonly zeroPoints: Tensor | undefined;
   readonly axis: number;
-  readonly decodedType: number;
 }
 
 export interface WeightSlot {
@@ -24,7 +23,7 @@ export interface WeightSlot {
   readonly value: Value;
   /** What that is an alias of: the same numbers, perhaps in another layout or type. */
   readonly root: Value;
-  /** Set where it holds codes: what stands for 0 in them, and the type they are decoded to. */
+  /** Set where it holds codes: what stands for 0 in them. */
   readonly codes?: Codes;
   /** What it holds, computed where the file only says how. Of a part: in the framework's order. */
   readonly tensor: Tensor;

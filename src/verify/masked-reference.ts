@@ -11,6 +11,7 @@ import type { Node, Value } from '../ir/graph.js';
 import { FLOAT, INT64, product, Tensor } from '../ir/tensor.js';
 import { readModel } from '../onnx/read.js';
 import { encodeModel } from '../onnx/write.js';
+import { maskCodes, switchOffCodes } from './masked-codes.js';
 import { addNode, addReduction } from './reference-nodes.js';
 
 export interface PlannedMask {
@@ -21,8 +22,8 @@ export interface PlannedMask {
   readonly dims: readonly number[];
   /** Row-major. */
   readonly factors: ArrayLike<number>;
-  /** Set where the mask is for what the node makes of that input: numbers of codes. */
-  readonly isBehind?: true;
+  /** Set where the node decodes codes: a masked one is its zero point. */
+  readonly isOfCodes?: true;
   /** Added after the multiplication; row-major. */
   readonly offsets?: ArrayLike<number>;
 }
@@ -55,15 +56,14 @@ function nodeAt(nodes: readonly Node[], place: number): Node {
 }
 
 function multiplyMask(editor: Editor, node: Node, planned: PlannedMask): void {
-  const { input, dataType, dims, factors, offsets, isBehind } = planned;
-  const weight = isBehind === true ? node.outputs[0] : node.inputs[input];
-  if (weight === undefined) throw new Error(`${node.label} has no input ${input}`);
-  const mask = editor.addInitializer(`${weight.name}_reference_mask`, Tensor.fromNumbers(dataType, dims, factors));
-  if (isBehind === true) {
-    const name = editor.graph.freshNodeName(`${node.label}_reference_mask`);
-    editor.insertAfter(weight, { opType: 'Mul', name, inputs: (inner) => [inner, mask] });
+  const { input, dataType, dims, factors, offsets, isOfCodes } = planned;
+  if (isOfCodes === true) {
+    maskCodes(editor, node, dims, factors);
     return;
   }
+  const weight = node.inputs[input];
+  if (weight === undefined) throw new Error(`${node.label} has no input ${input}`);
+  const mask = editor.addInitializer(`${weight.name}_reference_mask`, Tensor.fromNumbers(dataType, dims, factors));
   const masked = addNode(editor, 'Mul', [weight, mask], node);
   editor.setInput(node, input, offsets === undefined ? masked : addOffsets(editor, masked, planned, node));
 }
@@ -107,6 +107,7 @@ function switchOff(editor: Editor, layer: Node, dataType: number): void {
   const weight = layer.inputs[WEIGHTS];
   const end = endOfShift(layer);
   if (weight === undefined || end?.producer === undefined) return;
+  if (end === layer.outputs[0] && switchOffCodes(editor, layer, { outAxis, spatialRank })) return;
   const axes = Array.from({ length: spatialRank + 2 }, (_, axis) => axis).filter((axis) => axis !== outAxis);
   const size = addNode(editor, 'Abs', [weight], layer);
   const largest = addReduction(editor, 'ReduceMax', size, axes, layer);
