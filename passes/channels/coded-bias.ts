@@ -6,7 +6,7 @@ import { type CodedLayer, ofOutput } from '../../src/channels/coded-layers.js';
 import type { CodeCompensation } from '../../src/channels/removal-plan.js';
 import type { WeightMatrix } from '../../src/channels/weight-matrix.js';
 import type { Editor } from '../../src/ir/editor.js';
-import type { Node } from '../../src/ir/graph.js';
+import type { Node, Use } from '../../src/ir/graph.js';
 import { FLOAT, INT32, Tensor } from '../../src/ir/tensor.js';
 
 /** A constant operand as it is now: already cut, where it is stored or where an alias of it is. */
@@ -15,7 +15,7 @@ export type OperandNow = (node: Node, index: number) => Tensor | undefined;
 
 /** Per kept output what the absorbed channels gave: sums of products of two differences of codes. */
 export function offsetsInCodes(
-  { absorbed, layer: { inputScale, weightScales } }: CodeCompensation,
+  { absorbed, layer: { inputScale, inputZero, weightScales } }: CodeCompensation,
   matrix: WeightMatrix,
   outputs: readonly number[],
 ): Float64Array {
@@ -23,7 +23,7 @@ export function offsetsInCodes(
     const scale = ofOutput(weightScales, output);
     let total = 0;
     for (const { index, constant } of absorbed) {
-      const code = Math.round(constant / inputScale);
+      const code = Math.round((constant - inputZero) / inputScale);
       for (let tap = 0; tap < matrix.taps; tap++) total += code * Math.round(matrix.at(output, index, tap) / scale);
     }
     return total;
@@ -39,6 +39,10 @@ export function addToCodes(
   const { node } = read.at;
   const index = read.relation.bias?.index;
   if (index === undefined) throw new Error(`${node.label} can have no bias`);
+  if (read.relation.codes !== undefined) {
+    addToOwnCodes(editor, { node, index }, offsets, operandNow(node, index));
+    return;
+  }
   const present = layer.bias === undefined ? undefined : operandNow(layer.bias.node, 0)?.numbers();
   const values = offsets.map((offset, at) => offset + (present?.[at] ?? 0));
   const name = layer.bias?.codes.name ?? `${node.label}_bias_quantized`;
@@ -64,6 +68,14 @@ export function addToCodes(
     node,
   );
   editor.setInput(node, index, made.outputs[0]);
+}
+
+/** The layer's bias is codes, not decoded ones. */
+function addToOwnCodes(editor: Editor, { node, index }: Use, offsets: Float64Array, present: Tensor | undefined): void {
+  const values = present?.numbers() ?? [];
+  const total = offsets.map((offset, at) => offset + (values[at] ?? 0));
+  const name = node.inputs[index]?.name ?? `${node.label}_bias`;
+  editor.rewriteOperand({ node, index }, editor.addInitializer(name, Tensor.fromNumbers(INT32, [total.length], total)));
 }
 
 /** That of the sums: the input's times the weights'. */

@@ -9,7 +9,7 @@ import { classLanes, indicatorCounts } from '../../src/channels/map-cost.js';
 import type { LinearRead } from '../../src/channels/propagate-demand.js';
 import { isOperand, type Operand } from '../../src/channels/positions.js';
 import type { Compensation, PlaceCompensation, RemovalPlan } from '../../src/channels/removal-plan.js';
-import { isRow, WeightMatrix } from '../../src/channels/weight-matrix.js';
+import { isRow, WeightMatrix, weightsOf } from '../../src/channels/weight-matrix.js';
 import type { Editor } from '../../src/ir/editor.js';
 import type { Node, Value } from '../../src/ir/graph.js';
 import { product, Tensor } from '../../src/ir/tensor.js';
@@ -35,7 +35,7 @@ export interface Prepared {
 
 export function prepareCompensation(compensation: Compensation, keptOutputs: readonly number[] | undefined): Prepared {
   const { read } = compensation;
-  const tensor = read.at.site.constant(read.relation.weights.index);
+  const tensor = weightsOf(read.at.site, read.relation);
   if (tensor === undefined) throw new Error(`${read.at.node.label} has no constant weights`);
   const matrix = new WeightMatrix(tensor, read.relation.weights, groupsOf(read.relation));
   const outputs = keptOutputs ?? Array.from({ length: matrix.outputs }, (_, index) => index);

@@ -2,6 +2,7 @@
 import { carrierWorth } from './carrier-worth.js';
 import { codedForm, isCoded } from './coded-layers.js';
 import type { Facts } from './facts.js';
+import { zeroOf } from '../ops/axes.js';
 import { GroupBalance, type Imbalance } from './group-balance.js';
 import type { Pin } from './pins.js';
 import type { LinearRead } from './propagate-demand.js';
@@ -42,7 +43,7 @@ export class Blockers {
       const isStuck = isOfCodes && codedForm(at, relation, facts.graphInfo) === undefined;
       for (let index = 0; index < axis.extent; index++) {
         const held = constant[axis.base + index] ?? Number.NaN;
-        if (isStuck && held !== 0 && !Number.isNaN(held) && (needed[index] === 1 || !relation.padded)) {
+        if (isStuck && held !== zeroOf(relation) && !Number.isNaN(held) && (needed[index] === 1 || !relation.padded)) {
           this.#stuckAt.set(positions.classOf(axis.base + index), read);
           continue;
         }

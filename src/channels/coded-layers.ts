@@ -11,23 +11,25 @@
 import type { Constants } from '../graph-info/constants.js';
 import type { GraphInfo } from '../graph-info/graph-info.js';
 import { FLOAT, INT32 } from '../ir/tensor.js';
-import type { LayerRelation } from '../ops/axes.js';
+import type { Codes, LayerRelation } from '../ops/axes.js';
 import { type Coding, codingOf } from '../ops/coding.js';
 import type { AnalyzedNode } from './analyzed-node.js';
 import { isOperand } from './positions.js';
 
 /** Of a layer whose bias is, or may be, in codes. */
 export interface CodedLayer {
-  /** Of the input, one number. */
+  /** Of the input, one number: constants are inputScale * difference + inputZero. */
   readonly inputScale: number;
+  readonly inputZero: number;
   /** One number, or one per output. */
   readonly weightScales: ArrayLike<number>;
   /** Undefined where the layer has none. */
   readonly bias: Coding | undefined;
 }
 
-/** Whether the weights are known, and no operand that could be rewritten. */
-export function isCoded({ inSlots }: AnalyzedNode, { weights }: LayerRelation): boolean {
+/** Whether the weights are whole numbers, stored as such or behind what decodes them. */
+export function isCoded({ inSlots }: AnalyzedNode, { weights, codes }: LayerRelation): boolean {
+  if (codes !== undefined) return true;
   const slot = inSlots[weights.index];
   return slot !== undefined && !isOperand(slot);
 }
@@ -42,6 +44,7 @@ export function codedForm(
   graphInfo: GraphInfo,
 ): CodedLayer | 'bias' | undefined {
   if (relation.padded) return undefined;
+  if (relation.codes !== undefined) return layerOfCodes(at, relation, relation.codes);
   const x = at.node.inputs[relation.x.index];
   const isCodedInput = x !== undefined && codingOf(x, 0) !== undefined;
   const bias = relation.bias === undefined ? undefined : at.inSlots[relation.bias.index];
@@ -69,7 +72,7 @@ function codedLayer(at: AnalyzedNode, relation: LayerRelation, { constants }: Gr
   if (weightScales.length !== 1 && !isPerOutput) return undefined;
   const largest = (tensor.size / Math.max(1, outputs)) * LARGEST_PRODUCT;
   if (at.node.inputs[bias.index] === undefined)
-    return largest < 2 ** 31 ? { inputScale, weightScales, bias: undefined } : undefined;
+    return largest < 2 ** 31 ? { inputScale, inputZero: 0, weightScales, bias: undefined } : undefined;
   const ofBias = coding(bias.index);
   const codes = constants.tensor(ofBias?.codes);
   if (ofBias === undefined || codes?.dataType !== INT32 || codes.dims.length !== 1 || codes.size !== outputs)
@@ -81,7 +84,19 @@ function codedLayer(at: AnalyzedNode, relation: LayerRelation, { constants }: Gr
   };
   if (![...codes.numbers().keys()].every(agrees)) return undefined;
   const stored = Math.max(...Array.from(codes.numbers(), Math.abs));
-  return largest + stored < 2 ** 31 ? { inputScale, weightScales, bias: ofBias } : undefined;
+  return largest + stored < 2 ** 31 ? { inputScale, inputZero: 0, weightScales, bias: ofBias } : undefined;
+}
+
+/** Whose operands are codes themselves: their differences to the zero points are what is summed. */
+function layerOfCodes({ site, node }: AnalyzedNode, relation: LayerRelation, codes: Codes): CodedLayer | undefined {
+  const { bias, weights } = relation;
+  const tensor = site.constant(weights.index);
+  if (bias === undefined || tensor === undefined || codes.outputScale === undefined) return undefined;
+  const largest = (tensor.size / Math.max(1, tensor.dims[weights.outAxis] ?? 1)) * LARGEST_PRODUCT;
+  const stored = Math.max(0, ...Array.from(site.constant(bias.index)?.numbers() ?? [], Math.abs));
+  const isKnown = node.inputs[bias.index] === undefined || site.constant(bias.index)?.dataType === INT32;
+  if (!isKnown || largest + stored >= 2 ** 31) return undefined;
+  return { inputScale: 1, inputZero: codes.inputZero, weightScales: [1], bias: undefined };
 }
 
 /** Of one number for all, or of a list. */

@@ -4,15 +4,16 @@
  */
 import { f16round } from '@petamoriken/float16';
 import { BFLOAT16, FLOAT, FLOAT16, isFloating, isNumeric, Tensor } from '../ir/tensor.js';
-import { groupsOf, type Known, type LayerRelation, type Pointwise } from '../ops/axes.js';
+import { type Known, type LayerRelation, type Pointwise, zeroOf } from '../ops/axes.js';
 import { type AnalyzedNode, forEachPair, type LayerAxes, type ResolvedLink } from './analyzed-node.js';
 import { askedScalars, type Contribution } from './asked-scalars.js';
+import { askedCodes, type Sum } from './asked-sums.js';
 import { type Axis, isOperand, type Positions } from './positions.js';
 import type { GraphInfo } from '../graph-info/graph-info.js';
 import { MovedZeros } from './moved-zeros.js';
 import { PlaceConstants } from './place-constants.js';
 import type { PlaceValues } from './places.js';
-import { isRow, WeightMatrix } from './weight-matrix.js';
+import { isRow, weightMatrix, type WeightMatrix } from './weight-matrix.js';
 
 /**
  * Operands above this many elements are weights of linear readers or lookup tables: nobody asks for
@@ -79,7 +80,7 @@ class ConstantPass {
   async visit(at: AnalyzedNode): Promise<void> {
     const { layer, relation } = at;
     if (this.#isDecoded(at)) return;
-    if (layer !== undefined) this.#layer(at, layer);
+    if (layer !== undefined) await this.#layer(at, layer);
     else if (relation?.kind === 'pointwise') {
       await this.#pointwise(at, relation);
       this.#moved.visit(at, relation);
@@ -254,7 +255,8 @@ class ConstantPass {
    * An output is constant when no varying input (and, at padded borders, no constant other than 0)
    * of its group reaches it.
    */
-  #layer(at: AnalyzedNode, { x, y, relation }: LayerAxes): void {
+  async #layer(at: AnalyzedNode, layer: LayerAxes): Promise<void> {
+    const { x, y, relation } = layer;
     const view = viewOf(at, relation);
     if (x === undefined || y === undefined || view === undefined) return;
     const round = this.#roundingAt(at);
@@ -264,13 +266,16 @@ class ConstantPass {
     for (let index = 0; index < x.extent; index++) {
       const value = this.#scalarAt(x, index);
       const list = Number.isNaN(value) ? varying : fixed;
-      if (value !== 0) list[Math.floor((index * groups) / x.extent)]?.push(index);
+      if (value !== zeroOf(relation)) list[Math.floor((index * groups) / x.extent)]?.push(index);
     }
+    const zero = zeroOf(relation);
+    const open: Sum[] = [];
     for (let output = 0; output < y.extent; output++) {
       const group = view.weights.groupOfOutput(output);
       const inputs = fixed[group] ?? [];
       if (view.weights.readsAny(output, varying[group] ?? [])) continue;
       if (relation.padded && view.weights.readsAny(output, inputs)) {
+        if (relation.codes !== undefined) continue;
         const ofTap = (tap: number) =>
           inputs.reduce((sum, input) => sum + this.#scalarAt(x, input) * view.weights.at(output, input, tap), 0);
         const ofSum = (sum: number) => round(relation.alpha * sum + view.bias(output));
@@ -278,10 +283,18 @@ class ConstantPass {
         continue;
       }
       let total = 0;
-      for (const input of inputs) total += this.#scalarAt(x, input) * view.weights.sum(output, input);
+      for (const input of inputs) total += (this.#scalarAt(x, input) - zero) * view.weights.sum(output, input);
+      if (relation.codes?.outputScale !== undefined) {
+        open.push({ output, total });
+        continue;
+      }
       this.constant[y.base + output] = round(relation.alpha * total + view.bias(output));
-      if (inputs.length > 0 || (relation.bias?.beta ?? 1) !== 1) this.#isRounded[y.base + output] = 1;
+      const isExact = relation.codes !== undefined || (inputs.length === 0 && (relation.bias?.beta ?? 1) === 1);
+      if (!isExact) this.#isRounded[y.base + output] = 1;
     }
+    if (open.length === 0) return;
+    const codes = await askedCodes(at, layer, open, this.#graphInfo);
+    for (const [entry, { output }] of open.entries()) this.constant[y.base + output] = codes[entry] ?? Number.NaN;
   }
 }
 
@@ -356,12 +369,13 @@ interface LinearView {
 }
 
 function viewOf(at: AnalyzedNode, relation: LayerRelation): LinearView | undefined {
-  const { weights, bias } = relation;
-  const tensor = at.site.constant(weights.index);
-  if (tensor === undefined || !isFloating(tensor.dataType)) return undefined;
+  const { bias } = relation;
+  const matrix = weightMatrix(at.site, relation);
+  const tensor = at.site.constant(relation.weights.index);
+  if (matrix === undefined || tensor === undefined) return undefined;
+  if (!isFloating(tensor.dataType) && relation.codes === undefined) return undefined;
   const biasTensor = bias === undefined ? undefined : at.site.constant(bias.index);
   const biasValues = biasTensor?.numbers();
-  const matrix = new WeightMatrix(tensor, weights, groupsOf(relation));
   if (biasTensor !== undefined && biasValues !== undefined && bias !== undefined) {
     // Gemm allows any bias that broadcasts to [M, N]; one row of N (or a scalar) is a bias per
     // output.

@@ -5,7 +5,7 @@
  */
 import type { Graph, Value } from '../ir/graph.js';
 import { makesOnes } from '../ir/origin.js';
-import { groupsOf, type LayerRelation, type Pointwise } from '../ops/axes.js';
+import type { LayerRelation, Pointwise } from '../ops/axes.js';
 import {
   type AnalyzedNode,
   forEachPair,
@@ -16,7 +16,7 @@ import {
 } from './analyzed-node.js';
 import type { PinBoard } from './pins.js';
 import { type Axis, isOperand, type Positions, type Slot } from './positions.js';
-import { WeightMatrix } from './weight-matrix.js';
+import { weightMatrix } from './weight-matrix.js';
 
 /** A reader that ends a class: it sums over `axis`, or over a group of it. */
 export interface LinearRead {
@@ -158,9 +158,8 @@ class DemandPass implements Demand {
   #layer(at: AnalyzedNode, layer: LayerAxes): void {
     const { x, y, relation } = layer;
     const slot = at.inSlots[relation.x.index];
-    const tensor = at.site.constant(relation.weights.index);
-    if (x === undefined || y === undefined || tensor === undefined) return this.needAll(slot);
-    const matrix = new WeightMatrix(tensor, relation.weights, groupsOf(relation));
+    const matrix = weightMatrix(at.site, relation);
+    if (x === undefined || y === undefined || matrix === undefined) return this.needAll(slot);
     const inputs = x.extent / matrix.groups;
     const outputs = Array.from({ length: matrix.groups }, (): number[] => []);
     for (const output of this.#mattering(y)) outputs[matrix.groupOfOutput(output)]?.push(output);

@@ -7,7 +7,7 @@
  */
 import type { CostModel } from '../cost/width-cost.js';
 import { product } from '../ir/tensor.js';
-import { groupsOf } from '../ops/axes.js';
+import { groupsOf, zeroOf } from '../ops/axes.js';
 import { Blockers } from './blockers.js';
 import { carrierWorth } from './carrier-worth.js';
 import { type CodedLayer, codedForm, isCoded } from './coded-layers.js';
@@ -17,7 +17,7 @@ import { type AbsorbedPlaces, MapCosts } from './map-cost.js';
 import type { Places } from './places.js';
 import type { Axis } from './positions.js';
 import type { LinearRead } from './propagate-demand.js';
-import { WeightMatrix } from './weight-matrix.js';
+import { weightMatrix } from './weight-matrix.js';
 
 /** A removed input channel of a reader that held a constant other than 0. */
 export interface Absorbed {
@@ -209,7 +209,7 @@ class Planner {
     const candidates: Absorbed[] = [];
     for (let index = 0; index < axis.extent; index++) {
       const constant = this.#constantAt(axis, index);
-      if (Number.isNaN(constant) || constant === 0) continue;
+      if (Number.isNaN(constant) || constant === zeroOf(read.relation)) continue;
       if (!this.#isGone(axis, index)) candidates.push({ index, constant });
       // Also what only constant outputs read, where these may depend on it: those that stay must
       // keep their value.
@@ -227,10 +227,9 @@ class Planner {
 
   /** What no output reads that stays is not given back. */
   #readByThoseThatStay({ at, relation }: LinearRead, lost: Absorbed[]): Absorbed[] {
-    const tensor = at.site.constant(relation.weights.index);
+    const matrix = weightMatrix(at.site, relation);
     const y = at.layer?.y;
-    if (tensor === undefined || y === undefined || lost.length === 0) return lost;
-    const matrix = new WeightMatrix(tensor, relation.weights, groupsOf(relation));
+    if (matrix === undefined || y === undefined || lost.length === 0) return lost;
     const indices = lost.map(({ index }) => index);
     const read = new Set(matrix.readInputs(this.#live(y), indices));
     return lost.filter(({ index }) => read.has(index));

@@ -48,8 +48,33 @@ function coded(site: Site): Pointwise | undefined {
   return relation && { ...relation, isFused: true };
 }
 
+/**
+ * DynamicQuantizeLinear-11: codes from the zero point that the run finds. 0 is always in the range,
+ * and its code is the zero point: channels of zeros change nothing. All others may be the least or
+ * the largest number, which the scale is made of. Constants of the codes count from the zero point:
+ * nobody else may read them.
+ */
+function dynamic(site: Site): Pointwise | undefined {
+  const { node } = site;
+  const [codes, , zeroPoint] = node.outputs;
+  const dims = site.inDims(0);
+  if (codes === undefined || zeroPoint === undefined || dims === undefined || codes.isSeenOutside) return undefined;
+  const isCounted = codes.uses.every(
+    (use) => use.index === 0 && INTEGER_LAYERS.includes(use.node.opType) && use.node.inputs[2] === zeroPoint,
+  );
+  if (!isCounted) return undefined;
+  return {
+    kind: 'pointwise',
+    links: sameAxes(site, 0),
+    sums: dims.map((_, axis) => [{ index: 0, axis }]),
+    constant: ([x]) => (x === 0 ? 0 : undefined),
+  };
+}
+
+const INTEGER_LAYERS = ['ConvInteger', 'MatMulInteger'];
+
 /** `ai.onnx`, and com.microsoft, which had 16 and 4 bits first. */
-export const conversions: readonly Operator[] = ['', MICROSOFT].flatMap((domain): readonly Operator[] => [
+const fixed = ['', MICROSOFT].flatMap((domain): readonly Operator[] => [
   {
     type: 'QuantizeLinear',
     domain,
@@ -70,3 +95,13 @@ export const conversions: readonly Operator[] = ['', MICROSOFT].flatMap((domain)
     isDecoder: true,
   },
 ]);
+
+export const conversions: readonly Operator[] = [
+  ...fixed,
+  {
+    type: 'DynamicQuantizeLinear',
+    axes: dynamic,
+    partExtents: ({ extents }, output) => (output === 0 ? extents(0) : []),
+    notFolded: 'quantised',
+  },
+];

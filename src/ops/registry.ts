@@ -16,10 +16,12 @@ import { einsums } from './einsum.js';
 import { gathers } from './gather.js';
 import { matrixProducts } from './matrix-products.js';
 import { normalizations } from './normalization.js';
+import { integerLayers } from './integer-layers.js';
 import { natives } from './native.js';
 import type { Operator } from './operator.js';
 import { pads } from './pad.js';
 import { pools } from './pool.js';
+import { codedArithmetic } from './coded-arithmetic.js';
 import { quantised } from './quantised.js';
 import { randoms } from './random.js';
 import { recurrents } from './recurrent.js';
@@ -57,6 +59,8 @@ export const operators: readonly Operator[] = [
   ...einsums,
   ...recurrents,
   ...conversions,
+  ...integerLayers,
+  ...codedArithmetic,
   ...quantised,
   ...dataMovements,
   ...randoms,
