@@ -5,7 +5,7 @@
  */
 import { scanTensor } from '../ir/scan.js';
 import { FLOAT, product, Tensor } from '../ir/tensor.js';
-import { groupsOf, type LayerRelation, type Linear } from '../ops/axes.js';
+import { type Codes, groupsOf, type LayerRelation, type Linear } from '../ops/axes.js';
 import type { Site } from '../ops/site.js';
 
 /** The weights of a layer; undefined where they are not known. */
@@ -17,7 +17,10 @@ export function weightMatrix(site: Site, relation: LayerRelation): WeightMatrix 
 const centred = new WeakMap<Tensor, { readonly points: Tensor | undefined; readonly tensor: Tensor }>();
 
 /** As they count in sums: codes from their zero points. */
-export function weightsOf(site: Site, { weights, codes }: LayerRelation): Tensor | undefined {
+export function weightsOf(
+  site: Pick<Site, 'constant'>,
+  { weights, codes }: Pick<LayerRelation, 'weights'> & { readonly codes?: Codes | undefined },
+): Tensor | undefined {
   const tensor = site.constant(weights.index);
   if (tensor === undefined || codes === undefined) return tensor;
   const points = codes.weightZeros === undefined ? undefined : site.constant(codes.weightZeros);

@@ -16,7 +16,8 @@ export function codesAt({ node, index }: Use, rank: number): Codes | null | unde
   const { zeroPoint, axis } = coding;
   const zeroPoints = zeroPoint && storedTensor(zeroPoint);
   if (zeroPoint !== undefined && (zeroPoints === undefined || zeroPoints.dims.length > 1)) return null;
-  return { zeroPoints, axis };
+  const stored = storedTensor(coding.codes);
+  return stored === undefined ? null : { stored, zeroPoints, axis };
 }
 
 /** The stored codes that the value is decoded from, where nothing else is. */

@@ -3,6 +3,7 @@
  * normalisation.
  */
 import type { WeightSlot } from '../masks/slots.js';
+import { weightsOf } from '../channels/weight-matrix.js';
 import { maskCodes, maskTensor, type OperandEdit } from '../masks/apply.js';
 import type { Graph, Value } from '../ir/graph.js';
 import { codesAt, ownCodes } from './codes.js';
@@ -22,9 +23,10 @@ export function droppedShifts(graphInfo: GraphInfo, slots: readonly WeightSlot[]
   const { graph, constants } = graphInfo;
   const edits: OperandEdit[] = [];
   let filters = 0;
-  for (const { node, index, outAxis } of slots) {
-    const weights = constants.tensor(node.inputs[index]);
-    const layer = operatorOf(node)?.weights?.(siteOf(node, graphInfo));
+  for (const { node, outAxis } of slots) {
+    const site = siteOf(node, graphInfo);
+    const layer = operatorOf(node)?.weights?.(site);
+    const weights = layer === undefined ? undefined : weightsOf(site, layer);
     if (weights === undefined || layer === undefined) continue;
     const channels = emptyFilters(weights, outAxis);
     if (channels.length === 0) continue;
@@ -34,6 +36,7 @@ export function droppedShifts(graphInfo: GraphInfo, slots: readonly WeightSlot[]
       biasIndex: layer.bias,
       channels: weights.dims[outAxis] ?? 0,
       spatialRank: weights.dims.length - 2,
+      areSums: layer.codes !== undefined && layer.codes.outputScale === undefined,
     };
     for (const shift of shiftsBehind(shifted, (value) => constants.tensor(value)?.dims)) {
       const value = shift.node.inputs[shift.index];

@@ -32,7 +32,7 @@ export function maskEdits({ nodes }: Graph, weights: readonly MaskedWeight[]): O
     for (const weight of whole === undefined ? list : list.slice(0, 1)) {
       const { slot } = weight.bindings[0];
       const { node, index } = slot;
-      const operand = operandOf(slot);
+      const operand = slot.codes?.stored ?? operandOf(slot);
       const known = copies.find((copy) => copy.of === operand && isSameMask(copy.weight, weight))?.tensor;
       const masked = whole ?? known ?? maskedTensor(operand, weight, weight.factors);
       copies.push({ of: operand, weight, tensor: masked });

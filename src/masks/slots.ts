@@ -6,6 +6,8 @@ import type { Node, Value } from '../ir/graph.js';
 import type { Tensor } from '../ir/tensor.js';
 
 export interface Codes {
+  /** As they are stored. */
+  readonly stored: Tensor;
   /** One for all, or one per index of `axis`; undefined: 0. */
   readonly zeroPoints: Tensor | undefined;
   readonly axis: number;
@@ -37,6 +39,8 @@ export interface WeightSlot {
    * itself.
    */
   readonly names: readonly string[];
+  /** One of the names, where the tensor that bore it had its two axes the other way round. */
+  readonly turnedFrom?: string;
   /** Whether the operand has the axes of the first of them, as it is stored. */
   readonly isAsStored: boolean;
   /** Whether the file says that a normalisation was folded into its layer. */

@@ -152,6 +152,8 @@ export interface Codes {
   readonly inputZero: number;
   /** Input with the zero points of the weights, one or one per output; undefined: 0. */
   readonly weightZeros: number | undefined;
+  /** Input with the scales of the weights, one or one per output; undefined: another node has them. */
+  readonly weightScales: number | undefined;
   /**
    * Input with the scale of Y, where the sums are scaled and rounded to codes again, with a bias in
    * their own scale; undefined: the sums are Y.

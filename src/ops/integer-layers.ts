@@ -5,7 +5,7 @@ import { isStatic, link } from './axes.js';
 import { Window, windowedExtents, windowKey } from './attributes.js';
 import { adjustGroups } from './conv.js';
 import { MICROSOFT } from './domains.js';
-import type { Operator } from './operator.js';
+import type { LayerOperands, Operator } from './operator.js';
 import type { Site } from './site.js';
 import { product } from '../ir/tensor.js';
 
@@ -109,7 +109,12 @@ function layerOfCodes(site: Site, inputs: Inputs, { inAxis, outAxis, y, outputs 
   const isBiased = bias !== undefined && node.inputs[bias] !== undefined;
   if (isBiased && site.constant(bias) === undefined) return undefined;
   const hasPoints = node.inputs[inputs.weightZeros] !== undefined;
-  const codes: Codes = { inputZero, weightZeros: hasPoints ? inputs.weightZeros : undefined, outputScale };
+  const codes: Codes = {
+    inputZero,
+    weightZeros: hasPoints ? inputs.weightZeros : undefined,
+    weightScales: inputs.weightScales,
+    outputScale,
+  };
   return {
     links,
     y,
@@ -144,10 +149,18 @@ function matMulMacs(site: Site, { x }: Inputs): number | undefined {
   return isStatic(y) && typeof depth === 'number' ? product(y) * depth : undefined;
 }
 
+/** As the relation has them. */
+function weightsOf(relation: Relation | undefined): LayerOperands | undefined {
+  return relation?.kind === 'linear' || relation?.kind === 'grouped'
+    ? { weights: relation.weights, bias: relation.bias?.index, codes: relation.codes }
+    : undefined;
+}
+
 function convolution(type: string, inputs: Inputs): Operator {
   return {
     type,
     axes: (site) => conv(site, inputs),
+    weights: (site) => weightsOf(conv(site, inputs)),
     macs: (site) => convMacs(site, inputs),
     adjust: adjustGroups,
     hasGroups: true,
@@ -160,6 +173,7 @@ function matrixProduct(type: string, inputs: Inputs): Operator {
   return {
     type,
     axes: (site) => matMul(site, inputs),
+    weights: (site) => weightsOf(matMul(site, inputs)),
     macs: (site) => matMulMacs(site, inputs),
     storedWeights: () => [
       { index: inputs.x, zeroPoint: inputs.xZero, axis: -2 },
@@ -181,6 +195,7 @@ export const integerLayers: readonly Operator[] = [
     type: 'QGemm',
     domain: MICROSOFT,
     axes: qGemm,
+    weights: (site) => weightsOf(qGemm(site)),
     macs: (site) => matMulMacs(site, QGEMM),
     storedWeights: (node: Node) => [
       { index: QGEMM.weights, zeroPoint: QGEMM.weightZeros, axis: node.int('transB', 0) === 0 ? 1 : 0 },

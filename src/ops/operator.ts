@@ -5,7 +5,7 @@
  */
 import type { AttributeValue, Dim, Node } from '../ir/graph.js';
 import type { Tensor } from '../ir/tensor.js';
-import type { AxisRef, Relation } from './axes.js';
+import type { AxisRef, Codes, Relation } from './axes.js';
 import type { Elements, Extent, ShapeSite, Site } from './site.js';
 import type { NativeWeights, StoredWeights } from './stored-weights.js';
 
@@ -28,6 +28,8 @@ export interface LayerOperands {
   /** Of a grouped convolution `inAxis` counts the channels of one group. */
   readonly weights: { readonly index: number; readonly inAxis: number; readonly outAxis: number };
   readonly bias: number | undefined;
+  /** Set where both are codes. */
+  readonly codes?: Codes | undefined;
 }
 
 /** Maps an input extent to the output extent: equal symbols stay equal. */

@@ -11,7 +11,7 @@ import type { Node, Value } from '../ir/graph.js';
 import { FLOAT, INT64, product, Tensor } from '../ir/tensor.js';
 import { readModel } from '../onnx/read.js';
 import { encodeModel } from '../onnx/write.js';
-import { maskCodes, switchOffCodes } from './masked-codes.js';
+import { maskCodes, switchOffBiasCodes, switchOffCodes } from './masked-codes.js';
 import { addNode, addReduction } from './reference-nodes.js';
 
 export interface PlannedMask {
@@ -58,7 +58,7 @@ function nodeAt(nodes: readonly Node[], place: number): Node {
 function multiplyMask(editor: Editor, node: Node, planned: PlannedMask): void {
   const { input, dataType, dims, factors, offsets, isOfCodes } = planned;
   if (isOfCodes === true) {
-    maskCodes(editor, node, dims, factors);
+    maskCodes(editor, node, { input, dims, keep: factors });
     return;
   }
   const weight = node.inputs[input];
@@ -78,13 +78,20 @@ interface LayerLayout {
   readonly outAxis: number;
   /** Axes behind that of the channels, in weights and output. */
   readonly spatialRank: number;
+  /** Whether it computes with codes. */
+  readonly isOfCodes?: true;
 }
 
 /**
  * Said here again, on purpose: a reference that asked the compiler's own operator rules would share
  * their mistakes.
  */
-const LAYOUTS: ReadonlyMap<string, (node: Node) => LayerLayout> = new Map([
+const LAYOUTS: ReadonlyMap<string, (node: Node) => LayerLayout> = new Map<string, (node: Node) => LayerLayout>([
+  ['QLinearConv', (node) => ({ outAxis: 0, spatialRank: node.ints('kernel_shape')?.length ?? 2, isOfCodes: true })],
+  ['ConvInteger', (node) => ({ outAxis: 0, spatialRank: node.ints('kernel_shape')?.length ?? 2, isOfCodes: true })],
+  ['QLinearMatMul', () => ({ outAxis: 1, spatialRank: 0, isOfCodes: true })],
+  ['MatMulInteger', () => ({ outAxis: 1, spatialRank: 0, isOfCodes: true })],
+  ['QGemm', (node) => ({ outAxis: node.int('transB', 0) === 0 ? 1 : 0, spatialRank: 0, isOfCodes: true })],
   ['Conv', (node: Node) => ({ outAxis: 0, spatialRank: node.ints('kernel_shape')?.length ?? 2 })],
   ['Gemm', (node: Node) => ({ outAxis: node.int('transB', 0) === 0 ? 1 : 0, spatialRank: 0 })],
   ['MatMul', () => ({ outAxis: 1, spatialRank: 0 })],
@@ -103,7 +110,11 @@ function layoutOf(layer: Node): LayerLayout {
  * weight, else with 0.
  */
 function switchOff(editor: Editor, layer: Node, dataType: number): void {
-  const { outAxis, spatialRank } = layoutOf(layer);
+  const { outAxis, spatialRank, isOfCodes } = layoutOf(layer);
+  if (isOfCodes === true) {
+    switchOffBiasCodes(editor, layer, { outAxis, spatialRank });
+    return;
+  }
   const weight = layer.inputs[WEIGHTS];
   const end = endOfShift(layer);
   if (weight === undefined || end?.producer === undefined) return;
