@@ -9,11 +9,13 @@
  */
 import type { Dim, Node, Value } from '../ir/graph.js';
 import { makesIndicators } from '../ir/origin.js';
+import type { Relation } from '../ops/axes.js';
 import { hasAxes, operatorOf } from '../ops/registry.js';
+import type { Site } from '../ops/site.js';
 import { type AnalyzedNode, analyzedNode, type NodeSite } from './analyzed-node.js';
 import { type Pin, PinBoard } from './pins.js';
 import type { PlaceValues } from './places.js';
-import { type Axis, type Operand, Positions, type Slot } from './positions.js';
+import { type Axis, isOperand, type Operand, Positions, type Slot } from './positions.js';
 import { propagateConstants } from './propagate-constants.js';
 import { type Demand, propagateDemand } from './propagate-demand.js';
 import { chooseAxes } from './choose-axes.js';
@@ -53,8 +55,8 @@ export async function analyze(graphInfo: GraphInfo): Promise<Facts> {
     const site = siteOf(node, graphInfo);
     const inSlots = node.inputs.map((value, index) => slotOf(node, index, value, graphInfo, slots));
     // Its inputs are constant, and only its padding makes something of them: nothing is to be done.
-    const relation = makesIndicators(node) ? undefined : operatorOf(node)?.axes?.(site);
-    sites.push({ node, site, relation, inSlots });
+    const stated = makesIndicators(node) ? undefined : operatorOf(node)?.axes?.(site);
+    sites.push({ node, site, relation: isCuttable(stated, site, inSlots) ? stated : undefined, inSlots });
   }
   const { isTied, isOfLayer } = tiedAxes(slots, sites);
   const positions = new Positions(slots, isTied);
@@ -103,6 +105,16 @@ function countUnknownOps(
     if (touches) counts.set(node.qualifiedOp, (counts.get(node.qualifiedOp) ?? 0) + 1);
   }
   return counts;
+}
+
+/**
+ * Axis 1 of a grouped layer's weights has other channels in each group: what is decoded in front of
+ * the layer has one list of channels for all.
+ */
+function isCuttable(relation: Relation | undefined, site: Site, inSlots: readonly (Slot | undefined)[]): boolean {
+  if (relation?.kind !== 'grouped') return true;
+  const slot = inSlots[relation.weights.index];
+  return slot === undefined || isOperand(slot) || site.constant(relation.weights.index)?.dims[1] === 1;
 }
 
 function slotOf(
