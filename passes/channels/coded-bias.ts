@@ -12,7 +12,6 @@ import { FLOAT, INT32, Tensor } from '../../src/ir/tensor.js';
 /** A constant operand as it is now: already cut, where it is stored or where an alias of it is. */
 export type OperandNow = (node: Node, index: number) => Tensor | undefined;
 
-
 /** Per kept output what the absorbed channels gave: sums of products of two differences of codes. */
 export function offsetsInCodes(
   { absorbed, layer: { inputScale, inputZero, weightScales } }: CodeCompensation,

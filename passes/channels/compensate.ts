@@ -9,7 +9,8 @@ import { classLanes, indicatorCounts } from '../../src/channels/map-cost.js';
 import type { LinearRead } from '../../src/channels/propagate-demand.js';
 import { isOperand, type Operand } from '../../src/channels/positions.js';
 import type { Compensation, PlaceCompensation, RemovalPlan } from '../../src/channels/removal-plan.js';
-import { isRow, WeightMatrix, weightsOf } from '../../src/channels/weight-matrix.js';
+import { isRow, WeightMatrix } from '../../src/channels/weight-matrix.js';
+import { weightsOf } from '../../src/ops/centred-weights.js';
 import type { Editor } from '../../src/ir/editor.js';
 import type { Node, Value } from '../../src/ir/graph.js';
 import { product, Tensor } from '../../src/ir/tensor.js';
@@ -67,7 +68,8 @@ export function prepareCompensation(compensation: Compensation, keptOutputs: rea
         values[start + tap] = (values[start + tap] ?? 0) + columns(output, tap) / carrier.constant;
     }
     const operand = read.at.inSlots[read.relation.weights.index];
-    if (operand === undefined || !isOperand(operand)) throw new Error(`${read.at.node.label} has no weights of its own`);
+    if (operand === undefined || !isOperand(operand))
+      throw new Error(`${read.at.node.label} has no weights of its own`);
     return { compensation, weights: { operand, tensor: Tensor.fromNumbers(tensor.dataType, tensor.dims, values) } };
   }
   const kernel = new Float64Array(outputs.length * matrix.taps);

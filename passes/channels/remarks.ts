@@ -89,8 +89,7 @@ export function missedRemarks(facts: Facts, plan: RemovalPlan): Said[] {
 export function describe(blocker: Blocker): string {
   if (blocker.kind === 'read')
     return `channels coupled to them are alive, and ${blocker.read.at.node.label} reads those`;
-  if (blocker.kind === 'codes')
-    return `they hold a constant other than 0, and ${describeStuck(blocker.read)}`;
+  if (blocker.kind === 'codes') return `they hold a constant other than 0, and ${describeStuck(blocker.read)}`;
   if (blocker.kind === 'group') return `${blocker.imbalance.at.node.label}: ${describeImbalance(blocker.imbalance)}`;
   const { node, reason } = blocker.pin;
   return node === undefined ? reason : `${node.label}: ${reason}`;

@@ -38,13 +38,18 @@ export async function askedCodes(
   const ofScale = scale === undefined ? undefined : site.constant(scale);
   if (x === undefined || y === undefined || dataType === undefined || ofScale === undefined) return found;
   const place = dims?.map((_, axis) => (axis === x.axis ? x.extent : reach(at, relation, axis)));
-  if (place === undefined || node.inputs.some((value, index) => isOpen(at, value, index, relation.x.index))) return found;
+  if (place === undefined || node.inputs.some((value, index) => isOpen(at, value, index, relation.x.index)))
+    return found;
   const zeros = new Float64Array(product(place)).fill(zeroOf(relation));
   const input = Tensor.fromNumbers(dataType, place, zeros);
   const biased = withTotals(at, relation, outputs, y.extent);
   const isTold = ({ total }: Sum) => total === 0 || biased !== undefined;
   for (const [turn, factor] of [1, 1 - ROUNDING, 1 + ROUNDING].entries()) {
-    const scales = Tensor.fromNumbers(ofScale.dataType, ofScale.dims, Array.from(ofScale.numbers(), (s) => s * factor));
+    const scales = Tensor.fromNumbers(
+      ofScale.dataType,
+      ofScale.dims,
+      Array.from(ofScale.numbers(), (s) => s * factor),
+    );
     const inputs = node.inputs.map((_, index) =>
       index === relation.x.index ? input : index === scale ? scales : site.constant(index),
     );

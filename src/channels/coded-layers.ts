@@ -119,5 +119,10 @@ function codingAt(
 
 function hasZeroPoint({ zeroPoint }: Coding, constants: Constants): boolean {
   if (zeroPoint === undefined) return false;
-  return constants.tensor(zeroPoint)?.numbers().every((zero) => zero === 0) !== true;
+  return (
+    constants
+      .tensor(zeroPoint)
+      ?.numbers()
+      .every((zero) => zero === 0) !== true
+  );
 }

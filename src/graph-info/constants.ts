@@ -76,7 +76,8 @@ export async function findConstants(graph: Graph, proto: ModelProto, shapes: Sha
   }
   const contents = await decodedTensors(proto, { nodes, decoders, decoded: [...decoded] }, shapes);
   return {
-    tensor: (value) => (value === undefined ? undefined : (value.initializer ?? tensors.get(value) ?? contents.get(value))),
+    tensor: (value) =>
+      value === undefined ? undefined : (value.initializer ?? tensors.get(value) ?? contents.get(value)),
     has: (value) => value !== undefined && isKnown(value, tensors, computed),
     isDecoded: (value) => value !== undefined && contents.has(value),
   };

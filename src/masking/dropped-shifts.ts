@@ -3,7 +3,7 @@
  * normalisation.
  */
 import type { WeightSlot } from '../masks/slots.js';
-import { weightsOf } from '../channels/weight-matrix.js';
+import { weightsOf } from '../ops/centred-weights.js';
 import { maskCodes, maskTensor, type OperandEdit } from '../masks/apply.js';
 import type { Graph, Value } from '../ir/graph.js';
 import { codesAt, ownCodes } from './codes.js';

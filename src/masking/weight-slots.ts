@@ -5,7 +5,7 @@
 import { hasInitializer, type Node, type Use, type Value } from '../ir/graph.js';
 import { FLOAT, isFloating, isNumeric, product, Tensor } from '../ir/tensor.js';
 import { parseKey, statisticOf } from '../masks/names.js';
-import { weightsOf } from '../channels/weight-matrix.js';
+import { weightsOf } from '../ops/centred-weights.js';
 import type { Codes, WeightSlot } from '../masks/slots.js';
 import type { LayerOperands } from '../ops/operator.js';
 import { isFolded, nodeModulePathsOf, statedModulePathsOf } from '../onnx/module-path.js';
@@ -168,7 +168,8 @@ function scaledCodes(node: Node, layer: LayerOperands, graphInfo: GraphInfo): Te
   const centred = weightsOf(site, layer);
   if (centred === undefined) throw new Error(`the weights of ${node.label} are not constant`);
   const { outAxis } = layer.weights;
-  const scales = layer.codes?.weightScales === undefined ? undefined : site.constant(layer.codes.weightScales)?.numbers();
+  const scales =
+    layer.codes?.weightScales === undefined ? undefined : site.constant(layer.codes.weightScales)?.numbers();
   if (scales === undefined) return centred;
   const inner = product(centred.dims.slice(outAxis + 1));
   const extent = centred.dims[outAxis] ?? 1;

@@ -55,10 +55,10 @@ function multiplyAll(all: readonly Factors[]): Factors {
   const [first = new Uint8Array(0), ...others] = all;
   if (others.length === 0) return first;
   const isSoft = all.some((factors) => !(factors instanceof Uint8Array));
-  const product = isSoft ? Float64Array.from(first) : Uint8Array.from(first);
+  const combined = isSoft ? Float64Array.from(first) : Uint8Array.from(first);
   for (const factors of others)
-    for (let at = 0; at < product.length; at++) product[at] = (product[at] ?? 0) * (factors[at] ?? 0);
-  return product;
+    for (let at = 0; at < combined.length; at++) combined[at] = (combined[at] ?? 0) * (factors[at] ?? 0);
+  return combined;
 }
 
 /**
@@ -101,11 +101,11 @@ export function maskCodes(tensor: Tensor, factors: Factors, { zeroPoints, axis }
 
 function multiply(tensor: Tensor, factors: Factors, offsets: Float64Array | undefined): Uint8Array {
   if (!(factors instanceof Uint8Array) || offsets !== undefined) {
-    const product = Float64Array.from(
+    const scaled = Float64Array.from(
       tensor.numbers(),
       (value, at) => value * (factors[at] ?? 0) + (offsets?.[at] ?? 0),
     );
-    return Tensor.fromNumbers(tensor.dataType, tensor.dims, product).bytes();
+    return Tensor.fromNumbers(tensor.dataType, tensor.dims, scaled).bytes();
   }
   const size = elementBytes(tensor.dataType) ?? 1;
   const bytes = new Uint8Array(tensor.bytes());

@@ -156,8 +156,7 @@ export function layoutOf(
   stated?: Layout,
 ): { layout: Layout; values: Sameness | undefined } {
   const isTurned = slot.turnedFrom !== undefined && isNameOf(slot.turnedFrom, claim.name);
-  const isNamed =
-    evidence === 'name' && slot.isAsStored && !isTurned && (!claim.name.isKernel || claim.isOnnx);
+  const isNamed = evidence === 'name' && slot.isAsStored && !isTurned && (!claim.name.isKernel || claim.isOnnx);
   const layout: Layout = stated ?? (isNamed ? 'stored' : shapeAloneLayout(claim, slot, evidence));
   if (original === undefined) return { layout, values: undefined };
   const values = compareWeights(original, claim, slot, layout);

@@ -55,7 +55,8 @@ export function shiftsBehind(
     }
     const other = node.inputs[1 - index];
     // What is added to sums of codes comes in the shape of an image, computed from the stored bias.
-    if (other === undefined || (areSums !== true && !isStored(other)) || !isPerChannel(other, spatialRank)) return shifts;
+    if (other === undefined || (areSums !== true && !isStored(other)) || !isPerChannel(other, spatialRank))
+      return shifts;
     if (node.opType === 'Mul' && !isScaled) isScaled = true;
     else if (node.opType === 'Add') {
       shifts.push({ node, index: 1 - index });

@@ -58,7 +58,7 @@ export async function withIntegerKernels(
       : [
           `this processor's default kernels cut sums of 8-bit products off at 16 bits, in both models, and their outputs differ by ${formatDifference(usual)} of an output's scale: the session entry session.x64quantprecision=1, or weights quantised with reduce_range, give the exact sums`,
         ];
-  const notes = ['equal to the bit in ONNX Runtime\'s integer kernels, whose sums are exact', ...cut];
+  const notes = ["equal to the bit in ONNX Runtime's integer kernels, whose sums are exact", ...cut];
   return judged.equal ? { ...judged, notes: [...judged.notes, ...notes] } : equalToTheBit(judged, notes);
 }
 

@@ -61,9 +61,7 @@ export async function verifyModels(
   const verification = conclude(known, compared);
   if (compared.mismatch?.isFinal === true) return verification;
   const rounded = await judge([reference, candidate], { known, compared, verification }, options);
-  return isQuantised(reference)
-    ? withIntegerKernels(rounded, [reference, candidate], known, options.signal)
-    : rounded;
+  return isQuantised(reference) ? withIntegerKernels(rounded, [reference, candidate], known, options.signal) : rounded;
 }
 
 /** Within rounding: with means in double precision, and closely, where that says more. */

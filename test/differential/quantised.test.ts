@@ -151,7 +151,10 @@ describe.each(['decoded', 'integer'] as const)('%s: constants', (form) => {
     const input = { scale: 0.5, zero: 100 };
     const outcome = await compiled((g) => {
       const x = g.input('x', [1, 3, 4, 4]);
-      const [scale, zero] = [{ data: [0.5], dims: [] }, { data: Int8Array.of(0), dims: [] }];
+      const [scale, zero] = [
+        { data: [0.5], dims: [] },
+        { data: Int8Array.of(0), dims: [] },
+      ];
       const codes = Int8Array.from(normals(3, 'w', 12), (value) => Math.round(40 * value)).fill(0, 0, 3);
       const read = dequantize(g, quantize(g, x, input), input);
       const w = g.op('DequantizeLinear', [{ data: codes, dims: [4, 3, 1, 1] }, scale, zero]);

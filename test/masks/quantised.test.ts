@@ -88,7 +88,9 @@ describe.each(CODED_FORMS)('%s', (form) => {
     const dims = [WIDTH, 3, 3, 3];
     const nested = (extents: readonly number[], path: readonly number[] = []): unknown =>
       extents.length === 0
-        ? (path.reduce((sum, index) => sum + index, 0) % 3 === 0 ? 0 : 1)
+        ? path.reduce((sum, index) => sum + index, 0) % 3 === 0
+          ? 0
+          : 1
         : Array.from({ length: extents[0] ?? 0 }, (_, at) => nested(extents.slice(1), [...path, at]));
     const found = await masked(images(form, true), { masks: [maskFile({ 'first.weight': nested(dims) })] });
     expect(found).toMatchObject({ equal: true, toTheBit: true, removed: 0 });

@@ -43,7 +43,12 @@ const rows: Apply = (g, x) => g.reshape(asMatrix(g, x), [-1, CHANNELS]);
 const convolution =
   (form: CodedForm, isPerFilter: boolean): Apply =>
   (g, x) =>
-    codedLayer(g, x, form, { name: 'coded', dims: [3, CHANNELS, 3, 3], isPerFilter, attributes: { pads: [1, 1, 1, 1] } });
+    codedLayer(g, x, form, {
+      name: 'coded',
+      dims: [3, CHANNELS, 3, 3],
+      isPerFilter,
+      attributes: { pads: [1, 1, 1, 1] },
+    });
 const unpadded =
   (form: CodedForm): Apply =>
   (g, x) =>
@@ -93,7 +98,9 @@ const ofTwo =
 
 export const QUANTISED: Readonly<Record<string, readonly Apply[]>> = {
   QuantizeLinear: conversions,
-  DequantizeLinear: [(g, x) => g.conv(x, decodedWeights(g, { name: 'w', dims: [3, CHANNELS, 1, 1], isPerFilter: true }))],
+  DequantizeLinear: [
+    (g, x) => g.conv(x, decodedWeights(g, { name: 'w', dims: [3, CHANNELS, 1, 1], isPerFilter: true })),
+  ],
   'QuantizeLinear@10': [roundTrip, signed],
   'DequantizeLinear@10': [(g, x) => g.conv(x, decodedWeights(g, { name: 'w', dims: [3, CHANNELS, 1, 1] }))],
   ...Object.fromEntries([13, 19, 21, 23].map((opset) => [`QuantizeLinear@${opset}`, conversions])),
@@ -109,7 +116,9 @@ export const QUANTISED: Readonly<Record<string, readonly Apply[]>> = {
   ConvInteger: convolutions('dynamic'),
   QLinearConv: convolutions('integer'),
   'QLinearConv@10': [convolution('integer', true)],
-  'ConvInteger@10': [(g, x) => g.op('Cast', [g.op('ConvInteger', [quantize(g, x), codes(), CODES[1] ?? ''])], { to: 1 })],
+  'ConvInteger@10': [
+    (g, x) => g.op('Cast', [g.op('ConvInteger', [quantize(g, x), storedCodes(), CODES[1] ?? ''])], { to: 1 }),
+  ],
   MatMulInteger: [matrix('dynamic', false), matrix('dynamic', false, true)],
   QLinearMatMul: [matrix('integer', false), matrix('integer', false, true)],
   'QLinearMatMul@10': [matrix('integer', false)],
@@ -131,6 +140,9 @@ export const QUANTISED: Readonly<Record<string, readonly Apply[]>> = {
   ],
 };
 
-function codes() {
-  return { data: Int8Array.from({ length: 3 * CHANNELS * 4 }, (_, at) => ((at * 37) % 200) - 100), dims: [3, CHANNELS, 2, 2] };
+function storedCodes() {
+  return {
+    data: Int8Array.from({ length: 3 * CHANNELS * 4 }, (_, at) => ((at * 37) % 200) - 100),
+    dims: [3, CHANNELS, 2, 2],
+  };
 }

@@ -66,7 +66,9 @@ describe('integer kernels', () => {
     expect(found).toMatchObject({ equal: true, difference: 0, bound: 0, outputs: [{ difference: 0, bound: 0 }] });
     expect(found.reason).toBeUndefined();
     expect(notes).toContain(TO_THE_BIT);
-    expect(notes.join('\n')).toContain('without graph optimisations rounding moves codes: output "y" differs by 1.0e-2');
+    expect(notes.join('\n')).toContain(
+      'without graph optimisations rounding moves codes: output "y" differs by 1.0e-2',
+    );
   });
 
   test('leave refused what differs there too', async () => {
