@@ -255,6 +255,15 @@ describe('decoded weights', () => {
   });
 });
 
+test('no layer of codes becomes a sparse operator', async () => {
+  const g = graphBuilder();
+  const w = decodedWeights(g, { name: 'w', dims: [16, 16, 3, 3], dead: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11] });
+  g.output(g.conv(g.input('x', [1, 16, 8, 8]), w, { kernel: [3, 3] }));
+  const { report } = await compileModel(g.bytes(), { sparse: true });
+  expect(report.sparse?.layers ?? 0).toBe(0);
+  expect(report.remarks.map(({ message }) => message).join('\n')).toContain('its weights are quantised');
+});
+
 test('a branch of constants stays in a sum of codes', async () => {
   const outcome = await compiled((g) => {
     const x = g.input('x', [1, 3, 6, 6]);
