@@ -66,7 +66,7 @@ function findFolds({ graph, constants, shapes }: GraphInfo): Fold[] {
   for (const node of graph.nodes) {
     for (const value of node.outputs) {
       const tensor = constants.tensor(value);
-      if (value === undefined || tensor === undefined) continue;
+      if (value === undefined || tensor === undefined || constants.isDecoded(value)) continue;
       const holder = holders.get(tensor) ?? { node, values: [] };
       holder.values.push(value);
       holders.set(tensor, holder);

@@ -17,6 +17,7 @@ import { type Axis, isOperand } from '../src/channels/positions.js';
 import type { Editor } from '../src/ir/editor.js';
 import type { Value } from '../src/ir/graph.js';
 import { isFloating, Tensor } from '../src/ir/tensor.js';
+import { codingOf } from '../src/ops/coding.js';
 import { type Pass, UNCHANGED } from './pass.js';
 
 interface ConstantBranch {
@@ -62,6 +63,8 @@ function findBranch(at: AnalyzedNode, facts: Facts, keys: ExtentKeys): ConstantB
     const live = at.inSlots[liveIndex];
     if (slot === undefined || live === undefined || isOperand(slot) || isOperand(live) || slot === live) continue;
     if (slot.producer === undefined) continue;
+    // Sums of codes are rounded as one kernel does it, and a sum with a constant as none does.
+    if ([slot, live].some((value) => codingOf(value, 0) !== undefined)) continue;
     const found = constantAxis(slot, at, facts);
     const out = at.site.outDims(0);
     if (found === undefined || out === undefined || !hasFullShape(live, slot, at, keys)) continue;

@@ -11,6 +11,7 @@
  * instead of all.
  */
 import type { Facts } from '../src/channels/facts.js';
+import { isCoded } from '../src/channels/coded-layers.js';
 import { isOperand } from '../src/channels/positions.js';
 import type { LinearRead } from '../src/channels/propagate-demand.js';
 import { spatialDims } from '../src/channels/removal-plan.js';
@@ -51,6 +52,7 @@ function readsOnlyConstants(read: LinearRead, { constant, graphInfo }: Facts): b
   return (
     relation.padded &&
     relation.needsCarrier !== true &&
+    !isCoded(at, relation) &&
     isStatic &&
     !values.some(Number.isNaN) &&
     values.some((value) => value !== 0)

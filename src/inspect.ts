@@ -11,8 +11,7 @@ import { hasSparseOperators, storedInfo, storedLayers } from './figures/sparse-f
 import { countSubgraphLayers } from './figures/subgraphs.js';
 import type { Target } from './cost/width-cost.js';
 import { unreadWeights } from './figures/unread-weights.js';
-import { WeightMatrix } from './channels/weight-matrix.js';
-import { groupsOf } from './ops/axes.js';
+import { weightMatrix } from './channels/weight-matrix.js';
 import { operatorOf } from './ops/registry.js';
 import { heldRemarks } from '../passes/channels/held-remarks.js';
 import { removeChannels } from '../passes/remove-channels.js';
@@ -169,9 +168,8 @@ function inspectLayers(facts: Facts, sparsityOf: (node: Facts['nodes'][number]['
 function countZeroFilters(site: Facts['nodes'][number]['site'], extent: number): number {
   const relation = operatorOf(site.node)?.axes?.(site);
   if (relation?.kind !== 'linear' && relation?.kind !== 'grouped') return 0;
-  const tensor = site.constant(relation.weights.index);
-  if (tensor === undefined) return 0;
-  const matrix = new WeightMatrix(tensor, relation.weights, groupsOf(relation));
+  const matrix = weightMatrix(site, relation);
+  if (matrix === undefined) return 0;
   let zeroFilters = 0;
   for (let output = 0; output < extent; output++) {
     let live = false;

@@ -5,7 +5,7 @@ import type { Axis } from './channels/positions.js';
 import type { Pin } from './channels/pins.js';
 import { describeImbalance } from './channels/group-balance.js';
 import { isOperand } from './channels/positions.js';
-import { type Blocker, Blockers } from './channels/blockers.js';
+import { type Blocker, Blockers, describeStuck } from './channels/blockers.js';
 import { type Cause, describeReason, type Reason, Reasons } from './channels/reasons.js';
 import { PruneCompileError } from './errors.js';
 import type { Graph, Node } from './ir/graph.js';
@@ -144,12 +144,15 @@ function keptDead(
 const STARTS: Readonly<Partial<Record<Cause, string>>> = {
   alive: 'dead here, but coupled to channels of other layers that are alive',
   group: 'dead here, but fillers: groups stay equal',
+  codes: 'dead here, but a constant other than 0',
 };
 
 function endOf(blocker: Blocker): Omit<Pin, 'cause'> {
   switch (blocker.kind) {
     case 'read':
       return { node: blocker.read.at.node, reason: 'needs them: its weights for them are not zero' };
+    case 'codes':
+      return { node: blocker.read.at.node, reason: describeStuck(blocker.read) };
     case 'group':
       return { node: blocker.imbalance.at.node, reason: describeImbalance(blocker.imbalance) };
     case 'pin':

@@ -8,6 +8,7 @@ type Said = Omit<Remark, 'pass'>;
 
 const FORMS: Readonly<Record<Compensation['form'], string>> = {
   bias: 'their constants were added to the bias',
+  codes: 'the codes of the bias take their constants over, to the bit',
   carrier: 'the weights of a kept constant channel were adjusted for them',
   indicators: 'an added map of the place restores their constants at the zero-padded borders',
   classes: 'an added map of the place gives it back',

@@ -10,11 +10,13 @@ import type { LinearRead } from '../../src/channels/propagate-demand.js';
 import { isOperand, type Operand } from '../../src/channels/positions.js';
 import type { Compensation, PlaceCompensation, RemovalPlan } from '../../src/channels/removal-plan.js';
 import { isRow, WeightMatrix } from '../../src/channels/weight-matrix.js';
+import { weightsOf } from '../../src/ops/centred-weights.js';
 import type { Editor } from '../../src/ir/editor.js';
 import type { Node, Value } from '../../src/ir/graph.js';
 import { product, Tensor } from '../../src/ir/tensor.js';
 import { groupsOf } from '../../src/ops/axes.js';
 import { epsilonOf, NORMALIZATION_INPUTS, normalizationScales } from '../../src/ops/attributes.js';
+import { addToCodes, offsetsInCodes, type OperandNow } from './coded-bias.js';
 import { geometryOf, IndicatorMaker } from './indicators.js';
 import type { KnownExtents } from './known-extents.js';
 import { staticMap } from './static-map.js';
@@ -26,19 +28,22 @@ export interface Prepared {
   readonly weights?: { readonly operand: Operand; readonly tensor: Tensor };
   /** indicators, map: [kept outputs, 1, kernel…]; classes: [kept outputs, classLanes, kernel…]. */
   readonly kernel?: Tensor;
-  /** bias: one number per kept output, to be added. */
+  /** bias, codes: one number per kept output, to be added. */
   readonly offsets?: Float64Array;
+  /** codes: the kept outputs. */
+  readonly outputs?: readonly number[];
 }
 
 export function prepareCompensation(compensation: Compensation, keptOutputs: readonly number[] | undefined): Prepared {
   const { read } = compensation;
-  const operand = read.at.inSlots[read.relation.weights.index];
-  if (operand === undefined || !isOperand(operand)) throw new Error(`${read.at.node.label} has no constant weights`);
-  const { tensor } = operand;
+  const tensor = weightsOf(read.at.site, read.relation);
+  if (tensor === undefined) throw new Error(`${read.at.node.label} has no constant weights`);
   const matrix = new WeightMatrix(tensor, read.relation.weights, groupsOf(read.relation));
   const outputs = keptOutputs ?? Array.from({ length: matrix.outputs }, (_, index) => index);
   if (compensation.form === 'classes')
     return { compensation, kernel: kernelOfClasses(compensation, matrix, outputs, tensor) };
+  if (compensation.form === 'codes')
+    return { compensation, offsets: offsetsInCodes(compensation, matrix, outputs), outputs };
   const { absorbed, form, carriers } = compensation;
   if (form === 'bias') {
     const offsets = Float64Array.from(outputs, (output) => {
@@ -62,6 +67,9 @@ export function prepareCompensation(compensation: Compensation, keptOutputs: rea
       for (let tap = 0; tap < matrix.taps; tap++)
         values[start + tap] = (values[start + tap] ?? 0) + columns(output, tap) / carrier.constant;
     }
+    const operand = read.at.inSlots[read.relation.weights.index];
+    if (operand === undefined || !isOperand(operand))
+      throw new Error(`${read.at.node.label} has no weights of its own`);
     return { compensation, weights: { operand, tensor: Tensor.fromNumbers(tensor.dataType, tensor.dims, values) } };
   }
   const kernel = new Float64Array(outputs.length * matrix.taps);
@@ -100,9 +108,6 @@ function kernelOfClasses(
   return Tensor.fromNumbers(dataType, [outputs.length, lanes, ...dims.slice(2)], kernel);
 }
 
-/** A constant operand as it is now: already cut, where it is stored or where an alias of it is. */
-export type OperandNow = (node: Node, index: number) => Tensor | undefined;
-
 /** Gives the constants back, except those that rewritten weights carry. */
 export class Compensator {
   readonly #editor: Editor;
@@ -126,8 +131,11 @@ export class Compensator {
     this.#indicators = new IndicatorMaker(editor, extents);
   }
 
-  compensate({ compensation, offsets, kernel }: Prepared): void {
-    if (offsets !== undefined) this.#addToBias(compensation, offsets);
+  compensate({ compensation, offsets, kernel, outputs = [] }: Prepared): void {
+    if (compensation.form === 'codes') {
+      const codes = { offsets: offsets ?? new Float64Array(), outputs, operandNow: this.#operandNow };
+      addToCodes(this.#editor, compensation, codes);
+    } else if (offsets !== undefined) this.#addToBias(compensation, offsets);
     else if (kernel !== undefined) this.#addMap(compensation, kernel);
   }
 

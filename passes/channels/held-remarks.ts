@@ -56,6 +56,7 @@ const WORDS: Readonly<Record<Cause, (held: HeldChannels) => string>> = {
     held.detail === undefined
       ? `the groups of ${who(held)} keep equal widths, and fuller groups need more`
       : `${who(held)}: ${held.detail}`,
+  codes: ({ detail = '' }) => `they hold a constant other than 0, and ${detail}`,
   gate: (held) => `${who(held)} multiplies their constants by what is computed from the input`,
   place: (held) =>
     `padding makes their constants depend on the place, and what ${who(held)} makes of that is not known`,

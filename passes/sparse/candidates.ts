@@ -39,6 +39,8 @@ function candidateAt(node: Node, graphInfo: GraphInfo, taken: ReadonlySet<Node>)
   const [output] = node.outputs;
   const weights = graphInfo.constants.tensor(weight);
   if (kind === undefined || x === undefined || weights === undefined || output === undefined) return undefined;
+  // Quantised layers run in integer kernels, and their codes stay as they are.
+  if ([weight, node.inputs[2]].some((value) => graphInfo.constants.isDecoded(value))) return undefined;
   if (weights.dataType !== FLOAT || !isSupported(node, weights) || graphInfo.constants.has(x)) return undefined;
   const pads = kind === 'conv' ? padsOf(new Window(node, weights), graphInfo.shapes.of(x)) : [];
   if (pads === undefined) return undefined;

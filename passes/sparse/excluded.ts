@@ -31,6 +31,7 @@ export function excludedLayers(graphInfo: GraphInfo, candidates: readonly Sparse
 
 function whyNot(node: Node, weights: Tensor, { constants, shapes }: GraphInfo): string {
   if (node.opType === 'ConvTranspose') return 'ConvTranspose has no sparse operator';
+  if (constants.isDecoded(node.inputs[1])) return 'its weights are quantised';
   if (weights.dataType !== FLOAT) return 'its weights are not float32';
   if (constants.tensor(node.inputs[1]) === undefined) return 'its weights are the left operand';
   if (node.opType === 'Conv' && weights.dims.length !== 4) return 'sparse convolutions have two spatial axes';

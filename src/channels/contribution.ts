@@ -39,6 +39,18 @@ export function varies(contribution: Contribution): boolean {
   return contribution.isReached === undefined && contribution.values.every(Number.isNaN);
 }
 
+/** Whether the operand is 0 at the index, or has no part in it. */
+export function isZeroAt(contribution: Contribution, index: number): boolean {
+  const known = knownAt(contribution, index);
+  return known === 0 || known === null;
+}
+
+/** Every number of the operand times a factor. */
+export function times(contribution: Contribution, factor: number): Contribution {
+  if (!isColumn(contribution)) return contribution === undefined ? undefined : contribution * factor;
+  return { ...contribution, values: contribution.values.map((value) => value * factor) };
+}
+
 /** Of two true statements about the same operand the one that knows more, index by index. */
 export function surer(a: Contribution, b: Contribution): Contribution {
   if (!isColumn(a) || !isColumn(b)) return isColumn(b) ? b : a;

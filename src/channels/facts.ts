@@ -9,12 +9,14 @@
  */
 import type { Dim, Node, Value } from '../ir/graph.js';
 import { makesIndicators } from '../ir/origin.js';
+import type { Relation } from '../ops/axes.js';
 import { hasAxes, operatorOf } from '../ops/registry.js';
+import type { Site } from '../ops/site.js';
 import { type AnalyzedNode, analyzedNode, type NodeSite } from './analyzed-node.js';
 import { type Lift, liftedRelation } from './lift.js';
 import { type Pin, PinBoard } from './pins.js';
 import type { PlaceValues } from './places.js';
-import { type Axis, type Operand, Positions, type Slot } from './positions.js';
+import { type Axis, isOperand, type Operand, Positions, type Slot } from './positions.js';
 import { propagateConstants } from './propagate-constants.js';
 import { type Demand, propagateDemand } from './propagate-demand.js';
 import { chooseAxes } from './choose-axes.js';
@@ -55,9 +57,9 @@ export async function analyze(graphInfo: GraphInfo, lift?: Lift): Promise<Facts>
     const site = siteOf(node, graphInfo);
     const inSlots = node.inputs.map((value, index) => slotOf(node, index, value, graphInfo, slots));
     // Its inputs are constant, and only its padding makes something of them: nothing is to be done.
-    const known = makesIndicators(node) ? undefined : operatorOf(node)?.axes?.(site);
-    const relation = known ?? liftedRelation(node, site, lift);
-    sites.push({ node, site, relation, inSlots });
+    const stated = makesIndicators(node) ? undefined : operatorOf(node)?.axes?.(site);
+    const known = isCuttable(stated, site, inSlots) ? stated : undefined;
+    sites.push({ node, site, relation: known ?? liftedRelation(node, site, lift), inSlots });
   }
   const { isTied, isOfLayer } = tiedAxes(slots, sites);
   const positions = new Positions(slots, isTied);
@@ -108,6 +110,16 @@ function countUnknownOps(
   return counts;
 }
 
+/**
+ * Axis 1 of a grouped layer's weights has other channels in each group: what is decoded in front of
+ * the layer has one list of channels for all.
+ */
+function isCuttable(relation: Relation | undefined, site: Site, inSlots: readonly (Slot | undefined)[]): boolean {
+  if (relation?.kind !== 'grouped') return true;
+  const slot = inSlots[relation.weights.index];
+  return slot === undefined || isOperand(slot) || site.constant(relation.weights.index)?.dims[1] === 1;
+}
+
 function slotOf(
   node: Node,
   index: number,
@@ -116,7 +128,8 @@ function slotOf(
   slots: Map<Slot, readonly Dim[]>,
 ): Slot | undefined {
   const tensor = constants.tensor(value);
-  if (value === undefined || tensor === undefined) return value;
+  // What is decoded has axes of its own, which go with those of what is stored.
+  if (value === undefined || tensor === undefined || constants.isDecoded(value)) return value;
   const operand: Operand = { node, index, value, tensor };
   slots.set(operand, tensor.dims);
   return operand;

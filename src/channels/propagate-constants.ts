@@ -3,25 +3,38 @@
  * known number for each class of places (places.ts).
  */
 import { f16round } from '@petamoriken/float16';
-import { BFLOAT16, FLOAT, FLOAT16, isFloating, isNumeric, Tensor } from '../ir/tensor.js';
-import { groupsOf, type Known, type LayerRelation, type Pointwise } from '../ops/axes.js';
+import { BFLOAT16, FLOAT, FLOAT16, isFloating, Tensor } from '../ir/tensor.js';
+import { type Known, type LayerRelation, type Pointwise, zeroOf } from '../ops/axes.js';
 import { type AnalyzedNode, forEachPair, type LayerAxes, type ResolvedLink } from './analyzed-node.js';
 import { askedScalars } from './asked-scalars.js';
-import { type Column, type Contribution, isColumn, knownAt, reaches, surer, varies } from './contribution.js';
+import { askedCodes, type Sum } from './asked-sums.js';
+import {
+  type Column,
+  type Contribution,
+  isColumn,
+  isZeroAt,
+  knownAt,
+  reaches,
+  surer,
+  times,
+  varies,
+} from './contribution.js';
 import { type Axis, isOperand, type Positions } from './positions.js';
 import type { GraphInfo } from '../graph-info/graph-info.js';
 import { NodeRunner } from '../graph-info/node-runner.js';
 import { type Lift, liftStops } from './lift.js';
 import { MovedZeros } from './moved-zeros.js';
+import { operandScalars, uniformScalar } from './operand-scalars.js';
 import { PlaceConstants } from './place-constants.js';
 import type { PlaceValues } from './places.js';
-import { isRow, WeightMatrix } from './weight-matrix.js';
+import { isRow, weightMatrix, type WeightMatrix } from './weight-matrix.js';
 
 /**
- * Operands above this many elements are weights of linear readers or lookup tables: nobody asks for
- * their scalars.
+ * A layer's sum and its quantisation become one integer kernel: the sum is scaled by a product and
+ * quotient of three scales, each rounded to 2^-24 of it, instead of by one after the other. This is
+ * some ten times as much.
  */
-const LARGEST_SCALAR_OPERAND = 1 << 20;
+const FUSED_ROUNDING = 2 ** -19;
 
 export interface ConstantFacts {
   /** Per position the scalar, or NaN where it varies or depends on the place. */
@@ -86,7 +99,8 @@ class ConstantPass {
 
   async visit(at: AnalyzedNode): Promise<void> {
     const { layer, relation } = at;
-    if (layer !== undefined) this.#layer(at, layer);
+    if (this.#isDecoded(at)) return;
+    if (layer !== undefined) await this.#layer(at, layer);
     else if (relation?.kind === 'pointwise') {
       await this.#pointwise(at, relation);
       this.#moved.visit(at, relation);
@@ -100,6 +114,19 @@ class ConstantPass {
       this.constant[to] = this.places.get(from)?.values[0] ?? this.constant[from] ?? Number.NaN;
       this.#isRounded[to] = 1;
     });
+  }
+
+  /** Of constants that are decoded the contents are known. */
+  #isDecoded({ node }: AnalyzedNode): boolean {
+    const { constants } = this.#graphInfo;
+    let isDecoded = false;
+    for (const value of node.outputs) {
+      const tensor = constants.isDecoded(value) ? constants.tensor(value) : undefined;
+      if (value === undefined || tensor === undefined) continue;
+      isDecoded = true;
+      operandScalars(tensor, this.#positions.axesOf(value), this.constant);
+    }
+    return isDecoded;
   }
 
   #scalarAt(axis: Axis, index: number): number {
@@ -175,16 +202,26 @@ class ConstantPass {
     return relation.jumps === true || (relation.isAsked === true && !isFloating(this.#dataTypeAt(at, output) ?? FLOAT));
   }
 
-  /** Where any known operand is rounded, so is what is made of it. */
+  /**
+   * Where any known operand is rounded, so is what is made of it, but zeros that follow from a zero
+   * alone.
+   */
   #markRounded(at: AnalyzedNode, axis: Axis): void {
-    for (const link of [...at.links, ...at.choices.flat()]) {
-      const { input, output } = link;
-      if (input === undefined || output !== axis) continue;
-      if (!this.#isRounded.subarray(input.base, input.base + input.extent).includes(1)) continue;
+    const isAnyRounded = ({ input }: ResolvedLink) =>
+      input !== undefined && this.#isRounded.subarray(input.base, input.base + input.extent).includes(1);
+    const links = [...at.links, ...at.choices.flat()].filter(({ output }) => output === axis);
+    if (!links.some(isAnyRounded)) return;
+    const rounded = new Set<number>();
+    const sureZeros = new Set<number>();
+    for (const link of links) {
+      const { input } = link;
+      if (input === undefined) continue;
       forEachPair(link, (from, to) => {
-        if (this.#isRounded[input.base + from] === 1) this.#isRounded[axis.base + to] = 1;
+        if (this.#isRounded[input.base + from] === 1) rounded.add(axis.base + to);
+        else if (this.#scalarAt(input, from) === 0 && this.#scalarAt(axis, to) === 0) sureZeros.add(axis.base + to);
       });
     }
+    for (const position of rounded) if (!sureZeros.has(position)) this.#isRounded[position] = 1;
   }
 
   async #ask(
@@ -201,12 +238,22 @@ class ConstantPass {
       readonly open: readonly number[];
     },
   ): Promise<void> {
-    const jumps = this.#jumps(at, output);
-    const scalars = await askedScalars({ at, output, axis: axis.axis, operands }, open, this.#graphInfo, this.#runner);
+    const isSure = this.#jumps(at, output) || (at.relation?.kind === 'pointwise' && at.relation.isExact === true);
+    const ask = (given: readonly Contribution[]) =>
+      askedScalars({ at, output, axis: axis.axis, operands: given }, open, this.#graphInfo, this.#runner);
+    const scalars = await ask(operands);
+    if (at.relation?.kind === 'pointwise' && at.relation.isFused === true) {
+      for (const moved of [1 - FUSED_ROUNDING, 1 + FUSED_ROUNDING]) {
+        const others = await ask(operands.map((operand, input) => (input === 0 ? times(operand, moved) : operand)));
+        for (const [entry, other] of others.entries()) if (other !== scalars[entry]) scalars[entry] = Number.NaN;
+      }
+    }
     for (const [entry, index] of open.entries()) {
-      this.constant[axis.base + index] = scalars[entry] ?? Number.NaN;
-      // What jumps leaves nothing to round.
-      if (!jumps) this.#isRounded[axis.base + index] = 1;
+      const scalar = scalars[entry] ?? Number.NaN;
+      this.constant[axis.base + index] = scalar;
+      // What jumps leaves nothing to round, nor do zeros that are made of zeros alone.
+      const isZero = scalar === 0 && operands.every((operand) => isZeroAt(operand, index));
+      if (!isSure && !isZero) this.#isRounded[axis.base + index] = 1;
     }
   }
 
@@ -255,7 +302,8 @@ class ConstantPass {
    * An output is constant when no varying input (and, at padded borders, no constant other than 0)
    * of its group reaches it.
    */
-  #layer(at: AnalyzedNode, { x, y, relation }: LayerAxes): void {
+  async #layer(at: AnalyzedNode, layer: LayerAxes): Promise<void> {
+    const { x, y, relation } = layer;
     const view = viewOf(at, relation);
     if (x === undefined || y === undefined || view === undefined) return;
     const round = this.#roundingAt(at);
@@ -265,17 +313,20 @@ class ConstantPass {
     const { groups } = view.weights;
     const varying: number[] = [];
     const fixed = Array.from({ length: groups }, (): number[] => []);
+    const zero = zeroOf(relation);
     for (let index = 0; index < x.extent; index++) {
       const value = this.#scalarAt(x, index);
       if (Number.isNaN(value)) varying.push(index);
-      else if (value !== 0) fixed[Math.floor((index * groups) / x.extent)]?.push(index);
+      else if (value !== zero) fixed[Math.floor((index * groups) / x.extent)]?.push(index);
     }
     const readsVarying = view.weights.outputsOf(varying);
     const readsFixed = view.weights.outputsOf(fixed.flat());
+    const open: Sum[] = [];
     for (let output = 0; output < y.extent; output++) {
       if (readsVarying[output] === 1) continue;
       const inputs = fixed[view.weights.groupOfOutput(output)] ?? [];
       if (relation.padded && readsFixed[output] === 1) {
+        if (relation.codes !== undefined) continue;
         const ofTap = (tap: number) =>
           inputs.reduce((sum, input) => sum + this.#scalarAt(x, input) * view.weights.at(output, input, tap), 0);
         const found = { ofTap, ofSum: (sum: number) => ofSum(sum, output) };
@@ -283,10 +334,18 @@ class ConstantPass {
         continue;
       }
       let total = 0;
-      for (const input of inputs) total += this.#scalarAt(x, input) * view.weights.sum(output, input);
+      for (const input of inputs) total += (this.#scalarAt(x, input) - zero) * view.weights.sum(output, input);
+      if (relation.codes?.outputScale !== undefined) {
+        open.push({ output, total });
+        continue;
+      }
       this.constant[y.base + output] = ofSum(total, output);
-      if (inputs.length > 0 || (relation.bias?.beta ?? 1) !== 1) this.#isRounded[y.base + output] = 1;
+      const isExact = relation.codes !== undefined || (inputs.length === 0 && (relation.bias?.beta ?? 1) === 1);
+      if (!isExact) this.#isRounded[y.base + output] = 1;
     }
+    if (open.length === 0) return;
+    const codes = await askedCodes(at, layer, open, this.#graphInfo);
+    for (const [entry, { output }] of open.entries()) this.constant[y.base + output] = codes[entry] ?? Number.NaN;
   }
 }
 
@@ -297,60 +356,19 @@ function roundedTo(dataType: number | undefined, value: number): number {
   return dataType === undefined || dataType === FLOAT ? Math.fround(value) : value;
 }
 
-/** Whole numbers beyond those that a double holds are not told apart. */
-function scalarsOf(tensor: Tensor): Float32Array | Float64Array | undefined {
-  if (!isNumeric(tensor.dataType) || tensor.size === 0 || tensor.size > LARGEST_SCALAR_OPERAND) return undefined;
-  const values = tensor.numbers();
-  const limit = Number.MAX_SAFE_INTEGER;
-  const isClamped = !isFloating(tensor.dataType) && values.some((value) => Math.abs(value) >= limit);
-  return isClamped ? undefined : values;
-}
-
-function uniformScalar(tensor: Tensor): number | undefined {
-  const values = scalarsOf(tensor);
-  if (values === undefined) return undefined;
-  const [first] = values;
-  return values.every((value) => value === first) ? first : undefined;
-}
-
-/** The scalar of each slice of a constant tensor that holds only one. */
-function operandScalars(tensor: Tensor, axes: readonly (Axis | undefined)[], constant: Float64Array): void {
-  const values = scalarsOf(tensor);
-  if (values === undefined) return;
-  let inner = 1;
-  for (const axis of axes.toReversed()) {
-    if (axis === undefined) return;
-    if (axis.extent === values.length) {
-      constant.set(values, axis.base);
-      return;
-    }
-    const seen = new Uint8Array(axis.extent);
-    const first = new Float64Array(axis.extent).fill(Number.NaN);
-    for (let at = 0; at < values.length; at++) {
-      const index = Math.floor(at / inner) % axis.extent;
-      const value = values[at] ?? Number.NaN;
-      if (seen[index] === 0) {
-        seen[index] = 1;
-        first[index] = value;
-      } else if (first[index] !== value) first[index] = Number.NaN;
-    }
-    constant.set(first, axis.base);
-    inner *= axis.extent;
-  }
-}
-
 interface LinearView {
   readonly weights: WeightMatrix;
   readonly bias: (output: number) => number;
 }
 
 function viewOf(at: AnalyzedNode, relation: LayerRelation): LinearView | undefined {
-  const { weights, bias } = relation;
-  const tensor = at.site.constant(weights.index);
-  if (tensor === undefined || !isFloating(tensor.dataType)) return undefined;
+  const { bias } = relation;
+  const matrix = weightMatrix(at.site, relation);
+  const tensor = at.site.constant(relation.weights.index);
+  if (matrix === undefined || tensor === undefined) return undefined;
+  if (!isFloating(tensor.dataType) && relation.codes === undefined) return undefined;
   const biasTensor = bias === undefined ? undefined : at.site.constant(bias.index);
   const biasValues = biasTensor?.numbers();
-  const matrix = new WeightMatrix(tensor, weights, groupsOf(relation));
   if (biasTensor !== undefined && biasValues !== undefined && bias !== undefined) {
     // Gemm allows any bias that broadcasts to [M, N]; one row of N (or a scalar) is a bias per
     // output.

@@ -5,7 +5,7 @@
  */
 import type { Graph, Value } from '../ir/graph.js';
 import { makesOnes } from '../ir/origin.js';
-import { groupsOf, type LayerRelation, type Pointwise } from '../ops/axes.js';
+import type { LayerRelation, Pointwise } from '../ops/axes.js';
 import {
   type AnalyzedNode,
   forEachPair,
@@ -17,7 +17,7 @@ import {
 import type { PinBoard } from './pins.js';
 import { pinBy } from './relate.js';
 import { type Axis, isOperand, type Positions, type Slot } from './positions.js';
-import { WeightMatrix } from './weight-matrix.js';
+import { weightMatrix } from './weight-matrix.js';
 
 /** A reader that ends a class: it sums over `axis`, or over a group of it. */
 export interface LinearRead {
@@ -162,9 +162,8 @@ class DemandPass implements Demand {
   #layer(at: AnalyzedNode, layer: LayerAxes): void {
     const { x, y, relation } = layer;
     const slot = at.inSlots[relation.x.index];
-    const tensor = at.site.constant(relation.weights.index);
-    if (x === undefined || y === undefined || tensor === undefined) return this.needAll(slot);
-    const matrix = new WeightMatrix(tensor, relation.weights, groupsOf(relation));
+    const matrix = weightMatrix(at.site, relation);
+    if (x === undefined || y === undefined || matrix === undefined) return this.needAll(slot);
     const read = matrix.inputsOf(this.#mattering(y));
     for (const [index, isRead] of read.entries()) if (isRead === 1) this.needed[x.base + index] = 1;
     if (!isDepthwise(layer)) this.linearReads.push({ at, relation, axis: x, needed: read });

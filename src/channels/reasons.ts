@@ -1,6 +1,6 @@
 /** What holds a class of channels of which some are dead. */
 import type { Node } from '../ir/graph.js';
-import type { Blocker, Blockers } from './blockers.js';
+import { type Blocker, type Blockers, describeStuck } from './blockers.js';
 import { type Facts, isDeadAt } from './facts.js';
 import { describeImbalance } from './group-balance.js';
 import type { Lift } from './lift.js';
@@ -8,11 +8,11 @@ import { type Stop, type StopCause, stopsAt } from './stops.js';
 
 /**
  * Why a dead channel stays. alive, shuffle, gate, place, constant: stops.ts. group: the groups of a
- * grouped layer stay equal. unknown, extent, axis: pins.ts. output: it is part of an input or output
+ * grouped layer stay equal. codes: a quantised reader cannot take its constant over exactly. unknown, extent, axis: pins.ts. output: it is part of an input or output
  * of the model, or read by a subgraph. lone: it is the only channel. speed: the narrower layer would be
  * slower.
  */
-export type Cause = StopCause | 'group' | 'unknown' | 'extent' | 'axis' | 'output' | 'lone' | 'speed';
+export type Cause = StopCause | 'group' | 'codes' | 'unknown' | 'extent' | 'axis' | 'output' | 'lone' | 'speed';
 
 /** Causes that lie in what is known of an operator. */
 type Liftable = Lift['cause'];
@@ -72,6 +72,8 @@ export class Reasons {
       const { at } = blocker.imbalance;
       return { ...nodeReason('group', at.node), detail: describeImbalance(blocker.imbalance) };
     }
+    if (blocker.kind === 'codes')
+      return { ...nodeReason('codes', blocker.read.at.node), detail: describeStuck(blocker.read) };
     const pinned = blocker.kind === 'pin' ? pinReason(blocker) : undefined;
     if (pinned !== undefined && FINAL.has(pinned.cause)) return pinned;
     const ofCause = ORDER.map((cause) => stops.filter((each) => each.cause === cause)).find((list) => list.length > 0);

@@ -7,16 +7,17 @@
  */
 import type { CostModel } from '../cost/width-cost.js';
 import { product } from '../ir/tensor.js';
-import { groupsOf } from '../ops/axes.js';
+import { groupsOf, zeroOf } from '../ops/axes.js';
 import { Blockers } from './blockers.js';
 import { carrierWorth } from './carrier-worth.js';
+import { type CodedLayer, codedForm, isCoded } from './coded-layers.js';
 import type { Facts } from './facts.js';
 import type { GroupBalance } from './group-balance.js';
 import { type AbsorbedPlaces, MapCosts } from './map-cost.js';
 import type { Places } from './places.js';
 import type { Axis } from './positions.js';
 import type { LinearRead } from './propagate-demand.js';
-import { WeightMatrix } from './weight-matrix.js';
+import { weightMatrix } from './weight-matrix.js';
 
 /** A removed input channel of a reader that held a constant other than 0. */
 export interface Absorbed {
@@ -25,7 +26,7 @@ export interface Absorbed {
 }
 
 /** How a reader makes up for what it no longer reads. */
-export type Compensation = ConstantCompensation | PlaceCompensation;
+export type Compensation = ConstantCompensation | PlaceCompensation | CodeCompensation;
 
 /** Of constants. */
 export interface ConstantCompensation {
@@ -49,6 +50,14 @@ export interface PlaceCompensation {
   readonly read: LinearRead;
   readonly absorbed: readonly [AbsorbedPlaces, ...AbsorbedPlaces[]];
   readonly form: 'classes';
+}
+
+/** Of constants, in a quantised layer without padding: whole numbers are added to the bias's. */
+export interface CodeCompensation {
+  readonly read: LinearRead;
+  readonly absorbed: readonly Absorbed[];
+  readonly form: 'codes';
+  readonly layer: CodedLayer;
 }
 
 export interface RemovalPlan {
@@ -194,13 +203,13 @@ class Planner {
   }
 
   /** None when the reader loses nothing it needs; else one. */
-  #compensate(read: LinearRead): ConstantCompensation[] {
+  #compensate(read: LinearRead): (ConstantCompensation | CodeCompensation)[] {
     const { axis, needed } = read;
     const lost: Absorbed[] = [];
     const candidates: Absorbed[] = [];
     for (let index = 0; index < axis.extent; index++) {
       const constant = this.#constantAt(axis, index);
-      if (Number.isNaN(constant) || constant === 0) continue;
+      if (Number.isNaN(constant) || constant === zeroOf(read.relation)) continue;
       if (!this.#isGone(axis, index)) candidates.push({ index, constant });
       // Also what only constant outputs read, where these may depend on it: those that stay must
       // keep their value.
@@ -208,6 +217,8 @@ class Planner {
     }
     const absorbed = makesPlaces(read) ? this.#readByThoseThatStay(read, lost) : lost;
     if (absorbed.length === 0) return [];
+    const layer = isCoded(read.at, read.relation) && codedForm(read.at, read.relation, this.#facts.graphInfo);
+    if (typeof layer === 'object') return [{ read, absorbed, form: 'codes', layer }];
     if (!read.relation.padded) return [{ read, absorbed, form: 'bias', carriers: [] }];
     const carriers = carriersOf(read, absorbed, candidates);
     if (carriers !== undefined) return [{ read, absorbed, form: 'carrier', carriers }];
@@ -216,10 +227,9 @@ class Planner {
 
   /** What no output reads that stays is not given back. */
   #readByThoseThatStay({ at, relation }: LinearRead, lost: Absorbed[]): Absorbed[] {
-    const tensor = at.site.constant(relation.weights.index);
+    const matrix = weightMatrix(at.site, relation);
     const y = at.layer?.y;
-    if (tensor === undefined || y === undefined || lost.length === 0) return lost;
-    const matrix = new WeightMatrix(tensor, relation.weights, groupsOf(relation));
+    if (matrix === undefined || y === undefined || lost.length === 0) return lost;
     const read = matrix.inputsOf(this.#live(y));
     return lost.filter(({ index }) => read[index] === 1);
   }
@@ -254,7 +264,7 @@ class Planner {
   /** Indices of the reader's channels that are better kept. */
   #notPaying(compensation: Compensation): number[] {
     const { read, form } = compensation;
-    if (form === 'bias' || form === 'carrier') return [];
+    if (form === 'bias' || form === 'carrier' || form === 'codes') return [];
     const { axis, relation } = read;
     const { extent } = axis;
     const width = this.#live(axis).length;

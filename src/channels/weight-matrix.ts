@@ -6,7 +6,15 @@
 import { hasBit, setBit, wordAt } from '../ir/bits.js';
 import { scanTensor } from '../ir/scan.js';
 import { FLOAT, product, Tensor } from '../ir/tensor.js';
-import type { Linear } from '../ops/axes.js';
+import { groupsOf, type LayerRelation, type Linear } from '../ops/axes.js';
+import { weightsOf } from '../ops/centred-weights.js';
+import type { Site } from '../ops/site.js';
+
+/** The weights of a layer; undefined where they are not known. */
+export function weightMatrix(site: Site, relation: LayerRelation): WeightMatrix | undefined {
+  const tensor = weightsOf(site, relation);
+  return tensor && new WeightMatrix(tensor, relation.weights, groupsOf(relation));
+}
 
 export class WeightMatrix {
   readonly groups: number;

@@ -8,15 +8,16 @@ import { isCompensation } from '../ir/origin.js';
 import { scanTensor } from '../ir/scan.js';
 import { isFloating, type Tensor } from '../ir/tensor.js';
 import { groupsOf } from '../ops/axes.js';
+import { weightsOf } from '../ops/centred-weights.js';
 import { operatorOf } from '../ops/registry.js';
 import { ParameterCount } from './parameter-count.js';
 import { type GraphInfo, siteOf } from '../graph-info/graph-info.js';
 
 /** Counts of one model. */
 export interface ModelFigures {
-  /** Elements of floating-point constants that nodes read. */
+  /** Elements of floating-point constants that nodes read, and of weights in codes. */
   readonly parameters: number;
-  /** Of those, exactly zero. */
+  /** Of those, exactly zero, or at their zero points. */
   readonly zeros: number;
   /**
    * Multiply-accumulates of Conv, Gemm and MatMul at `macsShape`; undefined when shapes stay
@@ -91,6 +92,15 @@ export function countModel(graphInfo: GraphInfo, sized: GraphInfo = graphInfo): 
       parameters.add(value, tensor, scanned.zeros);
     }
   }
+  for (const node of graph.nodes) {
+    const codes = codesOf(node, graphInfo);
+    const value = codes && node.inputs[codes.index];
+    const tensor = constants.tensor(value);
+    if (codes === undefined || value === undefined || tensor === undefined || tensors.has(tensor)) continue;
+    const { zeros } = scanTensor(codes.centred);
+    tensors.set(tensor, { zeros });
+    parameters.add(value, tensor, zeros);
+  }
   const layers = graph.nodes.flatMap((node) => layerOf(node, graphInfo, sized, tensors) ?? []);
   const channels = layers.reduce((total, { outputChannels }) => total + outputChannels, 0);
   const added = graph.nodes
@@ -106,6 +116,15 @@ export function countModel(graphInfo: GraphInfo, sized: GraphInfo = graphInfo): 
     layers,
     added,
   };
+}
+
+/** The weights of a layer of codes, from their zero points, and which of its inputs they are. */
+function codesOf(node: Node, graphInfo: GraphInfo): { index: number; centred: Tensor } | undefined {
+  const site = siteOf(node, graphInfo);
+  const relation = operatorOf(node)?.axes?.(site);
+  if ((relation?.kind !== 'linear' && relation?.kind !== 'grouped') || relation.codes === undefined) return undefined;
+  const centred = weightsOf(site, relation);
+  return centred && { index: relation.weights.index, centred };
 }
 
 function countZeros(tensor: Tensor, name: string, node: Node): number {

@@ -30,6 +30,7 @@ export function storedInfo(graph: Graph): GraphInfo {
   const constants: GraphInfo['constants'] = {
     tensor: (value) => value?.initializer ?? value?.producer?.tensor('value'),
     has: (value) => constants.tensor(value) !== undefined,
+    isDecoded: () => false,
   };
   return { graph, shapes, constants };
 }

@@ -52,7 +52,9 @@ export function unreadWeights(
       if (value === undefined) continue;
       const root = rootOf(value);
       const isMasked = maskedInputs.get(node)?.has(index) === true;
-      if (isMasked || (relation !== undefined && isRead(relation, index))) read.add(root);
+      // Codes are read where it is known what they stand for.
+      const isUnknown = isConversion(node) && !constants.isDecoded(node.outputs[0]);
+      if (isMasked || (relation !== undefined && !isUnknown && isRead(relation, index))) read.add(root);
       else if (!found.has(root)) {
         const weight = weightOf(node, index, value, graphInfo, opaque.get(root.name));
         if (weight !== undefined) found.set(root, weight);

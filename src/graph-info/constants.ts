@@ -1,6 +1,7 @@
 /**
  * Which values are constants: initializers, Constant nodes, and what deterministic nodes compute
- * from them.
+ * from them. Quantised numbers are decoded when the model runs, and stay as they are stored; what
+ * they are decoded to is known all the same.
  */
 import type { Dim, Graph, Node, Value } from '../ir/graph.js';
 import type { Tensor } from '../ir/tensor.js';
@@ -8,7 +9,7 @@ import { AttributeType, type ModelProto, type NodeProto } from '../onnx/proto.js
 import { nodeProto } from '../onnx/write.js';
 import { nodeTensor } from '../ops/aliases.js';
 import { operatorOf } from '../ops/registry.js';
-import { evaluateNodes } from '../runtime/evaluate.js';
+import { evaluateNodes, isHandedOut } from '../runtime/evaluate.js';
 import type { Shapes } from './shapes.js';
 import { Twins } from './twins.js';
 
@@ -21,8 +22,13 @@ export interface Constants {
    * evaluated).
    */
   tensor(value: Value | undefined): Tensor | undefined;
-  /** Whether the value does not depend on any graph input. */
+  /** Whether the value may be replaced by its contents: it depends on no input, nor is it decoded. */
   has(value: Value | undefined): boolean;
+  /**
+   * Whether it is decoded, or computed from what is: its contents are known, and the nodes that
+   * compute them stay.
+   */
+  isDecoded(value: Value | undefined): boolean;
 }
 
 /**
@@ -34,6 +40,8 @@ export async function findConstants(graph: Graph, proto: ModelProto, shapes: Sha
   const tensors = new Map<Value, Tensor>();
   const computed = new Set<Value>();
   const nodes: Node[] = [];
+  const decoded = new Set<Value>();
+  const decoders: Node[] = [];
   const twins = new Twins();
   for (const node of graph.nodes) {
     const own = nodeTensor(node);
@@ -47,6 +55,9 @@ export async function findConstants(graph: Graph, proto: ModelProto, shapes: Sha
       const { typeOperand } = operatorOf(node) ?? {};
       if (typeOperand === undefined) twins.add(node, node.inputs);
       else twins.add(node, node.inputs.toSpliced(typeOperand, 1), String(typeGiven(node, shapes)));
+    } else if (decodes(node, (value) => isKnown(value, tensors, computed) || decoded.has(value), shapes)) {
+      for (const value of node.outputs) if (value !== undefined) decoded.add(value);
+      decoders.push(node);
     }
   }
   const foldedNodes = new Set(nodes);
@@ -63,10 +74,30 @@ export async function findConstants(graph: Graph, proto: ModelProto, shapes: Sha
     const tensor = first.initializer ?? tensors.get(first);
     if (tensor !== undefined) tensors.set(value, tensor);
   }
+  const contents = await decodedTensors(proto, { nodes, decoders, decoded: [...decoded] }, shapes);
   return {
-    tensor: (value) => (value === undefined ? undefined : (value.initializer ?? tensors.get(value))),
+    tensor: (value) =>
+      value === undefined ? undefined : (value.initializer ?? tensors.get(value) ?? contents.get(value)),
     has: (value) => value !== undefined && isKnown(value, tensors, computed),
+    isDecoded: (value) => value !== undefined && contents.has(value),
   };
+}
+
+/** Those of a type that ONNX Runtime hands out; none where it has no kernel for one of the nodes. */
+async function decodedTensors(
+  proto: ModelProto,
+  { nodes, decoders, decoded }: { nodes: readonly Node[]; decoders: readonly Node[]; decoded: readonly Value[] },
+  shapes: Shapes,
+): Promise<ReadonlyMap<Value, Tensor>> {
+  const wanted = decoded.filter((value) => isHandedOut(shapes.dataTypeOf(value)));
+  if (wanted.length === 0) return new Map();
+  const needed = backwardSlice(wanted);
+  const order = new Set([...nodes, ...decoders].filter((node) => needed.has(node)));
+  try {
+    return await evaluateNodes(proto, [...order], wanted, (node) => protoForEvaluation(node, shapes));
+  } catch {
+    return new Map();
+  }
 }
 
 function isKnown(value: Value, tensors: ReadonlyMap<Value, Tensor>, computed: ReadonlySet<Value>): boolean {
@@ -74,8 +105,19 @@ function isKnown(value: Value, tensors: ReadonlyMap<Value, Tensor>, computed: Re
 }
 
 function isFoldable(node: Node, known: (value: Value) => boolean, shapes: Shapes): boolean {
-  const { notFolded, stored, typeOperand } = operatorOf(node) ?? {};
-  if (node.domain !== '' || node.hasSubgraph || stored !== undefined || notFolded !== undefined) return false;
+  return operatorOf(node)?.notFolded === undefined && node.domain === '' && isComputable(node, known, shapes);
+}
+
+/** Between numbers and quantised numbers, or of what comes from there. */
+function decodes(node: Node, known: (value: Value) => boolean, shapes: Shapes): boolean {
+  const { notFolded } = operatorOf(node) ?? {};
+  const isConversion = notFolded === 'quantised';
+  return (isConversion || (notFolded === undefined && node.domain === '')) && isComputable(node, known, shapes);
+}
+
+function isComputable(node: Node, known: (value: Value) => boolean, shapes: Shapes): boolean {
+  const { stored, typeOperand } = operatorOf(node) ?? {};
+  if (node.hasSubgraph || stored !== undefined) return false;
   if (typeOperand !== undefined && typeGiven(node, shapes) === undefined) return false;
   const inputs = node.inputs.filter((value, index) => value !== undefined && index !== typeOperand) as Value[];
   return inputs.length > 0 && inputs.every(known) && !isBlownUp(node, shapes);

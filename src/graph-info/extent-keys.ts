@@ -10,7 +10,7 @@
  * forgets the numbers, too.
  */
 import type { Dim, Node, Value } from '../ir/graph.js';
-import { isShapeInteger } from '../ir/tensor.js';
+import { isFloating, isShapeInteger } from '../ir/tensor.js';
 import type { Elements, Extent, ShapeSite } from '../ops/site.js';
 import { operatorOf } from '../ops/registry.js';
 import { type GraphInfo, siteOf } from './graph-info.js';
@@ -161,8 +161,12 @@ export function withKnownExtents(graphInfo: GraphInfo): GraphInfo {
   for (const value of graph.nodes.flatMap(({ outputs }) => outputs)) {
     const extents = value === undefined ? undefined : keys.extents(value);
     const dims = shapes.of(value);
-    // That of a scalar is left unknown, as it is elsewhere.
-    if (value === undefined || extents === undefined || extents.length === 0) continue;
+    if (value === undefined || extents === undefined) continue;
+    // Of scalars ONNX Runtime says nothing. Only those that multiply channels are of use.
+    if (extents.length === 0) {
+      if (dims === undefined && isFloating(shapes.dataTypeOf(value) ?? 0)) known.set(value, []);
+      continue;
+    }
     const added = extents.map((extent, axis) => (typeof extent === 'number' ? extent : (dims?.[axis] ?? '')));
     if (added.some((dim, axis) => dim !== dims?.[axis])) known.set(value, added);
   }

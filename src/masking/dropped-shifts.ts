@@ -3,7 +3,10 @@
  * normalisation.
  */
 import type { WeightSlot } from '../masks/slots.js';
-import { maskTensor, type OperandEdit } from '../masks/apply.js';
+import { weightsOf } from '../ops/centred-weights.js';
+import { maskCodes, maskTensor, type OperandEdit } from '../masks/apply.js';
+import type { Graph, Value } from '../ir/graph.js';
+import { codesAt, ownCodes } from './codes.js';
 import { product, type Tensor } from '../ir/tensor.js';
 import { shiftsBehind } from '../ops/shifts.js';
 import { operatorOf } from '../ops/registry.js';
@@ -20,9 +23,10 @@ export function droppedShifts(graphInfo: GraphInfo, slots: readonly WeightSlot[]
   const { graph, constants } = graphInfo;
   const edits: OperandEdit[] = [];
   let filters = 0;
-  for (const { node, index, outAxis } of slots) {
-    const weights = constants.tensor(node.inputs[index]);
-    const layer = operatorOf(node)?.weights?.(siteOf(node, graphInfo));
+  for (const { node, outAxis } of slots) {
+    const site = siteOf(node, graphInfo);
+    const layer = operatorOf(node)?.weights?.(site);
+    const weights = layer === undefined ? undefined : weightsOf(site, layer);
     if (weights === undefined || layer === undefined) continue;
     const channels = emptyFilters(weights, outAxis);
     if (channels.length === 0) continue;
@@ -33,6 +37,7 @@ export function droppedShifts(graphInfo: GraphInfo, slots: readonly WeightSlot[]
       channels: weights.dims[outAxis] ?? 0,
       spatialRank: weights.dims.length - 2,
       isJoined: layer.isJoined === true,
+      areSums: layer.codes !== undefined && layer.codes.outputScale === undefined,
     };
     for (const shift of shiftsBehind(shifted, (value) => constants.tensor(value)?.dims)) {
       const value = shift.node.inputs[shift.index];
@@ -41,6 +46,11 @@ export function droppedShifts(graphInfo: GraphInfo, slots: readonly WeightSlot[]
       const factors = new Uint8Array(tensor.size).fill(1);
       for (const channel of channels) factors[channel] = 0;
       const isForAll = value.initializer !== undefined && value.hasSingleUse;
+      const coded = codedEdit(graph, value, tensor, factors);
+      if (coded !== undefined) {
+        edits.push(coded);
+        continue;
+      }
       edits.push({
         node: graph.nodes.indexOf(shift.node),
         input: shift.index,
@@ -50,6 +60,16 @@ export function droppedShifts(graphInfo: GraphInfo, slots: readonly WeightSlot[]
     }
   }
   return { edits, filters };
+}
+
+/** Where the shift is decoded: its codes at their zero points. */
+function codedEdit(graph: Graph, value: Value, { dims }: Tensor, factors: Uint8Array): OperandEdit | undefined {
+  const use = ownCodes(value, dims.length);
+  const codes = use && codesAt(use, dims.length);
+  const stored = use?.node.inputs[use.index];
+  if (use === undefined || codes === undefined || codes === null || stored?.initializer === undefined) return undefined;
+  const tensor = maskCodes(stored.initializer, factors, codes);
+  return { node: graph.nodes.indexOf(use.node), input: use.index, tensor, isForAll: stored.hasSingleUse };
 }
 
 function emptyFilters(weights: Tensor, outAxis: number): number[] {

@@ -7,7 +7,7 @@ import type { WeightSlot } from '../masks/slots.js';
 export function maskAt(
   weight: MaskedWeight,
   { node, index }: Use,
-  read: Pick<WeightSlot, 'value' | 'root' | 'tensor'> & Partial<Pick<WeightSlot, 'names' | 'isAsStored'>>,
+  read: Pick<WeightSlot, 'value' | 'root' | 'tensor'> & Partial<Pick<WeightSlot, 'names' | 'isAsStored' | 'codes'>>,
   factors: Factors,
 ): MaskedWeight {
   const [binding] = weight.bindings;

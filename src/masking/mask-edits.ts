@@ -6,6 +6,7 @@ import {
   type Factors,
   isSameFactors,
   type MaskedWeight,
+  maskCodes,
   maskTensor,
   type OperandEdit,
   operandOf,
@@ -31,9 +32,9 @@ export function maskEdits({ nodes }: Graph, weights: readonly MaskedWeight[]): O
     for (const weight of whole === undefined ? list : list.slice(0, 1)) {
       const { slot } = weight.bindings[0];
       const { node, index } = slot;
-      const operand = operandOf(slot);
+      const operand = slot.codes?.stored ?? operandOf(slot);
       const known = copies.find((copy) => copy.of === operand && isSameMask(copy.weight, weight))?.tensor;
-      const masked = whole ?? known ?? maskTensor(operand, weight.factors, weight.offsets);
+      const masked = whole ?? known ?? maskedTensor(operand, weight, weight.factors);
       copies.push({ of: operand, weight, tensor: masked });
       edits.push({ node: places.get(node) ?? -1, input: index, tensor: masked, isForAll: whole !== undefined });
     }
@@ -73,7 +74,12 @@ function maskOfAll(root: Value, list: readonly MaskedWeight[]): Tensor | undefin
   // Offsets are for the layer that they were computed for.
   const offsets = list[0]?.offsets;
   if (list.some((weight) => weight.offsets !== offsets)) return undefined;
-  return maskTensor(initializer, first, offsets);
+  return list[0] && maskedTensor(initializer, list[0], first);
+}
+
+/** `factors`: in the layout of the tensor. */
+function maskedTensor(tensor: Tensor, { bindings: [{ slot }], offsets }: MaskedWeight, factors: Factors): Tensor {
+  return slot.codes === undefined ? maskTensor(tensor, factors, offsets) : maskCodes(tensor, factors, slot.codes);
 }
 
 /**

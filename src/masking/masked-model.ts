@@ -242,7 +242,8 @@ function maskPlan(model: Model, weights: readonly MaskedWeight[], layers: readon
     masks: weights.map(({ bindings: [{ slot }], factors, offsets }) => {
       const { dataType, dims } = operandOf(slot);
       const added = offsets === undefined ? {} : { offsets };
-      return { node: placeOf(slot), input: slot.index, dataType, dims, factors, ...added };
+      const place = { node: placeOf(slot), input: slot.index, dims, factors };
+      return { ...place, dataType, ...added, ...(slot.codes && { isOfCodes: true }) };
     }),
     droppedIn: [...new Set(layers)].map((slot) => ({ node: placeOf(slot), dataType: slot.tensor.dataType })),
   };

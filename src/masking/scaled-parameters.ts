@@ -9,6 +9,7 @@ import { isNameOf } from '../masks/names.js';
 import type { WeightSlot } from '../masks/slots.js';
 import { isStored, storedTensor } from '../ops/aliases.js';
 import { scaledOperands } from '../ops/scaling.js';
+import { codesAt, isBinary } from './codes.js';
 import { maskAt } from './mask-at.js';
 import { factorsOfStored } from './mask-edits.js';
 
@@ -34,7 +35,12 @@ export function atParameters(
     if ([...way].some((node) => others.has(node))) return [weight];
     const read = { value: stored, root: stored, tensor, isAsStored: true };
     const uses = stored.uses.filter(({ node }) => way.has(node));
-    return uses.length === 0 ? [weight] : uses.map((use) => maskAt(weight, use, read, factors));
+    const placed = uses.map((use) => {
+      const codes = codesAt(use, tensor.dims.length);
+      if (codes === null || (codes !== undefined && !isBinary(factors))) return undefined;
+      return maskAt(weight, use, codes === undefined ? read : { ...read, codes }, factors);
+    });
+    return placed.length === 0 || placed.includes(undefined) ? [weight] : placed.filter((each) => each !== undefined);
   });
 }
 

@@ -3,9 +3,11 @@
  * initializers by name.
  */
 import { hasInitializer, type Node, type Use, type Value } from '../ir/graph.js';
-import { isFloating, isNumeric, type Tensor } from '../ir/tensor.js';
+import { FLOAT, isFloating, isNumeric, product, Tensor } from '../ir/tensor.js';
 import { parseKey, statisticOf } from '../masks/names.js';
-import type { WeightSlot } from '../masks/slots.js';
+import { weightsOf } from '../ops/centred-weights.js';
+import type { Codes, WeightSlot } from '../masks/slots.js';
+import type { LayerOperands } from '../ops/operator.js';
 import { isFolded, nodeModulePathsOf, statedModulePathsOf } from '../onnx/module-path.js';
 import { addedTo, aliasedBy, isCopy, isStored, readersOf, rootOf, storedAs } from '../ops/aliases.js';
 import { roleOfConstant } from '../ops/constant-roles.js';
@@ -115,12 +117,13 @@ function ownSlot(
 function slotsOf(node: Node, graphInfo: GraphInfo): WeightSlot[] {
   const layer = operatorOf(node)?.weights?.(siteOf(node, graphInfo));
   if (layer === undefined) return [];
-  const { weights, bias } = layer;
+  const { weights, bias, codes } = layer;
   const modulePaths = statedModulePathsOf(node);
   const slot = (index: number, rest: Pick<WeightSlot, 'parameter' | 'outAxis' | 'inAxis' | 'added'>): WeightSlot[] => {
     const operand = node.inputs[index];
     const tensor = graphInfo.constants.tensor(operand);
-    if (operand === undefined || tensor === undefined || !isFloating(tensor.dataType)) return [];
+    if (operand === undefined || tensor === undefined) return [];
+    if (codes === undefined && !isFloating(tensor.dataType)) return [];
     // Modules that share a weight may read it under names of their own.
     const value = storedAs(operand);
     return [
@@ -130,7 +133,8 @@ function slotsOf(node: Node, graphInfo: GraphInfo): WeightSlot[] {
         index,
         value,
         root: rootOf(value),
-        tensor,
+        tensor: codes === undefined || index !== weights.index ? tensor : scaledCodes(node, layer, graphInfo),
+        ...(codes !== undefined && { codes: codesOf(index) }),
         ...storedNames(value, tensor.dims.length),
         isFolded: isFolded(node),
         modulePaths,
@@ -138,6 +142,13 @@ function slotsOf(node: Node, graphInfo: GraphInfo): WeightSlot[] {
         ...rest,
       },
     ];
+  };
+  const codesOf = (index: number): Codes => {
+    const stored = graphInfo.constants.tensor(node.inputs[index]);
+    const points = index === weights.index ? codes?.weightZeros : undefined;
+    if (stored === undefined) throw new Error(`input ${index} of ${node.label} is not constant`);
+    const zeroPoints = points === undefined ? undefined : graphInfo.constants.tensor(node.inputs[points]);
+    return { stored, zeroPoints, axis: index === weights.index ? weights.outAxis : 0 };
   };
   const added = bias === undefined ? addedSlot(node) : undefined;
   return [
@@ -149,6 +160,23 @@ function slotsOf(node: Node, graphInfo: GraphInfo): WeightSlot[] {
     }),
     ...(bias === undefined ? [] : slot(bias, { parameter: 'bias', outAxis: 0, inAxis: undefined })),
   ];
+}
+
+/** What the codes of a layer stand for, up to a scale for all; without their scales where none is given. */
+function scaledCodes(node: Node, layer: LayerOperands, graphInfo: GraphInfo): Tensor {
+  const site = siteOf(node, graphInfo);
+  const centred = weightsOf(site, layer);
+  if (centred === undefined) throw new Error(`the weights of ${node.label} are not constant`);
+  const { outAxis } = layer.weights;
+  const scales =
+    layer.codes?.weightScales === undefined ? undefined : site.constant(layer.codes.weightScales)?.numbers();
+  if (scales === undefined) return centred;
+  const inner = product(centred.dims.slice(outAxis + 1));
+  const extent = centred.dims[outAxis] ?? 1;
+  const values = Float64Array.from(centred.numbers(), (code, at) => {
+    return code * (scales[scales.length === 1 ? 0 : Math.floor(at / inner) % extent] ?? 1);
+  });
+  return Tensor.fromNumbers(FLOAT, centred.dims, values);
 }
 
 /** A bias that the node after a product adds, whatever else reads the stored tensor. */
@@ -165,7 +193,7 @@ function addedSlot(node: Node): WeightSlot | undefined {
  * Through operators that only scale; what is added or gathered from several tensors has none of
  * their names.
  */
-function storedNames(value: Value, rank: number): Pick<WeightSlot, 'names' | 'isAsStored'> {
+function storedNames(value: Value, rank: number): Pick<WeightSlot, 'names' | 'isAsStored' | 'turnedFrom'> {
   // Whether each has the axes of `value`.
   const seen = new Map([[value, true]]);
   for (const [at, isAsStored] of seen) {
@@ -178,5 +206,17 @@ function storedNames(value: Value, rank: number): Pick<WeightSlot, 'names' | 'is
   const [first] = stored;
   // What is computed in another way is called as the graph calls it.
   if (first === undefined) return { names: [value.name], isAsStored: false };
-  return { names: stored.map(([{ name }]) => name), isAsStored: first[1] };
+  const names = stored.flatMap(([{ name }]) => namesOf(name));
+  const turnedFrom = stored.map(([{ name }]) => TURNED_CODES.exec(name)?.[1]).find((name) => name !== undefined);
+  return { names, isAsStored: first[1], ...(turnedFrom !== undefined && { turnedFrom }) };
 }
+
+/** Codes bear the name of what they were made from, with a suffix of ONNX Runtime's quantiser. */
+function namesOf(stored: string): string[] {
+  const plain = stored.replace(CODES, '');
+  return plain === stored ? [stored] : [stored, plain];
+}
+
+/** A Gemm's weights are turned first. */
+const CODES = /(_Transposed)?_quantized$/;
+const TURNED_CODES = /^(.*)_Transposed_quantized$/;

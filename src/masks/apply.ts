@@ -2,9 +2,9 @@
  * Masks into a graph: pruned weights become zeros. What a fully masked filter adds besides goes
  * with `drop`.
  */
-import { elementBytes, Tensor } from '../ir/tensor.js';
+import { elementBytes, product, Tensor } from '../ir/tensor.js';
 import type { Binding } from './binding.js';
-import type { WeightSlot } from './slots.js';
+import type { Codes, WeightSlot } from './slots.js';
 
 /** A weight with all its masks, of all files: one factor per element. */
 export interface MaskedWeight {
@@ -55,10 +55,10 @@ function multiplyAll(all: readonly Factors[]): Factors {
   const [first = new Uint8Array(0), ...others] = all;
   if (others.length === 0) return first;
   const isSoft = all.some((factors) => !(factors instanceof Uint8Array));
-  const product = isSoft ? Float64Array.from(first) : Uint8Array.from(first);
+  const combined = isSoft ? Float64Array.from(first) : Uint8Array.from(first);
   for (const factors of others)
-    for (let at = 0; at < product.length; at++) product[at] = (product[at] ?? 0) * (factors[at] ?? 0);
-  return product;
+    for (let at = 0; at < combined.length; at++) combined[at] = (combined[at] ?? 0) * (factors[at] ?? 0);
+  return combined;
 }
 
 /**
@@ -92,13 +92,29 @@ export function maskTensor(tensor: Tensor, factors: Factors, offsets?: Float64Ar
   return new Tensor(tensor.dataType, tensor.dims, () => (masked ??= multiply(tensor, factors, offsets)));
 }
 
+/** Masked codes are at their zero points. Factors are zeros and ones. */
+export function maskCodes(tensor: Tensor, factors: Factors, { zeroPoints, axis }: Codes): Tensor {
+  const points = zeroPoints?.numbers() ?? [0];
+  const inner = product(tensor.dims.slice(axis + 1));
+  const extent = tensor.dims[axis] ?? 1;
+  let masked: Tensor | undefined;
+  const bytes = () => {
+    const values = Array.from(tensor.numbers(), (code, at) => {
+      const point = points[points.length === 1 ? 0 : Math.floor(at / inner) % extent] ?? 0;
+      return factors[at] === 0 ? point : code;
+    });
+    return (masked ??= Tensor.fromNumbers(tensor.dataType, tensor.dims, values)).bytes();
+  };
+  return new Tensor(tensor.dataType, tensor.dims, bytes);
+}
+
 function multiply(tensor: Tensor, factors: Factors, offsets: Float64Array | undefined): Uint8Array {
   if (!(factors instanceof Uint8Array) || offsets !== undefined) {
-    const product = Float64Array.from(
+    const scaled = Float64Array.from(
       tensor.numbers(),
       (value, at) => value * (factors[at] ?? 0) + (offsets?.[at] ?? 0),
     );
-    return Tensor.fromNumbers(tensor.dataType, tensor.dims, product).bytes();
+    return Tensor.fromNumbers(tensor.dataType, tensor.dims, scaled).bytes();
   }
   const bytes = new Uint8Array(tensor.bytes());
   clearMasked(bytes, factors, elementBytes(tensor.dataType) ?? 1);

@@ -358,7 +358,9 @@ class Binder {
     // Factors are shares of a weight; what is beyond them is a weight itself.
     const isFactor = (factor: number) => factor >= 0 && factor <= 1;
     const beyond = mask.odd === undefined ? undefined : mask.factors.find((factor) => !isFactor(factor));
-    if (mask.odd !== undefined && (this.#options.soft !== 'multiply' || beyond !== undefined))
+    // A share of a code is none.
+    const mayBeSoft = this.#options.soft === 'multiply' && slot.codes === undefined;
+    if (mask.odd !== undefined && (!mayBeSoft || beyond !== undefined))
       throw softMask(claim, slot, beyond ?? mask.odd, beyond !== undefined);
     return { claim, slot, evidence, values, isFromZeros: false, mask };
   }

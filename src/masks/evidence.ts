@@ -8,7 +8,7 @@ import type { Claim } from './claim.js';
 import { FileTensor } from './contents.js';
 import { alignedView, type Expanded, expandMask, type Layout, LAYOUTS } from './expand.js';
 import type { KnownLayer } from './folded-norms.js';
-import { isAttentionRow, parseKey, type ParsedKey, statedModule } from './names.js';
+import { isAttentionRow, isNameOf, parseKey, type ParsedKey, statedModule } from './names.js';
 import { isExplained } from './scales.js';
 import { areProportional, compareWeights, type Sameness, toleranceOf } from './same-weights.js';
 import { fromTorchLayout, type WeightSlot } from './slots.js';
@@ -155,7 +155,8 @@ export function layoutOf(
   original: FileTensor | undefined,
   stated?: Layout,
 ): { layout: Layout; values: Sameness | undefined } {
-  const isNamed = evidence === 'name' && slot.isAsStored && (!claim.name.isKernel || claim.isOnnx);
+  const isTurned = slot.turnedFrom !== undefined && isNameOf(slot.turnedFrom, claim.name);
+  const isNamed = evidence === 'name' && slot.isAsStored && !isTurned && (!claim.name.isKernel || claim.isOnnx);
   const layout: Layout = stated ?? (isNamed ? 'stored' : shapeAloneLayout(claim, slot, evidence));
   if (original === undefined) return { layout, values: undefined };
   const values = compareWeights(original, claim, slot, layout);

@@ -5,6 +5,14 @@
 import type { Node, Value } from '../ir/graph.js';
 import type { Tensor } from '../ir/tensor.js';
 
+export interface Codes {
+  /** As they are stored. */
+  readonly stored: Tensor;
+  /** One for all, or one per index of `axis`; undefined: 0. */
+  readonly zeroPoints: Tensor | undefined;
+  readonly axis: number;
+}
+
 export interface WeightSlot {
   /** Whether a layer's rule says so; any other stored tensor can be masked by its own name. */
   readonly isLayer: boolean;
@@ -17,6 +25,8 @@ export interface WeightSlot {
   readonly value: Value;
   /** What that is an alias of: the same numbers, perhaps in another layout or type. */
   readonly root: Value;
+  /** Set where it holds codes: what stands for 0 in them. */
+  readonly codes?: Codes;
   /** What it holds, computed where the file only says how. Of a part: in the framework's order. */
   readonly tensor: Tensor;
   /**
@@ -29,6 +39,8 @@ export interface WeightSlot {
    * itself.
    */
   readonly names: readonly string[];
+  /** One of the names, where the tensor that bore it had its two axes the other way round. */
+  readonly turnedFrom?: string;
   /** Whether the operand has the axes of the first of them, as it is stored. */
   readonly isAsStored: boolean;
   /** Whether the file says that a normalisation was folded into its layer. */

@@ -74,6 +74,13 @@ export interface Pointwise {
    * digit. Whatever makes integers of numbers jumps anyway.
    */
   readonly jumps?: true;
+  /** Whether the result is rounded once, so that every machine gives the same. */
+  readonly isExact?: true;
+  /**
+   * Whether the runtime may compute its operand together with it, in another order: only results
+   * count that the operand has as well where rounding moves it.
+   */
+  readonly isFused?: true;
   /** Whether the last digits of the result may be others than `constant` says: a mean. */
   readonly rounds?: true;
   /** Output positions without a link hold this (Pad); undefined: they vary. */
@@ -129,11 +136,31 @@ export interface Linear {
   readonly hasWindow?: true;
   /** What the operator makes of the sum; undefined where that is not known. Absent: the sum. */
   readonly activation?: (sum: number) => number | undefined;
+  /** Set where it computes with codes. */
+  readonly codes?: Codes;
   /**
    * Whether what constants add depends on the place in a way that no map of the place gives back:
    * only a channel that stays can take them over.
    */
   readonly needsCarrier?: true;
+}
+
+/**
+ * Of a layer of codes: its sums are those of (x - zero point of x) * (w - zero point of w), whole
+ * numbers, and padding is at the zero point of x.
+ */
+export interface Codes {
+  /** What stands for 0 in x; 0 as well where constants of x count from a zero point of the run. */
+  readonly inputZero: number;
+  /** Input with the zero points of the weights, one or one per output; undefined: 0. */
+  readonly weightZeros: number | undefined;
+  /** Input with the scales of the weights, one or one per output; undefined: another node has them. */
+  readonly weightScales: number | undefined;
+  /**
+   * Input with the scale of Y, where the sums are scaled and rounded to codes again, with a bias in
+   * their own scale; undefined: the sums are Y.
+   */
+  readonly outputScale: number | undefined;
 }
 
 /**
@@ -170,6 +197,11 @@ export function weightsRefs({ kind, weights: { index, inAxis, outAxis } }: Layer
 } {
   const ref = (axis: number) => (kind === 'linear' || axis === 0 ? { index, axis } : undefined);
   return { in: ref(inAxis), out: ref(outAxis) };
+}
+
+/** What a layer's input holds where it adds nothing to the sums. */
+export function zeroOf({ codes }: LayerRelation): number {
+  return codes?.inputZero ?? 0;
 }
 
 export function groupsOf(relation: LayerRelation): number {

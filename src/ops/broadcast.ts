@@ -9,23 +9,24 @@ import type { Elements, ShapeSite, Site } from './site.js';
 /**
  * Links each operand axis with the output axis it is aligned to. An operand axis of extent 1 that
  * is stretched is not linked. One of unknown extent is: it has no positions, which pins the other
- * side, whatever else is linked to that.
+ * side, whatever else is linked to that. `operands`: the first so many inputs, or those of a list.
  */
 export function broadcast(
   site: Site,
-  operands: number,
+  operands: number | readonly number[],
   constant?: (operands: readonly Known[]) => number | undefined,
 ): Pointwise | undefined {
   const out = site.outDims(0);
   if (out === undefined) return undefined;
   const links: Link[] = [];
-  for (let index = 0; index < operands; index++) {
+  const all = typeof operands === 'number' ? Array.from({ length: operands }, (_, index) => index) : operands;
+  for (const index of all) {
     if (site.node.inputs[index] === undefined) continue;
     const dims = site.inDims(index) ?? site.constant(index)?.dims;
     if (dims === undefined || dims.length > out.length) return undefined;
     for (const [axis, dim] of dims.entries()) {
       const outAxis = out.length - dims.length + axis;
-      if (operands === 1 || typeof dim !== 'number' || dim === out[outAxis])
+      if (all.length === 1 || typeof dim !== 'number' || dim === out[outAxis])
         links.push(link({ index, axis }, { index: 0, axis: outAxis }));
     }
   }

@@ -27,7 +27,7 @@ function convAxes(site: Site): Relation | undefined {
 }
 
 /** The `group` attribute counts the groups of which anything is left. */
-function adjust(site: Site, kept: Kept): readonly Adjustment[] {
+export function adjustGroups(site: Site, kept: Kept): readonly Adjustment[] {
   const groups = site.node.int('group', 1);
   const keptOutputs = kept.output(CHANNELS);
   const total = site.outDims(0)?.[1];
@@ -113,7 +113,7 @@ export const convolution: Operator = {
   type: 'Conv',
   axes: convAxes,
   resultExtents: (site) => windowedExtents(site, site.constant(1)?.dims[0]),
-  adjust,
+  adjust: adjustGroups,
   weights: convWeights,
   macs,
   parameters: PARAMETERS,
@@ -128,7 +128,7 @@ export const convolutions: readonly Operator[] = [
   {
     type: 'ConvTranspose',
     axes: transposedAxes,
-    adjust,
+    adjust: adjustGroups,
     macs: transposedMacs,
     parameters: PARAMETERS,
     hasGroups: true,

@@ -5,7 +5,7 @@
  */
 import type { AttributeValue, Dim, Node } from '../ir/graph.js';
 import type { Tensor } from '../ir/tensor.js';
-import type { AxisRef, Relation } from './axes.js';
+import type { AxisRef, Codes, Relation } from './axes.js';
 import type { Elements, Extent, ShapeSite, Site } from './site.js';
 import type { NativeWeights, StoredWeights } from './stored-weights.js';
 
@@ -30,6 +30,8 @@ export interface LayerOperands {
   readonly bias: number | undefined;
   /** Whether the operator makes something else of the sums: what follows is no shift of theirs. */
   readonly isJoined?: true;
+  /** Set where both are codes. */
+  readonly codes?: Codes | undefined;
 }
 
 /** Maps an input extent to the output extent: equal symbols stay equal. */
@@ -156,7 +158,7 @@ export interface Operator {
   readonly isCopy?: true;
   /**
    * Operands whose zeros are zeros of the output, element by element; of matrices alone where axes
-   * are turned.
+   * are turned. In codes the zero point is zero.
    */
   readonly keepsZeros?: 'first' | 'all';
   /** The input that is read for its type alone, which the output has. */
@@ -167,6 +169,8 @@ export interface Operator {
   readonly movesData?: true;
   /** The tensor that the node itself holds; undefined for strings. */
   stored?(node: Node): Tensor | undefined;
+  /** Whether it makes numbers of codes: scale * (code - zero point). */
+  readonly isDecoder?: true;
   /**
    * Why its result is not computed in advance: it differs between runs, or the type of the weights
    * is what the user wants.

@@ -28,30 +28,8 @@ function packedCount(node: Node): (tensor: Tensor, points: Tensor | undefined) =
 }
 
 export const quantised: readonly Operator[] = [
-  holds('QuantizeLinear', [{ index: 0, axis: 0 }], { notFolded: 'quantised' }),
-  {
-    type: 'DequantizeLinear',
-    storedWeights: (node) => [{ index: 0, zeroPoint: 2, axis: node.int('axis', 1) }],
-    notFolded: 'quantised',
-  },
-  { type: 'DynamicQuantizeLinear', notFolded: 'quantised' },
-  holds('ConvInteger', [{ index: 1, zeroPoint: 3, axis: 0 }], { hasWindow: true }),
-  holds('QLinearConv', [{ index: 3, zeroPoint: 5, axis: 0 }], { hasWindow: true }),
-  holds('MatMulInteger', [
-    { index: 0, zeroPoint: 2, axis: -2 },
-    { index: 1, zeroPoint: 3, axis: -1 },
-  ]),
-  holds('QLinearMatMul', [
-    { index: 0, zeroPoint: 2, axis: -2 },
-    { index: 3, zeroPoint: 5, axis: -1 },
-  ]),
   holds('MatMulIntegerToFloat', [{ index: 1, zeroPoint: 5, axis: -1 }], { domain: MICROSOFT }),
   holds('DynamicQuantizeMatMul', [{ index: 1, zeroPoint: 3, axis: -1 }], { domain: MICROSOFT }),
-  {
-    type: 'QGemm',
-    domain: MICROSOFT,
-    storedWeights: (node) => [{ index: 3, zeroPoint: 5, axis: node.int('transB', 0) === 0 ? 1 : 0 }],
-  },
   holds('QAttention', [{ index: 1, zeroPoint: 7, axis: -1 }], { domain: MICROSOFT }),
   {
     type: 'MatMulNBits',

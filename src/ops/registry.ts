@@ -9,17 +9,20 @@ import { attentions } from './attention.js';
 import { concats } from './concat.js';
 import { constants } from './constant.js';
 import { convolutions } from './conv.js';
-import { fusedConvolutions } from './fused-conv.js';
+import { conversions } from './conversions.js';
 import { copies } from './copies.js';
 import { dataMovements } from './data-movement.js';
 import { einsums } from './einsum.js';
+import { fusedConvolutions } from './fused-conv.js';
 import { gathers } from './gather.js';
 import { matrixProducts } from './matrix-products.js';
 import { normalizations } from './normalization.js';
+import { integerLayers } from './integer-layers.js';
 import { natives } from './native.js';
 import type { Operator } from './operator.js';
 import { pads } from './pad.js';
 import { pools } from './pool.js';
+import { codedArithmetic } from './coded-arithmetic.js';
 import { quantised } from './quantised.js';
 import { randoms } from './random.js';
 import { recurrents } from './recurrent.js';
@@ -57,6 +60,9 @@ export const operators: readonly Operator[] = [
   ...resizes,
   ...einsums,
   ...recurrents,
+  ...conversions,
+  ...integerLayers,
+  ...codedArithmetic,
   ...quantised,
   ...dataMovements,
   ...randoms,

@@ -25,11 +25,13 @@ export interface ShiftedLayer {
   readonly spatialRank: number;
   /** Whether nothing after the node is added to its sums. */
   readonly isJoined: boolean;
+  /** Whether it makes whole numbers, which are scaled after it. */
+  readonly areSums?: boolean;
 }
 
 /** `dimsOf` gives the dims of values that are constant. */
 export function shiftsBehind(
-  { node: layer, biasIndex, channels, spatialRank, isJoined }: ShiftedLayer,
+  { node: layer, biasIndex, channels, spatialRank, isJoined, areSums }: ShiftedLayer,
   dimsOf: (value: Value | undefined) => readonly number[] | undefined,
 ): ShiftOperand[] {
   const isPerChannel = (value: Value | undefined, after: number) => {
@@ -43,7 +45,7 @@ export function shiftsBehind(
   if (biasIndex !== undefined && isPerChannel(layer.inputs[biasIndex], 0))
     shifts.push({ node: layer, index: biasIndex });
   if (isJoined) return shifts;
-  let [output] = layer.outputs;
+  let [output] = areSums === true ? behindScales(layer) : layer.outputs;
   let isScaled = false;
   for (;;) {
     const use = output?.hasSingleUse === true ? output.uses[0] : undefined;
@@ -55,7 +57,9 @@ export function shiftsBehind(
       return shifts;
     }
     const other = node.inputs[1 - index];
-    if (other === undefined || !isStored(other) || !isPerChannel(other, spatialRank)) return shifts;
+    // What is added to sums of codes comes in the shape of an image, computed from the stored bias.
+    if (other === undefined || (areSums !== true && !isStored(other)) || !isPerChannel(other, spatialRank))
+      return shifts;
     if (node.opType === 'Mul' && !isScaled) isScaled = true;
     else if (node.opType === 'Add') {
       shifts.push({ node, index: 1 - index });
@@ -64,4 +68,15 @@ export function shiftsBehind(
     } else return shifts;
     [output] = node.outputs;
   }
+}
+
+/** ConvInteger -> Cast -> Mul(scale of the input and of the weights): where what is added comes. */
+function behindScales({ outputs: [sums] }: Node): readonly (Value | undefined)[] {
+  const cast = soleReader(sums);
+  const scaled = cast?.opType === 'Cast' ? soleReader(cast.outputs[0]) : undefined;
+  return scaled?.opType === 'Mul' ? [scaled.outputs[0]] : [undefined];
+}
+
+function soleReader(value: Value | undefined): Node | undefined {
+  return value?.hasSingleUse === true ? value.uses[0]?.node : undefined;
 }

@@ -39,6 +39,11 @@ export function dataTypeNamed(name: string): number | undefined {
   return DATA_TYPES.get(name);
 }
 
+/** Whether ONNX Runtime's results of the type can be read here. */
+export function isHandedOut(dataType: number | undefined): boolean {
+  return dataType !== undefined && FEED_TYPES.has(dataType);
+}
+
 /**
  * Runs `nodes` (topologically ordered, all inputs constant) and returns the tensors of `wanted`.
  */

@@ -11,6 +11,7 @@ import type { Node, Value } from '../ir/graph.js';
 import { FLOAT, INT64, product, Tensor } from '../ir/tensor.js';
 import { readModel } from '../onnx/read.js';
 import { encodeModel } from '../onnx/write.js';
+import { maskCodes, switchOffBiasCodes, switchOffCodes } from './masked-codes.js';
 import { addNode, addReduction } from './reference-nodes.js';
 
 export interface PlannedMask {
@@ -21,6 +22,8 @@ export interface PlannedMask {
   readonly dims: readonly number[];
   /** Row-major. */
   readonly factors: ArrayLike<number>;
+  /** Set where the node decodes codes: a masked one is its zero point. */
+  readonly isOfCodes?: true;
   /** Added after the multiplication; row-major. */
   readonly offsets?: ArrayLike<number>;
 }
@@ -53,7 +56,11 @@ function nodeAt(nodes: readonly Node[], place: number): Node {
 }
 
 function multiplyMask(editor: Editor, node: Node, planned: PlannedMask): void {
-  const { input, dataType, dims, factors, offsets } = planned;
+  const { input, dataType, dims, factors, offsets, isOfCodes } = planned;
+  if (isOfCodes === true) {
+    maskCodes(editor, node, { input, dims, keep: factors });
+    return;
+  }
   const weight = node.inputs[input];
   if (weight === undefined) throw new Error(`${node.label} has no input ${input}`);
   const mask = editor.addInitializer(`${weight.name}_reference_mask`, Tensor.fromNumbers(dataType, dims, factors));
@@ -73,6 +80,8 @@ interface LayerLayout {
   readonly spatialRank: number;
   /** Whether an activation is joined to it: nothing can be put between the two. */
   readonly isJoined?: true;
+  /** Whether it computes with codes. */
+  readonly isOfCodes?: true;
 }
 
 /**
@@ -80,6 +89,11 @@ interface LayerLayout {
  * their mistakes.
  */
 const LAYOUTS: ReadonlyMap<string, (node: Node) => LayerLayout> = new Map<string, (node: Node) => LayerLayout>([
+  ['QLinearConv', (node) => ({ outAxis: 0, spatialRank: node.ints('kernel_shape')?.length ?? 2, isOfCodes: true })],
+  ['ConvInteger', (node) => ({ outAxis: 0, spatialRank: node.ints('kernel_shape')?.length ?? 2, isOfCodes: true })],
+  ['QLinearMatMul', () => ({ outAxis: 1, spatialRank: 0, isOfCodes: true })],
+  ['MatMulInteger', () => ({ outAxis: 1, spatialRank: 0, isOfCodes: true })],
+  ['QGemm', (node) => ({ outAxis: node.int('transB', 0) === 0 ? 1 : 0, spatialRank: 0, isOfCodes: true })],
   ['Conv', (node: Node) => ({ outAxis: 0, spatialRank: node.ints('kernel_shape')?.length ?? 2 })],
   ['FusedConv', (node: Node) => ({ outAxis: 0, spatialRank: node.ints('kernel_shape')?.length ?? 2, isJoined: true })],
   ['Gemm', (node: Node) => ({ outAxis: node.int('transB', 0) === 0 ? 1 : 0, spatialRank: 0 })],
@@ -100,10 +114,15 @@ function layoutOf(layer: Node): LayerLayout {
  * weight, else with 0.
  */
 function switchOff(editor: Editor, layer: Node, dataType: number): void {
-  const { outAxis, spatialRank, isJoined } = layoutOf(layer);
+  const { outAxis, spatialRank, isJoined, isOfCodes } = layoutOf(layer);
+  if (isOfCodes === true) {
+    switchOffBiasCodes(editor, layer, { outAxis, spatialRank });
+    return;
+  }
   const weight = layer.inputs[WEIGHTS];
   const end = endOfShift(layer);
   if (weight === undefined || end?.producer === undefined) return;
+  if (end === layer.outputs[0] && switchOffCodes(editor, layer, { outAxis, spatialRank })) return;
   const axes = Array.from({ length: spatialRank + 2 }, (_, axis) => axis).filter((axis) => axis !== outAxis);
   const size = addNode(editor, 'Abs', [weight], layer);
   const largest = addReduction(editor, 'ReduceMax', size, axes, layer);

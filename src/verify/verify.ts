@@ -20,6 +20,7 @@ import {
   runReference,
   type VerifyOptions,
 } from './reference.js';
+import { isQuantised, withIntegerKernels } from './integer-kernels.js';
 import { SizeGuard } from './size-guard.js';
 
 export type { VerifyOptions } from './reference.js';
@@ -59,6 +60,16 @@ export async function verifyModels(
   const compared = 'reason' in found ? failed(found) : compareOutputs(known.outputs, found);
   const verification = conclude(known, compared);
   if (compared.mismatch?.isFinal === true) return verification;
+  const rounded = await judge([reference, candidate], { known, compared, verification }, options);
+  return isQuantised(reference) ? withIntegerKernels(rounded, [reference, candidate], known, options.signal) : rounded;
+}
+
+/** Within rounding: with means in double precision, and closely, where that says more. */
+async function judge(
+  [reference, candidate]: readonly [string | Uint8Array, string | Uint8Array],
+  { known, compared, verification }: { known: Reference; compared: Compared; verification: Verification },
+  options: VerifyOptions,
+): Promise<Verification> {
   const judged =
     compared.mismatch === undefined
       ? await compareMeans(reference, candidate, known, verification, options)

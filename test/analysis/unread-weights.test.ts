@@ -46,14 +46,15 @@ interface Case {
   readonly expected: readonly unknown[];
 }
 
-const QUANTISED: Readonly<Record<string, () => Case>> = {
+/** What rules read of quantised layers: `expected` are the shares of zeros, without the last layer. */
+const SEARCHED: Readonly<Record<string, () => Case>> = {
   MatMulInteger: () => ({
     graph: behind((g, x) => {
       const [q, scale, point] = g.ops('DynamicQuantizeLinear', [x], {}, { outputs: 3 });
       const product = g.op('MatMulInteger', [q ?? '', bytes([8, 6], 9), point ?? '', byte(9)]);
       return g.mul(g.op('Cast', [product], { to: 1 }), scale ?? '');
     }),
-    expected: [{ op: 'MatMulInteger', dataType: 'uint8', weights: 1, elements: 48, zeros: 12 }],
+    expected: [0.25],
   }),
   'MatMulInteger, a zero point per column': () => ({
     graph: behind((g, x) => {
@@ -62,14 +63,14 @@ const QUANTISED: Readonly<Record<string, () => Case>> = {
       const points = { data: Uint8Array.from([0, 1, 2, 3, 4, 5]) };
       return g.op('Cast', [g.op('MatMulInteger', [q ?? '', weights, point ?? '', points])], { to: 1 });
     }),
-    expected: [{ op: 'MatMulInteger', dataType: 'uint8', weights: 1, elements: 48, zeros: 12 }],
+    expected: [0.25],
   }),
   'MatMul after DequantizeLinear': () => ({
     graph: behind((g, x) => {
       const weights = g.op('DequantizeLinear', [bytes([8, 6], 128), scalar(0.1), byte(128)]);
       return g.op('MatMul', [x, weights]);
     }),
-    expected: [{ op: 'MatMul after DequantizeLinear', dataType: 'uint8', weights: 1, elements: 48, zeros: 12 }],
+    expected: [0.25],
   }),
   'QLinearConv and ConvInteger': () => ({
     graph: behind((g, x) => {
@@ -88,10 +89,24 @@ const QUANTISED: Readonly<Record<string, () => Case>> = {
       const z = g.op('ConvInteger', [y, bytes([4, 3, 1, 1], 0)]);
       return g.reshape(g.op('Cast', [z], { to: 1 }), [2, 16]);
     }, 16),
-    expected: [
-      { op: 'QLinearConv', dataType: 'uint8', weights: 1, elements: 6, zeros: 2 },
-      { op: 'ConvInteger', dataType: 'uint8', weights: 1, elements: 12, zeros: 3 },
-    ],
+    expected: [2 / 6, 0.25],
+  }),
+};
+
+const QUANTISED: Readonly<Record<string, () => Case>> = {
+  'MatMulInteger beside a zero point that is computed': () => ({
+    graph: behind((g, x) => {
+      const [q, , point] = g.ops('DynamicQuantizeLinear', [x], {}, { outputs: 3 });
+      return g.op('Cast', [g.op('MatMulInteger', [q ?? '', bytes([8, 6], 9), '', point ?? ''])], { to: 1 });
+    }),
+    expected: [{ op: 'MatMulInteger', dataType: 'uint8', weights: 1, elements: 48 }],
+  }),
+  'MatMul after DequantizeLinear with a scale that is an input': () => ({
+    graph: behind((g, x) => {
+      const weights = g.op('DequantizeLinear', [bytes([8, 6], 128), g.input('scale', [1]), byte(128)]);
+      return g.op('MatMul', [x, weights]);
+    }),
+    expected: [{ op: 'MatMul after DequantizeLinear', dataType: 'uint8', weights: 1, elements: 48, zeros: 12 }],
   }),
   MatMulNBits: () => ({
     graph: behind((g, x) => {
@@ -164,6 +179,16 @@ describe('named with their zeros', () => {
   });
 });
 
+describe('searched', () => {
+  test.each(Object.entries(SEARCHED))('%s', async (_, make) => {
+    const { graph, expected } = make();
+    const { unreadWeights, layers, figures } = await inspectModel(graph.bytes());
+    expect(unreadWeights).toEqual([]);
+    expect(layers.slice(0, -1).map(({ sparsity }) => sparsity)).toEqual(expected);
+    expect(figures.zeros).toBeGreaterThan(0);
+  });
+});
+
 test('4-bit weights are named without a count', async () => {
   const g = behind(
     (graph, x) => {
@@ -197,9 +222,9 @@ test('what a rule reads anywhere is looked at, and lists, shapes and masks are n
 
 describe('in words', () => {
   test('the reason why nothing was done, once', async () => {
-    const graph = QUANTISED['MatMulInteger']?.().graph;
+    const graph = QUANTISED['MatMulNBits']?.().graph;
     const { report } = await compileModel(graph?.bytes() ?? new Uint8Array());
-    const said = 'not searched for zeros: 1 weight of MatMulInteger (uint8), 25.0 % at its zero point';
+    const said = 'not searched for zeros: 1 weight of com.microsoft::MatMulNBits (uint8), 100.0 % at its zero point';
     expect(nothingToDoReason(report)).toBe(`no weight that was searched is zero; ${said}`);
     const text = renderText(report).replaceAll(/\s+/g, ' ');
     expect(text.split('not searched for zeros').length - 1).toBe(1);

@@ -6,6 +6,7 @@ import { float, graphBuilder, type GraphBuilder, int64 } from '../../fixtures/ne
 import { normals } from '../../fixtures/networks/random.js';
 import { ELEMENTWISE } from './examples-elementwise.js';
 import { PRODUCTS } from './examples-products.js';
+import { QUANTISED } from './examples-quantised.js';
 import { REDUCTIONS } from './examples-reductions.js';
 
 export const CHANNELS = 4;
@@ -97,6 +98,7 @@ export const EXAMPLES: Readonly<Record<string, readonly Apply[]>> = {
     ]),
   ),
   ...PRODUCTS,
+  ...QUANTISED,
   MatMul: [
     ...(PRODUCTS['MatMul'] ?? []),
     (g, x) => g.op('MatMul', [x, g.op('Neg', [x])]),

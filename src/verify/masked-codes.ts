@@ -1,0 +1,154 @@
+/**
+ * Masks of weights that are stored as codes, said in the graph of the reference: a masked code is
+ * its zero point. ONNX Runtime folds all of it when it loads the model, so that the reference runs
+ * in the same integer kernels as the model does.
+ *
+ *   codes -> Cast -> Where(mask, codes, zero point) -> Cast -> DequantizeLinear -> layer
+ */
+import type { Editor } from '../ir/editor.js';
+import type { Node, Value } from '../ir/graph.js';
+import { BOOL, FLOAT, INT32, INT64, Tensor } from '../ir/tensor.js';
+import { addNode, addReduction } from './reference-nodes.js';
+
+/** Which inputs of an operator are codes, their zero points, and a bias of codes. */
+interface CodeInputs {
+  readonly codes: number;
+  readonly zeroPoints: number;
+  /** Which axis of the codes a list of zero points is for. */
+  readonly axis: (node: Node) => number;
+  readonly bias?: number;
+}
+
+const INPUTS: ReadonlyMap<string, CodeInputs> = new Map<string, CodeInputs>([
+  ['DequantizeLinear', { codes: 0, zeroPoints: 2, axis: (node) => node.int('axis', 1) }],
+  ['QLinearConv', { codes: 3, zeroPoints: 5, axis: () => 0, bias: 8 }],
+  ['QLinearMatMul', { codes: 3, zeroPoints: 5, axis: () => -1 }],
+  ['ConvInteger', { codes: 1, zeroPoints: 3, axis: () => 0 }],
+  ['MatMulInteger', { codes: 1, zeroPoints: 3, axis: () => -1 }],
+  ['QGemm', { codes: 3, zeroPoints: 5, axis: (node) => (node.int('transB', 0) === 0 ? 1 : 0), bias: 6 }],
+]);
+
+function inputsOf(node: Node): CodeInputs {
+  const inputs = INPUTS.get(node.opType);
+  if (inputs === undefined) throw new Error(`${node.label} reads no codes`);
+  return inputs;
+}
+
+interface CodeMask {
+  readonly input: number;
+  readonly dims: readonly number[];
+  /** Row-major, 0 where the mask is. */
+  readonly keep: ArrayLike<number>;
+}
+
+export function maskCodes(editor: Editor, node: Node, { input, dims, keep }: CodeMask): void {
+  const codes = node.inputs[input];
+  const dataType = codes === undefined ? undefined : typeOf(codes);
+  if (codes === undefined || dataType === undefined) throw new Error(`the codes of ${node.label} are not stored`);
+  const mask = editor.addInitializer(`${codes.name}_reference_mask`, Tensor.fromNumbers(BOOL, dims, Array.from(keep)));
+  const wide = addNode(editor, 'Cast', [codes], node, INT32);
+  // A bias counts from 0.
+  const points = input === inputsOf(node).codes ? zeroPoints(editor, node, dims.length) : zero(editor);
+  const masked = addNode(editor, 'Where', [mask, wide, points], node);
+  editor.setInput(node, input, addNode(editor, 'Cast', [masked], node, dataType));
+}
+
+interface Layout {
+  readonly outAxis: number;
+  readonly spatialRank: number;
+}
+
+/**
+ * Where the layer's weights and bias are decoded: the bias of filters whose codes are all at their
+ * zero points is 0. Whether it could be done.
+ */
+export function switchOffCodes(editor: Editor, layer: Node, layout: Layout): boolean {
+  const [, weight, bias] = layer.inputs;
+  const ofWeight = decoderOf(weight);
+  const ofBias = decoderOf(bias);
+  const [biasCodes, , biasZero] = ofBias?.inputs ?? [];
+  if (ofWeight === undefined || ofBias === undefined || biasCodes?.initializer?.dataType !== INT32) return false;
+  if (biasZero !== undefined && biasZero.initializer?.numbers().every((point) => point === 0) !== true) return false;
+  const masked = addNode(editor, 'Mul', [biasCodes, liveFilters(editor, ofWeight, layout, layer)], layer);
+  const name = editor.graph.freshNodeName(`${layer.label}_reference_bias`);
+  const inputs = [masked, ...ofBias.inputs.slice(1)];
+  const attributes = editor.graph.opset < 13 ? {} : { axis: { kind: 'int', value: 0 } as const };
+  const decoder = editor.addNode({ opType: ofBias.opType, name, inputs, outputs: [name], attributes }, layer);
+  editor.setInput(layer, 2, decoder.outputs[0]);
+  return true;
+}
+
+/**
+ * The same of an operator on codes. Where its sums are scaled and a bias is added behind it, that is
+ * switched off.
+ */
+export function switchOffBiasCodes(editor: Editor, layer: Node, layout: Layout): void {
+  const { bias } = inputsOf(layer);
+  if (['ConvInteger', 'MatMulInteger'].includes(layer.opType)) {
+    switchOffAdded(editor, layer, layout);
+    return;
+  }
+  const codes = bias === undefined ? undefined : layer.inputs[bias];
+  if (bias === undefined || codes === undefined) return;
+  editor.setInput(layer, bias, addNode(editor, 'Mul', [codes, liveFilters(editor, layer, layout, layer)], layer));
+}
+
+/** Sums -> Cast -> Mul -> Add: the product with 1 or 0 comes behind the Add. */
+function switchOffAdded(editor: Editor, layer: Node, layout: Layout): void {
+  let node: Node = layer;
+  for (const opType of ['Cast', 'Mul', 'Add']) {
+    const [output] = node.outputs;
+    const next = output?.hasSingleUse === true ? output.uses[0]?.node : undefined;
+    if (next?.opType !== opType) return;
+    node = next;
+  }
+  const [end] = node.outputs;
+  if (end === undefined) return;
+  const live = liveFilters(editor, layer, layout, layer);
+  const shape = [-1, ...Array.from({ length: layout.spatialRank }, () => 1)];
+  const target = editor.addInitializer('reference_shape', Tensor.fromNumbers(INT64, [shape.length], shape));
+  const keep = addNode(editor, 'Cast', [addNode(editor, 'Reshape', [live, target], layer)], layer, FLOAT);
+  const name = editor.graph.freshNodeName(`${layer.label}_reference_drop`);
+  editor.insertAfter(end, { opType: 'Mul', name, inputs: (inner) => [inner, keep] });
+}
+
+/** Per filter 1 where any code of `node` is not at its zero point, as int32. */
+function liveFilters(editor: Editor, node: Node, { outAxis, spatialRank }: Layout, before: Node): Value {
+  const codes = node.inputs[inputsOf(node).codes];
+  if (codes === undefined) throw new Error(`${node.label} has no codes`);
+  const rank = spatialRank + 2;
+  const axes = Array.from({ length: rank }, (_, axis) => axis).filter((axis) => axis !== outAxis);
+  const wide = addNode(editor, 'Cast', [codes], before, INT32);
+  const points = zeroPoints(editor, node, rank, before);
+  const size = addNode(editor, 'Abs', [addNode(editor, 'Sub', [wide, points], before)], before);
+  const isLive = addNode(editor, 'Cast', [addReduction(editor, 'ReduceMax', size, axes, before)], before, BOOL);
+  return addNode(editor, 'Cast', [isLive], before, INT32);
+}
+
+function zero(editor: Editor): Value {
+  return editor.addInitializer('reference_zero_point', Tensor.fromNumbers(INT32, [], [0]));
+}
+
+function decoderOf(value: Value | undefined): Node | undefined {
+  return value?.producer?.opType === 'DequantizeLinear' ? value.producer : undefined;
+}
+
+/** Of a stored tensor, or of one that a mask was put on. */
+function typeOf({ initializer, producer }: Value): number | undefined {
+  return initializer?.dataType ?? producer?.tensor('value')?.dataType;
+}
+
+/** As int32, with as many axes as it takes to broadcast them. */
+function zeroPoints(editor: Editor, node: Node, rank: number, before: Node = node): Value {
+  const { zeroPoints: index, axis: axisOf } = inputsOf(node);
+  const points = node.inputs[index];
+  if (points === undefined) return zero(editor);
+  const wide = addNode(editor, 'Cast', [points], before, INT32);
+  const given = axisOf(node);
+  const axis = given < 0 ? given + rank : given;
+  const isList = points.initializer?.dims.length === 1 && points.initializer.size > 1;
+  if (!isList) return wide;
+  const shape = Array.from({ length: rank }, (_, at) => (at === axis ? -1 : 1));
+  const target = editor.addInitializer('reference_shape', Tensor.fromNumbers(INT64, [rank], shape));
+  return addNode(editor, 'Reshape', [wide, target], before);
+}
