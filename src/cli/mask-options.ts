@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { messageOf, PruneCompileError } from '../errors.js';
 import type { MaskOptions } from '../masking/masked-model.js';
+import type { MaskMap } from '../masks/bind-options.js';
 import { present } from './context.js';
 import { flagName, type Options, optionsOf } from './options.js';
 
@@ -19,24 +20,32 @@ export function maskOptions(options: Options): MaskOptions {
   };
 }
 
-function readMaskMap(path: string): Readonly<Record<string, string | null>> {
+function readMaskMap(path: string): MaskMap {
   let parsed: unknown;
   try {
     parsed = JSON.parse(readFileSync(path, 'utf8'));
   } catch (error) {
     throw wrongMap(path, messageOf(error));
   }
-  if (!isMaskMap(parsed)) throw wrongMap(path, 'it is not an object of texts or null');
+  if (!isMaskMap(parsed)) throw wrongMap(path, 'it is not an object of texts, lists of texts or null');
   return parsed;
 }
 
-function isMaskMap(value: unknown): value is Record<string, string | null> {
+function isMaskMap(value: unknown): value is MaskMap {
   return (
     typeof value === 'object' &&
     value !== null &&
     !Array.isArray(value) &&
-    Object.values(value).every((target) => target === null || typeof target === 'string')
+    Object.values(value).every((target) => target === null || isText(target) || isListOfTexts(target))
   );
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string';
+}
+
+function isListOfTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.length > 0 && value.every(isText);
 }
 
 function wrongMap(path: string, why: string): PruneCompileError {

@@ -52,7 +52,7 @@ import { refuseScaled } from './scales.js';
 import { bindByShape } from './shape-alone.js';
 import type { WeightSlot } from './slots.js';
 import type { Binding, Candidate } from './binding.js';
-import type { BindOptions } from './bind-options.js';
+import type { BindOptions, MaskMap } from './bind-options.js';
 
 export interface Bound {
   readonly bindings: readonly Binding[];
@@ -210,7 +210,7 @@ class Binder {
 
   #byNames(claim: Claim): Candidate[] {
     const { map } = this.#options;
-    if (map !== undefined && Object.hasOwn(map, claim.key)) return this.#byMap(claim, map[claim.key] ?? null);
+    if (map !== undefined && Object.hasOwn(map, claim.key)) return this.#byMap(claim, map[claim.key]);
     if (claim.at !== undefined) return claim.at.map((slot) => ({ slot, evidence: 'values' }));
     const named = this.#byName.get(claim.isOnnx ? claim.key : parameterOf(claim.name)) ?? [];
     const isFolded = (slot: WeightSlot) => isFoldedBias(claim, slot, this.#slots, this.#options.parameters);
@@ -301,11 +301,20 @@ class Binder {
     return [first, ...others];
   }
 
-  #byMap(claim: Claim, wanted: string | null): Candidate[] {
-    if (wanted === null) {
+  #byMap(claim: Claim, wanted: MaskMap[string] | undefined): Candidate[] {
+    if (wanted === null || wanted === undefined) {
       this.#unmatched.push(claim.key);
       return [];
     }
+    const names = typeof wanted === 'string' ? [wanted] : wanted;
+    return unique(names.flatMap((name) => this.#called(claim, name))).map((slot) => ({ slot, evidence: 'map' }));
+  }
+
+  /**
+   * What the map names: a node, or a parameter. Of a tensor that several modules read, the one whose
+   * name it is has it; without such a one, all have.
+   */
+  #called(claim: Claim, wanted: string): readonly WeightSlot[] {
     const own = claim.name.parameter;
     const isWanted = ({ node, value, parameter }: WeightSlot) =>
       value.name === wanted ||
@@ -318,9 +327,16 @@ class Binder {
               parameter === 'bias' && this.#slots.some((slot) => slot.node === node && isWanted(slot)),
           )
         : this.#slots.filter(isWanted);
-    if (slots.length === 0 && claim.isOptional === true) return [];
+    const name = parseKey(wanted);
+    const isOwn = (slot: WeightSlot) => name === undefined || relationOf({ name }, slot) !== 'stranger';
+    const owned = name?.isParameter === true ? slots.filter((slot) => slot.node.name === wanted || isOwn(slot)) : [];
+    if (owned.length > 0 || claim.isOptional === true) return owned.length > 0 ? owned : slots;
+    const inModule = name?.isParameter === true ? (this.#byModule.get(parameterOf(name)) ?? []) : [];
+    const best = Math.min(...inModule.map(({ rank }) => rank));
+    const found = inModule.filter(({ rank }) => rank === best).map(({ slot }) => slot);
+    if (found.length > 0) return found;
     if (slots.length === 0) throw unknownTarget(claim, wanted, this.#slots);
-    return slots.map((slot) => ({ slot, evidence: 'map' }));
+    return slots;
   }
 
   /** Free slots whose values the file's original has. */
