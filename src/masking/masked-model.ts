@@ -31,6 +31,7 @@ import { slotName } from '../masks/mask-error.js';
 import { parameterOf } from '../masks/names.js';
 import { readMaskFile } from '../masks/read.js';
 import type { WeightSlot } from '../masks/slots.js';
+import { oneSet } from '../masks/weight-sets.js';
 import { nearestNames } from '../nearest.js';
 import type { Model } from '../onnx/read.js';
 import { inspectGraph } from '../graph-info/inspect-graph.js';
@@ -181,10 +182,12 @@ async function bindFile(
   { slots, constants, captured, facts }: MaskTarget,
   { maskMap, maskPrefix, maskSoft, maskLayout, allowUnmatched }: MaskOptions,
 ): Promise<BoundFile> {
-  const file = readMaskFile(path);
+  const { sha256, ...given } = readMaskFile(path);
+  const { file, settled } = oneSet(given, slots, maskPrefix);
   const { claims, ...others } = claimsOf(file, maskPrefix, namedShapes(slots));
   const settings = {
     ...others,
+    settled: [...others.settled, ...settled],
     constants,
     captured,
     ...(maskLayout && { layout: maskLayout }),
@@ -201,7 +204,7 @@ async function bindFile(
     path,
     keys: claims.map(({ key }) => key),
     format: file.format,
-    sha256: file.sha256,
+    sha256,
     bindings,
     unmatched: bound.unmatched,
     fates: bound.fates,
