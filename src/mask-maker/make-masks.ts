@@ -162,7 +162,10 @@ function writers({
   masks,
   kept,
   edits,
-}: Made & { kept: readonly NamedMask[]; edits: readonly (readonly OperandEdit[])[] }): Pick<MadeMasks, 'encode' | 'write'> {
+}: Made & { kept: readonly NamedMask[]; edits: readonly (readonly OperandEdit[])[] }): Pick<
+  MadeMasks,
+  'encode' | 'write'
+> {
   const described = {
     'prune-compile.version': TOOL.version,
     'prune-compile.mask': JSON.stringify(plainOptions(choice)),

@@ -81,7 +81,7 @@ function storedBehind(value: Value): Value[] {
 }
 
 /** The mask goes into the parameter, at all its readers: what the graph computes from it follows. */
-function sourceSlots({ part: _, names, ...slot }: WeightSlot, source: Value): WeightSlot[] {
+function sourceSlots({ part: _part, names, ...slot }: WeightSlot, source: Value): WeightSlot[] {
   const tensor = storedTensor(source) ?? slot.tensor;
   const all = [...new Set([source.name, ...names])];
   const stored = { value: source, root: source, tensor, names: all, isAsStored: true };

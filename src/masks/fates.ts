@@ -92,4 +92,14 @@ export function onePerKey(fates: readonly TensorFate[]): TensorFate[] {
   return [...byKey.values()];
 }
 
-const RANK: readonly Fate[] = ['left-out', 'mask', 'zeros', 'original', 'differs', 'parameter', 'no-zeros', 'state', 'other-set'];
+const RANK: readonly Fate[] = [
+  'left-out',
+  'mask',
+  'zeros',
+  'original',
+  'differs',
+  'parameter',
+  'no-zeros',
+  'state',
+  'other-set',
+];
