@@ -2,9 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { messageOf, PruneCompileError } from '../errors.js';
 import type { MaskOptions } from '../masking/masked-model.js';
-import type { MaskMap } from '../masks/bind-options.js';
 import { present } from './context.js';
 import { flagName, type Options, optionsOf } from './options.js';
+
+type MaskMap = NonNullable<MaskOptions['maskMap']>;
 
 export function maskOptions(options: Options): MaskOptions {
   const { masks, meaning, maskMap, ...others } = optionsOf(options, ['Masks']);

@@ -32,20 +32,12 @@ import {
 } from './evidence.js';
 import { expandMask, LAYOUTS } from './expand.js';
 import { onePerKey, type TensorFate } from './fates.js';
-import {
-  ambiguous,
-  contradiction,
-  lostZeros,
-  misfit,
-  noMatch,
-  softMask,
-  unclearLayout,
-  unknownTarget,
-} from './mask-errors.js';
+import { ambiguous, contradiction, lostZeros, misfit, noMatch, softMask, unclearLayout } from './mask-errors.js';
 import { isSameKind, PACKED_ATTENTION, parameterOf, parseKey, statedModule, withoutMaskSuffix } from './names.js';
 import { onePerSlot } from './one-per-slot.js';
 import { attentionParts } from './packed-attention.js';
 import { withoutOthers } from './module-constants.js';
+import { mapTargets } from './map-targets.js';
 import { accountFor } from './parameters.js';
 import { compareWeights } from './same-weights.js';
 import { refuseScaled } from './scales.js';
@@ -307,36 +299,10 @@ class Binder {
       return [];
     }
     const names = typeof wanted === 'string' ? [wanted] : wanted;
-    return unique(names.flatMap((name) => this.#called(claim, name))).map((slot) => ({ slot, evidence: 'map' }));
-  }
-
-  /**
-   * What the map names: a node, or a parameter. Of a tensor that several modules read, the one whose
-   * name it is has it; without such a one, all have.
-   */
-  #called(claim: Claim, wanted: string): readonly WeightSlot[] {
-    const own = claim.name.parameter;
-    const isWanted = ({ node, value, parameter }: WeightSlot) =>
-      value.name === wanted ||
-      (node.name === wanted && (parameter === 'weight' || parameter === own) && isSameKind(parameter, own));
-    // The mask of a bias goes where that of the weight does.
-    const slots =
-      claim.isOptional === true
-        ? this.#slots.filter(
-            ({ node, parameter }) =>
-              parameter === 'bias' && this.#slots.some((slot) => slot.node === node && isWanted(slot)),
-          )
-        : this.#slots.filter(isWanted);
-    const name = parseKey(wanted);
-    const isOwn = (slot: WeightSlot) => name === undefined || relationOf({ name }, slot) !== 'stranger';
-    const owned = name?.isParameter === true ? slots.filter((slot) => slot.node.name === wanted || isOwn(slot)) : [];
-    if (owned.length > 0 || claim.isOptional === true) return owned.length > 0 ? owned : slots;
-    const inModule = name?.isParameter === true ? (this.#byModule.get(parameterOf(name)) ?? []) : [];
-    const best = Math.min(...inModule.map(({ rank }) => rank));
-    const found = inModule.filter(({ rank }) => rank === best).map(({ slot }) => slot);
-    if (found.length > 0) return found;
-    if (slots.length === 0) throw unknownTarget(claim, wanted, this.#slots);
-    return slots;
+    return unique(names.flatMap((name) => mapTargets(claim, name, this.#slots, this.#byModule))).map((slot) => ({
+      slot,
+      evidence: 'map',
+    }));
   }
 
   /** Free slots whose values the file's original has. */
