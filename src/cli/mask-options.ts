@@ -5,6 +5,8 @@ import type { MaskOptions } from '../masking/masked-model.js';
 import { present } from './context.js';
 import { flagName, type Options, optionsOf } from './options.js';
 
+type MaskMap = NonNullable<MaskOptions['maskMap']>;
+
 export function maskOptions(options: Options): MaskOptions {
   const { masks, meaning, maskMap, ...others } = optionsOf(options, ['Masks']);
   const [idle] = Object.keys(others).concat(maskMap === undefined ? [] : 'maskMap');
@@ -19,24 +21,32 @@ export function maskOptions(options: Options): MaskOptions {
   };
 }
 
-function readMaskMap(path: string): Readonly<Record<string, string | null>> {
+function readMaskMap(path: string): MaskMap {
   let parsed: unknown;
   try {
     parsed = JSON.parse(readFileSync(path, 'utf8'));
   } catch (error) {
     throw wrongMap(path, messageOf(error));
   }
-  if (!isMaskMap(parsed)) throw wrongMap(path, 'it is not an object of texts or null');
+  if (!isMaskMap(parsed)) throw wrongMap(path, 'it is not an object of texts, lists of texts or null');
   return parsed;
 }
 
-function isMaskMap(value: unknown): value is Record<string, string | null> {
+function isMaskMap(value: unknown): value is MaskMap {
   return (
     typeof value === 'object' &&
     value !== null &&
     !Array.isArray(value) &&
-    Object.values(value).every((target) => target === null || typeof target === 'string')
+    Object.values(value).every((target) => target === null || isText(target) || isListOfTexts(target))
   );
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string';
+}
+
+function isListOfTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.length > 0 && value.every(isText);
 }
 
 function wrongMap(path: string, why: string): PruneCompileError {

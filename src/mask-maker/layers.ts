@@ -102,10 +102,10 @@ function nameOf(slot: WeightSlot, all: readonly WeightSlot[]): { key: string; la
 }
 
 /** Whether the weight bears the name of another module that reads it as well. */
-function isMerged({ value, nodePaths }: WeightSlot, all: readonly WeightSlot[]): boolean {
-  const owner = parseKey(value.name)?.module;
+function isMerged({ root, nodePaths }: WeightSlot, all: readonly WeightSlot[]): boolean {
+  const owner = parseKey(root.name)?.module;
   if (owner === undefined || nodePaths.includes(owner)) return false;
-  return all.some((other) => other.value === value && other.nodePaths.includes(owner));
+  return all.some((other) => other.root === root && other.nodePaths.includes(owner));
 }
 
 function matrixOf({ tensor: { dims }, outAxis, inAxis = 1 }: WeightSlot): Matrix {

@@ -9,6 +9,7 @@ import { applyEdits, maskEdits } from '../masking/mask-edits.js';
 import type { GraphInfo } from '../graph-info/graph-info.js';
 import { atSizes, concreteSizes } from '../graph-info/sizes.js';
 import { droppedShifts } from '../masking/dropped-shifts.js';
+import { tiedReaders } from '../masking/tied-readers.js';
 import { weightSlots } from '../masking/weight-slots.js';
 import { PruneCompileError } from '../errors.js';
 import { otherReaders } from '../masking/other-readers.js';
@@ -27,7 +28,7 @@ import type { Remark } from '../../passes/pass.js';
 import { TOOL } from '../version.js';
 import { checkChoice, type Choice, type MakeMasksOptions } from './choice.js';
 import { excludedLayers, findLayers, type MaskLayer } from './layers.js';
-import { bindNamed, type LayerMask, namedMask } from './named.js';
+import { bindNamed, keptWhole, type LayerMask, namedMask, statedBy } from './named.js';
 import type { Skipped } from './pools.js';
 import { type Chosen, poolsOf, prune } from './prune.js';
 import type { MaskMakingReport, PredictedFigures } from './report.js';
@@ -80,7 +81,10 @@ export async function makeMasks(source: string | Uint8Array, options: MakeMasksO
   }
   const { chosen, masks, skipped, bindings } = made;
   const weights = combineMasks(bindings);
-  const edits = maskEdits(model.graph, [...weights, ...otherReaders(model.graph, weights, slots)]);
+  const places = [...weights, ...otherReaders(model.graph, weights, slots)];
+  const edits = maskEdits(model.graph, places);
+  const stated = new Set(masks.flatMap(({ layer }) => statedBy(layer.key)));
+  const kept = keptWhole(tiedReaders(places, { graph: model.graph, slots, stated: [stated] }));
   applyEdits(new Editor(model.graph), 'apply masks', edits);
   const masked = bindings.map(({ slot }) => slot);
   const dropped = choice.meaning === 'drop' ? droppedShifts(await inspectGraph(model), masked).edits : [];
@@ -91,9 +95,9 @@ export async function makeMasks(source: string | Uint8Array, options: MakeMasksO
   const after = await count(model, await context.graphInfo());
   return {
     report: reportOf({ source, all: layers, choice, chosen, masks, skipped, excluded, before, after, remarks }),
-    masks: masks.map((mask) => namedMask(mask)),
+    masks: [...masks.map((mask) => namedMask(mask)), ...kept],
     inputs: model.path === undefined ? [] : [model.path, ...model.externalFiles],
-    ...writers({ source, choice, masks, edits: [edits, dropped] }),
+    ...writers({ source, choice, masks, kept, edits: [edits, dropped] }),
   };
 }
 
@@ -156,8 +160,12 @@ function writers({
   source,
   choice,
   masks,
+  kept,
   edits,
-}: Made & { edits: readonly (readonly OperandEdit[])[] }): Pick<MadeMasks, 'encode' | 'write'> {
+}: Made & { kept: readonly NamedMask[]; edits: readonly (readonly OperandEdit[])[] }): Pick<
+  MadeMasks,
+  'encode' | 'write'
+> {
   const described = {
     'prune-compile.version': TOOL.version,
     'prune-compile.mask': JSON.stringify(plainOptions(choice)),
@@ -167,7 +175,7 @@ function writers({
     for (const list of edits) applyEdits(new Editor(again.graph), 'apply masks', list);
     return again;
   };
-  const named = () => masks.map((mask) => namedMask(mask));
+  const named = () => [...masks.map((mask) => namedMask(mask)), ...kept];
   const encode = (format: MaskFormat): Uint8Array => {
     switch (format) {
       case 'safetensors':

@@ -8,8 +8,9 @@ import { bindMasks } from '../masks/bind.js';
 import type { Binding } from '../masks/binding.js';
 import { claimsOf } from '../masks/claims.js';
 import { type Entry, FileTensor } from '../masks/contents.js';
+import type { TiedReader } from '../masking/tied-readers.js';
 import type { NamedMask } from '../masks/formats/named-mask.js';
-import { parseKey } from '../masks/names.js';
+import { parameterOf, parseKey } from '../masks/names.js';
 import { fromTorchLayout, type WeightSlot } from '../masks/slots.js';
 import type { Layout } from '../masks/expand.js';
 import type { MaskLayer } from './layers.js';
@@ -29,6 +30,26 @@ export function namedMask({ layer, keep }: LayerMask, layout: Layout = layer.lay
   const [out = 0, input = 1, ...spatial] = torch.dims.map((_, axis) => axis);
   const view = isKernel ? torch.permuted([...spatial, input, out]) : layout === 'torch' ? torch : own;
   return { name: layer.key, dims: view.dims, keep: view.toTensor().bytes() };
+}
+
+/** The parameter that a key names. */
+export function statedBy(key: string): string[] {
+  const name = parseKey(key);
+  return name === undefined ? [] : [parameterOf(name)];
+}
+
+/**
+ * Masks of ones: whoever reads the file is to know that the mask of one parameter is not for
+ * another one with the same values.
+ */
+export function keptWhole(readers: readonly TiedReader[]): NamedMask[] {
+  const found = new Map<string, NamedMask>();
+  for (const { name, slot } of readers) {
+    if (slot === undefined) continue;
+    const dims = fromTorchLayout(slot).map((axis) => slot.tensor.dims[axis] ?? 1);
+    found.set(name, { name, dims, keep: new Uint8Array(slot.tensor.size).fill(1) });
+  }
+  return [...found.values()];
 }
 
 export interface BoundNamed {

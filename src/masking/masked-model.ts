@@ -15,18 +15,23 @@ import { Editor } from '../ir/editor.js';
 import type { Use } from '../ir/graph.js';
 import { atParameters } from './scaled-parameters.js';
 import { storedCopies } from './stored-copies.js';
+import { tiedReaders, unclearTie } from './tied-readers.js';
 import type { Tensor } from '../ir/tensor.js';
 import { combineMasks, type MaskedWeight, type OperandEdit, operandOf } from '../masks/apply.js';
 import { countZeros } from '../masks/expand.js';
 import { bindMasks } from '../masks/bind.js';
+import type { MaskMap } from '../masks/bind-options.js';
 import type { Binding } from '../masks/binding.js';
 import type { FileTensor } from '../masks/contents.js';
+import type { Claim } from '../masks/claim.js';
 import { claimsOf } from '../masks/claims.js';
 import { fateText, type TensorFate } from '../masks/fates.js';
 import { namedShapes } from '../masks/known-layers.js';
 import { slotName } from '../masks/mask-error.js';
+import { parameterOf } from '../masks/names.js';
 import { readMaskFile } from '../masks/read.js';
 import type { WeightSlot } from '../masks/slots.js';
+import { oneSet } from '../masks/weight-sets.js';
 import { nearestNames } from '../nearest.js';
 import type { Model } from '../onnx/read.js';
 import { inspectGraph } from '../graph-info/inspect-graph.js';
@@ -37,10 +42,10 @@ export interface MaskOptions {
   /** Mask files of any format in docs/masks.md; several multiply. */
   masks?: readonly string[];
   /**
-   * Mask key -> initializer or node name, for masks that do not bind by themselves; null leaves the
-   * mask out.
+   * Mask key -> name of a parameter, an initializer or a node, or a list of such, for masks that do
+   * not bind by themselves; null leaves the mask out.
    */
-  maskMap?: Readonly<Record<string, string | null>>;
+  maskMap?: MaskMap;
   /** Taken off the beginning of every key. */
   maskPrefix?: string;
   /** What values other than 0 and 1 mean. */
@@ -119,6 +124,8 @@ export async function maskModel(model: Model, options: MaskOptions, asRead?: Gra
   const read = [...placed, ...otherReaders(model.graph, placed, slots)];
   const context = { graph: model.graph, slots, files: files.map(({ parameters }) => parameters) };
   const everywhere = [...read, ...storedCopies(read, context)];
+  const [tied] = tiedReaders(everywhere, { graph: model.graph, slots, stated: files.map(({ stated }) => stated) });
+  if (tied !== undefined) throw unclearTie(tied);
   const edits = maskEdits(model.graph, everywhere);
   const planned = withoutRepeats(everywhere);
   const applyTo = ({ graph }: Model) => applyEdits(new Editor(graph), 'apply masks', edits);
@@ -159,6 +166,8 @@ interface BoundFile {
   readonly unmatched: readonly string[];
   readonly fates: readonly TensorFate[];
   readonly parameters: ReadonlyMap<string, FileTensor>;
+  /** All parameters that the file has a tensor for, a mask or values. */
+  readonly stated: ReadonlySet<string>;
 }
 
 interface MaskTarget {
@@ -173,10 +182,12 @@ async function bindFile(
   { slots, constants, captured, facts }: MaskTarget,
   { maskMap, maskPrefix, maskSoft, maskLayout, allowUnmatched }: MaskOptions,
 ): Promise<BoundFile> {
-  const file = readMaskFile(path);
+  const { sha256, ...given } = readMaskFile(path);
+  const { file, settled } = oneSet(given, slots, maskPrefix);
   const { claims, ...others } = claimsOf(file, maskPrefix, namedShapes(slots));
   const settings = {
     ...others,
+    settled: [...others.settled, ...settled],
     constants,
     captured,
     ...(maskLayout && { layout: maskLayout }),
@@ -193,12 +204,17 @@ async function bindFile(
     path,
     keys: claims.map(({ key }) => key),
     format: file.format,
-    sha256: file.sha256,
+    sha256,
     bindings,
     unmatched: bound.unmatched,
     fates: bound.fates,
     parameters: others.parameters,
+    stated: new Set([...others.parameters.keys(), ...claims.flatMap(statedBy)]),
   };
+}
+
+function statedBy({ name, isDoubtful }: Claim): string[] {
+  return isDoubtful === true ? [] : [parameterOf(name)];
 }
 
 /** A key that no file has is a mistake, and the mask that was meant is bound in another way. */

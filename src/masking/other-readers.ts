@@ -6,6 +6,7 @@
 import { PruneCompileError } from '../errors.js';
 import type { Graph, Node, Use, Value } from '../ir/graph.js';
 import { isSameFactors, type MaskedWeight, operandOf } from '../masks/apply.js';
+import { modulesOf } from '../masks/binding.js';
 import { isNameOf } from '../masks/names.js';
 import type { WeightSlot } from '../masks/slots.js';
 import { nodeModulePathsOf } from '../onnx/module-path.js';
@@ -101,10 +102,9 @@ function changesAnything({ factors, offsets }: MaskedWeight): boolean {
  */
 function isOwn(node: Node, { name }: Value, masked: Masked): boolean {
   const paths = nodeModulePathsOf(node);
-  const claims = masked.flatMap(({ bindings }) => bindings.map(({ claim }) => claim));
-  const modules = claims.map((claim) => claim.name.module);
+  const modules = masked.flatMap(({ bindings }) => bindings.flatMap(modulesOf));
   // A name without a module is the tensor's own, whoever reads it.
-  const isOfNoModule = modules.includes('') || claims.some((claim) => claim.name.module === name);
+  const isOfNoModule = modules.includes('') || modules.includes(name);
   if (paths.length === 0 || isOfNoModule) return true;
   return modules.some((module) =>
     paths.some((path) => path === '' || path === module || module.startsWith(`${path}.`)),

@@ -8,6 +8,7 @@ import type { Graph, Use, Value } from '../ir/graph.js';
 import { isFloating, type Tensor } from '../ir/tensor.js';
 import { type Factors, isSameFactors, type MaskedWeight, operandOf } from '../masks/apply.js';
 import type { FileTensor } from '../masks/contents.js';
+import { modulesOf } from '../masks/binding.js';
 import { parameterOf, parseKey, statedModule, statisticOf } from '../masks/names.js';
 import { isPlain } from '../masks/scales.js';
 import { fromTorchLayout, type WeightSlot } from '../masks/slots.js';
@@ -98,9 +99,12 @@ function parametersOf(masked: readonly MaskedWeight[], { graph, files }: CopyCon
     const isOne = all.every((other) => isSameFactors(other, factors));
     const numbers = tensor.numbers();
     const isLost = (at: number) => numbers[at] !== 0 && all.some((each) => each[at] !== 1);
-    const claims = weights.flatMap(({ bindings }) => bindings.map(({ claim }) => claim));
-    const tied = tiedNames({ tensor, isLost }, files);
-    const names = new Set([...claims.map(({ name }) => parameterOf(name)), ...tied]);
+    const own = weights.flatMap(({ bindings }) =>
+      bindings.flatMap((binding) =>
+        modulesOf(binding).map((module) => parameterOf({ module, parameter: binding.claim.name.parameter })),
+      ),
+    );
+    const names = new Set([...own, ...tiedNames({ tensor, isLost }, files)]);
     const modules = new Set([...names].map((name) => name.slice(0, name.lastIndexOf('.'))));
     return [{ value, tensor, factors: isOne ? factors : undefined, isLost, weight, modules, names }];
   });
@@ -178,11 +182,14 @@ function copiesAt(
     const paths = nodeModulePathsOf(node);
     return paths.length > 0 && !isOfModule(paths, parameter);
   };
-  if (readers.some(isStranger)) throw lostInCopy(parameter, constant, readers, 'stranger');
+  // Whether those are tied to it or have a parameter of their own, the files say (tied-readers.ts).
+  if (order?.factor !== 1 && readers.some(isStranger)) throw lostInCopy(parameter, constant, readers, 'stranger');
+  const own = readers.filter((use) => !isStranger(use));
+  if (own.length === 0) return [];
   if (mask === undefined || masks.some((other) => !isSameFactors(other, mask)))
     throw lostInCopy(parameter, constant, readers, order?.factor === undefined ? 'scaled' : 'order');
   const read = { value, root: value, tensor, names: [value.name], isAsStored: true };
-  return readers.map((use) => maskAt(parameter.weight, use, read, mask));
+  return own.map((use) => maskAt(parameter.weight, use, read, mask));
 }
 
 /**

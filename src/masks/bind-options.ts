@@ -4,9 +4,14 @@ import type { FileTensor } from './contents.js';
 import type { Layout } from './expand.js';
 import type { TensorFate } from './fates.js';
 
+/**
+ * Mask key -> name of a parameter, an initializer or a node, or a list of such; null leaves the
+ * mask out.
+ */
+export type MaskMap = Readonly<Record<string, string | readonly string[] | null>>;
+
 export interface BindOptions {
-  /** Mask key -> initializer or node name; null leaves the mask out. */
-  readonly map?: Readonly<Record<string, string | null>>;
+  readonly map?: MaskMap;
   readonly allowUnmatched?: boolean;
   /** Modules that the file speaks of, pruned or not. */
   readonly modules?: ReadonlySet<string>;

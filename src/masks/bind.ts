@@ -32,27 +32,19 @@ import {
 } from './evidence.js';
 import { expandMask, LAYOUTS } from './expand.js';
 import { onePerKey, type TensorFate } from './fates.js';
-import {
-  ambiguous,
-  contradiction,
-  lostZeros,
-  misfit,
-  noMatch,
-  softMask,
-  unclearLayout,
-  unknownTarget,
-} from './mask-errors.js';
+import { ambiguous, contradiction, lostZeros, misfit, noMatch, softMask, unclearLayout } from './mask-errors.js';
 import { isSameKind, PACKED_ATTENTION, parameterOf, parseKey, statedModule, withoutMaskSuffix } from './names.js';
 import { onePerSlot } from './one-per-slot.js';
 import { attentionParts } from './packed-attention.js';
 import { withoutOthers } from './module-constants.js';
+import { mapTargets } from './map-targets.js';
 import { accountFor } from './parameters.js';
 import { compareWeights } from './same-weights.js';
 import { refuseScaled } from './scales.js';
 import { bindByShape } from './shape-alone.js';
 import type { WeightSlot } from './slots.js';
 import type { Binding, Candidate } from './binding.js';
-import type { BindOptions } from './bind-options.js';
+import type { BindOptions, MaskMap } from './bind-options.js';
 
 export interface Bound {
   readonly bindings: readonly Binding[];
@@ -210,7 +202,7 @@ class Binder {
 
   #byNames(claim: Claim): Candidate[] {
     const { map } = this.#options;
-    if (map !== undefined && Object.hasOwn(map, claim.key)) return this.#byMap(claim, map[claim.key] ?? null);
+    if (map !== undefined && Object.hasOwn(map, claim.key)) return this.#byMap(claim, map[claim.key]);
     if (claim.at !== undefined) return claim.at.map((slot) => ({ slot, evidence: 'values' }));
     const named = this.#byName.get(claim.isOnnx ? claim.key : parameterOf(claim.name)) ?? [];
     const isFolded = (slot: WeightSlot) => isFoldedBias(claim, slot, this.#slots, this.#options.parameters);
@@ -301,26 +293,16 @@ class Binder {
     return [first, ...others];
   }
 
-  #byMap(claim: Claim, wanted: string | null): Candidate[] {
-    if (wanted === null) {
+  #byMap(claim: Claim, wanted: MaskMap[string] | undefined): Candidate[] {
+    if (wanted === null || wanted === undefined) {
       this.#unmatched.push(claim.key);
       return [];
     }
-    const own = claim.name.parameter;
-    const isWanted = ({ node, value, parameter }: WeightSlot) =>
-      value.name === wanted ||
-      (node.name === wanted && (parameter === 'weight' || parameter === own) && isSameKind(parameter, own));
-    // The mask of a bias goes where that of the weight does.
-    const slots =
-      claim.isOptional === true
-        ? this.#slots.filter(
-            ({ node, parameter }) =>
-              parameter === 'bias' && this.#slots.some((slot) => slot.node === node && isWanted(slot)),
-          )
-        : this.#slots.filter(isWanted);
-    if (slots.length === 0 && claim.isOptional === true) return [];
-    if (slots.length === 0) throw unknownTarget(claim, wanted, this.#slots);
-    return slots.map((slot) => ({ slot, evidence: 'map' }));
+    const names = typeof wanted === 'string' ? [wanted] : wanted;
+    return unique(names.flatMap((name) => mapTargets(claim, name, this.#slots, this.#byModule))).map((slot) => ({
+      slot,
+      evidence: 'map',
+    }));
   }
 
   /** Free slots whose values the file's original has. */

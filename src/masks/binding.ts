@@ -1,6 +1,7 @@
 /** A mask and the weight that it was found to be for. */
 import type { Claim } from './claim.js';
 import type { Expanded } from './expand.js';
+import { statedModule } from './names.js';
 import type { Sameness } from './same-weights.js';
 import type { WeightSlot } from './slots.js';
 
@@ -20,6 +21,15 @@ export interface Binding {
    * own.
    */
   readonly isFolded?: boolean;
+}
+
+/**
+ * Whose parameter the mask is for, as the file calls the module; of a mask that --mask-map sends
+ * somewhere, as the readers there do, and '' where they say nothing.
+ */
+export function modulesOf({ claim, slot, evidence }: Binding): readonly string[] {
+  if (evidence !== 'map') return [claim.name.module];
+  return slot.nodePaths.length === 0 ? [''] : slot.nodePaths.map(statedModule);
 }
 
 export interface Candidate {

@@ -61,18 +61,15 @@ export function alignedView(
   const { dims } = target.tensor;
   if (tensor.size === 1 && target.tensor.size === 1) return tensor.permuted(dims.map(() => undefined));
   if (tensor.dims.length === 0) return undefined;
+  // Normalisations over several axes have a shift of several, in one order everywhere.
+  if (target.parameter === 'bias' && tensor.dims.length > 1) return withExtents(tensor, dims);
   if (target.parameter === 'bias')
-    return tensor.dims.length === 1 && tensor.size === target.tensor.size
+    return tensor.size === target.tensor.size
       ? tensor.permuted(dims.map((_, axis) => (axis === dims.length - 1 ? 0 : undefined)))
       : undefined;
   const wide = wideAxes(tensor.dims);
   // Extents of 1 do not matter where the order of the others is certain: no rule has turned them.
-  if (target.outAxis < 0 && tensor.dims.length !== dims.length) {
-    const places = wideAxes(dims);
-    const isSame =
-      wide.length === places.length && wide.every((axis, at) => tensor.dims[axis] === dims[places[at] ?? -1]);
-    return isSame ? tensor.permuted(dims.map((_, axis) => wide[places.indexOf(axis)])) : undefined;
-  }
+  if (target.outAxis < 0 && tensor.dims.length !== dims.length) return withExtents(tensor, dims);
   if (tensor.dims.length === 1)
     return tensor.dims[0] === dims[target.outAxis]
       ? tensor.permuted(dims.map((_, axis) => (axis === target.outAxis ? 0 : undefined))).broadcast(dims)
@@ -86,6 +83,14 @@ export function alignedView(
   const isDepthwise = name.isKernel && name.module.endsWith('.depthwise');
   const parameter = name.isKernel ? tensor.permuted(fromKeras(tensor.dims.length, isDepthwise)) : tensor;
   return parameter.permuted(fromTorchLayout(target)).broadcast(dims);
+}
+
+/** The same elements in the same order, whatever axes of extent 1 there are besides. */
+function withExtents(tensor: FileTensor, dims: readonly number[]): FileTensor | undefined {
+  const [wide, places] = [wideAxes(tensor.dims), wideAxes(dims)];
+  const isSame =
+    wide.length === places.length && wide.every((axis, at) => tensor.dims[axis] === dims[places[at] ?? -1]);
+  return isSame ? tensor.permuted(dims.map((_, axis) => wide[places.indexOf(axis)])) : undefined;
 }
 
 /** Then one number for each of its channels is one number. */

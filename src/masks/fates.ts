@@ -20,6 +20,8 @@ export type Fate =
   | 'no-zeros'
   /** No function depends on it: what it is says `what`. */
   | 'state'
+  /** Of a second set of weights, which has no zero that the set that was read has not. */
+  | 'other-set'
   /** Left out because --mask-map or --allow-unmatched says so. */
   | 'left-out';
 
@@ -52,6 +54,7 @@ const WORDS: Readonly<Record<Fate, readonly [one: string, many: string]>> = {
   differs: ['parameter with other values than in the model', 'parameters with other values than in the model'],
   'no-zeros': ['tensor without zeros', 'tensors without zeros'],
   state: ['tensor of state', 'tensors of state'],
+  'other-set': ['tensor of another set of weights', 'tensors of another set of weights'],
   'left-out': ['tensor left out', 'tensors left out'],
 };
 
@@ -89,4 +92,14 @@ export function onePerKey(fates: readonly TensorFate[]): TensorFate[] {
   return [...byKey.values()];
 }
 
-const RANK: readonly Fate[] = ['left-out', 'mask', 'zeros', 'original', 'differs', 'parameter', 'no-zeros', 'state'];
+const RANK: readonly Fate[] = [
+  'left-out',
+  'mask',
+  'zeros',
+  'original',
+  'differs',
+  'parameter',
+  'no-zeros',
+  'state',
+  'other-set',
+];

@@ -83,7 +83,7 @@ export function misfit(
   ];
   const wanted =
     slot.parameter === 'bias'
-      ? `[${out}]`
+      ? `[${slot.tensor.dims.join(', ')}]`
       : `one number per weight${out === undefined ? '' : `, [${out}] per filter`}${perGroup === undefined ? '' : ` or [1, ${perGroup}, …] per input channel`}`;
   const { source } = claim;
   const given = givenText(claim);

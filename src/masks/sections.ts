@@ -166,7 +166,7 @@ function unwrap(section: Section, file: MaskContents): Omit<Sections, 'masks'> {
   });
 }
 
-function oneSetHint({ format, path }: MaskContents, keys: readonly string[]): string {
+export function oneSetHint({ format, path }: MaskContents, keys: readonly string[]): string {
   if (!format.startsWith('PyTorch')) return 'save the one that is meant in a file of its own';
   const set = keys.map((key) => `[${JSON.stringify(key)}]`).join('');
   return `the one that is meant in a file of its own, as in torch.save(torch.load(${JSON.stringify(path)})${set}, "one.pth")`;

@@ -102,3 +102,34 @@ test('a layer whose name is that of another weight has no mask, and says so', as
   expect(report.layers.map(({ mask }) => mask)).toEqual(['b.weight', 'c.weight']);
   expect(report.skipped).toMatchObject([{ why: expect.stringContaining('name') as unknown }]);
 });
+
+describe('a parameter of two names', () => {
+  /** A decoder that is tied to its embedding, stored once under the name of one of them. */
+  function tied(owner: 'emb' | 'out'): Uint8Array {
+    const g = graphBuilder();
+    const x = g.input('x', [2, 3], INT64);
+    const w = store(g, `${owner}.weight`, [16, 16]);
+    const rows = g.op('Gather', [w, x], {}, { name: '/emb/Gather' });
+    const turned = g.op('Transpose', [w], { perm: [1, 0] }, { name: '/out/Transpose' });
+    const hidden = g.relu(g.op('MatMul', [rows, store(g, 'f.weight', [16, 16])], {}, { name: '/f/MatMul' }));
+    g.output(g.op('MatMul', [hidden, turned], {}, { name: '/out/MatMul' }));
+    return g.bytes();
+  }
+
+  test.each(['emb', 'out'] as const)('the file says that the embedding has no mask, stored as %s', async (owner) => {
+    const model = tied(owner);
+    const made = await makeMasks(model, { granularity: 'unstructured' });
+    expect(made.masks.map(({ name, keep }) => [name, keep.includes(0)])).toEqual([
+      ['f.weight', true],
+      ['out.weight', true],
+      ['emb.weight', false],
+    ]);
+    const folder = mkdtempSync(join(tmpdir(), 'prune-compile-tied-'));
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+    const path = join(folder, 'masks.npz');
+    made.write(path, 'npz');
+    const compiled = await compileModel(model, { masks: [path], align: 1 });
+    expect(await verifyModels(made.encode('onnx'), compiled.encode())).toMatchObject({ equal: true });
+    expect(await verifyModels(model, compiled.encode())).toMatchObject({ equal: false });
+  });
+});

@@ -10,6 +10,7 @@ import { claimsOf } from '../../src/masks/claims.js';
 import { type Entry, FileTensor } from '../../src/masks/contents.js';
 import { namedShapes } from '../../src/masks/known-layers.js';
 import type { WeightSlot } from '../../src/masks/slots.js';
+import { oneSet } from '../../src/masks/weight-sets.js';
 import { readModel } from '../../src/onnx/read.js';
 import { inspectGraph } from '../../src/graph-info/inspect-graph.js';
 
@@ -64,12 +65,9 @@ export function entry(value: unknown): Entry {
 
 export function bind(slots: readonly WeightSlot[], contents: unknown, options: FileOptions = {}): Bound {
   const { prefix, format = 'PyTorch (zip)', ...rest } = options;
-  const { claims, ...others } = claimsOf(
-    { path: 'masks.pth', format, root: entry(contents) },
-    prefix,
-    namedShapes(slots),
-  );
-  return bindMasks(claims, slots, { ...others, ...rest });
+  const { file, settled } = oneSet({ path: 'masks.pth', format, root: entry(contents) }, slots, prefix);
+  const { claims, ...others } = claimsOf(file, prefix, namedShapes(slots));
+  return bindMasks(claims, slots, { ...others, settled: [...others.settled, ...settled], ...rest });
 }
 
 /** Places of the pruned elements, by weight. */

@@ -56,6 +56,31 @@ const weights = (
 });
 const masked = (own = weights()) => ({ ...own, 'a.weight_mask': mask(CONV, [0]) });
 
+test('a normalisation over two axes has scale and shift of two axes', async () => {
+  const dims = [2, WIDE] as const;
+  const build = (bias: ArrayLike<number>) => {
+    const g = graphBuilder();
+    const x = g.input('x', [3, ...dims]);
+    g.initializer('l.weight', dims, values('lw', 16));
+    g.initializer('l.bias', dims, Array.from(bias));
+    g.output(g.op('LayerNormalization', [x, 'l.weight', 'l.bias'], { axis: 1 }, { name: '/l/LayerNormalization' }));
+    return slotsOf(g);
+  };
+  const bias = values('lb', 16);
+  const slots = await build(bias);
+  expect(pruned(bind(slots, { 'l.bias_mask': mask(dims, [3, 9]) }))).toEqual({ 'l.bias': [3, 9] });
+  const file = (own: ArrayLike<number>) => ({
+    'l.weight': tensor(dims, values('lw', 16)),
+    'l.bias': tensor(dims, own),
+  });
+  expect(pruned(bind(slots, file(withZeros(bias, [5]))))).toEqual({ 'l.bias': [5] });
+  const untrained = { ...file(filled(0, 16)), 'l.weight': tensor(dims, withZeros(values('lw', 16), [2])) };
+  const { fates, bindings } = bind(await build(filled(0, 16)), untrained);
+  expect(bindings.map(({ slot }) => slot.value.name)).toEqual(['l.weight']);
+  expect(fates).toContainEqual({ key: 'l.bias', fate: 'parameter' });
+  expect(messageOf(() => bind(slots, { 'l.bias_mask': mask([WIDE, 2], [3]) }))).toContain('[2, 8]');
+});
+
 describe('a group normalisation', () => {
   test.each<[string, Norm]>([
     ['trained', {}],
