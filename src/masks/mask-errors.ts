@@ -176,11 +176,11 @@ const LOST: Readonly<Record<LostKind, string>> = {
   scores: 'a tool computes zeros from scores and thresholds, and neither the file nor the model has those zeros',
 };
 
-function kindOfLost({ source, key, isDoubtful }: Claim): LostKind {
+function kindOfLost({ source, key }: Claim): LostKind {
   if (source.kind !== 'tensor') return 'zeros';
   const { tensor } = source;
-  const isWhole = isDoubtful === true || !isFloating(tensor.dataType);
-  if (isWhole) return tensor.dims.length > 0 && tensor.isCompact && isBinary(tensor) ? 'flags' : 'numbers';
+  if (!isFloating(tensor.dataType))
+    return tensor.dims.length > 0 && tensor.isCompact && isBinary(tensor) ? 'flags' : 'numbers';
   if (tensor.holdsZero()) return 'zeros';
   return saysScore(key) ? 'scores' : 'numbers';
 }
