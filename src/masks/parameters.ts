@@ -14,7 +14,7 @@ import { type KnownLayer, refold, type Refolded } from './folded-norms.js';
 import { Harmless } from './harmless.js';
 import { softMask } from './mask-errors.js';
 import { isNameless } from './module-constants.js';
-import { usualKey } from './names.js';
+import { isNameOf, usualKey } from './names.js';
 import { refuseScaled } from './scales.js';
 import { type Sameness, toleranceOf } from './same-weights.js';
 import type { WeightSlot } from './slots.js';
@@ -171,6 +171,8 @@ class Accountant {
     const { layout, values } = layoutOf(claim, slot, evidence, tensor, this.#context.layout);
     const mask = expandMask(claim, slot, layout);
     if (mask === undefined) return tensor.holdsZero() ? 'lost' : 'other';
+    const stored = this.#storedFactor(claim, tensor, slot);
+    if (stored !== undefined) return this.#compareFactor(claim, tensor, candidate, stored, mask);
     if (values === 'same' && claim.isOriginal !== true) this.#know(claim, slot, tensor);
     const known = this.#all().filter((binding) => binding.slot === slot);
     const added = addedZeros(mask, slot, known);
@@ -189,6 +191,41 @@ class Accountant {
     const masked = known.find(({ isFromZeros }) => !isFromZeros);
     if (masked !== undefined) return this.#addTo(masked, added);
     this.#bindings.push({ claim, slot, evidence, values, isFromZeros: true, mask: patternOf(mask) });
+    return 'zeros';
+  }
+
+  /**
+   * What the graph computes a weight with, under the parameter's name: a number per filter, as g of
+   * a weight normalisation.
+   */
+  #storedFactor({ name }: Claim, { size }: FileTensor, { isLayer, tensor }: WeightSlot): Tensor | undefined {
+    if (!isLayer || size >= tensor.size) return undefined;
+    return this.#context.slots.find(
+      (slot) => !slot.isLayer && slot.tensor.size === size && slot.names.some((stored) => isNameOf(stored, name)),
+    )?.tensor;
+  }
+
+  /** Where the factor is zero, all that it is for is. */
+  #compareFactor(
+    claim: Claim,
+    tensor: FileTensor,
+    { slot, evidence }: Candidate,
+    stored: Tensor,
+    mask: Expanded,
+  ): 'parameter' | 'differs' | 'zeros' | 'lost' {
+    const [theirs, ours] = [tensor.toTensor().numbers(), stored.numbers()];
+    const tolerance = toleranceOf(tensor);
+    const isEqual = theirs.every((value, at) => {
+      const own = ours[at] ?? 0;
+      return value === 0 || Math.abs(value - own) <= Math.abs(own) * tolerance;
+    });
+    if (theirs.every((value, at) => value !== 0 || ours[at] === 0)) return isEqual ? 'parameter' : 'differs';
+    if (!isEqual) return 'lost';
+    const known = this.#all().filter((binding) => binding.slot === slot);
+    const masked = known.find(({ isFromZeros }) => !isFromZeros);
+    const pattern = patternOf(mask);
+    if (masked !== undefined) return this.#addTo(masked, addedZeros(pattern, slot, known));
+    this.#bindings.push({ claim, slot, evidence, values: undefined, isFromZeros: true, mask: pattern });
     return 'zeros';
   }
 
