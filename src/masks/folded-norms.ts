@@ -48,8 +48,8 @@ export interface Refolded {
   /** Elements of the layer's bias, with their new values. */
   readonly bias: ReadonlyMap<number, number>;
   /**
-   * Whether the biases say nothing, because one parameter is zero in all channels, and the scales
-   * alone say whose layer it is.
+   * Whether most biases say nothing, because a parameter is zero there, and the scales say whose
+   * layer it is.
    */
   readonly isByScales: boolean;
 }
@@ -111,7 +111,9 @@ export function refold(layer: KnownLayer, norm: FoldedNorm): Refolded | undefine
   if (layer.bias === undefined && bias.size > 0) return undefined;
   if (isScaleless) return unsure === 0 && sure >= LEAST_BIASES ? { filters, bias, isByScales: false } : undefined;
   const isByScales = unsure > 0 && sure < unsure;
-  if (isByScales && !(isOneGone(norm) && saysMuch(scales, norm))) return undefined;
+  // A few biases that are computed to the digit are no accident, beside scales that differ.
+  const isLikely = isOneGone(norm) || sure >= LEAST_BIASES;
+  if (isByScales && !(isLikely && saysMuch(scales, norm))) return undefined;
   return { filters, bias, isByScales };
 }
 

@@ -181,9 +181,10 @@ class Accountant {
       return isEqual ? 'parameter' : 'differs';
     }
     if (!this.#isSameBut(claim, candidate, mask, values)) {
-      // Beside masks it is a layer that was trained on; alone it is taken for a mask, and is none.
-      if (this.#context.isCheckpoint && claim.isOriginal !== true && mask.odd !== undefined && tensor.dims.length >= 2)
-        throw softMask(claim, slot, mask.factors.find((factor) => !Number.isFinite(factor)) ?? mask.odd, true);
+      // With what is no number nothing can be compared.
+      const odd = mask.factors.find((factor) => !Number.isFinite(factor));
+      if (odd !== undefined && this.#context.isCheckpoint && claim.isOriginal !== true)
+        throw softMask(claim, slot, odd, true);
       return 'lost';
     }
     const { parameters } = this.#context;
