@@ -6,22 +6,12 @@
  * too: there numbers have to fit the layer.
  */
 import { BOOL, DOUBLE, INT64, Tensor, UINT8 } from '../ir/tensor.js';
-import { type Entry, FileTensor, isList, isMap } from './contents.js';
+import { type Entry, FileTensor, isList } from './contents.js';
 import { type KnownLayer, type KnownLayers, segmentsOf } from './known-layers.js';
 import { saysScore } from './names.js';
 import { encodesChannels, isPlainWord, numbersOfText, phrasesOf } from './said-texts.js';
-import {
-  isOfTraining,
-  isQuantity,
-  isSettings,
-  sayPruning,
-  saysBits,
-  saysIndex,
-  saysKept,
-  saysOneChannel,
-  saysResult,
-  saysWhatItIs,
-} from './said-words.js';
+import { aboutPlace, type Place } from './places.js';
+import { saysBits, saysIndex, saysKept, saysOneChannel, saysResult } from './said-words.js';
 
 /** Something that is not understood, and may prune. */
 export interface Doubt {
@@ -29,31 +19,6 @@ export interface Doubt {
   readonly key: string;
   /** Its numbers; of names, their places in the list; of texts that are no numbers, the bytes. */
   readonly tensor: FileTensor;
-}
-
-/** Where something lies: the keys on the way, and names that stand beside it. */
-export interface Place {
-  readonly key: string;
-  /** The name of a layer in the list or the mapping that it lies in: `['conv1', [0, 3]]`. */
-  readonly beside?: string;
-  /** Whether that is the item before it, so that no word is between the two. */
-  readonly isPair?: boolean;
-  /** Whether a number on the way is the name of a layer. */
-  readonly isNumbered?: boolean;
-  /** Names of layers in a list beside it, which may have one item for each. */
-  readonly among?: readonly string[];
-}
-
-/** What a place says of the numbers in it. */
-interface About {
-  readonly name: string;
-  readonly layer: KnownLayer | undefined;
-  /** A word says that something was pruned or is left. */
-  readonly isSaid: boolean;
-  /** A word says that it is no channel. */
-  readonly isHarmless: boolean;
-  readonly isTraining: boolean;
-  readonly isSettings: boolean;
 }
 
 export class Doubts {
@@ -66,7 +31,7 @@ export class Doubts {
 
   /** A list that is no mask. False where its items are to be seen one by one. */
   list(list: readonly Entry[], place: Place): boolean {
-    const about = this.#about(place);
+    const about = aboutPlace(this.#layers, place);
     if (list.length === 0) {
       if (about.isSaid && about.layer !== undefined && saysKept(segmentsOf(place.key))) this.#add(place, [], INT64);
       return true;
@@ -89,13 +54,13 @@ export class Doubts {
    */
   mixed(list: readonly Entry[], place: Place): void {
     const numbers = list.filter(isNumber).map(Number);
-    const { isSaid } = this.#about(place);
+    const { isSaid } = aboutPlace(this.#layers, place);
     if (numbers.length > 1 || (isSaid && numbers.length > 0))
       this.#numbers({ numbers, isFlags: false, rows: [] }, place);
   }
 
   #numbers({ numbers, isFlags, rows }: Flat, place: Place): void {
-    const { layer, isSaid, isHarmless, isTraining, name } = this.#about(place);
+    const { layer, isSaid, isHarmless, isTraining, name } = aboutPlace(this.#layers, place);
     const isNested = rows.length > 0;
     const add = () => this.#add(place, numbers, isFlags ? BOOL : INT64);
     if (isHarmless) return;
@@ -131,7 +96,7 @@ export class Doubts {
    * layers', if each list rises and fits.
    */
   ordered(entries: ReadonlyMap<string, Entry>, place: Place): void {
-    const { layer, isSaid, isHarmless, isTraining } = this.#about(place);
+    const { layer, isSaid, isHarmless, isTraining } = aboutPlace(this.#layers, place);
     if (layer !== undefined || isSaid || isHarmless || isTraining || entries.size < 2) return;
     if (![...entries.keys()].every((key, at) => key === String(at))) return;
     const lists = [...entries.values()].map((entry) => (isList(entry) ? flatten(entry) : undefined));
@@ -145,7 +110,7 @@ export class Doubts {
 
   /** `isMask`: in a container of masks, where nothing else is. */
   text(text: string | Uint8Array, place: Place, isMask: boolean): void {
-    const { layer, isSaid, isHarmless, isTraining } = this.#about(place);
+    const { layer, isSaid, isHarmless, isTraining } = aboutPlace(this.#layers, place);
     const bytes = () => (typeof text === 'string' ? Buffer.from(text) : text);
     const add = () => this.#add(place, [...bytes().subarray(0, MOST_SHOWN)], UINT8);
     if (isHarmless || text.length === 0) return;
@@ -181,7 +146,7 @@ export class Doubts {
     if (all.length === 0) return;
     const numbers = all.map(([, value]) => Number(value));
     const isFlags = numbers.every((value) => value === 0 || value === 1);
-    const around = this.#about(place);
+    const around = aboutPlace(this.#layers, place);
     if (all.every(([name]) => /^\d+$/.test(name)) && around.layer !== undefined) {
       // By the numbers of channels.
       const isFit = around.isSaid || (isFlags && (!around.isTraining || around.layer.extents.has(all.length)));
@@ -194,7 +159,7 @@ export class Doubts {
     const isOfLayers = all.every(([name]) => isLayer(name));
     for (const [name, value] of all) {
       const inner = { ...place, isNumbered, key: place.key === '' ? name : `${place.key}.${name}` };
-      const { layer, isSaid, isHarmless } = this.#about(inner);
+      const { layer, isSaid, isHarmless } = aboutPlace(this.#layers, inner);
       const number = Number(value);
       if (layer === undefined || isHarmless || !isCount(number)) continue;
       const isMapped = isOfLayers || (isLayer(name) && segmentsOf(name).length > 1);
@@ -212,34 +177,6 @@ export class Doubts {
     this.found.push({ key, tensor: FileTensor.contiguous(dataType, dims, () => bytes) });
   }
 
-  /** The layer that the place names, and what the words around its name say. */
-  #about({ key, beside = '', isPair, isNumbered }: Place): About {
-    const segments = segmentsOf(key);
-    const other = this.#layers.find(segmentsOf(beside), true);
-    const own = other === undefined ? this.#layers.find(segments, isNumbered) : undefined;
-    const words = own === undefined ? segments : [...own.before, ...own.after];
-    const isText = (word: string) => !/^\d+$/.test(word);
-    // What the value is called: the last word after the layer, else the one right before it.
-    const nearest =
-      own === undefined || own.after.some(isText)
-        ? isPair === true
-          ? undefined
-          : (own?.after ?? segments).findLast(isText)
-        : own.before.at(-1);
-    const isAmount = nearest !== undefined && isQuantity(nearest);
-    const isSaid = sayPruning(isAmount ? words.filter((word) => word !== nearest) : words);
-    // Of a group of an optimizer, its parameters by number.
-    const isGroup = nearest === 'params' && words.includes('param_groups');
-    return {
-      name: other?.name ?? own?.name ?? '',
-      layer: other?.layer ?? own?.layer,
-      isSaid,
-      isHarmless: isAmount || isGroup || (nearest !== undefined && saysWhatItIs(nearest) && !isSaid),
-      isTraining: isOfTraining(words),
-      isSettings: isSettings(words),
-    };
-  }
-
   /**
    * Names of single channels, `conv1.weight:3`; or of layers that went, whose zeros the file has
    * not. False where other texts are among them.
@@ -249,7 +186,7 @@ export class Doubts {
       const module = /^(.+?)[.:[(]\s*\d+[\])]?$/.exec(name)?.[1];
       return module !== undefined && !this.#layers.has(name) && this.#layers.has(module);
     };
-    const about = this.#about(place);
+    const about = aboutPlace(this.#layers, place);
     const known = names.filter((name) => this.#layers.has(name));
     const isGone =
       about.isSaid &&
@@ -328,23 +265,4 @@ function flatten(list: readonly Entry[]): Flat | undefined {
   if (!walk(list)) return undefined;
   const numbers = rows.flat();
   return numbers.length === 0 ? undefined : { numbers, isFlags, rows: list.some(isList) ? rows.slice(1) : [] };
-}
-
-/** The name of a layer in a list or a mapping, which says whose the rest is. */
-export function nameBeside(entry: Entry, layers: KnownLayers): string | undefined {
-  return itemsOf(entry).find((item): item is string => typeof item === 'string' && layers.has(item));
-}
-
-/** The names of layers in one list or mapping of several: the others have an item for each. */
-export function namesBeside(entry: Entry, layers: KnownLayers): { names: readonly string[]; of: Entry } | undefined {
-  for (const of of itemsOf(entry)) {
-    const names = itemsOf(of);
-    const isNames = names.length > 0 && names.every((name) => typeof name === 'string' && layers.has(name));
-    if (isNames) return { names: names.filter((name) => typeof name === 'string'), of };
-  }
-  return undefined;
-}
-
-function itemsOf(entry: Entry): readonly Entry[] {
-  return isList(entry) ? entry : isMap(entry) ? [...entry.values()] : [];
 }

@@ -6,7 +6,8 @@
 import { PruneCompileError } from '../errors.js';
 import { INT64, Tensor, UINT8 } from '../ir/tensor.js';
 import { type Entry, FileTensor, isList, isMap, type MaskContents } from './contents.js';
-import { type Doubt, Doubts, nameBeside, namesBeside, type Place } from './doubts.js';
+import { type Doubt, Doubts } from './doubts.js';
+import { nameBeside, namesBeside, type Place } from './places.js';
 import { isJsonMask, numbersOf } from './json-claims.js';
 import { KnownLayers, type NamedShape } from './known-layers.js';
 import { parseKey } from './names.js';

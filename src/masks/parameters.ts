@@ -14,10 +14,11 @@ import { type KnownLayer, refold, type Refolded } from './folded-norms.js';
 import { Harmless } from './harmless.js';
 import { softMask } from './mask-errors.js';
 import { isNameless } from './module-constants.js';
-import { isNameOf, usualKey } from './names.js';
+import { usualKey } from './names.js';
 import { refuseScaled } from './scales.js';
 import { type Sameness, toleranceOf } from './same-weights.js';
 import type { WeightSlot } from './slots.js';
+import { compareFactor, type FactorIs } from './weight-factors.js';
 
 /** What the accounts are made from. */
 export interface AccountContext {
@@ -58,6 +59,9 @@ interface Norm {
   readonly variance: FileTensor;
   readonly mean: FileTensor;
 }
+
+/** What a tensor is to a weight. */
+type Outcome = FactorIs | 'other';
 
 class Accountant {
   readonly #context: AccountContext;
@@ -162,17 +166,13 @@ class Accountant {
   }
 
   /** What the tensor is to a weight that its name or its values say. */
-  #compare(
-    claim: Claim,
-    tensor: FileTensor,
-    candidate: Candidate,
-  ): 'parameter' | 'differs' | 'zeros' | 'lost' | 'other' {
+  #compare(claim: Claim, tensor: FileTensor, candidate: Candidate): Outcome {
     const { slot, evidence } = candidate;
     const { layout, values } = layoutOf(claim, slot, evidence, tensor, this.#context.layout);
     const mask = expandMask(claim, slot, layout);
     if (mask === undefined) return tensor.holdsZero() ? 'lost' : 'other';
-    const stored = this.#storedFactor(claim, tensor, slot);
-    if (stored !== undefined) return this.#compareFactor(claim, tensor, candidate, stored, mask);
+    const factor = compareFactor(claim, tensor, slot, this.#context.slots);
+    if (factor !== undefined) return this.#compareFactor(claim, factor, candidate, mask);
     if (values === 'same' && claim.isOriginal !== true) this.#know(claim, slot, tensor);
     const known = this.#all().filter((binding) => binding.slot === slot);
     const added = addedZeros(mask, slot, known);
@@ -195,37 +195,13 @@ class Accountant {
     return 'zeros';
   }
 
-  /**
-   * What the graph computes a weight with, under the parameter's name: a number per filter, as g of
-   * a weight normalisation.
-   */
-  #storedFactor({ name }: Claim, { size }: FileTensor, { isLayer, tensor }: WeightSlot): Tensor | undefined {
-    if (!isLayer || size >= tensor.size) return undefined;
-    return this.#context.slots.find(
-      (slot) => !slot.isLayer && slot.tensor.size === size && slot.names.some((stored) => isNameOf(stored, name)),
-    )?.tensor;
-  }
-
-  /** Where the factor is zero, all that it is for is. */
-  #compareFactor(
-    claim: Claim,
-    tensor: FileTensor,
-    { slot, evidence }: Candidate,
-    stored: Tensor,
-    mask: Expanded,
-  ): 'parameter' | 'differs' | 'zeros' | 'lost' {
-    const [theirs, ours] = [tensor.toTensor().numbers(), stored.numbers()];
-    const tolerance = toleranceOf(tensor);
-    const isEqual = theirs.every((value, at) => {
-      const own = ours[at] ?? 0;
-      return value === 0 || Math.abs(value - own) <= Math.abs(own) * tolerance;
-    });
-    if (theirs.every((value, at) => value !== 0 || ours[at] === 0)) return isEqual ? 'parameter' : 'differs';
-    if (!isEqual) return 'lost';
-    const known = this.#all().filter((binding) => binding.slot === slot);
-    const masked = known.find(({ isFromZeros }) => !isFromZeros);
+  /** Where a factor is zero, all that it is for is. */
+  #compareFactor(claim: Claim, known: FactorIs, { slot, evidence }: Candidate, mask: Expanded): Outcome {
+    if (known !== 'zeros') return known;
+    const own = this.#all().filter((binding) => binding.slot === slot);
+    const masked = own.find(({ isFromZeros }) => !isFromZeros);
     const pattern = patternOf(mask);
-    if (masked !== undefined) return this.#addTo(masked, addedZeros(pattern, slot, known));
+    if (masked !== undefined) return this.#addTo(masked, addedZeros(pattern, slot, own));
     this.#bindings.push({ claim, slot, evidence, values: undefined, isFromZeros: true, mask: pattern });
     return 'zeros';
   }
