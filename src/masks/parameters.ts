@@ -11,12 +11,13 @@ import { isAllZero, isBinary, isOriginalOf, isUnscaled, layoutOf, patternOf } fr
 import { countZeros, type Expanded, expandMask, type Layout, maskFactors } from './expand.js';
 import type { StateKind, TensorFate } from './fates.js';
 import { type KnownLayer, refold, type Refolded } from './folded-norms.js';
+import { addedZeros, isEqualBut } from './added-zeros.js';
 import { Harmless } from './harmless.js';
 import { softMask } from './mask-errors.js';
 import { isNameless } from './module-constants.js';
 import { usualKey } from './names.js';
 import { refuseScaled } from './scales.js';
-import { type Sameness, toleranceOf } from './same-weights.js';
+import type { Sameness } from './same-weights.js';
 import type { WeightSlot } from './slots.js';
 import { compareFactor, type FactorIs } from './weight-factors.js';
 
@@ -382,22 +383,4 @@ function isAllOne(tensor: FileTensor, size: number): boolean {
       .numbers()
       .every((value) => value === 1)
   );
-}
-
-/** Whether the tensor has the weight's values wherever it is not zero. */
-function isEqualBut({ source }: Claim, { tensor }: WeightSlot, factors: Expanded['factors']): boolean {
-  const tolerance = source.kind === 'tensor' ? toleranceOf(source.tensor) : 0;
-  return tensor
-    .numbers()
-    .every((value, at) => factors[at] === 0 || Math.abs((factors[at] ?? 0) - value) <= Math.abs(value) * tolerance);
-}
-
-/** Elements that are zero in the file and neither in the model nor in its masks. */
-function addedZeros({ factors }: Expanded, { tensor }: WeightSlot, known: readonly Binding[]): number[] {
-  const ours = tensor.numbers();
-  const added: number[] = [];
-  for (let at = 0; at < factors.length; at++) {
-    if (factors[at] === 0 && ours[at] !== 0 && !known.some(({ mask }) => mask.factors[at] === 0)) added.push(at);
-  }
-  return added;
 }
