@@ -151,12 +151,24 @@ function maskedAt(reader: Reader, stored: Value, masked: Masked, { known, comput
   const isOneMask = all.every((other) => other !== undefined && factors !== undefined && isSameFactors(other, factors));
   if (factors === undefined || !isOneMask || masked.some(({ offsets }) => offsets !== first.offsets))
     throw refused('the layers that read it have different masks of it, and nothing tells which is for this reader');
-  if (storedAs(value) !== stored)
+  if (!isSameElements(value, stored))
     throw refused('it is read there in another layout or type than by the layers with the mask');
   if (known.hasOtherSlots(stored) && !isNameOf(stored.name, binding.claim.name))
     throw refused('layers without the mask read it as well, and nothing tells whose it is for this reader');
   const tensor = stored.initializer ?? operandOf(binding.slot);
   return maskAt(first, { node, index }, { value, root: stored, tensor }, factors);
+}
+
+/** Through copies, and casts to the type that it has already, as the dynamo exporter writes them. */
+function isSameElements(value: Value, stored: Value): boolean {
+  const root = storedAs(value);
+  if (root === stored) return true;
+  const { producer } = root;
+  const source = producer?.opType === 'Cast' && producer.domain === '' ? producer.inputs[0] : undefined;
+  const type = stored.initializer?.dataType;
+  return (
+    source !== undefined && type !== undefined && producer?.int('to', -1) === type && isSameElements(source, stored)
+  );
 }
 
 function lostAt([first]: Masked, stored: Value, where: string, why: string): PruneCompileError {
