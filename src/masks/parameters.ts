@@ -172,8 +172,8 @@ class Accountant {
     const { layout, values } = layoutOf(claim, slot, evidence, tensor, this.#context.layout);
     const mask = expandMask(claim, slot, layout);
     if (mask === undefined) return tensor.holdsZero() ? 'lost' : 'other';
-    const factor = compareFactor(claim, tensor, slot, this.#context.slots);
-    if (factor !== undefined) return this.#compareFactor(claim, factor, candidate, mask);
+    const byFactor = compareFactor(claim, tensor, slot, this.#context.slots);
+    if (byFactor !== undefined) return this.#compareFactor(claim, byFactor, candidate, mask);
     if (values === 'same' && claim.isOriginal !== true) this.#know(claim, slot, tensor);
     const known = this.#all().filter((binding) => binding.slot === slot);
     const added = addedZeros(mask, slot, known);
