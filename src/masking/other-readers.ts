@@ -9,7 +9,7 @@ import { isSameFactors, type MaskedWeight, operandOf } from '../masks/apply.js';
 import { isNameOf } from '../masks/names.js';
 import type { WeightSlot } from '../masks/slots.js';
 import { nodeModulePathsOf } from '../onnx/module-path.js';
-import { aliasedBy, isStored, readsNoElements, storedAs } from '../ops/aliases.js';
+import { aliasedBy, isSameElements, isStored, readsNoElements } from '../ops/aliases.js';
 import { maskAt } from './mask-at.js';
 import { factorsOfStored } from './mask-edits.js';
 import { scalingNodes, storedOf } from './scaled-parameters.js';
@@ -157,18 +157,6 @@ function maskedAt(reader: Reader, stored: Value, masked: Masked, { known, comput
     throw refused('layers without the mask read it as well, and nothing tells whose it is for this reader');
   const tensor = stored.initializer ?? operandOf(binding.slot);
   return maskAt(first, { node, index }, { value, root: stored, tensor }, factors);
-}
-
-/** Through copies, and casts to the type that it has already, as the dynamo exporter writes them. */
-function isSameElements(value: Value, stored: Value): boolean {
-  const root = storedAs(value);
-  if (root === stored) return true;
-  const { producer } = root;
-  const source = producer?.opType === 'Cast' && producer.domain === '' ? producer.inputs[0] : undefined;
-  const type = stored.initializer?.dataType;
-  return (
-    source !== undefined && type !== undefined && producer?.int('to', -1) === type && isSameElements(source, stored)
-  );
 }
 
 function lostAt([first]: Masked, stored: Value, where: string, why: string): PruneCompileError {
