@@ -10,7 +10,7 @@ import { modulesOf } from '../masks/binding.js';
 import { isNameOf } from '../masks/names.js';
 import type { WeightSlot } from '../masks/slots.js';
 import { nodeModulePathsOf } from '../onnx/module-path.js';
-import { aliasedBy, isStored, readsNoElements, storedAs } from '../ops/aliases.js';
+import { aliasedBy, isSameElements, isStored, readsNoElements } from '../ops/aliases.js';
 import { maskAt } from './mask-at.js';
 import { factorsOfStored } from './mask-edits.js';
 import { scalingNodes, storedOf } from './scaled-parameters.js';
@@ -151,7 +151,7 @@ function maskedAt(reader: Reader, stored: Value, masked: Masked, { known, comput
   const isOneMask = all.every((other) => other !== undefined && factors !== undefined && isSameFactors(other, factors));
   if (factors === undefined || !isOneMask || masked.some(({ offsets }) => offsets !== first.offsets))
     throw refused('the layers that read it have different masks of it, and nothing tells which is for this reader');
-  if (storedAs(value) !== stored)
+  if (!isSameElements(value, stored))
     throw refused('it is read there in another layout or type than by the layers with the mask');
   if (known.hasOtherSlots(stored) && !isNameOf(stored.name, binding.claim.name))
     throw refused('layers without the mask read it as well, and nothing tells whose it is for this reader');

@@ -101,8 +101,7 @@ class Binder {
     const named = new Map(claims.map((claim) => [claim, this.#isOfMask(claim) ? [] : this.#byNames(claim)]));
     const isCheckpoint = claims.some((claim) => this.#isModelsOwn(claim, named.get(claim) ?? []));
     const isBesideWeights =
-      isCheckpoint ||
-      claims.some((claim) => claim.isBeside === true && claim.isOriginal !== true && claim.isDoubtful !== true);
+      isCheckpoint || claims.some((claim) => claim.isBeside === true && claim.isDoubtful !== true);
     const masks = new Map(
       [...named].filter(([claim, found]) => !isNoMask(claim, found) && (!isBesideWeights || isMask(claim, found))),
     );

@@ -5,14 +5,13 @@
  */
 import { parse } from 'node:path';
 import { PruneCompileError } from '../errors.js';
-import { BOOL, isFloating } from '../ir/tensor.js';
 import { FileTensor, isList, type MaskContents } from './contents.js';
 import { isBinary } from './evidence.js';
 import type { Doubt } from './doubts.js';
 import type { StateKind, TensorFate } from './fates.js';
 import { collect, collectFrom, type Found } from './collect.js';
 import { pruningHistory } from './json-claims.js';
-import type { NamedShape } from './known-layers.js';
+import type { KnownLayers, NamedShape } from './known-layers.js';
 import { readLists } from './listed-masks.js';
 import {
   COUNTER,
@@ -21,7 +20,6 @@ import {
   parameterOf,
   type ParsedKey,
   parseKey,
-  saysPruning,
   saysScore,
   statisticOf,
   usualKey,
@@ -29,6 +27,7 @@ import {
 } from './names.js';
 import { isMaskFormat, isOfNorms, join, MASK_CONTAINERS, type Section, sectionsOf, trainingState } from './sections.js';
 import type { MaskSource, Claim } from './claim.js';
+import { isPrunedWeight, mayBeMask } from './training-tensors.js';
 
 export interface Claims {
   readonly claims: readonly Claim[];
@@ -51,14 +50,16 @@ export function claimsOf(given: MaskContents, prefix?: string, model: readonly N
   if (history.length > 0) refuseMasksBeside(given);
   if (history.length > 0) return { claims: history, modules: new Set(), settled: [], parameters: new Map() };
   // In JSON nothing but masks is asked for.
-  const { root, doubts } = isMaskFormat(given) ? { root: given.root, doubts: [] } : readLists(given, model);
+  const { root, doubts, layers } = isMaskFormat(given)
+    ? { root: given.root, doubts: [], layers: undefined }
+    : readLists(given, model);
   const file = { ...given, root };
   const { main, masks, outside } = sectionsOf(file);
   // A file of one array says nothing but its own name: layer1.0.conv1.npy.
   const found = collectFrom(main, file, main.entry instanceof FileTensor ? parse(file.path).name : '');
   // A list has no keys of its own.
   const apart = masks === undefined ? [] : collectFrom(masks, file, isList(masks.entry) ? masks.path : '');
-  const reader = new Reader(file, prefix);
+  const reader = new Reader(file, prefix, layers);
   for (const tensor of found) reader.read(tensor);
   // Masks that are called as their weights are: keys are to be one each.
   const isTaken = (key: string) => found.some((tensor) => tensor.key === key);
@@ -98,19 +99,23 @@ interface Parsed extends Found {
   readonly place: 'main' | 'masks' | 'outside';
   readonly isOfNorm?: boolean;
   readonly isDoubtful?: boolean;
+  /** A weight among this. */
+  readonly state?: StateKind;
 }
 
 /** Sorts what a file holds: masks, parameters, what each mask's weight was, and state. */
 class Reader {
   readonly #file: MaskContents;
   readonly #prefix: string | undefined;
+  readonly #layers: KnownLayers | undefined;
   readonly #parsed: Parsed[] = [];
   readonly #settled: TensorFate[] = [];
   readonly #parameters = new Map<string, FileTensor>();
 
-  constructor(file: MaskContents, prefix: string | undefined) {
+  constructor(file: MaskContents, prefix: string | undefined, layers: KnownLayers | undefined) {
     this.#file = file;
     this.#prefix = prefix;
+    this.#layers = layers;
   }
 
   read({ key, source, isListed }: Found): void {
@@ -120,7 +125,12 @@ class Reader {
       this.#readStatisticMask(key, key, source);
     else if (name === undefined) this.#readStatistic(key, source);
     else if (isIdleScalar(source, name.part === 'mask') && !saysScore(key)) this.#settle(key, 'scalar');
-    else if (state !== undefined && !name.isParameter && key.includes('.') && !mayBeMask(source, key, state))
+    else if (
+      state !== undefined &&
+      !name.isParameter &&
+      key.includes('.') &&
+      !mayBeMask(source, key, state, this.#layers)
+    )
       this.#settle(key, state);
     else this.#add({ key, inner: key, source, isListed, name, place: 'main' });
   }
@@ -140,10 +150,14 @@ class Reader {
     for (const { key: inner, source, isListed } of collectFrom(section, this.#file)) {
       const key = inner === '' ? section.path : join(section.path, inner);
       const name = parseKey(key, this.#prefix);
-      if (state !== undefined && !mayBeMask(source, key, state)) this.#settle(key, state);
+      if (state !== undefined && !mayBeMask(source, key, state, this.#layers)) this.#settle(key, state);
       else if (name === undefined) this.#readStatistic(key, source);
       else if (isIdleScalar(source, name.part === 'mask') && !saysScore(key)) this.#settle(key, 'scalar');
-      else this.#add({ key, inner: key, source, isListed, name, place: 'outside' });
+      else {
+        // A second set of weights that nobody asked for: its zeros are bound nowhere.
+        const second = state !== undefined && isPrunedWeight(source, key) ? { isDoubtful: true, state } : {};
+        this.#add({ key, inner: key, source, isListed, name, place: 'outside', ...second });
+      }
     }
   }
 
@@ -211,6 +225,10 @@ class Reader {
         this.#settle(key, 'pruned-values');
         continue;
       }
+      if (item.state !== undefined && parsed.some((other) => hasZerosOf(other, item))) {
+        this.#settle(key, item.state);
+        continue;
+      }
       // torch.ao has a mask in the module and in the sparsifier: once is enough where they are the
       // same.
       if (place === 'masks' && parsed.some((other) => other.place === 'main' && isSameMask(other, item))) {
@@ -255,20 +273,6 @@ function ofBias(claim: Claim): Claim {
 }
 
 /**
- * Among the state of training: zeros and ones, or under a name of masks. A fresh optimizer's zeros
- * alone are none.
- */
-function mayBeMask(source: MaskSource, key: string, state: StateKind): boolean {
-  if (source.kind !== 'tensor') return true;
-  const { tensor } = source;
-  if (tensor.dims.length === 0) return false;
-  if (/mask/i.test(key)) return true;
-  if (state === 'random-numbers') return false;
-  if (saysPruning(key) || tensor.dataType === BOOL) return tensor.holdsZero() || !isFloating(tensor.dataType);
-  return tensor.size > 1 && tensor.holdsZero() && isBinary(tensor) && tensor.toTensor().numbers().includes(1);
-}
-
-/**
  * apex keeps the values that its mask takes, to give them back when it chooses anew: zero wherever
  * the mask keeps the weight.
  */
@@ -291,6 +295,19 @@ function isSameMask(one: Parsed, other: Parsed): boolean {
   if (a.kind !== 'tensor' || b.kind !== 'tensor' || a.tensor.dims.join() !== b.tensor.dims.join()) return false;
   if (!a.tensor.isCompact || !b.tensor.isCompact) return false;
   return isBinary(a.tensor) && isEqualTo(a.tensor, b.tensor);
+}
+
+/** Whether the weights or masks that are read have all zeros of one among the state of training. */
+function hasZerosOf(read: Parsed, weight: Parsed): boolean {
+  if (read.place === 'outside' || read.source.kind !== 'tensor' || weight.source.kind !== 'tensor') return false;
+  const [known, tensor] = [read.source.tensor, weight.source.tensor];
+  if (!parameterOf(weight.name).endsWith(`.${parameterOf(read.name)}`)) return false;
+  if (known.dims.join() !== tensor.dims.join() || !known.isCompact || !tensor.isCompact) return false;
+  const zeros = known.toTensor().numbers();
+  return tensor
+    .toTensor()
+    .numbers()
+    .every((value, at) => value !== 0 || zeros[at] === 0);
 }
 
 function isEqualTo(one: FileTensor, other: FileTensor): boolean {

@@ -7,7 +7,16 @@ import { alignedScratch } from '../ir/scratch.js';
 import { elementBytes, product, Tensor } from '../ir/tensor.js';
 
 export type Entry =
-  FileTensor | readonly Entry[] | ReadonlyMap<string, Entry> | number | bigint | boolean | string | null;
+  | FileTensor
+  | readonly Entry[]
+  | ReadonlyMap<string, Entry>
+  | number
+  | bigint
+  | boolean
+  | string
+  /** Bytes of a pickle. */
+  | Uint8Array
+  | null;
 
 export function isMap(entry: Entry | undefined): entry is ReadonlyMap<string, Entry> {
   return entry instanceof Map;

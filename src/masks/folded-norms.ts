@@ -12,10 +12,9 @@ import { product } from '../ir/tensor.js';
 import type { FileTensor } from './contents.js';
 import { alignedView } from './expand.js';
 import type { Claim } from './claim.js';
+import { toleranceOf } from './same-weights.js';
 import type { WeightSlot } from './slots.js';
 
-/** As for weights (same-weights.ts): what float16 leaves of a quotient. */
-const TOLERANCE = 2 ** -9;
 /** Sums that cancel: differences this small, as a share of the largest bias, are rounding. */
 const ROUNDING = 2 ** -18;
 
@@ -49,8 +48,8 @@ export interface Refolded {
   /** Elements of the layer's bias, with their new values. */
   readonly bias: ReadonlyMap<number, number>;
   /**
-   * Whether the biases say nothing, because one parameter is zero in all channels, and the scales
-   * alone say whose layer it is.
+   * Whether most biases say nothing, because a parameter is zero there, and the scales say whose
+   * layer it is.
    */
   readonly isByScales: boolean;
 }
@@ -66,9 +65,11 @@ export function refold(layer: KnownLayer, norm: FoldedNorm): Refolded | undefine
   if (count === 0 || all.some(({ length }) => length !== count)) return undefined;
   const scales = scalesOf(layer);
   if (scales.length !== count) return undefined;
+  // The parameters of a file are of one type: each is as exact as the weight.
+  const tolerance = toleranceOf(layer.original);
   // Without any scale the biases alone say whose layer it is: no epsilon is asked for.
   const isScaleless = isZero(norm.scale);
-  const epsilon = isScaleless ? 0 : epsilonOf(scales, norm);
+  const epsilon = isScaleless ? 0 : epsilonOf(scales, norm, tolerance);
   if (epsilon === undefined) return undefined;
 
   let largest = 0;
@@ -88,7 +89,7 @@ export function refold(layer: KnownLayer, norm: FoldedNorm): Refolded | undefine
     const scale = scales[channel] ?? at(norm.scale) / Math.sqrt(at(norm.variance) + epsilon);
     const before = shift + scale * (own - mean);
     const size = Math.abs(shift) + Math.abs(scale) * (Math.abs(own) + Math.abs(mean));
-    const isEqual = Math.abs(now - before) <= TOLERANCE * size + ROUNDING * largest;
+    const isEqual = Math.abs(now - before) <= tolerance * size + ROUNDING * largest;
     // Where the weights tell the scale, gamma is no part of the equation.
     const isScaleUnknown = scales[channel] === undefined && at(norm.scale) === 0;
     const isPruned = (value: number, of: ArrayLike<number> | undefined) => of !== undefined && value === 0;
@@ -110,7 +111,9 @@ export function refold(layer: KnownLayer, norm: FoldedNorm): Refolded | undefine
   if (layer.bias === undefined && bias.size > 0) return undefined;
   if (isScaleless) return unsure === 0 && sure >= LEAST_BIASES ? { filters, bias, isByScales: false } : undefined;
   const isByScales = unsure > 0 && sure < unsure;
-  if (isByScales && !(isOneGone(norm) && saysMuch(scales, norm))) return undefined;
+  // A few biases that are computed to the digit are no accident, beside scales that differ.
+  const isLikely = isOneGone(norm) || sure >= LEAST_BIASES;
+  if (isByScales && !(isLikely && saysMuch(scales, norm))) return undefined;
   return { filters, bias, isByScales };
 }
 
@@ -177,19 +180,20 @@ export function scalesBetween(
   return Array.from(square, (sum, filter) => (sum === 0 ? undefined : (dot[filter] ?? 0) / sum));
 }
 
-/** Whether the scales are gamma / sqrt(var + epsilon). */
+/** Whether the scales are gamma / sqrt(var + epsilon), up to a share of gamma. */
 export function fitsNorm(
   scales: readonly (number | undefined)[],
-  scale: ArrayLike<number>,
-  variance: ArrayLike<number>,
+  norm: Pick<FoldedNorm, 'scale' | 'variance'>,
+  tolerance: number,
 ): boolean {
-  return epsilonOf(scales, { scale, variance }) !== undefined;
+  return epsilonOf(scales, norm, tolerance) !== undefined;
 }
 
 /** What makes gamma^2 = s^2 (var + epsilon) in every filter; undefined where no number does. */
 function epsilonOf(
   scales: readonly (number | undefined)[],
   { scale, variance }: Pick<FoldedNorm, 'scale' | 'variance'>,
+  tolerance: number,
 ): number | undefined {
   const known = scales.flatMap((s, channel) => {
     const gamma = scale[channel] ?? 0;
@@ -203,7 +207,7 @@ function epsilonOf(
     known.every(
       ({ gamma, s, variance: v }) =>
         Math.sign(gamma) === Math.sign(s) &&
-        Math.abs(Math.abs(s) * Math.sqrt(v + epsilon) - Math.abs(gamma)) <= TOLERANCE * Math.abs(gamma),
+        Math.abs(Math.abs(s) * Math.sqrt(v + epsilon) - Math.abs(gamma)) <= tolerance * Math.abs(gamma),
     );
   // The smaller the variance, the less of the difference is rounding: of a dead channel it is all
   // epsilon.

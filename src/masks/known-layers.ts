@@ -15,17 +15,28 @@ export class KnownLayer {
   readonly extents = new Set<number>();
   readonly #shapes = new Set<string>();
   largest = 0;
+  /** Filters or input channels, whichever are more: no index of a channel is as large. */
+  channels = 0;
 
   add(dims: readonly number[]): void {
     const size = dims.reduce((product, extent) => product * extent, 1);
     for (const extent of [...dims.slice(0, 2), size]) this.extents.add(extent);
     this.#shapes.add(dims.join());
     this.largest = Math.max(this.largest, size);
+    this.channels = Math.max(this.channels, ...dims.slice(0, 2));
   }
 
   isShape(numbers: readonly number[]): boolean {
     return this.#shapes.has(numbers.join());
   }
+}
+
+/** A layer that a place names, and the words before and after its name. */
+export interface Mention {
+  readonly name: string;
+  readonly layer: KnownLayer;
+  readonly before: readonly string[];
+  readonly after: readonly string[];
 }
 
 export class KnownLayers {
@@ -34,6 +45,8 @@ export class KnownLayers {
   /** Modules and parameters with a mask, or with a zero of their own. */
   readonly #pruned = new Map<string, FileTensor[]>();
   readonly #masked = new Set<string>();
+  /** Filters of the file's matrices and kernels, in their order. */
+  readonly #filters: number[] = [];
 
   constructor(root: Entry, model: readonly NamedShape[]) {
     for (const { name, dims } of model) this.#addTensor(name, dims);
@@ -44,16 +57,22 @@ export class KnownLayers {
     return this.#layers.has(plain(name));
   }
 
+  /** The one of this very name. */
+  get(name: string): KnownLayer | undefined {
+    return this.#layers.get(plain(name));
+  }
+
   /**
    * The one that is named by segments in a row, of the longest name. A number alone is a name where
    * `isNumbered`: lists and mappings have numbers for many reasons.
    */
-  find(segments: readonly string[], isNumbered = false): KnownLayer | undefined {
+  find(segments: readonly string[], isNumbered = false): Mention | undefined {
     for (let length = segments.length; length > 0; length--) {
       for (let start = 0; start + length <= segments.length; start++) {
         const name = segments.slice(start, start + length).join('.');
-        const found = this.#layers.get(name);
-        if (found !== undefined && (isNumbered || !/^\d+$/.test(name))) return found;
+        const layer = this.#layers.get(name);
+        if (layer === undefined || (!isNumbered && /^\d+$/.test(name))) continue;
+        return { name, layer, before: segments.slice(0, start), after: segments.slice(start + length) };
       }
     }
     return undefined;
@@ -62,6 +81,11 @@ export class KnownLayers {
   /** Whether the keys of a mapping are numbers, and each is the name of a layer. */
   isNumbered(entries: ReadonlyMap<string, Entry>): boolean {
     return [...entries.keys()].every((key) => /^\d+$/.test(key) && this.#layers.has(key));
+  }
+
+  /** Whether lists may be of filters of the first layers, the first list of the first. */
+  fitInOrder(lists: readonly (readonly number[])[]): boolean {
+    return lists.every((list, at) => list.every((index) => index < (this.#filters[at] ?? 0)));
   }
 
   /** Whether the file has a mask of it, or zeros in it. */
@@ -83,6 +107,7 @@ export class KnownLayers {
         if (parsed.part === 'mask') {
           for (const masked of [parsed.module, `${parsed.module}.${parsed.parameter}`]) this.#masked.add(masked);
         } else if (isFloating(inner.dataType)) this.#addTensor(name, inner.dims, inner);
+        if (start === 0 && parsed.part !== 'mask' && inner.dims.length >= 2) this.#filters.push(inner.dims[0] ?? 0);
       }
     }
   }

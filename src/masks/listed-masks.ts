@@ -6,7 +6,8 @@
 import { PruneCompileError } from '../errors.js';
 import { INT64, Tensor, UINT8 } from '../ir/tensor.js';
 import { type Entry, FileTensor, isList, isMap, type MaskContents } from './contents.js';
-import { type Doubt, Doubts, nameBeside, type Place } from './doubts.js';
+import { type Doubt, Doubts } from './doubts.js';
+import { nameBeside, namesBeside, type Place } from './places.js';
 import { isJsonMask, numbersOf } from './json-claims.js';
 import { KnownLayers, type NamedShape } from './known-layers.js';
 import { parseKey } from './names.js';
@@ -17,6 +18,7 @@ export interface ReadLists {
   readonly root: Entry;
   /** What may say which channels go, and is not understood. */
   readonly doubts: readonly Doubt[];
+  readonly layers: KnownLayers;
 }
 
 /**
@@ -27,8 +29,9 @@ export function readLists(
   { root, path }: Pick<MaskContents, 'root' | 'path'>,
   model: readonly NamedShape[],
 ): ReadLists {
-  const listed = new Listed(path, new KnownLayers(root, model));
-  return { root: listed.walk(root, { key: '' }, false), doubts: listed.doubts };
+  const layers = new KnownLayers(root, model);
+  const listed = new Listed(path, layers);
+  return { root: listed.walk(root, { key: '' }, false), doubts: listed.doubts, layers };
 }
 
 class Listed {
@@ -49,18 +52,35 @@ class Listed {
   /** `isMask`: it lies in a container of masks. */
   walk(entry: Entry, place: Place, isMask: boolean): Entry {
     if (isMap(entry)) return isJsonMask(entry, false) ? entry : this.#map(entry, place, isMask);
-    return isList(entry) ? this.#list(entry, place, isMask) : entry;
+    if (isList(entry)) return this.#list(entry, place, isMask);
+    if (typeof entry === 'string' || entry instanceof Uint8Array) this.#doubts.text(entry, place, isMask);
+    return entry;
   }
 
   #map(entries: ReadonlyMap<string, Entry>, at: Place, isInside: boolean): Entry {
     const modules = modulesOf(entries);
     const beside = at.key === '' ? undefined : nameBeside(entries, this.#layers);
-    const around = { ...at, ...(beside !== undefined && { beside }), isNumbered: this.#layers.isNumbered(entries) };
+    const isNumbered = this.#layers.isNumbered(entries);
+    const around: Place = {
+      key: at.key,
+      ...(at.beside !== undefined && { beside: at.beside }),
+      ...(beside !== undefined && { beside }),
+      isNumbered,
+    };
     const isMaskKey = (name: string) => isInside || MASK_CONTAINERS.includes(name) || parseKey(name)?.part === 'mask';
     this.#doubts.scalars(new Map([...entries].filter(([name]) => !isMaskKey(name))), around);
+    if (!isInside) this.#doubts.ordered(entries, around);
+    const listed = namesBeside(entries, this.#layers);
     return new Map(
-      [...entries].map(([name, inner]) => {
-        const place = { ...around, key: join(at.key, name), isNumbered: around.isNumbered || at.isNumbered === true };
+      [...entries].map(([name, inner], index) => {
+        const own = at.among?.length === entries.size ? at.among[index] : undefined;
+        const place: Place = {
+          ...around,
+          key: join(at.key, name),
+          isNumbered: isNumbered || at.isNumbered === true,
+          ...(own !== undefined && { beside: own }),
+          ...(listed !== undefined && inner !== listed.of && { among: listed.names }),
+        };
         const isMask = isInside || MASK_CONTAINERS.includes(name);
         if (parseKey(name)?.part === 'mask') return [name, this.#mask(inner, place)];
         if (isMask && (inner === 0 || inner === false)) return [name, scalar(0)];
@@ -73,12 +93,23 @@ class Listed {
   }
 
   #list(list: readonly Entry[], place: Place, isMask: boolean): Entry {
+    // One item for each of the layers that a list beside it names.
+    const names = place.among?.length === list.length && isEachOfOne(list) ? place.among : undefined;
     // In a container of masks a list of lists may be a list of masks.
     const isOfNames = list.every((item) => typeof item === 'string');
-    if ((!isMask || isOfNames) && this.#doubts.list(list, place)) return list;
+    if (names === undefined && (!isMask || isOfNames) && this.#doubts.list(list, place)) return list;
     const beside = nameBeside(list, this.#layers);
-    const around = { ...place, ...(beside !== undefined && { beside }) };
-    return list.map((inner, at) => this.#element(inner, { ...around, key: `${place.key}[${at}]` }, isMask));
+    const listed = list.every(isList) ? namesBeside(list, this.#layers) : undefined;
+    const { among: _, ...own } = place;
+    const around: Place = { ...own, ...(beside !== undefined && { beside, isPair: true }) };
+    if (names === undefined && !isMask) this.#doubts.mixed(list, around);
+    return list.map((inner, at) => {
+      const key = `${place.key}[${at}]`;
+      const name = names?.[at];
+      const ofName = name === undefined ? {} : { beside: name, isPair: false };
+      const ofNames = listed === undefined || inner === listed.of ? {} : { among: listed.names };
+      return this.#element(inner, { ...around, key, ...ofName, ...ofNames }, isMask);
+    });
   }
 
   /** What is under the very key of a mask. */
@@ -90,7 +121,8 @@ class Listed {
       if (numbers === undefined) throw noMask(this.#path, key);
       return numbers;
     }
-    if (typeof entry === 'string' || typeof entry === 'bigint') throw noMask(this.#path, key);
+    const isOther = typeof entry === 'string' || typeof entry === 'bigint' || entry instanceof Uint8Array;
+    if (isOther) throw noMask(this.#path, key);
     return this.walk(entry, place, true);
   }
 
@@ -108,6 +140,11 @@ function parentOf(name: string): string {
 function modulesOf(entries: ReadonlyMap<string, Entry>): ReadonlySet<string> {
   const names = [...entries].flatMap(([name, inner]) => (inner instanceof FileTensor ? [parentOf(name)] : []));
   return new Set(names.filter((module) => module !== ''));
+}
+
+/** A number or a word says of a layer what it is; a list, a text of digits or a flag what it has. */
+function isEachOfOne(list: readonly Entry[]): boolean {
+  return list.every((item) => isList(item) || isMap(item) || typeof item === 'string' || item instanceof Uint8Array);
 }
 
 function holdsTensors(list: readonly Entry[]): boolean {

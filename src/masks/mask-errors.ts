@@ -6,6 +6,7 @@ import { isFloating } from '../ir/tensor.js';
 import { nearestNames } from '../nearest.js';
 import type { Binding } from './binding.js';
 import type { Claim } from './claim.js';
+import type { FileTensor } from './contents.js';
 import { expandMask, type Layout } from './expand.js';
 import { isBinary } from './evidence.js';
 import { fateText, type TensorFate } from './fates.js';
@@ -167,21 +168,27 @@ export function lostZeros(
   );
 }
 
-type LostKind = 'zeros' | 'flags' | 'numbers' | 'scores';
+type LostKind = 'zeros' | 'bits' | 'flags' | 'numbers' | 'scores';
 
 const LOST: Readonly<Record<LostKind, string>> = {
   zeros: 'each belongs to no weight of the model by name, layer or values, or to one with other values',
+  bits: "zeros and ones under a weight's own name are its mask or the weight itself, and the other masks have names of masks",
   flags: 'integers and booleans may say what is kept or gone; names and the graph do not say what these are',
   numbers: 'numbers may be indices of what is kept or gone; names and the graph do not say what these are',
   scores: 'a tool computes zeros from scores and thresholds, and neither the file nor the model has those zeros',
 };
 
-function kindOfLost({ source, key, isDoubtful }: Claim): LostKind {
+/** More than a fresh parameter's zeros. */
+function isBits(tensor: FileTensor): boolean {
+  return tensor.isCompact && isBinary(tensor) && tensor.toTensor().numbers().includes(1);
+}
+
+function kindOfLost({ source, key, name }: Claim): LostKind {
   if (source.kind !== 'tensor') return 'zeros';
   const { tensor } = source;
-  const isWhole = isDoubtful === true || !isFloating(tensor.dataType);
-  if (isWhole) return tensor.dims.length > 0 && tensor.isCompact && isBinary(tensor) ? 'flags' : 'numbers';
-  if (tensor.holdsZero()) return 'zeros';
+  if (!isFloating(tensor.dataType))
+    return tensor.dims.length > 0 && tensor.isCompact && isBinary(tensor) ? 'flags' : 'numbers';
+  if (tensor.holdsZero()) return name.isParameter && name.part === 'bare' && isBits(tensor) ? 'bits' : 'zeros';
   return saysScore(key) ? 'scores' : 'numbers';
 }
 
@@ -254,9 +261,8 @@ export function softMask(claim: Claim, slot: WeightSlot, odd: number, isOtherWei
       facts(undefined, 'round the masks where they are made, or --mask-soft multiply'),
     );
   if (isMask) return error('has values other than 0 and 1', facts(NO_FACTOR, 'zeros and ones, as in mask != 0'));
-  return maskError(
-    'E-MASK-SOFT',
-    `the mask ${claim.key} of ${claim.file} has values other than 0 and 1`,
+  return error(
+    'is no mask, and not the weight that the model has',
     facts(OTHER_WEIGHTS, 'the masks, or a checkpoint of the model as it was exported'),
   );
 }
@@ -265,7 +271,7 @@ const MADE_ANEW = 'look where the mask is made: a mask has zeros and ones';
 const NOT_FINITE = 'a weight that is no number cannot be compared with that of the model';
 const NO_FACTOR = '0 prunes and 1 keeps; a mask of bytes may have 255 for what is kept';
 const OTHER_WEIGHTS =
-  'these are weights, not a mask, and differ from those of the model: perhaps they are from another training run';
+  'its values are weights, and differ from those of the model: perhaps they are from another training run, or the exporter computed others from them';
 
 export function unknownTarget(claim: Claim, wanted: string, slots: readonly WeightSlot[]): PruneCompileError {
   const near = nearestNames(wanted, namesOf(slots));

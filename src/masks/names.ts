@@ -182,12 +182,16 @@ function bothRecurrent(slot: string, parameter: string): boolean {
  * called.
  */
 export function saysPruning(key: string): boolean {
-  const words = key.replace(/([a-z\d])([A-Z])/g, '$1_$2').split(/[^A-Za-z\d]+/);
-  return words.some((word) => PRUNING_WORD.test(word));
+  return wordsOf(key).some((word) => PRUNING_WORD.test(word));
+}
+
+/** `keptChannels_2` -> kept, Channels, 2 */
+export function wordsOf(key: string): string[] {
+  return key.replace(/([a-z\d])([A-Z])/g, '$1_$2').split(/[^A-Za-z\d]+/);
 }
 
 const PRUNING_WORD =
-  /^(masks?|masked|prunes?|pruned|kept|keep|removed?|dropped|zeroed|alive|dead|remain(s|ing)?|surviv(ors?|ing))$/i;
+  /^((bit)?masks?|masked|prune(s|d|rs?)?|prunings?|kept|keep|removed?|removals?|deleted|dropped|zeroed|killed|alive|dead|remain(s|ing)?|surviv(ors?|ing))$/i;
 
 /**
  * Whether a key is that of numbers from which a tool computes what it prunes: movement pruning, edge

@@ -11,13 +11,15 @@ import { isAllZero, isBinary, isOriginalOf, isUnscaled, layoutOf, patternOf } fr
 import { countZeros, type Expanded, expandMask, type Layout, maskFactors } from './expand.js';
 import type { StateKind, TensorFate } from './fates.js';
 import { type KnownLayer, refold, type Refolded } from './folded-norms.js';
+import { addedZeros, isEqualBut } from './added-zeros.js';
 import { Harmless } from './harmless.js';
 import { softMask } from './mask-errors.js';
 import { isNameless } from './module-constants.js';
 import { usualKey } from './names.js';
 import { refuseScaled } from './scales.js';
-import { type Sameness, toleranceOf } from './same-weights.js';
+import type { Sameness } from './same-weights.js';
 import type { WeightSlot } from './slots.js';
+import { compareFactor, type FactorIs } from './weight-factors.js';
 
 /** What the accounts are made from. */
 export interface AccountContext {
@@ -58,6 +60,9 @@ interface Norm {
   readonly variance: FileTensor;
   readonly mean: FileTensor;
 }
+
+/** What a tensor is to a weight. */
+type Outcome = FactorIs | 'other';
 
 class Accountant {
   readonly #context: AccountContext;
@@ -162,15 +167,13 @@ class Accountant {
   }
 
   /** What the tensor is to a weight that its name or its values say. */
-  #compare(
-    claim: Claim,
-    tensor: FileTensor,
-    candidate: Candidate,
-  ): 'parameter' | 'differs' | 'zeros' | 'lost' | 'other' {
+  #compare(claim: Claim, tensor: FileTensor, candidate: Candidate): Outcome {
     const { slot, evidence } = candidate;
     const { layout, values } = layoutOf(claim, slot, evidence, tensor, this.#context.layout);
     const mask = expandMask(claim, slot, layout);
     if (mask === undefined) return tensor.holdsZero() ? 'lost' : 'other';
+    const byFactor = compareFactor(claim, tensor, slot, this.#context.slots);
+    if (byFactor !== undefined) return this.#compareFactor(claim, byFactor, candidate, mask);
     if (values === 'same' && claim.isOriginal !== true) this.#know(claim, slot, tensor);
     const known = this.#all().filter((binding) => binding.slot === slot);
     const added = addedZeros(mask, slot, known);
@@ -179,9 +182,10 @@ class Accountant {
       return isEqual ? 'parameter' : 'differs';
     }
     if (!this.#isSameBut(claim, candidate, mask, values)) {
-      // Beside masks it is a layer that was trained on; alone it is taken for a mask, and is none.
-      if (this.#context.isCheckpoint && claim.isOriginal !== true && mask.odd !== undefined && tensor.dims.length >= 2)
-        throw softMask(claim, slot, mask.factors.find((factor) => !Number.isFinite(factor)) ?? mask.odd, true);
+      // With what is no number nothing can be compared.
+      const odd = mask.factors.find((factor) => !Number.isFinite(factor));
+      if (odd !== undefined && this.#context.isCheckpoint && claim.isOriginal !== true)
+        throw softMask(claim, slot, odd, true);
       return 'lost';
     }
     const { parameters } = this.#context;
@@ -189,6 +193,17 @@ class Accountant {
     const masked = known.find(({ isFromZeros }) => !isFromZeros);
     if (masked !== undefined) return this.#addTo(masked, added);
     this.#bindings.push({ claim, slot, evidence, values, isFromZeros: true, mask: patternOf(mask) });
+    return 'zeros';
+  }
+
+  /** Where a factor is zero, all that it is for is. */
+  #compareFactor(claim: Claim, known: FactorIs, { slot, evidence }: Candidate, mask: Expanded): Outcome {
+    if (known !== 'zeros') return known;
+    const own = this.#all().filter((binding) => binding.slot === slot);
+    const masked = own.find(({ isFromZeros }) => !isFromZeros);
+    const pattern = patternOf(mask);
+    if (masked !== undefined) return this.#addTo(masked, addedZeros(pattern, slot, own));
+    this.#bindings.push({ claim, slot, evidence, values: undefined, isFromZeros: true, mask: pattern });
     return 'zeros';
   }
 
@@ -368,22 +383,4 @@ function isAllOne(tensor: FileTensor, size: number): boolean {
       .numbers()
       .every((value) => value === 1)
   );
-}
-
-/** Whether the tensor has the weight's values wherever it is not zero. */
-function isEqualBut({ source }: Claim, { tensor }: WeightSlot, factors: Expanded['factors']): boolean {
-  const tolerance = source.kind === 'tensor' ? toleranceOf(source.tensor) : 0;
-  return tensor
-    .numbers()
-    .every((value, at) => factors[at] === 0 || Math.abs((factors[at] ?? 0) - value) <= Math.abs(value) * tolerance);
-}
-
-/** Elements that are zero in the file and neither in the model nor in its masks. */
-function addedZeros({ factors }: Expanded, { tensor }: WeightSlot, known: readonly Binding[]): number[] {
-  const ours = tensor.numbers();
-  const added: number[] = [];
-  for (let at = 0; at < factors.length; at++) {
-    if (factors[at] === 0 && ours[at] !== 0 && !known.some(({ mask }) => mask.factors[at] === 0)) added.push(at);
-  }
-  return added;
 }

@@ -98,7 +98,7 @@ export function isExplained({
     if (!key.endsWith(VARIANCE) || variance.size !== scales.length) return false;
     const scale = parameters.get(`${key.slice(0, -VARIANCE.length)}.weight`);
     const gamma = scale?.size === scales.length ? scale.toTensor().numbers() : new Float64Array(scales.length).fill(1);
-    return fitsNorm(scales, gamma, variance.toTensor().numbers());
+    return fitsNorm(scales, { scale: gamma, variance: variance.toTensor().numbers() }, toleranceOf(original));
   });
 }
 

@@ -39,6 +39,18 @@ export function isCopy(node: Node): boolean {
   return operatorOf(node)?.isCopy === true;
 }
 
+/** Through copies, and casts to the type that it has already, as the dynamo exporter writes them. */
+export function isSameElements(value: Value, stored: Value): boolean {
+  const root = storedAs(value);
+  if (root === stored) return true;
+  const { producer } = root;
+  const source = producer?.opType === 'Cast' && producer.domain === '' ? producer.inputs[0] : undefined;
+  const type = stored.initializer?.dataType;
+  return (
+    source !== undefined && type !== undefined && producer?.int('to', -1) === type && isSameElements(source, stored)
+  );
+}
+
 /** What is added to the value by its only reader: the operand of an Add. */
 export function addedTo({ uses: [sum, ...others], isSeenOutside }: Value): Use | undefined {
   if (sum === undefined || others.length > 0 || isSeenOutside) return undefined;

@@ -58,7 +58,8 @@ export interface FileOptions extends BindOptions {
 
 /** JSON-like objects become maps, as readers give them. */
 export function entry(value: unknown): Entry {
-  if (value instanceof FileTensor || value === null || typeof value !== 'object') return value as Entry;
+  if (value instanceof FileTensor || value instanceof Uint8Array || value === null) return value;
+  if (typeof value !== 'object') return value as Entry;
   if (Array.isArray(value)) return value.map(entry);
   return new Map(Object.entries(value).map(([key, inner]) => [key, entry(inner)]));
 }

@@ -249,7 +249,7 @@ describe('nothing is lost in what trainers write beside the weights', () => {
         best_acc: 0.93,
         is_best: true,
         train_acc: [0, 1, 2, 3],
-        history: { loss: [3, 2, 1], lr: [1, 0], conv1: [1, 2, 3] },
+        history: { loss: [3, 2, 1], lr: [1, 0], conv1: [1, 2.5, 3] },
         prune_epochs: [1, 2, 3],
         prune_steps: [10, 20],
         class_to_idx: { cat: 0, dog: 1 },

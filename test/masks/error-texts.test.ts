@@ -30,6 +30,29 @@ describe('values that no mask has', () => {
     expect(messageOf(() => bind(slots, { 'conv1.weight': tensor(DIMS, values('other')) }))).toContain('training run');
   });
 
+  test("weights with zeros that are not the model's are no masks", async () => {
+    const slots = await named();
+    const zeros = values('other').map((value, at) => (at < 27 ? 0 : value));
+    for (const contents of [
+      { ...weights(), 'conv1.weight': tensor(DIMS, zeros) },
+      { 'conv1.weight': tensor(DIMS, zeros) },
+    ]) {
+      const said = messageOf(() => bind(slots, contents));
+      expect(said).not.toMatch(/the mask conv1/);
+      expect(said).toMatch(/conv1\.weight/);
+    }
+    expect(codeOf(() => bind(slots, { ...weights(), 'conv1.weight': tensor(DIMS, zeros) }))).toBe('E-MASK-LOST');
+  });
+
+  test('zeros and ones under the name of a weight, beside a mask by its name', async () => {
+    const slots = await named();
+    const bits = mask([6, OUT, 1, 1], [1]);
+    const contents = { conv1: { weight_mask: mask(DIMS, [0]) }, conv2: { weight: bits } };
+    expect(messageOf(() => bind(slots, contents))).toMatch(/zeros and ones under a weight's own name/);
+    const bound = bind(slots, contents, { map: { 'conv2.weight': 'conv2.weight' } });
+    expect(pruned(bound)).toEqual({ 'conv1.weight': [0], 'conv2.weight': [1] });
+  });
+
   test('NaN in a pruned weight is what is wrong', async () => {
     const slots = await named();
     const odd = values('conv1').map((value, at) => (at < 27 ? 0 : at === 30 ? Number.NaN : value));

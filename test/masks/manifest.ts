@@ -64,7 +64,7 @@ export function factsOf(tensor: FileTensor): Expected {
 /** All tensors, by their path of keys joined with a slash. */
 export function tensorsIn(entry: Entry, path = ''): Map<string, FileTensor> {
   if (entry instanceof FileTensor) return new Map([[path, entry]]);
-  if (typeof entry !== 'object' || entry === null) return new Map();
+  if (typeof entry !== 'object' || entry === null || entry instanceof Uint8Array) return new Map();
   const items: readonly (readonly [string, Entry])[] = isMap(entry)
     ? [...entry]
     : entry.map((item, index) => [String(index), item] as const);

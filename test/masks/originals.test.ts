@@ -121,3 +121,73 @@ test('a mean of zeros whose variance the file has not is no mean that was never 
     what: 'running-statistic',
   });
 });
+
+describe('beside them', () => {
+  const SQUARE = [4, 4] as const;
+
+  /** relu(x W) s, with bare parameters. */
+  async function bare() {
+    const g = graphBuilder();
+    const x = g.input('x', [1, 4]);
+    g.initializer('W', SQUARE, values('W', 16));
+    g.initializer('s', [1], [0.25]);
+    g.output(g.op('Mul', [g.relu(g.op('MatMul', [x, 'W'])), 's']));
+    return slotsOf(g);
+  }
+  const orig = () => ({ W_orig: tensor(SQUARE, values('W', 16)), W_mask: mask(SQUARE, [5]) });
+
+  test('a bare parameter that has no mask is no mask', async () => {
+    const slots = await bare();
+    const { fates, ...bound } = bind(slots, { ...orig(), s: tensor([1], [0.25]) });
+    expect(pruned({ fates, ...bound })).toEqual({ W: [5] });
+    expect(fates).toContainEqual({ key: 's', fate: 'parameter' });
+    // Trained on, or pruned.
+    expect(bind(slots, { ...orig(), s: tensor([1], [0.3]) }).fates).toContainEqual({ key: 's', fate: 'differs' });
+    expect(pruned(bind(slots, { ...orig(), s: tensor([1], [0]) }))).toEqual({ W: [5], s: [0] });
+  });
+});
+
+describe('factors that the graph computes a weight with', () => {
+  const [ROWS, COLUMNS] = [6, 4];
+  const [G, V] = ['c.parametrizations.weight.original0', 'c.parametrizations.weight.original1'];
+  const gains = values('gains', ROWS).map((value) => 2 + Math.abs(value));
+  const row = (at: number) => [0, 1, 2, 3].map((column) => at * COLUMNS + column);
+
+  /** g v / |v|, as torch.nn.utils.parametrizations.weight_norm has it. */
+  async function normed() {
+    const g = graphBuilder();
+    const x = g.input('x', [1, COLUMNS]);
+    g.initializer(G, [ROWS, 1], gains);
+    g.initializer(V, [ROWS, COLUMNS], values('v', ROWS * COLUMNS));
+    const length = g.op('ReduceL2', [V], { axes: [1], keepdims: 1 }, { name: '/c/ReduceL2' });
+    const scale = g.op('Div', [G, length], {}, { name: '/c/Div' });
+    const weight = g.op('Mul', [V, scale], {}, { name: '/c/Mul' });
+    g.output(g.op('Gemm', [x, weight], { transB: 1 }, { name: '/c/Gemm' }));
+    return slotsOf(g);
+  }
+  const state = (g: ArrayLike<number>) => ({
+    [G]: tensor([ROWS, 1], g),
+    [V]: tensor([ROWS, COLUMNS], values('v', ROWS * COLUMNS)),
+  });
+  const without = (...at: number[]) => gains.map((value, index) => (at.includes(index) ? 0 : value));
+
+  test('zeros of them prune what they are for, as their mask does', async () => {
+    const slots = await normed();
+    const zeros = bind(slots, state(without(1, 4)));
+    expect(Object.values(pruned(zeros))).toEqual([[...row(1), ...row(4)]]);
+    const masks = bind(slots, { [`${G}_mask`]: mask([ROWS, 1], [1, 4]) });
+    expect(pruned(masks)).toEqual(pruned(zeros));
+    expect(zeros.fates).toContainEqual({ key: G, fate: 'zeros' });
+  });
+
+  test('of another training run they are lost, and without a zero they differ', async () => {
+    const slots = await normed();
+    const other = without(1).map((value) => value * 1.5);
+    expect(codeOf(() => bind(slots, state(other)))).toBe('E-MASK-LOST');
+    const contents = state(gains.map((value) => value * 1.5));
+    expect(bind(slots, { ...contents, [`${V}_mask`]: mask([ROWS, COLUMNS], [1]) }).fates).toContainEqual({
+      key: G,
+      fate: 'differs',
+    });
+  });
+});

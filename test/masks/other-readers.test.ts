@@ -57,6 +57,12 @@ const OTHERS: Record<string, Build> = {
     const constant = layer(g, g.initializer('q', [2, 6], normals(3, 'q', 12)), w, '/f_1/Gemm');
     return g.op('Add', [layer(g, x, w), g.op('Abs', [constant])]);
   },
+  'an operator that reads it through a cast to its own type': (g, x, w) =>
+    g.op('Add', [layer(g, x, w), sum(g, g.op('Abs', [g.op('Cast', [w], { to: 1 })]))]),
+  'the norm of a weight normalisation': (g, x, w) => {
+    const length = g.op('ReduceL2', [g.op('Cast', [w], { to: 1 })], { axes: [0], keepdims: 1 });
+    return layer(g, x, g.op('Mul', [w, g.op('Div', [{ data: [2] }, length])]));
+  },
   'an operator without weights': (g, x, w) => g.op('Add', [layer(g, x, w), sum(g, g.op('Abs', [w]))]),
   'an operator without weights, through an Identity': (g, x, w) =>
     g.op('Add', [layer(g, x, w), sum(g, g.op('Abs', [g.op('Identity', [w])]))]),

@@ -26,7 +26,7 @@ describe('values', () => {
     ['a large negative one', '\x8b\x09\0\0\0\0\0\0\0\0\0\0\0\xc0.', -(2n ** 70n)],
     ['floats', '(G?\xe0\0\0\0\0\0\0F1.5e3\nF-inf\nFnan\nl.', [0.5, 1500, -Infinity, NaN]],
     ['texts', "(X\x02\0\0\0\xc3\xa9\x8c\x01aU\x01bS'c'\nV\\u00e9\\U0001f600\nl.", ['é', 'a', 'b', 'c', 'é😀']],
-    ['bytes', '(C\x02\x00\xffB\x01\0\0\0al.', ['\0ÿ', 'a']],
+    ['bytes', '(C\x02\x00\xffB\x01\0\0\0al.', [Buffer.of(0, 255), Buffer.of(97)]],
     ['tuples', '(K\x01\x85K\x01K\x02\x86K\x01K\x02K\x03\x87)(K\x04tl.', [[1], [1, 2], [1, 2, 3], [], [4]]],
     ['sets', '\x8f(K\x01K\x02\x90.', [1, 2]],
     ['frozen sets', '(K\x01\x91.', [1]],

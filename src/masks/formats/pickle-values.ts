@@ -104,7 +104,7 @@ class Unfolding {
 
   unfold(value: Value, depth: number): Unfolded {
     if (value === null || typeof value !== 'object') return leaf(value);
-    if (value instanceof Uint8Array) return leaf(Buffer.from(value).toString('latin1'));
+    if (value instanceof Uint8Array) return leaf(value);
     if (value instanceof Callable) return leaf(value.name);
     if (value instanceof Opaque) return leaf(value.content instanceof FileTensor ? value.content : null);
     if (this.#open.has(value))
