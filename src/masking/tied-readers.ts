@@ -21,7 +21,7 @@ import {
 } from '../masks/names.js';
 import type { WeightSlot } from '../masks/slots.js';
 import { nodeModulePathsOf } from '../onnx/module-path.js';
-import { aliasedBy, readsNoElements, storedTensor } from '../ops/aliases.js';
+import { aliasedBy, readsNoElements, rootOf, storedTensor } from '../ops/aliases.js';
 import { factorsOfStored } from './mask-edits.js';
 import { storedOf } from './scaled-parameters.js';
 import { bitsOfOrder, bitsOfValue, ordersOf, rounded } from './shared-elements.js';
@@ -72,6 +72,7 @@ export function tiedReaders(masked: readonly MaskedWeight[], { graph, slots, sta
     const copies = constants.filter((other) => other.value !== value && isCopyOf(other.tensor, tensor));
     for (const stored of [value, ...copies.map((copy) => copy.value)]) {
       for (const { use, name } of readersOf(stored, isMasked, parseKey(stored.name))) {
+        if (isVector(tensor) && !sharesMatrix(binding.slot.node, use.node)) continue;
         const slot = slots.find(({ node, index }) => node === use.node && index === use.index);
         const names = namesOf(use, name, binding);
         if (names.length === 0 || names.some((one) => stated.some((of) => of.has(one)))) continue;
@@ -94,6 +95,25 @@ function losesAnything(weight: MaskedWeight, stored: Value, tensor: Tensor): boo
   const factors = factorsOfStored(stored, weight);
   const numbers = tensor.numbers();
   return factors?.some((factor, at) => factor !== 1 && numbers[at] !== 0) === true;
+}
+
+/**
+ * Shifts of two branches that are added become equal in training, although nobody tied them: of
+ * vectors equal values are no evidence of a tie.
+ */
+function isVector({ dims }: Tensor): boolean {
+  return dims.filter((extent) => extent !== 1).length < 2;
+}
+
+/** Whether the two layers have a weight in common: then what else they have in common is tied too. */
+function sharesMatrix(one: Node, other: Node): boolean {
+  const matrices = ({ inputs }: Node) =>
+    inputs.flatMap((value) => {
+      const tensor = value === undefined ? undefined : storedTensor(rootOf(value));
+      return tensor === undefined || isVector(tensor) ? [] : [tensor];
+    });
+  const own = matrices(one);
+  return matrices(other).some((tensor) => own.some((matrix) => matrix.size > 1 && isCopyOf(tensor, matrix)));
 }
 
 /** Ones, zeros and few values are what many parameters have. */

@@ -74,7 +74,8 @@ describe('suggestions', () => {
   test('of two sets one is saved alone', async () => {
     const slots = await named();
     const set = { ...weights(), 'conv1.weight_mask': mask(DIMS, [0]) };
-    const contents = { state_dict: set, ema_state_dict: set };
+    const other = { ...weights(), 'conv1.weight_mask': mask(DIMS, [1]) };
+    const contents = { state_dict: set, ema_state_dict: other };
     expect(codeOf(() => bind(slots, contents))).toBe('E-MASK-AMBIGUOUS');
     expect(messageOf(() => bind(slots, contents))).toContain(
       'torch.save(torch.load("masks.pth")["state_dict"], "one.pth")',

@@ -235,3 +235,36 @@ describe('a copy that another module reads turned, as a tied decoder does', () =
     expect(error).toMatchObject({ code: 'E-MASK-AMBIGUOUS' });
   });
 });
+
+describe('vectors with equal values', () => {
+  const BIAS = normals(5, 'bias', ROWS);
+  const keep = Array.from({ length: ROWS }, (_, row) => (row === 2 ? 0 : 1));
+  const path = join(folder, 'vector.json');
+  writeFileSync(path, JSON.stringify({ 'f.bias_mask': keep }));
+  /** Two layers with one bias: with one weight as well, or with a weight each. */
+  const layers = (isWhole: boolean, own = BIAS, other = BIAS) => {
+    const g = graphBuilder();
+    const x = g.input('x', [2, COLUMNS]);
+    g.initializer('f.weight', [ROWS, COLUMNS], W);
+    g.initializer('g.weight', [ROWS, COLUMNS], isWhole ? W : normals(4, 'other', ROWS * COLUMNS));
+    g.initializer('f.bias', [ROWS], own);
+    g.initializer('g.bias', [ROWS], other);
+    const [f, h] = ['f', 'g'].map((name) =>
+      g.op('Gemm', [x, `${name}.weight`, `${name}.bias`], { transB: 1 }, { name: `/${name}/Gemm` }),
+    );
+    g.output(g.op('Concat', [f ?? '', h ?? ''], { axis: 1 }));
+    return g.bytes();
+  };
+
+  test('are two, as the shifts of branches that are added become equal in training', async () => {
+    const zeroedBias = BIAS.map((value, row) => value * (keep[row] ?? 0));
+    const bytes = (await compileModel(layers(false), { masks: [path], align: 1 })).encode();
+    expect((await verifyModels(layers(false, zeroedBias), bytes)).equal).toBe(true);
+    expect((await verifyModels(layers(false, zeroedBias, zeroedBias), bytes)).equal).toBe(false);
+  });
+
+  test('may be one where the layers have a weight in common, too', async () => {
+    const error = await compileModel(layers(true), { masks: [path] }).catch((caught: unknown) => caught);
+    expect(error).toMatchObject({ code: 'E-MASK-AMBIGUOUS' });
+  });
+});
