@@ -309,10 +309,13 @@ test('widths for speed grow by one channel of each group', async () => {
 });
 
 test.each([
-  ['an aligned width is near', { live: 10, groups: 2, widest: 16 }, 12],
-  ['one far away costs more', { live: 15, groups: 3, widest: 24 }, 15],
+  ['an aligned width is near', { live: 10, groups: 2, widest: 20 }, 12],
+  ['one far away costs more', { live: 15, groups: 3, widest: 27 }, 15],
   ['one far away costs less than an odd one', { live: 87, groups: 3, widest: 96 }, 96],
   ['there is none', { live: 6, groups: 3, widest: 9 }, 6],
+  ['groups of 8 would leave the fast kernels', { live: 12, groups: 2, widest: 16 }, 16],
+  ['groups of 8 are halved, which pays for that', { live: 8, groups: 2, widest: 16 }, 8],
+  ['groups of 32 go down to 16', { live: 24, groups: 2, widest: 64 }, 32],
 ])('the width of a grouped layer where %s', (_, { live, groups, widest }, width) => {
   expect(new CostModel('cpu', 'auto').groupedWidth(live, groups, widest)).toBe(width);
   expect(new CostModel('cpu', 1).groupedWidth(live, groups, widest)).toBe(live);
