@@ -46,28 +46,42 @@ const CHUNK = 1 << 14;
 function scanFloats(tensor: Tensor, taps: number): Scan {
   const total = tensor.size;
   const nonzero = new Uint32Array(Math.ceil(total / 32));
-  let zeros = total;
-  let largest = 0;
+  const found: Found = { nonzeros: 0, largest: 0 };
   let start = 0;
   for (const chunk of chunksOf(tensor, 4 * CHUNK)) {
     const words = alignedWords(chunk);
-    const count = words.length;
-    for (let first = 0; first < count; first += 32) {
-      const last = Math.min(32, count - first);
-      let bits = 0;
-      for (let bit = 0; bit < last; bit++) {
-        const magnitude = (words[first + bit] ?? 0) << 1;
-        const isNonzero = (magnitude | -magnitude) >>> 31;
-        bits |= isNonzero << bit;
-        zeros -= isNonzero;
-        if (magnitude >>> 0 > largest) largest = magnitude >>> 0;
-      }
-      nonzero[(start + first) >>> 5] = bits;
-    }
-    start += count;
+    scanWords(words, nonzero.subarray(start >>> 5), found);
+    start += words.length;
   }
+  const { largest } = found;
+  const zeros = total - found.nonzeros;
   const hasInfinity = largest === INFINITY_BITS || (largest > INFINITY_BITS && holdsInfinity(tensor));
   return { zeros, hasNaN: largest > INFINITY_BITS, hasInfinity, connected: kernelBits(nonzero, total, taps) };
+}
+
+interface Found {
+  nonzeros: number;
+  /** Of the magnitudes, as INFINITY_BITS is one. */
+  largest: number;
+}
+
+/** A function of its own: beside the generator of chunks the loop takes a third longer. */
+function scanWords(words: Uint32Array, nonzero: Uint32Array, found: Found): void {
+  let { nonzeros, largest } = found;
+  for (let first = 0; first < words.length; first += 32) {
+    const last = Math.min(32, words.length - first);
+    let bits = 0;
+    for (let bit = 0; bit < last; bit++) {
+      const magnitude = (words[first + bit] ?? 0) << 1;
+      const isNonzero = (magnitude | -magnitude) >>> 31;
+      bits |= isNonzero << bit;
+      nonzeros += isNonzero;
+      if (magnitude >>> 0 > largest) largest = magnitude >>> 0;
+    }
+    nonzero[first >>> 5] = bits;
+  }
+  found.nonzeros = nonzeros;
+  found.largest = largest;
 }
 
 /** The tensor's bytes, `length` at a time and the rest at the end. */
