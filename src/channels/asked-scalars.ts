@@ -117,8 +117,9 @@ function numbersOf({ dataType, operand, dims: open }: Filled, indices: Int32Arra
   }
   return { dataType, dims, values };
 }
+
 /** Per index of the axis the number that its whole slice holds, or NaN. */
-function uniform(dims: readonly number[], values: ArrayLike<number>, axis: number): Float64Array {
+export function uniform(dims: readonly number[], values: ArrayLike<number>, axis: number): Float64Array {
   const extent = dims[axis] ?? 0;
   const inner = product(dims.slice(axis + 1));
   const found = new Float64Array(extent).fill(Number.NaN);

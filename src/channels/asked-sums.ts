@@ -9,6 +9,7 @@ import { INT32, product, Tensor } from '../ir/tensor.js';
 import { type LayerRelation, zeroOf } from '../ops/axes.js';
 import { Window } from '../ops/attributes.js';
 import type { AnalyzedNode, LayerAxes } from './analyzed-node.js';
+import { uniform } from './asked-scalars.js';
 
 /**
  * Kernels scale sums in another order, which rounds otherwise by a few 2^-24: what counts is the
@@ -62,8 +63,9 @@ export async function askedCodes(
       0,
     );
     await runner.release();
+    const codes = result && uniform(result.dims, result.values, y.axis);
     for (const [entry, sum] of outputs.entries()) {
-      const code = result === undefined || !isTold(sum) ? Number.NaN : uniform(result, y.axis, sum.output);
+      const code = codes === undefined || !isTold(sum) ? Number.NaN : (codes[sum.output] ?? Number.NaN);
       if (turn === 0) found[entry] = code;
       else if (found[entry] !== code) found[entry] = Number.NaN;
     }
@@ -93,20 +95,4 @@ function isOpen({ site }: AnalyzedNode, value: unknown, index: number, x: number
 function reach({ node, site }: AnalyzedNode, { hasWindow, weights }: LayerRelation, axis: number): number {
   if (hasWindow !== true || axis < 2) return 1;
   return new Window(node, site.constant(weights.index)).reach(axis - 2, 1);
-}
-
-function uniform(
-  { dims, values }: { readonly dims: readonly number[]; readonly values: ArrayLike<number> },
-  axis: number,
-  index: number,
-): number {
-  const inner = product(dims.slice(axis + 1));
-  const extent = dims[axis] ?? 0;
-  let found: number | undefined;
-  for (let at = 0; at < values.length; at++) {
-    if (Math.floor(at / inner) % extent !== index) continue;
-    if (found !== undefined && found !== values[at]) return Number.NaN;
-    found = values[at];
-  }
-  return found ?? Number.NaN;
 }

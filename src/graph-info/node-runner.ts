@@ -6,15 +6,12 @@ import type { InferenceSession } from 'onnxruntime-node';
 import { DOUBLE, type Tensor } from '../ir/tensor.js';
 import type { Node } from '../ir/graph.js';
 import { encodeProto } from '../onnx/encode.js';
-import { AttributeType, type ModelProto, type NodeProto, type TypeProto } from '../onnx/proto.js';
+import { AttributeType, type ModelProto, type NodeProto, SMALL_MODEL_IR, type TypeProto } from '../onnx/proto.js';
 import { writeTensor } from '../onnx/tensors.js';
 import { nodeProto } from '../onnx/write.js';
 import { byName } from '../names.js';
 import { doubles } from '../runtime/feeds.js';
 import { createSession } from '../runtime/session.js';
-
-/** Oldest version of the format that has every dtype; ONNX Runtime reads all opsets in it. */
-const IR_VERSION = 8;
 
 /** Numbers for an input; ONNX Runtime casts them to the dtype. */
 export interface Numbers {
@@ -100,7 +97,7 @@ function smallModel(node: Node, opset: number, inputs: readonly NodeInput[], out
     'tensor' in each ? [] : [castTo(each.dataType, nameOf(index), nameOfInput(each, index))],
   );
   return {
-    irVersion: IR_VERSION,
+    irVersion: SMALL_MODEL_IR,
     opsetImport: [{ domain: '', version: opset }, ...(node.domain === '' ? [] : [{ domain: node.domain, version: 1 }])],
     graph: {
       name: 'scalars',

@@ -12,6 +12,9 @@ import { BFLOAT16, FLOAT16, product, Tensor } from '../ir/tensor.js';
 
 export type Numbers = Float32Array | Float64Array;
 
+/** An accident in so many bits is not taken for one; each constant that is tried adds its own. */
+export const LEAST_BITS = 8;
+
 /** In the precision of another type. */
 export function rounded(tensor: Tensor, dataType: number): Numbers {
   if (tensor.dataType === dataType) return tensor.numbers();

@@ -23,15 +23,13 @@ import {
   bitsOfOrder,
   bitsOfValue,
   everyRounded,
+  LEAST_BITS,
   type Order,
   ordersOf,
   rounded,
 } from './shared-elements.js';
 import type { MaskedParameter, OpenConstant } from './masked-parameter.js';
 import { sharedParts } from './shared-parts.js';
-
-/** An accident in so many bits is not taken for one; each constant that is tried adds its own. */
-const LEAST_BITS = 8;
 
 export interface CopyContext {
   readonly graph: Graph;

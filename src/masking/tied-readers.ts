@@ -24,10 +24,7 @@ import { nodeModulePathsOf } from '../onnx/module-path.js';
 import { aliasedBy, readsNoElements, rootOf, storedTensor } from '../ops/aliases.js';
 import { factorsOfStored } from './mask-edits.js';
 import { storedOf } from './scaled-parameters.js';
-import { bitsOfOrder, bitsOfValue, ordersOf, rounded } from './shared-elements.js';
-
-/** An accident in so many bits is not taken for one; each constant that is tried adds its own. */
-const LEAST_BITS = 8;
+import { bitsOfOrder, bitsOfValue, LEAST_BITS, ordersOf, rounded } from './shared-elements.js';
 
 export interface TieContext {
   readonly graph: Graph;

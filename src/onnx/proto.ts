@@ -37,6 +37,12 @@ export const AttributeType: Readonly<Record<AttributeTypeName, number>> = onnxPr
  */
 export const ORIGIN_KEY = 'prune-compile.origin';
 
+/**
+ * Format of small models of our own: the oldest that has every dtype, where initializers need not
+ * be inputs. ONNX Runtime reads all opsets in it.
+ */
+export const SMALL_MODEL_IR = 8;
+
 /** An int64 as protobufjs gives it; numbers are accepted when writing. */
 export type Int64 = Long | number;
 

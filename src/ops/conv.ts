@@ -40,9 +40,10 @@ function convWeights(site: Site): LayerOperands | undefined {
   return site.constant(1) === undefined ? undefined : { weights: { index: 1, inAxis: 1, outAxis: 0 }, bias: 2 };
 }
 
-function macs(site: Site): number | undefined {
+/** `weights`: which input they are. */
+export function convMacs(site: Site, weights = 1): number | undefined {
   const y = site.outDims(0);
-  const dims = site.constant(1)?.dims ?? site.inDims(1) ?? [];
+  const dims = site.constant(weights)?.dims ?? site.inDims(weights) ?? [];
   return isStatic(y) && isStatic(dims) ? product(y) * product(dims.slice(1)) : undefined;
 }
 
@@ -115,7 +116,7 @@ export const convolution: Operator = {
   resultExtents: (site) => windowedExtents(site, site.constant(1)?.dims[0]),
   adjust: adjustGroups,
   weights: convWeights,
-  macs,
+  macs: (site) => convMacs(site),
   parameters: PARAMETERS,
   hasGroups: true,
   extentKey: windowKey,

@@ -1,13 +1,13 @@
 /** Layers that compute with codes: integer operators, and their com.microsoft relatives. */
 import type { Node } from '../ir/graph.js';
 import type { AxisRef, Codes, Link, Relation } from './axes.js';
-import { isStatic, link } from './axes.js';
+import { link } from './axes.js';
 import { Window, windowedExtents, windowKey } from './attributes.js';
-import { adjustGroups } from './conv.js';
+import { adjustGroups, convMacs } from './conv.js';
 import { MICROSOFT } from './domains.js';
+import { productMacs } from './matrix-products.js';
 import type { LayerOperands, Operator } from './operator.js';
 import type { Site } from './site.js';
-import { product } from '../ir/tensor.js';
 
 /** Which inputs an operator has. The ones in `perOutput` hold one number, or one per output. */
 interface Inputs {
@@ -137,18 +137,6 @@ function zeroPointOf(site: Site, { x, xZero }: Inputs): number | undefined {
   return isOfRun && producer.outputs[0] === node.inputs[x] ? 0 : undefined;
 }
 
-function convMacs(site: Site, { weights }: Inputs): number | undefined {
-  const y = site.outDims(0);
-  const dims = site.constant(weights)?.dims ?? site.inDims(weights) ?? [];
-  return isStatic(y) && isStatic(dims) ? product(y) * product(dims.slice(1)) : undefined;
-}
-
-function matMulMacs(site: Site, { x }: Inputs): number | undefined {
-  const y = site.outDims(0);
-  const depth = site.inDims(x)?.at(-1);
-  return isStatic(y) && typeof depth === 'number' ? product(y) * depth : undefined;
-}
-
 /** As the relation has them. */
 function weightsOf(relation: Relation | undefined): LayerOperands | undefined {
   return relation?.kind === 'linear' || relation?.kind === 'grouped'
@@ -161,7 +149,7 @@ function convolution(type: string, inputs: Inputs): Operator {
     type,
     axes: (site) => conv(site, inputs),
     weights: (site) => weightsOf(conv(site, inputs)),
-    macs: (site) => convMacs(site, inputs),
+    macs: (site) => convMacs(site, inputs.weights),
     adjust: adjustGroups,
     hasGroups: true,
     hasWindow: true,
@@ -174,7 +162,7 @@ function matrixProduct(type: string, inputs: Inputs): Operator {
     type,
     axes: (site) => matMul(site, inputs),
     weights: (site) => weightsOf(matMul(site, inputs)),
-    macs: (site) => matMulMacs(site, inputs),
+    macs: (site) => productMacs(site, -1),
     storedWeights: () => [
       { index: inputs.x, zeroPoint: inputs.xZero, axis: -2 },
       { index: inputs.weights, zeroPoint: inputs.weightZeros, axis: -1 },
@@ -196,7 +184,7 @@ export const integerLayers: readonly Operator[] = [
     domain: MICROSOFT,
     axes: qGemm,
     weights: (site) => weightsOf(qGemm(site)),
-    macs: (site) => matMulMacs(site, QGEMM),
+    macs: (site) => productMacs(site, -1),
     storedWeights: (node: Node) => [
       { index: QGEMM.weights, zeroPoint: QGEMM.weightZeros, axis: node.int('transB', 0) === 0 ? 1 : 0 },
     ],

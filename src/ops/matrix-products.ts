@@ -153,7 +153,7 @@ function matMulExtents({ extents }: ShapeSite): Elements | undefined {
 }
 
 /** As many for each element of Y as X has along `summedAxis`. */
-function macs(site: Site, summedAxis: number): number | undefined {
+export function productMacs(site: Site, summedAxis: number): number | undefined {
   const y = site.outDims(0);
   const depth = site.inDims(0)?.at(summedAxis);
   if (!isStatic(y) || typeof depth !== 'number') return undefined;
@@ -165,7 +165,7 @@ export const matrixProducts: readonly Operator[] = [
     type: 'Gemm',
     axes: gemm,
     weights: gemmLayer,
-    macs: (site) => macs(site, depthAxis(site.node)),
+    macs: (site) => productMacs(site, depthAxis(site.node)),
     parameters: [undefined, 'weight', 'bias'],
     isReversed: (node) => !hasTransB(node),
   },
@@ -174,7 +174,7 @@ export const matrixProducts: readonly Operator[] = [
     axes: matMul,
     weights: matMulLayer,
     resultExtents: matMulExtents,
-    macs: (site) => macs(site, -1),
+    macs: (site) => productMacs(site, -1),
     parameters: [undefined, 'weight'],
     isReversed: () => true,
   },
@@ -182,6 +182,6 @@ export const matrixProducts: readonly Operator[] = [
     type: 'FusedMatMul',
     domain: MICROSOFT,
     axes: fusedMatMul,
-    macs: (site) => macs(site, site.node.int('transA', 0) === 0 ? -1 : -2),
+    macs: (site) => productMacs(site, site.node.int('transA', 0) === 0 ? -1 : -2),
   },
 ];

@@ -6,7 +6,7 @@
 import * as ort from 'onnxruntime-node';
 import type { Node, Value } from '../ir/graph.js';
 import { BOOL, DOUBLE, FLOAT, FLOAT16, INT32, INT64, INT8, Tensor, UINT8 } from '../ir/tensor.js';
-import type { ModelProto, NodeProto } from '../onnx/proto.js';
+import { type ModelProto, type NodeProto, SMALL_MODEL_IR } from '../onnx/proto.js';
 import { encodeProto } from '../onnx/encode.js';
 import { nodeProto } from '../onnx/write.js';
 import { writeTensor } from '../onnx/tensors.js';
@@ -17,9 +17,6 @@ import { createSession } from './session.js';
  * Constants above this many bytes are fed as inputs instead of being copied into the small model.
  */
 const LARGEST_INLINE_BYTES = 4096;
-
-/** From version 4 on initializers need not be inputs, and this one has every dtype. */
-const IR_VERSION = 8;
 
 const FEED_TYPES: ReadonlyMap<number, ort.Tensor.Type> = new Map([
   [FLOAT, 'float32'],
@@ -62,7 +59,7 @@ export async function evaluateNodes(
   const fed = [...leaves].filter(([, tensor]) => tensor.sizeBytes > LARGEST_INLINE_BYTES && feedable(tensor));
   const inline = [...leaves].filter((entry) => !fed.includes(entry));
   const model: ModelProto = {
-    irVersion: IR_VERSION,
+    irVersion: SMALL_MODEL_IR,
     opsetImport: proto.opsetImport ?? [],
     graph: {
       name: 'constants',
