@@ -118,12 +118,14 @@ class DemandPass implements Demand {
       const { input, output } = link;
       if (input === undefined || output === undefined) continue;
       linked.add(input);
-      parts.set(input, [...(parts.get(input) ?? []), link]);
+      const ofInput = parts.get(input);
+      if (ofInput === undefined) parts.set(input, [link]);
+      else ofInput.push(link);
     }
     for (const [input, ofInput] of parts) {
-      const reads = ofInput.map((link) => this.#readAlong(link, input));
-      for (let index = 0; index < input.extent; index++)
-        if (reads.every((read) => read[index] === 1)) this.needed[input.base + index] = 1;
+      const [read, ...others] = ofInput.map((link) => this.#readAlong(link, input));
+      for (const [index, isRead] of (read ?? []).entries())
+        if (isRead === 1 && others.every((other) => other[index] === 1)) this.needed[input.base + index] = 1;
     }
   }
 
