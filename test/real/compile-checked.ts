@@ -117,3 +117,20 @@ export function removedChannels({ report }: Compiled): number {
     .filter(({ opType }) => opType === 'Conv')
     .reduce((total, { outputChannels, keptOutputChannels = 0 }) => total + outputChannels - keptOutputChannels, 0);
 }
+
+/**
+ * Every mask, as small as it gets and as fast as it gets: equal, and no less removed than the answer
+ * key says.
+ */
+export async function checkMasks(name: string, plain: Uint8Array): Promise<void> {
+  for (const mask of MASKS) {
+    const input = await masked(plain, mask);
+    const smallest = await compileChecked(input, { align: 1 });
+    expect(shortOfKey(name, mask, input, smallest.compiled)).toEqual([]);
+    await expectEqual(input, smallest.bytes, { seeds: [1] });
+    const fastest = await compileChecked(input, {});
+    await expectEqual(input, fastest.bytes, { seeds: [2] });
+    expect(removedChannels(smallest.compiled)).toBeGreaterThan(0);
+    expect(removedChannels(fastest.compiled)).toBeLessThanOrEqual(removedChannels(smallest.compiled));
+  }
+}
