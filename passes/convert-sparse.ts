@@ -42,7 +42,8 @@ export const convertSparse: Pass = {
       const nothing = { layers, selected: [], excluded, estimates: new Map(), move: () => 0 };
       return { ...UNCHANGED, remarks: missedRemarks(nothing) };
     }
-    const { table, notes } = sparse.choice();
+    const choice = sparse.choice();
+    const { table } = choice;
     const sized = await sparse.sized();
     const estimates = await estimateAll(layers, table, sized, sparse.measure);
     const costs = costsOf(estimates, table, sized);
@@ -54,7 +55,7 @@ export const convertSparse: Pass = {
     const isCut = sparseLayers.length > editor.editsLeft;
     const emitted = isCut ? selector.selectAround(sparseLayers.slice(0, editor.editsLeft)) : selected;
     const remarks = [
-      ...decisionNotes(notes, table, estimates),
+      ...decisionNotes(choice, estimates),
       ...appliedRemarks(emitted, estimates),
       ...missedRemarks({ layers, selected, excluded, estimates, move: costs.move }),
     ];

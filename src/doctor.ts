@@ -4,7 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import { cpus } from 'node:os';
-import { calibratedPath, chooseTable } from './cost/sparse-target.js';
+import { calibratedPath, chooseTable, type TableChoice } from './cost/sparse-target.js';
 import { providerProblem } from './bench/providers.js';
 import { PruneCompileError } from './errors.js';
 import { buildCommand, kernelsPath, loadKernels } from './runtime/kernels.js';
@@ -47,7 +47,7 @@ export interface Diagnosis {
   };
   readonly kernels: KernelsDiagnosis;
   /** The table that --sparse would decide by. */
-  readonly costTable: { readonly name: string; readonly from: string; readonly notes: readonly string[] };
+  readonly costTable: Omit<TableChoice, 'table'> & { readonly name: string };
   /** What is not here, and how to get it. */
   readonly missing: readonly { readonly what: string; readonly get: string }[];
 }
@@ -55,7 +55,7 @@ export interface Diagnosis {
 export async function diagnose(): Promise<Diagnosis> {
   const providers = await Promise.all(PROVIDERS.map(diagnoseProvider));
   const kernels = diagnoseKernels();
-  const { table, from, notes } = chooseTable();
+  const { table, ...choice } = chooseTable();
   const sets = instructionSets();
   return {
     tool: TOOL,
@@ -64,7 +64,7 @@ export async function diagnose(): Promise<Diagnosis> {
     runtime: { version: runtimeVersion(), providers },
     cpu: { model: thisMachine().cpu, cores: cpus().length, ...(sets !== undefined && { instructionSets: sets }) },
     kernels,
-    costTable: { name: table.name, from, notes },
+    costTable: { name: table.name, ...choice },
     missing: missingOf(providers, kernels),
   };
 }

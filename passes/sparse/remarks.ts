@@ -2,6 +2,7 @@
  * Remarks of convert-sparse: how it decided, which layers became sparse, and why others did not.
  */
 import { type CostTable, secondsWon, speedupToWin, zerosFor } from '../../src/cost/sparse-cost.js';
+import type { TableChoice } from '../../src/cost/sparse-target.js';
 import { isCompensation } from '../../src/ir/origin.js';
 import type { PassResult } from '../pass.js';
 import type { SparseLayer } from './candidates.js';
@@ -19,16 +20,20 @@ type Remark = PassResult['remarks'][number];
 const HARDLY_ANY = 0.0005;
 
 export function decisionNotes(
-  notes: readonly string[],
-  table: CostTable,
+  { table, notes, likeness }: TableChoice,
   estimates: ReadonlyMap<SparseLayer, Estimate>,
 ): Remark[] {
-  return [...notes, decidedBy(table, estimates)].map((message) => ({ kind: 'note', message }));
+  return [...notes, decidedBy(table, likeness, estimates)].map((message) => ({ kind: 'note', message }));
 }
 
-function decidedBy({ name }: CostTable, estimates: ReadonlyMap<SparseLayer, Estimate>): string {
+function decidedBy(
+  { name }: CostTable,
+  likeness: string | undefined,
+  estimates: ReadonlyMap<SparseLayer, Estimate>,
+): string {
   const measured = [...estimates.values()].filter(({ isMeasured }) => isMeasured).length;
-  if (measured === 0) return `layers were chosen by the cost table "${name}" (docs/sparse.md)`;
+  const like = likeness === undefined ? '' : `, measured on a processor like this one (${likeness})`;
+  if (measured === 0) return `layers were chosen by the cost table "${name}"${like} (docs/sparse.md)`;
   const rest = estimates.size - measured;
   const how = `layers were chosen by measuring ${measured} ${measured === 1 ? 'layer' : 'layers'}`;
   return `${how}${rest === 0 ? '' : `, for ${rest} by the cost table "${name}"`} (docs/sparse.md)`;

@@ -140,7 +140,7 @@ const OPTIONS = {
   sparseTarget: option(
     'Compiling',
     COMPILE,
-    'the machine for which sparse operators are chosen: avx512, avx2, baseline (any other), or a FILE of doctor --calibrate; default: this one',
+    'the machine for which sparse operators are chosen: avx512, avx512-wide, avx2, baseline (any other), or a FILE of doctor --calibrate; default: this one',
     { value: 'NAME', read: values.text('a machine or a file', '--sparse-target avx2') },
   ),
   tune: option(

@@ -18,8 +18,8 @@ export interface CompileOptions extends MaskOptions {
    */
   sparse?: boolean;
   /**
-   * The machine that sparse operators are to pay on: avx512, avx2, baseline, a file of `doctor
-   * --calibrate`, or a table. Default: this one.
+   * The machine that sparse operators are to pay on: avx512, avx512-wide, avx2, baseline, a file of
+   * `doctor --calibrate`, or a table. Default: this one.
    */
   sparseTarget?: SparseTarget;
   /**

@@ -27,7 +27,7 @@ export interface KindCosts {
 }
 
 export interface CostTable {
-  /** avx512, avx2, baseline, or `calibrated on …`. */
+  /** That of a shipped table (sparse-tables.ts), or `calibrated on …`. */
   readonly name: string;
   /**
    * Of a value that passes between dense and sparse operators, either way: out of one layout and

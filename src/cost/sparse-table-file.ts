@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { messageOf, PruneCompileError } from '../errors.js';
 import type { CostTable, KindCosts, SpeedupPoint } from './sparse-cost.js';
+import { MACHINES } from './sparse-tables.js';
 
 const FORMAT = 'prune-compile sparse costs';
 const VERSION = 1;
@@ -59,7 +60,7 @@ function readText(path: string): string {
       what: `cannot read the cost table ${path}`,
       facts: [
         ['why', messageOf(error)],
-        ['try', '--sparse-target avx512, avx2 or baseline, or a file of prune-compile doctor --calibrate'],
+        ['try', `--sparse-target ${MACHINES.join(', ')}, or a file of prune-compile doctor --calibrate`],
       ],
       cause: error,
     });

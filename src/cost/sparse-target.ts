@@ -11,7 +11,7 @@ import { unheededSettings } from '../runtime/kernels.js';
 import { type Machine, thisMachine } from '../runtime/machine.js';
 import type { CostTable } from './sparse-cost.js';
 import { type MeasuredOn, type MeasuredTable, readTable } from './sparse-table-file.js';
-import { MACHINES, TABLES } from './sparse-tables.js';
+import { type CoreTraits, MACHINES, MEASURED_CORES, TABLES } from './sparse-tables.js';
 
 /**
  * The machine that a sparse model is for: a shipped table by name, a file, or a table itself.
@@ -23,6 +23,8 @@ export interface TableChoice {
   readonly table: CostTable;
   /** Where it comes from: `shipped`, or a path. */
   readonly from: string;
+  /** In which respects this machine is like the one that a shipped table was measured on. */
+  readonly likeness?: string;
   /**
    * What was expected and did not come about: a calibrated table of another machine, no library to
    * ask.
@@ -70,30 +72,63 @@ function unknownTarget(target: string): PruneCompileError {
 
 function tableFor(machine: Machine): TableChoice {
   const { kernels } = machine;
-  const shipped = TABLES[shippedFor(kernels)];
-  if (kernels === undefined) {
-    const note =
-      'the native library does not load here, so nothing is known of the processor: --sparse-target names one';
-    return { table: shipped, from: 'shipped', notes: [note] };
-  }
+  const { name, likeness, why } = shippedFor(machine);
+  const shipped = { table: TABLES[name], from: 'shipped', ...(likeness !== undefined && { likeness }) };
+  const remedy = kernels === undefined ? '--sparse-target names one' : 'prune-compile doctor --calibrate measures it';
+  const doubts = why === undefined ? [] : [`${why}: the cautious table "${name}" decides; ${remedy}`];
+  if (kernels === undefined) return { ...shipped, notes: doubts };
   const unheeded = unheededSettings(kernels);
   const path = calibratedPath();
-  if (!existsSync(path)) return { table: shipped, from: 'shipped', notes: unheeded };
+  if (!existsSync(path)) return { ...shipped, notes: [...unheeded, ...doubts] };
   const measured = readCalibrated(path);
-  const why = typeof measured === 'string' ? measured : differenceOf(measured.machine, measuredOn(machine));
-  if (typeof measured !== 'string' && why === undefined) return { table: measured, from: path, notes: unheeded };
-  const note = `the calibrated table ${path} is not used: ${why}; prune-compile doctor --calibrate measures again`;
-  return { table: shipped, from: 'shipped', notes: [...unheeded, note] };
+  const difference = typeof measured === 'string' ? measured : differenceOf(measured.machine, measuredOn(machine));
+  if (typeof measured !== 'string' && difference === undefined) return { table: measured, from: path, notes: unheeded };
+  const note = `the calibrated table ${path} is not used: ${difference}; prune-compile doctor --calibrate measures again`;
+  return { ...shipped, notes: [...unheeded, note] };
+}
+
+/** The table of a core like this one, and in which respects; or why there is none. */
+export interface Shipped {
+  readonly name: (typeof MACHINES)[number];
+  readonly likeness?: string;
+  readonly why?: string;
 }
 
 /**
- * The table of AVX-512 is of emitted code, the others are of the stream kernel. Where the system
- * refuses memory for code, the stream kernel runs there too; how it compares with dense kernels of
- * that width is not known, and the figures of AVX2 are the nearest.
+ * A table holds for cores with the same instructions, kernel and multiply-adds per cycle, and caches
+ * that are at least as large; of the second level half is enough. On another core dense kernels gain
+ * more, or sparse ones less: the baseline is on the safe side.
  */
-export function shippedFor(kernels: Machine['kernels']): (typeof MACHINES)[number] {
-  if (kernels?.isa === 'avx512' && kernels.kernel !== 'jit') return 'avx2';
-  return MACHINES.find((name) => name === kernels?.isa) ?? 'baseline';
+export function shippedFor({ kernels, caches }: Pick<Machine, 'kernels' | 'caches'>): Shipped {
+  if (kernels === undefined)
+    return { name: 'baseline', why: 'the native library does not load here, so nothing is known of the processor' };
+  const { isa, kernel } = kernels;
+  if (isa === 'baseline') return { name: 'baseline' };
+  const measured = isa === 'avx512' ? kernels.fmaPerCycle() : undefined;
+  const here = { isa, kernel, caches, ...(measured !== undefined && { fmaPerCycle: Math.round(measured) }) };
+  const [name] = MEASURED_CORES.find(([, core]) => isLike(core, here)) ?? [];
+  if (name !== undefined) return { name, likeness: coreText(here) };
+  return { name: 'baseline', why: `no cost table was measured on a processor like this one (${coreText(here)})` };
+}
+
+type Core = Omit<CoreTraits, 'caches'> & Pick<Machine, 'caches'>;
+
+function isLike({ isa, kernel, fmaPerCycle, caches }: CoreTraits, here: Core): boolean {
+  if (here.isa !== isa || here.kernel !== kernel || here.fmaPerCycle !== fmaPerCycle) return false;
+  if (here.caches === undefined || here.caches.firstLevelData < caches.firstLevelData) return false;
+  return here.caches.secondLevel >= caches.secondLevel / 2;
+}
+
+function coreText({ isa, kernel, fmaPerCycle, caches }: Core): string {
+  const size = (bytes: number) => (bytes < 2 ** 20 ? `${bytes / 2 ** 10} KB` : `${bytes / 2 ** 20} MB`);
+  return [
+    isa,
+    `the ${kernel} kernel`,
+    ...(fmaPerCycle === undefined ? [] : [`${fmaPerCycle} multiply-${fmaPerCycle === 1 ? 'add' : 'adds'} per cycle`]),
+    caches === undefined
+      ? 'caches of unknown size'
+      : `caches of ${size(caches.firstLevelData)} and ${size(caches.secondLevel)}`,
+  ].join(', ');
 }
 
 /**

@@ -22,7 +22,7 @@ export function renderDiagnosis(diagnosis: Diagnosis): string {
     ...row('sparse operators', kernelsText(kernels)),
     ...row('  library', `${kernels.path}${kernels.build === undefined ? '' : ` (build ${kernels.build})`}`),
     ...(kernels.loads ? row('  run', runText(kernels)) : []),
-    ...row('  cost table', `${costTable.name} (${costTable.from})`),
+    ...row('  cost table', tableText(costTable)),
     ...costTable.notes.flatMap((note) => row('  note', note)),
     ...(missing.length === 0 ? [] : ['', 'What is missing, and how to get it:']),
     ...missing.flatMap(({ what, get }) => wrapText(`- ${what}: ${get}`, WIDTH, '  ')),
@@ -45,6 +45,10 @@ function kernelsText({ found, loads, why }: KernelsDiagnosis): string {
 function runText({ isa, kernel, executableMemory }: KernelsDiagnosis): string {
   const how = kernel === 'jit' ? 'code made for each layer (jit)' : 'the stream kernel';
   return `${how}, ${isa ?? 'unknown instructions'}; memory for code ${executableMemory === true ? 'is allowed' : 'is refused'}`;
+}
+
+function tableText({ name, from, likeness }: Diagnosis['costTable']): string {
+  return likeness === undefined ? `${name} (${from})` : `${name} (${from}, for ${likeness})`;
 }
 
 const KINDS = { conv1x1: '1x1 convolution', conv: 'larger kernels', matmul: 'MatMul' } as const;

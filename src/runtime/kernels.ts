@@ -88,6 +88,11 @@ export interface NativeKernels {
    * for some milliseconds. Undefined where the library has no loop that measures it.
    */
   readonly fmaPeak: () => number | undefined;
+  /**
+   * Fused multiply-adds of the widest registers that one core does in a cycle: near 1 or 2, measured
+   * as the peak is.
+   */
+  readonly fmaPerCycle: () => number | undefined;
 }
 
 /** Variables that the library reads (kernels/README.md), with what they may name. */
@@ -142,9 +147,10 @@ export function loadKernels(): NativeKernels {
     delete process.env['PRUNE_COMPILE_ONNXRUNTIME'];
   }
   // What it does not say is not there: portable code runs on every machine.
-  const { isa = 'baseline', kernel = 'stream', executableMemory = false, fmaPeak = () => undefined } = addon.exports;
+  const { isa = 'baseline', kernel = 'stream', executableMemory = false } = addon.exports;
+  const { fmaPeak = () => undefined, fmaPerCycle = () => undefined } = addon.exports;
   const build = createHash('sha256').update(bytes).digest('hex').slice(0, BUILD_DIGITS);
-  loaded = { build, isa, kernel, executableMemory, fmaPeak };
+  loaded = { build, isa, kernel, executableMemory, fmaPeak, fmaPerCycle };
   return loaded;
 }
 

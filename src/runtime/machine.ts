@@ -1,6 +1,7 @@
 /** The machine at hand, as far as speed depends on it. */
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
+import { join } from 'node:path';
 import { PruneCompileError } from '../errors.js';
 import { loadKernels, type NativeKernels } from './kernels.js';
 import { runtimeVersion } from './session.js';
@@ -12,10 +13,41 @@ export interface Machine {
   readonly runtime: string;
   /** Undefined where the native library does not load. */
   readonly kernels: NativeKernels | undefined;
+  /** Of the first core; undefined where the system does not list them (anything but Linux). */
+  readonly caches: Caches | undefined;
+}
+
+/** Bytes of the caches that one core has to itself, as the system lists them. */
+export interface Caches {
+  readonly firstLevelData: number;
+  readonly secondLevel: number;
 }
 
 export function thisMachine(): Machine {
-  return { cpu: cpus()[0]?.model.trim() ?? 'unknown', runtime: runtimeVersion(), kernels: kernelsHere() };
+  const cpu = cpus()[0]?.model.trim() ?? 'unknown';
+  return { cpu, runtime: runtimeVersion(), kernels: kernelsHere(), caches: cachesOf(CACHES) };
+}
+
+/** A folder per cache, each with files of a line: level, type (Data, Instruction, Unified), size. */
+const CACHES = '/sys/devices/system/cpu/cpu0/cache';
+
+/** Undefined where either size is not listed. */
+export function cachesOf(folder: string): Caches | undefined {
+  try {
+    const listed = readdirSync(folder)
+      .filter((name) => /^index\d+$/.test(name))
+      .map((name) => ['level', 'type', 'size'].map((file) => readFileSync(join(folder, name, file), 'utf8').trim()));
+    const sizeOf = (level: string, type: string) => {
+      const [, , size = ''] = listed.find((cache) => cache[0] === level && cache[1] === type) ?? [];
+      const [, kilobytes] = /^(\d+)K$/.exec(size) ?? [];
+      return kilobytes === undefined ? undefined : Number(kilobytes) * 1024;
+    };
+    const [firstLevelData, secondLevel] = [sizeOf('1', 'Data'), sizeOf('2', 'Unified')];
+    return firstLevelData && secondLevel ? { firstLevelData, secondLevel } : undefined;
+  } catch {
+    // Told, not needed.
+    return undefined;
+  }
 }
 
 /**

@@ -3,9 +3,11 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { LAYER_KINDS, speedupAt } from '../../src/cost/sparse-cost.js';
 import { encodeTable, type MeasuredTable, parseTable, readTable } from '../../src/cost/sparse-table-file.js';
-import { TABLES } from '../../src/cost/sparse-tables.js';
+import { MACHINES, TABLES } from '../../src/cost/sparse-tables.js';
 import { calibratedPath, chooseTable, shippedFor } from '../../src/cost/sparse-target.js';
+import type { NativeKernels } from '../../src/runtime/kernels.js';
 import type { Machine } from '../../src/runtime/machine.js';
 
 const TABLE: MeasuredTable = {
@@ -26,11 +28,19 @@ const TABLE: MeasuredTable = {
   },
 };
 
+const KB = 1024;
+
 const HERE: Machine = {
   cpu: 'a processor',
   runtime: '1.30.0',
-  kernels: { build: '0123456789ab', isa: 'avx2', kernel: 'jit', executableMemory: true, fmaPeak: () => undefined },
+  kernels: kernelsOf('avx2', 'jit'),
+  caches: { firstLevelData: 32 * KB, secondLevel: 512 * KB },
 };
+
+function kernelsOf(isa: string, kernel: string, fmaPerCycle?: number): NativeKernels {
+  const [fmaPeak, perCycle] = [() => undefined, () => fmaPerCycle];
+  return { build: '0123456789ab', isa, kernel, executableMemory: true, fmaPeak, fmaPerCycle: perCycle };
+}
 
 /** The text of the table with one place of it changed. */
 function changed(place: readonly string[], value: unknown): string {
@@ -108,10 +118,10 @@ describe('files', () => {
       expect.objectContaining({
         what: `there is no machine and no cost table called ${path}`,
         facts: [
-          ['why', 'it is none of avx512, avx2, baseline, and no file'],
+          ['why', 'it is none of avx512, avx512-wide, avx2, baseline, and no file'],
           [
             'try',
-            '--sparse-target with one of avx512, avx2, baseline, or with a file of prune-compile doctor --calibrate',
+            '--sparse-target with one of avx512, avx512-wide, avx2, baseline, or with a file of prune-compile doctor --calibrate',
           ],
         ],
       }),
@@ -178,18 +188,64 @@ describe('the table that decides', () => {
     );
   });
 
-  test('a shipped one, by what the processor runs', () => {
+  test('a shipped one, and in what the processor is like the one that it was measured on', () => {
     withCache();
-    expect(chooseTable(undefined, () => HERE)).toEqual({ table: TABLES.avx2, from: 'shipped', notes: [] });
-    const kernels = (isa: string, kernel: string) =>
-      shippedFor({ build: '', isa, kernel, executableMemory: true, fmaPeak: () => undefined });
-    expect(kernels('avx512', 'jit')).toBe('avx512');
-    // Without emitted code: the nearest figures of the stream kernel.
-    expect(kernels('avx512', 'stream')).toBe('avx2');
-    expect(kernels('avx2', 'stream')).toBe('avx2');
-    expect(kernels('baseline', 'stream')).toBe('baseline');
-    expect(kernels('sve', 'jit')).toBe('baseline');
-    expect(shippedFor(undefined)).toBe('baseline');
+    const machine = { ...HERE, kernels: kernelsOf('avx2', 'stream') };
+    const likeness = 'avx2, the stream kernel, caches of 32 KB and 512 KB';
+    expect(chooseTable(undefined, () => machine)).toEqual({ table: TABLES.avx2, from: 'shipped', likeness, notes: [] });
+  });
+
+  test.each<[name: string, isa: string, kernel: string, fmaPerCycle: number | undefined, kilobytes: [number, number]]>([
+    ['avx512', 'avx512', 'jit', 1.02, [32, 1024]],
+    ['avx512-wide', 'avx512', 'jit', 1.93, [48, 2048]],
+    // Of another size, but near.
+    ['avx512-wide', 'avx512', 'jit', 2, [48, 1280]],
+    ['avx2', 'avx2', 'stream', undefined, [32, 512]],
+    ['avx2', 'avx2', 'stream', undefined, [32, 256]],
+    ['avx2', 'avx2', 'stream', undefined, [48, 1280]],
+    // Two multiply-adds per cycle, with a smaller cache than the wide one has; and a smaller one yet.
+    ['baseline', 'avx512', 'jit', 2, [32, 1024]],
+    ['baseline', 'avx2', 'stream', undefined, [32, 128]],
+    // Emitted code is not allowed.
+    ['baseline', 'avx512', 'stream', 1, [32, 1024]],
+    ['baseline', 'avx512', 'jit', undefined, [32, 1024]],
+    ['baseline', 'sve', 'jit', undefined, [64, 1024]],
+  ])('%s for %s, %s, %s multiply-adds, caches %j', (name, isa, kernel, fmaPerCycle, [first, second]) => {
+    const caches = { firstLevelData: first * KB, secondLevel: second * KB };
+    const shipped = shippedFor({ kernels: kernelsOf(isa, kernel, fmaPerCycle), caches });
+    expect(shipped.name).toBe(name);
+    expect(shipped.likeness === undefined).toBe(name === 'baseline');
+    expect(shipped.why === undefined).toBe(name !== 'baseline');
+  });
+
+  test('the baseline where no table fits, and a note with what is unlike', () => {
+    withCache();
+    const machine = { ...HERE, kernels: kernelsOf('avx512', 'jit', 2), caches: undefined };
+    expect(chooseTable(undefined, () => machine)).toEqual({
+      table: TABLES.baseline,
+      from: 'shipped',
+      notes: [
+        'no cost table was measured on a processor like this one (avx512, the jit kernel, ' +
+          '2 multiply-adds per cycle, caches of unknown size): the cautious table "baseline" decides; ' +
+          'prune-compile doctor --calibrate measures it',
+      ],
+    });
+  });
+
+  test('portable code has a table of its own, whatever the caches are', () => {
+    expect(shippedFor({ kernels: kernelsOf('baseline', 'stream'), caches: undefined })).toEqual({ name: 'baseline' });
+  });
+
+  test('the baseline promises no more than any other table', () => {
+    for (const kind of LAYER_KINDS) {
+      for (const [zeros, speedup] of TABLES.baseline.layers[kind].speedups) {
+        for (const name of MACHINES) {
+          const other = speedupAt(TABLES[name].layers[kind], zeros);
+          // Reading between points rounds.
+          if (other !== undefined) expect(other, `${name}, ${kind}, ${zeros}`).toBeGreaterThan(speedup - 1e-9);
+        }
+      }
+    }
   });
 
   test('the baseline where there is no library to ask, and a note', () => {
@@ -216,7 +272,7 @@ describe('the table that decides', () => {
   ])('not one that does not fit: %s', (why, text) => {
     const path = withCache(text);
     const { table, notes } = chooseTable(undefined, () => HERE);
-    expect(table).toBe(TABLES.avx2);
+    expect(table).toBe(TABLES.baseline);
     expect(notes).toEqual([expect.stringContaining(`the calibrated table ${path} is not used: ${why}`)]);
   });
 

@@ -1,5 +1,6 @@
 #include "isa/peak.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include "isa/isa.h"
@@ -54,29 +55,70 @@ __attribute__((target("avx2,fma"), noinline)) void work256(long rounds) {
       : "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13");
 }
 
-double best_rate(void (*work)(long), int lanes) {
-  // About a millisecond per round: long compared with reading the clock, short compared with the
-  // time between interrupts.
-  constexpr long kRounds = 200000;
-  double best = 0;
-  for (int i = 0; i < 9; i++) {
-    const auto start = std::chrono::steady_clock::now();
-    work(kRounds);
-    const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
-    const double rate = 2.0 * lanes * kSums * kRounds / time.count() / 1e9;
-    if (rate > best) best = rate;
-  }
-  return best;
+// A chain of multiplications of integers, each of which waits for the one before. It takes three
+// cycles on every processor with AVX2, at every clock: it counts cycles where there are no
+// performance counters. Additions would not do: some processors add constants while renaming.
+constexpr double kCyclesPerLink = 3;
+constexpr int kLinks = 8;
+
+__attribute__((noinline)) void work_chain(long rounds) {
+  long link = 1;
+  asm volatile(
+      "1:\n"
+      "imul %1, %1\n imul %1, %1\n imul %1, %1\n imul %1, %1\n"
+      "imul %1, %1\n imul %1, %1\n imul %1, %1\n imul %1, %1\n"
+      "dec %0\n jnz 1b\n"
+      : "+r"(rounds), "+r"(link)
+      :
+      : "cc");
+}
+
+// About a millisecond: long compared with reading the clock, short compared with the time between
+// interrupts.
+constexpr long kRounds = 200000;
+
+double seconds_of(void (*work)(long)) {
+  const auto start = std::chrono::steady_clock::now();
+  work(kRounds);
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+struct Widest {
+  void (*work)(long) = nullptr;  // null without AVX2
+  int lanes = 0;
+};
+
+Widest widest() {
+  if (has_avx512()) return {work512, 16};
+  return find_isa("avx2") != nullptr ? Widest{work256, 8} : Widest{};
 }
 
 }  // namespace
 
 double fma_peak() {
-  if (has_avx512()) return best_rate(work512, 16);
-  return find_isa("avx2") != nullptr ? best_rate(work256, 8) : 0;
+  const Widest loop = widest();
+  if (loop.work == nullptr) return 0;
+  double least = seconds_of(loop.work);
+  for (int i = 0; i < 8; i++) least = std::min(least, seconds_of(loop.work));
+  return 2.0 * loop.lanes * kSums * kRounds / least / 1e9;
+}
+
+double fma_per_cycle() {
+  const Widest loop = widest();
+  if (loop.work == nullptr) return 0;
+  // In turns, so that both see the same clock; the least of each, so that neither saw a neighbour.
+  // Longer than the peak is measured: a decision depends on it, and the other thread of a core may
+  // use half of its multiply-adds for a while.
+  double sums = seconds_of(loop.work), chain = seconds_of(work_chain);
+  for (int i = 0; i < 24; i++) {
+    sums = std::min(sums, seconds_of(loop.work));
+    chain = std::min(chain, seconds_of(work_chain));
+  }
+  return (kSums / sums) * (chain / (kCyclesPerLink * kLinks));
 }
 #else
 double fma_peak() { return 0; }
+double fma_per_cycle() { return 0; }
 #endif
 
 }  // namespace pc

@@ -8,4 +8,8 @@ namespace pc {
 // the loops are for x86 only.
 double fma_peak();
 
+// The fused multiply-adds of its widest registers that this core does per cycle: 1 or 2, measured,
+// so only near that. Takes some milliseconds. 0 on machines without AVX2.
+double fma_per_cycle();
+
 }  // namespace pc

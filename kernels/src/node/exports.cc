@@ -45,9 +45,10 @@ bool has_executable_memory() {
   return memory != nullptr && memory->seal(1);
 }
 
-// Null, which JavaScript sees as undefined, if the peak is unknown.
-void* peak(void* environment, void*) {
-  const double figure = fma_peak();
+// Null, which JavaScript sees as undefined, if the figure is unknown.
+template <double (*Measure)()>
+void* measured(void* environment, void*) {
+  const double figure = Measure();
   void* number = nullptr;
   if (figure > 0) napi_create_double(environment, figure, &number);
   return number;
@@ -70,7 +71,9 @@ void export_facts(void* environment, void* exports) {
   set("isa", text(default_isa().name));
   set("kernel", text(kernel_name()));
   set("executableMemory", napi_get_boolean(environment, has_executable_memory(), &value));
-  set("fmaPeak", napi_create_function(environment, "fmaPeak", kWhole, peak, nullptr, &value));
+  set("fmaPeak", napi_create_function(environment, "fmaPeak", kWhole, measured<fma_peak>, nullptr, &value));
+  set("fmaPerCycle",
+      napi_create_function(environment, "fmaPerCycle", kWhole, measured<fma_per_cycle>, nullptr, &value));
 }
 
 }  // namespace pc
