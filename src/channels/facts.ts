@@ -35,6 +35,8 @@ export interface Facts extends Demand {
   readonly places: ReadonlyMap<number, PlaceValues>;
   /** By class representative: the first thing that pins it. */
   readonly pinOf: (root: number) => Pin | undefined;
+  /** The same, without pins that end where the position becomes zero: what masks cannot change. */
+  readonly lastingPinOf: (root: number) => Pin | undefined;
   /** Whether the axis goes together with channels of a layer. */
   readonly isRelevant: (axis: Axis) => boolean;
   /** Operators of which nothing is known, by qualified name, with how often they occur. */
@@ -81,6 +83,7 @@ export async function analyze(graphInfo: GraphInfo, lift?: Lift): Promise<Facts>
     needed,
     linearReads,
     pinOf: board.byClass(positions),
+    lastingPinOf: board.byClass(positions, ({ isWhileAlive }) => isWhileAlive !== true),
     isRelevant,
     unknownOps: countUnknownOps(nodes, positions, isRelevant),
   };

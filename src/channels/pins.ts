@@ -16,6 +16,8 @@ export interface Pin {
   readonly cause: PinCause;
   readonly node: Node | undefined;
   readonly reason: string;
+  /** Whether it ends where the position itself becomes zero, whatever others are. */
+  readonly isWhileAlive?: true;
 }
 
 /**
@@ -49,12 +51,13 @@ export class PinBoard {
     return cause === 'extent' && this.#lift?.cause === cause && node?.qualifiedOp === this.#lift.operator;
   }
 
-  /** Per class representative the first pin of any of its positions. */
-  byClass(positions: Positions): (root: number) => Pin | undefined {
+  /** Per class representative the first pin of any of its positions that counts. */
+  byClass(positions: Positions, counts: (pin: Pin) => boolean = () => true): (root: number) => Pin | undefined {
     const ofClass = new Int32Array(this.#pinAt.length);
+    const isCounted = this.#pins.map((pin) => counts(pin));
     for (let position = 0; position < ofClass.length; position++) {
       const number = this.#pinAt[position] ?? 0;
-      if (number !== 0) ofClass[positions.classOf(position)] ||= number;
+      if (isCounted[number - 1] === true) ofClass[positions.classOf(position)] ||= number;
     }
     return (root) => this.#pins[(ofClass[root] ?? 0) - 1];
   }

@@ -14,7 +14,7 @@ import {
   readsTypeAlone,
   type ResolvedLink,
 } from './analyzed-node.js';
-import type { PinBoard } from './pins.js';
+import type { Pin, PinBoard } from './pins.js';
 import { pinBy } from './relate.js';
 import { type Axis, isOperand, type Positions, type Slot } from './positions.js';
 import { weightMatrix } from './weight-matrix.js';
@@ -150,7 +150,7 @@ class DemandPass implements Demand {
       linked.add(axis);
       const positions = read.map((index) => axis.base + index);
       for (const position of positions) this.needed[position] = 1;
-      this.#board.pinPositions(positions, pinBy(at, 'alive', `${at.node.label} sums over it, and it is alive`));
+      this.#board.pinPositions(positions, alivePin(at, known.length === 1));
     }
   }
 
@@ -204,4 +204,12 @@ class DemandPass implements Demand {
       if (isRead) this.#board.pinAxis(axis, pinBy(at, 'extent', `${at.node.label} reads its extent`));
     }
   }
+}
+
+/** Alone: of one operand, so that nothing else has to be zero. */
+function alivePin(at: AnalyzedNode, isAlone: boolean): Pin {
+  const { label } = at.node;
+  return isAlone
+    ? { ...pinBy(at, 'alive', `${label} makes a scale of all that is not zero`), isWhileAlive: true }
+    : pinBy(at, 'alive', `${label} sums over it, and it is alive`);
 }

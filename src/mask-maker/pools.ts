@@ -146,16 +146,16 @@ function addLocals({ locals }: Unit, layer: MaskLayer, added: readonly number[])
   else list.push(...added);
 }
 
-/** What keeps the unit in the model, whatever its weights are. */
+/** What keeps the unit in the model, whatever its weights are: masks may make zeros of them. */
 function pinOf(
   unit: Unit,
   axesOf: ReadonlyMap<MaskLayer, readonly Axis[]>,
-  { positions, pinOf: pinOfClass }: Facts,
+  { positions, lastingPinOf }: Facts,
 ): Pin | undefined {
   for (const [layer, locals] of unit.locals) {
     for (const axis of axesOf.get(layer) ?? []) {
       for (const index of locals) {
-        const pin = pinOfClass(positions.classOf(axis.base + index));
+        const pin = lastingPinOf(positions.classOf(axis.base + index));
         if (pin !== undefined) return pin;
       }
     }
