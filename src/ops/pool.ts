@@ -1,5 +1,6 @@
 /** Operators that combine places of one channel: pools, and means and maxima over all places. */
 import type { Node } from '../ir/graph.js';
+import { product } from '../ir/tensor.js';
 import { link, type Pointwise, type Relation } from './axes.js';
 import { Window, windowedExtents, windowKey } from './attributes.js';
 import { asked } from './broadcast.js';
@@ -32,9 +33,9 @@ function ofSums(site: Site): Relation | undefined {
  */
 function pool(site: Site, countsPadding: boolean): Relation | undefined {
   const window = new Window(site.node);
-  const reachesOut = window.hasPads || window.roundsUp || window.autoPad !== 'NOTSET';
-  if (reachesOut && window.isDilated) return perChannel(site, () => undefined);
-  const relation = perChannel(site, (x) => (reachesOut && countsPadding && x !== 0 ? undefined : x));
+  const isOpen = reachesOut(window);
+  if (isOpen && window.isDilated) return perChannel(site, () => undefined);
+  const relation = perChannel(site, (x) => (isOpen && countsPadding && x !== 0 ? undefined : x));
   // What a last window that hangs over the padded image counts is left open, and so is what the
   // kernels make of an image that is smaller than a window even with its padding.
   const fits = window.kernel?.every((kernel, axis) => {
@@ -45,13 +46,35 @@ function pool(site: Site, countsPadding: boolean): Relation | undefined {
   return relation?.kind === 'pointwise' && isMean ? { ...relation, padsMean: true } : relation;
 }
 
+/** Of a mean of codes: `zero` stays what it is made to even where the padding is counted. */
+export function meanOverPlaces(
+  site: Site,
+  zero: number | undefined,
+  constant: (x: number) => number | undefined,
+): Pointwise | undefined {
+  const { node } = site;
+  const window = new Window(node);
+  const isOpen = node.int('count_include_pad', 0) !== 0 && reachesOut(window);
+  return perChannel(site, (x) => (isOpen && x !== zero ? undefined : constant(x)));
+}
+
+/** Whether some window may hang over the image. */
+function reachesOut(window: Window): boolean {
+  return window.hasPads || window.roundsUp || window.autoPad !== 'NOTSET';
+}
+
+/** Of its window. */
+export function taps(node: Node): number {
+  return product(node.ints('kernel_shape') ?? []);
+}
+
 /**
  * With ceil_mode the inference counts a last window that begins in the padding or, with windows
  * smaller than their stride, after the end of the image; the kernels do not. With auto_pad SAME_*
  * and dilation the kernels forget the dilation when they pad. With any auto_pad and pads as well,
  * the inference goes by pads and the kernels do not.
  */
-function doubt(node: Node): Doubt {
+export function windowDoubt(node: Node): Doubt {
   const isAuto = new Window(node).autoPad !== 'NOTSET';
   return {
     axes: spatialAxes(node).filter((axis) => isDoubtfulWindow(node, axis - 2)),
@@ -80,7 +103,7 @@ export const pools: readonly Operator[] = [
     extentKey: windowKey,
     resultExtents: (site) => windowedExtents(site),
     hasWindow: true,
-    doubt,
+    doubt: windowDoubt,
   },
   {
     type: 'AveragePool',
@@ -88,9 +111,9 @@ export const pools: readonly Operator[] = [
     extentKey: windowKey,
     resultExtents: (site) => windowedExtents(site),
     hasWindow: true,
-    doubt,
+    doubt: windowDoubt,
   },
-  { type: 'LpPool', axes: ofSums, extentKey: windowKey, hasWindow: true, doubt },
+  { type: 'LpPool', axes: ofSums, extentKey: windowKey, hasWindow: true, doubt: windowDoubt },
   { type: 'MaxUnpool', hasWindow: true, doubt: (node) => ({ axes: spatialAxes(node) }) },
   { type: 'GlobalAveragePool', axes: (site) => perChannel(site, (x) => x) },
   { type: 'GlobalMaxPool', axes: (site) => perChannel(site, (x) => x) },

@@ -95,6 +95,19 @@ const ofTwo =
     const inputs = [quantize(g, x), ...CODES, other(g, x), ...OTHERS, ...OTHERS];
     return g.op('DequantizeLinear', [g.op(type, inputs, {}, MICROSOFT), ...OTHERS]);
   };
+/** Of codes of x alone, with codes of another scale for the result. */
+const ofOne =
+  (type: string, attributes: Parameters<GraphBuilder['op']>[2] = {}): Apply =>
+  (g, x) => {
+    const inputs = [quantize(g, x), ...CODES, ...OTHERS];
+    return g.op('DequantizeLinear', [g.op(type, inputs, attributes, MICROSOFT), ...OTHERS]);
+  };
+const joined =
+  (axis: number): Apply =>
+  (g, x) => {
+    const inputs = [...OTHERS, quantize(g, x), ...CODES, other(g, x), ...OTHERS];
+    return g.op('DequantizeLinear', [g.op('QLinearConcat', inputs, { axis }, MICROSOFT), ...OTHERS]);
+  };
 
 export const QUANTISED: Readonly<Record<string, readonly Apply[]>> = {
   QuantizeLinear: conversions,
@@ -126,17 +139,20 @@ export const QUANTISED: Readonly<Record<string, readonly Apply[]>> = {
   QGemm: [matrix('integer', true), matrix('integer', true, true)],
   QLinearAdd: [ofTwo('QLinearAdd')],
   QLinearMul: [ofTwo('QLinearMul')],
-  QLinearLeakyRelu: [
-    (g, x) => {
-      const inputs = [quantize(g, x), ...CODES, ...OTHERS];
-      return g.op('DequantizeLinear', [g.op('QLinearLeakyRelu', inputs, { alpha: float(0.1) }, MICROSOFT), ...OTHERS]);
-    },
+  QLinearLeakyRelu: [ofOne('QLinearLeakyRelu', { alpha: float(0.1) })],
+  QLinearSigmoid: [ofOne('QLinearSigmoid')],
+  QLinearGlobalAveragePool: [ofOne('QLinearGlobalAveragePool')],
+  QLinearAveragePool: [
+    ofOne('QLinearAveragePool', { kernel_shape: [2, 2], strides: [2, 2] }),
+    ofOne('QLinearAveragePool', { kernel_shape: [3, 3], pads: [1, 1, 1, 1] }),
+    ofOne('QLinearAveragePool', { kernel_shape: [3, 3], pads: [1, 1, 1, 1], count_include_pad: 1 }),
+    ofOne('QLinearAveragePool', { kernel_shape: [3, 3], strides: [2, 2], ceil_mode: 1 }),
   ],
-  QLinearGlobalAveragePool: [
-    (g, x) => {
-      const inputs = [quantize(g, x), ...CODES, ...OTHERS];
-      return g.op('DequantizeLinear', [g.op('QLinearGlobalAveragePool', inputs, {}, MICROSOFT), ...OTHERS]);
-    },
+  QLinearConcat: [joined(1), joined(2), joined(-1)],
+  QLinearSoftmax: [
+    ofOne('QLinearSoftmax', { axis: 1, opset: 17 }),
+    ofOne('QLinearSoftmax', { axis: -1, opset: 17 }),
+    ofOne('QLinearSoftmax', { axis: 2, opset: 11 }),
   ],
 };
 
