@@ -217,7 +217,8 @@ class ConstantPass {
       const { input } = link;
       if (input === undefined) continue;
       forEachPair(link, (from, to) => {
-        if (this.#isRounded[input.base + from] === 1) rounded.add(axis.base + to);
+        const isKnown = !Number.isNaN(this.#scalarAt(input, from));
+        if (isKnown && this.#isRounded[input.base + from] === 1) rounded.add(axis.base + to);
         else if (this.#scalarAt(input, from) === 0 && this.#scalarAt(axis, to) === 0) sureZeros.add(axis.base + to);
       });
     }

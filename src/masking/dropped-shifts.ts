@@ -51,12 +51,14 @@ export function droppedShifts(graphInfo: GraphInfo, slots: readonly WeightSlot[]
         edits.push(coded);
         continue;
       }
-      edits.push({
-        node: graph.nodes.indexOf(shift.node),
-        input: shift.index,
-        tensor: maskTensor(tensor, factors),
-        isForAll,
-      });
+      const zeroPoints = shift.zeroPoint === undefined ? undefined : shift.node.inputs[shift.zeroPoint];
+      const points = constants.tensor(zeroPoints);
+      if (zeroPoints !== undefined && points?.size !== 1) continue;
+      const masked =
+        shift.zeroPoint === undefined
+          ? maskTensor(tensor, factors)
+          : maskCodes(tensor, factors, { stored: tensor, zeroPoints: points, axis: 0 });
+      edits.push({ node: graph.nodes.indexOf(shift.node), input: shift.index, tensor: masked, isForAll });
     }
   }
   return { edits, filters };

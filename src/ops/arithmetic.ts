@@ -24,9 +24,13 @@ function multiply([a, b]: readonly Known[]): number | undefined {
   return a === 0 || b === 0 ? 0 : undefined;
 }
 
-/** Integers are not divided by zero, nor the least of them by -1: the runtime refuses, or stops. */
+/**
+ * Zero stays zero. Integers are not divided by zero, nor the least of them by -1: the runtime
+ * refuses, or stops.
+ */
 function divide([a, b]: readonly Known[]): number | undefined {
-  return b === 0 || (b === -1 && isNumber(a) && a <= -(2 ** 31)) ? Number.NaN : undefined;
+  if (b === 0 || (b === -1 && isNumber(a) && a <= -(2 ** 31))) return Number.NaN;
+  return a === 0 && isNumber(b) ? 0 : undefined;
 }
 
 /** And: one false is enough. */

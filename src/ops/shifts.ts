@@ -4,9 +4,15 @@
  * an Add where the exporter wrote it so).
  *
  *   Conv(W, b) -> BatchNormalization(scale, shift, mean, variance)      MatMul(W) -> Add(b)      Conv(W) -> Mul(s) -> Add(b)
+ *
+ * Zero is a code of its own, so that a bias may also come behind the codes of the sums:
+ *
+ *   MatMul(W) -> Q -> DQ -> Add(DQ(b))      QLinearMatMul(W) -> QLinearAdd(b)
  */
-import type { Node, Value } from '../ir/graph.js';
+import type { Node, Use, Value } from '../ir/graph.js';
 import { isStored } from './aliases.js';
+import { codingOf } from './coding.js';
+import { MICROSOFT } from './domains.js';
 
 /**
  * Operand `index` of `node`, one number per channel: with zeros there (in a scale, too) the channel
@@ -15,6 +21,8 @@ import { isStored } from './aliases.js';
 export interface ShiftOperand {
   readonly node: Node;
   readonly index: number;
+  /** Of codes: the input with what stands for 0 in them. */
+  readonly zeroPoint?: number;
 }
 
 export interface ShiftedLayer {
@@ -48,7 +56,10 @@ export function shiftsBehind(
   let [output] = areSums === true ? behindScales(layer) : layer.outputs;
   let isScaled = false;
   for (;;) {
+    output = behindCodes(output);
     const use = output?.hasSingleUse === true ? output.uses[0] : undefined;
+    const codes = use && addedCodes(use);
+    if (codes !== undefined && isPerChannel(codes.node.inputs[codes.index], spatialRank)) return [...shifts, codes];
     if (use === undefined || use.node.domain !== '') return shifts;
     const { node, index } = use;
     if (node.opType === 'BatchNormalization' && index === 0 && !isScaled) {
@@ -58,7 +69,7 @@ export function shiftsBehind(
     }
     const other = node.inputs[1 - index];
     // What is added to sums of codes comes in the shape of an image, computed from the stored bias.
-    if (other === undefined || (areSums !== true && !isStored(other)) || !isPerChannel(other, spatialRank))
+    if (other === undefined || (areSums !== true && !isStored(codesOf(other))) || !isPerChannel(other, spatialRank))
       return shifts;
     if (node.opType === 'Mul' && !isScaled) isScaled = true;
     else if (node.opType === 'Add') {
@@ -79,4 +90,25 @@ function behindScales({ outputs: [sums] }: Node): readonly (Value | undefined)[]
 
 function soleReader(value: Value | undefined): Node | undefined {
   return value?.hasSingleUse === true ? value.uses[0]?.node : undefined;
+}
+
+/** The value itself, or what its only reader codes and the next one decodes. */
+function behindCodes(value: Value | undefined): Value | undefined {
+  const coded = soleReader(value);
+  const decoded = coded?.opType === 'QuantizeLinear' ? soleReader(coded.outputs[0])?.outputs[0] : undefined;
+  const isDecoded = decoded !== undefined && codingOf(decoded, 0)?.codes === coded?.outputs[0];
+  return isDecoded ? decoded : value;
+}
+
+/** The codes that a QLinearAdd adds to those at the use. */
+function addedCodes({ node, index }: Use): ShiftOperand | undefined {
+  if (node.opType !== 'QLinearAdd' || node.domain !== MICROSOFT || (index !== 0 && index !== 3)) return undefined;
+  const other = 3 - index;
+  const value = node.inputs[other];
+  return value !== undefined && isStored(value) ? { node, index: other, zeroPoint: other + 2 } : undefined;
+}
+
+/** What the value is decoded from, or the value. */
+function codesOf(value: Value): Value {
+  return codingOf(value, 0)?.codes ?? value;
 }

@@ -6,9 +6,9 @@
  *   codes -> Cast -> Where(mask, codes, zero point) -> Cast -> DequantizeLinear -> layer
  */
 import type { Editor } from '../ir/editor.js';
-import type { Node, Value } from '../ir/graph.js';
+import type { Node, Use, Value } from '../ir/graph.js';
 import { BOOL, FLOAT, INT32, INT64, Tensor } from '../ir/tensor.js';
-import { addNode, addReduction } from './reference-nodes.js';
+import { addNode, addReduction, isChannelVector } from './reference-nodes.js';
 
 /** Which inputs of an operator are codes, their zero points, and a bias of codes. */
 interface CodeInputs {
@@ -60,21 +60,19 @@ interface Layout {
 
 /**
  * Where the layer's weights and bias are decoded: the bias of filters whose codes are all at their
- * zero points is 0. Whether it could be done.
+ * zero points is 0, and so is what is added to the codes of the sums. Whether it could be done.
  */
 export function switchOffCodes(editor: Editor, layer: Node, layout: Layout): boolean {
   const [, weight, bias] = layer.inputs;
   const ofWeight = decoderOf(weight);
+  if (ofWeight === undefined) return false;
+  const isAdded = switchOffAddedCodes(editor, layer, ofWeight, layout);
   const ofBias = decoderOf(bias);
   const [biasCodes, , biasZero] = ofBias?.inputs ?? [];
-  if (ofWeight === undefined || ofBias === undefined || biasCodes?.initializer?.dataType !== INT32) return false;
+  if (ofBias === undefined || biasCodes?.initializer?.dataType !== INT32) return isAdded && bias === undefined;
   if (biasZero !== undefined && biasZero.initializer?.numbers().every((point) => point === 0) !== true) return false;
   const masked = addNode(editor, 'Mul', [biasCodes, liveFilters(editor, ofWeight, layout, layer)], layer);
-  const name = editor.graph.freshNodeName(`${layer.label}_reference_bias`);
-  const inputs = [masked, ...ofBias.inputs.slice(1)];
-  const attributes = editor.graph.opset < 13 ? {} : { axis: { kind: 'int', value: 0 } as const };
-  const decoder = editor.addNode({ opType: ofBias.opType, name, inputs, outputs: [name], attributes }, layer);
-  editor.setInput(layer, 2, decoder.outputs[0]);
+  editor.setInput(layer, 2, decodeAnew(editor, ofBias, masked, layer));
   return true;
 }
 
@@ -88,9 +86,72 @@ export function switchOffBiasCodes(editor: Editor, layer: Node, layout: Layout):
     switchOffAdded(editor, layer, layout);
     return;
   }
+  switchOffAddedCodes(editor, layer, layer, layout);
   const codes = bias === undefined ? undefined : layer.inputs[bias];
   if (bias === undefined || codes === undefined) return;
   editor.setInput(layer, bias, addNode(editor, 'Mul', [codes, liveFilters(editor, layer, layout, layer)], layer));
+}
+
+/**
+ * Codes -> QLinearAdd(stored codes), or Q -> DQ -> Add(DQ(stored codes)): those of dead filters are
+ * at their zero point. `holder` reads the codes of the weights. Whether there are such.
+ */
+function switchOffAddedCodes(editor: Editor, layer: Node, holder: Node, layout: Layout): boolean {
+  const coded = soleUse(layer.outputs[0]);
+  const decoded = coded?.node.opType === 'QuantizeLinear' ? soleUse(coded.node.outputs[0]) : undefined;
+  const sum = decoded?.node.opType === 'DequantizeLinear' ? soleUse(decoded.node.outputs[0]) : coded;
+  if (sum === undefined) return false;
+  const { node, index } = sum;
+  const places = ADDED.get(node.opType)?.(index);
+  const decoder = places?.isDecoded === true ? decoderOf(node.inputs[places.operand]) : undefined;
+  const [codes, point] =
+    decoder === undefined
+      ? [node.inputs[places?.operand ?? -1], node.inputs[(places?.operand ?? -1) + 2]]
+      : [decoder.inputs[0], decoder.inputs[2]];
+  const dataType = codes === undefined ? undefined : typeOf(codes);
+  const channels = holder.inputs[inputsOf(holder).codes];
+  const extent = channels && extentOf(channels, layout.outAxis, layout.spatialRank + 2);
+  if (places === undefined || codes === undefined || dataType === undefined) return false;
+  if ((places.isDecoded && decoder === undefined) || !isChannelVector(codes, extent, layout.spatialRank)) return false;
+  const live = liveFilters(editor, holder, layout, node);
+  const shape = [-1, ...Array.from({ length: layout.spatialRank }, () => 1)];
+  const target = editor.addInitializer('reference_shape', Tensor.fromNumbers(INT64, [shape.length], shape));
+  const keep = addNode(editor, 'Cast', [addNode(editor, 'Reshape', [live, target], node)], node, BOOL);
+  const wide = addNode(editor, 'Cast', [codes], node, INT32);
+  const points = point === undefined ? zero(editor) : addNode(editor, 'Cast', [point], node, INT32);
+  const masked = addNode(editor, 'Cast', [addNode(editor, 'Where', [keep, wide, points], node)], node, dataType);
+  const operand = decoder === undefined ? masked : decodeAnew(editor, decoder, masked, node);
+  editor.setInput(node, places.operand, operand);
+  return true;
+}
+
+interface AddedPlace {
+  readonly operand: number;
+  readonly isDecoded: boolean;
+}
+
+/** Which input is added to the one at an index. */
+const ADDED: ReadonlyMap<string, (index: number) => AddedPlace> = new Map<string, (index: number) => AddedPlace>([
+  ['Add', (index) => ({ operand: 1 - index, isDecoded: true })],
+  ['QLinearAdd', (index) => ({ operand: 3 - index, isDecoded: false })],
+]);
+
+function decodeAnew(editor: Editor, decoder: Node, codes: Value, before: Node): Value | undefined {
+  const name = editor.graph.freshNodeName(`${before.label}_reference_bias`);
+  const inputs = [codes, ...decoder.inputs.slice(1)];
+  const attributes = editor.graph.opset < 13 ? {} : { axis: { kind: 'int', value: 0 } as const };
+  return editor.addNode({ opType: decoder.opType, name, inputs, outputs: [name], attributes }, before).outputs[0];
+}
+
+function soleUse(value: Value | undefined): Use | undefined {
+  return value?.hasSingleUse === true ? value.uses[0] : undefined;
+}
+
+/** Of stored codes, or of what a mask was put on: the mask has the same. */
+function extentOf({ initializer, producer }: Value, axis: number, rank: number): number | undefined {
+  if (initializer !== undefined) return initializer.dims.length === rank ? initializer.dims[axis] : undefined;
+  const extents = producer?.inputs.map((value) => value && extentOf(value, axis, rank)) ?? [];
+  return extents.find((extent) => extent !== undefined);
 }
 
 /** Sums -> Cast -> Mul -> Add: the product with 1 or 0 comes behind the Add. */

@@ -8,11 +8,11 @@
  */
 import { Editor } from '../ir/editor.js';
 import type { Node, Value } from '../ir/graph.js';
-import { FLOAT, INT64, product, Tensor } from '../ir/tensor.js';
+import { FLOAT, INT64, Tensor } from '../ir/tensor.js';
 import { readModel } from '../onnx/read.js';
 import { encodeModel } from '../onnx/write.js';
 import { maskCodes, switchOffBiasCodes, switchOffCodes } from './masked-codes.js';
-import { addNode, addReduction } from './reference-nodes.js';
+import { addNode, addReduction, isChannelVector } from './reference-nodes.js';
 
 export interface PlannedMask {
   /** Place of the layer in the graph's list of nodes, and which of its inputs. */
@@ -173,10 +173,4 @@ function channelsOf(layer: Node): number | undefined {
   // Behind a mask the weights themselves are the first operand that is stored.
   const stored = weight?.initializer ?? weight?.producer?.inputs.find((value) => value?.initializer)?.initializer;
   return stored?.dims[outAxis];
-}
-
-/** [C, 1, 1], [1, C, 1, 1], or [C] after a matrix product. */
-function isChannelVector(value: Value | undefined, channels: number | undefined, rank: number): boolean {
-  const dims = value?.initializer?.dims ?? value?.producer?.tensor('value')?.dims;
-  return dims !== undefined && dims.at(-1 - rank) === channels && product(dims) === channels;
 }

@@ -1,7 +1,7 @@
 /** Nodes that a model gets to be compared with, and no compiled model. */
 import type { Editor } from '../ir/editor.js';
 import type { Node, Value } from '../ir/graph.js';
-import { INT64, Tensor } from '../ir/tensor.js';
+import { INT64, product, Tensor } from '../ir/tensor.js';
 
 export function addNode(
   editor: Editor,
@@ -43,6 +43,12 @@ export function addReduction(
     before,
   );
   return outputOf(node);
+}
+
+/** [C, 1, 1], [1, C, 1, 1], or [C] after a matrix product. */
+export function isChannelVector(value: Value | undefined, channels: number | undefined, rank: number): boolean {
+  const dims = value?.initializer?.dims ?? value?.producer?.tensor('value')?.dims;
+  return dims !== undefined && dims.at(-1 - rank) === channels && product(dims) === channels;
 }
 
 function outputOf(node: Node): Value {

@@ -6,7 +6,16 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { CODED_FORMS, codedLayer, type CodedForm } from '../../fixtures/networks/coded.js';
+import {
+  CODED_FORMS,
+  codedLayer,
+  type CodedForm,
+  CODING,
+  dequantize,
+  layerOfCodes,
+  parameters,
+  quantize,
+} from '../../fixtures/networks/coded.js';
 import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { compileModel } from '../../src/compile.js';
 import { maskModel, type MaskOptions } from '../../src/masking/masked-model.js';
@@ -109,6 +118,33 @@ describe.each(CODED_FORMS)('%s', (form) => {
     const run = masked(images(form), { masks, maskSoft: 'multiply' });
     if (form === 'decoded') expect(await run).toMatchObject({ equal: true });
     else await expect(run).rejects.toMatchObject({ code: 'E-MASK-SOFT' });
+  });
+});
+
+describe('a bias behind the codes of the sums is dropped', () => {
+  const codes = { data: Int8Array.from({ length: WIDTH }, (_, filter) => 40 - 17 * filter) };
+  const drop = () => ({ masks: [maskFile({ first: columns })], meaning: 'drop' }) as const;
+
+  test('decoded', async () => {
+    const g = graphBuilder();
+    const of = { name: 'first', dims: [8, WIDTH], hasBias: false } as const;
+    const sums = codedLayer(g, g.input('x', [4, 8]), 'decoded', of);
+    const bias = g.op('DequantizeLinear', [codes, { data: [0.02], dims: [] }, { data: Int8Array.of(3), dims: [] }]);
+    const hidden = dequantize(g, quantize(g, g.add(sums, bias)));
+    g.output(codedLayer(g, hidden, 'decoded', { name: 'reader', dims: [WIDTH, 3] }));
+    expect(await masked(g.bytes(), drop())).toMatchObject({ equal: true, toTheBit: true, removed: 2 });
+  });
+
+  test.each([0, 3])('as input %i of a QLinearAdd', async (place) => {
+    const g = graphBuilder();
+    const x = quantize(g, g.input('x', [4, 8]));
+    const sums = layerOfCodes(g, x, { name: 'first', dims: [8, WIDTH], hasBias: false });
+    const added = [{ data: Uint8Array.from(codes.data, (code) => code + 128) }, ...parameters(CODING)];
+    const operands = [sums, ...parameters(CODING)];
+    const inputs = place === 0 ? [...added, ...operands] : [...operands, ...added];
+    const sum = g.op('QLinearAdd', [...inputs, ...parameters(CODING)], {}, { domain: 'com.microsoft' });
+    g.output(dequantize(g, layerOfCodes(g, sum, { name: 'reader', dims: [WIDTH, 3] })));
+    expect(await masked(g.bytes(), drop())).toMatchObject({ equal: true, toTheBit: true, removed: 2 });
   });
 });
 
