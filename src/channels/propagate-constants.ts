@@ -325,6 +325,7 @@ class ConstantPass {
     const open: Sum[] = [];
     for (let output = 0; output < y.extent; output++) {
       if (readsVarying[output] === 1) continue;
+      if (relation.codes?.isScaled === true && readsFixed[output] === 1) continue;
       const inputs = fixed[view.weights.groupOfOutput(output)] ?? [];
       if (relation.padded && readsFixed[output] === 1) {
         if (relation.codes !== undefined) continue;

@@ -166,6 +166,7 @@ class DemandPass implements Demand {
     const slot = at.inSlots[relation.x.index];
     const matrix = weightMatrix(at.site, relation);
     if (x === undefined || y === undefined || matrix === undefined) return this.needAll(slot);
+    if (relation.rangesInput === true) this.#alongSum(at, [x], new Set());
     const read = matrix.inputsOf(this.#mattering(y));
     for (const [index, isRead] of read.entries()) if (isRead === 1) this.needed[x.base + index] = 1;
     if (!isDepthwise(layer)) this.linearReads.push({ at, relation, axis: x, needed: read });

@@ -37,7 +37,7 @@ export function droppedShifts(graphInfo: GraphInfo, slots: readonly WeightSlot[]
       channels: weights.dims[outAxis] ?? 0,
       spatialRank: weights.dims.length - 2,
       isJoined: layer.isJoined === true,
-      areSums: layer.codes !== undefined && layer.codes.outputScale === undefined,
+      areSums: layer.codes !== undefined && layer.codes.outputScale === undefined && layer.codes.isScaled !== true,
     };
     for (const shift of shiftsBehind(shifted, (value) => constants.tensor(value)?.dims)) {
       const value = shift.node.inputs[shift.index];

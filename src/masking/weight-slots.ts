@@ -134,7 +134,7 @@ function slotsOf(node: Node, graphInfo: GraphInfo): WeightSlot[] {
         value,
         root: rootOf(value),
         tensor: codes === undefined || index !== weights.index ? tensor : scaledCodes(node, layer, graphInfo),
-        ...(codes !== undefined && { codes: codesOf(index) }),
+        ...(codes !== undefined && (index === weights.index || codes.isScaled !== true) && { codes: codesOf(index) }),
         ...storedNames(value, tensor.dims.length),
         isFolded: isFolded(node),
         modulePaths,

@@ -143,6 +143,8 @@ export interface Linear {
    * only a channel that stays can take them over.
    */
   readonly needsCarrier?: true;
+  /** Whether a scale is made of the largest of all inputs: none goes but zeros. */
+  readonly rangesInput?: true;
 }
 
 /**
@@ -161,6 +163,11 @@ export interface Codes {
    * their own scale; undefined: the sums are Y.
    */
   readonly outputScale: number | undefined;
+  /**
+   * Set where the sums are scaled to real numbers by a scale of the run: of constants that are not
+   * at their zero point nothing is known. What is added is in real numbers, too.
+   */
+  readonly isScaled?: true;
 }
 
 /**

@@ -60,7 +60,7 @@ function dynamic(site: Site): Pointwise | undefined {
   const dims = site.inDims(0);
   if (codes === undefined || zeroPoint === undefined || dims === undefined || codes.isSeenOutside) return undefined;
   const isCounted = codes.uses.every(
-    (use) => use.index === 0 && INTEGER_LAYERS.includes(use.node.opType) && use.node.inputs[2] === zeroPoint,
+    (use) => use.index === 0 && use.node.inputs[ZERO_POINTS.get(use.node.opType) ?? -1] === zeroPoint,
   );
   if (!isCounted) return undefined;
   return {
@@ -71,7 +71,12 @@ function dynamic(site: Site): Pointwise | undefined {
   };
 }
 
-const INTEGER_LAYERS = ['ConvInteger', 'MatMulInteger'];
+/** By integer layer the input with the zero point of its codes. */
+const ZERO_POINTS: ReadonlyMap<string, number> = new Map([
+  ['ConvInteger', 2],
+  ['MatMulInteger', 2],
+  ['MatMulIntegerToFloat', 4],
+]);
 
 /** `ai.onnx`, and com.microsoft, which had 16 and 4 bits first. */
 const fixed = ['', MICROSOFT].flatMap((domain): readonly Operator[] => [

@@ -12,7 +12,8 @@ import type { Site } from './site.js';
 /** Which inputs an operator has. The ones in `perOutput` hold one number, or one per output. */
 interface Inputs {
   readonly x: number;
-  readonly xZero: number;
+  /** Absent: X is in real numbers, and the node itself finds scale and zero point. */
+  readonly xZero?: number;
   readonly weights: number;
   readonly weightZeros: number;
   readonly weightScales?: number;
@@ -20,6 +21,7 @@ interface Inputs {
   readonly scalars?: readonly number[];
   readonly outputScale?: number;
   readonly bias?: number;
+  readonly isScaled?: true;
 }
 
 const CONV_INTEGER: Inputs = { x: 0, weights: 1, xZero: 2, weightZeros: 3 };
@@ -36,6 +38,18 @@ const QLINEAR_MATMUL: Inputs = {
 const QLINEAR_CONV: Inputs = { ...QLINEAR_MATMUL, bias: 8 };
 /** com.microsoft: the bias comes before what Y is scaled by. */
 const QGEMM: Inputs = { ...QLINEAR_MATMUL, scalars: [1, 7, 8], outputScale: 7, bias: 6 };
+
+/** com.microsoft: real numbers come out. */
+const MATMUL_INTEGER_TO_FLOAT: Inputs = {
+  x: 0,
+  weights: 1,
+  weightScales: 3,
+  xZero: 4,
+  weightZeros: 5,
+  bias: 6,
+  isScaled: true,
+};
+const DYNAMIC_MATMUL: Inputs = { x: 0, weights: 1, weightScales: 2, weightZeros: 3, bias: 4, isScaled: true };
 
 /** ConvInteger-10, QLinearConv-10: X [N, C, spatial…], W [M, C / group, kernel…], Y [N, M, spatial…]. */
 function conv(site: Site, inputs: Inputs): Relation | undefined {
@@ -56,7 +70,7 @@ function conv(site: Site, inputs: Inputs): Relation | undefined {
   return { kind: 'grouped', ...shared, groups };
 }
 
-/** MatMulInteger-10, QLinearMatMul-10, -21: Y […, M, N] = X […, M, K] * W [K, N]. */
+/** MatMulInteger-10, QLinearMatMul-10, -21 and relatives of com.microsoft: Y […, M, N] = X […, M, K] * W [K, N]. */
 function matMul(site: Site, inputs: Inputs): Relation | undefined {
   const [x, y, weights] = [site.inDims(inputs.x), site.outDims(0), site.constant(inputs.weights)];
   if (x === undefined || x.length < 2 || x.length !== y?.length || weights?.dims.length !== 2) return undefined;
@@ -65,7 +79,9 @@ function matMul(site: Site, inputs: Inputs): Relation | undefined {
   const of = layerOfCodes(site, inputs, { inAxis: 0, outAxis: 1, y: made, outputs: weights.dims[1] });
   if (of === undefined) return undefined;
   const rows = x.slice(0, -1).map((_, axis) => link({ index: inputs.x, axis }, { index: 0, axis }));
-  return { kind: 'linear', ...of, links: [...rows, ...of.links], x: { index: inputs.x, axis: last }, padded: false };
+  const summed = { index: inputs.x, axis: last };
+  const ranges = inputs.xZero === undefined ? ({ rangesInput: true } as const) : {};
+  return { kind: 'linear', ...of, ...ranges, links: [...rows, ...of.links], x: summed, padded: false };
 }
 
 /** com.microsoft.QGemm-1: Y [M, N] = A [M, K] * B + C, of codes; Y is float without a scale of its own. */
@@ -114,6 +130,7 @@ function layerOfCodes(site: Site, inputs: Inputs, { inAxis, outAxis, y, outputs 
     weightZeros: hasPoints ? inputs.weightZeros : undefined,
     weightScales: inputs.weightScales,
     outputScale,
+    ...(inputs.isScaled && { isScaled: true }),
   };
   return {
     links,
@@ -128,9 +145,9 @@ function layerOfCodes(site: Site, inputs: Inputs, { inAxis, outAxis, y, outputs 
 /** That of X; 0 where the run finds it, since constants count from there (conversions.ts). */
 function zeroPointOf(site: Site, { x, xZero }: Inputs): number | undefined {
   const { node } = site;
-  const point = node.inputs[xZero];
+  const point = xZero === undefined ? undefined : node.inputs[xZero];
   if (point === undefined) return 0;
-  const constant = site.constant(xZero);
+  const constant = site.constant(xZero ?? -1);
   if (constant !== undefined) return constant.size === 1 ? constant.numbers()[0] : undefined;
   const { producer } = point;
   const isOfRun = producer?.opType === 'DynamicQuantizeLinear' && producer.outputs[2] === point;
@@ -157,14 +174,15 @@ function convolution(type: string, inputs: Inputs): Operator {
   };
 }
 
-function matrixProduct(type: string, inputs: Inputs): Operator {
+function matrixProduct(type: string, inputs: Inputs, domain = ''): Operator {
   return {
     type,
+    domain,
     axes: (site) => matMul(site, inputs),
     weights: (site) => weightsOf(matMul(site, inputs)),
     macs: (site) => productMacs(site, -1),
     storedWeights: () => [
-      { index: inputs.x, zeroPoint: inputs.xZero, axis: -2 },
+      ...(inputs.xZero === undefined ? [] : [{ index: inputs.x, zeroPoint: inputs.xZero, axis: -2 }]),
       { index: inputs.weights, zeroPoint: inputs.weightZeros, axis: -1 },
     ],
   };
@@ -179,6 +197,8 @@ export const integerLayers: readonly Operator[] = [
   convolution('QLinearConv', QLINEAR_CONV),
   matrixProduct('MatMulInteger', MATMUL_INTEGER),
   matrixProduct('QLinearMatMul', QLINEAR_MATMUL),
+  matrixProduct('MatMulIntegerToFloat', MATMUL_INTEGER_TO_FLOAT, MICROSOFT),
+  matrixProduct('DynamicQuantizeMatMul', DYNAMIC_MATMUL, MICROSOFT),
   {
     type: 'QGemm',
     domain: MICROSOFT,

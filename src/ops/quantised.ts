@@ -28,8 +28,6 @@ function packedCount(node: Node): (tensor: Tensor, points: Tensor | undefined) =
 }
 
 export const quantised: readonly Operator[] = [
-  holds('MatMulIntegerToFloat', [{ index: 1, zeroPoint: 5, axis: -1 }], { domain: MICROSOFT }),
-  holds('DynamicQuantizeMatMul', [{ index: 1, zeroPoint: 3, axis: -1 }], { domain: MICROSOFT }),
   holds('QAttention', [{ index: 1, zeroPoint: 7, axis: -1 }], { domain: MICROSOFT }),
   {
     type: 'MatMulNBits',

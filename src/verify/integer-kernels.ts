@@ -19,6 +19,8 @@ const QUANTISED: ReadonlySet<string> = new Set([
   'DynamicQuantizeLinear',
   'ConvInteger',
   'MatMulInteger',
+  'MatMulIntegerToFloat',
+  'DynamicQuantizeMatMul',
   'QLinearConv',
   'QLinearMatMul',
 ]);

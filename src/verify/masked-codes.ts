@@ -17,14 +17,20 @@ interface CodeInputs {
   /** Which axis of the codes a list of zero points is for. */
   readonly axis: (node: Node) => number;
   readonly bias?: number;
+  /** Where the sums are scaled and a bias is added behind it: what comes before the Add. */
+  readonly scaling?: readonly string[];
+  /** Whether its bias is in real numbers. */
+  readonly isScaled?: true;
 }
 
 const INPUTS: ReadonlyMap<string, CodeInputs> = new Map<string, CodeInputs>([
   ['DequantizeLinear', { codes: 0, zeroPoints: 2, axis: (node) => node.int('axis', 1) }],
   ['QLinearConv', { codes: 3, zeroPoints: 5, axis: () => 0, bias: 8 }],
   ['QLinearMatMul', { codes: 3, zeroPoints: 5, axis: () => -1 }],
-  ['ConvInteger', { codes: 1, zeroPoints: 3, axis: () => 0 }],
-  ['MatMulInteger', { codes: 1, zeroPoints: 3, axis: () => -1 }],
+  ['ConvInteger', { codes: 1, zeroPoints: 3, axis: () => 0, scaling: ['Cast', 'Mul'] }],
+  ['MatMulInteger', { codes: 1, zeroPoints: 3, axis: () => -1, scaling: ['Cast', 'Mul'] }],
+  ['MatMulIntegerToFloat', { codes: 1, zeroPoints: 5, axis: () => -1, bias: 6, scaling: [], isScaled: true }],
+  ['DynamicQuantizeMatMul', { codes: 1, zeroPoints: 3, axis: () => -1, bias: 4, scaling: [], isScaled: true }],
   ['QGemm', { codes: 3, zeroPoints: 5, axis: (node) => (node.int('transB', 0) === 0 ? 1 : 0), bias: 6 }],
 ]);
 
@@ -81,15 +87,14 @@ export function switchOffCodes(editor: Editor, layer: Node, layout: Layout): boo
  * switched off.
  */
 export function switchOffBiasCodes(editor: Editor, layer: Node, layout: Layout): void {
-  const { bias } = inputsOf(layer);
-  if (['ConvInteger', 'MatMulInteger'].includes(layer.opType)) {
-    switchOffAdded(editor, layer, layout);
-    return;
-  }
-  switchOffAddedCodes(editor, layer, layer, layout);
-  const codes = bias === undefined ? undefined : layer.inputs[bias];
-  if (bias === undefined || codes === undefined) return;
-  editor.setInput(layer, bias, addNode(editor, 'Mul', [codes, liveFilters(editor, layer, layout, layer)], layer));
+  const { bias, scaling, isScaled } = inputsOf(layer);
+  if (scaling !== undefined) switchOffAdded(editor, layer, layout, [...scaling, 'Add']);
+  else switchOffAddedCodes(editor, layer, layer, layout);
+  const added = bias === undefined ? undefined : layer.inputs[bias];
+  if (bias === undefined || added === undefined) return;
+  const live = liveFilters(editor, layer, layout, layer);
+  const keep = isScaled === true ? addNode(editor, 'Cast', [live], layer, FLOAT) : live;
+  editor.setInput(layer, bias, addNode(editor, 'Mul', [added, keep], layer));
 }
 
 /**
@@ -155,9 +160,9 @@ function extentOf({ initializer, producer }: Value, axis: number, rank: number):
 }
 
 /** Sums -> Cast -> Mul -> Add: the product with 1 or 0 comes behind the Add. */
-function switchOffAdded(editor: Editor, layer: Node, layout: Layout): void {
+function switchOffAdded(editor: Editor, layer: Node, layout: Layout, steps: readonly string[]): void {
   let node: Node = layer;
-  for (const opType of ['Cast', 'Mul', 'Add']) {
+  for (const opType of steps) {
     const [output] = node.outputs;
     const next = output?.hasSingleUse === true ? output.uses[0]?.node : undefined;
     if (next?.opType !== opType) return;

@@ -93,6 +93,8 @@ const LAYOUTS: ReadonlyMap<string, (node: Node) => LayerLayout> = new Map<string
   ['ConvInteger', (node) => ({ outAxis: 0, spatialRank: node.ints('kernel_shape')?.length ?? 2, isOfCodes: true })],
   ['QLinearMatMul', () => ({ outAxis: 1, spatialRank: 0, isOfCodes: true })],
   ['MatMulInteger', () => ({ outAxis: 1, spatialRank: 0, isOfCodes: true })],
+  ['MatMulIntegerToFloat', () => ({ outAxis: 1, spatialRank: 0, isOfCodes: true })],
+  ['DynamicQuantizeMatMul', () => ({ outAxis: 1, spatialRank: 0, isOfCodes: true })],
   ['QGemm', (node) => ({ outAxis: node.int('transB', 0) === 0 ? 1 : 0, spatialRank: 0, isOfCodes: true })],
   ['Conv', (node: Node) => ({ outAxis: 0, spatialRank: node.ints('kernel_shape')?.length ?? 2 })],
   ['FusedConv', (node: Node) => ({ outAxis: 0, spatialRank: node.ints('kernel_shape')?.length ?? 2, isJoined: true })],

@@ -8,6 +8,7 @@ import {
   CODING,
   decodedWeights,
   dequantize,
+  fusedMatrix,
   quantize,
 } from '../../fixtures/networks/coded.js';
 import { graphBuilder, type GraphBuilder } from '../../fixtures/networks/graph-builder.js';
@@ -162,6 +163,38 @@ describe('what the run quantises', () => {
       const sums = g.op('Cast', [g.op('MatMulInteger', [codes, weights, zero])], { to: 1 });
       const total = g.op('ReduceSum', [g.op('Cast', [codes], { to: 1 }), { data: [1n] }], { keepdims: 1 });
       g.output(g.add(g.mul(sums, scale), total));
+    });
+    expect(outcome).toMatchObject({ equal: true, removed: 0 });
+  });
+});
+
+describe.each([false, true])('matrices that scale their sums, which quantise their input: %s', (quantisesItself) => {
+  const network =
+    (made: Partial<CodedLayer>, act = (g: GraphBuilder, x: string) => g.relu(x)): Build =>
+    (g) => {
+      const hidden = { name: 'first', dims: [8, 6], dead: DEAD, isPerFilter: true, ...made };
+      const read = act(g, fusedMatrix(g, g.input('x', [4, 8]), hidden, quantisesItself));
+      g.output(fusedMatrix(g, read, { name: 'last', dims: [6, 3], isPerFilter: true }, quantisesItself));
+    };
+
+  test.each([
+    ['zeros go', { meaning: 'drop' }, DEAD.length],
+    ['zeros go without a bias', { hasBias: false }, DEAD.length],
+    ['of constants the negative ones go, behind a Relu', { meaning: 'zero' }, 1],
+  ] as const)('%s', async (_, made, removed) => {
+    expect(await compiled(network(made))).toMatchObject({ equal: true, toTheBit: true, removed });
+  });
+
+  test('channels that no weight reads stay: they may be the largest number', async () => {
+    const outcome = await compiled((g) => {
+      const hidden = fusedMatrix(g, g.input('x', [4, 8]), { name: 'first', dims: [8, 6] }, quantisesItself);
+      const weights = Int8Array.from(normals(3, 'w', 18), (value) => Math.round(40 * value)).fill(0, 0, 9);
+      const [scale, zero] = [
+        { data: [0.01], dims: [] },
+        { data: Int8Array.of(0), dims: [] },
+      ];
+      const operands = [{ data: weights, dims: [6, 3] }, scale, zero];
+      g.output(g.op('DynamicQuantizeMatMul', [g.relu(hidden), ...operands], {}, { domain: 'com.microsoft' }));
     });
     expect(outcome).toMatchObject({ equal: true, removed: 0 });
   });

@@ -12,11 +12,13 @@ import {
   type CodedForm,
   CODING,
   dequantize,
+  fusedMatrix,
   layerOfCodes,
   parameters,
   quantize,
 } from '../../fixtures/networks/coded.js';
 import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
+import { normals } from '../../fixtures/networks/random.js';
 import { compileModel } from '../../src/compile.js';
 import { maskModel, type MaskOptions } from '../../src/masking/masked-model.js';
 import { readModel } from '../../src/onnx/read.js';
@@ -145,6 +147,20 @@ describe('a bias behind the codes of the sums is dropped', () => {
     const sum = g.op('QLinearAdd', [...inputs, ...parameters(CODING)], {}, { domain: 'com.microsoft' });
     g.output(dequantize(g, layerOfCodes(g, sum, { name: 'reader', dims: [WIDTH, 3] })));
     expect(await masked(g.bytes(), drop())).toMatchObject({ equal: true, toTheBit: true, removed: 2 });
+  });
+});
+
+describe.each([false, true])('matrices that scale their sums, which quantise their input: %s', (quantisesItself) => {
+  test.each(['inside', 'behind', 'none'])('a bias %s', async (place) => {
+    const g = graphBuilder();
+    const of = { name: 'first', dims: [8, WIDTH], hasBias: place === 'inside', isPerFilter: true };
+    const sums = fusedMatrix(g, g.input('x', [4, 8]), of, quantisesItself);
+    const bias = () => g.initializer('first.bias', [WIDTH], normals(3, 'bias', WIDTH));
+    const hidden = place === 'behind' ? g.add(sums, bias()) : sums;
+    g.output(fusedMatrix(g, g.relu(hidden), { name: 'reader', dims: [WIDTH, 3] }, quantisesItself));
+    const masks = [maskFile({ first: columns })];
+    const found = await masked(g.bytes(), { masks, meaning: 'drop' });
+    expect(found).toMatchObject({ equal: true, toTheBit: true, removed: REMOVED.length });
   });
 });
 

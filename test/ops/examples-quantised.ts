@@ -1,5 +1,12 @@
 /** Codes: what makes and reads them, layers that compute with them. */
-import { codedLayer, type CodedForm, decodedWeights, dequantize, quantize } from '../../fixtures/networks/coded.js';
+import {
+  codedLayer,
+  type CodedForm,
+  decodedWeights,
+  dequantize,
+  fusedMatrix,
+  quantize,
+} from '../../fixtures/networks/coded.js';
 import { float, type GraphBuilder } from '../../fixtures/networks/graph-builder.js';
 
 type Apply = (g: GraphBuilder, x: string) => string;
@@ -79,6 +86,11 @@ const matrix =
       dead: [2],
     });
 
+const fused =
+  (quantisesItself: boolean, isPerFilter = false): Apply =>
+  (g, x) =>
+    fusedMatrix(g, asMatrix(g, x), { name: 'coded', dims: [CHANNELS, 3], isPerFilter, dead: [2] }, quantisesItself);
+
 const CODES = [
   { data: [0.03], dims: [] },
   { data: Uint8Array.of(121), dims: [] },
@@ -132,6 +144,8 @@ export const QUANTISED: Readonly<Record<string, readonly Apply[]>> = {
   'ConvInteger@10': [
     (g, x) => g.op('Cast', [g.op('ConvInteger', [quantize(g, x), storedCodes(), CODES[1] ?? ''])], { to: 1 }),
   ],
+  MatMulIntegerToFloat: [fused(false), fused(false, true)],
+  DynamicQuantizeMatMul: [fused(true), fused(true, true)],
   MatMulInteger: [matrix('dynamic', false), matrix('dynamic', false, true)],
   QLinearMatMul: [matrix('integer', false), matrix('integer', false, true)],
   'QLinearMatMul@10': [matrix('integer', false)],
