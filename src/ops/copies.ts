@@ -9,10 +9,15 @@ import type { Operator } from './operator.js';
 import type { Site } from './site.js';
 import { INT64, isShapeInteger } from '../ir/tensor.js';
 
-/** Dropout and its training switch: identity unless training_mode (opset 12) may be true. */
+/**
+ * Dropout-7, -10, -12, -13, -22: identity unless training_mode (from opset 12 on) may be true. Old
+ * exporters name the mask as well; where nobody reads it, its extents are nobody's business.
+ */
 function dropout(site: Site): Relation | undefined {
-  const mode = site.node.inputs[2] === undefined ? 0 : site.constant(2)?.numbers()[0];
-  if (mode !== 0 || site.node.outputs[1] !== undefined) return undefined;
+  const { node } = site;
+  const mode = node.inputs[2] === undefined ? 0 : site.constant(2)?.numbers()[0];
+  const [, mask] = node.outputs;
+  if (mode !== 0 || (mask !== undefined && (mask.uses.length > 0 || mask.isSeenOutside))) return undefined;
   return broadcast(site, 1, unchanged);
 }
 

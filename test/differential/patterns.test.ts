@@ -80,6 +80,14 @@ function hardGate(g: GraphBuilder, x: string): string {
   return g.conv(g.op('Where', [isOpen, image, scalar(0)]), tensor('head', [3, 8, 1, 1]));
 }
 
+function dying(g: GraphBuilder, x: string): string {
+  return g.relu(g.conv(x, tensor('dying', [8, 4, 3, 3], isEven), { bias: tensor('dying.bias', [8], isEven), pads: 1 }));
+}
+
+function reader(g: GraphBuilder, [x = '']: readonly string[]): string {
+  return g.conv(x, tensor('reader', [3, 8, 1, 1]));
+}
+
 const PATTERNS: readonly Pattern[] = [
   {
     name: 'a feed-forward block with the GELU of GPT-2',
@@ -113,6 +121,21 @@ const PATTERNS: readonly Pattern[] = [
       const cast = (value: string) => g.op('Cast', [value], { to: FLOAT });
       const wide = g.relu(g.op('MatMul', [x, cast(g.transpose(stored('wide', [32, 24], isEven), [1, 0]))]));
       return g.op('MatMul', [wide, g.transpose(cast(stored('narrow', [4, 32])), [1, 0])]);
+    },
+  },
+  {
+    name: 'a dropout whose mask has a name',
+    dims: [2, 4, 6, 6],
+    channels: [11, 7],
+    build: (g, x) => reader(g, g.ops('Dropout', [dying(g, x)], {}, { outputs: 2 })),
+  },
+  {
+    name: 'a dropout whose mask is read',
+    dims: [2, 4, 6, 6],
+    channels: [11, 11],
+    build: (g, x) => {
+      const [kept = '', mask = ''] = g.ops('Dropout', [dying(g, x)], {}, { outputs: 2 });
+      return reader(g, [g.mul(kept, g.op('Cast', [mask], { to: FLOAT }))]);
     },
   },
   { name: 'a gate that compares', dims: [2, 4, 6, 6], channels: [11, 7], build: hardGate },

@@ -45,6 +45,12 @@ const atLeastZero =
   (type: string): Apply =>
   (g, x) =>
     g.op('Cast', [g.op(type, [x, { data: [0], dims: [] }])], { to: 1 });
+/** With the mask as an output that nobody reads. */
+const namesMask: Apply = (g, x) => g.ops('Dropout', [x], {}, { outputs: 2 })[0] ?? '';
+const inTraining =
+  (mode: boolean): Apply =>
+  (g, x) =>
+    g.op('Dropout', [x, { data: [0.5], dims: [] }, { data: [mode], dims: [] }]);
 const flat: Apply = (g, x) => g.reshape(x, [2, CHANNELS * SIZE * SIZE]);
 
 const ASYMMETRIC = { mode: 'nearest', nearest_mode: 'floor', coordinate_transformation_mode: 'asymmetric' };
@@ -62,7 +68,8 @@ export const EXAMPLES: Readonly<Record<string, readonly Apply[]>> = {
   'GreaterOrEqual@12': [atLeastZero('GreaterOrEqual')],
   'LessOrEqual@12': [atLeastZero('LessOrEqual')],
   Identity: [op('Identity')],
-  Dropout: [op('Dropout')],
+  Dropout: [op('Dropout'), namesMask, inTraining(false)],
+  ...Object.fromEntries([7, 10, 12, 13, 22].map((opset) => [`Dropout@${opset}`, [op('Dropout'), namesMask]])),
   Conv: [
     (g, x) => g.conv(x, kernel('1x1', [3, CHANNELS, 1, 1]), { bias: [1, 2, 3] }),
     (g, x) => g.conv(x, kernel('3x3', [3, CHANNELS, 3, 3]), { pads: 1 }),
