@@ -3,6 +3,7 @@ import { convertSparse } from './convert-sparse.js';
 import { foldConstants } from './fold-constants.js';
 import { foldShapes } from './fold-shapes.js';
 import { gatherShuffles } from './gather-shuffles.js';
+import { joinPads } from './join-pads.js';
 import { keepBatchApart } from './keep-batch-apart.js';
 import type { Pass } from './pass.js';
 import { removeChannels } from './remove-channels.js';
@@ -15,6 +16,7 @@ export const passes: readonly Pass[] = [
   foldConstants,
   foldShapes,
   gatherShuffles,
+  joinPads,
   keepBatchApart,
   removeConstantBranches,
   removeChannels,
@@ -27,6 +29,7 @@ export const pipelines = {
   structured: [
     'fold-constants',
     'fold-shapes',
+    'join-pads',
     'keep-batch-apart',
     'remove-dead-nodes',
     'remove-constant-branches',
@@ -39,7 +42,7 @@ export const pipelines = {
   /**
    * What `inspect` and `why` look at: masks multiplied in, computed shapes known, nothing removed.
    */
-  inspection: ['fold-constants', 'fold-shapes', 'keep-batch-apart', 'remove-dead-nodes'],
+  inspection: ['fold-constants', 'fold-shapes', 'join-pads', 'keep-batch-apart', 'remove-dead-nodes'],
   /** Runs once, after all others: what it makes no rule knows any more. */
   sparse: ['convert-sparse', 'remove-dead-nodes'],
 } as const satisfies Readonly<Record<string, readonly string[]>>;

@@ -4,11 +4,18 @@ import { type Known, type Link, link, normalAxis, range, type Relation, sameAxes
 import type { Adjustment, Kept, Operator } from './operator.js';
 import type { Site } from './site.js';
 
+export interface Padding {
+  /** Per axis of the data; negative: so many are cut off. */
+  readonly before: readonly number[];
+  readonly after: readonly number[];
+  /** What is padded with in the mode `constant`; undefined where it is computed. */
+  readonly value: number | undefined;
+}
+
 /**
- * Pad-2 has attributes, Pad-11… inputs, Pad-18… a list of axes. [before…, after…] over all axes;
- * undefined if unknown.
+ * Pad-2 has attributes, Pad-11… inputs, Pad-18… a list of axes. Undefined if unknown.
  */
-function padding(site: Site): { before: number[]; after: number[]; value: number | undefined } | undefined {
+export function padding(site: Site): Padding | undefined {
   const rank = site.inDims(0)?.length;
   if (rank === undefined) return undefined;
   const given = site.opset < 11 ? site.node.ints('pads') : site.constant(1)?.numbers();
