@@ -5,17 +5,18 @@
  *   x -> Shape -> Gather(0) -> Unsqueeze -> Concat(·, 2, 58, -1) -> Reshape   =>   Reshape(x, [0, 2, 58, -1])
  *
  *   Reshape([N * S, 768], Concat(N, S, 768))   =>   Reshape([N * S, 768], Concat(N, S, -1))
+ *   Reshape([N, 48, H, W], Concat(N, [12, 2, 2], H, W))   =>   Reshape(·, Concat(N, [-1, 2, 2], H, W))
  *
  * Exact? Bitwise: the same integers, the same elements under the same shape for every input.
  * Declines where an integer depends on the input's size, and where two extents of a target do so in
- * different ways and the last one is not put in place for it alone. Cost: none; fewer nodes run. It
+ * different ways and none of the others is written down for it alone. Cost: none; fewer nodes run. It
  * lets channels through that a computed shape would pin: whoever reads an extent fixes it.
  */
 import { ExtentKeys } from '../src/graph-info/extent-keys.js';
 import type { GraphInfo } from '../src/graph-info/graph-info.js';
 import type { Node, Use, Value } from '../src/ir/graph.js';
 import { INT64, isShapeInteger, Tensor } from '../src/ir/tensor.js';
-import { targetExtents } from '../src/ops/reshape.js';
+import { groupAxes, targetExtents } from '../src/ops/reshape.js';
 import type { Extent } from '../src/ops/site.js';
 import { type Pass, UNCHANGED } from './pass.js';
 
@@ -44,11 +45,11 @@ export const foldShapes: Pass = {
         if (found !== undefined) known.push(found);
       }
     }
-    const open = facts.graph.nodes.flatMap((node) => openTarget(node, keys) ?? []);
+    const open = facts.graph.nodes.flatMap((node) => openTarget(node, facts, keys) ?? []);
     if (known.length + open.length === 0) return UNCHANGED;
     const changed = editor.transaction('fold shapes', () => {
-      for (const { node, index } of open) {
-        const rest = editor.addInitializer(`${node.outputs[0]?.name ?? node.label}_rest`, REST);
+      for (const { node, index, tensor } of open) {
+        const rest = editor.addInitializer(`${node.outputs[0]?.name ?? node.label}_rest`, tensor);
         editor.rewriteOperand({ node, index }, rest);
       }
       for (const { node, index, tensor, copies } of known) {
@@ -62,26 +63,51 @@ export const foldShapes: Pass = {
   },
 };
 
-const REST = Tensor.fromNumbers(INT64, [1], [-1]);
+/** A part of a target, with -1 in place of an extent. */
+interface OpenPart extends Use {
+  readonly tensor: Tensor;
+}
 
 /**
- * Where a target [N, S, 768] of data [N * S, 768] is put together for one Reshape: the last part,
- * which may become -1. The number of channels is then nowhere written down.
+ * Where a target is put together for one Reshape: the part with the number of channels, which may
+ * become -1. It is then nowhere written down.
  */
-function openTarget({ opType, domain, inputs: [data, target] }: Node, keys: ExtentKeys): Use | undefined {
+function openTarget({ opType, domain, inputs: [data, target] }: Node, facts: GraphInfo, keys: ExtentKeys) {
   const concat = target?.producer;
   if (opType !== 'Reshape' || domain !== '' || concat?.opType !== 'Concat' || concat.domain !== '') return undefined;
   if (target?.hasSingleUse !== true || data === undefined) return undefined;
   const elements = keys.elements(target);
   const own = keys.extents(data);
-  const last = concat.inputs.at(-1);
-  const isPart = last !== undefined && keys.elements(last)?.length === 1;
-  // Places of several axes in one, and channels that stay as they are.
-  const isFlat = own?.length === 2 && typeof own[1] === 'number' && own[1] > 0 && own[1] === elements?.at(-1);
-  if (!isPart || !isFlat || elements === undefined || elements.includes(undefined) || elements.includes(-1))
-    return undefined;
+  if (own === undefined || elements === undefined || elements.includes(-1)) return undefined;
+  if (!elements.every((element) => element !== undefined)) return undefined;
   const symbols = elements.filter((element, axis) => typeof element === 'string' && element !== own[axis]);
-  return symbols.length > 1 ? { node: concat, index: concat.inputs.length - 1 } : undefined;
+  const axis = symbols.length > 1 ? widest(own, elements) : undefined;
+  return axis === undefined ? undefined : openPart(concat, axis, facts, keys);
+}
+
+/** Of the axes that are channels of the data, or a part of them, the one with the most. */
+function widest(own: readonly Extent[], elements: readonly Extent[]): number | undefined {
+  const axes = groupAxes(own, elements).flatMap(({ before, after }) =>
+    before.some((axis) => own[axis] !== 1) ? after.filter((axis) => Number(elements[axis]) > 1) : [],
+  );
+  return axes.toSorted((a, b) => Number(elements[b]) - Number(elements[a]) || a - b)[0];
+}
+
+/** The constant that holds element `axis`. */
+function openPart(concat: Node, axis: number, { constants }: GraphInfo, keys: ExtentKeys): OpenPart | undefined {
+  let start = 0;
+  for (const [index, part] of concat.inputs.entries()) {
+    const length = part && keys.elements(part)?.length;
+    if (length === undefined) return undefined;
+    if (axis < start + length) {
+      const tensor = constants.tensor(part);
+      if (tensor === undefined) return undefined;
+      const entries = tensor.numbers().map((entry, at) => (start + at === axis ? -1 : entry));
+      return { node: concat, index, tensor: Tensor.fromNumbers(INT64, [length], entries) };
+    }
+    start += length;
+  }
+  return undefined;
 }
 
 /** Undefined where it is constant already, or where another shape is computed from it alone. */

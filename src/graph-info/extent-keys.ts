@@ -14,7 +14,7 @@ import { isFloating, isShapeInteger } from '../ir/tensor.js';
 import type { Elements, Extent, ShapeSite } from '../ops/site.js';
 import { operatorOf } from '../ops/registry.js';
 import { type GraphInfo, siteOf } from './graph-info.js';
-import { LONGEST_SHAPE, symbolOf } from './shape-elements.js';
+import { LONGEST_SHAPE, nameOf, symbolOf } from './shape-elements.js';
 
 export class ExtentKeys {
   readonly #graphInfo: GraphInfo;
@@ -150,8 +150,8 @@ export class ExtentKeys {
 }
 
 /**
- * The same with every extent that is a number in every run, also where ONNX Runtime does not infer
- * it.
+ * The same with every extent that is a number in every run, and a name for every one that is another
+ * one's too, also where ONNX Runtime does not infer it.
  */
 export function withKnownExtents(graphInfo: GraphInfo): GraphInfo {
   const keys = new ExtentKeys(graphInfo);
@@ -167,7 +167,9 @@ export function withKnownExtents(graphInfo: GraphInfo): GraphInfo {
       if (dims === undefined && isFloating(shapes.dataTypeOf(value) ?? 0)) known.set(value, []);
       continue;
     }
-    const added = extents.map((extent, axis) => (typeof extent === 'number' ? extent : (dims?.[axis] ?? '')));
+    const added = extents.map((extent, axis) =>
+      typeof extent === 'number' ? extent : dims?.[axis] || nameOf(extent, value, axis),
+    );
     if (added.some((dim, axis) => dim !== dims?.[axis])) known.set(value, added);
   }
   if (known.size === 0) return graphInfo;

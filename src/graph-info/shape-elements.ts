@@ -17,12 +17,22 @@ export interface Known {
 /** Shapes have a handful of entries; longer tensors are data. */
 export const LONGEST_SHAPE = 16;
 
+/** Begins the names of extents that the model has none for; no exporter writes such names. */
+const COMPUTED = '\0';
+
 /**
  * The symbol of an extent that only the run knows: the model's name for it, or else its place. As
  * JSON, so that no name of a model is the symbol of a place.
  */
 export function symbolOf(dim: string, value: Value, axis: number): string {
+  if (dim.startsWith(COMPUTED)) return dim.slice(COMPUTED.length);
   return JSON.stringify(dim === '' ? [value.name, axis] : dim);
+}
+
+/** The name of an extent by its symbol, which may be another one's; '' where it has its own alone. */
+export function nameOf(symbol: string, value: Value, axis: number): Dim {
+  if (symbol === symbolOf('', value, axis)) return '';
+  return symbol.startsWith('"') ? String(JSON.parse(symbol)) : COMPUTED + symbol;
 }
 
 /**
@@ -36,6 +46,11 @@ export function copiedExtents(
   if (value === undefined || of === undefined) return undefined;
   const axes = new Map(places(of, known)?.map((symbol, axis) => [symbol, axis]));
   return follow(value, known)?.map((element) => (element === undefined ? undefined : axes.get(element)));
+}
+
+/** Per element of `value` the number that it is in every run; undefined for others. */
+export function fixedIntegers(value: Value | undefined, known: Known): readonly (number | undefined)[] | undefined {
+  return value && follow(value, known)?.map((element) => (typeof element === 'number' ? element : undefined));
 }
 
 /** A symbol for every extent, also for one that is a number now. */

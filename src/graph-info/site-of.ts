@@ -1,7 +1,7 @@
 /** A node as the operator rows see it. */
 import type { Dim, Graph, Node, Value } from '../ir/graph.js';
 import type { Site } from '../ops/site.js';
-import { copiedExtents, type Known } from './shape-elements.js';
+import { copiedExtents, fixedIntegers, type Known } from './shape-elements.js';
 
 export function siteOf(node: Node, known: Known & { readonly graph: Graph }): Site {
   const { graph, shapes, constants } = known;
@@ -14,5 +14,6 @@ export function siteOf(node: Node, known: Known & { readonly graph: Graph }): Si
     outDims: (index) => dims(node.outputs[index]),
     constant: (index) => constants.tensor(node.inputs[index]),
     ownExtents: (index) => copiedExtents(node.inputs[index], node.inputs[0], known),
+    integers: (index) => fixedIntegers(node.inputs[index], known),
   };
 }

@@ -106,30 +106,28 @@ function staticGroup(before: readonly Dim[], after: readonly Dim[], i: number, j
 }
 
 /**
- * Reshape-5…-23. A computed target repeats extents that nobody could adjust: only where it ends in
- * -1 is the last axis free. Where a 0 of the target copies an extent that is not known, both sides
+ * Reshape-5…-23. A computed target repeats extents that nobody could adjust: only the axis where it
+ * says -1 is free. Where a 0 of the target copies an extent that is not known, both sides
  * get one name.
  */
 function reshapeAxes(site: Site): Relation | undefined {
   const target = site.constant(1)?.numbers();
   const [before, after] = [site.inDims(0), site.outDims(0)];
   if (before === undefined || after === undefined) return undefined;
-  if (target === undefined) return endsOpen(site.node) ? onlyLast(regroupDims(before, after), after.length) : undefined;
+  if (target === undefined) {
+    const rest = site.integers(1);
+    const open = rest?.length === after.length ? rest.indexOf(-1) : -1;
+    return open < 0 ? undefined : onlyAxis(regroupDims(before, after), open);
+  }
   const zeroCopies = site.node.int('allowzero', 0) === 0;
   const named = (dim: Dim, axis: number) => (zeroCopies && dim === '' && target[axis] === 0 ? `copied ${axis}` : dim);
   return regroupDims(before.map(named), after.map(named));
 }
 
-/** Whether the target is put together from parts of which the last one is [-1]. */
-function endsOpen({ inputs: [, target] }: Node): boolean {
-  const last = target?.producer?.opType === 'Concat' ? target.producer.inputs.at(-1)?.initializer : undefined;
-  return last?.size === 1 && last.numbers()[0] === -1;
-}
-
-function onlyLast(relation: Pointwise, rank: number): Pointwise {
-  const isLast = ({ output }: Link) => output.axis === rank - 1;
-  const choices = relation.choices?.filter((links) => links.every(isLast)) ?? [];
-  return { ...relation, links: relation.links.filter(isLast), choices };
+function onlyAxis(relation: Pointwise, axis: number): Pointwise {
+  const isOpen = ({ output }: Link) => output.axis === axis;
+  const choices = relation.choices?.map((links) => links.filter(isOpen)).filter(({ length }) => length > 0) ?? [];
+  return { ...relation, links: relation.links.filter(isOpen), choices };
 }
 
 /** Flatten, Squeeze, Unsqueeze. */

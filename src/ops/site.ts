@@ -16,6 +16,8 @@ export interface Site {
    * that is when the model runs; undefined for other elements.
    */
   ownExtents(index: number): readonly (number | undefined)[] | undefined;
+  /** The integers in input `index` that are the same in every run; undefined for other elements. */
+  integers(index: number): readonly (number | undefined)[] | undefined;
 }
 
 /** An extent, or a symbol for one that only the run knows: equal symbols are equal numbers. */

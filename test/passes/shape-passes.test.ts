@@ -85,6 +85,25 @@ describe('fold-shapes, integers', () => {
     `);
   });
 
+  test('of a target that takes channels apart at an open size the channels follow from the rest', async () => {
+    const g = graphBuilder();
+    const x = g.relu(g.input('x', ['batch', 12, 'height', 'width']));
+    const size = (axis: number) => g.op('Gather', [g.op('Shape', [x]), int64([axis])], { axis: 0 });
+    const target = g.concat([size(0), int64([3, 2, 2]), size(2), size(3)], 0);
+    g.output(g.op('Reshape', [x, target]));
+    const picture = await changed('fold-shapes', g.bytes());
+    expect(picture).toContain('Gather_output_0, Concat_output_0_rest int64 [3] {-1 2 2}, Gather_1_output_0');
+  });
+
+  test('declines for a target that several read', async () => {
+    const g = graphBuilder();
+    const x = g.relu(g.input('x', ['batch', 12, 'height', 'width']));
+    const size = (axis: number) => g.op('Gather', [g.op('Shape', [x]), int64([axis])], { axis: 0 });
+    const target = g.concat([size(0), int64([3, 2, 2]), size(2), size(3)], 0);
+    g.output(g.add(g.op('Reshape', [x, target]), g.op('Reshape', [g.op('Abs', [x]), target])));
+    expect(await unchanged('fold-shapes', g.bytes())).toContain('{3 2 2}');
+  });
+
   test('declines for an end that depends on the input, and for a scale in floating point', async () => {
     const g = graphBuilder();
     const x = g.input('x', ['batch', 6, 'height', 2]);
