@@ -52,11 +52,11 @@ function joinedAt(node: Node, facts: GraphInfo): Joined | undefined {
   const known = padding(siteOf(pad, facts));
   if (known?.value !== 0 || window.isSame) return undefined;
   const { before, after } = known;
-  if (before.length < 3 || [...before, ...after].some((pad) => pad < 0)) return undefined;
-  if ([...before.slice(0, 2), ...after.slice(0, 2)].some((pad) => pad !== 0)) return undefined;
+  if (before.length < 3 || [...before, ...after].some((count) => count < 0)) return undefined;
+  if ([...before.slice(0, 2), ...after.slice(0, 2)].some((count) => count !== 0)) return undefined;
   const own = (axis: number) => (window.autoPad === 'VALID' ? { begin: 0, end: 0 } : window.along(axis));
-  const begins = before.slice(2).map((pad, axis) => pad + own(axis).begin);
-  const ends = after.slice(2).map((pad, axis) => pad + own(axis).end);
+  const begins = before.slice(2).map((count, axis) => count + own(axis).begin);
+  const ends = after.slice(2).map((count, axis) => count + own(axis).end);
   return { node, image, pads: [...begins, ...ends] };
 }
 

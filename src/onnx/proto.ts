@@ -145,7 +145,16 @@ export interface OperatorSetIdProto extends Message {
 
 export interface FunctionProto extends Message {
   name?: string;
+  domain?: string;
+  overload?: string;
+  input?: string[];
+  output?: string[];
+  /** Attributes without a default. */
+  attribute?: string[];
+  /** Attributes with their defaults. */
+  attributeProto?: AttributeProto[];
   node?: NodeProto[];
+  opsetImport?: OperatorSetIdProto[];
 }
 
 export interface ModelProto extends Message {

@@ -10,6 +10,7 @@ import { isStoredKind, makesOnes } from '../ir/origin.js';
 import { verifyGraph } from '../ir/verifier.js';
 import { embedOddTensors } from './embed.js';
 import { ExternalData } from './external-data.js';
+import { inlineFunctions } from './inline-functions.js';
 import { describeLookalike } from './not-onnx.js';
 import {
   type AttributeProto,
@@ -53,6 +54,7 @@ export function readModel(source: string | Uint8Array): Model {
   const external = new ExternalData(path);
   const counted = { bytes: 0 };
   embedOddTensors(proto, external);
+  inlineFunctions(proto);
   buildGraph(graph, proto.graph ?? {}, external, counted);
   checkGraph(graph, name);
   return {
