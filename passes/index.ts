@@ -1,4 +1,5 @@
 /** The passes by name, and presets as data. */
+import { compileSubgraphs } from './compile-subgraphs.js';
 import { convertSparse } from './convert-sparse.js';
 import { foldConstants } from './fold-constants.js';
 import { foldShapes } from './fold-shapes.js';
@@ -12,6 +13,7 @@ import { removeDeadNodes } from './remove-dead-nodes.js';
 import { replaceConstantInputs } from './replace-constant-inputs.js';
 
 export const passes: readonly Pass[] = [
+  compileSubgraphs,
   convertSparse,
   foldConstants,
   foldShapes,
@@ -29,6 +31,7 @@ export const pipelines = {
   structured: [
     'fold-constants',
     'fold-shapes',
+    'compile-subgraphs',
     'join-pads',
     'keep-batch-apart',
     'remove-dead-nodes',

@@ -7,6 +7,7 @@ import type { Facts } from '../src/channels/facts.js';
 import type { GraphInfo } from '../src/graph-info/graph-info.js';
 import type { TableChoice } from '../src/cost/sparse-target.js';
 import type { Editor } from '../src/ir/editor.js';
+import type { Attribute, Node, Value } from '../src/ir/graph.js';
 import type { Model } from '../src/onnx/read.js';
 import type { SparseLayer } from './sparse/candidates.js';
 
@@ -50,6 +51,17 @@ export interface MeasuredLayer {
   readonly sparseSeconds: number;
 }
 
+/** A subgraph of which the passes took what they could. */
+export interface CompiledSubgraph {
+  readonly attribute: Attribute;
+  /** What the subgraphs of the node read from outside now. */
+  readonly captures: readonly Value[];
+  /** Names that are defined inside. */
+  readonly defined: ReadonlySet<string>;
+  readonly gains: boolean;
+  readonly remarks: readonly Remark[];
+}
+
 export interface PassContext {
   readonly model: Model;
   readonly editor: Editor;
@@ -59,6 +71,11 @@ export interface PassContext {
   graphInfo(): Promise<GraphInfo>;
   /** What the analysis says of it; kept as long. */
   facts(): Promise<Facts>;
+  /**
+   * Runs all passes inside the subgraph that this attribute of the node is; undefined where it is
+   * none. unknown: it could not be looked at. The node stays as it is.
+   */
+  compileSubgraph(node: Node, name: string): Promise<CompiledSubgraph | 'unknown' | undefined>;
 }
 
 export interface PassResult {
@@ -85,6 +102,8 @@ export interface Pass {
   readonly exactness: 'bitwise' | 'rounding';
   /** What its remarks are about, where that is not channels. */
   readonly about?: Remark['about'];
+  /** Whether it has the others run inside subgraphs. */
+  readonly entersSubgraphs?: true;
   run(context: PassContext): Promise<PassResult>;
 }
 

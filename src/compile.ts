@@ -53,7 +53,12 @@ export async function compileModel(source: string | Uint8Array, options: Compile
   // What follows makes operators that no rule knows: whatever is asked of the model as a whole is
   // asked before.
   const known = await graphInfo();
-  const unread = unreadWeights(known, model.proto, masking.masked);
+  const unread = unreadWeights(
+    known,
+    model.proto,
+    masking.masked,
+    list.some(({ entersSubgraphs }) => entersSubgraphs === true),
+  );
   const sizes = concreteSizes(model.graph, known.shapes, options.shapes);
   const written: WriteOptions = { shapes: known.shapes.byName, metadata: metadataOf(options, masking) };
   const made = sparse ? await makeSparse(options, stages, { context, tuner, counted, written, sizes }) : undefined;

@@ -11,6 +11,7 @@ import { atSizes, concreteSizes, type Sizes } from './graph-info/sizes.js';
 import { Editor } from './ir/editor.js';
 import { encodeProto } from './onnx/encode.js';
 import type { Model } from './onnx/read.js';
+import { compileSubgraph } from './subgraph.js';
 import { createGuarded } from './runtime/guarded-session.js';
 import { findShapes } from './runtime/inputs.js';
 
@@ -44,7 +45,8 @@ export function passContext(
     return atSizes(known, model.proto, concreteSizes(model.graph, known.shapes, shapes));
   };
   const sparse = { choice: () => chooseTable(sparseTarget), sized, ...(measure && { measure }) };
-  return { model, editor, cost: new CostModel(target, align), sparse, graphInfo, facts };
+  const compileSubgraph = () => Promise.resolve(undefined);
+  return { model, editor, cost: new CostModel(target, align), sparse, graphInfo, facts, compileSubgraph };
 }
 
 /**
@@ -104,9 +106,17 @@ export function remarkBy({ name, about }: Pass, remark: PassResult['remarks'][nu
  */
 export async function runPasses(
   list: readonly Pass[],
-  context: PassContext,
+  given: PassContext,
   signal?: AbortSignal,
 ): Promise<PipelineResult> {
+  const inside = (model: Model) => {
+    const inner: PassContext = { ...passContext(model), cost: given.cost };
+    return { context: inner, run: () => runPasses(list, inner, signal) };
+  };
+  const context: PassContext = {
+    ...given,
+    compileSubgraph: (node, name) => compileSubgraph(given, node, name, inside),
+  };
   const applied: Remark[] = [];
   let missed: Remark[] = [];
   let gains = false;

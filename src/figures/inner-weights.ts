@@ -1,31 +1,53 @@
-/** Weights inside If, Loop and Scan and inside the model's functions, where no rule looks. */
+/**
+ * Weights inside If, Loop and Scan and inside the model's functions, where no rule looks, unless the
+ * passes look into subgraphs.
+ */
 import type { Graph } from '../ir/graph.js';
 import type { Tensor } from '../ir/tensor.js';
 import { ExternalData } from '../onnx/external-data.js';
 import type { GraphProto, ModelProto, NodeProto, TensorProto } from '../onnx/proto.js';
 import { readTensor } from '../onnx/tensors.js';
+import { operators } from '../ops/registry.js';
 import { mayBeWeight, type UnreadWeight } from './weight-like.js';
 import { countAtZeroPoint } from './zero-points.js';
 
 type Constants = ReadonlyMap<string, Tensor>;
 
-/** Each once, by its first reader; without those that are `known` already. */
+/** Operators of which channels are known. */
+const FOLLOWED: ReadonlySet<string> = new Set(
+  operators.flatMap(({ type, domain = '', axes }) => (axes === undefined ? [] : [qualified(type, domain)])),
+);
+
+/**
+ * Each once, by its first reader; without those that are `known` already. `areSubgraphsRead`: whether
+ * the passes ran inside subgraphs.
+ */
 export function innerWeights(
   { graph: proto, functions = [] }: ModelProto,
   graph: Graph,
   known: readonly (Tensor | undefined)[],
+  areSubgraphsRead: boolean,
 ): UnreadWeight[] {
   const seen = new Set(known.filter((tensor) => tensor !== undefined));
   const outer = new Map([...graph.initializers()].map(({ name, initializer }) => [name, initializer]));
   const nodes = proto?.node ?? [];
   const visible = new Map([...outer, ...constantsOf(nodes, [])]);
+  const inside = nodes.flatMap((node) => insideOf(node, visible, seen));
   return [
-    ...nodes.flatMap((node) => insideOf(node, visible, seen)),
-    ...functions.flatMap(({ node = [], name = '' }) => read(node, constantsOf(node, []), `the function ${name}`, seen)),
+    ...inside.filter(({ reader }) => !areSubgraphsRead || !FOLLOWED.has(reader)).map(({ weight }) => weight),
+    ...functions.flatMap(({ node = [], name = '' }) =>
+      read(node, constantsOf(node, []), `the function ${name}`, seen).map(({ weight }) => weight),
+    ),
   ];
 }
 
-function insideOf(node: NodeProto, visible: Constants, seen: Set<Tensor>): UnreadWeight[] {
+interface InnerWeight {
+  /** The operator that reads it, by qualified name. */
+  readonly reader: string;
+  readonly weight: UnreadWeight;
+}
+
+function insideOf(node: NodeProto, visible: Constants, seen: Set<Tensor>): InnerWeight[] {
   return (node.attribute ?? [])
     .flatMap(({ g, graphs = [] }): GraphProto[] => (g === undefined ? graphs : [g, ...graphs]))
     .flatMap(({ node: nodes = [], initializer = [] }) =>
@@ -33,20 +55,25 @@ function insideOf(node: NodeProto, visible: Constants, seen: Set<Tensor>): Unrea
     );
 }
 
-function read(nodes: readonly NodeProto[], constants: Constants, place: string, seen: Set<Tensor>): UnreadWeight[] {
+function read(nodes: readonly NodeProto[], constants: Constants, place: string, seen: Set<Tensor>): InnerWeight[] {
   return nodes.flatMap((node) => {
     const { input = [], opType = '', domain = '' } = node;
-    const op = domain === '' || domain === 'ai.onnx' ? opType : `${domain}::${opType}`;
-    const own = input.flatMap((name): UnreadWeight[] => {
+    const reader = qualified(opType, domain);
+    const own = input.flatMap((name): InnerWeight[] => {
       const tensor = constants.get(name);
       if (tensor === undefined || seen.has(tensor)) return [];
       const { dataType, dims, size: elements } = tensor;
       if (!mayBeWeight({ opType, domain }, dataType, dims)) return [];
       seen.add(tensor);
-      return [{ op: `${op} inside ${place}`, dataType, elements, zeros: countAtZeroPoint(tensor, undefined, 0) }];
+      const zeros = countAtZeroPoint(tensor, undefined, 0);
+      return [{ reader, weight: { op: `${reader} inside ${place}`, dataType, elements, zeros } }];
     });
     return [...own, ...insideOf(node, constants, seen)];
   });
+}
+
+function qualified(opType: string, domain: string): string {
+  return domain === '' || domain === 'ai.onnx' ? opType : `${domain}::${opType}`;
 }
 
 /** What external data there was has been put inside. */

@@ -32,12 +32,13 @@ export interface UnreadWeights {
 
 /**
  * By operator and type, in the order of the graph. What masks were bound to (`masked`) was looked
- * at, though no rule reads it.
+ * at, though no rule reads it. `areSubgraphsRead`: whether the passes ran inside subgraphs.
  */
 export function unreadWeights(
   graphInfo: GraphInfo,
   proto: ModelProto,
   masked: readonly Pick<Use, 'node' | 'index'>[] = [],
+  areSubgraphsRead = false,
 ): UnreadWeights[] {
   const { graph, constants } = graphInfo;
   const maskedInputs = new Map<Node, Set<number>>();
@@ -63,7 +64,7 @@ export function unreadWeights(
   }
   const outside = [...found].flatMap(([root, weight]) => (read.has(root) ? [] : [weight]));
   const known = [...read, ...found.keys()].map((root) => constants.tensor(root));
-  return summed([...outside, ...innerWeights(proto, graph, known)]);
+  return summed([...outside, ...innerWeights(proto, graph, known, areSubgraphsRead)]);
 }
 
 /** Pointwise relations read all their operands, linear ones weights and bias. */

@@ -7,10 +7,11 @@
  * became of it (provenance.ts).
  */
 import { PruneCompileError } from '../errors.js';
-import { type AttributeValue, type Graph, type Node, type Use, Value } from './graph.js';
+import { type Attribute, type AttributeValue, type Graph, type Node, type Use, Value } from './graph.js';
 import { newNode, type NodeSpec } from './node-spec.js';
 import { type KeptAxes, Provenance } from './provenance.js';
 import type { Tensor } from './tensor.js';
+import { removeUse, setCaptures } from './uses.js';
 import { verifyGraph, verifyTouched } from './verifier.js';
 
 /** Input `index` of `node`, and which indices of each axis it keeps; absent: all. */
@@ -200,6 +201,17 @@ export class Editor {
     );
   }
 
+  /** A subgraph of the node becomes another one; all of its subgraphs together read `captures`. */
+  setSubgraph(node: Node, name: string, attribute: Attribute, captures: readonly Value[]): void {
+    this.setAttribute(node, name, attribute);
+    const before = node.captures.slice();
+    this.#touch([node], [...before, ...captures]);
+    this.#do(
+      () => setCaptures(node, captures),
+      () => setCaptures(node, before),
+    );
+  }
+
   #setInitializer(value: Value, tensor: Tensor): void {
     const before = value.initializer;
     this.#touch([], [value]);
@@ -385,9 +397,4 @@ export class Editor {
   #rollBack(): void {
     for (const undo of (this.#undo ?? []).toReversed()) undo();
   }
-}
-
-function removeUse(value: Value, node: Node, index: number): void {
-  const at = value.uses.findIndex((use) => use.node === node && use.index === index);
-  value.uses.splice(at, 1);
 }

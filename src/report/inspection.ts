@@ -75,7 +75,7 @@ function sparseLines(inspection: Inspection, { layers, others }: SparseInspectio
 function subgraphLines({ subgraphLayers }: Inspection, before: readonly string[] = []): string[] {
   if (subgraphLayers === 0) return [];
   const verb = subgraphLayers === 1 ? 'is' : 'are';
-  const text = `not counted: ${formatPlural(subgraphLayers, 'layer')} inside If, Loop or Scan, which ${verb} not changed`;
+  const text = `not counted: ${formatPlural(subgraphLayers, 'layer')} inside If, Loop or Scan, which ${verb} compiled on ${verb === 'is' ? 'its' : 'their'} own`;
   return [...before, ...wrapText(text, WIDTH, '  ')];
 }
 

@@ -87,7 +87,7 @@ test('layers inside subgraphs are not counted, and that is said', async () => {
   expect([inspection.sparse?.layers.length, inspection.subgraphLayers]).toEqual([1, 2]);
   const text = renderInspection(inspection);
   expect(text).toContain('compiled with --sparse: 1 layer sparse, 0 dense\n');
-  expect(text).toContain('not counted: 2 layers inside If, Loop or Scan, which are not changed\n');
+  expect(text).toContain('not counted: 2 layers inside If, Loop or Scan, which are compiled on their own\n');
 });
 
 test('counts are those of the report that went with the model', async () => {

@@ -66,7 +66,7 @@ describe('what has no figures is said', () => {
     expect(inspection.subgraphLayers).toBe(6);
     expect(inspection.layers.map(({ node }) => node)).toEqual(['outside']);
     expect(renderInspection(inspection)).toContain(
-      'not counted: 6 layers inside If, Loop or Scan, which are not changed',
+      'not counted: 6 layers inside If, Loop or Scan, which are compiled on their own',
     );
   });
 

@@ -44,6 +44,8 @@ function behind(build: (g: GraphBuilder, x: string) => string, width = 6, opset 
 interface Case {
   readonly graph: GraphBuilder;
   readonly expected: readonly unknown[];
+  /** Whether it is inside a subgraph, where compiling looks and inspecting does not. */
+  readonly isInside?: true;
 }
 
 /** What rules read of quantised layers: `expected` are the shares of zeros, without the last layer. */
@@ -166,16 +168,18 @@ const FLOATING: Readonly<Record<string, () => Case>> = {
       });
     }),
     expected: [{ op: 'MatMul inside If', dataType: 'float32', weights: 2, elements: 96, zeros: 24 }],
+    isInside: true,
   }),
 };
 
 describe('named with their zeros', () => {
   test.each(Object.entries({ ...QUANTISED, ...FLOATING }))('%s', async (_, make) => {
-    const { graph, expected } = make();
+    const { graph, expected, isInside } = make();
     const { unreadWeights } = await inspectModel(graph.bytes());
     expect(unreadWeights).toEqual(expected);
     const { report } = await compileModel(graph.bytes());
-    expect(report.unreadWeights).toEqual(expected);
+    // The passes run inside subgraphs, too.
+    expect(report.unreadWeights).toEqual(isInside === true ? undefined : expected);
   });
 });
 

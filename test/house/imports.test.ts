@@ -47,8 +47,10 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
   // Counts for the report: parameters, MACs, zeros, and what nobody looked at.
   figures: { uses: ['graph-info', 'ops', 'onnx', 'ir', 'errors'] },
   passes: { uses: ['channels', 'cost', 'graph-info', 'ops', 'ir'], types: ['onnx'] },
+  // What is inside of If, Loop and Scan, as a model of its own.
+  subgraph: { uses: ['onnx', 'errors'], types: ['passes', 'ir'] },
   // Which passes, in which order, until when.
-  pipeline: { uses: ['passes', 'channels', 'cost', 'graph-info', 'runtime', 'onnx', 'ir', 'errors'] },
+  pipeline: { uses: ['passes', 'subgraph', 'channels', 'cost', 'graph-info', 'runtime', 'onnx', 'ir', 'errors'] },
   // What is left of the original weights, for whoever goes on training.
   retraining: { uses: ['ops', 'masks', 'onnx', 'ir', 'version', 'errors'], types: ['graph-info'] },
   // Masks bound to a model and applied, before anything is compiled.
