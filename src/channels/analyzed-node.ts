@@ -7,6 +7,7 @@ import {
   type AxisRef,
   type Blocks,
   type Choice,
+  type Feedback,
   groupsOf,
   type LayerRelation,
   type Link,
@@ -64,6 +65,16 @@ export interface AnalyzedNode extends NodeSite {
   readonly sums: readonly (readonly (Axis | undefined)[])[];
   /** Set where the relation is that of a layer. */
   readonly layer: LayerAxes | undefined;
+  readonly feedback: FeedbackAxes | undefined;
+}
+
+/** Of a recurrent layer: see Feedback of src/ops/axes.ts. */
+export interface FeedbackAxes {
+  readonly outputs: readonly Axis[];
+  readonly weights: Axis | undefined;
+  /** Undefined entries have no positions: nothing is known of them. */
+  readonly states: readonly (Axis | undefined)[];
+  readonly zeros: readonly number[];
 }
 
 export function analyzedNode(at: NodeSite, positions: Positions): AnalyzedNode {
@@ -75,6 +86,18 @@ export function analyzedNode(at: NodeSite, positions: Positions): AnalyzedNode {
     choices: choicesOf(at).map((candidates) => candidates.map(resolved)),
     sums: sumsOf(at).map((axes) => axes.map((ref) => inputAxis(at, ref, positions))),
     layer: relation?.kind === 'linear' || relation?.kind === 'grouped' ? layerAxes(at, relation, positions) : undefined,
+    feedback: relation?.kind === 'pointwise' ? feedbackAxes(at, relation.feedback, positions) : undefined,
+  };
+}
+
+function feedbackAxes(at: NodeSite, feedback: Feedback | undefined, positions: Positions): FeedbackAxes | undefined {
+  if (feedback === undefined) return undefined;
+  const { outputs, weights, states, zeros } = feedback;
+  return {
+    outputs: outputs.flatMap((ref) => outputAxis(at, ref, positions) ?? []),
+    weights: inputAxis(at, weights, positions),
+    states: states.map((ref) => inputAxis(at, ref, positions)),
+    zeros,
   };
 }
 

@@ -5,7 +5,13 @@
 import { f16round } from '@petamoriken/float16';
 import { BFLOAT16, FLOAT, FLOAT16, isFloating, Tensor } from '../ir/tensor.js';
 import { type Known, type LayerRelation, type Pointwise, zeroOf } from '../ops/axes.js';
-import { type AnalyzedNode, forEachPair, type LayerAxes, type ResolvedLink } from './analyzed-node.js';
+import {
+  type AnalyzedNode,
+  type FeedbackAxes,
+  forEachPair,
+  type LayerAxes,
+  type ResolvedLink,
+} from './analyzed-node.js';
 import { askedScalars } from './asked-scalars.js';
 import { askedCodes, type Sum } from './asked-sums.js';
 import {
@@ -103,6 +109,7 @@ class ConstantPass {
     if (layer !== undefined) await this.#layer(at, layer);
     else if (relation?.kind === 'pointwise') {
       await this.#pointwise(at, relation);
+      if (at.feedback !== undefined) this.#fedBack(at.feedback);
       this.#moved.visit(at, relation);
     }
   }
@@ -170,6 +177,14 @@ class ConstantPass {
           await this.#byPlace.elementwise(at, relation, { axis, operands, round });
         if (relation.padsMean === true) this.#byPlace.paddedMean(at, axis, round);
       }
+    }
+  }
+
+  /** What starts at 0 and makes nothing but 0 of it. */
+  #fedBack({ outputs, states, zeros }: FeedbackAxes): void {
+    for (const index of zeros) {
+      const isZero = states.every((state) => state !== undefined && this.#scalarAt(state, index) === 0);
+      if (isZero) for (const { base } of outputs) this.constant[base + index] = 0;
     }
   }
 

@@ -8,6 +8,7 @@ import { makesOnes } from '../ir/origin.js';
 import type { LayerRelation, Pointwise } from '../ops/axes.js';
 import {
   type AnalyzedNode,
+  type FeedbackAxes,
   forEachPair,
   isDepthwise,
   type LayerAxes,
@@ -94,6 +95,7 @@ class DemandPass implements Demand {
 
   #pointwise(at: AnalyzedNode, { reads }: Pointwise): void {
     const linked = new Set<Axis>();
+    if (at.feedback !== undefined) this.#fedBack(at, at.feedback);
     for (const links of [...at.links.map((link) => [link]), ...at.choices]) this.#alongLinks(links, linked);
     for (const axes of at.sums) this.#alongSum(at, axes, linked);
     for (const [index, slot] of at.inSlots.entries()) {
@@ -151,6 +153,19 @@ class DemandPass implements Demand {
       const positions = read.map((index) => axis.base + index);
       for (const position of positions) this.needed[position] = 1;
       this.#board.pinPositions(positions, alivePin(at, known.length === 1));
+    }
+  }
+
+  /** What is fed back into anything is read, whoever reads it besides, and then stays. */
+  #fedBack(at: AnalyzedNode, { outputs, weights }: FeedbackAxes): void {
+    for (const output of outputs) {
+      const read: number[] = [];
+      for (let index = 0; index < output.extent; index++) {
+        const isUnread = weights !== undefined && this.#constant[weights.base + index] === 0;
+        if (!isUnread && this.#constant[output.base + index] !== 0) read.push(output.base + index);
+      }
+      for (const position of read) this.needed[position] = 1;
+      this.#board.pinPositions(read, pinBy(at, 'alive', `${at.node.label} feeds it back to itself`));
     }
   }
 

@@ -30,7 +30,10 @@ export function tiedAxes(
     for (const link of [...relation.links, ...choicesOf(at).flat()]) axes.tie(input(link.input), output(link.output));
     for (const [first, ...others] of sumsOf(at))
       for (const other of others) if (first !== undefined) axes.tie(input(first), input(other));
-    if (relation.kind === 'pointwise') continue;
+    if (relation.kind === 'pointwise') {
+      ofLayers.push(...(relation.feedback?.outputs ?? []).flatMap((ref) => output(ref) ?? []));
+      continue;
+    }
     const weights = weightsRefs(relation);
     const [x, y] = [input(relation.x), output(relation.y)];
     ofLayers.push(...[x, y].filter((number) => number !== undefined));

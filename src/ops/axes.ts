@@ -110,6 +110,21 @@ export interface Pointwise {
    * holds 0, the others are not read.
    */
   readonly sums?: readonly (readonly AxisRef[])[];
+  readonly feedback?: Feedback;
+}
+
+/**
+ * What a recurrent layer makes is read again by itself, index by index of the outputs' axes, but
+ * where the indices of `weights` hold 0 or the outputs do.
+ */
+export interface Feedback {
+  readonly outputs: readonly AxisRef[];
+  /** Input axis of the constant that what is fed back is multiplied with. */
+  readonly weights: AxisRef;
+  /** Input axes of what is there before the first step. */
+  readonly states: readonly AxisRef[];
+  /** Indices that stay 0 where all states are 0. */
+  readonly zeros: readonly number[];
 }
 
 /** Of the candidates one link is taken; the axes of the others are pinned. */

@@ -9,6 +9,8 @@
  */
 import type { Node } from '../ir/graph.js';
 import type { Operator } from './operator.js';
+import { adjustHidden, recurrentAxes } from './recurrent-axes.js';
+import type { Site } from './site.js';
 import type { StoredWeights } from './stored-weights.js';
 
 const PARAMETERS = [
@@ -66,12 +68,14 @@ const WEIGHTS: readonly StoredWeights[] = [
   { index: 2, axis: 0 },
 ];
 
-function recurrent(type: string, gates: readonly number[]): Operator {
-  return { type, gates, storedWeights: () => WEIGHTS };
+/** `taken`: the gate that takes in what is new, in the operator's order. */
+function recurrent(type: string, gates: readonly number[], taken: number): Operator {
+  const axes = (site: Site) => recurrentAxes(site, gates.length, taken);
+  return { type, gates, axes, adjust: adjustHidden, storedWeights: () => WEIGHTS };
 }
 
 export const recurrents: readonly Operator[] = [
-  recurrent('LSTM', [0, 3, 1, 2]),
-  recurrent('GRU', [1, 0, 2]),
-  recurrent('RNN', [0]),
+  recurrent('LSTM', [0, 3, 1, 2], 3),
+  recurrent('GRU', [1, 0, 2], 2),
+  recurrent('RNN', [0], 0),
 ];

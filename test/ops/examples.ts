@@ -7,6 +7,7 @@ import { normals } from '../../fixtures/networks/random.js';
 import { ELEMENTWISE } from './examples-elementwise.js';
 import { PRODUCTS } from './examples-products.js';
 import { QUANTISED } from './examples-quantised.js';
+import { RECURRENT } from './examples-recurrent.js';
 import { REDUCTIONS } from './examples-reductions.js';
 
 export const CHANNELS = 4;
@@ -64,6 +65,7 @@ const ownSizes = (g: GraphBuilder, x: string, places: readonly number[]) =>
  */
 export const EXAMPLES: Readonly<Record<string, readonly Apply[]>> = {
   ...ELEMENTWISE,
+  ...RECURRENT,
   // ONNX Runtime infers no shape for them before opset 16: pinned.
   'GreaterOrEqual@12': [atLeastZero('GreaterOrEqual')],
   'LessOrEqual@12': [atLeastZero('LessOrEqual')],

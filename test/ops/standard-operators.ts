@@ -68,12 +68,6 @@ export const PINNED: readonly (readonly [reason: string, names: readonly string[
     `),
   ],
   [
-    'hidden units are fed back',
-    words(`
-      GRU LSTM RNN
-    `),
-  ],
-  [
     'of weights that are integers, zeros and parameters are counted, and channels stay',
     words(`
       ConvInteger DequantizeLinear DynamicQuantizeLinear DynamicQuantizeMatMul
