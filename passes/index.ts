@@ -1,6 +1,7 @@
 /** The passes by name, and presets as data. */
 import { compileSubgraphs } from './compile-subgraphs.js';
 import { convertSparse } from './convert-sparse.js';
+import { dropZeroStates } from './drop-zero-states.js';
 import { foldConstants } from './fold-constants.js';
 import { foldShapes } from './fold-shapes.js';
 import { gatherShuffles } from './gather-shuffles.js';
@@ -15,6 +16,7 @@ import { replaceConstantInputs } from './replace-constant-inputs.js';
 export const passes: readonly Pass[] = [
   compileSubgraphs,
   convertSparse,
+  dropZeroStates,
   foldConstants,
   foldShapes,
   gatherShuffles,
@@ -33,6 +35,7 @@ export const pipelines = {
     'fold-shapes',
     'compile-subgraphs',
     'join-pads',
+    'drop-zero-states',
     'keep-batch-apart',
     'remove-dead-nodes',
     'remove-constant-branches',
@@ -45,7 +48,14 @@ export const pipelines = {
   /**
    * What `inspect` and `why` look at: masks multiplied in, computed shapes known, nothing removed.
    */
-  inspection: ['fold-constants', 'fold-shapes', 'join-pads', 'keep-batch-apart', 'remove-dead-nodes'],
+  inspection: [
+    'fold-constants',
+    'fold-shapes',
+    'join-pads',
+    'drop-zero-states',
+    'keep-batch-apart',
+    'remove-dead-nodes',
+  ],
   /** Runs once, after all others: what it makes no rule knows any more. */
   sparse: ['convert-sparse', 'remove-dead-nodes'],
 } as const satisfies Readonly<Record<string, readonly string[]>>;
