@@ -174,5 +174,6 @@ export function withKnownExtents(graphInfo: GraphInfo): GraphInfo {
   }
   if (known.size === 0) return graphInfo;
   const of = (value: Value | undefined) => (value && known.get(value)) ?? shapes.of(value);
-  return { ...graphInfo, shapes: { ...shapes, of } };
+  const added = [...known].map(([{ name }, dims]) => [name, dims] as const);
+  return { ...graphInfo, shapes: { ...shapes, of, byName: new Map([...shapes.byName, ...added]) } };
 }

@@ -300,19 +300,21 @@ function valueInfo(proto: ValueInfoProto, graph: Graph, shapes: Shapes | undefin
   return rank === undefined || rank === dims.length ? [withDims(proto, dims)] : [];
 }
 
+/** Numbers that are written down become those of now; what is not known now is left open. */
 function withDims(proto: ValueInfoProto, dims: readonly Dim[]): ValueInfoProto {
   const tensorType = proto.type?.tensorType;
   const before = tensorType?.shape?.dim;
   if (proto.type === undefined || tensorType === undefined || before === undefined || before.length !== dims.length)
     return proto;
-  const changed = dims.some(
-    (dim, index) =>
-      typeof dim === 'number' && before[index]?.dimValue !== undefined && Number(before[index].dimValue) !== dim,
-  );
-  if (!changed) return proto;
-  const dim: DimensionProto[] = before.map((entry, index) => {
-    const now = dims[index];
-    return typeof now === 'number' && entry.dimValue !== undefined ? withFields(entry, { dimValue: now }) : entry;
+  const isStale = ({ dimValue }: DimensionProto, axis: number) =>
+    dimValue !== undefined && Number(dimValue) !== dims[axis];
+  if (!before.some(isStale)) return proto;
+  const dim = before.map((entry, axis): DimensionProto => {
+    const now = dims[axis];
+    if (!isStale(entry, axis)) return entry;
+    const changed = withFields(entry, typeof now === 'number' ? { dimValue: now } : {});
+    if (typeof now !== 'number') delete changed.dimValue;
+    return changed;
   });
   const shape = withFields(tensorType.shape ?? {}, { dim });
   return withFields(proto, { type: withFields(proto.type, { tensorType: withFields(tensorType, { shape }) }) });

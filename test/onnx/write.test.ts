@@ -76,6 +76,13 @@ describe('value_info', () => {
     expect(recorded(model, { shapes: new Map() })).toEqual({ w1: ['2', '2', '1', '1'], x: ['batch', '2', '8', '8'] });
   });
 
+  test('an extent that is not known any more is left open', () => {
+    const model = sample();
+    shrink(model);
+    const shapes = new Map<string, readonly (string | number)[]>([['h', ['batch', '', 8, 8]]]);
+    expect(recorded(model, { shapes })['h']).toEqual(['batch', 'undefined', '8', '8']);
+  });
+
   test('a value that is gone is dropped', () => {
     const model = sample();
     const editor = new Editor(model.graph);
