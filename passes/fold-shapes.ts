@@ -14,6 +14,7 @@
  */
 import { ExtentKeys } from '../src/graph-info/extent-keys.js';
 import type { GraphInfo } from '../src/graph-info/graph-info.js';
+import type { Editor } from '../src/ir/editor.js';
 import type { Node, Use, Value } from '../src/ir/graph.js';
 import { INT64, isShapeInteger, Tensor } from '../src/ir/tensor.js';
 import { groupAxes, targetExtents } from '../src/ops/reshape.js';
@@ -45,37 +46,55 @@ export const foldShapes: Pass = {
         if (found !== undefined) known.push(found);
       }
     }
-    const open = facts.graph.nodes.flatMap((node) => openTarget(node, facts, keys) ?? []);
-    if (known.length + open.length === 0) return UNCHANGED;
+    const open = openTargets(facts, keys);
+    if (known.length + open.size === 0) return UNCHANGED;
     const changed = editor.transaction('fold shapes', () => {
-      for (const { node, index, tensor } of open) {
-        const rest = editor.addInitializer(`${node.outputs[0]?.name ?? node.label}_rest`, tensor);
-        editor.rewriteOperand({ node, index }, rest);
-      }
+      for (const [target, part] of open) leaveOpen(editor, target, part);
       for (const { node, index, tensor, copies } of known) {
         const name = `${node.inputs[index]?.name ?? node.label}_known`;
         editor.setInput(node, index, editor.addInitializer(name, tensor));
         if (copies === true) editor.setAttribute(node, 'allowzero', { kind: 'int', value: 0 });
       }
     });
-    const message = `replaced ${known.length + open.length} computed shapes by constants`;
+    const message = `replaced ${known.length + open.size} computed shapes by constants`;
     return { changed, gains: false, remarks: [{ kind: 'applied', message }] };
   },
 };
 
-/** A part of a target, with -1 in place of an extent. */
+/** A part of a target, with -1 in place of the extent of an axis. */
 interface OpenPart extends Use {
+  readonly axis: number;
   readonly tensor: Tensor;
 }
 
+interface OpenTarget {
+  readonly part: OpenPart;
+  readonly reshapes: Node[];
+}
+
+/** Targets of which one part may be open, with the Reshapes for which it may. */
+function openTargets(facts: GraphInfo, keys: ExtentKeys): ReadonlyMap<Value, OpenTarget> {
+  const open = new Map<Value, OpenTarget>();
+  for (const node of facts.graph.nodes) {
+    const [, target] = node.inputs;
+    const part = target === undefined ? undefined : openTarget(node, facts, keys);
+    if (target === undefined || part === undefined) continue;
+    const found = open.get(target) ?? { part, reshapes: [] };
+    // Another Reshape may take other channels apart.
+    if (found.part.axis === part.axis) found.reshapes.push(node);
+    open.set(target, found);
+  }
+  return open;
+}
+
 /**
- * Where a target is put together for one Reshape: the part with the number of channels, which may
+ * Where a target is put together for a Reshape: the part with the number of channels, which may
  * become -1. It is then nowhere written down.
  */
 function openTarget({ opType, domain, inputs: [data, target] }: Node, facts: GraphInfo, keys: ExtentKeys) {
   const concat = target?.producer;
   if (opType !== 'Reshape' || domain !== '' || concat?.opType !== 'Concat' || concat.domain !== '') return undefined;
-  if (target?.hasSingleUse !== true || data === undefined) return undefined;
+  if (data === undefined || target === undefined) return undefined;
   const elements = keys.elements(target);
   const own = keys.extents(data);
   if (own === undefined || elements === undefined || elements.includes(-1)) return undefined;
@@ -103,11 +122,27 @@ function openPart(concat: Node, axis: number, { constants }: GraphInfo, keys: Ex
       const tensor = constants.tensor(part);
       if (tensor === undefined) return undefined;
       const entries = tensor.numbers().map((entry, at) => (start + at === axis ? -1 : entry));
-      return { node: concat, index, tensor: Tensor.fromNumbers(INT64, [length], entries) };
+      return { axis, node: concat, index, tensor: Tensor.fromNumbers(INT64, [length], entries) };
     }
     start += length;
   }
   return undefined;
+}
+
+/** Where others read the target as well, these Reshapes get one of their own. */
+function leaveOpen(editor: Editor, target: Value, { part, reshapes }: OpenTarget): void {
+  const rest = editor.addInitializer(`${target.name}_rest`, part.tensor);
+  const isForThese = ({ node, index }: Use) => index === 1 && reshapes.includes(node);
+  if (!target.isSeenOutside && target.uses.every(isForThese)) {
+    editor.rewriteOperand(part, rest);
+    return;
+  }
+  const wish = `${target.name}_open`;
+  const name = editor.graph.freshNodeName(wish);
+  const inputs = part.node.inputs.with(part.index, rest);
+  const attributes = { axis: { kind: 'int', value: 0 } } as const;
+  const own = editor.addNode({ opType: 'Concat', name, inputs, outputs: [wish], attributes }, part.node);
+  for (const node of reshapes) editor.setInput(node, 1, own.outputs[0]);
 }
 
 /** Undefined where it is constant already, or where another shape is computed from it alone. */

@@ -72,13 +72,16 @@ function adjust(site: Site, kept: Kept): readonly Adjustment[] {
   return node.attributes.has('num_outputs') ? [list, { attribute: 'num_outputs', value: undefined }] : [list];
 }
 
-/** Of sizes that are written down; equal parts are left to ONNX Runtime. */
-function partExtents({ node, extents, elements }: ShapeSite, output: number): Elements | undefined {
+/** Of sizes that are written down, and of equal parts of an extent that is a number. */
+function partExtents({ node, opset, extents, elements }: ShapeSite, output: number): Elements | undefined {
   const own = extents(0);
-  const sizes = node.ints('split') ?? elements(1);
-  if (own === undefined || sizes === undefined) return undefined;
+  if (own === undefined) return undefined;
   const axis = normalAxis(node.int('axis', 0), own.length);
-  return own.map((extent, at) => (at === axis ? sizes[output] : extent));
+  const whole = own[axis];
+  const isListed = node.attributes.has('split') || node.inputs[1] !== undefined;
+  const equal = typeof whole === 'number' ? equalParts(whole, node.outputs.length, opset) : undefined;
+  const sizes = isListed ? (node.ints('split') ?? elements(1)) : equal;
+  return sizes === undefined ? undefined : own.map((extent, at) => (at === axis ? sizes[output] : extent));
 }
 
 export const splits: readonly Operator[] = [{ type: 'Split', axes: splitAxes, adjust, partExtents, movesData: true }];

@@ -95,13 +95,53 @@ describe('fold-shapes, integers', () => {
     expect(picture).toContain('Gather_output_0, Concat_output_0_rest int64 [3] {-1 2 2}, Gather_1_output_0');
   });
 
-  test('declines for a target that several read', async () => {
+  test('of a target that several Reshapes read', async () => {
     const g = graphBuilder();
     const x = g.relu(g.input('x', ['batch', 12, 'height', 'width']));
     const size = (axis: number) => g.op('Gather', [g.op('Shape', [x]), int64([axis])], { axis: 0 });
     const target = g.concat([size(0), int64([3, 2, 2]), size(2), size(3)], 0);
     g.output(g.add(g.op('Reshape', [x, target]), g.op('Reshape', [g.op('Abs', [x]), target])));
-    expect(await unchanged('fold-shapes', g.bytes())).toContain('{3 2 2}');
+    expect(await changed('fold-shapes', g.bytes())).toContain('Concat_output_0_rest int64 [3] {-1 2 2}');
+  });
+
+  test('gives Reshapes a target of their own where others read it too', async () => {
+    const g = graphBuilder();
+    const x = g.input('x', ['batch', 'length', 6]);
+    const size = (axis: number) => g.op('Gather', [g.op('Shape', [x]), int64([axis])], { axis: 0 });
+    const target = g.concat([size(0), size(1), int64([6])], 0);
+    const flat = g.reshape(x, [-1, 6]);
+    for (const value of [g.relu(flat), g.op('Neg', [flat])]) g.output(g.op('Reshape', [value, target]));
+    g.output(g.op('Expand', [{ data: [1] }, target]));
+    expect(await changed('fold-shapes', g.bytes())).toMatchInlineSnapshot(`
+      inputs: x [batch,length,6]
+      Shape_output_0 [3] = Shape(x)
+      Gather_output_0 [1] = Gather(Shape_output_0, Gather.1 int64 [1] {0}) axis=0
+      Shape_1_output_0 [3] = Shape(x)
+      Gather_1_output_0 [1] = Gather(Shape_1_output_0, Gather_1.1 int64 [1] {1}) axis=0
+      Concat_output_0 [3] = Concat(Gather_output_0, Gather_1_output_0, Concat.2 int64 [1] {6}) axis=0
+      Reshape_output_0 [?,6] = Reshape(x, Reshape.1 int64 [2] {-1 6})
+      Relu_output_0 [?,6] = Relu(Reshape_output_0)
+      Neg_output_0 [?,6] = Neg(Reshape_output_0)
+      Reshape_1_output_0 [?,?,?] = Reshape(Relu_output_0, Concat_output_0)
+      Reshape_2_output_0 [?,?,?] = Reshape(Neg_output_0, Concat_output_0)
+      Expand_output_0 [?,?,?] = Expand(Expand.0 [1] {1}, Concat_output_0)
+      outputs: Reshape_1_output_0, Reshape_2_output_0, Expand_output_0
+      =>
+      inputs: x [batch,length,6]
+      Shape_output_0 [3] = Shape(x)
+      Gather_output_0 [1] = Gather(Shape_output_0, Gather.1 int64 [1] {0}) axis=0
+      Shape_1_output_0 [3] = Shape(x)
+      Gather_1_output_0 [1] = Gather(Shape_1_output_0, Gather_1.1 int64 [1] {1}) axis=0
+      Concat_output_0_open [3] = Concat(Gather_output_0, Gather_1_output_0, Concat_output_0_rest int64 [1] {-1}) axis=0
+      Concat_output_0 [3] = Concat(Gather_output_0, Gather_1_output_0, Concat.2 int64 [1] {6}) axis=0
+      Reshape_output_0 [?,6] = Reshape(x, Reshape.1 int64 [2] {-1 6})
+      Relu_output_0 [?,6] = Relu(Reshape_output_0)
+      Neg_output_0 [?,6] = Neg(Reshape_output_0)
+      Reshape_1_output_0 [?,?,?] = Reshape(Relu_output_0, Concat_output_0_open)
+      Reshape_2_output_0 [?,?,?] = Reshape(Neg_output_0, Concat_output_0_open)
+      Expand_output_0 [?,?,?] = Expand(Expand.0 [1] {1}, Concat_output_0)
+      outputs: Reshape_1_output_0, Reshape_2_output_0, Expand_output_0
+    `);
   });
 
   test('declines for an end that depends on the input, and for a scale in floating point', async () => {
