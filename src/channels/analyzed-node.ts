@@ -9,6 +9,8 @@ import {
   type Choice,
   type Feedback,
   groupsOf,
+  type HeadPart,
+  type Heads,
   type LayerRelation,
   type Link,
   type Picks,
@@ -56,6 +58,23 @@ export interface LayerAxes {
   readonly bias: Axis | undefined;
 }
 
+/** Positions from `base` on, `size` of them for each head of keys and values. */
+export interface HeadPartAxis {
+  readonly base: number;
+  readonly size: number;
+}
+
+/** Heads that lie side by side (`Heads` of src/ops/axes.ts). */
+export interface HeadAxes extends Pick<Heads, 'count' | 'served' | 'channels' | 'valueChannels'> {
+  readonly query: readonly HeadPartAxis[];
+  readonly key: readonly HeadPartAxis[];
+  readonly value: readonly HeadPartAxis[];
+  readonly masks: readonly HeadPartAxis[];
+  readonly output: HeadPartAxis;
+  /** All axes that have a part. */
+  readonly axes: readonly Axis[];
+}
+
 export interface AnalyzedNode extends NodeSite {
   /** Those that always hold. */
   readonly links: readonly ResolvedLink[];
@@ -66,6 +85,8 @@ export interface AnalyzedNode extends NodeSite {
   /** Set where the relation is that of a layer. */
   readonly layer: LayerAxes | undefined;
   readonly feedback: FeedbackAxes | undefined;
+  /** Set where heads lie side by side along axes that have positions. */
+  readonly heads: HeadAxes | undefined;
 }
 
 /** Of a recurrent layer: see Feedback of src/ops/axes.ts. */
@@ -87,6 +108,7 @@ export function analyzedNode(at: NodeSite, positions: Positions): AnalyzedNode {
     sums: sumsOf(at).map((axes) => axes.map((ref) => inputAxis(at, ref, positions))),
     layer: relation?.kind === 'linear' || relation?.kind === 'grouped' ? layerAxes(at, relation, positions) : undefined,
     feedback: relation?.kind === 'pointwise' ? feedbackAxes(at, relation.feedback, positions) : undefined,
+    heads: headAxes(at, positions),
   };
 }
 
@@ -129,6 +151,36 @@ function layerAxes(at: NodeSite, relation: LayerRelation, positions: Positions):
     // A bias may have axes of extent 1 in front.
     bias: bias === undefined ? undefined : positions.axesOf(bias).at(-1),
   };
+}
+
+/** Undefined where a part has no positions: then none has. */
+function headAxes(at: NodeSite, positions: Positions): HeadAxes | undefined {
+  const heads = headsOf(at);
+  const output = heads && outputAxis(at, { index: 0, axis: heads.output }, positions);
+  if (heads === undefined || output === undefined) return undefined;
+  const { served, channels, valueChannels } = heads;
+  const axes: Axis[] = [output];
+  const parts = (list: readonly HeadPart[], size: number): HeadPartAxis[] =>
+    list.flatMap((part) => {
+      const axis = inputAxis(at, part, positions);
+      if (axis === undefined) return [];
+      axes.push(axis);
+      return [{ base: axis.base + part.start, size }];
+    });
+  const found: HeadAxes = {
+    ...{ count: heads.count, served, channels, valueChannels, axes },
+    query: parts(heads.query, served * channels),
+    key: parts(heads.key, channels),
+    value: parts(heads.value, valueChannels),
+    masks: parts(heads.masks, served),
+    output: { base: output.base, size: served * valueChannels },
+  };
+  const isWhole = axes.length === 1 + heads.query.length + heads.key.length + heads.value.length + heads.masks.length;
+  return isWhole ? found : undefined;
+}
+
+export function headsOf({ relation }: NodeSite): Heads | undefined {
+  return relation?.kind === 'pointwise' ? relation.heads : undefined;
 }
 
 function inputAxis(at: NodeSite, { index, axis }: AxisRef, positions: Positions): Axis | undefined {

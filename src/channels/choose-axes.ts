@@ -2,25 +2,28 @@
  * Of the axes that a Reshape merges or takes apart one may shrink; the others are pinned. Heads and
  * the channels within a head are such axes: [., S, H * d] becomes [., S, H, d].
  */
-import { type AnalyzedNode, forEachPair, type ResolvedLink } from './analyzed-node.js';
+import { type AnalyzedNode, forEachPair, type HeadAxes, type ResolvedLink } from './analyzed-node.js';
+import { tiesOfHeads } from './heads.js';
 import type { Pin, PinBoard } from './pins.js';
 import type { Axis, Positions } from './positions.js';
 import { openEnd, pinBy } from './relate.js';
 
-/**
- * Takes one axis of each choice. `isDead` says of a position that nothing varies there, or that
- * nobody needs it.
- */
-export function chooseAxes(
-  nodes: readonly AnalyzedNode[],
-  positions: Positions,
-  board: PinBoard,
-  isDead: (position: number) => boolean,
-): void {
-  const undecided = nodes.filter(({ choices }) => choices.length > 0);
+/** What is known of positions. */
+interface Known {
+  readonly isNeeded: (position: number) => boolean;
+  /** Whether nothing varies there, or nobody needs it. */
+  readonly isDead: (position: number) => boolean;
+}
+
+/** Takes one axis of each choice, and ties channels of heads that lie side by side. */
+export function chooseAxes(nodes: readonly AnalyzedNode[], positions: Positions, board: PinBoard, known: Known): void {
+  const undecided = nodes.filter(({ choices, heads }) => choices.length > 0 || heads !== undefined);
   if (undecided.length === 0) return;
-  const chooser = new Chooser(positions, board, isDead);
-  for (const at of undecided) for (const candidates of at.choices) chooser.choose(at, candidates);
+  const chooser = new Chooser(positions, board, known);
+  for (const at of undecided) {
+    for (const candidates of at.choices) chooser.choose(at, candidates);
+    if (at.heads !== undefined) chooser.tieHeads(at, at.heads);
+  }
 }
 
 /**
@@ -31,14 +34,14 @@ export function chooseAxes(
 class Chooser {
   readonly #positions: Positions;
   readonly #board: PinBoard;
-  readonly #isDead: (position: number) => boolean;
+  readonly #known: Known;
   /** By class representative: 1 where it is pinned. */
   readonly #isPinned: Uint8Array;
 
-  constructor(positions: Positions, board: PinBoard, isDead: (position: number) => boolean) {
+  constructor(positions: Positions, board: PinBoard, known: Known) {
     this.#positions = positions;
     this.#board = board;
-    this.#isDead = isDead;
+    this.#known = known;
     const pinOf = board.byClass(positions);
     this.#isPinned = new Uint8Array(positions.count);
     for (let position = 0; position < positions.count; position++)
@@ -55,6 +58,15 @@ class Chooser {
     const [first] = candidates;
     if (taken !== undefined) this.#unite(at, taken.link);
     else if (first !== undefined) this.#pin(wholeOf(first), pin);
+  }
+
+  tieHeads(at: AnalyzedNode, heads: HeadAxes): void {
+    const isFree = (position: number) => this.#isFree(position);
+    const { classes, alive } = tiesOfHeads(heads, { ...this.#known, isFree });
+    for (const [first, ...others] of classes)
+      for (const other of others) if (first !== undefined) this.#tie(first, other);
+    this.#board.pinPositions(alive, pinBy(at, 'alive', `${at.node.label} sums over it, and it is alive`));
+    for (const position of alive) this.#isPinned[this.#positions.classOf(position)] = 1;
   }
 
   #isFree(position: number): boolean {
@@ -75,7 +87,10 @@ class Chooser {
     forEachPair(link, (i, j) => {
       if (!this.#isFree(input.base + i) || !this.#isFree(output.base + j)) stays[part === input ? i : j] = 1;
     });
-    return stays.reduce((total, held, index) => total + (held === 0 && this.#isDead(part.base + index) ? 1 : 0), 0);
+    return stays.reduce(
+      (total, held, index) => total + (held === 0 && this.#known.isDead(part.base + index) ? 1 : 0),
+      0,
+    );
   }
 
   #pin(axis: Axis | undefined, pin: Pin): void {
@@ -90,13 +105,15 @@ class Chooser {
       for (const end of [input, output]) this.#pin(end, openEnd(at));
       return;
     }
+    forEachPair(link, (i, j) => this.#tie(input.base + i, output.base + j));
+  }
+
+  #tie(one: number, other: number): void {
     const positions = this.#positions;
-    forEachPair(link, (i, j) => {
-      const [a, b] = [positions.classOf(input.base + i), positions.classOf(output.base + j)];
-      const isPinned = this.#isPinned[a] === 1 || this.#isPinned[b] === 1;
-      positions.unite(a, b);
-      if (isPinned) this.#isPinned[positions.classOf(a)] = 1;
-    });
+    const [a, b] = [positions.classOf(one), positions.classOf(other)];
+    const isPinned = this.#isPinned[a] === 1 || this.#isPinned[b] === 1;
+    positions.unite(a, b);
+    if (isPinned) this.#isPinned[positions.classOf(a)] = 1;
   }
 }
 

@@ -72,7 +72,10 @@ export async function analyze(graphInfo: GraphInfo, lift?: Lift): Promise<Facts>
   const isRelevant = ({ slot, axis }: Axis) => isOfLayer(slot, axis);
   const { constant, places } = await propagateConstants(nodes, positions, graphInfo, isRelevant, lift);
   const { needed, linearReads } = propagateDemand(graph, nodes, positions, constant, board);
-  chooseAxes(nodes, positions, board, (position) => needed[position] === 0 || !Number.isNaN(constant[position] ?? 0));
+  chooseAxes(nodes, positions, board, {
+    isNeeded: (position) => needed[position] === 1,
+    isDead: (position) => needed[position] === 0 || !Number.isNaN(constant[position] ?? 0),
+  });
   return {
     graphInfo,
     positions,

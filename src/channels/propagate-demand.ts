@@ -10,11 +10,13 @@ import {
   type AnalyzedNode,
   type FeedbackAxes,
   forEachPair,
+  type HeadAxes,
   isDepthwise,
   type LayerAxes,
   readsTypeAlone,
   type ResolvedLink,
 } from './analyzed-node.js';
+import { readOfHeads } from './heads.js';
 import type { Pin, PinBoard } from './pins.js';
 import { pinBy } from './relate.js';
 import { type Axis, isOperand, type Positions, type Slot } from './positions.js';
@@ -98,6 +100,7 @@ class DemandPass implements Demand {
     if (at.feedback !== undefined) this.#fedBack(at, at.feedback);
     for (const links of [...at.links.map((link) => [link]), ...at.choices]) this.#alongLinks(links, linked);
     for (const axes of at.sums) this.#alongSum(at, axes, linked);
+    if (at.heads !== undefined) this.#alongHeads(at.heads, linked);
     for (const [index, slot] of at.inSlots.entries()) {
       if (slot === undefined || isOperand(slot) || readsTypeAlone(at, index)) continue;
       this.#touched.add(slot);
@@ -167,6 +170,14 @@ class DemandPass implements Demand {
       for (const position of read) this.needed[position] = 1;
       this.#board.pinPositions(read, pinBy(at, 'alive', `${at.node.label} feeds it back to itself`));
     }
+  }
+
+  /** Of heads that matter, what is summed over and not zero. The links say it of the values. */
+  #alongHeads(heads: HeadAxes, linked: Set<Axis>): void {
+    for (const axis of heads.axes) linked.add(axis);
+    const matters = (position: number) => this.#matters(position);
+    const isZero = (position: number) => this.#constant[position] === 0;
+    for (const position of readOfHeads(heads, { matters, isZero })) this.needed[position] = 1;
   }
 
   /** Outputs of the axis that matter. */

@@ -7,6 +7,7 @@ import { operatorOf } from '../ops/registry.js';
 import {
   type AnalyzedNode,
   forEachPair,
+  headsOf,
   isDepthwise,
   type LayerAxes,
   readsTypeAlone,
@@ -19,10 +20,16 @@ export function relateAxes(graph: Graph, nodes: readonly AnalyzedNode[], positio
   pinBoundary(graph, positions, board);
   for (const at of nodes) {
     const covered = new Set<Axis>();
-    for (const link of at.links) unite(link, at, positions, board, covered);
+    const isOpen = at.heads === undefined && headsOf(at) !== undefined;
+    for (const link of at.links) {
+      if (isOpen) pinOpenEnds(at, board, link.input, link.output);
+      else unite(link, at, positions, board, covered);
+    }
     for (const { input, output } of at.choices.flat())
       for (const axis of [input, output]) if (axis !== undefined) covered.add(axis);
     for (const axes of at.sums) uniteSums(axes, at, positions, board, covered);
+    // Which of them go together is chosen later (heads.ts).
+    for (const axis of at.heads?.axes ?? []) covered.add(axis);
     if (at.layer !== undefined) uniteLayer(at, at.layer, positions, board, covered);
     pinTheRest(at, positions, board, covered);
   }

@@ -4,6 +4,7 @@
  */
 import type { Relation } from '../ops/axes.js';
 import { type AnalyzedNode, forEachPair, isDepthwise, readsTypeAlone, type ResolvedLink } from './analyzed-node.js';
+import { positionsOfHead } from './heads.js';
 import { type Axis, isOperand } from './positions.js';
 
 /**
@@ -56,7 +57,22 @@ export function stopsAt(at: AnalyzedNode, deadness: Deadness): Stop[] {
       stops.push({ cause, at, from, to, isForward: isDead(from) });
     });
   }
-  return stops;
+  return [...stops, ...stopsInHeads(at, deadness)];
+}
+
+/** Dead positions of a head, tied to one that is alive. */
+function stopsInHeads(at: AnalyzedNode, { isDead }: Deadness): Stop[] {
+  const { heads } = at;
+  if (heads === undefined) return [];
+  return Array.from({ length: heads.count }, (_, head) => {
+    const positions = positionsOfHead(heads, head);
+    const alive = positions.find((position) => !isDead(position));
+    return alive === undefined
+      ? []
+      : positions
+          .filter((position) => isDead(position))
+          .map((from): Stop => ({ cause: 'shuffle', at, from, to: alive, isForward: true }));
+  }).flat();
 }
 
 /** Whether other operands are alive at an index of one output axis. */

@@ -5,7 +5,7 @@
  */
 import type { Dim } from '../ir/graph.js';
 import { type AxisRef, weightsRefs } from '../ops/axes.js';
-import { choicesOf, type NodeSite, sumsOf } from './analyzed-node.js';
+import { choicesOf, headsOf, type NodeSite, sumsOf } from './analyzed-node.js';
 import { isOperand, type Slot } from './positions.js';
 
 export type AxisTest = (slot: Slot, axis: number) => boolean;
@@ -30,6 +30,9 @@ export function tiedAxes(
     for (const link of [...relation.links, ...choicesOf(at).flat()]) axes.tie(input(link.input), output(link.output));
     for (const [first, ...others] of sumsOf(at))
       for (const other of others) if (first !== undefined) axes.tie(input(first), input(other));
+    const heads = headsOf(at);
+    for (const part of heads === undefined ? [] : [heads.query, heads.key, heads.value, heads.masks].flat())
+      axes.tie(input(part), output({ index: 0, axis: heads?.output ?? 0 }));
     if (relation.kind === 'pointwise') {
       ofLayers.push(...(relation.feedback?.outputs ?? []).flatMap((ref) => output(ref) ?? []));
       continue;

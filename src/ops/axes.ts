@@ -111,6 +111,8 @@ export interface Pointwise {
    */
   readonly sums?: readonly (readonly AxisRef[])[];
   readonly feedback?: Feedback;
+  /** Heads of attention that lie side by side along one axis. */
+  readonly heads?: Heads;
 }
 
 /**
@@ -125,6 +127,35 @@ export interface Feedback {
   readonly states: readonly AxisRef[];
   /** Indices that stay 0 where all states are 0. */
   readonly zeros: readonly number[];
+}
+
+/** Part of an axis of input `index`, from `start` on: head by head. */
+export interface HeadPart extends AxisRef {
+  readonly start: number;
+}
+
+/**
+ * Attention of heads that are no axis: channels [heads * channels] of the queries, keys and values,
+ * and of the output. Heads of queries that one head of keys and values serves go together. Either
+ * whole heads go, or as many channels of every head.
+ */
+export interface Heads {
+  /** Of the keys and values. */
+  readonly count: number;
+  /** Heads of the queries for each of them. */
+  readonly served: number;
+  /** Of one head, of the queries and keys, which are summed over together. */
+  readonly channels: number;
+  /** Of one head, of the values and the output. */
+  readonly valueChannels: number;
+  /** Parts of several inputs that are added: [values, bias]. */
+  readonly query: readonly HeadPart[];
+  readonly key: readonly HeadPart[];
+  readonly value: readonly HeadPart[];
+  /** One index for each head of the queries. */
+  readonly masks: readonly HeadPart[];
+  /** Axis of output 0. */
+  readonly output: number;
 }
 
 /** Of the candidates one link is taken; the axes of the others are pinned. */

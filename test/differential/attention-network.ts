@@ -183,6 +183,28 @@ const asOperator: Form = (g, { one }) => {
   return merge(g, g.op('Attention', [query ?? '', key ?? '', value ?? '']));
 };
 
+/** [heads, length, length], of which the batch knows nothing. */
+const masked: Form = (g, { one }) => {
+  const [query = '', key = '', value = ''] = PARTS.map((name) => split(g, one(name)));
+  const mask = { data: normals(6, 'mask', HEADS * LENGTH * LENGTH), dims: [HEADS, LENGTH, LENGTH] };
+  return merge(g, g.op('Attention', [query, key, value, mask]));
+};
+
+const sideBySide: Form = (g, { one }) =>
+  g.op(
+    'Attention',
+    PARTS.map((name) => one(name)),
+    { q_num_heads: HEADS, kv_num_heads: HEADS },
+  );
+
+const multiHead: Form = (g, { one }) =>
+  g.op(
+    'MultiHeadAttention',
+    PARTS.map((name) => one(name)),
+    { num_heads: HEADS },
+    { domain: 'com.microsoft' },
+  );
+
 /** By form: the opset, and how wide the projections are. */
 export const FORMS: Readonly<Record<string, { form: Form; opset?: number; isPacked?: boolean }>> = {
   'three projections': { form: apart },
@@ -193,6 +215,10 @@ export const FORMS: Readonly<Record<string, { form: Form; opset?: number; isPack
   'heads merged with the batch': { form: mergedWithBatch },
   'Attention, opset 23': { form: asOperator, opset: 23 },
   'Attention, opset 24': { form: asOperator, opset: 24 },
+  'Attention with a mask for each head': { form: masked, opset: 23 },
+  'Attention without an axis of heads, opset 23': { form: sideBySide, opset: 23 },
+  'Attention without an axis of heads, opset 24': { form: sideBySide, opset: 24 },
+  MultiHeadAttention: { form: multiHead },
 };
 
 /** One head of keys and values for all heads of the queries. */

@@ -68,6 +68,7 @@ async function agreement({ type, operands, attributes = {} }: Case, isSigned: bo
       outDims: () => [CODES, CODES, 2, 2],
       constant: (index): Tensor | undefined => node.inputs[index]?.initializer,
       ownExtents: () => undefined,
+      integers: () => undefined,
     });
   if (node === undefined || relation?.kind !== 'pointwise') throw new Error('no relation');
   const of = [0, 1].slice(0, operands).map((at) => 3 * at + (type === 'QLinearConcat' ? 2 : 0));

@@ -52,6 +52,8 @@ const inTraining =
   (mode: boolean): Apply =>
   (g, x) =>
     g.op('Dropout', [x, { data: [0.5], dims: [] }, { data: [mode], dims: [] }]);
+/** [batch, length, channels] */
+const sequence: Apply = (g, x) => g.transpose(g.reshape(x, [2, CHANNELS, SIZE * SIZE]), [0, 2, 1]);
 const flat: Apply = (g, x) => g.reshape(x, [2, CHANNELS * SIZE * SIZE]);
 
 const ASYMMETRIC = { mode: 'nearest', nearest_mode: 'floor', coordinate_transformation_mode: 'asymmetric' };
@@ -117,8 +119,24 @@ export const EXAMPLES: Readonly<Record<string, readonly Apply[]>> = {
   'Attention@23': [
     (g, x) => g.op('Attention', [g.op('Neg', [x]), g.op('Sigmoid', [x]), x]),
     (g, x) => g.op('Attention', [x, ...g.split(g.op('Neg', [x]), [2, 2])], { is_causal: 1 }),
+    (g, x) => {
+      const y = sequence(g, x);
+      return g.op('Attention', [y, g.op('Neg', [y]), y], { q_num_heads: 4, kv_num_heads: 4 });
+    },
   ],
-  'Attention@24': [(g, x) => g.op('Attention', [x, x, x], { scale: { float: 0.3 } })],
+  'Attention@24': [
+    (g, x) => g.op('Attention', [x, x, x], { scale: { float: 0.3 } }),
+    (g, x) => {
+      const y = sequence(g, x);
+      return g.op('Attention', [y, g.op('Neg', [y]), y], { q_num_heads: 2, kv_num_heads: 2 });
+    },
+  ],
+  MultiHeadAttention: [
+    (g, x) => {
+      const y = sequence(g, x);
+      return g.op('MultiHeadAttention', [y, g.op('Neg', [y]), y], { num_heads: 2 }, { domain: 'com.microsoft' });
+    },
+  ],
   AveragePool: [
     (g, x) => g.averagePool(x, [3, 3], { pads: 1 }),
     (g, x) => g.averagePool(x, [3, 3], { pads: 1, countIncludePad: true }),
