@@ -28,8 +28,15 @@ export function tiedAxes(
     const input = ({ index, axis }: AxisRef) => axes.at(at.inSlots[index], axis);
     const output = ({ index, axis }: AxisRef) => axes.at(at.node.outputs[index], axis);
     for (const link of [...relation.links, ...choicesOf(at).flat()]) axes.tie(input(link.input), output(link.output));
-    for (const [first, ...others] of sumsOf(at))
+    for (const sum of sumsOf(at)) {
+      const [first, ...others] = sum;
       for (const other of others) if (first !== undefined) axes.tie(input(first), input(other));
+      // Weights of more axes than a matrix: those that they make are channels, too.
+      const weights = sum.find(({ index }) => isOperandAt(at, index));
+      if (weights === undefined) continue;
+      const made = relation.links.flatMap((link) => (link.input.index === weights.index ? [output(link.output)] : []));
+      ofLayers.push(...[input(weights), ...made].filter((number) => number !== undefined));
+    }
     const heads = headsOf(at);
     for (const part of heads === undefined ? [] : [heads.query, heads.key, heads.value, heads.masks].flat())
       axes.tie(input(part), output({ index: 0, axis: heads?.output ?? 0 }));
@@ -54,6 +61,11 @@ export function tiedAxes(
     };
   };
   return { isTied: isIn([...seeds, ...ofLayers]), isOfLayer: isIn(ofLayers) };
+}
+
+function isOperandAt(at: NodeSite, index: number): boolean {
+  const slot = at.inSlots[index];
+  return slot !== undefined && isOperand(slot);
 }
 
 /** The last axis of a layer's bias goes with its outputs. */

@@ -149,7 +149,7 @@ const FLOATING: Readonly<Record<string, () => Case>> = {
     graph: behind((g, x) => {
       const half = g.op('Cast', [x], { to: FLOAT16 });
       const weights = { ...float('w', [8, 6], 4), dataType: FLOAT16 } as Input;
-      return g.op('Cast', [g.op('Einsum', [half, weights], { equation: 'ij,jk->ik' })], { to: 1 });
+      return g.op('Cast', [g.op('Einsum', [half, weights], { equation: '...j,jk->...k' })], { to: 1 });
     }),
     expected: [{ op: 'Einsum', dataType: 'float16', weights: 1, elements: 48, zeros: 12 }],
   }),
@@ -240,7 +240,7 @@ describe('in words', () => {
       const columns = normals(8, 'a', 40).map((value, at) => (at % 5 === 1 ? 0 : value));
       const hidden = graph.relu(graph.op('MatMul', [x, { data: columns, dims: [8, 5] }]));
       const known = graph.op('MatMul', [hidden, float('b', [5, 8])]);
-      return graph.op('Einsum', [known, float('w', [8, 6], 4)], { equation: 'ij,jk->ik' });
+      return graph.op('Einsum', [known, float('w', [8, 6], 4)], { equation: '...j,jk->...k' });
     });
     const { report } = await compileModel(g.bytes(), { align: 1 });
     const line = 'not searched for zeros: 1 weight of Einsum (float32), 25.0 % zero';

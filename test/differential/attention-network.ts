@@ -183,6 +183,20 @@ const asOperator: Form = (g, { one }) => {
   return merge(g, g.op('Attention', [query ?? '', key ?? '', value ?? '']));
 };
 
+/** With heads behind the length. */
+const byEinsum: Form = (g, { one }) => {
+  const [query = '', key = '', value = ''] = PARTS.map((name) => g.reshape(one(name), [0, 0, HEADS, CHANNELS]));
+  const scores = g.op('Einsum', [query, key], { equation: 'bqhd,bkhd->bhqk' });
+  const y = g.op('Einsum', [g.op('Softmax', [scores], { axis: -1 }), value], { equation: 'bhqk, bkhd -> bqhd' });
+  return g.reshape(y, [0, 0, -1]);
+};
+
+const byEinsumOfTurned: Form = (g, { one }) => {
+  const [query = '', key = '', value = ''] = PARTS.map((name) => split(g, one(name)));
+  const scores = g.op('Einsum', [query, key], { equation: 'bhqd,bhkd->bhqk' });
+  return merge(g, g.op('Einsum', [g.op('Softmax', [scores], { axis: -1 }), value], { equation: 'abij,abjk->abik' }));
+};
+
 /** [heads, length, length], of which the batch knows nothing. */
 const masked: Form = (g, { one }) => {
   const [query = '', key = '', value = ''] = PARTS.map((name) => split(g, one(name)));
@@ -215,6 +229,8 @@ export const FORMS: Readonly<Record<string, { form: Form; opset?: number; isPack
   'heads merged with the batch': { form: mergedWithBatch },
   'Attention, opset 23': { form: asOperator, opset: 23 },
   'Attention, opset 24': { form: asOperator, opset: 24 },
+  Einsum: { form: byEinsum },
+  'Einsum of turned operands': { form: byEinsumOfTurned },
   'Attention with a mask for each head': { form: masked, opset: 23 },
   'Attention without an axis of heads, opset 23': { form: sideBySide, opset: 23 },
   'Attention without an axis of heads, opset 24': { form: sideBySide, opset: 24 },

@@ -30,10 +30,28 @@ const matMuls: readonly Apply[] = [
   (g, x) => g.op('MatMul', [asColumns(g, x), matrix(6, CHANNELS, 3)]),
 ];
 
+const einsum =
+  (equation: string, ...others: readonly TensorLiteral[]): Apply =>
+  (g, x) =>
+    g.op('Einsum', [x, ...others], { equation });
+const einsums: readonly Apply[] = [
+  einsum('nchw,cd->ndhw', matrix(CHANNELS, 3)),
+  einsum('nchw, dc -> nhwd', matrix(3, CHANNELS)),
+  einsum('nchw,cde->nhdew', matrix(CHANNELS, 2, 3)),
+  einsum('nchw,c->nchw', matrix(CHANNELS)),
+  einsum('nchw->hcn'),
+  einsum('nchw,i->cin', matrix(3)),
+  (g, x) => g.op('Einsum', [matrix(3, CHANNELS), x], { equation: 'dc,nchw->ndhw' }),
+  (g, x) => g.op('Einsum', [x, g.op('Sigmoid', [x])], { equation: 'nchw,nkhw->nck' }),
+  (g, x) => g.op('Einsum', [x, g.op('Neg', [x]), x], { equation: 'nchw,nchv,ncuw->ncuv' }),
+];
+
 export const PRODUCTS: Readonly<Record<string, readonly Apply[]>> = {
   MatMul: matMuls,
   'MatMul@7': matMuls,
   'MatMul@9': matMuls,
+  Einsum: einsums,
+  'Einsum@12': einsums,
   FusedMatMul: [
     (g, x) => g.op('FusedMatMul', [asColumns(g, x), matrix(CHANNELS, 3)], { alpha: 0.5 }, MICROSOFT),
     (g, x) => g.op('FusedMatMul', [asColumns(g, x), matrix(3, CHANNELS)], { transB: 1, alpha: 2 }, MICROSOFT),

@@ -98,12 +98,6 @@ export const PINNED: readonly (readonly [reason: string, names: readonly string[
     `),
   ],
   [
-    'what its equation multiplies and sums is not followed',
-    words(`
-      Einsum
-    `),
-  ],
-  [
     'it reads bits, not numbers',
     words(`
       BitCast
