@@ -1,7 +1,8 @@
 /** Attention as one operator. */
-import { type HeadPart, type Heads, type Known, type Link, link, type Relation } from './axes.js';
+import { type HeadPart, type Known, type Link, link, type Relation } from './axes.js';
 import { MICROSOFT } from './domains.js';
-import type { Adjustment, Kept, Operator } from './operator.js';
+import { adjustScale, hasAny, headsLeft, maskHeads, sideBySide, type Three } from './head-parts.js';
+import type { Adjustment, Kept, LayerOperands, Operator } from './operator.js';
 import type { Site } from './site.js';
 
 const QUERY = 0;
@@ -21,15 +22,15 @@ const CACHE = [4, 5, 6];
  */
 function attention(site: Site): Relation | undefined {
   const { node } = site;
-  const isPlain = !hasAny(site, CACHE) && node.outputs.slice(1).every((y) => !y);
-  if (!isPlain || (node.inputs[MASK] !== undefined && site.inDims(MASK) === undefined)) return undefined;
+  if (hasAny(site, CACHE) || !hasOneOutput(site)) return undefined;
+  if (node.inputs[MASK] !== undefined && site.inDims(MASK) === undefined) return undefined;
   const ranks = [QUERY, KEY, VALUE].map((index) => site.inDims(index)?.length);
   if (ranks.every((rank) => rank === 4)) return headsAsAxis(site);
   return ranks.every((rank) => rank === 3) ? headsInAttributes(site) : undefined;
 }
 
-function hasAny({ node }: Site, inputs: readonly number[]): boolean {
-  return inputs.some((index) => node.inputs[index] !== undefined);
+function hasOneOutput({ node }: Site): boolean {
+  return node.outputs.slice(1).every((y) => y === undefined);
 }
 
 /** Of [batch, heads, length, channels]. */
@@ -51,21 +52,19 @@ function headsAsAxis(site: Site): Relation | undefined {
   return { kind: 'pointwise', links, sums: [[at(QUERY, 3), at(KEY, 3)]], constant: weighted };
 }
 
-/** A mask of one head is for all; of an extent that is not known it may be either. */
-function maskHeads(site: Site, index: number): HeadPart[] {
-  const dims = site.inDims(index);
-  const axis = (dims?.length ?? 0) - 3;
-  return dims === undefined || axis < 0 || dims[axis] === 1 ? [] : [{ index, axis, start: 0 }];
+/** Sums of zeros, whatever the weights are (finite activations). Those of other constants round. */
+function weighted(operands: readonly Known[]): number | undefined {
+  return operands[VALUE] === 0 ? 0 : undefined;
 }
 
 /** Of [batch, length, heads * channels], with the numbers of heads in attributes. */
 function headsInAttributes(site: Site): Relation | undefined {
   const { node } = site;
-  const [heads, count] = ['q_num_heads', 'kv_num_heads'].map((name) => node.int(name, 0));
-  return sideBySide(site, { heads: heads ?? 0, count: count ?? 0, masks: maskHeads(site, MASK), bias: undefined });
+  const [heads, count] = [node.int('q_num_heads', 0), node.int('kv_num_heads', 0)];
+  return projected(site, { heads, count, masks: maskHeads(site, MASK), bias: undefined });
 }
 
-interface SideBySide {
+interface Projected {
   readonly heads: number;
   readonly count: number;
   readonly masks: readonly HeadPart[];
@@ -73,93 +72,49 @@ interface SideBySide {
   readonly bias: number | undefined;
 }
 
-function sideBySide(site: Site, { heads, count, masks, bias }: SideBySide): Relation | undefined {
-  const served = heads / count;
-  const widths = [QUERY, KEY, VALUE].map((index) => site.inDims(index)?.[2]);
-  const [ofQueries, ofKeys, ofValues] = widths;
-  if (typeof ofQueries !== 'number' || typeof ofKeys !== 'number' || typeof ofValues !== 'number') return undefined;
-  const [channels, valueChannels] = [ofQueries / heads, ofValues / count];
-  const areWhole = [served, channels, valueChannels].every((each) => Number.isInteger(each) && each > 0);
-  // A mask whose heads are no number may have one for all.
-  const hasMasks = masks.every((part) => site.inDims(part.index)?.[part.axis] === heads);
-  if (!areWhole || !hasMasks || ofKeys !== count * channels) return undefined;
-  if (bias !== undefined && site.inDims(bias)?.join() !== String(ofQueries + ofKeys + ofValues)) return undefined;
+/** Queries, keys and values are three inputs. */
+function projected(site: Site, { heads, count, masks, bias }: Projected): Relation | undefined {
+  const [ofQueries, ofKeys, ofValues] = [QUERY, KEY, VALUE].map((index) => site.inDims(index)?.[2]);
+  const starts = [0, Number(ofQueries), Number(ofQueries) + Number(ofKeys)] as const;
+  const end = starts[2] + Number(ofValues);
+  if (bias !== undefined && site.inDims(bias)?.join() !== String(end)) return undefined;
   const parts = (index: number, start: number): HeadPart[] => [
     { index, axis: 2, start: 0 },
     ...(bias === undefined ? [] : [{ index: bias, axis: 0, start }]),
   ];
-  const value = parts(VALUE, ofQueries + ofKeys);
-  const links = [
-    ...[QUERY, KEY, VALUE].map((index) => link(at(index, 0), at(0, 0))),
-    link(at(QUERY, 1), at(0, 1)),
-    ...value.flatMap((part) => valuesOf(part, { count, served, valueChannels })),
-  ];
-  const output = 2;
-  const [query, key] = [parts(QUERY, 0), parts(KEY, ofQueries)];
-  const found: Heads = { count, served, channels, valueChannels, query, key, value, masks, output };
-  return { kind: 'pointwise', links, heads: found, constant: bias === undefined ? weighted : weightedSum(bias) };
-}
-
-/** Values of one head are those of all heads that it serves. */
-function valuesOf(
-  { start, ...ref }: HeadPart,
-  { count, served, valueChannels }: Pick<Heads, 'count' | 'served' | 'valueChannels'>,
-): Link[] {
-  return Array.from({ length: count }, (_, head) =>
-    link(ref, at(0, 2), {
-      ...{ one: 'input', oneStart: start + head * valueChannels, manyStart: head * served * valueChannels },
-      ...{ count: valueChannels, inner: 1, outer: served, period: valueChannels },
-    }),
-  );
+  return sideBySide(site, {
+    ...{ heads, count, masks },
+    widths: [ofQueries, ofKeys, ofValues],
+    parts: [parts(QUERY, starts[0]), parts(KEY, starts[1]), parts(VALUE, starts[2])],
+    links: [...[QUERY, KEY, VALUE].map((index) => link(at(index, 0), at(0, 0))), link(at(QUERY, 1), at(0, 1))],
+  });
 }
 
 function at(index: number, axis: number) {
   return { index, axis };
 }
 
-/** Sums of zeros, whatever the weights are (finite activations). Those of other constants round. */
-function weighted(operands: readonly Known[]): number | undefined {
-  return operands[VALUE] === 0 ? 0 : undefined;
-}
-
-function weightedSum(bias: number) {
-  return (operands: readonly Known[]) => (operands[bias] === 0 ? weighted(operands) : undefined);
-}
-
-/** Where no scale is given it is 1 / sqrt(channels) of what there was. */
 function adjust(site: Site, kept: Kept): readonly Adjustment[] {
   if (site.inDims(QUERY)?.length === 3) return adjustHeads(site, kept, ['q_num_heads', 'kv_num_heads']);
   const channels = site.inDims(QUERY)?.[3];
-  const isNarrowed = kept.input(at(QUERY, 3)) !== undefined;
-  if (!isNarrowed || site.node.attributes.has('scale') || typeof channels !== 'number') return [];
-  return [scaleOf(channels)];
+  const now = kept.input(at(QUERY, 3))?.length;
+  return now === undefined || typeof channels !== 'number' ? [] : adjustScale(site, channels, now);
 }
 
-function scaleOf(channels: number): Adjustment {
-  return { attribute: 'scale', value: { kind: 'float', value: 1 / Math.sqrt(channels) } };
-}
-
-/** Heads that have no channel left are gone; `names`: of the queries, and of the keys and values. */
+/** `names`: of the number of heads of the queries, and of the keys and values. */
 function adjustHeads(site: Site, kept: Kept, names: readonly string[]): readonly Adjustment[] {
   const { node } = site;
-  const numbers = names.map((attribute, at) => {
-    const before = node.int(attribute, 0);
-    const [index, axis] = [at === 0 ? QUERY : KEY, 2];
-    const width = Number(site.inDims(index)?.[axis]);
-    const indices = kept.input({ index, axis });
-    const left = new Set(indices?.map((channel) => Math.floor((channel * before) / width)));
-    return { attribute, before, channels: width / before, now: indices === undefined ? before : left.size };
+  const left = [QUERY, KEY].map((index) => {
+    const [width, heads] = [Number(site.inDims(index)?.[2]), node.int(names[index] ?? '', 0)];
+    return { before: width / heads, heads, now: headsLeft(kept, { ...at(index, 2), start: 0 }, width, heads) };
   });
-  const [queries] = numbers;
-  const width = kept.input(at(QUERY, 2))?.length;
-  const changed = numbers.filter(({ before, now }) => now !== before);
-  const isNarrowed = width !== undefined && width !== (queries?.now ?? 0) * (queries?.channels ?? 0);
-  // Of com.microsoft a scale of 0 is none.
-  const hasScale = node.domain === '' ? node.attributes.has('scale') : node.float('scale', 0) !== 0;
-  return [
-    ...changed.map(({ attribute, now: value }): Adjustment => ({ attribute, value: { kind: 'int', value } })),
-    ...(isNarrowed && !hasScale ? [scaleOf(queries?.channels ?? 1)] : []),
-  ];
+  const numbers = names.flatMap((attribute, index): Adjustment[] => {
+    const { heads, now } = left[index] ?? {};
+    return now === undefined || now.heads === heads ? [] : [{ attribute, value: { kind: 'int', value: now.heads } }];
+  });
+  const [queries] = left;
+  if (queries === undefined) return numbers;
+  return [...numbers, ...adjustScale(site, queries.before, queries.now.width / queries.now.heads)];
 }
 
 const BIAS = 3;
@@ -174,13 +129,74 @@ const SCORE_BIAS = 5;
 function multiHead(site: Site): Relation | undefined {
   const { node } = site;
   const past = [...node.inputs.keys()].slice(SCORE_BIAS + 1);
-  if (hasAny(site, past) || node.outputs.slice(1).some((y) => y !== undefined)) return undefined;
+  if (hasAny(site, past) || !hasOneOutput(site)) return undefined;
   if ([QUERY, KEY, VALUE].some((index) => site.inDims(index)?.length !== 3)) return undefined;
-  const hasBias = node.inputs[BIAS] !== undefined;
   if (node.inputs[SCORE_BIAS] !== undefined && site.inDims(SCORE_BIAS)?.length !== 4) return undefined;
   const heads = node.int('num_heads', 0);
-  const masks = maskHeads(site, SCORE_BIAS);
-  return sideBySide(site, { heads, count: heads, masks, bias: hasBias ? BIAS : undefined });
+  const bias = node.inputs[BIAS] === undefined ? undefined : BIAS;
+  return projected(site, { heads, count: heads, masks: maskHeads(site, SCORE_BIAS), bias });
+}
+
+const PACKED_WEIGHTS = 1;
+const PACKED_BIAS = 2;
+const PACKED_PAST = 4;
+
+/** Of com.microsoft's Attention: how many columns of the weights make queries, keys and values. */
+function packedSizes(site: Site): Three<number> | undefined {
+  const width = site.constant(PACKED_WEIGHTS)?.dims[1] ?? 0;
+  const [query = width / 3, key = width / 3, value = width / 3] = site.node.ints('qkv_hidden_sizes') ?? [];
+  const isWhole = query + key + value === width && site.constant(PACKED_BIAS)?.dims.join() === String(width);
+  return isWhole && width > 0 ? [query, key, value] : undefined;
+}
+
+/**
+ * com.microsoft: X [batch, length, inputs] times W [inputs, queries | keys | values] plus bias, and
+ * attention of these. Zeros of X and of W are followed; a constant of X stays, as in a product of
+ * two activations.
+ */
+function packed(site: Site): Relation | undefined {
+  const { node } = site;
+  const sizes = packedSizes(site);
+  const past = [...node.inputs.keys()].filter((index) => index === PACKED_PAST || index > SCORE_BIAS);
+  if (sizes === undefined || hasAny(site, past) || !hasOneOutput(site)) return undefined;
+  if (site.inDims(0)?.length !== 3 || node.int('do_rotary', 0) !== 0) return undefined;
+  if (node.inputs[SCORE_BIAS] !== undefined && site.inDims(SCORE_BIAS)?.length !== 4) return undefined;
+  const heads = node.int('num_heads', 0);
+  const [ofQueries, ofKeys] = sizes;
+  const parts = (start: number): HeadPart[] => [
+    { ...at(PACKED_WEIGHTS, 1), start },
+    { ...at(PACKED_BIAS, 0), start },
+  ];
+  return sideBySide(site, {
+    ...{ heads, count: heads, widths: sizes, masks: maskHeads(site, SCORE_BIAS) },
+    parts: [parts(0), parts(ofQueries), parts(ofQueries + ofKeys)],
+    links: [link(at(0, 0), at(0, 0)), link(at(0, 1), at(0, 1))],
+    sums: [[at(0, 2), at(PACKED_WEIGHTS, 0)]],
+  });
+}
+
+function packedLayer(site: Site): LayerOperands | undefined {
+  if (site.constant(PACKED_WEIGHTS)?.dims.length !== 2) return undefined;
+  return { weights: { index: PACKED_WEIGHTS, inAxis: 0, outAxis: 1 }, bias: PACKED_BIAS, isJoined: true };
+}
+
+function adjustPacked(site: Site, kept: Kept): readonly Adjustment[] {
+  const sizes = packedSizes(site);
+  if (sizes === undefined || kept.input(at(PACKED_WEIGHTS, 1)) === undefined) return [];
+  const heads = site.node.int('num_heads', 0);
+  let start = 0;
+  const left = sizes.map((width) => {
+    const part = { ...at(PACKED_WEIGHTS, 1), start };
+    start += width;
+    return headsLeft(kept, part, width, heads);
+  });
+  const [queries] = left;
+  if (queries === undefined) return [];
+  return [
+    { attribute: 'num_heads', value: { kind: 'int', value: queries.heads } },
+    { attribute: 'qkv_hidden_sizes', value: { kind: 'ints', value: left.map(({ width }) => width) } },
+    ...adjustScale(site, sizes[0] / heads, queries.width / queries.heads),
+  ];
 }
 
 export const attentions: readonly Operator[] = [
@@ -190,5 +206,14 @@ export const attentions: readonly Operator[] = [
     domain: MICROSOFT,
     axes: multiHead,
     adjust: (site, kept) => adjustHeads(site, kept, ['num_heads']),
+  },
+  {
+    type: 'Attention',
+    domain: MICROSOFT,
+    axes: packed,
+    weights: packedLayer,
+    adjust: adjustPacked,
+    parameters: [undefined, 'weight', 'bias'],
+    isReversed: () => true,
   },
 ];

@@ -93,11 +93,12 @@ function layer(site: Site, equation: Equation, links: readonly Link[]): Linear |
   };
 }
 
-/** The matrix of a layer, where exporters have it: behind the data. */
+/** The matrix of a layer, where exporters have it: behind the data, with what it makes as last axis. */
 function einsumLayer(site: Site): LayerOperands | undefined {
   const equation = equationOf(site.node);
   const matrix = equation && matrixAt(equation, 1);
-  if (matrix === undefined || site.constant(1)?.dims.length !== 2 || site.constant(0) !== undefined) return undefined;
+  if (matrix === undefined || matrix.output !== equation?.result.at(-1)) return undefined;
+  if (site.constant(1)?.dims.length !== 2 || site.constant(0) !== undefined) return undefined;
   const { index, inAxis, outAxis } = matrix;
   return { weights: { index, inAxis, outAxis }, bias: undefined };
 }

@@ -100,7 +100,18 @@ const LAYOUTS: ReadonlyMap<string, (node: Node) => LayerLayout> = new Map<string
   ['FusedConv', (node: Node) => ({ outAxis: 0, spatialRank: node.ints('kernel_shape')?.length ?? 2, isJoined: true })],
   ['Gemm', (node: Node) => ({ outAxis: node.int('transB', 0) === 0 ? 1 : 0, spatialRank: 0 })],
   ['MatMul', () => ({ outAxis: 1, spatialRank: 0 })],
+  // The letter that the result ends in.
+  ['Einsum', (node) => ({ outAxis: secondTerm(node).indexOf(equationOf(node).at(-1) ?? ''), spatialRank: 0 })],
+  ['Attention', () => ({ outAxis: 1, spatialRank: 0, isJoined: true })],
 ]);
+
+function equationOf(node: Node): string {
+  return node.string('equation', '').replaceAll(' ', '');
+}
+
+function secondTerm(node: Node): string {
+  return equationOf(node).split('->')[0]?.split(',')[1] ?? '';
+}
 
 const WEIGHTS = 1;
 const BIAS = 2;

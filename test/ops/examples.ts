@@ -115,7 +115,15 @@ export const EXAMPLES: Readonly<Record<string, readonly Apply[]>> = {
     (g, x) => g.op('MatMul', [x, g.op('Neg', [x])]),
     (g, x) => g.op('MatMul', [g.op('Sigmoid', [x]), g.transpose(x, [0, 1, 3, 2])]),
   ],
-  Attention: [],
+  Attention: [
+    (g, x) =>
+      g.op(
+        'Attention',
+        [sequence(g, x), matrix('packed', CHANNELS, 12), { data: normals(7, 'packed bias', 12) }],
+        { num_heads: 2 },
+        { domain: 'com.microsoft' },
+      ),
+  ],
   'Attention@23': [
     (g, x) => g.op('Attention', [g.op('Neg', [x]), g.op('Sigmoid', [x]), x]),
     (g, x) => g.op('Attention', [x, ...g.split(g.op('Neg', [x]), [2, 2])], { is_causal: 1 }),
