@@ -9,7 +9,8 @@ import { providerProblem } from './bench/providers.js';
 import { PruneCompileError } from './errors.js';
 import { buildCommand, kernelsPath, loadKernels } from './runtime/kernels.js';
 import { instructionSets, thisMachine } from './runtime/machine.js';
-import { bundledProviders, type Provider, providerHelp, PROVIDERS, runtimeVersion } from './runtime/session.js';
+import { type Provider, PROVIDERS } from './runtime/providers.js';
+import { bundledProviders, runtimeVersion } from './runtime/session.js';
 import { TOOL } from './version.js';
 
 export interface ProviderDiagnosis {
@@ -19,6 +20,8 @@ export interface ProviderDiagnosis {
   readonly works: boolean;
   /** Why it does not work. */
   readonly why?: string;
+  /** The next step towards it, where it does not work. */
+  readonly get?: string;
 }
 
 export interface KernelsDiagnosis {
@@ -70,9 +73,8 @@ export async function diagnose(): Promise<Diagnosis> {
 }
 
 async function diagnoseProvider(name: Provider): Promise<ProviderDiagnosis> {
-  const why = await providerProblem(name);
-  const bundled = bundledProviders().includes(name);
-  return { name, bundled, works: why === undefined, ...(why !== undefined && { why }) };
+  const problem = await providerProblem(name);
+  return { name, bundled: bundledProviders().includes(name), works: problem === undefined, ...problem };
 }
 
 function diagnoseKernels(): KernelsDiagnosis {
@@ -91,8 +93,8 @@ function diagnoseKernels(): KernelsDiagnosis {
 function missingOf(providers: readonly ProviderDiagnosis[], kernels: KernelsDiagnosis): Diagnosis['missing'] {
   return [
     ...providers
-      .filter(({ works }) => !works)
-      .map(({ name }) => ({ what: `the execution provider ${name}`, get: providerHelp(name) })),
+      .map(({ name, get }) => ({ what: `the execution provider ${name}`, get }))
+      .filter((entry): entry is Diagnosis['missing'][number] => entry.get !== undefined),
     ...(kernels.loads ? [] : [{ what: 'the native library of sparse operators', get: buildCommand() }]),
     ...(kernels.executableMemory === false
       ? [{ what: 'memory for code, which the faster kernel needs', get: 'a system or container policy that allows it' }]

@@ -30,7 +30,7 @@ export { benchModels as bench, type BenchOptions, type ContenderModel } from './
 export { type ErrorCode, type ErrorDetails, EXIT, PruneCompileError } from './errors.js';
 export type { Model } from './onnx/read.js';
 export { limitRuns } from './runtime/run-limit.js';
-export type { Provider } from './runtime/session.js';
+export type { Provider } from './runtime/providers.js';
 export { createSession } from './runtime/user-session.js';
 export { kernelsPath as sparseLibraryPath } from './runtime/kernels.js';
 export { renderHtml } from './report/html.js';

@@ -14,7 +14,8 @@ import { findShapes, firstLine, formatShapes, randomFeeds, type Runnable, type S
 import type { Feeds } from '../runtime/feeds.js';
 import { Random } from '../runtime/random.js';
 import { isEndless } from '../runtime/run-limit.js';
-import { createSession, type Provider } from '../runtime/session.js';
+import type { Provider } from '../runtime/providers.js';
+import { createSession } from '../runtime/session.js';
 import { requireProvider } from './providers.js';
 import { compareContenders, summarise } from './statistics.js';
 

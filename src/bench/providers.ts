@@ -6,10 +6,10 @@
 import { spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { PruneCompileError } from '../errors.js';
-import { FLOAT } from '../ir/tensor.js';
-import { encodeProto } from '../onnx/encode.js';
-import { firstLine } from '../runtime/inputs.js';
-import { type Provider, PROVIDERS, providerError } from '../runtime/session.js';
+import { librariesOf, problemOf, type ProviderProblem } from '../runtime/provider-needs.js';
+import { type Provider, PROVIDERS } from '../runtime/providers.js';
+import { providerError } from '../runtime/session.js';
+import { PROBE_RESULT, PROBE_SHAPE, probeModel } from './probe-model.js';
 
 /**
  * `cpu,webgpu` or a list -> providers in the order given, each once. Throws E-USAGE for names that
@@ -39,22 +39,40 @@ function isProvider(name: string): name is Provider {
  */
 const PROBE_TIMEOUT_MS = 60_000;
 
-/** Builds and runs a session on that provider alone; a node left to the CPU is a failure. */
+/**
+ * Builds and runs a session on that provider alone; a node left to the CPU is a failure. Where it
+ * fails, the loader is asked for each library: the provider's own error names the first one that is
+ * missing. Node's loader expects addons, and of other libraries says that they did not register.
+ */
 const PROBE_SCRIPT = `
-const [runtime, provider, model] = process.argv.slice(1);
+const [runtime, provider, model, wanted] = process.argv.slice(1);
+const { shape, result, libraries } = JSON.parse(wanted);
 const ort = require(runtime);
-const options = { executionProviders: [provider], logSeverityLevel: 4, extra: { session: { disable_cpu_ep_fallback: '1' } } };
+const answer = (said) => process.stdout.write(JSON.stringify(said));
+const isMissing = (library) => {
+  try { process.dlopen({ exports: {} }, library); } catch ({ message }) {
+    return message.startsWith(library + ': cannot open shared object file');
+  }
+  return false;
+};
+const options = { executionProviders: [provider], logSeverityLevel: 3, extra: { session: { disable_cpu_ep_fallback: '1' } } };
+const size = shape.reduce((product, extent) => product * extent, 1);
 ort.InferenceSession.create(Buffer.from(model, 'base64'), options)
-  .then((session) => session.run({ x: new ort.Tensor('float32', new Float32Array(16).fill(1), [4, 4]) }))
+  .then((session) => session.run({ x: new ort.Tensor('float32', new Float32Array(size).fill(1), shape) }))
   .then(({ y }) => y.getData())
-  .then((data) => process.stdout.write(data[0] === 4 ? 'ok' : 'the result of 4 x 1 is ' + data[0]))
-  .catch((error) => process.stdout.write('failed: ' + error.message));
+  .then((data) => answer(data[0] === result ? {} : { error: 'its result is ' + data[0] + ' instead of ' + result }))
+  .catch((error) => answer({ error: error.message, missing: libraries.filter(isMissing) }));
 `;
 
-const probes = new Map<Provider, Promise<string | undefined>>();
+interface Answer {
+  readonly error?: string;
+  readonly missing?: readonly string[];
+}
+
+const probes = new Map<Provider, Promise<ProviderProblem | undefined>>();
 
 /** Why the provider does not work here; undefined when it does. Tried once per process. */
-export function providerProblem(provider: Provider): Promise<string | undefined> {
+export function providerProblem(provider: Provider): Promise<ProviderProblem | undefined> {
   if (provider === 'cpu') return Promise.resolve(undefined);
   const known = probes.get(provider);
   if (known !== undefined) return known;
@@ -66,64 +84,34 @@ export function providerProblem(provider: Provider): Promise<string | undefined>
 /** Throws E-PROVIDER with the reason when the provider does not work here. */
 export async function requireProvider(provider: Provider): Promise<void> {
   const problem = await providerProblem(provider);
-  if (problem !== undefined) throw providerError(provider, new Error(problem));
+  if (problem !== undefined) throw providerError(provider, problem);
 }
 
-async function runProbe(provider: Provider): Promise<string | undefined> {
+async function runProbe(provider: Provider): Promise<ProviderProblem | undefined> {
   const runtime = createRequire(import.meta.url).resolve('onnxruntime-node');
   const model = Buffer.from(probeModel()).toString('base64');
-  const child = spawn(process.execPath, ['-e', PROBE_SCRIPT, runtime, provider, model], {
+  const wanted = JSON.stringify({ shape: PROBE_SHAPE, result: PROBE_RESULT, libraries: librariesOf(provider) });
+  const child = spawn(process.execPath, ['-e', PROBE_SCRIPT, runtime, provider, model, wanted], {
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: PROBE_TIMEOUT_MS,
     killSignal: 'SIGKILL',
   });
-  const [answer, log] = [collect(child.stdout), collect(child.stderr)];
+  const [said, log] = [collect(child.stdout), collect(child.stderr)];
   const ended = await new Promise<string>((resolve) => {
     child.on('error', (error) => resolve(`no process could be started for it: ${error.message}`));
     child.on('close', (code, signal) =>
       resolve(`the process that tried it ended with ${signal ?? `exit code ${code}`}`),
     );
   });
-  const said = answer.join('').trim();
-  // A driver that crashes while the process ends has done its work before.
-  if (said === 'ok') return undefined;
-  const reason = said === '' ? ended : withoutSource(firstLine(said.replace(/^failed: /, '')));
-  const detail = missingFile(log.join(''));
-  return detail === undefined ? reason : `${reason} (${detail})`;
-}
-
-/**
- * `/onnxruntime_src/…/webgpu_context.cc:136 …::Initialize(…) … was false. Failed to …` -> `Failed
- * to …`
- */
-function withoutSource(message: string): string {
-  return message.replace(/^\/onnxruntime_src\/\S+:\d+ .*? was false\. /, '');
+  // A driver that crashes while the process ends has done its work before; one may also talk first.
+  const [answer] = /\{.*\}$/s.exec(said.join('')) ?? [];
+  const { error, missing = [] } = answer === undefined ? { error: ended } : (JSON.parse(answer) as Answer);
+  if (error === undefined) return undefined;
+  return problemOf(provider, error.replaceAll(/\s*\n\s*/g, ' ').trim(), { log: log.join(''), missing });
 }
 
 function collect(stream: NodeJS.ReadableStream): string[] {
   const chunks: string[] = [];
   stream.on('data', (chunk: Buffer) => chunks.push(chunk.toString('utf8')));
   return chunks;
-}
-
-/** The loader's or the driver's sentence in what a library wrote to stderr. */
-function missingFile(log: string): string | undefined {
-  const loader = /([^\s/:]+): cannot open shared object file/.exec(log)?.[1];
-  if (loader !== undefined) return `${loader} is missing`;
-  return /Warning: (.*(?:no drivers|Couldn't load).*)/i.exec(log)?.[1];
-}
-
-/** y = x times x, both [4, 4]: an operator that every provider has. */
-function probeModel(): Uint8Array {
-  const type = { tensorType: { elemType: FLOAT, shape: { dim: [{ dimValue: 4 }, { dimValue: 4 }] } } };
-  return encodeProto({
-    irVersion: 8,
-    opsetImport: [{ domain: '', version: 17 }],
-    graph: {
-      name: 'probe',
-      node: [{ name: 'product', opType: 'MatMul', input: ['x', 'x'], output: ['y'] }],
-      input: [{ name: 'x', type }],
-      output: [{ name: 'y', type }],
-    },
-  });
 }

@@ -1,5 +1,5 @@
 /** What a benchmark finds. */
-import type { Provider } from '../runtime/session.js';
+import type { Provider } from '../runtime/providers.js';
 
 export interface Contender {
   readonly name: string;

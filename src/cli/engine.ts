@@ -9,7 +9,7 @@ import type { diagnose } from '../doctor.js';
 import type { inspectModel } from '../inspect.js';
 import type { makeMasks } from '../mask-maker/make-masks.js';
 import type { Benchmark } from '../bench/results.js';
-import type { Provider } from '../runtime/session.js';
+import type { Provider } from '../runtime/providers.js';
 import type { maskedReference } from '../verify/masked-reference.js';
 import type { Timer } from '../compile/tuning.js';
 import type { verifyModels } from '../verify/verify.js';

@@ -5,10 +5,7 @@
 import { type ErrorCode, PruneCompileError } from '../errors.js';
 import { REPORT_EXTENSIONS, rendererFor } from '../report/render.js';
 import { byName } from '../names.js';
-import type { Provider } from '../runtime/session.js';
-
-// Not imported from runtime/session.ts, which loads ONNX Runtime: --help must not wait for that.
-export const PROVIDER_NAMES = ['cpu', 'webgpu', 'cuda', 'tensorrt'] as const satisfies readonly Provider[];
+import { type Provider, PROVIDERS } from '../runtime/providers.js';
 
 const UNITS: ReadonlyMap<string, number> = new Map(
   Object.entries({
@@ -137,9 +134,7 @@ export function list(wanted: string, example: string): Reader<readonly string[]>
 }
 
 export const providers: Reader<readonly Provider[]> = (texts, source) =>
-  list('execution providers', '--providers cpu,webgpu')(texts, source).map((name) =>
-    choose(name, PROVIDER_NAMES, source),
-  );
+  list('execution providers', '--providers cpu,webgpu')(texts, source).map((name) => choose(name, PROVIDERS, source));
 
 export const reportFiles: Reader<readonly string[]> = (texts, source) => {
   for (const path of texts) {

@@ -1,6 +1,6 @@
 /** The figures of a report as rows of text: what the final table of every output format shows. */
 import { describeComparison } from '../bench/describe.js';
-import type { Provider } from '../runtime/session.js';
+import type { Provider } from '../runtime/providers.js';
 import { masksText, meaningText, otherTensors } from './masks.js';
 import {
   formatBytes,

@@ -171,14 +171,16 @@ function unusable(path: string, why: string, cause?: unknown): PruneCompileError
   });
 }
 
-/**
- * The copy that onnxruntime-node has loaded: bin/napi-v6/linux/x64/libonnxruntime.so.1 in its
- * package.
- */
+/** The copy that onnxruntime-node has loaded: libonnxruntime.so.1 in its folder. */
 function runtimeLibrary(): string {
-  const bin = join(dirname(createRequire(import.meta.url).resolve('onnxruntime-node')), '..', 'bin');
-  const [napi = ''] = readdirSync(bin).filter((name) => name.startsWith('napi-'));
-  const folder = join(bin, napi, process.platform, process.arch);
+  const folder = runtimeFolder();
   const [file = ''] = readdirSync(folder).filter((name) => /^libonnxruntime\.(so|\d|dylib)/.test(name));
   return join(folder, file);
+}
+
+/** bin/napi-v6/linux/x64 in the package of onnxruntime-node. */
+export function runtimeFolder(): string {
+  const bin = join(dirname(createRequire(import.meta.url).resolve('onnxruntime-node')), '..', 'bin');
+  const [napi = ''] = readdirSync(bin).filter((name) => name.startsWith('napi-'));
+  return join(bin, napi, process.platform, process.arch);
 }

@@ -8,9 +8,8 @@ import { SPARSE_DOMAIN } from '../ir/graph.js';
 import { dataTypeName } from '../ir/tensor.js';
 import { hasKernels, loadKernels } from './kernels.js';
 import { withOddOutputs } from './odd-outputs.js';
-
-export const PROVIDERS = ['cpu', 'webgpu', 'cuda', 'tensorrt'] as const;
-export type Provider = (typeof PROVIDERS)[number];
+import { problemOf, type ProviderProblem } from './provider-needs.js';
+import type { Provider } from './providers.js';
 
 export interface SessionOptions {
   /** Default cpu. */
@@ -23,21 +22,9 @@ export interface SessionOptions {
   config?: Readonly<Record<string, string>>;
 }
 
-/** How to get a provider that does not load. */
-const HELP: Readonly<Record<Provider, string>> = {
-  cpu: 'npm ci (the CPU provider is inside onnxruntime-node)',
-  webgpu: 'a machine with a Vulkan, Metal or D3D12 driver; on Linux the package libvulkan1 and a driver',
-  cuda: 'ONNXRUNTIME_NODE_INSTALL=cuda12 node node_modules/onnxruntime-node/script/install.js, on a machine with an NVIDIA driver',
-  tensorrt: 'the CUDA files (see --providers cuda) and an installed TensorRT',
-};
-
 /** Of ONNX Runtime: 1.30.0. */
 export function runtimeVersion(): string {
   return ort.env.versions.node ?? ort.env.versions.common;
-}
-
-export function providerHelp(provider: Provider): string {
-  return HELP[provider];
 }
 
 /**
@@ -69,7 +56,7 @@ export async function createSession(
     return await withOddOutputs(session, model, (renamed) => createPlain(renamed, sessionOptions));
   } catch (error) {
     if (error instanceof PruneCompileError) throw error;
-    if (provider !== 'cpu') throw providerError(provider, error);
+    if (provider !== 'cpu') throw providerError(provider, problemOf(provider, messageOf(error)), error);
     const odd = /^Unsupported data type: (\d+)$/.exec(messageOf(error));
     if (odd !== null)
       throw new PruneCompileError('E-MODEL-RUNTIME', {
@@ -130,13 +117,13 @@ function create(
     : ort.InferenceSession.create(model, options);
 }
 
-export function providerError(provider: Provider, cause: unknown): PruneCompileError {
+export function providerError(provider: Provider, { why, get }: ProviderProblem, cause?: unknown): PruneCompileError {
   return new PruneCompileError('E-PROVIDER', {
     what: `the requested execution provider ${provider} cannot be used`,
     facts: [
-      ['why', messageOf(cause)],
+      ['why', why],
       ['bundled', bundledProviders().join(', ')],
-      ['try', HELP[provider]],
+      ['try', get],
     ],
     cause,
   });
