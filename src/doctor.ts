@@ -8,6 +8,7 @@ import { calibratedPath, chooseTable, type TableChoice } from './cost/sparse-tar
 import { providerProblem } from './bench/providers.js';
 import { PruneCompileError } from './errors.js';
 import { buildCommand, kernelsPath, loadKernels } from './runtime/kernels.js';
+import { cudaFolder, hasCuda } from './runtime/cuda-cache.js';
 import { instructionSets, thisMachine } from './runtime/machine.js';
 import { type Provider, PROVIDERS } from './runtime/providers.js';
 import { bundledProviders, runtimeVersion } from './runtime/session.js';
@@ -41,7 +42,12 @@ export interface Diagnosis {
   readonly node: string;
   /** As `linux x64`. */
   readonly platform: string;
-  readonly runtime: { readonly version: string; readonly providers: readonly ProviderDiagnosis[] };
+  readonly runtime: {
+    readonly version: string;
+    readonly providers: readonly ProviderDiagnosis[];
+    /** The folder of what --get cuda put there, where it did. */
+    readonly cudaFolder?: string;
+  };
   readonly cpu: {
     readonly model: string;
     readonly cores: number;
@@ -64,7 +70,7 @@ export async function diagnose(): Promise<Diagnosis> {
     tool: TOOL,
     node: process.version,
     platform: `${process.platform} ${process.arch}`,
-    runtime: { version: runtimeVersion(), providers },
+    runtime: { version: runtimeVersion(), providers, ...(hasCuda() && { cudaFolder: cudaFolder() }) },
     cpu: { model: thisMachine().cpu, cores: cpus().length, ...(sets !== undefined && { instructionSets: sets }) },
     kernels,
     costTable: { name: table.name, ...choice },

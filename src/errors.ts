@@ -41,6 +41,7 @@ const CATALOGUE = {
   'E-OUTPUT-UNWRITABLE': EXIT.usage,
   'E-OUTPUT-EXISTS': EXIT.usage,
   'E-PROVIDER': EXIT.usage,
+  'E-WHEELS': EXIT.usage,
   'E-KERNELS': EXIT.usage,
   'E-COST-TABLE': EXIT.usage,
   'E-SHAPE': EXIT.usage,

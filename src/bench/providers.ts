@@ -76,7 +76,7 @@ export function providerProblem(provider: Provider): Promise<ProviderProblem | u
   if (provider === 'cpu') return Promise.resolve(undefined);
   const known = probes.get(provider);
   if (known !== undefined) return known;
-  const probe = runProbe(provider);
+  const probe = tryProvider(provider);
   probes.set(provider, probe);
   return probe;
 }
@@ -87,12 +87,17 @@ export async function requireProvider(provider: Provider): Promise<void> {
   if (problem !== undefined) throw providerError(provider, problem);
 }
 
-async function runProbe(provider: Provider): Promise<ProviderProblem | undefined> {
+/** The same, tried anew: in another environment, which a process has from its start. */
+export async function tryProvider(
+  provider: Provider,
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<ProviderProblem | undefined> {
   const runtime = createRequire(import.meta.url).resolve('onnxruntime-node');
   const model = Buffer.from(probeModel()).toString('base64');
   const wanted = JSON.stringify({ shape: PROBE_SHAPE, result: PROBE_RESULT, libraries: librariesOf(provider) });
   const child = spawn(process.execPath, ['-e', PROBE_SCRIPT, runtime, provider, model, wanted], {
     stdio: ['ignore', 'pipe', 'pipe'],
+    env,
     timeout: PROBE_TIMEOUT_MS,
     killSignal: 'SIGKILL',
   });

@@ -5,10 +5,13 @@
 import type { BenchOptions } from '../bench/benchmark.js';
 import type { CalibrationOptions, Calibration } from '../calibrate/calibrate.js';
 import type { compileModel } from '../compile.js';
+import type { getCuda, planCuda, removeCuda } from '../cuda/get.js';
 import type { diagnose } from '../doctor.js';
 import type { inspectModel } from '../inspect.js';
 import type { makeMasks } from '../mask-maker/make-masks.js';
 import type { Benchmark } from '../bench/results.js';
+import { withLibraries } from '../runtime/cuda-cache.js';
+import type { ProviderProblem } from '../runtime/provider-needs.js';
 import type { Provider } from '../runtime/providers.js';
 import type { maskedReference } from '../verify/masked-reference.js';
 import type { Timer } from '../compile/tuning.js';
@@ -35,6 +38,11 @@ export interface Engine {
   diagnose: typeof diagnose;
   /** The cost table of this machine, as the text of its file, and where that belongs. */
   calibrate(options: CalibrationOptions): Promise<Calibration & { readonly text: string; readonly path: string }>;
+  planCuda(...args: Parameters<typeof planCuda>): Promise<ReturnType<typeof planCuda>>;
+  getCuda: typeof getCuda;
+  /** Why CUDA does not work with the libraries of the cache; undefined when it does. */
+  tryCuda(): Promise<ProviderProblem | undefined>;
+  removeCuda(): Promise<ReturnType<typeof removeCuda>>;
   /** What --tune measures with. */
   timer(threads: number | undefined): Timer;
 }
@@ -69,6 +77,13 @@ export const ENGINE: Engine = {
     const calibration = await calibrate(options);
     return { ...calibration, text: encodeTable(calibration.table), path: calibratedPath() };
   },
+  planCuda: async (...args) => (await import('../cuda/get.js')).planCuda(...args),
+  getCuda: async (...args) => (await import('../cuda/get.js')).getCuda(...args),
+  tryCuda: async () => {
+    const { tryProvider } = await import('../bench/providers.js');
+    return tryProvider('cuda', withLibraries(process.env));
+  },
+  removeCuda: async () => (await import('../cuda/get.js')).removeCuda(),
   timer:
     (threads) =>
     async (...args) =>

@@ -38,6 +38,7 @@ const EXAMPLES: Readonly<Record<CommandName, readonly (readonly [command: string
       'prune-compile doctor --calibrate --output edge.json',
       'the same, to be used elsewhere: --sparse-target edge.json',
     ],
+    ['prune-compile doctor --get cuda', 'what CUDA needs but the driver; docs/gpu.md'],
   ],
   completion: [['source <(prune-compile completion)', 'for this shell; a line of ~/.bashrc or ~/.zshrc: for all']],
 };

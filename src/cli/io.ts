@@ -1,4 +1,5 @@
 /** The outside world of the command: streams, environment, interruption. Tests bring their own. */
+import { createInterface } from 'node:readline/promises';
 import { messageOf, PruneCompileError } from '../errors.js';
 import { ENDING_SIGNALS, type EndingSignal, SIGNAL_EXITS } from './guard.js';
 
@@ -12,6 +13,8 @@ export interface Io {
   readonly stderr: Output;
   readonly stdin: AsyncIterable<Uint8Array>;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Asks the person at the terminal for a line; absent where there is none. */
+  readonly ask?: (question: string) => Promise<string>;
   /** Aborted by Ctrl-C and other signals that end the command; its reason is an Interruption. */
   readonly signal: AbortSignal;
 }
@@ -46,8 +49,18 @@ export function processIo(): Io {
     stderr: process.stderr,
     stdin: process.stdin,
     env: process.env,
+    ...(process.stdin.isTTY && process.stderr.isTTY && { ask: askTerminal }),
     signal: controller.signal,
   };
+}
+
+async function askTerminal(question: string): Promise<string> {
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    return await terminal.question(question);
+  } finally {
+    terminal.close();
+  }
 }
 
 /** Resolves once the chunk is taken; throws BrokenPipe when nobody reads any more. */

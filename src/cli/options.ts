@@ -213,6 +213,21 @@ const OPTIONS = {
     'measure when sparse operators are faster on this machine (up to a minute); --sparse then uses the result',
     { read: onOff },
   ),
+  get: option(
+    'Benchmark',
+    ['doctor'],
+    'fetch the provider files, CUDA 13 and cuDNN 9 (1.3 GB, from PyPI) into the cache: prints what and under which terms, and asks',
+    { value: 'cuda', read: values.oneOf(['cuda'] as const) },
+  ),
+  wheels: option('Benchmark', ['doctor'], 'with --get: take the wheels from a folder, download nothing', {
+    value: 'DIR',
+    read: values.text('a folder', '--wheels wheels'),
+  }),
+  yes: option('Benchmark', ['doctor'], 'with --get: download without asking', { read: onOff }),
+  remove: option('Benchmark', ['doctor'], 'remove what --get put there', {
+    value: 'cuda',
+    read: values.oneOf(['cuda'] as const),
+  }),
   passes: option('Debugging', COMPILE, 'run these passes only', {
     value: 'LIST',
     repeatable: true,

@@ -10,6 +10,7 @@ import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { discardStaging } from '../files/staging.js';
 import { COMPLETING } from './command-table.js';
+import { startEnvironment } from './cuda-start.js';
 import type { EndingSignal } from './guard.js';
 import { ENDING_SIGNALS, GUARD_FD, SIGNAL_EXITS } from './guard.js';
 
@@ -27,6 +28,7 @@ const ANSWERED_HERE = ['--help', '-h', '--version', '-V', COMPLETING];
 export async function supervise(argv: readonly string[]): Promise<number> {
   if (argv.some((word) => ANSWERED_HERE.includes(word))) return (await import('./main.js')).main(argv);
   const worker = spawn(process.execPath, [...process.execArgv, WORKER, ...argv], {
+    env: await startEnvironment(argv),
     stdio: ['inherit', 'inherit', 'inherit', 'pipe'],
   });
   const temporary = temporaryPlaces(worker);

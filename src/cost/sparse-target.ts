@@ -3,10 +3,10 @@
  * a shipped one for what its processor runs.
  */
 import { existsSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { PruneCompileError } from '../errors.js';
 import { nearestNames } from '../nearest.js';
+import { cacheFolder } from '../runtime/cache-folder.js';
 import { unheededSettings } from '../runtime/kernels.js';
 import { type Machine, thisMachine } from '../runtime/machine.js';
 import type { CostTable } from './sparse-cost.js';
@@ -32,12 +32,8 @@ export interface TableChoice {
   readonly notes: readonly string[];
 }
 
-/** Per user: what one user measured need not be what another one may read. */
 export function calibratedPath(env: NodeJS.ProcessEnv = process.env): string {
-  const cache = env['XDG_CACHE_HOME'];
-  // The specification has relative paths ignored.
-  const folder = cache?.startsWith('/') === true ? cache : join(homedir(), '.cache');
-  return join(folder, 'prune-compile', 'sparse-costs.json');
+  return join(cacheFolder(env), 'sparse-costs.json');
 }
 
 /**

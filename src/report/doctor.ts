@@ -19,6 +19,9 @@ export function renderDiagnosis(diagnosis: Diagnosis): string {
     ...row('  instructions', cpu.instructionSets?.join(' ') ?? 'not listed by this system'),
     ...row('ONNX Runtime', runtime.version),
     ...runtime.providers.flatMap((provider) => row(`  ${provider.name}`, providerText(provider))),
+    ...(runtime.cudaFolder === undefined
+      ? []
+      : row('  cuda libraries', `in ${runtime.cudaFolder} (doctor --get cuda)`)),
     ...row('sparse operators', kernelsText(kernels)),
     ...row('  library', `${kernels.path}${kernels.build === undefined ? '' : ` (build ${kernels.build})`}`),
     ...(kernels.loads ? row('  run', runText(kernels)) : []),

@@ -4,13 +4,13 @@
  */
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { messageOf, PruneCompileError } from '../errors.js';
 import { SPARSE_VERSION } from '../ir/graph.js';
 import { TOOL } from '../version.js';
+import { runtimeFolder } from './runtime-folder.js';
 
 const LIBRARY = 'libprune_compile_kernels.so';
 
@@ -176,11 +176,4 @@ function runtimeLibrary(): string {
   const folder = runtimeFolder();
   const [file = ''] = readdirSync(folder).filter((name) => /^libonnxruntime\.(so|\d|dylib)/.test(name));
   return join(folder, file);
-}
-
-/** bin/napi-v6/linux/x64 in the package of onnxruntime-node. */
-export function runtimeFolder(): string {
-  const bin = join(dirname(createRequire(import.meta.url).resolve('onnxruntime-node')), '..', 'bin');
-  const [napi = ''] = readdirSync(bin).filter((name) => name.startsWith('napi-'));
-  return join(bin, napi, process.platform, process.arch);
 }

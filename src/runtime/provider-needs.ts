@@ -5,7 +5,8 @@
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { runtimeFolder } from './kernels.js';
+import { hasCuda, LIBRARY_PATH } from './cuda-cache.js';
+import { runtimeFolder } from './runtime-folder.js';
 import type { Provider } from './providers.js';
 
 /** Why a provider does not work here, and the next step. */
@@ -18,6 +19,11 @@ const DRIVER = 'an NVIDIA driver, version 580 or newer';
 const OLDER_DRIVER =
   'a driver from 525 on runs CUDA 12, whose last onnxruntime-node is 1.26.0 (docs/gpu.md), which this package was not tested with';
 
+const GET = 'prune-compile doctor --get cuda (provider files, CUDA 13 and cuDNN 9; docs/gpu.md has other ways)';
+
+/** They are in the cache, and this process does not see them: the command starts so that it does. */
+const STARTED_WITHOUT = `${LIBRARY_PATH} with the folder lib of the cache, set before the process starts, or prune-compile doctor --get cuda once more (docs/gpu.md)`;
+
 /** A group of files that come together, and where from. */
 interface Part {
   readonly name: string;
@@ -28,7 +34,7 @@ interface Part {
 const CUDA_FILES: Part = {
   name: 'provider files',
   files: ['libonnxruntime_providers_shared.so', 'libonnxruntime_providers_cuda.so'],
-  get: 'the provider files by ONNXRUNTIME_NODE_INSTALL=cuda12 node node_modules/onnxruntime-node/script/install.js (cuda12 is the only name that script knows)',
+  get: GET,
 };
 
 const TENSORRT_FILES: Part = {
@@ -39,10 +45,10 @@ const TENSORRT_FILES: Part = {
 const CUDA_LIBRARIES: Part = {
   name: 'CUDA 13 libraries',
   files: ['libcudart.so.13', 'libcublas.so.13', 'libcublasLt.so.13', 'libcurand.so.10'],
-  get: 'CUDA 13 and cuDNN 9 from NVIDIA or from PyPI, their folders in LD_LIBRARY_PATH (docs/gpu.md)',
+  get: GET,
 };
 
-const CUDNN: Part = { name: 'cuDNN 9 for CUDA 13', files: ['libcudnn.so.9'], get: CUDA_LIBRARIES.get };
+const CUDNN: Part = { name: 'cuDNN 9 for CUDA 13', files: ['libcudnn.so.9'], get: GET };
 
 const DRIVER_LIBRARY: Part = { name: 'NVIDIA driver', files: ['libcuda.so.1'], get: DRIVER };
 
@@ -131,7 +137,7 @@ export function problemOf(
 function absenceOf(parts: readonly Part[]): ProviderProblem {
   return {
     why: `missing: ${parts.map(({ name, files }) => `${name} (${files.join(', ')})`).join('; ')}`,
-    get: [...new Set(parts.map(({ get }) => get))].join('; '),
+    get: [...new Set(parts.map(({ get }) => (get === GET && hasCuda() ? STARTED_WITHOUT : get)))].join('; '),
   };
 }
 

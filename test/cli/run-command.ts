@@ -64,6 +64,8 @@ export interface Setting {
   readonly isTTY?: boolean;
   readonly brokenStdout?: boolean;
   readonly signal?: AbortSignal;
+  /** Answers the question of a command. */
+  readonly ask?: (question: string) => Promise<string>;
 }
 
 export function fakeEngine(parts: Partial<Engine> = {}): Engine {
@@ -103,6 +105,10 @@ export function fakeEngine(parts: Partial<Engine> = {}): Engine {
     checkKernels: () => Promise.resolve(),
     diagnose: () => Promise.reject(new Error('doctor is not part of this test')),
     calibrate: () => Promise.reject(new Error('doctor is not part of this test')),
+    planCuda: () => Promise.reject(new Error('doctor is not part of this test')),
+    getCuda: () => Promise.reject(new Error('doctor is not part of this test')),
+    tryCuda: () => Promise.reject(new Error('doctor is not part of this test')),
+    removeCuda: () => Promise.reject(new Error('doctor is not part of this test')),
     timer: () => () => Promise.reject(new Error('timing is not part of this test')),
     ...parts,
   };
@@ -119,6 +125,7 @@ export async function run(argv: readonly string[], setting: Setting = {}): Promi
       if (setting.stdin !== undefined) yield setting.stdin;
     })(),
     env: setting.env ?? {},
+    ...(setting.ask !== undefined && { ask: setting.ask }),
     signal: setting.signal ?? new AbortController().signal,
   };
   const code = await main(argv, io, fakeEngine(setting.engine));

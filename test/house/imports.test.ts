@@ -40,6 +40,8 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
   runtime: { uses: ['onnx', 'ir', 'names', 'version', 'errors'] },
   // Shapes and constants: what is known of a graph before any rule is asked.
   'graph-info': { uses: ['ops', 'runtime', 'onnx', 'ir', 'names', 'errors'] },
+  // What CUDA needs, into the cache of the user: wheels are zip archives.
+  cuda: { uses: ['masks', 'runtime', 'files', 'errors'] },
   // What widths and sparse operators cost, and on which machine.
   cost: { uses: ['runtime', 'nearest', 'errors'] },
   // Which channels are constant, demanded, coupled, and which can go.
@@ -112,7 +114,19 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
   // Renderers are pure functions of results; of bench and masks they use how those word theirs.
   report: {
     uses: ['bench', 'masks', 'printable', 'version'],
-    types: ['inspect', 'why', 'doctor', 'mask-maker', 'masking', 'figures', 'passes', 'cost', 'runtime', 'verify'],
+    types: [
+      'inspect',
+      'why',
+      'doctor',
+      'cuda',
+      'mask-maker',
+      'masking',
+      'figures',
+      'passes',
+      'cost',
+      'runtime',
+      'verify',
+    ],
   },
   cli: {
     uses: [
@@ -123,6 +137,7 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
       'inspect',
       'why',
       'doctor',
+      'cuda',
       'calibrate',
       'mask-maker',
       'verify',

@@ -61,7 +61,9 @@ describe('what is missing is told at once, part by part, with where it comes fro
     expect(why.replace(`${FILES}; `, '')).toBe(
       'missing: CUDA 13 libraries (libcudart.so.13, libcublas.so.13, libcublasLt.so.13, libcurand.so.10); cuDNN 9 for CUDA 13 (libcudnn.so.9); NVIDIA driver (libcuda.so.1)',
     );
-    expect(get).toMatch(/CUDA 13 and cuDNN 9 .*; an NVIDIA driver, version 580 or newer$/);
+    expect(get).toMatch(
+      /^prune-compile doctor --get cuda \(provider files, CUDA 13 and cuDNN 9.*\); an NVIDIA driver, version 580 or newer$/,
+    );
   });
 
   test('the one library that the loader names', () => {

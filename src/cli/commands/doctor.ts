@@ -1,6 +1,6 @@
 /**
  * `prune-compile doctor`: what is here and works; with --calibrate, measures the cost table of this
- * machine.
+ * machine; with --get and --remove (doctor-cuda.ts), fetches what CUDA needs and removes it.
  */
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -12,11 +12,15 @@ import { shellWord } from '../../report/text.js';
 import { REPORT_SCHEMA } from '../../report/types.js';
 import { type Context, present } from '../context.js';
 import { checkEarlier, checkOutput, STDOUT, type Wanted } from '../destination.js';
+import { getCommand, removeCommand } from './doctor-cuda.js';
 import { OutputFiles } from '../output-files.js';
 import { writeTo } from '../io.js';
 
 export async function doctorCommand(context: Context): Promise<void> {
   const { engine, io, options, steps } = context;
+  checkActions(options);
+  if (options.get !== undefined) return getCommand(context);
+  if (options.remove !== undefined) return removeCommand(context);
   if (options.calibrate === true) return calibrateCommand(context);
   const unused = options.output === undefined ? (options.runs === undefined ? undefined : '--runs') : '--output';
   if (unused !== undefined) {
@@ -30,6 +34,25 @@ export async function doctorCommand(context: Context): Promise<void> {
     io.stdout,
     options.json === true ? renderJson({ schema: REPORT_SCHEMA, ...diagnosis }) : renderDiagnosis(diagnosis),
   );
+}
+
+/** At most one of them, and what belongs to one with it. */
+function checkActions(options: Context['options']): void {
+  const { calibrate, get, remove, wheels, yes } = options;
+  const asked = [
+    ...(calibrate === true ? ['--calibrate'] : []),
+    ...(get === undefined ? [] : ['--get']),
+    ...(remove === undefined ? [] : ['--remove']),
+  ];
+  const alone = get !== undefined ? undefined : wheels !== undefined ? '--wheels' : yes === true ? '--yes' : undefined;
+  const what =
+    asked.length > 1
+      ? `doctor does one thing at a time, and was asked for ${asked.join(' and ')}`
+      : alone === undefined
+        ? undefined
+        : `${alone} belongs to --get, which was not given`;
+  if (what === undefined) return;
+  throw new PruneCompileError('E-USAGE', { what, facts: [['try', 'prune-compile doctor --get cuda']] });
 }
 
 async function calibrateCommand({ engine, io, onFinish, options, steps }: Context): Promise<void> {
