@@ -13,7 +13,8 @@
 
 namespace fake {
 
-std::atomic<int> sessions = 0, registrations = 0;
+std::atomic<int> sessions = 0, registrations = 0, appended = 0;
+std::string updated;
 
 namespace {
 
@@ -44,6 +45,14 @@ OrtStatus* add_domain(OrtSessionOptions* options, OrtCustomOpDomain*) {
   return registrations++, nullptr;
 }
 
+OrtStatus* append_cuda(OrtSessionOptions*, const void*) { return appended++, nullptr; }
+OrtStatus* update_cuda(void*, const char* const* keys, const char* const* values, size_t count) {
+  static int refusal;
+  updated.clear();
+  for (size_t i = 0; i < count; i++) updated += std::string(keys[i]) + ":" + values[i] + ";";
+  return updated == "no:1;" ? reinterpret_cast<OrtStatus*>(&refusal) : nullptr;
+}
+
 struct Table {
   void* slots[kSlots];
 };
@@ -55,6 +64,8 @@ Table made() {
   table.slots[26] = reinterpret_cast<void*>(create_domain);
   table.slots[27] = reinterpret_cast<void*>(add_operator);
   table.slots[28] = reinterpret_cast<void*>(add_domain);
+  table.slots[204] = reinterpret_cast<void*>(append_cuda);
+  table.slots[206] = reinterpret_cast<void*>(update_cuda);
   return table;
 }
 

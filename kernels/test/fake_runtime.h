@@ -1,6 +1,7 @@
 // A fake ONNX Runtime: the part of its C ABI that the hook uses, and a count of the calls.
 #pragma once
 #include <atomic>
+#include <string>
 
 #include "ort_abi.h"
 
@@ -14,6 +15,9 @@ __attribute__((visibility("default"))) void use_sealed_table(bool sealed);
 __attribute__((visibility("default"))) void interleave_callers();
 
 extern __attribute__((visibility("default"))) std::atomic<int> sessions, registrations;
+// CUDA providers that were appended, and the options that the last one got, as "key:value;…".
+extern __attribute__((visibility("default"))) std::atomic<int> appended;
+extern __attribute__((visibility("default"))) std::string updated;
 
 }  // namespace fake
 

@@ -78,6 +78,20 @@ int main(int argc, char** argv) {
   expect(fake::sessions == 2 + 8 && fake::registrations == 8, "sessions get the operators once");
   make_sessions(nullptr);
   expect(fake::sessions == 2 + 8 + 2 && fake::registrations == 8, "sessions without options are as before");
+
+  const auto set = reinterpret_cast<int (*)(const char*, const char*)>(dlsym(library, "PruneCompileSetProviderOptions"));
+  expect(set != nullptr, "provider options cannot be set");
+  const auto append_cuda = [&] {
+    constexpr ort::Function<204, OrtStatus*, OrtSessionOptions*, const void*> append;
+    return append(OrtGetApiBase()->GetApi(ort::kApiVersion), reinterpret_cast<OrtSessionOptions*>(&options), &options);
+  };
+  expect(append_cuda() == nullptr && fake::appended == 1 && fake::updated.empty(), "CUDA without options is as before");
+  expect(set("cuda", "use_tf32=0\nlimit=a=b\nempty=") == 1 && set("webgpu", "a=1") == 0, "providers that are known");
+  expect(append_cuda() == nullptr && fake::appended == 2, "CUDA with options");
+  expect(fake::updated == "use_tf32:0;limit:a=b;empty:;", "the options of CUDA");
+  expect(set("cuda", "no=1") == 1 && append_cuda() != nullptr && fake::appended == 2, "an option that is refused");
+  fake::updated.clear();
+  expect(set("cuda", "") == 1 && append_cuda() == nullptr && fake::updated.empty(), "options that were taken back");
   std::puts("addon: loaded by four workers at once");
   return 0;
 }

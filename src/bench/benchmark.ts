@@ -14,8 +14,9 @@ import { findShapes, firstLine, formatShapes, randomFeeds, type Runnable, type S
 import type { Feeds } from '../runtime/feeds.js';
 import { Random } from '../runtime/random.js';
 import { isEndless } from '../runtime/run-limit.js';
+import { optionsFor, type ProviderOptions, usesTf32 } from '../runtime/provider-options.js';
 import type { Provider } from '../runtime/providers.js';
-import { createSession } from '../runtime/session.js';
+import { cpuNote, createOnProvider } from '../runtime/provider-session.js';
 import { requireProvider } from './providers.js';
 import { compareContenders, summarise } from './statistics.js';
 
@@ -29,6 +30,8 @@ export interface ContenderModel {
 export interface BenchOptions {
   /** Default cpu. */
   readonly provider?: Provider | undefined;
+  /** Of cuda and tensorrt. */
+  readonly providerOptions?: ProviderOptions | undefined;
   /** Intra-op threads of every session; default 1. */
   readonly threads?: number | undefined;
   /** Default 31, fewer where a run takes longer than a second. At least 2. */
@@ -96,7 +99,7 @@ export async function benchModels(
   contenders: readonly ContenderModel[],
   options: BenchOptions = {},
 ): Promise<Benchmark> {
-  const { provider = 'cpu', threads = 1, signal } = options;
+  const { provider = 'cpu', providerOptions, threads = 1, signal } = options;
   checkUsage(contenders, options);
   await requireProvider(provider);
   const notes: string[] = [];
@@ -104,7 +107,9 @@ export async function benchModels(
   try {
     for (const { name, model } of contenders) {
       signal?.throwIfAborted();
-      runners.push({ name, model, session: await contenderSession(name, model, provider, threads, notes) });
+      const { session, usesCpu } = await createOnProvider(model, { provider, providerOptions, threads });
+      runners.push({ name, model, session });
+      if (usesCpu) notes.push(cpuNote(name, provider));
     }
     const { shapes, feeds } = await commonFeeds(runners, options);
     const plan = await warmUp(runners, feeds, options, notes);
@@ -113,7 +118,20 @@ export async function benchModels(
     notes.push(...results.flatMap(restlessNote));
     const { rounds, warmUps } = plan;
     const comparisons = compareAll(results, options);
-    return { provider, threads, rounds, warmUps, shapes, contenders: results, comparisons, notes };
+    const named = optionsFor(provider, providerOptions);
+    const tf32 = usesTf32(provider, providerOptions);
+    return {
+      provider,
+      ...(named.size > 0 && { providerOptions: [...named].map(([name, value]) => ({ name, value })) }),
+      ...(tf32 !== undefined && { tf32 }),
+      threads,
+      rounds,
+      warmUps,
+      shapes,
+      contenders: results,
+      comparisons,
+      notes,
+    };
   } finally {
     for (const { session } of runners) await session.release();
   }
@@ -137,28 +155,6 @@ function checkUsage(contenders: readonly ContenderModel[], { rounds, warmUps, ba
               ? 'warm-ups and batch must be whole numbers, the batch positive'
               : undefined;
   if (problem !== undefined) throw new PruneCompileError('E-USAGE', { what: problem });
-}
-
-/**
- * On a GPU the session is first asked to leave nothing to the CPU; what does not go that way is
- * said.
- */
-async function contenderSession(
-  name: string,
-  model: string | Uint8Array,
-  provider: Provider,
-  threads: number,
-  notes: string[],
-): Promise<ort.InferenceSession> {
-  if (provider === 'cpu') return createSession(model, { threads });
-  try {
-    return await createSession(model, { provider, threads, config: { disable_cpu_ep_fallback: '1' } });
-  } catch (error) {
-    const { cause } = error instanceof Error ? error : {};
-    if (!/fallback to CPU EP/i.test(messageOf(cause))) throw error;
-    notes.push(`${name}: ${provider} does not run all of its nodes, some run on the CPU`);
-    return createSession(model, { provider, threads });
-  }
 }
 
 async function commonFeeds(

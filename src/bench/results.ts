@@ -27,6 +27,12 @@ export interface Comparison {
 
 export interface Benchmark {
   readonly provider: Provider;
+  /** What was set beside the provider's own defaults; absent where nothing was. */
+  readonly providerOptions?: readonly { readonly name: string; readonly value: string }[];
+  /**
+   * Whether float32 was computed in TF32 where the card can; absent for providers without TF32.
+   */
+  readonly tf32?: boolean;
   readonly threads: number;
   readonly rounds: number;
   readonly warmUps: number;

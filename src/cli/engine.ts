@@ -15,6 +15,7 @@ import type { ProviderProblem } from '../runtime/provider-needs.js';
 import type { Provider } from '../runtime/providers.js';
 import type { maskedReference } from '../verify/masked-reference.js';
 import type { Timer } from '../compile/tuning.js';
+import type { verifyOnProvider } from '../verify/on-provider.js';
 import type { verifyModels } from '../verify/verify.js';
 import type { explainNode } from '../why.js';
 
@@ -26,6 +27,7 @@ export interface Engine {
   explainNode: typeof explainNode;
   makeMasks: typeof makeMasks;
   verifyModels: typeof verifyModels;
+  verifyOnProvider: typeof verifyOnProvider;
   /** What a model compiled with masks must compute. */
   maskedReference(...args: Parameters<typeof maskedReference>): Promise<Uint8Array>;
   benchModels(contenders: readonly { name: string; model: Source }[], options: BenchOptions): Promise<Benchmark>;
@@ -53,6 +55,7 @@ export const ENGINE: Engine = {
   explainNode: async (...args) => (await import('../why.js')).explainNode(...args),
   makeMasks: async (...args) => (await import('../mask-maker/make-masks.js')).makeMasks(...args),
   verifyModels: async (...args) => (await import('../verify/verify.js')).verifyModels(...args),
+  verifyOnProvider: async (...args) => (await import('../verify/on-provider.js')).verifyOnProvider(...args),
   maskedReference: async (...args) => (await import('../verify/masked-reference.js')).maskedReference(...args),
   benchModels: async (...args) => (await import('../bench/benchmark.js')).benchModels(...args),
   denseModel: async (source) => {

@@ -26,7 +26,10 @@ const EXAMPLES: Readonly<Record<CommandName, readonly (readonly [command: string
     ['prune-compile mask model.onnx --groups residual --width-multiple 16', 'half of the filters; next: --masks'],
     ['prune-compile mask model.onnx --granularity 2:4 -o sparse.onnx', 'the model with zeros, instead of a mask file'],
   ],
-  verify: [['prune-compile verify model.onnx model.pruned.onnx', 'exit code 1 when their outputs differ']],
+  verify: [
+    ['prune-compile verify model.onnx model.pruned.onnx', 'exit code 1 when their outputs differ'],
+    ['prune-compile verify model.onnx model.pruned.onnx --providers cuda', 'the same on a card'],
+  ],
   bench: [
     ['prune-compile bench model.onnx model.pruned.onnx', 'one thread on the CPU'],
     ['prune-compile bench a.onnx b.onnx --providers cpu,webgpu --batch 8', ''],

@@ -34,6 +34,7 @@ export const JUDGING: readonly CommandName[] = ['compile', 'inspect'];
 export const MASKING: readonly CommandName[] = ['compile', 'inspect', 'why'];
 export const RUNNING: readonly CommandName[] = ['compile', 'verify', 'bench'];
 export const MEASURING: readonly CommandName[] = ['compile', 'bench'];
+export const PROVIDING: readonly CommandName[] = ['compile', 'verify', 'bench'];
 export const ROUNDS: readonly CommandName[] = ['compile', 'bench', 'doctor'];
 export const WRITING: readonly CommandName[] = ['compile', 'mask', 'doctor'];
 export const MAKING: readonly CommandName[] = ['mask'];

@@ -15,6 +15,7 @@ import {
   onOff,
   option,
   type OptionSpec,
+  PROVIDING,
   ROUNDS,
   RUNNING,
   WRITING,
@@ -189,11 +190,18 @@ const OPTIONS = {
     read: values.percentage('--min-removed 30'),
   }),
   bench: option('Benchmark', COMPILE, 'benchmark the dense, masked and compiled model, interleaved', { read: onOff }),
-  providers: option('Benchmark', MEASURING, 'execution providers: cpu, webgpu, cuda, tensorrt; default: cpu', {
+  providers: option('Benchmark', PROVIDING, 'execution providers: cpu, webgpu, cuda, tensorrt; default: cpu', {
     value: 'LIST',
+    helpOf: { verify: 'compare on these providers: cpu, webgpu, cuda, tensorrt; default: cpu' },
     repeatable: true,
     read: values.providers,
   }),
+  providerOption: option(
+    'Benchmark',
+    PROVIDING,
+    'an option of cuda or tensorrt by its name in ONNX Runtime: use_tf32=0, prefer_nhwc=1, trt_sparsity_enable=1; may be repeated',
+    { value: 'KEY=VALUE', repeatable: true, separator: ',', read: values.pairs },
+  ),
   threads: option('Benchmark', MEASURING, 'threads of ONNX Runtime on the CPU; default: 1', {
     value: 'N',
     read: values.wholeNumber(1, '--threads 4'),

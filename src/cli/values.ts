@@ -136,6 +136,16 @@ export function list(wanted: string, example: string): Reader<readonly string[]>
 export const providers: Reader<readonly Provider[]> = (texts, source) =>
   list('execution providers', '--providers cpu,webgpu')(texts, source).map((name) => choose(name, PROVIDERS, source));
 
+/** use_tf32=0; a later one of the same name counts. */
+export const pairs: Reader<ReadonlyMap<string, string>> = (texts, source) =>
+  new Map(
+    texts.map((entry): [string, string] => {
+      const [, key = '', value = ''] = /^([a-z]\w*)=(\S+)$/.exec(entry.trim()) ?? [];
+      if (key === '') throw wants(source, 'the name of an option and its value', entry, '--provider-option use_tf32=0');
+      return [key, value];
+    }),
+  );
+
 export const reportFiles: Reader<readonly string[]> = (texts, source) => {
   for (const path of texts) {
     if (path === '' || rendererFor(path) === undefined)

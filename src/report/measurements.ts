@@ -21,8 +21,13 @@ export function renderVerification(given: Verification, reference: string, candi
   const verdict = equal
     ? `outputs equal: ${verificationText(verification).replace(/^yes: /, '')}`
     : verificationText(verification).replace(/^NO: /, 'OUTPUTS DIFFER: ');
+  const { provider, tf32 } = verification;
+  const place =
+    provider === undefined
+      ? ''
+      : `, on ${benchmarkPlace({ provider, threads: 1, ...(tf32 !== undefined && { tf32 }) })}`;
   return [
-    `${printable(reference)} and ${printable(candidate)}`,
+    `${printable(reference)} and ${printable(candidate)}${place}`,
     ...wrapText(verdict, WIDTH),
     ...wrapText(`allowed: ${formatDifference(bound)} (${boundReason})`, WIDTH),
     '',

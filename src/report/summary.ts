@@ -147,10 +147,21 @@ function latencyLabel(benchmark: Benchmark): string {
   return label.length <= LONGEST_LABEL ? label : `latency, ${benchmarkPlace(benchmark)} (${benchmark.rounds} runs)`;
 }
 
-/** Where a benchmark ran: `CPU, 1 thread`, `WebGPU`. Threads say something about the CPU only. */
-export function benchmarkPlace({ provider, threads }: Pick<Benchmark, 'provider' | 'threads'>): string {
+/** Where a benchmark ran: `CPU, 1 thread`, `WebGPU`, `CUDA, TF32 on`. Threads say something about the CPU only. */
+export function benchmarkPlace({
+  provider,
+  threads,
+  tf32,
+  providerOptions = [],
+}: Pick<Benchmark, 'provider' | 'threads' | 'tf32' | 'providerOptions'>): string {
   const name = PROVIDER_NAMES[provider];
-  return provider === 'cpu' ? `${name}, ${formatPlural(threads, 'thread')}` : name;
+  if (provider === 'cpu') return `${name}, ${formatPlural(threads, 'thread')}`;
+  const options = providerOptions.filter((option) => option.name !== 'use_tf32');
+  return [
+    name,
+    ...(tf32 === undefined ? [] : [`TF32 ${tf32 ? 'on' : 'off'}`]),
+    ...options.map((option) => `${option.name}=${option.value}`),
+  ].join(', ');
 }
 
 export function verificationText(verification: Verification): string {

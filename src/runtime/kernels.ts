@@ -93,6 +93,11 @@ export interface NativeKernels {
    * as the peak is.
    */
   readonly fmaPerCycle: () => number | undefined;
+  /**
+   * Lines of KEY=VALUE for sessions on `cuda` or `tensorrt` from now on. Absent where the system has
+   * no such providers.
+   */
+  readonly setProviderOptions?: ((provider: string, lines: string) => boolean) | undefined;
 }
 
 /** Variables that the library reads (kernels/README.md), with what they may name. */
@@ -149,8 +154,9 @@ export function loadKernels(): NativeKernels {
   // What it does not say is not there: portable code runs on every machine.
   const { isa = 'baseline', kernel = 'stream', executableMemory = false } = addon.exports;
   const { fmaPeak = () => undefined, fmaPerCycle = () => undefined } = addon.exports;
+  const { setProviderOptions } = addon.exports;
   const build = createHash('sha256').update(bytes).digest('hex').slice(0, BUILD_DIGITS);
-  loaded = { build, isa, kernel, executableMemory, fmaPeak, fmaPerCycle };
+  loaded = { build, isa, kernel, executableMemory, fmaPeak, fmaPerCycle, setProviderOptions };
   return loaded;
 }
 

@@ -8,6 +8,7 @@ import { SPARSE_DOMAIN } from '../ir/graph.js';
 import { dataTypeName } from '../ir/tensor.js';
 import { hasKernels, loadKernels } from './kernels.js';
 import { withOddOutputs } from './odd-outputs.js';
+import { type ProviderOptions, refusedOption, withProviderOptions } from './provider-options.js';
 import { problemOf, type ProviderProblem } from './provider-needs.js';
 import type { Provider } from './providers.js';
 
@@ -16,6 +17,8 @@ export interface SessionOptions {
   provider?: Provider;
   /** Intra-op threads; default 1. */
   threads?: number;
+  /** Of cuda and tensorrt; those of other providers are left out. */
+  providerOptions?: ProviderOptions | undefined;
   /** Graph optimisations of ONNX Runtime; default true. */
   optimize?: boolean;
   /** Further `session.` entries of ONNX Runtime's configuration, without that prefix. */
@@ -52,11 +55,14 @@ export async function createSession(
     extra: { session: { force_spinning_stop: '1', ...options.config } },
   };
   try {
-    const session = await createPlain(model, sessionOptions);
+    const session = await withProviderOptions(provider, options.providerOptions, () =>
+      createPlain(model, sessionOptions),
+    );
     return await withOddOutputs(session, model, (renamed) => createPlain(renamed, sessionOptions));
   } catch (error) {
     if (error instanceof PruneCompileError) throw error;
-    if (provider !== 'cpu') throw providerError(provider, problemOf(provider, messageOf(error)), error);
+    if (provider !== 'cpu')
+      throw refusedOption(error) ?? providerError(provider, problemOf(provider, messageOf(error)), error);
     const odd = /^Unsupported data type: (\d+)$/.exec(messageOf(error));
     if (odd !== null)
       throw new PruneCompileError('E-MODEL-RUNTIME', {

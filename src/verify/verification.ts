@@ -1,4 +1,5 @@
 /** What a comparison of two models finds. */
+import type { Provider } from '../runtime/providers.js';
 
 export interface VerificationCase {
   readonly shapes: Readonly<Record<string, readonly number[]>>;
@@ -18,6 +19,10 @@ export interface OutputVerification {
 }
 
 export interface Verification {
+  /** Where both models ran, unless that is the CPU. */
+  readonly provider?: Provider;
+  /** Whether float32 was computed in TF32 there where the card can; absent without TF32. */
+  readonly tf32?: boolean;
   readonly equal: boolean;
   /**
    * Of the output that is closest to its bound: its largest difference of all cases. 1 where

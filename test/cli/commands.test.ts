@@ -1,6 +1,8 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import type { BenchOptions } from '../../src/bench/benchmark.js';
 import { contenderNames } from '../../src/cli/commands/bench.js';
 import { nearestNames } from '../../src/nearest.js';
+import type { Verification } from '../../src/verify/verification.js';
 import { BENCHMARK, DIFFERENT, REPORT, VERIFICATION } from '../report/sample.js';
 import { run } from './run-command.js';
 
@@ -96,4 +98,57 @@ test('contenders are told apart', () => {
 test('nearest names', () => {
   expect(nearestNames('inpsect', ['inspect', 'bench', 'why'])).toEqual(['inspect']);
   expect(nearestNames('xyz', ['inspect', 'bench', 'why'])).toEqual([]);
+});
+
+describe('options of providers', () => {
+  const asked: unknown[] = [];
+  const engine = {
+    benchModels: (_models: unknown, { provider, providerOptions }: BenchOptions) => {
+      asked.push([provider, [...(providerOptions ?? [])]]);
+      return Promise.resolve({ ...BENCHMARK, provider: provider ?? 'cpu', tf32: false });
+    },
+  };
+
+  test('reach the benchmark, whose table says TF32', async () => {
+    const words = ['--providers', 'cuda', '--provider-option', 'use_tf32=0', '--provider-option=prefer_nhwc=1'];
+    const { code, stdout } = await run(['bench', 'a.onnx', 'b.onnx', '-q', ...words], { engine });
+    expect([code, asked]).toEqual([
+      0,
+      [
+        [
+          'cuda',
+          [
+            ['use_tf32', '0'],
+            ['prefer_nhwc', '1'],
+          ],
+        ],
+      ],
+    ]);
+    expect(stdout).toMatch(/^CUDA, TF32 off, /);
+  });
+
+  test.each([
+    [['bench', 'a.onnx', '--provider-option', 'use_tf32=0'], 'use_tf32 is for cuda, and the providers are cpu'],
+    [['a.onnx', '--provider-option', 'trt_x=1'], 'trt_x is for tensorrt, and the providers are cpu'],
+    [['verify', 'a.onnx', 'b.onnx', '--provider-option', 'tf32'], '--provider-option takes the name of an option'],
+  ])('%j is refused', async (words, said) => {
+    const { code, stderr } = await run(words);
+    expect([code, stderr.includes(said)]).toEqual([2, true]);
+  });
+});
+
+test('verify --providers compares there, and the CPU only where it is named', async () => {
+  const { code, stdout } = await run(['verify', 'a.onnx', 'b.onnx', '-q', '--providers', 'cuda']);
+  expect([code, stdout.split('\n')[0]]).toEqual([0, 'a.onnx and b.onnx, on CUDA']);
+  const both = await run(['verify', 'a.onnx', 'b.onnx', '--json', '--providers', 'cpu,cuda']);
+  const { verifications } = JSON.parse(both.stdout) as { verifications: Verification[] };
+  expect(verifications.map(({ provider }) => provider)).toEqual([undefined, 'cuda']);
+  const engine = {
+    verifyOnProvider: () => Promise.resolve({ ...VERIFICATION, equal: false, provider: 'cuda' as const }),
+  };
+  const differ = await run(['verify', 'a.onnx', 'b.onnx', '-q', '--providers', 'cuda'], { engine });
+  expect([differ.code, differ.stderr]).toEqual([
+    1,
+    expect.stringContaining('b.onnx does not compute what a.onnx computes on cuda'),
+  ]);
 });

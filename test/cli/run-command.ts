@@ -98,6 +98,7 @@ export function fakeEngine(parts: Partial<Engine> = {}): Engine {
     explainNode: () => Promise.reject(new Error('why is not part of this test')),
     makeMasks: () => Promise.reject(new Error('mask is not part of this test')),
     verifyModels: () => Promise.resolve(VERIFICATION),
+    verifyOnProvider: (_reference, _candidate, { provider }) => Promise.resolve({ ...VERIFICATION, provider }),
     maskedReference: () => Promise.resolve(Buffer.from('reference')),
     benchModels: () => Promise.resolve(BENCHMARK),
     denseModel: () => Promise.resolve(Buffer.from('dense')),

@@ -1,8 +1,9 @@
 // The Node addon. onnxruntime-node has no function that registers custom operators. When this
 // library is loaded as an addon, it therefore replaces two entries of the runtime's function table
 // (CreateSession and CreateSessionFromArray). Every session that is created from then on has the
-// operators; sessions of models that do not use them do not change. The table is data, so its page
-// is made writable for two stores.
+// operators; sessions of models that do not use them do not change. Two more entries are replaced
+// for options of providers (provider_options.h). The table is data, so its pages are made writable
+// for the stores.
 //
 // exports.h lists what the addon exports.
 //
@@ -21,6 +22,7 @@
 #include <mutex>
 
 #include "node/exports.h"
+#include "node/provider_options.h"
 #include "ort_abi.h"
 
 extern "C" __attribute__((weak)) int napi_throw_error(void* environment, const char* code, const char* message);
@@ -100,7 +102,8 @@ const char* hook() {
     create = reinterpret_cast<Create>(api[kCreateSession]);
   }
   hooked = store(api + kCreateSession, reinterpret_cast<void*>(create_with_operators)) &&
-      store(api + kCreateSessionFromArray, reinterpret_cast<void*>(create_from_array_with_operators));
+      store(api + kCreateSessionFromArray, reinterpret_cast<void*>(create_from_array_with_operators)) &&
+      pc::hook_providers(api, store);
   return hooked ? nullptr : "prune_compile: this system refuses to change the runtime's function table";
 }
 

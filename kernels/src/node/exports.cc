@@ -3,10 +3,12 @@
 #if defined(__linux__)
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include "isa/isa.h"
 #include "isa/peak.h"
 #include "jit/executable.h"
+#include "node/provider_options.h"
 #include "program/program.h"
 
 extern "C" {
@@ -15,6 +17,10 @@ __attribute__((weak)) int napi_create_function(void* environment, const char* na
                                                void* (*callback)(void*, void*), void* data, void** made);
 __attribute__((weak)) int napi_create_string_utf8(void* environment, const char* text, size_t length, void** made);
 __attribute__((weak)) int napi_get_boolean(void* environment, bool value, void** made);
+__attribute__((weak)) int napi_get_cb_info(void* environment, void* info, size_t* count, void** arguments, void** self,
+                                           void** data);
+__attribute__((weak)) int napi_get_value_string_utf8(void* environment, void* value, char* text, size_t room,
+                                                     size_t* length);
 __attribute__((weak)) int napi_set_named_property(void* environment, void* object, const char* name, void* value);
 const char* PruneCompileKernelsVersion() noexcept;
 }
@@ -54,6 +60,26 @@ void* measured(void* environment, void*) {
   return number;
 }
 
+std::string text_of(void* environment, void* value) {
+  size_t length = 0;
+  if (value == nullptr || napi_get_value_string_utf8(environment, value, nullptr, 0, &length) != 0) return {};
+  std::string text(length + 1, '\0');
+  napi_get_value_string_utf8(environment, value, text.data(), text.size(), &length);
+  text.resize(length);
+  return text;
+}
+
+// Takes the provider and the lines of its options; returns whether the provider is known.
+void* set_provider_options(void* environment, void* info) {
+  void* arguments[2] = {nullptr, nullptr};
+  size_t count = 2;
+  void* known = nullptr;
+  if (napi_get_cb_info(environment, info, &count, arguments, nullptr, nullptr) != 0) return nullptr;
+  const std::string provider = text_of(environment, arguments[0]), options = text_of(environment, arguments[1]);
+  napi_get_boolean(environment, PruneCompileSetProviderOptions(provider.c_str(), options.c_str()) != 0, &known);
+  return known;
+}
+
 }  // namespace
 
 // Properties that cannot be set are left out; sessions need none of them.
@@ -71,6 +97,11 @@ void export_facts(void* environment, void* exports) {
   set("isa", text(default_isa().name));
   set("kernel", text(kernel_name()));
   set("executableMemory", napi_get_boolean(environment, has_executable_memory(), &value));
+  if (napi_get_cb_info != nullptr && napi_get_value_string_utf8 != nullptr) {
+    const auto function = set_provider_options;
+    set("setProviderOptions",
+        napi_create_function(environment, "setProviderOptions", kWhole, function, nullptr, &value));
+  }
   set("fmaPeak", napi_create_function(environment, "fmaPeak", kWhole, measured<fma_peak>, nullptr, &value));
   set("fmaPerCycle",
       napi_create_function(environment, "fmaPerCycle", kWhole, measured<fma_per_cycle>, nullptr, &value));

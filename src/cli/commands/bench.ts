@@ -5,6 +5,7 @@ import { renderBenchmarks } from '../../report/measurements.js';
 import { benchmarkPlace, CONTENDER } from '../../report/summary.js';
 import { type Benchmark } from '../../bench/results.js';
 import { REPORT_SCHEMA } from '../../report/types.js';
+import { checkOptions } from '../../runtime/provider-options.js';
 import type { Compiled } from '../../compile.js';
 import { breathe, type Context, nameOf, present, sourceOf } from '../context.js';
 import type { CompiledOutput } from '../compiled-output.js';
@@ -18,6 +19,7 @@ interface Contender {
 
 export async function benchCommand(context: Context): Promise<void> {
   const { engine, io, options, positionals } = context;
+  checkOptions(options.providers ?? ['cpu'], options.providerOption);
   await engine.checkProviders(options.providers ?? ['cpu']);
   const names = contenderNames(positionals);
   const contenders: Contender[] = [];
@@ -69,6 +71,7 @@ async function benchAll(contenders: readonly Contender[], context: Context, base
     const settings = {
       provider,
       ...present({
+        providerOptions: options.providerOption,
         threads: options.threads,
         rounds: options.runs,
         shapes: options.shape,

@@ -17,6 +17,7 @@ import { gateError, missedSizeGates, missedSpeedGates } from '../gates.js';
 import { writeDiagnostic, writeTo } from '../io.js';
 import { maskOptions } from '../mask-options.js';
 import { type Options, optionsOf } from '../options.js';
+import { checkOptions } from '../../runtime/provider-options.js';
 import { benchCompiled } from './bench.js';
 import { writeReports } from '../report-files.js';
 import { trainingRemarks, writeTrainingFiles } from '../training-files.js';
@@ -29,6 +30,7 @@ export async function compileCommand(context: Context): Promise<void> {
   if (options.channels !== undefined || options.stateDict !== undefined) requireDense(options);
   // A speed cannot be required without being measured.
   const measures = options.bench === true || options.minSpeedup !== undefined;
+  checkOptions(options.providers ?? ['cpu'], options.providerOption);
   if (measures) await engine.checkProviders(options.providers ?? ['cpu']);
 
   if (options.sparse === true && (measures || options.tune === true || options.verify !== false))
