@@ -111,7 +111,7 @@ export async function benchModels(
       runners.push({ name, model, session });
       if (usesCpu) notes.push(cpuNote(name, provider));
     }
-    const { shapes, feeds } = await commonFeeds(runners, options);
+    const { shapes, feeds, hasOpenBatch } = await commonFeeds(runners, options);
     const plan = await warmUp(runners, feeds, options, notes);
     const samples = await measure(runners, feeds, plan, options);
     const results = runners.map(({ name }, index) => summarise(name, samples[index] ?? [], options.seed));
@@ -125,6 +125,7 @@ export async function benchModels(
       ...(named.size > 0 && { providerOptions: [...named].map(([name, value]) => ({ name, value })) }),
       ...(tf32 !== undefined && { tf32 }),
       threads,
+      ...(hasOpenBatch && { hasOpenBatch }),
       rounds,
       warmUps,
       shapes,
@@ -160,9 +161,9 @@ function checkUsage(contenders: readonly ContenderModel[], { rounds, warmUps, ba
 async function commonFeeds(
   runners: readonly Runner[],
   options: BenchOptions,
-): Promise<{ shapes: Shapes; feeds: Feeds }> {
+): Promise<{ shapes: Shapes; feeds: Feeds; hasOpenBatch: boolean }> {
   const [first, ...others] = runners;
-  if (first === undefined) return { shapes: {}, feeds: {} };
+  if (first === undefined) return { shapes: {}, feeds: {}, hasOpenBatch: false };
   const { shapes: overrides, batch, signal, seed = 1 } = options;
   const runnable = await findShapes(first.session, { overrides, batch, signal, avoid: crashAt(first.model) });
   if (batch !== undefined) checkBatch(runnable, batch);
@@ -185,7 +186,7 @@ async function commonFeeds(
       });
     }
   }
-  return { shapes, feeds };
+  return { shapes, feeds, hasOpenBatch: plan.free.has('batch') };
 }
 
 /**

@@ -34,6 +34,8 @@ export interface Benchmark {
    */
   readonly tf32?: boolean;
   readonly threads: number;
+  /** Set where the models leave the batch open. */
+  readonly hasOpenBatch?: true;
   readonly rounds: number;
   readonly warmUps: number;
   readonly shapes: Readonly<Record<string, readonly number[]>>;

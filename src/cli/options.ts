@@ -206,10 +206,15 @@ const OPTIONS = {
     value: 'N',
     read: values.wholeNumber(1, '--threads 4'),
   }),
-  batch: option('Benchmark', MEASURING, 'batch size, where the model leaves it open', {
-    value: 'N',
-    read: values.wholeNumber(1, '--batch 8'),
-  }),
+  batch: option(
+    'Benchmark',
+    MEASURING,
+    'batch size, where the model leaves it open; default: 1, and on cuda and tensorrt 1, 8 and 32',
+    {
+      value: 'N',
+      read: values.wholeNumber(1, '--batch 8'),
+    },
+  ),
   runs: option('Benchmark', ROUNDS, 'rounds measured, after warm-ups', {
     value: 'N',
     helpOf: { doctor: 'with --calibrate: rounds of each measurement, after warm-ups' },

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { BenchOptions } from '../../src/bench/benchmark.js';
-import { contenderNames } from '../../src/cli/commands/bench.js';
+import { contenderNames, withLaunches } from '../../src/cli/commands/bench.js';
 import { nearestNames } from '../../src/nearest.js';
 import type { Verification } from '../../src/verify/verification.js';
 import { BENCHMARK, DIFFERENT, REPORT, VERIFICATION } from '../report/sample.js';
@@ -151,4 +151,46 @@ test('verify --providers compares there, and the CPU only where it is named', as
     1,
     expect.stringContaining('b.onnx does not compute what a.onnx computes on cuda'),
   ]);
+});
+
+describe('batches', () => {
+  const batchesOf = async (words: readonly string[], hasOpenBatch: boolean) => {
+    const batches: unknown[] = [];
+    const engine = {
+      benchModels: (_models: unknown, { provider = 'cpu', batch }: BenchOptions) => {
+        batches.push(batch);
+        return Promise.resolve({ ...BENCHMARK, provider, ...(hasOpenBatch && { hasOpenBatch: true as const }) });
+      },
+    };
+    expect((await run(['bench', 'a.onnx', '-q', ...words], { engine })).code).toBe(0);
+    return batches;
+  };
+
+  test('a card is measured at three, where the models leave it open and none was named', async () => {
+    expect(await batchesOf(['--providers', 'cuda'], true)).toEqual([undefined, 8, 32]);
+    expect(await batchesOf(['--providers', 'cuda'], false)).toEqual([undefined]);
+    expect(await batchesOf(['--providers', 'cuda', '--batch', '4'], true)).toEqual([4]);
+    expect(await batchesOf([], true)).toEqual([undefined]);
+  });
+});
+
+test('less work that is no faster on a card is bound by launches', () => {
+  const [comparison] = BENCHMARK.comparisons;
+  if (comparison === undefined) throw new Error('the sample has a comparison');
+  const on = (provider: 'cpu' | 'cuda', verdict: 'faster' | 'no significant difference') =>
+    withLaunches(
+      {
+        ...BENCHMARK,
+        provider,
+        notes: [],
+        comparisons: [{ ...comparison, baseline: 'masked', contender: 'compiled', verdict }],
+      },
+      100,
+      45,
+    ).notes;
+  expect(on('cuda', 'no significant difference')).toEqual([
+    expect.stringMatching(/^bound by launches: 55 % less multiply-accumulates are not faster here/),
+  ]);
+  expect(on('cuda', 'faster')).toEqual([]);
+  expect(on('cpu', 'no significant difference')).toEqual([]);
 });
