@@ -6,9 +6,18 @@ import { printable, shown } from '../printable.js';
 import { formatInteger, formatPlural } from './numbers.js';
 import { maskNotes } from './masks.js';
 import { pathNote, registrationLines, sparseNotes } from './sparse.js';
-import { inputColumn, nothingText, nothingTitle, nothingToDoReason, removedNothing, summaryRows } from './summary.js';
+import {
+  benchmarkPlace,
+  inputColumn,
+  nothingText,
+  nothingTitle,
+  nothingToDoReason,
+  removedNothing,
+  summaryRows,
+} from './summary.js';
 import { textTable } from './text-table.js';
 import type { CompileReport } from './types.js';
+import type { Benchmark } from '../bench/results.js';
 import type { Remark } from '../../passes/pass.js';
 import type { SparseReport } from './sparse.js';
 
@@ -71,9 +80,23 @@ function noteLines(report: CompileReport): string[] {
   const notes = [
     ...(masks === undefined ? [] : maskNotes(masks)),
     ...(verification?.notes ?? []),
+    ...benchmarkNotes(report.benchmarks ?? []),
     ...remarks.filter(isNote).map((note) => remarkText(note)),
   ];
   return notes.length === 0 ? [] : ['', ...notes.flatMap((note) => wrapText(`note: ${note}`, WIDTH, '  '))];
+}
+
+/**
+ * What of a figure is not the provider's that its row names: nodes on the CPU, launches. Each once,
+ * whatever the batch.
+ */
+function benchmarkNotes(benchmarks: readonly Benchmark[]): string[] {
+  const elsewhere = benchmarks.filter(({ provider }) => provider !== 'cpu');
+  return [
+    ...new Set(
+      elsewhere.flatMap((benchmark) => benchmark.notes.map((note) => `${benchmarkPlace(benchmark)}: ${note}`)),
+    ),
+  ];
 }
 
 /** Paths and statements are not broken, so that they can be copied. */

@@ -1,6 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import type { BenchOptions } from '../../src/bench/benchmark.js';
-import { contenderNames, withLaunches } from '../../src/cli/commands/bench.js';
+import { benchCompiled, contenderNames, withLaunches } from '../../src/cli/commands/bench.js';
+import type { CompiledOutput } from '../../src/cli/compiled-output.js';
+import type { Context } from '../../src/cli/context.js';
+import type { Compiled } from '../../src/compile.js';
 import { nearestNames } from '../../src/nearest.js';
 import type { Verification } from '../../src/verify/verification.js';
 import { BENCHMARK, DIFFERENT, REPORT, VERIFICATION } from '../report/sample.js';
@@ -193,4 +196,25 @@ test('less work that is no faster on a card is bound by launches', () => {
   ]);
   expect(on('cuda', 'faster')).toEqual([]);
   expect(on('cpu', 'no significant difference')).toEqual([]);
+});
+
+test('sparse operators of a model that is measured on a card run on the processor, which is said', async () => {
+  const of = async (sparse: boolean) => {
+    const { sparse: _sparse, ...rest } = REPORT;
+    const report = sparse ? { ...REPORT, sparse: { layers: 1, decided: [], libraryFound: true } } : rest;
+    const compiled = { report, masked: () => 'masked' } as unknown as Compiled;
+    const context = {
+      engine: {
+        denseModel: () => Promise.resolve(Buffer.from('dense')),
+        benchModels: () => Promise.resolve({ ...BENCHMARK, provider: 'cuda' as const, notes: [] }),
+      },
+      io: { signal: new AbortController().signal },
+      options: { providers: ['cuda'] },
+      steps: { run: (_step: string, work: (progress: () => void) => unknown) => work(() => undefined) },
+    } as unknown as Context;
+    const found = await benchCompiled(compiled, 'model', { source: 'out' } as unknown as CompiledOutput, context);
+    return found.flatMap(({ notes }) => notes).filter((note) => note.startsWith('sparse operators'));
+  };
+  expect(await of(true)).toEqual([expect.stringMatching(/run on the CPU.* --structured alone/)]);
+  expect(await of(false)).toEqual([]);
 });

@@ -372,3 +372,13 @@ test('words for a shell', () => {
 test('wrapping never cuts a word', () => {
   expect(wrapText('aaa bbb cccccccccc d', 7, '  ')).toEqual(['aaa bbb', '  cccccccccc', '  d']);
 });
+
+test('what a card left to the processor is told, once for all batches; notes of the CPU are in the reports', () => {
+  const note = 'compiled: cuda does not run all of its nodes, some run on the CPU';
+  const on = (provider: 'cpu' | 'cuda') => [BENCHMARK, BENCHMARK].map((one) => ({ ...one, provider, notes: [note] }));
+  const lines = (provider: 'cpu' | 'cuda') =>
+    renderText({ ...REPORT, benchmarks: on(provider) })
+      .replaceAll(/\n {2}/g, ' ')
+      .split(`CUDA: ${note}`).length - 1;
+  expect([lines('cuda'), lines('cpu')]).toEqual([1, 0]);
+});

@@ -58,9 +58,17 @@ export async function benchCompiled(
     { name: CONTENDER.masked, model: compiled.masked() },
     { name: CONTENDER.compiled, model: output.source },
   ];
-  const { before, after } = compiled.report;
-  return (await benchAll(contenders, context)).map((benchmark) => withLaunches(benchmark, before.macs, after.macs));
+  const { before, after, sparse } = compiled.report;
+  return (await benchAll(contenders, context)).map((benchmark) =>
+    sparse !== undefined && benchmark.provider !== 'cpu'
+      ? { ...benchmark, notes: [...benchmark.notes, SPARSE_NOTE] }
+      : withLaunches(benchmark, before.macs, after.macs),
+  );
 }
+
+/** Beside what the session said, that some nodes run on the CPU. */
+const SPARSE_NOTE =
+  'sparse operators run on the CPU, so that their inputs and outputs are copied between the card and the processor at every run; --structured alone keeps all of it on the card (docs/gpu.md)';
 
 /** A fifth less work is more than a restless machine hides. */
 const LESS_WORK = 0.8;
