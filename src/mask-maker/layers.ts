@@ -109,15 +109,11 @@ function isMerged({ root, nodePaths }: WeightSlot, all: readonly WeightSlot[]): 
 }
 
 function matrixOf({ tensor: { dims }, outAxis, inAxis = 1 }: WeightSlot): Matrix {
-  const taps = product(dims.slice(2));
   const [outputs, inputs] = [dims[outAxis] ?? 0, dims[inAxis] ?? 0];
-  return {
-    outputs,
-    inputs,
-    taps,
-    outStride: outAxis === 0 ? inputs * taps : taps,
-    inStride: outAxis === 0 ? taps : outputs * taps,
-  };
+  // Axes in front of a matrix have an extent of 1.
+  const taps = product(dims.slice(Math.max(outAxis, inAxis) + 1));
+  const stride = (axis: number) => product(dims.slice(axis + 1));
+  return { outputs, inputs, taps, outStride: stride(outAxis), inStride: stride(inAxis) };
 }
 
 /** Names that --exclude may take. */

@@ -35,7 +35,7 @@ export function droppedShifts(graphInfo: GraphInfo, slots: readonly WeightSlot[]
       node,
       biasIndex: layer.bias,
       channels: weights.dims[outAxis] ?? 0,
-      spatialRank: weights.dims.length - 2,
+      spatialRank: layer.axesBehind ?? weights.dims.length - 2,
       isJoined: layer.isJoined === true,
       areSums: layer.codes !== undefined && layer.codes.outputScale === undefined && layer.codes.isScaled !== true,
     };

@@ -74,6 +74,12 @@ function spreads(node: Node, { dims }: Tensor): boolean {
   return product(dims.slice(2)) !== 1 || !isOne('strides') || isGrown || new Window(node).isPadded;
 }
 
+/** Filters of a grouped one are those of axis 1 in each group of axis 0: no axis counts them. */
+function transposedWeights({ node, constant }: Site): LayerOperands | undefined {
+  const isKnown = constant(1) !== undefined && node.int('group', 1) === 1;
+  return isKnown ? { weights: { index: 1, inAxis: 0, outAxis: 1 }, bias: 2 } : undefined;
+}
+
 /** Each element of X meets every tap of its row of W. */
 function transposedMacs(site: Site): number | undefined {
   const x = site.inDims(0);
@@ -130,6 +136,7 @@ export const convolutions: readonly Operator[] = [
     type: 'ConvTranspose',
     axes: transposedAxes,
     adjust: adjustGroups,
+    weights: transposedWeights,
     macs: transposedMacs,
     parameters: PARAMETERS,
     hasGroups: true,

@@ -140,9 +140,24 @@ function zeroIfAny(operands: readonly Known[]): number | undefined {
   return operands.includes(0) ? 0 : undefined;
 }
 
-function matMulLayer(site: Site): LayerOperands | undefined {
-  if (site.constant(1)?.dims.length !== 2) return undefined;
-  return { weights: { index: 1, inAxis: 0, outAxis: 1 }, bias: undefined };
+/** Of the constant matrix on the right, or else on the left. */
+function productLayer({ constant }: Site, transA = false, transB = false): LayerOperands | undefined {
+  const [left, right] = [constant(0)?.dims, constant(1)?.dims];
+  if (isMatrix(right)) {
+    const [row, column] = [right.length - 2, right.length - 1];
+    const [inAxis, outAxis] = transB ? [column, row] : [row, column];
+    return { weights: { index: 1, inAxis, outAxis }, bias: undefined, axesBehind: 0 };
+  }
+  if (right !== undefined || !isMatrix(left)) return undefined;
+  const [row, column] = [left.length - 2, left.length - 1];
+  const [inAxis, outAxis] = transA ? [row, column] : [column, row];
+  return { weights: { index: 0, inAxis, outAxis }, bias: undefined, axesBehind: 1 };
+}
+
+function fusedLayer(site: Site): LayerOperands | undefined {
+  const { node } = site;
+  if (node.int('transBatchA', 0) !== 0 || node.int('transBatchB', 0) !== 0) return undefined;
+  return productLayer(site, node.int('transA', 0) !== 0, hasTransB(node));
 }
 
 function matMulExtents({ extents }: ShapeSite): Elements | undefined {
@@ -172,7 +187,7 @@ export const matrixProducts: readonly Operator[] = [
   {
     type: 'MatMul',
     axes: matMul,
-    weights: matMulLayer,
+    weights: (site) => productLayer(site),
     resultExtents: matMulExtents,
     macs: (site) => productMacs(site, -1),
     parameters: [undefined, 'weight'],
@@ -182,6 +197,9 @@ export const matrixProducts: readonly Operator[] = [
     type: 'FusedMatMul',
     domain: MICROSOFT,
     axes: fusedMatMul,
+    weights: fusedLayer,
+    parameters: [undefined, 'weight'],
+    isReversed: (node) => !hasTransB(node),
     macs: (site) => productMacs(site, site.node.int('transA', 0) === 0 ? -1 : -2),
   },
 ];

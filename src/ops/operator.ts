@@ -28,6 +28,8 @@ export interface LayerOperands {
   /** Of a grouped convolution `inAxis` counts the channels of one group. */
   readonly weights: { readonly index: number; readonly inAxis: number; readonly outAxis: number };
   readonly bias: number | undefined;
+  /** Axes of the output after that of the channels; absent: as many as the weights have but two. */
+  readonly axesBehind?: number;
   /** Whether the operator makes something else of the sums: what follows is no shift of theirs. */
   readonly isJoined?: true;
   /** Set where both are codes. */

@@ -74,9 +74,11 @@ function addOffsets(editor: Editor, masked: Value, { dataType, dims, offsets = [
 }
 
 interface LayerLayout {
-  /** Axis of the weights (input 1) that counts filters. */
+  /** Input with the weights, their rank, and the axis that counts filters. */
+  readonly weights: number;
+  readonly rank: number;
   readonly outAxis: number;
-  /** Axes after that of the channels, in weights and output. */
+  /** Axes of the output after that of the channels. */
   readonly spatialRank: number;
   /** Whether an activation is joined to it: nothing can be put between the two. */
   readonly isJoined?: true;
@@ -84,34 +86,73 @@ interface LayerLayout {
   readonly isOfCodes?: true;
 }
 
+type LayoutOf = (node: Node) => LayerLayout;
+
+const convolution: LayoutOf = (node) => {
+  const spatialRank = node.ints('kernel_shape')?.length ?? 2;
+  return { weights: WEIGHTS, rank: spatialRank + 2, outAxis: 0, spatialRank };
+};
+const matrix: LayoutOf = (node) => {
+  return { weights: WEIGHTS, rank: 2, outAxis: node.int('transB', 0) === 0 ? 1 : 0, spatialRank: 0 };
+};
+const ofCodes =
+  (layout: LayoutOf): LayoutOf =>
+  (node) => ({ ...layout(node), isOfCodes: true });
+
+/** The matrix is on the right, or on the left, where the rows of the output are the channels. */
+const product: LayoutOf = (node) => {
+  const [left, right] = node.inputs;
+  const isRight = isStored(right);
+  const rank = rankOf(isRight ? right : left) ?? 2;
+  const isTurned = node.int(isRight ? 'transB' : 'transA', 0) !== 0;
+  return isRight
+    ? { weights: WEIGHTS, rank, outAxis: rank - (isTurned ? 2 : 1), spatialRank: 0 }
+    : { weights: 0, rank, outAxis: rank - (isTurned ? 1 : 2), spatialRank: 1 };
+};
+
+/** The second operand; its filters have the letter that the result ends in. */
+const ofLetters: LayoutOf = (node) => {
+  const equation = node.string('equation', '').replaceAll(' ', '');
+  const letters = equation.split('->')[0]?.split(',')[1] ?? '';
+  return { weights: WEIGHTS, rank: letters.length, outAxis: letters.indexOf(equation.at(-1) ?? ''), spatialRank: 0 };
+};
+
+/** Whether it is stored, or made of nothing else. */
+function isStored(value: Value | undefined): boolean {
+  if (value === undefined || value.initializer !== undefined) return value !== undefined;
+  const { producer } = value;
+  if (producer === undefined) return false;
+  return producer.inputs.length === 0 || producer.inputs.every((input) => input === undefined || isStored(input));
+}
+
+/** Of a stored tensor, or of one that a mask was put on. */
+function rankOf(value: Value | undefined): number | undefined {
+  const { initializer, producer } = value ?? {};
+  const masked = producer?.opType === 'Mul' ? producer.inputs[0] : undefined;
+  return (initializer ?? masked?.initializer ?? producer?.tensor('value'))?.dims.length;
+}
+
 /**
  * Said here again, on purpose: a reference that asked the compiler's own operator rules would share
  * their mistakes.
  */
-const LAYOUTS: ReadonlyMap<string, (node: Node) => LayerLayout> = new Map<string, (node: Node) => LayerLayout>([
-  ['QLinearConv', (node) => ({ outAxis: 0, spatialRank: node.ints('kernel_shape')?.length ?? 2, isOfCodes: true })],
-  ['ConvInteger', (node) => ({ outAxis: 0, spatialRank: node.ints('kernel_shape')?.length ?? 2, isOfCodes: true })],
-  ['QLinearMatMul', () => ({ outAxis: 1, spatialRank: 0, isOfCodes: true })],
-  ['MatMulInteger', () => ({ outAxis: 1, spatialRank: 0, isOfCodes: true })],
-  ['MatMulIntegerToFloat', () => ({ outAxis: 1, spatialRank: 0, isOfCodes: true })],
-  ['DynamicQuantizeMatMul', () => ({ outAxis: 1, spatialRank: 0, isOfCodes: true })],
-  ['QGemm', (node) => ({ outAxis: node.int('transB', 0) === 0 ? 1 : 0, spatialRank: 0, isOfCodes: true })],
-  ['Conv', (node: Node) => ({ outAxis: 0, spatialRank: node.ints('kernel_shape')?.length ?? 2 })],
-  ['FusedConv', (node: Node) => ({ outAxis: 0, spatialRank: node.ints('kernel_shape')?.length ?? 2, isJoined: true })],
-  ['Gemm', (node: Node) => ({ outAxis: node.int('transB', 0) === 0 ? 1 : 0, spatialRank: 0 })],
-  ['MatMul', () => ({ outAxis: 1, spatialRank: 0 })],
-  // The letter that the result ends in.
-  ['Einsum', (node) => ({ outAxis: secondTerm(node).indexOf(equationOf(node).at(-1) ?? ''), spatialRank: 0 })],
-  ['Attention', () => ({ outAxis: 1, spatialRank: 0, isJoined: true })],
+const LAYOUTS: ReadonlyMap<string, LayoutOf> = new Map<string, LayoutOf>([
+  ['QLinearConv', ofCodes(convolution)],
+  ['ConvInteger', ofCodes(convolution)],
+  ['QLinearMatMul', ofCodes(matrix)],
+  ['MatMulInteger', ofCodes(matrix)],
+  ['MatMulIntegerToFloat', ofCodes(matrix)],
+  ['DynamicQuantizeMatMul', ofCodes(matrix)],
+  ['QGemm', ofCodes(matrix)],
+  ['Conv', convolution],
+  ['ConvTranspose', (node) => ({ ...convolution(node), outAxis: 1 })],
+  ['FusedConv', (node) => ({ ...convolution(node), isJoined: true })],
+  ['Gemm', matrix],
+  ['MatMul', product],
+  ['FusedMatMul', product],
+  ['Einsum', ofLetters],
+  ['Attention', (node) => ({ ...matrix(node), isJoined: true })],
 ]);
-
-function equationOf(node: Node): string {
-  return node.string('equation', '').replaceAll(' ', '');
-}
-
-function secondTerm(node: Node): string {
-  return equationOf(node).split('->')[0]?.split(',')[1] ?? '';
-}
 
 const WEIGHTS = 1;
 const BIAS = 2;
@@ -127,16 +168,17 @@ function layoutOf(layer: Node): LayerLayout {
  * weight, else with 0.
  */
 function switchOff(editor: Editor, layer: Node, dataType: number): void {
-  const { outAxis, spatialRank, isJoined, isOfCodes } = layoutOf(layer);
+  const { weights, rank, outAxis, spatialRank, isJoined, isOfCodes } = layoutOf(layer);
   if (isOfCodes === true) {
     switchOffBiasCodes(editor, layer, { outAxis, spatialRank });
     return;
   }
-  const weight = layer.inputs[WEIGHTS];
+  const weight = layer.inputs[weights];
   const end = endOfShift(layer);
   if (weight === undefined || end?.producer === undefined) return;
-  if (end === layer.outputs[0] && switchOffCodes(editor, layer, { outAxis, spatialRank })) return;
-  const axes = Array.from({ length: spatialRank + 2 }, (_, axis) => axis).filter((axis) => axis !== outAxis);
+  const isFirst = weights === WEIGHTS && end === layer.outputs[0];
+  if (isFirst && switchOffCodes(editor, layer, { outAxis, spatialRank })) return;
+  const axes = Array.from({ length: rank }, (_, axis) => axis).filter((axis) => axis !== outAxis);
   const size = addNode(editor, 'Abs', [weight], layer);
   const largest = addReduction(editor, 'ReduceMax', size, axes, layer);
   const zero = editor.addInitializer('reference_zero', Tensor.fromNumbers(FLOAT, [], [0]));
@@ -181,8 +223,8 @@ function endOfShift(layer: Node): Value | undefined {
 }
 
 function channelsOf(layer: Node): number | undefined {
-  const { outAxis } = layoutOf(layer);
-  const weight = layer.inputs[WEIGHTS];
+  const { weights, outAxis } = layoutOf(layer);
+  const weight = layer.inputs[weights];
   // Behind a mask the weights themselves are the first operand that is stored.
   const stored = weight?.initializer ?? weight?.producer?.inputs.find((value) => value?.initializer)?.initializer;
   return stored?.dims[outAxis];

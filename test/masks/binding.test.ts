@@ -231,13 +231,20 @@ describe('names', () => {
     expect(only(bound).slot).toMatchObject({ isLayer: false, node: { opType: 'Add' } });
   });
 
-  test('filters are known where a rule says which axis they are: not of a transposed convolution', async () => {
-    const g = graphBuilder();
-    const x = g.input('x', [1, OUT, 8, 8]);
-    g.initializer('up.weight', [OUT, OUT, 2, 2], values('a', OUT * OUT * 4));
-    g.output(g.op('ConvTranspose', [x, 'up.weight'], { kernel_shape: [2, 2], strides: [2, 2] }));
-    const slots = await slotsOf(g);
-    expect(codeOf(() => bind(slots, { up: mask([OUT], [0]) }))).toBe('E-MASK-SHAPE');
+  test('filters are known where a rule says which axis they are: not of transposed groups', async () => {
+    const slotsWith = async (group: number) => {
+      const g = graphBuilder();
+      const x = g.input('x', [1, OUT, 8, 8]);
+      g.initializer('up.weight', [OUT, OUT / group, 2, 2], values('a', (OUT * OUT * 4) / group));
+      g.output(g.op('ConvTranspose', [x, 'up.weight'], { kernel_shape: [2, 2], strides: [2, 2], group }));
+      return slotsOf(g);
+    };
+    const grouped = await slotsWith(2);
+    expect(codeOf(() => bind(grouped, { up: mask([OUT], [0]) }))).toBe('E-MASK-SHAPE');
+    expect(pruned(bind(grouped, { up: mask([OUT, OUT / 2, 2, 2], [5]) }))).toEqual({ 'up.weight': [5] });
+    const slots = await slotsWith(1);
+    const ofFilter = [...Array(OUT).keys()].flatMap((input) => [0, 1, 2, 3].map((tap) => input * OUT * 4 + tap));
+    expect(pruned(bind(slots, { up: mask([OUT], [0]) }))).toEqual({ 'up.weight': ofFilter });
     expect(pruned(bind(slots, { up: mask([OUT, OUT, 2, 2], [5]) }))).toEqual({ 'up.weight': [5] });
   });
 
