@@ -123,9 +123,7 @@ async function masked(bytes: Uint8Array, mask: unknown, meaning: 'zero' | 'drop'
   return {
     equal,
     removed: compiled.report.before.channels - compiled.report.after.channels,
-    weights: readModel(compiled.masked() as Uint8Array)
-      .graph.values.get('a.weight')
-      ?.initializer?.numbers(),
+    weights: readModel(compiled.masked()).graph.values.get('a.weight')?.initializer?.numbers(),
   };
 }
 
