@@ -19,7 +19,7 @@ export const compileSubgraphs: Pass = {
   async run(context) {
     const results: PassResult[] = [];
     for (const node of context.editor.graph.nodes.filter(({ hasSubgraph }) => hasSubgraph))
-      for (const name of [...node.attributes.keys()]) results.push(await compiled(context, node, name));
+      for (const name of node.attributes.keys()) results.push(await compiled(context, node, name));
     const gains = results.some((result) => result.gains);
     return { changed: gains, gains, remarks: results.flatMap(({ remarks }) => remarks) };
   },
@@ -40,7 +40,8 @@ async function compiled({ editor, compileSubgraph }: PassContext, node: Node, na
       for (const inside of defined) editor.graph.reservedNames.add(inside);
       editor.setSubgraph(node, name, attribute, captures);
     });
-  const remarks = made.remarks.map(({ pass: _, about: __, ...remark }) => ({
+  // They go on saying which pass they are of.
+  const remarks = made.remarks.map((remark) => ({
     ...remark,
     ...(remark.node !== undefined && { node: `${remark.node}, inside ${node.label}` }),
   }));

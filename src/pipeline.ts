@@ -45,8 +45,9 @@ export function passContext(
     return atSizes(known, model.proto, concreteSizes(model.graph, known.shapes, shapes));
   };
   const sparse = { choice: () => chooseTable(sparseTarget), sized, ...(measure && { measure }) };
-  const compileSubgraph = () => Promise.resolve(undefined);
-  return { model, editor, cost: new CostModel(target, align), sparse, graphInfo, facts, compileSubgraph };
+  const cost = new CostModel(target, align);
+  // Which passes are to run inside is known to whoever runs them.
+  return { model, editor, cost, sparse, graphInfo, facts, compileSubgraph: () => Promise.resolve(undefined) };
 }
 
 /**

@@ -44,6 +44,6 @@ describe('left as they are', () => {
       (g, shape) => g.add(g.op('ConstantOfShape', [shape]), { data: [0, 1, 0], dims: [3] }),
     ],
   ])('%s', async (_, state) => {
-    await unchanged('drop-zero-states', network(state));
+    expect(await unchanged('drop-zero-states', network(state))).toContain('unchanged');
   });
 });
