@@ -69,7 +69,9 @@ export function unreadWeights(
 
 /** Pointwise relations read all their operands, linear ones weights and bias. */
 function isRead(relation: Relation, index: number): boolean {
-  if (relation.kind === 'pointwise' || relation.kind === 'extents') return true;
+  // Of recurrent layers whole units and inputs are looked for, and no figure counts their zeros.
+  if (relation.kind === 'pointwise') return relation.feedback === undefined;
+  if (relation.kind === 'extents') return true;
   return index === relation.weights.index || index === relation.bias?.index;
 }
 
