@@ -1,31 +1,38 @@
 /**
  * gather-shuffles: writes a shuffle of channels as a Gather, where not the same is dead in every
- * group.
+ * group, and a Slice with steps where anything is dead.
  *
+ *   Slice(x, axis 1, start 1, step 2)   =>   Gather(x, [1, 3, 5, …])
  *   x -> Reshape [N, 2, C/2, H, W] -> Transpose -> Reshape [N, C, H, W]     =>     Gather(x, [0, C/2, 1, C/2 + 1, …])
  *
  * Exact? Bitwise: the same elements in the same order. Declines where the axes that are turned are
  * not all made from one axis and become it again, where somebody else reads what is in between, and
- * where the groups can shrink alike, as they are. Cost: none; one node copies the data in place of
+ * where the groups can shrink alike, as they are, and their targets are no computed ones. Cost: none; one node copies the data in place of
  * one. A Gather lets every channel go on its own; a Reshape only a channel of each group with those
  * at its place in the others.
  */
 import type { Facts } from '../src/channels/facts.js';
 import type { GraphInfo } from '../src/graph-info/graph-info.js';
+import { ExtentKeys } from '../src/graph-info/extent-keys.js';
 import type { Editor } from '../src/ir/editor.js';
-import type { Dim, Node, Value } from '../src/ir/graph.js';
+import type { Node, Value } from '../src/ir/graph.js';
 import { INT64, product, Tensor } from '../src/ir/tensor.js';
-import { groupAxes } from '../src/ops/reshape.js';
+import type { Extent } from '../src/ops/site.js';
 import { type Pass, UNCHANGED } from './pass.js';
 
-interface Shuffle {
+/** What a Gather may stand for. */
+interface Picked {
   readonly input: Value;
   readonly output: Value;
   readonly axis: number;
-  /** Extents that the axis is taken apart into. */
-  readonly parts: readonly number[];
   /** Per index of the output the index of the input. */
   readonly picks: readonly number[];
+}
+
+interface Shuffle extends Picked {
+  /** Extents that the axis is taken apart into. */
+  readonly parts: readonly number[];
+  readonly reshapes: readonly Node[];
 }
 
 export const gatherShuffles: Pass = {
@@ -34,53 +41,91 @@ export const gatherShuffles: Pass = {
   exactness: 'bitwise',
   async run({ editor, graphInfo, facts: analyzed }) {
     const known = await graphInfo();
-    const shuffles = known.graph.nodes.flatMap((node) => shuffleAt(node, known) ?? []);
-    if (shuffles.length === 0) return UNCHANGED;
+    const keys = new ExtentKeys(known);
+    const shuffles = known.graph.nodes.flatMap((node) => shuffleAt(node, keys) ?? []);
+    const strides = known.graph.nodes.flatMap((node) => stridesAt(node, known) ?? []);
+    if (shuffles.length + strides.length === 0) return UNCHANGED;
     const facts = await analyzed();
-    const unequal = shuffles.filter((shuffle) => hasUnequalGroups(shuffle, facts));
+    // One Slice that stays would hold the whole axis for all others of its input.
+    const dead = strides.filter((stride) => statesOf(stride, facts).some((state) => state !== undefined));
+    const inputs = new Set(dead.map(({ input }) => input));
+    const unequal = [
+      ...shuffles.filter((shuffle) => hasUnequalGroups(shuffle, facts)),
+      ...strides.filter(({ input }) => inputs.has(input)),
+    ];
     if (unequal.length === 0) return UNCHANGED;
     const changed = editor.transaction('gather shuffles', () => {
       for (const shuffle of unequal) replace(editor, shuffle);
     });
     const remarks = unequal.map(({ output }) => ({
       kind: 'applied' as const,
-      message: `${output.name} is picked channel by channel: not the same is dead in every group of the shuffle`,
+      message: `${output.name} is picked channel by channel: what is dead has no places in common`,
     }));
     return { changed, gains: false, remarks };
   },
 };
 
-/** Reshape, Transpose, Reshape, of which `last` is the last. */
-function shuffleAt(last: Node, { shapes }: GraphInfo): Shuffle | undefined {
+/**
+ * Reshape, Transpose, Reshape, of which `last` is the last. Whatever becomes of the axes behind the
+ * channels in between, they have as many elements as before, in their order.
+ */
+function shuffleAt(last: Node, keys: ExtentKeys): Shuffle | undefined {
   const turn = producerOf(last, 'Reshape')?.node;
-  const first = turn && producerOf(turn, 'Transpose');
-  const [input] = first?.node === undefined || !isPlain(first.node, 'Reshape') ? [] : first.node.inputs;
+  const first = turn && producerOf(turn, 'Transpose')?.node;
+  const [input] = first === undefined || !isPlain(first, 'Reshape') ? [] : first.inputs;
   const [output] = last.outputs;
   const order = turn?.ints('perm');
-  const [turned] = last.inputs;
   const apart = turn?.inputs[0];
-  const dims = [input, apart, turned, output].map((value) => shapes.of(value));
-  if (input === undefined || output === undefined || order === undefined) return undefined;
-  if (output.uses.length === 0 && !output.isSeenOutside) return undefined;
-  const [before, parts, moved, after] = dims;
-  if (before === undefined || parts === undefined || moved === undefined || after === undefined) return undefined;
-  const split = soleGroup(before, parts);
-  const merged = soleGroup(after, moved);
-  if (split === undefined || merged === undefined || split.whole !== merged.whole) return undefined;
-  if (split.parts.join() !== merged.parts.join()) return undefined;
-  if (!isSameShape(before, after)) return undefined;
-  // Nothing else is turned.
-  if (order.some((from, to) => from !== to && !split.parts.includes(to))) return undefined;
-  const extents = split.parts.map((axis) => parts[axis]);
-  if (!extents.every((extent) => typeof extent === 'number')) return undefined;
-  const places = split.parts.map((axis) => split.parts.indexOf(order[axis] ?? -1));
-  return { input, output, axis: split.whole, parts: extents, picks: turnedIndices(extents, places) };
+  if (input === undefined || output === undefined || apart === undefined || order === undefined) return undefined;
+  if (first === undefined || (output.uses.length === 0 && !output.isSeenOutside)) return undefined;
+  const [before, parts, after] = [keys.extents(input), keys.extents(apart), keys.extents(output)];
+  if (before === undefined || parts === undefined || after === undefined || !isSameShape(before, after))
+    return undefined;
+  // The axes in front stay, and nothing but parts of one axis is turned.
+  const axis = order.findIndex((from, to) => from !== to);
+  const isFront = before.slice(0, axis).every((extent, at) => extent === parts[at]);
+  const extents = axis < 0 || !isFront ? undefined : partsOf(before[axis], parts.slice(axis));
+  if (extents === undefined || order.some((from, to) => from !== to && to >= axis + extents.length)) return undefined;
+  const picks = turnedIndices(
+    extents,
+    extents.map((_, at) => (order[axis + at] ?? 0) - axis),
+  );
+  return { input, output, axis, parts: extents, picks, reshapes: [first, last] };
+}
+
+/** The first of `extents`, as many as make up the whole. */
+function partsOf(whole: Extent | undefined, extents: readonly Extent[]): readonly number[] | undefined {
+  const parts: number[] = [];
+  for (const extent of extents) {
+    if (typeof extent !== 'number' || product(parts) === whole) break;
+    parts.push(extent);
+  }
+  return product(parts) === whole ? parts : undefined;
 }
 
 /** With as many elements in all, a single extent that has another name is the same one. */
-function isSameShape(before: readonly Dim[], after: readonly Dim[]): boolean {
-  const others = before.filter((extent, axis) => extent !== after[axis] || extent === '');
+function isSameShape(before: readonly Extent[], after: readonly Extent[]): boolean {
+  const others = before.filter((extent, axis) => extent !== after[axis]);
   return before.length === after.length && others.length <= 1 && others.every((extent) => typeof extent === 'string');
+}
+
+/** A Slice of one axis with a step of more than 1: what is left of it has no common step. */
+function stridesAt(node: Node, { constants, shapes }: GraphInfo): Picked | undefined {
+  const [input, ...bounds] = node.inputs;
+  const [output] = node.outputs;
+  if (output?.uses.length === 0 && !output.isSeenOutside) return undefined;
+  if (!isPlain(node, 'Slice') || input === undefined || output === undefined || bounds.length !== 4) return undefined;
+  const numbers = bounds.map((value) => constants.tensor(value)?.numbers());
+  if (numbers.some((list) => list?.length !== 1)) return undefined;
+  const [start = 0, end = 0, listed = 0, step = 1] = numbers.map((list) => Number(list?.[0]));
+  const dims = shapes.of(input);
+  const axis = listed < 0 ? listed + (dims?.length ?? 0) : listed;
+  const extent = dims?.[axis];
+  if (typeof extent !== 'number' || step <= 1) return undefined;
+  const bound = (at: number) => Math.max(0, Math.min(extent, at < 0 ? at + extent : at));
+  const all = Array.from({ length: extent }, (_, index) => index).slice(bound(start), bound(end));
+  const picks = all.filter((_, at) => at % step === 0);
+  return picks.length === 0 ? undefined : { input, output, axis, picks };
 }
 
 /** The node that makes what `node`, an operator of this type, reads; nobody else reads it. */
@@ -92,19 +137,6 @@ function producerOf(node: Node, opType: string): { readonly node: Node } | undef
 
 function isPlain(node: Node, opType: string): boolean {
   return node.opType === opType && node.domain === '';
-}
-
-/** The one axis that is taken apart, and the axes that it becomes; every other stays as it is. */
-function soleGroup(
-  whole: readonly Dim[],
-  apart: readonly Dim[],
-): { readonly whole: number; readonly parts: readonly number[] } | undefined {
-  const groups = groupAxes(whole, apart);
-  const changed = groups?.filter(({ before, after }) => before.length !== 1 || after.length !== 1);
-  const [group, ...others] = changed ?? [];
-  const [axis, ...more] = group?.before ?? [];
-  if (group === undefined || axis === undefined || others.length + more.length > 0) return undefined;
-  return { whole: axis, parts: group.after };
 }
 
 /** Where each element of the turned array was. `order`: per axis of it the axis before. */
@@ -125,25 +157,36 @@ function turnedIndices(extents: readonly number[], order: readonly number[]): nu
 
 /**
  * Whether of the channels at one place of the groups some could go, and not all of them alike. The
- * widest of the parts is the one that a Reshape lets shrink.
+ * widest of the parts is the one that a Reshape lets shrink, unless its target is computed.
  */
-function hasUnequalGroups({ input, output, axis, parts, picks }: Shuffle, facts: Facts): boolean {
-  const [from, to] = [facts.positions.axesOf(input)[axis], facts.positions.axesOf(output)[axis]];
-  if (from === undefined || to === undefined) return false;
+function hasUnequalGroups({ parts, reshapes, ...shuffle }: Shuffle, facts: Facts): boolean {
+  const states = statesOf(shuffle, facts);
   const widest = parts.indexOf(Math.max(...parts));
   const inner = product(parts.slice(widest + 1));
-  /** Per place the constants there: undefined of one that varies, NaN of one that nobody needs. */
   const found = Array.from({ length: parts[widest] ?? 0 }, () => new Set<number | undefined>());
-  for (const [at, index] of picks.entries()) {
-    const constant = facts.constant[from.base + index] ?? Number.NaN;
-    const isNeeded = facts.needed[to.base + at] === 1;
-    const state = Number.isNaN(constant) && isNeeded ? undefined : constant;
+  for (const [at, state] of states.entries()) {
+    const index = shuffle.picks[at] ?? 0;
     found[Math.floor(index / inner) % found.length]?.add(state);
   }
-  return found.some((states) => states.size > 1);
+  const areFollowed = reshapes.every((node) => (facts.nodeOf.get(node)?.choices.length ?? 0) > 0);
+  return found.some((here) => here.size > 1 || (!areFollowed && here.size > 0 && !here.has(undefined)));
 }
 
-function replace(editor: Editor, { input, output, axis, picks }: Shuffle): void {
+/**
+ * Per index of the output the constant there: undefined of one that varies, NaN of one that nobody
+ * needs. None where channels are not followed.
+ */
+function statesOf({ input, output, axis, picks }: Picked, facts: Facts): (number | undefined)[] {
+  const [from, to] = [facts.positions.axesOf(input)[axis], facts.positions.axesOf(output)[axis]];
+  if (from === undefined || to === undefined) return [];
+  return picks.map((index, at) => {
+    const constant = facts.constant[from.base + index] ?? Number.NaN;
+    const isNeeded = facts.needed[to.base + at] === 1;
+    return Number.isNaN(constant) && isNeeded ? undefined : constant;
+  });
+}
+
+function replace(editor: Editor, { input, output, axis, picks }: Picked): void {
   const list = Tensor.fromNumbers(INT64, [picks.length], picks);
   const indices = editor.addInitializer(`${output.name}_picks`, list);
   const node = editor.addNode(
