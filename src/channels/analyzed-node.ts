@@ -168,7 +168,11 @@ function headAxes(at: NodeSite, positions: Positions): HeadAxes | undefined {
       return [{ base: axis.base + part.start, size }];
     });
   const found: HeadAxes = {
-    ...{ count: heads.count, served, channels, valueChannels, axes },
+    count: heads.count,
+    served,
+    channels,
+    valueChannels,
+    axes,
     query: parts(heads.query, served * channels),
     key: parts(heads.key, channels),
     value: parts(heads.value, valueChannels),

@@ -83,7 +83,9 @@ function projected(site: Site, { heads, count, masks, bias }: Projected): Relati
     ...(bias === undefined ? [] : [{ index: bias, axis: 0, start }]),
   ];
   return sideBySide(site, {
-    ...{ heads, count, masks },
+    heads,
+    count,
+    masks,
     widths: [ofQueries, ofKeys, ofValues],
     parts: [parts(QUERY, starts[0]), parts(KEY, starts[1]), parts(VALUE, starts[2])],
     links: [...[QUERY, KEY, VALUE].map((index) => link(at(index, 0), at(0, 0))), link(at(QUERY, 1), at(0, 1))],
@@ -168,7 +170,10 @@ function packed(site: Site): Relation | undefined {
     { ...at(PACKED_BIAS, 0), start },
   ];
   return sideBySide(site, {
-    ...{ heads, count: heads, widths: sizes, masks: maskHeads(site, SCORE_BIAS) },
+    heads,
+    count: heads,
+    widths: sizes,
+    masks: maskHeads(site, SCORE_BIAS),
     parts: [parts(0), parts(ofQueries), parts(ofQueries + ofKeys)],
     links: [link(at(0, 0), at(0, 0)), link(at(0, 1), at(0, 1))],
     sums: [[at(0, 2), at(PACKED_WEIGHTS, 0)]],

@@ -39,12 +39,12 @@ function einsumAxes(site: Site): Relation | undefined {
     terms.flatMap((term, index) => (term.includes(label) ? [{ index, axis: term.indexOf(label) }] : []));
   const extentOf = ({ index, axis }: AxisRef) => operands[index]?.[axis];
   // As in broadcast.ts: an axis of extent 1 that is stretched is not linked.
-  const links = [...result].flatMap((label, axis): Link[] =>
+  const links = result.split('').flatMap((label, axis): Link[] =>
     refs(label)
       .filter((ref) => typeof extentOf(ref) !== 'number' || extentOf(ref) === made[axis])
       .map((ref) => link(ref, { index: 0, axis })),
   );
-  const summed = [...new Set(terms.join(''))].filter((label) => !result.includes(label));
+  const summed = [...new Set(terms.join('').split(''))].filter((label) => !result.includes(label));
   const sums = summed.map(refs).filter((axes) => axes.length > 1);
   if (sums.some((axes) => new Set(axes.map(extentOf)).size > 1)) return undefined;
   return layer(site, equation, links) ?? { kind: 'pointwise', links, sums, constant: zeroIfAny };
@@ -66,10 +66,10 @@ interface Matrix {
 function matrixAt({ terms, result }: Equation, index: number): Matrix | undefined {
   const [term = '', other = ''] = [terms[index], terms[1 - index]];
   if (terms.length !== 2 || term.length !== 2) return undefined;
-  const input = [...term].find((label) => !result.includes(label) && other.includes(label));
-  const output = [...term].find((label) => result.includes(label) && !other.includes(label));
+  const input = term.split('').find((label) => !result.includes(label) && other.includes(label));
+  const output = term.split('').find((label) => result.includes(label) && !other.includes(label));
   // Whatever else the other operand has must pass.
-  const passes = [...other].every((label) => label === input || result.includes(label));
+  const passes = other.split('').every((label) => label === input || result.includes(label));
   if (input === undefined || output === undefined || !passes) return undefined;
   return { index, inAxis: term.indexOf(input), outAxis: term.indexOf(output), input, output };
 }
@@ -115,7 +115,7 @@ function einsumMacs(site: Site): number | undefined {
   if (terms === undefined) return undefined;
   const extents = new Map<string, number>();
   for (const [index, term] of terms.entries()) {
-    for (const [axis, label] of [...term].entries()) {
+    for (const [axis, label] of term.split('').entries()) {
       const extent = site.inDims(index)?.[axis];
       if (typeof extent !== 'number') return undefined;
       extents.set(label, Math.max(extent, extents.get(label) ?? 1));
@@ -128,7 +128,7 @@ function einsumMacs(site: Site): number | undefined {
 function einsumExtents({ node, extents }: ShapeSite): Elements | undefined {
   const { terms, result } = equationOf(node) ?? {};
   if (terms === undefined || result === undefined) return undefined;
-  return [...result].map((label): Extent | undefined => {
+  return result.split('').map((label): Extent | undefined => {
     const found = new Set(
       terms.flatMap((term, index) => (term.includes(label) ? [extents(index)?.[term.indexOf(label)]] : [])),
     );

@@ -47,8 +47,13 @@ function valuesOf({ start, ...ref }: HeadPart, { count, served, valueChannels, o
       ref,
       { index: 0, axis: output },
       {
-        ...{ one: 'input', oneStart: start + head * valueChannels, manyStart: head * served * valueChannels },
-        ...{ count: valueChannels, inner: 1, outer: served, period: valueChannels },
+        one: 'input',
+        oneStart: start + head * valueChannels,
+        manyStart: head * served * valueChannels,
+        count: valueChannels,
+        inner: 1,
+        outer: served,
+        period: valueChannels,
       },
     ),
   );

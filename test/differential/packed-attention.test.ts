@@ -65,7 +65,10 @@ async function outcomeOf(options: Network) {
 }
 
 const left = (heads: number, sizes: Sizes) => ({
-  ...{ equal: true, changesAgain: false, heads, sizes },
+  equal: true,
+  changesAgain: false,
+  heads,
+  sizes,
   columns: sizes[0] + sizes[1] + sizes[2],
 });
 const stays = { equal: true, changesAgain: false, heads: HEADS, columns: 36 };
