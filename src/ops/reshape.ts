@@ -33,7 +33,7 @@ interface Grouping {
  * too). Where they do not, what stands before the first and after the last one is still
  * grouped: it counts the same blocks of elements, and the same elements within a block.
  */
-function groupAxes(before: readonly Dim[], after: readonly Dim[]): Group[] {
+export function groupAxes(before: readonly Dim[], after: readonly Dim[]): Group[] {
   const all = groupsFrom(before, after);
   if (all.isWhole) return all.groups;
   const size = { before: before.length, after: after.length };
