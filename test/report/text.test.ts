@@ -376,9 +376,9 @@ test('wrapping never cuts a word', () => {
 test('what a card left to the processor is told, once for all batches; notes of the CPU are in the reports', () => {
   const note = 'compiled: cuda does not run all of its nodes, some run on the CPU';
   const on = (provider: 'cpu' | 'cuda') => [BENCHMARK, BENCHMARK].map((one) => ({ ...one, provider, notes: [note] }));
-  const lines = (provider: 'cpu' | 'cuda') =>
+  const told = (provider: 'cpu' | 'cuda') =>
     renderText({ ...REPORT, benchmarks: on(provider) })
       .replaceAll(/\n {2}/g, ' ')
       .split(`CUDA: ${note}`).length - 1;
-  expect([lines('cuda'), lines('cpu')]).toEqual([1, 0]);
+  expect([told('cuda'), told('cpu')]).toEqual([1, 0]);
 });
