@@ -2,7 +2,7 @@
  * Small integer tensors that shapes are computed with, followed for one question: which of their
  * elements are extents of a given value, whatever those are when the model runs.
  */
-import type { Dim, Value } from '../ir/graph.js';
+import { COMPUTED_EXTENT, type Dim, type Value } from '../ir/graph.js';
 import { isShapeInteger, type Tensor } from '../ir/tensor.js';
 import type { Elements, Extent } from '../ops/site.js';
 import { operatorOf } from '../ops/registry.js';
@@ -17,22 +17,19 @@ export interface Known {
 /** Shapes have a handful of entries; longer tensors are data. */
 export const LONGEST_SHAPE = 16;
 
-/** Begins the names of extents that the model has none for; no exporter writes such names. */
-const COMPUTED = '\0';
-
 /**
  * The symbol of an extent that only the run knows: the model's name for it, or else its place. As
  * JSON, so that no name of a model is the symbol of a place.
  */
 export function symbolOf(dim: string, value: Value, axis: number): string {
-  if (dim.startsWith(COMPUTED)) return dim.slice(COMPUTED.length);
+  if (dim.startsWith(COMPUTED_EXTENT)) return dim.slice(COMPUTED_EXTENT.length);
   return JSON.stringify(dim === '' ? [value.name, axis] : dim);
 }
 
 /** The name of an extent by its symbol, which may be another one's; '' where it has its own alone. */
 export function nameOf(symbol: string, value: Value, axis: number): Dim {
   if (symbol === symbolOf('', value, axis)) return '';
-  return symbol.startsWith('"') ? String(JSON.parse(symbol)) : COMPUTED + symbol;
+  return symbol.startsWith('"') ? String(JSON.parse(symbol)) : COMPUTED_EXTENT + symbol;
 }
 
 /**

@@ -8,6 +8,12 @@ import type { Tensor } from './tensor.js';
 /** A static extent, a symbolic one by name, or '' for an unknown one. */
 export type Dim = number | string;
 
+/**
+ * Begins the names of extents that the model has none for. ONNX Runtime hands out names up to the
+ * first such byte, so that no name of a model begins with it.
+ */
+export const COMPUTED_EXTENT = '\0';
+
 /** Names of what the compiler adds begin so, for people: nothing is found by it. */
 export const COMPILER_PREFIX = 'prune_compile/';
 

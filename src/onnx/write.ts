@@ -9,6 +9,7 @@ import { LONGEST_NAME } from '../files/place.js';
 import { requirePlace, writeFiles } from '../files/write-files.js';
 import {
   type Attribute,
+  COMPUTED_EXTENT,
   type Dim,
   type Graph,
   type Node,
@@ -267,8 +268,12 @@ function declaredTypes(graph: Graph, written: ReadonlySet<string | undefined>): 
   );
 }
 
+/** Extents that the model has no names for are left open. */
 export function typeOf(name: string, elemType: number | undefined, dims: readonly Dim[]): ValueInfoProto {
-  const dim = dims.map((extent) => (typeof extent === 'number' ? { dimValue: extent } : { dimParam: extent }));
+  const dim = dims.map((extent) => {
+    if (typeof extent === 'number') return { dimValue: extent };
+    return extent.startsWith(COMPUTED_EXTENT) ? {} : { dimParam: extent };
+  });
   return { name, type: { tensorType: { ...(elemType !== undefined && { elemType }), shape: { dim } } } };
 }
 

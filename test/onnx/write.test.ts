@@ -2,10 +2,11 @@
 import { describe, expect, test } from 'vitest';
 import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { Editor } from '../../src/ir/editor.js';
-import type { Value } from '../../src/ir/graph.js';
+import { COMPUTED_EXTENT, type Value } from '../../src/ir/graph.js';
 import { sliceTensor } from '../../src/ir/slice.js';
+import { FLOAT } from '../../src/ir/tensor.js';
 import { type Model, readModel } from '../../src/onnx/read.js';
-import { encodeModel, type WriteOptions } from '../../src/onnx/write.js';
+import { encodeModel, typeOf, type WriteOptions } from '../../src/onnx/write.js';
 
 /** Two 1x1 convolutions, 4 channels between them, every value's shape on record. */
 function sample(initializersAsInputs = false): Model {
@@ -143,4 +144,9 @@ describe('attributes', () => {
     expect(again?.attributes.get('fs')).toMatchObject({ kind: 'floats', value: [1, 2.5] });
     expect([...(again?.tensor('t')?.numbers() ?? [])]).toEqual([...tensor.numbers()]);
   });
+});
+
+test('extents that only the compiler has a name for are left open', () => {
+  const { type } = typeOf('x', FLOAT, ['batch', 3, `${COMPUTED_EXTENT}["x",2]`, '']);
+  expect(type?.tensorType?.shape?.dim).toEqual([{ dimParam: 'batch' }, { dimValue: 3 }, {}, { dimParam: '' }]);
 });
