@@ -10,6 +10,7 @@ const CATALOGUE = {
   'E-USAGE': EXIT.usage,
   'E-INPUT-MISSING': EXIT.usage,
   'E-INPUT-UNREADABLE': EXIT.usage,
+  'E-INPUTS': EXIT.usage,
   'E-MODEL-NOT-ONNX': EXIT.usage,
   'E-MODEL-TRUNCATED': EXIT.usage,
   'E-MODEL-INVALID': EXIT.usage,

@@ -4,16 +4,12 @@
  * while then slows all of them down.
  */
 import type * as ort from 'onnxruntime-node';
-import { messageOf, PruneCompileError } from '../errors.js';
+import { PruneCompileError } from '../errors.js';
+import { commonFeeds, type Runner } from './bench-inputs.js';
 import type { Benchmark, Comparison, Contender } from './results.js';
-import { requireOutputs } from '../onnx/read.js';
-import { Extents } from '../runtime/extents.js';
-import { Crash, createGuarded } from '../runtime/guarded-session.js';
-import { planShapes } from '../runtime/input-shapes.js';
-import { findShapes, firstLine, formatShapes, randomFeeds, type Runnable, type Shapes } from '../runtime/inputs.js';
+import type { Shapes } from '../runtime/inputs.js';
 import type { Feeds } from '../runtime/feeds.js';
 import { Random } from '../runtime/random.js';
-import { isEndless } from '../runtime/run-limit.js';
 import { optionsFor, type ProviderOptions, usesTf32 } from '../runtime/provider-options.js';
 import type { Provider } from '../runtime/providers.js';
 import { cpuNote, createOnProvider } from '../runtime/provider-session.js';
@@ -48,6 +44,8 @@ export interface BenchOptions {
   readonly shapes?: Shapes | undefined;
   /** Extent of the free batch dimension; default 1. */
   readonly batch?: number | undefined;
+  /** Real inputs instead of a random one: each round takes the next, the same for every contender. */
+  readonly inputs?: readonly Feeds[] | undefined;
   /** The contender that all others are compared with; without it every pair is compared. */
   readonly baseline?: string | undefined;
   /** Of the inputs, the order of the rounds and the resampling; default 1. */
@@ -84,12 +82,6 @@ const MOST_REPEATS = 64;
 /** Standard deviation / median above which the user is told that the machine was busy. */
 const RESTLESS = 0.1;
 
-interface Runner {
-  readonly name: string;
-  readonly model: string | Uint8Array;
-  readonly session: ort.InferenceSession;
-}
-
 /**
  * Times are milliseconds per run of the whole batch, inputs ready and outputs back in memory.
  * Throws E-PROVIDER when the provider cannot be used, E-SHAPE, E-MODEL-RUNTIME when a contender
@@ -111,7 +103,7 @@ export async function benchModels(
       runners.push({ name, model, session });
       if (usesCpu) notes.push(cpuNote(name, provider));
     }
-    const { shapes, feeds, hasOpenBatch } = await commonFeeds(runners, options);
+    const { shapes, feeds, hasOpenBatch } = await commonFeeds(runners, options, notes);
     const plan = await warmUp(runners, feeds, options, notes);
     const samples = await measure(runners, feeds, plan, options);
     const results = runners.map(({ name }, index) => summarise(name, samples[index] ?? [], options.seed));
@@ -158,72 +150,6 @@ function checkUsage(contenders: readonly ContenderModel[], { rounds, warmUps, ba
   if (problem !== undefined) throw new PruneCompileError('E-USAGE', { what: problem });
 }
 
-async function commonFeeds(
-  runners: readonly Runner[],
-  options: BenchOptions,
-): Promise<{ shapes: Shapes; feeds: Feeds; hasOpenBatch: boolean }> {
-  const [first, ...others] = runners;
-  if (first === undefined) return { shapes: {}, feeds: {}, hasOpenBatch: false };
-  const { shapes: overrides, batch, signal, seed = 1 } = options;
-  const runnable = await findShapes(first.session, { overrides, batch, signal, avoid: crashAt(first.model) });
-  if (batch !== undefined) checkBatch(runnable, batch);
-  const { plan, shapes } = runnable;
-  const feeds = randomFeeds(plan.inputs, shapes, seed);
-  for (const { name, model, session } of others) {
-    try {
-      const crash = await crashAt(model)(shapes);
-      if (crash !== undefined) throw new Error(crash);
-      await session.run(feeds);
-    } catch (error) {
-      if (error instanceof PruneCompileError && error.code !== 'E-MODEL-RUNTIME') throw error;
-      throw new PruneCompileError('E-MODEL-RUNTIME', {
-        what: `${name} does not run at ${formatShapes(shapes)}, where ${first.name} runs`,
-        facts: [
-          ['why', firstLine(messageOf(error))],
-          ['try', 'models with the same inputs, or --shape with a shape that all of them accept'],
-        ],
-        cause: error,
-      });
-    }
-  }
-  return { shapes, feeds, hasOpenBatch: plan.free.has('batch') };
-}
-
-/**
- * Sizes at which a value may be empty, and models with loops, are tried in a process of their own:
- * ONNX Runtime may crash there, or not end.
- */
-function crashAt(model: string | Uint8Array): (shapes: Shapes) => Promise<string | undefined> {
-  const extents = new Extents(model);
-  if (extents.model !== undefined) requireOutputs(extents.model);
-  return async (shapes) => {
-    if ((await extents.at(shapes)).isSafe) return undefined;
-    const guarded = await createGuarded(model);
-    try {
-      await guarded.run(randomFeeds(planShapes(guarded.inputMetadata).inputs, shapes, 1));
-      return undefined;
-    } catch (error) {
-      if (isEndless(error)) throw error;
-      return error instanceof Crash ? error.message : undefined;
-    } finally {
-      await guarded.release();
-    }
-  };
-}
-
-function checkBatch({ plan, shapes }: Runnable, batch: number): void {
-  if (plan.free.has('batch')) return;
-  const fixed = Object.values(shapes)[0]?.[0];
-  if (fixed === batch) return;
-  throw new PruneCompileError('E-SHAPE', {
-    what: `the batch cannot be ${batch}: ${fixed === undefined ? 'no axis is a batch' : `it is fixed at ${fixed}`}`,
-    facts: [
-      ['shapes', formatShapes(shapes)],
-      ['try', 'a model exported with a dynamic batch dimension'],
-    ],
-  });
-}
-
 interface RoundPlan {
   readonly rounds: number;
   readonly warmUps: number;
@@ -233,7 +159,7 @@ interface RoundPlan {
 
 async function warmUp(
   runners: readonly Runner[],
-  feeds: Feeds,
+  feeds: readonly Feeds[],
   options: BenchOptions,
   notes: string[],
 ): Promise<RoundPlan> {
@@ -244,7 +170,7 @@ async function warmUp(
     latest = [];
     for (const { session } of runners) {
       options.signal?.throwIfAborted();
-      latest.push(await time(session, feeds, 1));
+      latest.push(await time(session, feedsIn(feeds, done), 1));
     }
     done++;
     if (options.warmUps === undefined && done >= FEWEST_WARM_UPS && Math.max(...latest) > SLOW_RUN_MS) break;
@@ -280,7 +206,7 @@ function affordableRounds(latestMs: readonly number[], budgetMs: number | undefi
 
 async function measure(
   runners: readonly Runner[],
-  feeds: Feeds,
+  feeds: readonly Feeds[],
   plan: RoundPlan,
   options: BenchOptions,
 ): Promise<number[][]> {
@@ -289,11 +215,15 @@ async function measure(
     for (const index of order) {
       options.signal?.throwIfAborted();
       const runner = runners[index];
-      if (runner !== undefined) samples[index]?.push(await time(runner.session, feeds, plan.repeats));
+      if (runner !== undefined) samples[index]?.push(await time(runner.session, feedsIn(feeds, round), plan.repeats));
     }
     options.onProgress?.(round + 1, plan.rounds);
   }
   return samples;
+}
+
+function feedsIn(feeds: readonly Feeds[], round: number): Feeds {
+  return feeds[round % feeds.length] ?? {};
 }
 
 /**

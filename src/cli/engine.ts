@@ -14,6 +14,9 @@ import { withLibraries } from '../runtime/cuda-cache.js';
 import type { ProviderProblem } from '../runtime/provider-needs.js';
 import type { Provider } from '../runtime/providers.js';
 import type { maskedReference } from '../verify/masked-reference.js';
+import type { measureAccuracy } from '../samples/accuracy.js';
+import type { readGiven } from '../samples/given.js';
+import type { traceModels } from '../verify/trace.js';
 import type { Timer } from '../compile/tuning.js';
 import type { verifyOnProvider } from '../verify/on-provider.js';
 import type { verifyModels } from '../verify/verify.js';
@@ -28,6 +31,9 @@ export interface Engine {
   makeMasks: typeof makeMasks;
   verifyModels: typeof verifyModels;
   verifyOnProvider: typeof verifyOnProvider;
+  traceModels: typeof traceModels;
+  readGiven: typeof readGiven;
+  measureAccuracy: typeof measureAccuracy;
   /** What a model compiled with masks must compute. */
   maskedReference(...args: Parameters<typeof maskedReference>): Promise<Uint8Array>;
   benchModels(contenders: readonly { name: string; model: Source }[], options: BenchOptions): Promise<Benchmark>;
@@ -56,6 +62,9 @@ export const ENGINE: Engine = {
   makeMasks: async (...args) => (await import('../mask-maker/make-masks.js')).makeMasks(...args),
   verifyModels: async (...args) => (await import('../verify/verify.js')).verifyModels(...args),
   verifyOnProvider: async (...args) => (await import('../verify/on-provider.js')).verifyOnProvider(...args),
+  traceModels: async (...args) => (await import('../verify/trace.js')).traceModels(...args),
+  readGiven: async (...args) => (await import('../samples/given.js')).readGiven(...args),
+  measureAccuracy: async (...args) => (await import('../samples/accuracy.js')).measureAccuracy(...args),
   maskedReference: async (...args) => (await import('../verify/masked-reference.js')).maskedReference(...args),
   benchModels: async (...args) => (await import('../bench/benchmark.js')).benchModels(...args),
   denseModel: async (source) => {

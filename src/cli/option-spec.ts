@@ -8,6 +8,7 @@ export const GROUPS = [
   'Making masks',
   'Compiling',
   'Checks',
+  'Real inputs',
   'Benchmark',
   'Debugging',
   'General',
@@ -33,6 +34,7 @@ export const EVERY: readonly CommandName[] = ['compile', 'inspect', 'why', 'mask
 export const JUDGING: readonly CommandName[] = ['compile', 'inspect'];
 export const MASKING: readonly CommandName[] = ['compile', 'inspect', 'why'];
 export const RUNNING: readonly CommandName[] = ['compile', 'verify', 'bench'];
+export const GIVEN: readonly CommandName[] = ['verify', 'bench'];
 export const MEASURING: readonly CommandName[] = ['compile', 'bench'];
 export const PROVIDING: readonly CommandName[] = ['compile', 'verify', 'bench'];
 export const ROUNDS: readonly CommandName[] = ['compile', 'bench', 'doctor'];

@@ -8,6 +8,7 @@ import { byName } from '../names.js';
 import {
   COMPILE,
   EVERY,
+  GIVEN,
   JUDGING,
   MAKING,
   MASKING,
@@ -189,6 +190,39 @@ const OPTIONS = {
     value: 'P',
     read: values.percentage('--min-removed 30'),
   }),
+  inputs: option('Real inputs', GIVEN, 'run with the arrays or images of a file or folder instead of random values', {
+    value: 'PATH',
+    read: values.text('a file or a folder', '--inputs images.npz'),
+  }),
+  labels: option(
+    'Real inputs',
+    GIVEN,
+    'the right class of each sample (.txt, .npy, .npz): tells how often each model is right',
+    {
+      value: 'FILE',
+      read: values.text('a file', '--labels labels.txt'),
+    },
+  ),
+  mean: option('Real inputs', GIVEN, 'of images, by channel, for values from 0 to 1; default: 0', {
+    value: 'M,..',
+    repeatable: true,
+    read: values.numbers('--mean 0.485,0.456,0.406'),
+  }),
+  std: option('Real inputs', GIVEN, 'what images are divided by after that, by channel; default: 1', {
+    value: 'S,..',
+    repeatable: true,
+    read: values.positiveNumbers('--std 0.229,0.224,0.225'),
+  }),
+  size: option(
+    'Real inputs',
+    GIVEN,
+    'scale the shorter side of images to N, then cut the middle; default: as large as the input',
+    {
+      value: 'N',
+      read: values.wholeNumber(1, '--size 256'),
+    },
+  ),
+  trace: option('Checks', ['verify'], 'find the first value at which the two models part', { read: onOff }),
   bench: option('Benchmark', COMPILE, 'benchmark the dense, masked and compiled model, interleaved', { read: onOff }),
   providers: option('Benchmark', PROVIDING, 'execution providers: cpu, webgpu, cuda, tensorrt; default: cpu', {
     value: 'LIST',

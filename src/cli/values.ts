@@ -76,6 +76,23 @@ export function positiveNumber(example: string): Reader<number> {
   };
 }
 
+/** 0.485,0.456,0.406 */
+export function numbers(example: string): Reader<readonly number[]> {
+  return (texts, source) =>
+    parts(texts).map((part) => {
+      if (/^-?\d*\.?\d+$/.test(part)) return Number(part);
+      throw wants(source, 'numbers', part, example);
+    });
+}
+
+export function positiveNumbers(example: string): Reader<readonly number[]> {
+  return (texts, source) => {
+    const found = numbers(example)(texts, source);
+    if (found.some((number) => number <= 0)) throw wants(source, 'numbers above 0', texts.join(' '), example);
+    return found;
+  };
+}
+
 export function percentage(example: string): Reader<number> {
   return (texts, source) => {
     const value = /^\d*\.?\d+\s*%?$/.test(last(texts)) ? Number.parseFloat(last(texts)) : Number.NaN;
@@ -124,10 +141,14 @@ export function align(example: string): Reader<number | 'auto'> {
   };
 }
 
+function parts(texts: readonly string[]): string[] {
+  return texts.flatMap((entry) => entry.split(',')).map((name) => name.trim());
+}
+
 /** Comma-separated, and the option may be repeated. */
 export function list(wanted: string, example: string): Reader<readonly string[]> {
   return (texts, source) => {
-    const names = texts.flatMap((entry) => entry.split(',')).map((name) => name.trim());
+    const names = parts(texts);
     if (names.length === 0 || names.includes('')) throw wants(source, wanted, texts.join(' '), example);
     return [...new Set(names)];
   };

@@ -3,7 +3,7 @@
  * that a folded weight has exactly the bits that the runtime would have computed. Large constants
  * are fed, not copied into the model.
  */
-import * as ort from 'onnxruntime-node';
+import type * as ort from 'onnxruntime-node';
 import type { Node, Value } from '../ir/graph.js';
 import { BOOL, DOUBLE, FLOAT, FLOAT16, INT32, INT64, INT8, Tensor, UINT8 } from '../ir/tensor.js';
 import { type ModelProto, type NodeProto, SMALL_MODEL_IR } from '../onnx/proto.js';
@@ -11,6 +11,7 @@ import { encodeProto } from '../onnx/encode.js';
 import { nodeProto } from '../onnx/write.js';
 import { writeTensor } from '../onnx/tensors.js';
 import { byName } from '../names.js';
+import { feedOf } from './feeds.js';
 import { createSession } from './session.js';
 
 /**
@@ -71,7 +72,7 @@ export async function evaluateNodes(
   };
   const session = await createSession(encodeProto(model), { optimize: false });
   try {
-    const feeds = byName(fed.map(([{ name }, tensor]) => [name, feed(tensor)]));
+    const feeds = byName(fed.map(([{ name }, tensor]) => [name, feedOf(tensor)]));
     const results = await session.run(feeds);
     return new Map(wanted.map((value) => [value, toTensor(results[value.name])]));
   } finally {
@@ -87,25 +88,6 @@ function typed({ name }: Value, tensor: Tensor) {
   const shape = { dim: tensor.dims.map((dimValue) => ({ dimValue })) };
   return { name, type: { tensorType: { elemType: tensor.dataType, shape } } };
 }
-
-function feed(tensor: Tensor): ort.Tensor {
-  const type = FEED_TYPES.get(tensor.dataType) ?? 'float32';
-  // A copy: ONNX Runtime wants aligned memory of its own, and gives it back when the run is over.
-  const bytes = new Uint8Array(tensor.bytes());
-  const { buffer } = bytes;
-  const data = VIEWS.get(type)?.(buffer) ?? bytes;
-  return new ort.Tensor(type, data as Float32Array, [...tensor.dims]);
-}
-
-/** Typed views by type name; the byte types need none. */
-const VIEWS = new Map<string, (buffer: ArrayBuffer) => ArrayBufferView>([
-  ['float32', (buffer) => new Float32Array(buffer)],
-  ['float16', (buffer) => new Uint16Array(buffer)],
-  ['float64', (buffer) => new Float64Array(buffer)],
-  ['int64', (buffer) => new BigInt64Array(buffer)],
-  ['int32', (buffer) => new Int32Array(buffer)],
-  ['int8', (buffer) => new Int8Array(buffer)],
-]);
 
 function toTensor(result: ort.Tensor | undefined): Tensor {
   const dataType = dataTypeNamed(result?.type ?? '');

@@ -71,6 +71,14 @@ export function forced(
   }));
 }
 
+/** The model with these values as outputs besides its own. */
+export function withOutputs(model: ModelProto, names: readonly string[]): ModelProto {
+  return withGraph(model, ({ output = [] }) => {
+    const own = new Set(output.map(({ name = '' }) => name));
+    return { output: [...output, ...names.filter((name) => !own.has(name)).map((name) => ({ name }))] };
+  });
+}
+
 function copied(names: readonly string[], target: (place: number) => string): NodeProto[] {
   return names.map((name, place) => {
     const output = target(place);

@@ -110,11 +110,14 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
   },
   // The judges know nothing of how a model was compiled: only so can they be believed.
   verify: { uses: ['runtime', 'onnx', 'ir', 'names', 'version', 'errors'] },
-  bench: { uses: ['runtime', 'onnx', 'ir', 'version', 'errors'] },
+  bench: { uses: ['runtime', 'onnx', 'ir', 'names', 'version', 'errors'] },
+  // Real data for the judges: read from files, made to fit a model, and how often models are right.
+  samples: { uses: ['verify', 'masks', 'runtime', 'onnx', 'ir', 'names', 'errors'] },
   // Renderers are pure functions of results; of bench and masks they use how those word theirs.
   report: {
     uses: ['bench', 'masks', 'printable', 'version'],
     types: [
+      'samples',
       'inspect',
       'why',
       'doctor',
@@ -142,6 +145,7 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
       'mask-maker',
       'verify',
       'bench',
+      'samples',
       'report',
       'runtime',
       'onnx',
@@ -163,6 +167,7 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
       'mask-maker',
       'verify',
       'bench',
+      'samples',
       'report',
       'version',
       'runtime',

@@ -1,16 +1,20 @@
 /** `prune-compile bench A [B...]`, and the benchmark of `compile --bench`. */
 import { basename } from 'node:path';
+import { renderAccuracy } from '../../report/accuracy.js';
 import { renderJson } from '../../report/json.js';
 import { renderBenchmarks } from '../../report/measurements.js';
 import { benchmarkPlace, CONTENDER } from '../../report/summary.js';
+import type { BenchOptions } from '../../bench/benchmark.js';
 import { type Benchmark } from '../../bench/results.js';
 import { REPORT_SCHEMA } from '../../report/types.js';
 import { checkOptions } from '../../runtime/provider-options.js';
 import type { Provider } from '../../runtime/providers.js';
 import type { Compiled } from '../../compile.js';
+import type { Given } from '../../samples/given.js';
 import { breathe, type Context, nameOf, present, sourceOf } from '../context.js';
 import type { CompiledOutput } from '../compiled-output.js';
 import type { Source } from '../engine.js';
+import { accuracyOf, givenFor, givenNotes } from '../given.js';
 import { writeTo } from '../io.js';
 
 interface Contender {
@@ -26,10 +30,15 @@ export async function benchCommand(context: Context): Promise<void> {
   const contenders: Contender[] = [];
   for (const [index, model] of positionals.entries())
     contenders.push({ name: names[index] ?? model, model: await sourceOf(model, io) });
-  const benchmarks = await benchAll(contenders, context, names[0]);
+  const [first] = contenders;
+  const given = first && (await givenFor(first.model, context, options.batch ?? 1));
+  const benchmarks = await benchAll(contenders, context, { baseline: names[0], given });
+  const accuracy = await accuracyOf(contenders, given, context);
   await writeTo(
     io.stdout,
-    options.json === true ? renderJson({ schema: REPORT_SCHEMA, benchmarks }) : renderBenchmarks(benchmarks),
+    options.json === true
+      ? renderJson({ schema: REPORT_SCHEMA, benchmarks, ...present({ accuracy }) })
+      : `${renderBenchmarks(benchmarks)}${accuracy === undefined ? '' : renderAccuracy(accuracy)}`,
   );
 }
 
@@ -98,23 +107,30 @@ const LARGER_BATCHES = [8, 32];
  * Without a baseline every pair is compared. On a card several batches are measured, where the
  * models leave the batch open and nobody named one.
  */
-async function benchAll(contenders: readonly Contender[], context: Context, baseline?: string): Promise<Benchmark[]> {
+async function benchAll(
+  contenders: readonly Contender[],
+  context: Context,
+  { baseline, given }: { readonly baseline?: string | undefined; readonly given?: Given | undefined } = {},
+): Promise<Benchmark[]> {
   const { options } = context;
   const benchmarks: Benchmark[] = [];
+  // A last run with fewer samples would be another measurement.
+  const inputs = given?.feeds.filter((_, run) => given.counts[run] === given.counts[0]);
   for (const provider of options.providers ?? ['cpu']) {
-    const measure = (batch: number | undefined) => benchOne(contenders, context, { provider, batch, baseline });
-    const first = await measure(options.batch);
+    const measure = (batch: number | undefined) => benchOne(contenders, context, { provider, batch, baseline, inputs });
+    // What is given has its own batch.
+    const first = await measure(given === undefined ? options.batch : undefined);
     benchmarks.push(first);
     const isAlone = options.batch !== undefined || !CARDS.includes(provider) || first.hasOpenBatch !== true;
     for (const batch of isAlone ? [] : LARGER_BATCHES) benchmarks.push(await measure(batch));
   }
-  return benchmarks;
+  return benchmarks.map((benchmark) => ({ ...benchmark, notes: [...givenNotes(given), ...benchmark.notes] }));
 }
 
 async function benchOne(
   contenders: readonly Contender[],
   { engine, io, options, steps }: Context,
-  how: { provider: Provider; batch: number | undefined; baseline: string | undefined },
+  how: Pick<BenchOptions, 'provider' | 'batch' | 'baseline' | 'inputs'>,
 ): Promise<Benchmark> {
   await breathe(io.signal);
   const { threads, runs: rounds, shape: shapes, providerOption: providerOptions } = options;
