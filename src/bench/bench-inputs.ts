@@ -77,11 +77,7 @@ async function requireRun(
 }
 
 /** Every contender is tried once at each shape that occurs. */
-async function givenFeeds(
-  runners: readonly Runner[],
-  inputs: readonly Feeds[],
-  notes: string[],
-): Promise<CommonFeeds> {
+async function givenFeeds(runners: readonly Runner[], inputs: readonly Feeds[], notes: string[]): Promise<CommonFeeds> {
   const byShape = new Map<string, { readonly shapes: Shapes; readonly feeds: Feeds }>();
   for (const feeds of inputs) {
     const shapes = byName(Object.entries(feeds).map(([name, { dims }]) => [name, dims]));

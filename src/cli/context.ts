@@ -8,6 +8,8 @@ export interface Context {
   readonly io: Io;
   readonly engine: Engine;
   readonly steps: Steps;
+  /** What was typed, as it can be typed again. */
+  readonly command: string;
   readonly positionals: readonly string[];
   readonly options: Options;
   /** Runs when the command ends in any way, also by Ctrl-C: temporary files go here. */

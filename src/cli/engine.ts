@@ -10,6 +10,7 @@ import type { diagnose } from '../doctor.js';
 import type { inspectModel } from '../inspect.js';
 import type { makeMasks } from '../mask-maker/make-masks.js';
 import type { Benchmark } from '../bench/results.js';
+import type { MachineFacts } from '../report/types.js';
 import { withLibraries } from '../runtime/cuda-cache.js';
 import type { ProviderProblem } from '../runtime/provider-needs.js';
 import type { Provider } from '../runtime/providers.js';
@@ -43,6 +44,7 @@ export interface Engine {
   checkProviders(providers: readonly Provider[]): Promise<void>;
   /** Throws E-KERNELS where sparse operators cannot run here. */
   checkKernels(): Promise<void>;
+  describeMachine(): Promise<MachineFacts>;
   diagnose: typeof diagnose;
   /** The cost table of this machine, as the text of its file, and where that belongs. */
   calibrate(options: CalibrationOptions): Promise<Calibration & { readonly text: string; readonly path: string }>;
@@ -83,6 +85,7 @@ export const ENGINE: Engine = {
     await import('../runtime/session.js');
     (await import('../runtime/kernels.js')).loadKernels();
   },
+  describeMachine: async () => (await import('../runtime/machine.js')).describeMachine(),
   diagnose: async () => (await import('../doctor.js')).diagnose(),
   calibrate: async (options) => {
     const { calibrate, calibratedPath, encodeTable } = await import('../calibrate/calibrate.js');

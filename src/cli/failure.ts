@@ -33,12 +33,16 @@ export function failureOf(error: unknown, argv: readonly string[]): Failure {
       ...(error instanceof PruneCompileError ? error.facts : []),
       ...(edit === undefined ? [] : [['last edit', edit] as const]),
       ['version', `${TOOL.version}, Node ${process.version}, ${process.platform} ${process.arch}`],
-      ['command', ['prune-compile', ...argv.map(shellWord)].join(' ')],
+      ['command', commandOf(argv)],
       ['please', 'report this output, with the model if you can share it'],
     ],
     exitCode: EXIT.internal,
     ...(error instanceof Error && error.stack !== undefined ? { stack: stackOf(error) } : {}),
   };
+}
+
+export function commandOf(argv: readonly string[]): string {
+  return ['prune-compile', ...argv.map(shellWord)].join(' ');
 }
 
 /** Whoever knows which edit was under way sets `lastEdit` on the error it lets pass. */

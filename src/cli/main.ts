@@ -7,7 +7,7 @@ import { colorsFor } from './colors.js';
 import { completionsOf } from './completion.js';
 import type { Context } from './context.js';
 import { type Engine, ENGINE } from './engine.js';
-import { failureOf, renderFailure, renderFailureJson } from './failure.js';
+import { commandOf, failureOf, renderFailure, renderFailureJson } from './failure.js';
 import { helpText } from './help.js';
 import { BrokenPipe, Interruption, type Io, processIo, writeDiagnostic, writeTo } from './io.js';
 import { type CommandName, COMPLETING } from './command-table.js';
@@ -51,7 +51,7 @@ export async function main(argv: readonly string[], io: Io = processIo(), engine
     if (invocation.asks !== undefined) await answer(invocation, io);
     else
       await untilInterrupted(
-        run(invocation, io, engine, (cleanUp) => cleanUps.push(cleanUp)),
+        run(invocation, { command: commandOf(argv), io, engine, onFinish: (cleanUp) => cleanUps.push(cleanUp) }),
         io.signal,
       );
     return EXIT.done;
@@ -72,16 +72,15 @@ async function answer({ asks, command, named }: Invocation, io: Io): Promise<voi
 }
 
 async function run(
-  { command, positionals, options }: Invocation,
-  io: Io,
-  engine: Engine,
-  onFinish: Context['onFinish'],
+  { command: name, positionals, options }: Invocation,
+  given: Pick<Context, 'command' | 'io' | 'engine' | 'onFinish'>,
 ): Promise<void> {
+  const { io } = given;
   if (options.runLimit !== undefined) limitRuns(options.runLimit);
   const shown = options.quiet !== true && options.json !== true;
   const steps = new Steps({ output: io.stderr, colors: colorsFor(io.stderr, io.env), shown });
-  const handler = await HANDLERS[command]();
-  await handler({ io, engine, steps, positionals, options, onFinish });
+  const handler = await HANDLERS[name]();
+  await handler({ ...given, steps, positionals, options });
 }
 
 /** The work's own end, or GRACE_MS after Ctrl-C at the latest. */

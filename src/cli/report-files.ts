@@ -14,8 +14,8 @@ export async function writeReports(
   if (paths.length === 0) return;
   await steps.run(
     'report',
-    () => {
-      for (const path of paths) files.add(reportAt(path), rendererFor(path)?.(report) ?? '');
+    async () => {
+      for (const path of paths) files.add(reportAt(path), (await rendererFor(path)?.(report)) ?? '');
     },
     () => paths.join(', '),
   );

@@ -4,7 +4,10 @@
  */
 import { describeComparison } from '../bench/describe.js';
 import { shown } from '../printable.js';
+import { type Figure, layerFigures, mainFigures } from './charts/figures.js';
+import { dateText, headline, machineText } from './headline.js';
 import { STYLE } from './html-style.js';
+import { type Head, Html, html, NOTHING, pathName, table } from './html-template.js';
 import {
   formatDifference,
   formatInteger,
@@ -29,52 +32,16 @@ import { operatorText, pathNote, registrationLines, sparseNotes } from './sparse
 import { missedRemarks } from './text.js';
 import type { Benchmark } from '../bench/results.js';
 import type { CompileReport } from './types.js';
-import type { LayerFigures } from '../figures/figures.js';
 import type { MaskReport } from '../masking/mask-report.js';
 import type { Remark } from '../../passes/pass.js';
 import type { SparseReport } from './sparse.js';
 import type { Verification } from '../verify/verification.js';
 
-/** Text from models and files must never become markup. */
-export function escapeHtml(text: string): string {
-  return text.replace(/[&<>"'`]/g, (character) => `&#${character.charCodeAt(0)};`);
-}
-
-/** Markup that is safe to put into a page as it is. */
-class Html {
-  readonly markup: string;
-  constructor(markup: string) {
-    this.markup = markup;
-  }
-}
-
-type Part = string | Html | readonly Html[];
-
-/** A template whose holes are escaped unless they are Html themselves. */
-function html(texts: TemplateStringsArray, ...parts: readonly Part[]): Html {
-  return new Html(texts.map((text, index) => text + markupOf(parts[index] ?? '')).join(''));
-}
-
-function markupOf(part: Part): string {
-  if (typeof part === 'string') return escapeHtml(part);
-  return part instanceof Html ? part.markup : part.map(({ markup }) => markup).join('');
-}
-
-const NOTHING = html``;
-
-/**
- * Names of nodes and weights are paths: they break after their separators, where a line is too
- * short, and are copied as they are.
- */
-function pathName(name: string): Html {
-  const parts = name.split(/(?<=[^/._:][/._:]+)(?=[^/._:])/);
-  return html`${parts.map((part, index) => (index === 0 ? html`${part}` : html`<wbr />${part}`))}`;
-}
-
-export function renderHtml(given: CompileReport): string {
+export async function renderHtml(given: CompileReport): Promise<string> {
   const report = shown(given);
   const title = `${report.input} -> ${report.output ?? 'standard output'}`;
   const policy = "default-src 'none'; style-src 'unsafe-inline'";
+  const [main, layers] = [await mainFigures(report), await layerFigures(report)];
   return html`<!doctype html>
     <html lang="en">
       <head>
@@ -82,20 +49,21 @@ export function renderHtml(given: CompileReport): string {
         <meta name="viewport" content="width=device-width, initial-scale=1" />
         <meta http-equiv="Content-Security-Policy" content="${new Html(policy)}" />
         <meta name="generator" content="prune-compile" />
-        <title>${title}</title>
+        <title>${headline(report)}: ${title}</title>
         <style>
           ${new Html(STYLE)}
         </style>
       </head>
       <body>
         <main>
-          <h1>${title}</h1>
-          ${removedNothing(report) ? html`<p>${asSentence(`${nothingTitle(report)}: ${nothingToDoReason(report)}`)}</p> ` : NOTHING}${summary(report)}
-          ${report.sparse === undefined ? NOTHING : sparseSection(report.sparse)}
-          ${report.masks === undefined ? NOTHING : masksSection(report.masks)}
-          ${report.verification === undefined ? NOTHING : verificationSection(report.verification)}
+          <h1 class="${report.verification?.equal === false ? 'bad' : 'plain'}">${headline(report)}</h1>
+          <p class="wrap">${title}</p>
+          ${removedNothing(report) ? html`<p>${asSentence(`${nothingTitle(report)}: ${nothingToDoReason(report)}`)}</p> ` : NOTHING}${originSection(report)}${figuresSection(main)}
+          ${summary(report)} ${report.sparse === undefined ? NOTHING : sparseSection(report.sparse)}
+          ${report.layers.length === 0 ? NOTHING : layersSection(report, layers)}
           ${(report.benchmarks ?? []).map(benchmarkSection)}
-          ${report.layers.length === 0 ? NOTHING : layersSection(report.layers)}
+          ${report.verification === undefined ? NOTHING : verificationSection(report.verification)}
+          ${report.masks === undefined ? NOTHING : masksSection(report.masks)}
           ${report.remarks.length === 0 ? NOTHING : remarksSection(report.remarks)} ${stepsSection(report)}
         </main>
         <footer>${report.tool.name} ${report.tool.version}</footer>
@@ -103,24 +71,46 @@ export function renderHtml(given: CompileReport): string {
     </html> `.markup;
 }
 
-function row(cells: readonly (string | Html)[], tag: 'td' | 'th' = 'td'): Html {
-  const open = new Html(`<${tag}>`);
-  const close = new Html(`</${tag}>`);
-  return html`<tr>
-    ${cells.map((cell) => html`${open}${cell}${close}`)}
-  </tr> `;
+/** On what machine, when, and how to repeat it. */
+function originSection({ machine, date, command, tool }: CompileReport): Html {
+  const rows = [
+    ...(machine === undefined
+      ? []
+      : [
+          html`<dt>Measured on</dt>
+            <dd>${machineText(machine)}</dd> `,
+        ]),
+    ...(date === undefined
+      ? []
+      : [
+          html`<dt>When</dt>
+            <dd>${dateText(date)}, ${tool.name} ${tool.version}</dd> `,
+        ]),
+    ...(command === undefined
+      ? []
+      : [
+          html`<dt>To repeat it</dt>
+            <dd><code class="wrap">${command}</code></dd> `,
+        ]),
+  ];
+  return rows.length === 0 ? NOTHING : html`<dl>${rows}</dl>`;
 }
 
-function table(head: readonly string[], rows: readonly Html[]): Html {
-  return html`<div class="scroll">
-    <table>
-      <thead>
-        ${row(head, 'th')}
-      </thead>
-      <tbody>
-        ${rows}
-      </tbody>
-    </table>
+function figuresSection(figures: readonly Figure[]): Html {
+  if (figures.length === 0) return NOTHING;
+  const keys = ({ legend }: Figure) =>
+    legend.map(({ color, text }) => html`<span class="key"><i style="background:var(--${color})"></i>${text}</span> `);
+  return html`<div class="figures">
+    ${figures.map(
+      (figure) =>
+        html`<figure>
+          <figcaption><strong>${figure.title}.</strong> ${figure.caption}</figcaption>
+          <p>${keys(figure)}</p>
+          <svg viewBox="${figure.drawing.viewBox}" role="img" aria-label="${figure.title}">
+            ${new Html(figure.drawing.markup)}
+          </svg>
+        </figure> `,
+    )}
   </div>`;
 }
 
@@ -129,76 +119,88 @@ function summary(report: CompileReport): Html {
     'text' in entry
       ? html`<tr>
           <td>${entry.label}</td>
-          <td colspan="3" class="text">${entry.text}</td>
+          <td colspan="3">${entry.text}</td>
         </tr> `
-      : row([entry.label, entry.masked, entry.compiled, entry.change]),
+      : html`<tr>
+          <td>${entry.label}</td>
+          <td class="n">${entry.masked}</td>
+          <td class="n">${entry.compiled}</td>
+          <td class="n">${entry.change}</td>
+        </tr> `,
   );
-  return table(['', inputColumn(report), 'compiled', 'change'], rows);
+  return html`<div class="scroll">
+    <table class="wide">
+      <thead>
+        <tr>
+          <th></th>
+          <th class="n">${inputColumn(report)}</th>
+          <th class="n">compiled</th>
+          <th class="n">change</th>
+        </tr>
+      </thead>
+      <tbody>
+        ${rows}
+      </tbody>
+    </table>
+  </div>`;
 }
 
 function masksSection(report: MaskReport): Html {
   const { masks, files } = report;
-  const rows = masks.map((mask) =>
-    row([
-      pathName(mask.key),
-      pathName(mask.weight),
-      evidenceText(mask),
-      `${mask.granularity}${mask.isFromZeros ? ' (zeros of the checkpoint)' : ''}`,
-      formatShare(
-        mask.zeros /
-          Math.max(
-            1,
-            mask.shape.reduce((size, extent) => size * extent, 1),
-          ),
-      ),
-    ]),
-  );
+  const rows = masks.map((mask) => [
+    pathName(mask.key),
+    pathName(mask.weight),
+    evidenceText(mask),
+    `${mask.granularity}${mask.isFromZeros ? ' (zeros of the checkpoint)' : ''}`,
+    formatShare(
+      mask.zeros /
+        Math.max(
+          1,
+          mask.shape.reduce((size, extent) => size * extent, 1),
+        ),
+    ),
+  ]);
   const sources = files.map(({ path, format, sha256 }) => html`<li>${path} (${format}, SHA-256 ${sha256})</li> `);
   return html`<h2>Masks</h2>
     <ul>
       ${sources}
     </ul>
     ${maskNotes(report).map((note) => html`<p>${asSentence(note)}</p> `)}${
-      rows.length === 0 ? NOTHING : table(['mask', 'weight', 'bound by', 'granularity', 'pruned'], rows)
+      rows.length === 0 ? NOTHING : table(['mask', 'weight', 'bound by', 'granularity', { number: 'pruned' }], rows)
     }`;
 }
 
 function sparseSection(sparse: SparseReport): Html {
   const code = (text: string) => html`<code class="wrap">${text}</code>`;
   const rows = [
-    row(['path', html`${code(sparse.library)}${pathNote(sparse)}`]),
-    ...registrationLines(sparse).map(([language, line]) => row([language, code(line)])),
+    ['path', html`${code(sparse.library)}${pathNote(sparse)}`],
+    ...registrationLines(sparse).map(([language, line]) => [language, code(line)]),
   ];
   return html`<h2>Sparse operators</h2>
     ${sparseNotes(sparse).map((note) => html`<p>${asSentence(note)}</p> `)}${table(['', 'registration'], rows)}`;
 }
 
 function verificationSection(verification: Verification): Html {
-  const rows = verification.cases.map(({ shapes, seed, difference }) =>
-    row([formatShapes(shapes), String(seed), formatDifference(difference)]),
-  );
+  const rows = verification.cases.map(({ shapes, seed, difference }) => [
+    formatShapes(shapes),
+    String(seed),
+    formatDifference(difference),
+  ]);
   return html`<h2>Verification</h2>
     <p class="${verification.equal ? 'good' : 'bad'}">Outputs equal: ${verificationText(verification)}.</p>
     <p>Allowed: ${formatDifference(verification.bound)} of the output's scale (${verification.boundReason}).</p>
-    ${verification.notes.map((note) => html`<p>${asSentence(note)}</p> `)}${table(['shapes', 'seed', 'difference'], rows)}`;
+    ${verification.notes.map((note) => html`<p>${asSentence(note)}</p> `)}${table(['shapes', { number: 'seed' }, { number: 'difference' }], rows)}`;
 }
 
 function benchmarkSection(benchmark: Benchmark): Html {
   const { contenders, comparisons, rounds, warmUps, shapes, notes } = benchmark;
-  const longest = Math.max(
-    ...contenders.flatMap(({ interval, medianMs }) => [...interval, medianMs]),
-    Number.MIN_VALUE,
-  );
-  const rows = contenders.map(({ name, medianMs, interval, meanMs, sdMs }) =>
-    row([
-      name,
-      formatMs(medianMs),
-      `${formatMs(interval[0])} to ${formatMs(interval[1])}`,
-      formatMs(meanMs),
-      formatMs(sdMs),
-      intervalBar(medianMs / longest, interval[0] / longest, interval[1] / longest),
-    ]),
-  );
+  const rows = contenders.map(({ name, medianMs, interval, meanMs, sdMs }) => [
+    name,
+    formatMs(medianMs),
+    `${formatMs(interval[0])} to ${formatMs(interval[1])}`,
+    formatMs(meanMs),
+    formatMs(sdMs),
+  ]);
   const verdicts = comparisons.map(
     (comparison) =>
       html`<li>
@@ -210,63 +212,50 @@ function benchmarkSection(benchmark: Benchmark): Html {
     <p>
       ${formatInteger(rounds)} interleaved rounds after ${formatInteger(warmUps)} warm-ups, at ${formatShapes(shapes)}.
     </p>
-    ${table(['model', 'median', '95 % CI', 'mean', 'sd', 'median and its interval'], rows)}
+    ${table(['model', { number: 'median' }, { number: '95 % CI' }, { number: 'mean' }, { number: 'sd' }], rows)}
     <ul>
       ${verdicts}
     </ul>
     ${notes.map((note) => html`<p>${asSentence(note)}</p> `)}`;
 }
 
-function percent(share: number): string {
-  return `${(Math.min(Math.max(Number.isFinite(share) ? share : 0, 0), 1) * 100).toFixed(2)}%`;
-}
-
-function intervalBar(median: number, low: number, high: number): Html {
-  return html`<span class="bar"
-    ><i style="width:${percent(median)}"></i><b style="left:${percent(low)};width:${percent(high - low)}"></b
-  ></span>`;
-}
-
-function keptBar(kept: number, before: number): Html {
-  return html`<span class="bar" role="img" aria-label="${formatShare(kept / Math.max(before, 1))} kept"
-    ><i style="width:${percent(kept / Math.max(before, 1))}"></i
-  ></span>`;
-}
-
-function layersSection(layers: readonly LayerFigures[]): Html {
-  const rows = layers.map((layer) =>
-    row([
-      pathName(layer.node),
-      operatorText(layer),
-      formatKept(layer.inputChannels, layer.keptInputChannels),
-      formatKept(layer.outputChannels, layer.keptOutputChannels),
-      keptBar(layer.keptOutputChannels ?? 0, layer.outputChannels),
-      formatShare(layer.sparsity),
-    ]),
-  );
+function layersSection({ layers, sparse }: CompileReport, figures: readonly Figure[]): Html {
+  const rows = layers.map((layer) => [
+    pathName(layer.node),
+    operatorText(layer),
+    formatKept(layer.inputChannels, layer.keptInputChannels),
+    formatKept(layer.outputChannels, layer.keptOutputChannels),
+    formatShare(layer.sparsity),
+    ...(sparse === undefined ? [] : [layer.isSparse === true ? formatShare(1 - layer.sparsity) : 'all']),
+  ]);
+  const heads: Head[] = [
+    'layer',
+    'operator',
+    { number: 'inputs' },
+    { number: 'outputs' },
+    { number: 'zero weights before' },
+  ];
   return html`<h2>Layers</h2>
-    ${table(['layer', 'operator', 'inputs', 'outputs', 'outputs kept', 'zero weights before'], rows)}`;
+    ${figuresSection(figures)}${table(sparse === undefined ? heads : [...heads, { number: 'weights kept' }], rows)}`;
 }
 
 function remarksSection(remarks: readonly Remark[]): Html {
   const of = (wanted: Remark['kind']) => remarks.filter(({ kind }) => kind === wanted);
   const sorted = [...of('note'), ...missedRemarks(remarks), ...of('applied')];
-  const rows = sorted.map(({ kind, pass, node, message, channels }) =>
-    row([
-      pathName(node ?? ''),
-      html`<span class="${kind}">${kind}</span>`,
-      pass,
-      channels === undefined ? '' : formatInteger(channels),
-      html`<span class="words">${message}</span>`,
-    ]),
-  );
+  const rows = sorted.map(({ kind, pass, node, message, channels }) => [
+    pathName(node ?? ''),
+    html`<span class="${kind}">${kind}</span>`,
+    pass,
+    channels === undefined ? '' : formatInteger(channels),
+    html`<span class="words">${message}</span>`,
+  ]);
   return html`<h2>Remarks</h2>
-    ${table(['node', 'what', 'pass', 'channels', 'why'], rows)}`;
+    ${table(['node', 'what', 'pass', { number: 'channels' }, 'why'], rows)}`;
 }
 
 function stepsSection({ steps, options }: CompileReport): Html {
-  const rows = steps.map(({ step, ms }) => row([step, formatMs(ms)]));
+  const rows = steps.map(({ step, ms }) => [step, formatMs(ms)]);
   return html`<h2>How it was made</h2>
     <p class="wrap">Options: <code>${JSON.stringify(options)}</code></p>
-    ${table(['step', 'time'], rows)}`;
+    ${table(['step', { number: 'time' }], rows)}`;
 }

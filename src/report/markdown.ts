@@ -11,6 +11,7 @@ import {
   formatShare,
   formatSpeedup,
 } from './numbers.js';
+import { dateText, headline, machineText } from './headline.js';
 import { evidenceText, maskNotes } from './masks.js';
 import {
   asSentence,
@@ -24,6 +25,7 @@ import {
 } from './summary.js';
 import { operatorText, pathNote, registrationLines, sparseNotes } from './sparse.js';
 import { missedRemarks, remarkText } from './text.js';
+import type { Head } from './html-template.js';
 import type { Benchmark } from '../bench/results.js';
 import type { CompileReport } from './types.js';
 import type { MaskReport } from '../masking/mask-report.js';
@@ -35,6 +37,8 @@ export function renderMarkdown(given: CompileReport): string {
   const report = shown(given);
   const sections = [
     [`# ${escapeMarkdown(report.input)} -> ${escapeMarkdown(report.output ?? 'standard output')}`],
+    [`**${escapeMarkdown(headline(report))}**`],
+    originLines(report),
     ...(removedNothing(report)
       ? [[escapeMarkdown(asSentence(`${nothingTitle(report)}: ${nothingToDoReason(report)}`))]]
       : []),
@@ -53,6 +57,15 @@ export function renderMarkdown(given: CompileReport): string {
     .join('\n\n')}\n`;
 }
 
+/** On what machine, when, and how to repeat it. */
+function originLines({ machine, date, command }: CompileReport): string[] {
+  return [
+    ...(machine === undefined ? [] : [`- Measured on ${escapeMarkdown(machineText(machine))}`]),
+    ...(date === undefined ? [] : [`- ${escapeMarkdown(dateText(date))}`]),
+    ...(command === undefined ? [] : [`- To repeat it: ${codeSpan(command)}`]),
+  ];
+}
+
 /** Names come from models: they must not become markup, nor break a table. */
 export function escapeMarkdown(text: string): string {
   return text
@@ -63,9 +76,10 @@ export function escapeMarkdown(text: string): string {
     .replaceAll('>', '&gt;');
 }
 
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
-  const rule = head.map((_, index) => (index === 0 ? ' --- |' : ' ---: |')).join('');
-  return [tableLine(head), `|${rule}`, ...rows.map(tableLine)];
+function table(heads: readonly Head[], rows: readonly (readonly string[])[]): string[] {
+  const rule = heads.map((head) => (typeof head === 'string' ? ' --- |' : ' ---: |')).join('');
+  const names = heads.map((head) => (typeof head === 'string' ? head : head.number));
+  return [tableLine(names), `|${rule}`, ...rows.map(tableLine)];
 }
 
 function tableLine(cells: readonly string[]): string {
@@ -78,7 +92,11 @@ function summarySection(report: CompileReport): string[] {
   const texts = rows.flatMap((row) =>
     'text' in row ? [`- ${escapeMarkdown(row.label === '' ? row.text : `${row.label.trim()}: ${row.text}`)}`] : [],
   );
-  return [...table(['', inputColumn(report), 'compiled', 'change'], figures), '', ...texts];
+  return [
+    ...table(['', { number: inputColumn(report) }, { number: 'compiled' }, { number: 'change' }], figures),
+    '',
+    ...texts,
+  ];
 }
 
 function masksSection(report: MaskReport): string[] {
@@ -90,7 +108,7 @@ function masksSection(report: MaskReport): string[] {
     ...maskNotes(report).map((note) => `- ${escapeMarkdown(asSentence(note))}`),
     '',
     ...table(
-      ['mask', 'weight', 'bound by', 'granularity', 'pruned'],
+      ['mask', 'weight', 'bound by', 'granularity', { number: 'pruned' }],
       masks.map((mask) => [
         mask.key,
         mask.weight,
@@ -134,7 +152,7 @@ function verificationSection(verification: Verification): string[] {
     escapeMarkdown(`Allowed: ${formatDifference(verification.bound)} (${verification.boundReason}).`),
     '',
     ...table(
-      ['shapes', 'seed', 'difference'],
+      ['shapes', { number: 'seed' }, { number: 'difference' }],
       verification.cases.map(({ shapes, seed, difference }) => [
         formatShapes(shapes),
         String(seed),
@@ -153,7 +171,7 @@ export function benchmarkSection(benchmark: Benchmark): string[] {
     `${formatInteger(rounds)} interleaved rounds after ${formatInteger(warmUps)} warm-ups, at ${escapeMarkdown(formatShapes(benchmark.shapes))}.`,
     '',
     ...table(
-      ['model', 'median', '95 % CI', 'mean', 'sd'],
+      ['model', { number: 'median' }, { number: '95 % CI' }, { number: 'mean' }, { number: 'sd' }],
       contenders.map(({ name, medianMs, interval, meanMs, sdMs }) => [
         name,
         formatMs(medianMs),
@@ -177,7 +195,7 @@ function layersSection({ layers }: CompileReport): string[] {
     '## Layers',
     '',
     ...table(
-      ['layer', 'operator', 'inputs', 'outputs', 'zero weights before'],
+      ['layer', 'operator', { number: 'inputs' }, { number: 'outputs' }, { number: 'zero weights before' }],
       layers.map((layer) => [
         layer.node,
         operatorText(layer),

@@ -5,7 +5,9 @@ import { renderJson } from './json.js';
 import { renderMarkdown } from './markdown.js';
 import type { CompileReport } from './types.js';
 
-const RENDERERS: ReadonlyMap<string, (report: CompileReport) => string> = new Map([
+type Renderer = (report: CompileReport) => string | Promise<string>;
+
+const RENDERERS: ReadonlyMap<string, Renderer> = new Map<string, Renderer>([
   ['.json', renderJson],
   ['.md', renderMarkdown],
   ['.html', renderHtml],
@@ -14,6 +16,6 @@ const RENDERERS: ReadonlyMap<string, (report: CompileReport) => string> = new Ma
 export const REPORT_EXTENSIONS: readonly string[] = [...RENDERERS.keys()];
 
 /** Undefined when the extension names no format. */
-export function rendererFor(path: string): ((report: CompileReport) => string) | undefined {
+export function rendererFor(path: string): Renderer | undefined {
   return RENDERERS.get(extname(path).toLowerCase());
 }

@@ -5,6 +5,7 @@
 import { printable, shown } from '../printable.js';
 import { formatInteger, formatPlural } from './numbers.js';
 import { maskNotes } from './masks.js';
+import { headline, machineText } from './headline.js';
 import { pathNote, registrationLines, sparseNotes } from './sparse.js';
 import {
   benchmarkPlace,
@@ -56,10 +57,20 @@ function headLines(report: CompileReport): string[] {
       : [row.label, row.masked, row.compiled, row.change],
   );
   return [
-    ...(removedNothing(report) ? nothingLines(report) : []),
+    // Why nothing was done says more.
+    ...(removedNothing(report) && report.verification?.equal !== false
+      ? nothingLines(report)
+      : [...wrapText(headline(report), WIDTH), '']),
     ...(ownLine ? [names] : []),
     ...textTable(COLUMNS, [[ownLine ? '' : names, inputColumn(report), 'compiled', change], ...rows]),
+    ...machineLines(report),
   ];
+}
+
+/** Times say nothing without it. */
+function machineLines({ machine, benchmarks = [] }: CompileReport): string[] {
+  if (machine === undefined || benchmarks.length === 0) return [];
+  return wrapText(`measured on ${machineText(machine)}`, WIDTH, '  ');
 }
 
 /** A test that is too long for its line breaks before its numbers, not inside `p = .69`. */

@@ -14,9 +14,30 @@ export interface StepTime {
   readonly ms: number;
 }
 
+/** Where it ran. */
+export interface MachineFacts {
+  /** As the system names the processor. */
+  readonly cpu: string;
+  readonly cores: number;
+  /** Of the processor: what decides how fast networks run. Absent where the system lists none. */
+  readonly instructionSets?: readonly string[];
+  readonly memoryBytes: number;
+  /** `linux x64` */
+  readonly platform: string;
+  /** `20.20.2` */
+  readonly node: string;
+  /** Of ONNX Runtime: `1.30.0` */
+  readonly runtime: string;
+}
+
 export interface CompileReport {
   readonly schema: typeof REPORT_SCHEMA;
   readonly tool: { readonly name: string; readonly version: string };
+  /** When the command was run, in ISO 8601; absent where the API was called, as the next two are. */
+  readonly date?: string;
+  readonly machine?: MachineFacts;
+  /** What to type to repeat it. */
+  readonly command?: string;
   readonly input: string;
   readonly output: string | undefined;
   readonly options: Readonly<Record<string, unknown>>;

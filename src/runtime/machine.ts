@@ -1,6 +1,6 @@
 /** The machine at hand, as far as speed depends on it. */
 import { readdirSync, readFileSync } from 'node:fs';
-import { cpus } from 'node:os';
+import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { PruneCompileError } from '../errors.js';
 import { loadKernels, type NativeKernels } from './kernels.js';
@@ -21,6 +21,20 @@ export interface Machine {
 export interface Caches {
   readonly firstLevelData: number;
   readonly secondLevel: number;
+}
+
+/** What a reader of measurements asks first. Loads nothing that is not there already. */
+export function describeMachine() {
+  const sets = instructionSets();
+  return {
+    cpu: cpus()[0]?.model.trim() ?? 'unknown',
+    cores: cpus().length,
+    ...(sets !== undefined && { instructionSets: sets }),
+    memoryBytes: totalmem(),
+    platform: `${process.platform} ${process.arch}`,
+    node: process.versions.node,
+    runtime: runtimeVersion(),
+  };
 }
 
 export function thisMachine(): Machine {

@@ -8,7 +8,7 @@ import type { Engine } from '../../src/cli/engine.js';
 import type { Io, Output } from '../../src/cli/io.js';
 import { main } from '../../src/cli/main.js';
 import { Graph } from '../../src/ir/graph.js';
-import { BENCHMARK, REPORT, VERIFICATION } from '../report/sample.js';
+import { BENCHMARK, MACHINE, REPORT, VERIFICATION } from '../report/sample.js';
 
 /** With the mark by which an earlier output is known. */
 export const COMPILED_BYTES = Buffer.from('the compiled model\n\u0015prune-compile.version\u0012');
@@ -107,6 +107,7 @@ export function fakeEngine(parts: Partial<Engine> = {}): Engine {
     denseModel: () => Promise.resolve(Buffer.from('dense')),
     checkProviders: () => Promise.resolve(),
     checkKernels: () => Promise.resolve(),
+    describeMachine: () => Promise.resolve(MACHINE),
     diagnose: () => Promise.reject(new Error('doctor is not part of this test')),
     calibrate: () => Promise.reject(new Error('doctor is not part of this test')),
     planCuda: () => Promise.reject(new Error('doctor is not part of this test')),

@@ -1,6 +1,6 @@
 /** A report with the figures of the documentation. */
 import type { Benchmark } from '../../src/bench/results.js';
-import type { CompileReport } from '../../src/report/types.js';
+import type { CompileReport, MachineFacts } from '../../src/report/types.js';
 import type { Verification } from '../../src/verify/verification.js';
 
 const SHAPES = { input: [1, 3, 224, 224] };
@@ -43,6 +43,16 @@ export const BENCHMARK: Benchmark = {
     },
   ],
   notes: [],
+};
+
+export const MACHINE: MachineFacts = {
+  cpu: 'AMD EPYC 9R14',
+  cores: 2,
+  instructionSets: ['avx2', 'fma', 'avx512f'],
+  memoryBytes: 24e9,
+  platform: 'linux x64',
+  node: '20.20.2',
+  runtime: '1.30.0',
 };
 
 export const REPORT: CompileReport = {

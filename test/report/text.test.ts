@@ -15,6 +15,8 @@ const fits = (text: string) => expect(lines(text).filter((line) => line.length >
 test('the final table, whole', () => {
   const text = renderText({ ...REPORT, verification: VERIFICATION, benchmarks: [BENCHMARK] });
   expect(lines(text)).toEqual([
+    '2.1x faster, 56 % smaller, same outputs',
+    '',
     'model.onnx -> model.pruned.onnx       masked      compiled    change [95 % CI]',
     'parameters                            25.56 M     11.21 M     -56.1 %',
     'MACs (1x3x224x224)                    4.09 G      1.71 G      -58.2 %',
@@ -43,7 +45,7 @@ test('long names get a line of their own, nothing passes 80 columns', () => {
     ],
   });
   fits(text);
-  expect(lines(text).slice(0, 2)).toEqual([
+  expect(lines(text).slice(2, 4)).toEqual([
     'a-model-with-a-long-name.onnx -> a-model-with-a-long-name.pruned.onnx',
     '                                      masked      compiled    change [95 % CI]',
   ]);
@@ -121,7 +123,7 @@ test('masks: how many, by which evidence, what was left out', () => {
   expect(nothing).toContain('model.pruned.onnx is model.onnx with the masks in its weights');
 });
 
-test('sparse operators are told, because the model does not run without their library', () => {
+test('sparse operators are told, because the model does not run without their library', async () => {
   const report = {
     ...REPORT,
     sparse: sparseReport(1, ['by the cost table "avx2"'], {
@@ -149,25 +151,27 @@ note: by the cost table "avx2"
     "- Node: `import { createSession } from 'prune-compile'; await createSession(model);`",
   );
   expect(renderMarkdown(report)).toContain('\nBy the cost table "avx2".\n');
-  expect(renderHtml(report)).toContain('<code class="wrap">/there/libprune_compile_kernels.so</code>');
-  expect(renderHtml(report)).toMatch(/<code class="wrap"\s*>import \{ createSession \} from .*; await createSession/);
-  expect(renderHtml(report)).toContain('<p>By the cost table &#34;avx2&#34;.</p>');
+  expect(await renderHtml(report)).toContain('<code class="wrap">/there/libprune_compile_kernels.so</code>');
+  expect(await renderHtml(report)).toMatch(
+    /<code class="wrap"\s*>import \{ createSession \} from .*; await createSession/,
+  );
+  expect(await renderHtml(report)).toContain('<p>By the cost table &#34;avx2&#34;.</p>');
   expect(JSON.parse(renderJson(report))).toMatchObject({
     sparse: { layers: 1, registration: { python: 'options.register_custom_ops_library(path)' } },
   });
 });
 
-test('where the library is not there, no report says that it is', () => {
+test('where the library is not there, no report says that it is', async () => {
   const library = { path: '/there/lib.so', isFound: false };
   const report = { ...REPORT, sparse: sparseReport(2, [], library) };
   const note = 'the library is not built on this machine; prune-compile doctor shows how to build it';
   expect(renderText(report).replace(/\s+/g, ' ')).toContain(`note: ${note} path /there/lib.so (once it is built)`);
   expect(renderMarkdown(report)).toContain('- path: `/there/lib.so` (once it is built)');
-  expect(renderHtml(report)).toContain('</code> (once it is built)');
+  expect(await renderHtml(report)).toContain('</code> (once it is built)');
   expect(JSON.parse(renderJson(report))).toMatchObject({ sparse: { library: '/there/lib.so', libraryFound: false } });
 });
 
-test('how it was decided is a note, and layers that stay dense for one reason are told once', () => {
+test('how it was decided is a note, and layers that stay dense for one reason are told once', async () => {
   const by = { pass: 'convert-sparse', about: 'sparse' } as const;
   const missed = (node: string, message: string) => ({ ...by, kind: 'missed', node, message }) as const;
   const note = { ...by, kind: 'note', message: 'layers were chosen by the cost table "avx2"' } as const;
@@ -193,7 +197,7 @@ test('how it was decided is a note, and layers that stay dense for one reason ar
   // What `inspect` says is about channels.
   expect(lines(more).slice(-2)).toEqual(['2 more: the same command with --report report.html lists all', '']);
   expect(renderMarkdown({ ...unchanged, remarks: [note, ...few] })).toContain('- note: layers were chosen by');
-  expect(renderHtml({ ...unchanged, remarks: [note, ...few] })).toContain('<span class="note">note</span>');
+  expect(await renderHtml({ ...unchanged, remarks: [note, ...few] })).toContain('<span class="note">note</span>');
 });
 
 test('outputs that differ are plain to see', () => {
@@ -202,11 +206,11 @@ test('outputs that differ are plain to see', () => {
   expect(renderVerification(DIFFERENT, 'a.onnx', 'b.onnx')).toContain('OUTPUTS DIFFER: max difference 0.31');
 });
 
-test('equal up to ties is not plainly equal', () => {
+test('equal up to ties is not plainly equal', async () => {
   const verification = { ...VERIFICATION, upToTies: true } as const;
   expect(renderText({ ...REPORT, verification })).toMatch(/outputs equal +yes: up to ties, max difference 3\.1e-7/);
   expect(renderMarkdown({ ...REPORT, verification })).toContain('yes: up to ties, max difference');
-  expect(renderHtml({ ...REPORT, verification })).toContain('yes: up to ties, max difference');
+  expect(await renderHtml({ ...REPORT, verification })).toContain('yes: up to ties, max difference');
 });
 
 test('a speed that is none says so', () => {

@@ -150,8 +150,8 @@ describe('no renderer lets through what is not to be seen', () => {
     ['mask', () => renderMaskMaking(hostile(MAKING))],
     ['verify', () => renderVerification(hostile({ ...VERIFICATION, notes: ['n'] }), `a${EVIL}`, `b${EVIL}`)],
     ['bench', () => renderBenchmarks([hostile({ ...BENCHMARK, notes: ['n'] })])],
-  ])('%s', (_, render) => {
-    const text = render();
+  ])('%s', async (_, render) => {
+    const text = await render();
     expect(UNSEEN.exec(text)?.[0]).toBeUndefined();
     expect(text).toContain('u202e');
   });
@@ -160,7 +160,7 @@ describe('no renderer lets through what is not to be seen', () => {
     expect(JSON.parse(renderJson(hostile(FULL)))).toEqual(hostile(FULL));
   });
 
-  test('no name makes a line, a row or a cell of its own', () => {
+  test('no name makes a line, a row or a cell of its own', async () => {
     const count = (text: string, pattern: RegExp) => text.match(pattern)?.length;
     const cells = /(?<!\\)\|/g;
     const tables = (text: string) => text.replace(/^[^|].*$/gm, '');
@@ -168,7 +168,7 @@ describe('no renderer lets through what is not to be seen', () => {
     expect(count(tables(renderMarkdown(hostile(FULL))), cells)).toBe(count(tables(renderMarkdown(FULL)), cells));
     // Inside a code span, whose fence is longer than any in the name, it is text.
     expect(renderMarkdown(hostile(FULL)).replace(/``.*``/g, '')).not.toContain('<b>');
-    expect(renderHtml(hostile(FULL))).not.toMatch(/<b>(?!<)/);
+    expect(await renderHtml(hostile(FULL))).not.toMatch(/<b>(?!<)/);
   });
 });
 

@@ -62,8 +62,14 @@ export async function compileCommand(context: Context): Promise<void> {
   else files.discard();
 
   const failure = failureOf(verification, missed, nameOf(model), to, options);
-  const full = {
-    ...report,
+  const { schema, tool, ...findings } = report;
+  const full: CompileReport = {
+    schema,
+    tool,
+    date: new Date().toISOString(),
+    machine: await engine.describeMachine(),
+    command: context.command,
+    ...findings,
     remarks: [...report.remarks, ...trainingRemarks(compiled, options)],
     input: nameOf(model),
     output: to === STDOUT ? undefined : to,

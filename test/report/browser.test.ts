@@ -1,0 +1,124 @@
+/** The HTML report in a browser: nothing sticks out, nothing covers anything, no error. */
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { type Browser, chromium } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { renderHtml } from '../../src/report/html.js';
+import type { CompileReport } from '../../src/report/types.js';
+import { folder } from '../samples/given-files.js';
+import { needs } from '../support/needs.js';
+import { BENCHMARK, MACHINE, REPORT, VERIFICATION } from './sample.js';
+
+const PATHS = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
+const executablePath = process.env['CHROMIUM'] ?? PATHS.find((path) => existsSync(path)) ?? '';
+
+const BROWSER = {
+  present: executablePath !== '',
+  missing: 'there is no Chromium',
+  remedy: 'install it (Debian: apt-get install chromium), or set CHROMIUM to its path',
+};
+
+const LONG = '/backbone/stage_3/residual_block_with_a_very_long_name_12/branch/convolution_of_the_second_kind/Conv';
+
+/** Long names, many layers, large numbers, every kind of remark. */
+const LARGE: CompileReport = {
+  ...REPORT,
+  input: `${LONG.slice(1)}.onnx`,
+  machine: MACHINE,
+  date: '2026-11-30T12:34:56Z',
+  command: `prune-compile ${LONG.slice(1)}.onnx --masks checkpoint.pth --bench --threads 2 --report report.html`,
+  verification: VERIFICATION,
+  benchmarks: [BENCHMARK, { ...BENCHMARK, threads: 16, notes: ['the machine was busy'] }],
+  layers: Array.from({ length: 70 }, (_, at) => ({
+    node: at % 3 === 0 ? `${LONG}_${at}` : `/layer${at}/Conv`,
+    opType: 'Conv',
+    inputChannels: 16_384,
+    outputChannels: 16_384,
+    keptInputChannels: 8192,
+    keptOutputChannels: at === 5 ? undefined : 8192,
+    sparsity: at / 70,
+  })),
+  remarks: (['alive', 'gate', 'speed', 'unknown', 'codes'] as const).map((cause, at) => ({
+    pass: 'remove-channels',
+    kind: at % 2 === 0 ? 'note' : 'missed',
+    cause,
+    operator: 'com.microsoft.SkipSimplifiedLayerNormalization',
+    channels: 10 ** (at + 1),
+    message: 'kept, because something that has a name of some length needs them',
+    layers: [{ node: '/layer1/Conv', channels: 12 }],
+  })),
+};
+
+describe('in Chromium', needs(BROWSER), () => {
+  let browser: Browser;
+  beforeAll(async () => {
+    const args = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--disable-background-networking'];
+    browser = await chromium.launch({ executablePath, args });
+  });
+  afterAll(() => browser.close());
+
+  test.each([
+    [400, 'light', 'screen'],
+    [400, 'dark', 'screen'],
+    [1400, 'light', 'screen'],
+    [1400, 'dark', 'screen'],
+    // A sheet of A4 without its margins.
+    [720, 'light', 'print'],
+  ] as const)('%d pixels, %s, %s', async (width, colorScheme, media) => {
+    const { path } = folder();
+    const file = join(path, 'report.html');
+    writeFileSync(file, await renderHtml(LARGE));
+    const page = await browser.newPage({ viewport: { width, height: 900 } });
+    const errors: string[] = [];
+    page.on('console', (message) => errors.push(message.text()));
+    page.on('pageerror', ({ message }) => errors.push(message));
+    page.on('request', (request) => {
+      if (!request.url().startsWith('file:')) errors.push(`asks for ${request.url()}`);
+    });
+    await page.emulateMedia({ colorScheme, media });
+    await page.goto(pathToFileURL(file).href);
+    const found = await page.evaluate(MEASURE);
+    await page.close();
+    expect(errors).toEqual([]);
+    expect(found).toMatchObject({ sideways: 0, outside: [], covered: [], unscrollable: [] });
+    expect(found.charts).toBeGreaterThan(4);
+    // As readable as the page: its text has 15 pixels, 11 in print.
+    expect(found.smallest).toBeGreaterThan(media === 'print' ? 6 : 9);
+  });
+});
+
+interface Measured {
+  readonly charts: number;
+  /** How far the page reaches beyond the window. */
+  readonly sideways: number;
+  /** Texts of charts that stick out of them, or lie on each other. */
+  readonly outside: readonly string[];
+  readonly covered: readonly string[];
+  /** What is cut off and cannot be scrolled to. */
+  readonly unscrollable: readonly string[];
+  /** Height of the letters of charts, in pixels. */
+  readonly smallest: number;
+}
+
+/** Runs in the page, whose scripts its own policy forbids. */
+const MEASURE = `(() => {
+  const boxes = [...document.querySelectorAll('svg')].map((svg) => ({
+    own: svg.getBoundingClientRect(),
+    texts: [...svg.querySelectorAll('text')].map((text) => ({ box: text.getBoundingClientRect(), what: text.textContent })),
+  }));
+  const meet = (a, b) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 2 && b.top < a.bottom - 2;
+  const width = document.documentElement.clientWidth;
+  return {
+    charts: boxes.length,
+    sideways: Math.max(0, document.documentElement.scrollWidth - width),
+    outside: boxes.flatMap(({ own, texts }) =>
+      texts.filter(({ box }) => box.left < own.left - 1 || box.right > own.right + 1 || box.bottom > own.bottom + 1).map(({ what }) => what)),
+    covered: boxes.flatMap(({ texts }) =>
+      texts.filter(({ box, what }, at) => what !== '' && texts.some((other, index) => index > at && other.what !== '' && meet(box, other.box))).map(({ what }) => what)),
+    unscrollable: [...document.querySelectorAll('body *')]
+      .filter((element) => element.closest('.scroll, svg') === null && element.getBoundingClientRect().right > width + 1)
+      .map((element) => element.tagName + ' ' + element.textContent.slice(0, 40)),
+    smallest: Math.min(...boxes.flatMap(({ texts }) => texts.filter(({ what }) => what !== '').map(({ box }) => box.height))),
+  };
+})()` as unknown as () => Measured;
