@@ -16,6 +16,8 @@ export interface Runner {
   /** A path or the model's bytes. */
   readonly model: string | Uint8Array;
   readonly session: InferenceSession;
+  /** How long that took. */
+  readonly loadMs: number;
 }
 
 /** As in BenchOptions. */

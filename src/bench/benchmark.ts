@@ -6,6 +6,7 @@
 import type * as ort from 'onnxruntime-node';
 import { PruneCompileError } from '../errors.js';
 import { commonFeeds, type Runner } from './bench-inputs.js';
+import { furtherFigures } from './further-figures.js';
 import type { Benchmark, Comparison, Contender } from './results.js';
 import type { Shapes } from '../runtime/inputs.js';
 import type { Feeds } from '../runtime/feeds.js';
@@ -13,6 +14,8 @@ import { Random } from '../runtime/random.js';
 import { optionsFor, type ProviderOptions, usesTf32 } from '../runtime/provider-options.js';
 import type { Provider } from '../runtime/providers.js';
 import { cpuNote, createOnProvider } from '../runtime/provider-session.js';
+import { createSession, type SessionOptions } from '../runtime/session.js';
+import { probeModel } from './probe-model.js';
 import { requireProvider } from './providers.js';
 import { compareContenders, summarise } from './statistics.js';
 
@@ -48,6 +51,8 @@ export interface BenchOptions {
   readonly inputs?: readonly Feeds[] | undefined;
   /** The contender that all others are compared with; without it every pair is compared. */
   readonly baseline?: string | undefined;
+  /** Whether the memory of each contender is measured, in a process of its own; default false. */
+  readonly memory?: boolean | undefined;
   /** Of the inputs, the order of the rounds and the resampling; default 1. */
   readonly seed?: number | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -96,17 +101,22 @@ export async function benchModels(
   await requireProvider(provider);
   const notes: string[] = [];
   const runners: Runner[] = [];
+  await startRuntime({ provider, providerOptions, threads });
   try {
     for (const { name, model } of contenders) {
       signal?.throwIfAborted();
-      const { session, usesCpu } = await createOnProvider(model, { provider, providerOptions, threads });
-      runners.push({ name, model, session });
+      const { session, usesCpu, loadMs } = await createOnProvider(model, { provider, providerOptions, threads });
+      runners.push({ name, model, session, loadMs });
       if (usesCpu) notes.push(cpuNote(name, provider));
     }
     const { shapes, feeds, hasOpenBatch } = await commonFeeds(runners, options, notes);
     const plan = await warmUp(runners, feeds, options, notes);
     const samples = await measure(runners, feeds, plan, options);
-    const results = runners.map(({ name }, index) => summarise(name, samples[index] ?? [], options.seed));
+    const results: Contender[] = [];
+    for (const [index, runner] of runners.entries()) {
+      const measured = summarise(runner.name, samples[index] ?? [], options.seed);
+      results.push({ ...measured, ...(await furtherFigures(runner, measured.medianMs, feeds[0] ?? {}, options)) });
+    }
     notes.push(...results.flatMap(restlessNote));
     const { rounds, warmUps } = plan;
     const comparisons = compareAll(results, options);
@@ -128,6 +138,12 @@ export async function benchModels(
   } finally {
     for (const { session } of runners) await session.release();
   }
+}
+
+/** The first session of a process waits for ONNX Runtime itself: that is no model's loading time. */
+async function startRuntime(options: SessionOptions): Promise<void> {
+  const session = await createSession(probeModel(), options);
+  await session.release();
 }
 
 function checkUsage(contenders: readonly ContenderModel[], { rounds, warmUps, batch, baseline }: BenchOptions): void {

@@ -6,9 +6,23 @@ export interface Contender {
   readonly medianMs: number;
   readonly meanMs: number;
   readonly sdMs: number;
+  /** Times that 95 and 99 of 100 rounds do not exceed, interpolated between rounds. */
+  readonly p95Ms: number;
+  readonly p99Ms: number;
   /** Bootstrap 95 % interval of the median. */
   readonly interval: readonly [low: number, high: number];
   readonly samplesMs: readonly number[];
+  /** Rows of the inputs' first axis in a second, by the median; absent where they have none. */
+  readonly samplesPerSecond?: number;
+  /** From the file, or from bytes, to a session that can run; measured once. */
+  readonly loadMs?: number;
+  /** Of the model and its external data. */
+  readonly sizeBytes?: number;
+  /**
+   * The most memory that loading and running take, beyond Node and ONNX Runtime, in a process of its
+   * own; absent where it was not asked for, and of models given as bytes.
+   */
+  readonly peakMemoryBytes?: number;
 }
 
 /** `baseline` time / `contender` time; above 1 the contender is faster. */

@@ -34,9 +34,23 @@ export function summarise(name: string, samplesMs: readonly number[], seed = 1):
     medianMs: median(samples),
     meanMs: mean(samples),
     sdMs: samples.length < 2 ? 0 : sampleStandardDeviation(samples),
+    p95Ms: quantile(samples, 0.95),
+    p99Ms: quantile(samples, 0.99),
     interval: medianInterval(samples, seed),
     samplesMs: samples,
   };
+}
+
+/**
+ * Between the two samples beside it, in proportion (type 7 of Hyndman and Fan, as in NumPy and R): of
+ * few samples it is close to the largest.
+ */
+export function quantile(samples: readonly number[], share: number): number {
+  if (samples.length === 0) return Number.NaN;
+  const sorted = [...samples].toSorted((a, b) => a - b);
+  const at = share * (sorted.length - 1);
+  const [low = Number.NaN, high = low] = [sorted[Math.floor(at)], sorted[Math.ceil(at)]];
+  return low + (high - low) * (at - Math.floor(at));
 }
 
 /** Percentile bootstrap 95 % interval of the median. */

@@ -20,6 +20,9 @@ import {
 import {
   asSentence,
   benchmarkPlace,
+  CONTENDER_HEADS,
+  contenderCells,
+  FURTHER,
   inputColumn,
   nothingTitle,
   nothingToDoReason,
@@ -194,13 +197,9 @@ function verificationSection(verification: Verification): Html {
 
 function benchmarkSection(benchmark: Benchmark): Html {
   const { contenders, comparisons, rounds, warmUps, shapes, notes } = benchmark;
-  const rows = contenders.map(({ name, medianMs, interval, meanMs, sdMs }) => [
-    name,
-    formatMs(medianMs),
-    `${formatMs(interval[0])} to ${formatMs(interval[1])}`,
-    formatMs(meanMs),
-    formatMs(sdMs),
-  ]);
+  const cells = contenders.map(contenderCells);
+  // Two tables: one would be wider than a sheet of paper.
+  const times = CONTENDER_HEADS.slice(0, -FURTHER.length);
   const verdicts = comparisons.map(
     (comparison) =>
       html`<li>
@@ -212,7 +211,14 @@ function benchmarkSection(benchmark: Benchmark): Html {
     <p>
       ${formatInteger(rounds)} interleaved rounds after ${formatInteger(warmUps)} warm-ups, at ${formatShapes(shapes)}.
     </p>
-    ${table(['model', { number: 'median' }, { number: '95 % CI' }, { number: 'mean' }, { number: 'sd' }], rows)}
+    ${table(
+      ['model', ...times.map((number) => ({ number }))],
+      cells.map((row) => row.slice(0, 1 + times.length)),
+    )}
+    ${table(
+      ['model', ...FURTHER.map((number) => ({ number }))],
+      cells.map(([name = '', ...row]) => [name, ...row.slice(times.length)]),
+    )}
     <ul>
       ${verdicts}
     </ul>

@@ -6,7 +6,6 @@ import {
   formatDifference,
   formatInteger,
   formatKept,
-  formatMs,
   formatShapes,
   formatShare,
   formatSpeedup,
@@ -16,6 +15,8 @@ import { evidenceText, maskNotes } from './masks.js';
 import {
   asSentence,
   benchmarkPlace,
+  CONTENDER_HEADS,
+  contenderCells,
   inputColumn,
   nothingTitle,
   nothingToDoReason,
@@ -170,16 +171,7 @@ export function benchmarkSection(benchmark: Benchmark): string[] {
     '',
     `${formatInteger(rounds)} interleaved rounds after ${formatInteger(warmUps)} warm-ups, at ${escapeMarkdown(formatShapes(benchmark.shapes))}.`,
     '',
-    ...table(
-      ['model', { number: 'median' }, { number: '95 % CI' }, { number: 'mean' }, { number: 'sd' }],
-      contenders.map(({ name, medianMs, interval, meanMs, sdMs }) => [
-        name,
-        formatMs(medianMs),
-        `${formatMs(interval[0])} to ${formatMs(interval[1])}`,
-        formatMs(meanMs),
-        formatMs(sdMs),
-      ]),
-    ),
+    ...table(['model', ...CONTENDER_HEADS.map((number) => ({ number }))], contenders.map(contenderCells)),
     ...(comparisons.length === 0 ? [] : ['']),
     ...comparisons.map(
       (comparison) =>

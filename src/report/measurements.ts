@@ -2,7 +2,7 @@
 import { describeComparison } from '../bench/describe.js';
 import { printable, shown } from '../printable.js';
 import { formatDifference, formatInteger, formatMs, formatPlural, formatShapes, formatSpeedup } from './numbers.js';
-import { benchmarkPlace, verificationText } from './summary.js';
+import { benchmarkPlace, FURTHER, furtherCells, verificationText } from './summary.js';
 import { textTable } from './text-table.js';
 import { wrapText } from './text.js';
 import type { Benchmark } from '../bench/results.js';
@@ -52,11 +52,13 @@ function benchmarkLines(benchmark: Benchmark): string[] {
     formatMs(sdMs),
     name,
   ]);
+  const further = contenders.map((contender) => [...furtherCells(contender), contender.name]);
   const right = { align: 'right' } as const;
   const place = `${benchmarkPlace(benchmark)}, ${formatShapes(shapes)}, ${formatInteger(rounds)} interleaved rounds after ${formatPlural(warmUps, 'warm-up')}`;
   return [
     ...wrapText(place, WIDTH, '  '),
     ...textTable([right, right, right, right, {}], [['median', '95 % CI', 'mean', 'sd', 'model'], ...rows]),
+    ...textTable([...FURTHER.map(() => right), {}], [[...FURTHER, 'model'], ...further]),
     ...comparisons.flatMap((comparison) => {
       const { contender, baseline, speedup, interval } = comparison;
       const text = `${contender} against ${baseline}: ${formatSpeedup(speedup, interval)}, ${describeComparison(comparison)}`;

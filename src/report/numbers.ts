@@ -40,6 +40,13 @@ export function formatMs(ms: number): string {
   return `${ms.toFixed(ms >= 9.995 ? 1 : ms >= 0.9995 ? 2 : 3)} ms`;
 }
 
+/** Three significant digits: 0.271, 27.7, 1 204. */
+export function formatRate(perSecond: number): string {
+  if (!Number.isFinite(perSecond)) return '?';
+  if (perSecond >= 99.95) return formatInteger(perSecond);
+  return perSecond.toFixed(perSecond >= 9.995 ? 1 : perSecond >= 0.9995 ? 2 : 3);
+}
+
 /** The signed relative change from `before` to `after`. */
 export function formatChange(before: number, after: number): string {
   if (before === 0) return after === 0 ? '0.0 %' : '';

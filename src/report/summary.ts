@@ -11,11 +11,12 @@ import {
   formatInteger,
   formatMs,
   formatPlural,
+  formatRate,
   formatShapes,
   formatShare,
   formatSpeedup,
 } from './numbers.js';
-import type { Benchmark } from '../bench/results.js';
+import type { Benchmark, Contender } from '../bench/results.js';
 import type { CompileReport } from './types.js';
 import type { Verification } from '../verify/verification.js';
 import { unreadText } from './unread.js';
@@ -146,6 +147,32 @@ function latencyLabel(benchmark: Benchmark): string {
   const label = `latency, ${benchmarkPlace(benchmark)} (median of ${benchmark.rounds})`;
   return label.length <= LONGEST_LABEL ? label : `latency, ${benchmarkPlace(benchmark)} (${benchmark.rounds} runs)`;
 }
+
+/** Figures of a contender besides its median and what belongs to it. */
+export const FURTHER = ['p95', 'p99', 'samples/s', 'load', 'memory', 'file'] as const;
+
+/** In the order of the heads above; empty where a figure was not measured. */
+export function furtherCells(contender: Contender): string[] {
+  const { p95Ms, p99Ms, samplesPerSecond, loadMs, peakMemoryBytes, sizeBytes } = contender;
+  return [
+    formatMs(p95Ms),
+    formatMs(p99Ms),
+    samplesPerSecond === undefined ? '' : formatRate(samplesPerSecond),
+    loadMs === undefined ? '' : formatMs(loadMs),
+    peakMemoryBytes === undefined ? '' : formatBytes(peakMemoryBytes),
+    sizeBytes === undefined ? '' : formatBytes(sizeBytes),
+  ];
+}
+
+/** The model, its times and the figures above: a row of every report's table. */
+export function contenderCells(contender: Contender): string[] {
+  const { name, medianMs, interval, meanMs, sdMs } = contender;
+  const range = `${formatMs(interval[0])} to ${formatMs(interval[1])}`;
+  return [name, formatMs(medianMs), range, formatMs(meanMs), formatMs(sdMs), ...furtherCells(contender)];
+}
+
+/** Of the columns behind the name. */
+export const CONTENDER_HEADS: readonly string[] = ['median', '95 % CI', 'mean', 'sd', ...FURTHER];
 
 /** Where a benchmark ran: `CPU, 1 thread`, `WebGPU`, `CUDA, TF32 on`. Threads say something about the CPU only. */
 export function benchmarkPlace({

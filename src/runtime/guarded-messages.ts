@@ -14,7 +14,8 @@ export type NamedTensors = readonly (readonly [name: string, tensor: PlainTensor
 
 export type Request =
   | { readonly kind: 'create'; readonly model: string | Uint8Array; readonly options: SessionOptions }
-  | { readonly kind: 'run'; readonly feeds: NamedTensors };
+  | { readonly kind: 'run'; readonly feeds: NamedTensors }
+  | { readonly kind: 'memory' };
 
 export type Answer =
   | {
@@ -22,6 +23,8 @@ export type Answer =
       readonly inputs: readonly ort.InferenceSession.ValueMetadata[];
       readonly outputs: readonly ort.InferenceSession.ValueMetadata[];
     }
+  /** Beyond what the process took before it had a model. */
+  | { readonly kind: 'memory'; readonly peakBytes: number }
   | { readonly kind: 'results'; readonly results: NamedTensors }
   | { readonly kind: 'failed'; readonly message: string };
 

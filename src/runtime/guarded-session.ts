@@ -39,6 +39,24 @@ export async function createGuarded(model: string | Uint8Array, options: Session
   return session;
 }
 
+/** The first run allocates what the others use again. */
+const MEMORY_RUNS = 2;
+
+/**
+ * The most memory, in bytes, that loading and running a model takes: of a process of its own, beyond
+ * Node and ONNX Runtime. Throws what loading and running throw.
+ */
+export async function peakMemoryOf(model: string, feeds: Feeds, options: SessionOptions): Promise<number> {
+  const session = new GuardedSession(model, options);
+  try {
+    await session.start();
+    for (let run = 0; run < MEMORY_RUNS; run++) await session.run(feeds);
+    return await session.peakMemory();
+  } finally {
+    await session.release();
+  }
+}
+
 class GuardedSession implements RunSession {
   inputMetadata: readonly InferenceSession.ValueMetadata[] = [];
   outputMetadata: readonly InferenceSession.ValueMetadata[] = [];
@@ -86,6 +104,13 @@ class GuardedSession implements RunSession {
     });
     if (answer.kind === 'results') return fromPlain(answer.results);
     throw new Error(answer.kind === 'failed' ? answer.message : 'the session gave no results');
+  }
+
+  async peakMemory(): Promise<number> {
+    const child = this.#child;
+    const answer = child && (await this.#ask(child, { kind: 'memory' }));
+    if (answer?.kind !== 'memory') throw new Error('the session was released');
+    return answer.peakBytes;
   }
 
   release(): Promise<void> {

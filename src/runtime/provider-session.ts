@@ -7,6 +7,8 @@ export interface ProviderSession {
   readonly session: ort.InferenceSession;
   /** Whether some nodes run on the CPU though another provider was named. */
   readonly usesCpu: boolean;
+  /** How long it took to make, without what was tried in vain. */
+  readonly loadMs: number;
 }
 
 /** On a GPU the session is first asked to leave nothing to the CPU. */
@@ -14,15 +16,20 @@ export async function createOnProvider(
   model: string | Uint8Array,
   options: SessionOptions & { readonly provider: NonNullable<SessionOptions['provider']> },
 ): Promise<ProviderSession> {
-  if (options.provider === 'cpu') return { session: await createSession(model, options), usesCpu: false };
+  if (options.provider === 'cpu') return timed(model, options, false);
   try {
-    const config = { ...options.config, disable_cpu_ep_fallback: '1' };
-    return { session: await createSession(model, { ...options, config }), usesCpu: false };
+    return await timed(model, { ...options, config: { ...options.config, disable_cpu_ep_fallback: '1' } }, false);
   } catch (error) {
     const { cause } = error instanceof Error ? error : {};
     if (!/fallback to CPU EP/i.test(messageOf(cause))) throw error;
-    return { session: await createSession(model, options), usesCpu: true };
+    return timed(model, options, true);
   }
+}
+
+async function timed(model: string | Uint8Array, options: SessionOptions, usesCpu: boolean): Promise<ProviderSession> {
+  const start = performance.now();
+  const session = await createSession(model, options);
+  return { session, usesCpu, loadMs: performance.now() - start };
 }
 
 export function cpuNote(name: string, provider: string): string {

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { normals } from '../../fixtures/networks/random.js';
 import { benchModels, roundOrders } from '../../src/bench/benchmark.js';
+import { folder } from '../samples/given-files.js';
 
 function gemm(batch: number | 'batch' = 'batch', features = 6): Uint8Array {
   const g = graphBuilder();
@@ -33,6 +34,31 @@ describe('benchModels', () => {
     ]);
     expect(progress).toEqual([1, 2, 3, 4, 5]);
     expect(result.notes.join()).toMatch(/each sample is the mean of \d+ runs/);
+  });
+
+  test('tells throughput, loading time, size and, where asked, memory', async () => {
+    const { write } = folder();
+    const g = graphBuilder();
+    const weights = { data: normals(1, 'w', 2 ** 22), dims: [2048, 2048] };
+    g.output(g.op('MatMul', [g.input('x', ['n', 2048]), weights]));
+    const bytes = g.bytes();
+    const models = [
+      { name: 'file', model: write('large.onnx', bytes) },
+      { name: 'bytes', model: bytes },
+    ];
+    const { contenders } = await benchModels(models, { rounds: 2, warmUps: 1, batch: 3, memory: true });
+    const [file, other] = contenders;
+    for (const { samplesPerSecond = 0, medianMs, loadMs = 0, sizeBytes, p95Ms, p99Ms } of contenders) {
+      expect(samplesPerSecond * medianMs).toBeCloseTo(3000, 6);
+      expect(loadMs).toBeGreaterThan(0);
+      expect(sizeBytes).toBe(bytes.length);
+      expect(medianMs <= p95Ms && p95Ms <= p99Ms).toBe(true);
+    }
+    // The weights alone have 16 MiB; what loading copies meanwhile is up to ONNX Runtime.
+    expect(file?.peakMemoryBytes).toBeGreaterThan(2 ** 24);
+    expect(file?.peakMemoryBytes).toBeLessThan(2 ** 28);
+    expect(other).not.toHaveProperty('peakMemoryBytes');
+    expect((await benchModels(models, { rounds: 2, warmUps: 1 })).contenders[0]).not.toHaveProperty('peakMemoryBytes');
   });
 
   test('compares with the named baseline only', async () => {

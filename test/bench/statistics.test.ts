@@ -8,6 +8,7 @@ import {
   ratioInterval,
   summarise,
   verdictOf,
+  quantile,
 } from '../../src/bench/statistics.js';
 
 /**
@@ -137,4 +138,13 @@ describe('verdicts', () => {
     ).filter(({ verdict }) => verdict !== 'no significant difference');
     expect(claims.length).toBeLessThanOrEqual(3);
   });
+});
+
+test('quantiles lie between samples, as in NumPy', () => {
+  // numpy.quantile([3, 1, 2, 10], [0, .5, .95, .99, 1])
+  const of = (share: number) => quantile([3, 1, 2, 10], share);
+  expect([of(0), of(0.5), of(1)]).toEqual([1, 2.5, 10]);
+  expect(of(0.95)).toBeCloseTo(8.95, 12);
+  expect(of(0.99)).toBeCloseTo(9.79, 12);
+  expect([quantile([7], 0.95), quantile([], 0.95)]).toEqual([7, Number.NaN]);
 });

@@ -134,7 +134,7 @@ test('html: text stands at the left, numbers at the right', async () => {
   // Heads of such columns.
   expect(new Set(words)).toEqual(
     new Set(
-      'masked compiled change seed difference median mean sd inputs outputs channels time'
+      'masked compiled change seed difference median mean sd inputs outputs channels time samples/s load memory file'
         .split(' ')
         .concat('zero weights before'),
     ),

@@ -282,6 +282,10 @@ test('benchmark', () => {
     '36.0 ms  [35.8 ms, 36.3 ms]  36.2 ms  0.400 ms  dense',
     '36.1 ms  [35.9 ms, 36.4 ms]  36.3 ms  0.400 ms  masked',
     '17.3 ms  [17.2 ms, 17.5 ms]  17.4 ms  0.200 ms  compiled',
+    '    p95      p99  samples/s     load    memory      file  model',
+    '36.8 ms  37.2 ms       27.8   180 ms  310.0 MB  102.5 MB  dense',
+    '36.9 ms  37.3 ms       27.7   185 ms  312.0 MB  102.5 MB  masked',
+    '17.7 ms  17.9 ms       57.8  92.0 ms  141.0 MB   45.0 MB  compiled',
     'compiled against masked: 2.09x [2.05, 2.12], faster: t(30) = 98.0, p < .001',
     '',
   ]);

@@ -134,7 +134,10 @@ async function benchOne(
 ): Promise<Benchmark> {
   await breathe(io.signal);
   const { threads, runs: rounds, shape: shapes, providerOption: providerOptions } = options;
-  const settings = { ...present({ ...how, threads, rounds, shapes, providerOptions }), signal: io.signal };
+  const settings = {
+    ...present({ ...how, threads, rounds, shapes, providerOptions, memory: true }),
+    signal: io.signal,
+  };
   return steps.run(
     'bench',
     (progress) =>
