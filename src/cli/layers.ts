@@ -60,7 +60,9 @@ function readSwitch(text: string, source: string): boolean {
 }
 
 export function fromConfig(path: string): Given[] {
-  return Object.entries(readConfig(path)).map(([name, value]) => {
+  // What editors check the file by says nothing to us.
+  const settings = Object.entries(readConfig(path)).filter(([name]) => name !== '$schema');
+  return settings.map(([name, value]) => {
     const found = findKey(name);
     if (found === undefined || found.key === 'config')
       throw unknownOption(`${name} in ${path}`, nearestNames(name, OPTION_KEYS, 1)[0]);

@@ -159,6 +159,12 @@ test('with --json, errors are one JSON object on standard error', async () => {
   });
 });
 
+test('a config file may name the schema that editors check it by', async () => {
+  const { model, at } = modelFolder();
+  writeFileSync(at('c.json'), '{ "$schema": "https://example.org/config.json", "quiet": true }');
+  expect(await run([model, '--config', at('c.json')])).toMatchObject({ code: 0, stderr: '' });
+});
+
 test('flags beat variables, variables beat the config file', async () => {
   const { model, at } = modelFolder();
   writeFileSync(
