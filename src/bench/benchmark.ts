@@ -56,6 +56,11 @@ export interface BenchOptions {
   /** Of the inputs, the order of the rounds and the resampling; default 1. */
   readonly seed?: number | undefined;
   readonly signal?: AbortSignal | undefined;
+  /**
+   * Whether an abort ends the rounds and what was measured so far is the result, from 3 rounds on;
+   * default false: the signal's reason is thrown.
+   */
+  readonly keepsPartial?: boolean | undefined;
   /** Called after every round. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
@@ -112,13 +117,17 @@ export async function benchModels(
     const { shapes, feeds, hasOpenBatch } = await commonFeeds(runners, options, notes);
     const plan = await warmUp(runners, feeds, options, notes);
     const samples = await measure(runners, feeds, plan, options);
+    const rounds = samples[0]?.length ?? 0;
+    const isCut = rounds < plan.rounds;
+    if (isCut) notes.push(`interrupted after ${rounds} of ${plan.rounds} rounds`);
     const results: Contender[] = [];
     for (const [index, runner] of runners.entries()) {
       const measured = summarise(runner.name, samples[index] ?? [], options.seed);
-      results.push({ ...measured, ...(await furtherFigures(runner, measured.medianMs, feeds[0] ?? {}, options)) });
+      const further = { ...options, memory: options.memory === true && !isCut };
+      results.push({ ...measured, ...(await furtherFigures(runner, measured.medianMs, feeds[0] ?? {}, further)) });
     }
     notes.push(...results.flatMap(restlessNote));
-    const { rounds, warmUps } = plan;
+    const { warmUps } = plan;
     const comparisons = compareAll(results, options);
     const named = optionsFor(provider, providerOptions);
     const tf32 = usesTf32(provider, providerOptions);
@@ -228,8 +237,12 @@ async function measure(
 ): Promise<number[][]> {
   const samples = runners.map((): number[] => []);
   for (const [round, order] of roundOrders(runners.length, plan.rounds, options.seed).entries()) {
+    // Signals are heard between two runs only.
+    if (options.keepsPartial === true) await new Promise((resolve) => setImmediate(resolve));
+    if (options.signal?.aborted === true && options.keepsPartial === true && round >= FEWEST_LIMITED_ROUNDS) break;
     for (const index of order) {
-      options.signal?.throwIfAborted();
+      // A round that was begun is ended, so that every contender has as many times.
+      if (options.keepsPartial !== true || round < FEWEST_LIMITED_ROUNDS) options.signal?.throwIfAborted();
       const runner = runners[index];
       if (runner !== undefined) samples[index]?.push(await time(runner.session, feedsIn(feeds, round), plan.repeats));
     }

@@ -56,7 +56,6 @@ async function peakMemory(
   feeds: Feeds,
   { provider, providerOptions, threads, signal }: Parameters<typeof furtherFigures>[3],
 ): Promise<number | undefined> {
-  signal?.throwIfAborted();
   try {
     return await peakMemoryOf(model, feeds, {
       ...(provider !== undefined && { provider }),

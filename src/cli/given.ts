@@ -48,7 +48,7 @@ export async function accuracyOf(
     engine.measureAccuracy(models, given, {
       ...present({ threads: options.threads }),
       signal: io.signal,
-      onProgress: (done, total) => progress(`${done}/${total}`),
+      onProgress: progress,
     }),
   );
 }

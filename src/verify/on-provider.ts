@@ -44,7 +44,7 @@ export async function verifyOnProvider(
   candidate: string | Uint8Array,
   options: ProviderVerifyOptions,
 ): Promise<Verification> {
-  const { provider, providerOptions, signal } = options;
+  const { provider, providerOptions, signal, onProgress } = options;
   const notes: string[] = [];
   const open =
     options.open ??
@@ -55,13 +55,23 @@ export async function verifyOnProvider(
     });
   const known = await runReference(reference, options);
   const tf32 = usesTf32(provider, providerOptions) === true;
-  const own = await runCases(await open(reference), known.cases, signal, true);
+  const own = await runCases(
+    await open(reference),
+    known.cases,
+    { signal, onProgress, what: `reference on ${provider}` },
+    true,
+  );
   const measured = measure(known, own, tf32);
   const how = { provider, tf32: usesTf32(provider, providerOptions), notes };
   if (measured.wrong !== undefined) return conclude(known, how, measured, [], measured.wrong);
   let found: Ran;
   try {
-    found = await runCases(await open(candidate), known.cases, signal, false);
+    found = await runCases(
+      await open(candidate),
+      known.cases,
+      { signal, onProgress, what: `candidate on ${provider}` },
+      false,
+    );
   } catch (error) {
     signal?.throwIfAborted();
     if (error instanceof PruneCompileError && error.code === 'E-KERNELS') throw error;
@@ -81,7 +91,7 @@ interface Ran {
 async function runCases(
   session: RunSession,
   cases: readonly Case[],
-  signal: AbortSignal | undefined,
+  { signal, onProgress, what }: Pick<VerifyOptions, 'signal' | 'onProgress'> & { readonly what: string },
   isNudged: boolean,
 ): Promise<Ran> {
   const [outputs, nudged]: [Outputs[], Outputs[]] = [[], []];
@@ -90,6 +100,7 @@ async function runCases(
       signal?.throwIfAborted();
       outputs.push(await session.run(feeds));
       if (isNudged) nudged.push(await session.run(nudgedFeeds(feeds, seed)));
+      onProgress?.(outputs.length, cases.length, what);
     }
     return { outputs, nudged };
   } finally {

@@ -22,6 +22,8 @@ export interface VerifyOptions {
   /** Seeds of the random inputs at the first shapes; default four. */
   readonly seeds?: readonly number[] | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Called after every run, with what is run: the reference, the candidate, … */
+  readonly onProgress?: ((done: number, total: number, what: string) => void) | undefined;
 }
 
 /** Everything learned from the reference alone. */
@@ -76,7 +78,7 @@ export async function runReference(model: string | Uint8Array, options: VerifyOp
   );
   const { cases, outputs, isOptimised, nudged } = observed;
   const notes = [...observed.notes];
-  const optimised = isOptimised ? undefined : await measureOptimised(model, observed, notes, options.signal);
+  const optimised = isOptimised ? undefined : await measureOptimised(model, observed, notes, options);
   const bounds = new Map<string, Bound>();
   for (const [name, type] of observed.types) {
     const noise = { optimised: optimised && (optimised.get(name) ?? 0), nudged: nudged.get(name) ?? 0 };
@@ -131,7 +133,7 @@ async function observeIn(model: string | Uint8Array, options: VerifyOptions, mod
 
 async function observeCases(
   model: string | Uint8Array,
-  { shapes, inputs, seeds = DEFAULT_SEEDS, signal }: VerifyOptions,
+  { shapes, inputs, seeds = DEFAULT_SEEDS, signal, onProgress }: VerifyOptions,
   mode: Mode,
   isNarrow = false,
 ): Promise<Observed> {
@@ -152,6 +154,7 @@ async function observeCases(
       outputs.push(result);
       if (Object.values(feeds).some((tensor) => floatValues(tensor) !== undefined))
         recordNoise(nudged, result, await session.run(nudgedFeeds(feeds, seed)));
+      onProgress?.(outputs.length, cases.length, 'reference');
     }
     const types = new Map(session.outputNames.map((name) => [name, outputs[0]?.[name]?.type ?? 'float32']));
     return { ...mode, cases, outputs, types, interface: interfaceOf(session), nudged, notes };
@@ -165,13 +168,15 @@ async function measureOptimised(
   model: string | Uint8Array,
   { cases, outputs, isGuarded }: Observed,
   notes: string[],
-  signal: AbortSignal | undefined,
+  { signal, onProgress }: VerifyOptions,
 ): Promise<Map<string, number> | undefined> {
   const noise = new Map<string, number>();
   try {
     let index = 0;
-    for await (const result of runCases(model, cases, { isOptimised: true, isGuarded }, signal))
+    for await (const result of runCases(model, cases, { isOptimised: true, isGuarded }, signal)) {
       recordNoise(noise, outputs[index++] ?? {}, result);
+      onProgress?.(index, cases.length, 'optimised reference');
+    }
     return noise;
   } catch (error) {
     signal?.throwIfAborted();

@@ -56,7 +56,7 @@ export async function verifyModels(
 ): Promise<Verification> {
   const own = await runReference(reference, options);
   const known = { ...own, isGuarded: own.isGuarded || !(await isSafe(candidate, own)) };
-  const found = await runCandidate(candidate, known, options.signal);
+  const found = await runCandidate(candidate, known, options);
   const compared = 'reason' in found ? failed(found) : compareOutputs(known.outputs, found);
   const verification = conclude(known, compared);
   if (compared.mismatch?.isFinal === true) return verification;
@@ -163,7 +163,7 @@ async function withDoubleMeansOf(
     const own = await runReference(doubled, options);
     const sharper = { ...own, isGuarded: own.isGuarded || known.isGuarded };
     if (loosestOf(sharper) > most) return undefined;
-    const found = await runCandidate(withDoubleMeans(candidate) ?? candidate, sharper, options.signal);
+    const found = await runCandidate(withDoubleMeans(candidate) ?? candidate, sharper, options);
     if ('reason' in found) return undefined;
     const bounds = new Map([...sharper.bounds].map(([name, bound]) => [name, tighter(bound, known.bounds.get(name))]));
     return conclude({ ...sharper, bounds, notes: [...sharper.notes, note] }, compareOutputs(sharper.outputs, found));
@@ -187,7 +187,7 @@ function tighter(own: Bound, other: Bound | undefined): Bound {
 async function runCandidate(
   model: string | Uint8Array,
   reference: Reference,
-  signal: AbortSignal | undefined,
+  { signal, onProgress }: Pick<VerifyOptions, 'signal' | 'onProgress'>,
 ): Promise<readonly Outputs[] | Mismatch> {
   let session: RunSession;
   try {
@@ -211,6 +211,7 @@ async function runCandidate(
       signal?.throwIfAborted();
       try {
         outputs.push(await session.run(feeds));
+        onProgress?.(outputs.length, reference.cases.length, 'candidate');
       } catch (error) {
         const where = `the compiled model fails at ${formatShapes(shapes)}, where the reference runs`;
         return { reason: `${where}: ${firstLine(messageOf(error))}`, isFailure: true };

@@ -61,6 +61,22 @@ describe('benchModels', () => {
     expect((await benchModels(models, { rounds: 2, warmUps: 1 })).contenders[0]).not.toHaveProperty('peakMemoryBytes');
   });
 
+  test('keeps what was measured so far, where asked, and throws otherwise', async () => {
+    const until = (last: number, options: object) => {
+      const controller = new AbortController();
+      const onProgress = (done: number) => {
+        if (done === last) controller.abort(new Error('enough'));
+      };
+      return benchModels(pair, { rounds: 9, warmUps: 1, signal: controller.signal, onProgress, ...options });
+    };
+    const { rounds, contenders, notes } = await until(4, { keepsPartial: true, memory: true });
+    expect([rounds, contenders.map(({ samplesMs }) => samplesMs.length)]).toEqual([4, [4, 4]]);
+    expect(notes).toContain('interrupted after 4 of 9 rounds');
+    await expect(until(4, {})).rejects.toThrow('enough');
+    // Two rounds say nothing.
+    await expect(until(2, { keepsPartial: true })).rejects.toThrow('enough');
+  });
+
   test('compares with the named baseline only', async () => {
     const { comparisons } = await benchModels(three, { rounds: 2, baseline: 'masked' });
     expect(comparisons.map(({ baseline, contender }) => `${baseline} ${contender}`)).toEqual([

@@ -33,13 +33,15 @@ export async function benchCommand(context: Context): Promise<void> {
   const [first] = contenders;
   const given = first && (await givenFor(first.model, context, options.batch ?? 1));
   const benchmarks = await benchAll(contenders, context, { baseline: names[0], given });
-  const accuracy = await accuracyOf(contenders, given, context);
+  // After Ctrl-C only what was measured is told.
+  const accuracy = io.signal.aborted ? undefined : await accuracyOf(contenders, given, context);
   await writeTo(
     io.stdout,
     options.json === true
       ? renderJson({ schema: REPORT_SCHEMA, benchmarks, ...present({ accuracy }) })
       : `${renderBenchmarks(benchmarks)}${accuracy === undefined ? '' : renderAccuracy(accuracy)}`,
   );
+  io.signal.throwIfAborted();
 }
 
 /** File names where they tell the models apart, else paths, else paths with a number. */
@@ -112,17 +114,26 @@ async function benchAll(
   context: Context,
   { baseline, given }: { readonly baseline?: string | undefined; readonly given?: Given | undefined } = {},
 ): Promise<Benchmark[]> {
-  const { options } = context;
+  const { io, options } = context;
   const benchmarks: Benchmark[] = [];
   // A last run with fewer samples would be another measurement.
   const inputs = given?.feeds.filter((_, run) => given.counts[run] === given.counts[0]);
+  const measure = async (provider: Provider, batch: number | undefined) => {
+    try {
+      const benchmark = await benchOne(contenders, context, { provider, batch, baseline, inputs });
+      benchmarks.push(benchmark);
+      return benchmark;
+    } catch (error) {
+      // After Ctrl-C what was measured before is told.
+      if (io.signal.aborted && benchmarks.length > 0) return undefined;
+      throw error;
+    }
+  };
   for (const provider of options.providers ?? ['cpu']) {
-    const measure = (batch: number | undefined) => benchOne(contenders, context, { provider, batch, baseline, inputs });
     // What is given has its own batch.
-    const first = await measure(given === undefined ? options.batch : undefined);
-    benchmarks.push(first);
-    const isAlone = options.batch !== undefined || !CARDS.includes(provider) || first.hasOpenBatch !== true;
-    for (const batch of isAlone ? [] : LARGER_BATCHES) benchmarks.push(await measure(batch));
+    const first = await measure(provider, given === undefined ? options.batch : undefined);
+    const isAlone = options.batch !== undefined || !CARDS.includes(provider) || first?.hasOpenBatch !== true;
+    for (const batch of isAlone ? [] : LARGER_BATCHES) await measure(provider, batch);
   }
   return benchmarks.map((benchmark) => ({ ...benchmark, notes: [...givenNotes(given), ...benchmark.notes] }));
 }
@@ -135,13 +146,20 @@ async function benchOne(
   await breathe(io.signal);
   const { threads, runs: rounds, shape: shapes, providerOption: providerOptions } = options;
   const settings = {
-    ...present({ ...how, threads, rounds, shapes, providerOptions, memory: true }),
+    ...present({
+      ...how,
+      threads,
+      rounds,
+      shapes,
+      providerOptions,
+      memory: true,
+      keepsPartial: how.baseline !== undefined,
+    }),
     signal: io.signal,
   };
   return steps.run(
     'bench',
-    (progress) =>
-      engine.benchModels(contenders, { ...settings, onProgress: (done, total) => progress(`${done}/${total}`) }),
+    (progress) => engine.benchModels(contenders, { ...settings, onProgress: progress }),
     benchmarkPlace,
   );
 }

@@ -109,7 +109,11 @@ async function verifyOutput(
 ): Promise<Verification> {
   const settings = { ...present({ shapes: options.shape }), signal: io.signal };
   const reference = maskPlan === undefined ? source : await engine.maskedReference(source, maskPlan);
-  return steps.run('verify', () => engine.verifyModels(reference, output.source, settings), casesText);
+  return steps.run(
+    'verify',
+    (progress) => engine.verifyModels(reference, output.source, { ...settings, onProgress: progress }),
+    casesText,
+  );
 }
 
 function failureOf(

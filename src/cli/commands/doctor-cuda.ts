@@ -12,8 +12,8 @@ export async function getCommand(context: Context): Promise<void> {
   const { wheels } = options;
   const plan = await engine.planCuda();
   if (wheels === undefined && !plan.isThere && options.yes !== true && !(await isAgreed(context))) return;
-  const gotten = await steps.run('get', (progress) =>
-    engine.getCuda({ wheels, signal: io.signal, onProgress: progress }),
+  const gotten = await steps.run('get', (_progress, say) =>
+    engine.getCuda({ wheels, signal: io.signal, onProgress: say }),
   );
   const problem = await steps.run('try', () => engine.tryCuda());
   const { wasThere, folder, files, linked, kept } = gotten;

@@ -65,7 +65,7 @@ async function calibrateCommand({ engine, io, onFinish, options, steps }: Contex
   const settings = { ...present({ rounds: options.runs }), signal: io.signal };
   const measured = await steps.run(
     'calibrate',
-    (progress) => engine.calibrate({ ...settings, onProgress: (done, total) => progress(`${done}/${total}`) }),
+    (progress) => engine.calibrate({ ...settings, onProgress: progress }),
     ({ table }) => table.name,
   );
   const { table, text, notes } = measured;

@@ -11,6 +11,7 @@ import type { Verification } from '../../verify/verification.js';
 import { breathe, type Context, nameOf, present, sourceOf } from '../context.js';
 import { accuracyOf, givenFor, givenNotes } from '../given.js';
 import { writeTo } from '../io.js';
+import type { Progress } from '../steps.js';
 
 /**
  * On the CPU unless providers are named; on each of these alone, and one after the other. Traces and
@@ -38,8 +39,10 @@ export async function verifyCommand(context: Context): Promise<void> {
   for (const provider of providers) {
     await breathe(io.signal);
     const there = { ...settings, provider, providerOptions: options.providerOption };
-    const work = () =>
-      provider === 'cpu' ? engine.verifyModels(...sources, settings) : engine.verifyOnProvider(...sources, there);
+    const work = (onProgress: Progress) =>
+      provider === 'cpu'
+        ? engine.verifyModels(...sources, { ...settings, onProgress })
+        : engine.verifyOnProvider(...sources, { ...there, onProgress });
     const found = await steps.run('verify', work, casesText);
     verifications.push({ ...found, notes: [...givenNotes(given), ...found.notes] });
   }
