@@ -105,9 +105,16 @@ function isFlag(name: string): boolean {
   return isOptionKey(key) && flagName(key) === name;
 }
 
+/** A part of a name that says something. */
+const LEAST_PART = 3;
+
 function unknownFlag(name: string): PruneCompileError {
   const typed = name.length === 1 ? `-${name}` : `--${name}`;
-  return unknownOption(typed, nearestNames(typed, OPTION_KEYS.map(shownFlag), 1)[0]);
+  const flags = OPTION_KEYS.map(shownFlag);
+  // `--speedup` is a part of `--min-speedup`: the shortest name that has it.
+  const longer = flags.filter((flag) => name.length >= LEAST_PART && flag.includes(name.toLowerCase()));
+  const [shortest] = longer.toSorted((one, other) => one.length - other.length);
+  return unknownOption(typed, shortest ?? nearestNames(typed, flags, 1)[0]);
 }
 
 /** `--output -x.onnx`: the name of a file, or an option that is mistyped. Both are told. */

@@ -159,6 +159,12 @@ test('with --json, errors are one JSON object on standard error', async () => {
   });
 });
 
+test('a part of a name is enough to be told the whole', async () => {
+  expect((await run(['a.onnx', '--speedup', '2'])).stderr).toContain('try   --min-speedup\n');
+  expect((await run(['a.onnx', '--dict', 'x'])).stderr).toContain('try   --state-dict\n');
+  expect((await run(['a.onnx', '--zz'])).stderr).toContain('try   prune-compile --help\n');
+});
+
 test('a config file may name the schema that editors check it by', async () => {
   const { model, at } = modelFolder();
   writeFileSync(at('c.json'), '{ "$schema": "https://example.org/config.json", "quiet": true }');
