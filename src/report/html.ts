@@ -19,13 +19,13 @@ import {
 } from './numbers.js';
 import {
   asSentence,
-  benchmarkPlace,
   CONTENDER_HEADS,
   contenderCells,
   FURTHER,
   inputColumn,
   nothingTitle,
   nothingToDoReason,
+  placeAmong,
   removedNothing,
   summaryRows,
   verificationText,
@@ -64,7 +64,7 @@ export async function renderHtml(given: CompileReport): Promise<string> {
           ${removedNothing(report) ? html`<p>${asSentence(`${nothingTitle(report)}: ${nothingToDoReason(report)}`)}</p> ` : NOTHING}${originSection(report)}${figuresSection(main)}
           ${summary(report)} ${report.sparse === undefined ? NOTHING : sparseSection(report.sparse)}
           ${report.layers.length === 0 ? NOTHING : layersSection(report, layers)}
-          ${(report.benchmarks ?? []).map(benchmarkSection)}
+          ${(report.benchmarks ?? []).map((benchmark, _at, all) => benchmarkSection(benchmark, placeAmong(benchmark, all)))}
           ${report.verification === undefined ? NOTHING : verificationSection(report.verification)}
           ${report.masks === undefined ? NOTHING : masksSection(report.masks)}
           ${report.remarks.length === 0 ? NOTHING : remarksSection(report.remarks)} ${stepsSection(report)}
@@ -195,7 +195,7 @@ function verificationSection(verification: Verification): Html {
     ${verification.notes.map((note) => html`<p>${asSentence(note)}</p> `)}${table(['shapes', { number: 'seed' }, { number: 'difference' }], rows)}`;
 }
 
-function benchmarkSection(benchmark: Benchmark): Html {
+function benchmarkSection(benchmark: Benchmark, place: string): Html {
   const { contenders, comparisons, rounds, warmUps, shapes, notes } = benchmark;
   const cells = contenders.map(contenderCells);
   // Two tables: one would be wider than a sheet of paper.
@@ -207,7 +207,7 @@ function benchmarkSection(benchmark: Benchmark): Html {
         <strong>${formatSpeedup(comparison.speedup, comparison.interval)}</strong>, ${describeComparison(comparison)}
       </li> `,
   );
-  return html`<h2>Latency, ${benchmarkPlace(benchmark)}</h2>
+  return html`<h2>Latency, ${place}</h2>
     <p>
       ${formatInteger(rounds)} interleaved rounds after ${formatInteger(warmUps)} warm-ups, at ${formatShapes(shapes)}.
     </p>

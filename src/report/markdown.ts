@@ -14,12 +14,12 @@ import { dateText, headline, machineText } from './headline.js';
 import { evidenceText, maskNotes } from './masks.js';
 import {
   asSentence,
-  benchmarkPlace,
   CONTENDER_HEADS,
   contenderCells,
   inputColumn,
   nothingTitle,
   nothingToDoReason,
+  placeAmong,
   removedNothing,
   summaryRows,
   verificationText,
@@ -47,7 +47,7 @@ export function renderMarkdown(given: CompileReport): string {
     ...(report.sparse === undefined ? [] : [sparseSection(report.sparse)]),
     ...(report.masks === undefined ? [] : [masksSection(report.masks)]),
     ...(report.verification === undefined ? [] : [verificationSection(report.verification)]),
-    ...(report.benchmarks ?? []).map(benchmarkSection),
+    ...(report.benchmarks ?? []).map((benchmark, _at, all) => benchmarkSection(benchmark, placeAmong(benchmark, all))),
     layersSection(report),
     remarksSection(report),
     [`${report.tool.name} ${report.tool.version}; ${formatBytes(report.after.sizeBytes)} written.`],
@@ -164,10 +164,10 @@ function verificationSection(verification: Verification): string[] {
   ];
 }
 
-export function benchmarkSection(benchmark: Benchmark): string[] {
+function benchmarkSection(benchmark: Benchmark, place: string): string[] {
   const { contenders, comparisons, rounds, warmUps, notes } = benchmark;
   return [
-    `## Latency, ${escapeMarkdown(benchmarkPlace(benchmark))}`,
+    `## Latency, ${escapeMarkdown(place)}`,
     '',
     `${formatInteger(rounds)} interleaved rounds after ${formatInteger(warmUps)} warm-ups, at ${escapeMarkdown(formatShapes(benchmark.shapes))}.`,
     '',

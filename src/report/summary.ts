@@ -191,6 +191,13 @@ export function benchmarkPlace({
   ].join(', ');
 }
 
+/** The same, with the shapes where `all` have several of one place: batches on a card. */
+export function placeAmong(benchmark: Benchmark, all: readonly Benchmark[]): string {
+  const place = benchmarkPlace(benchmark);
+  const isAlone = all.filter((other) => benchmarkPlace(other) === place).length < 2;
+  return isAlone ? place : `${formatShapes(benchmark.shapes)}, ${place}`;
+}
+
 export function verificationText(verification: Verification): string {
   const difference = formatDifference(verification.difference);
   if (verification.equal) {

@@ -3,6 +3,7 @@ import type { BenchOptions } from '../../src/bench/benchmark.js';
 import { benchCompiled, contenderNames, withLaunches } from '../../src/cli/commands/bench.js';
 import type { CompiledOutput } from '../../src/cli/compiled-output.js';
 import type { Context } from '../../src/cli/context.js';
+import { Interruption } from '../../src/cli/io.js';
 import type { Compiled } from '../../src/compile.js';
 import { nearestNames } from '../../src/nearest.js';
 import type { Verification } from '../../src/verify/verification.js';
@@ -174,6 +175,20 @@ describe('batches', () => {
     expect(await batchesOf(['--providers', 'cuda'], false)).toEqual([undefined]);
     expect(await batchesOf(['--providers', 'cuda', '--batch', '4'], true)).toEqual([4]);
     expect(await batchesOf([], true)).toEqual([undefined]);
+  });
+
+  test('Ctrl-C during the second keeps the first', async () => {
+    const controller = new AbortController();
+    const engine = {
+      benchModels: (_models: unknown, { provider = 'cpu', batch }: BenchOptions) => {
+        if (batch !== undefined) controller.abort(new Interruption('SIGINT'));
+        if (controller.signal.aborted) return Promise.reject(controller.signal.reason as Interruption);
+        return Promise.resolve({ ...BENCHMARK, provider, hasOpenBatch: true as const });
+      },
+    };
+    const words = ['bench', 'a.onnx', '--json', '--providers', 'cuda'];
+    const { code, stdout } = await run(words, { engine, signal: controller.signal });
+    expect([code, (JSON.parse(stdout) as { benchmarks: unknown[] }).benchmarks.length]).toEqual([130, 1]);
   });
 });
 

@@ -3,6 +3,8 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { FLOAT } from '../../src/ir/tensor.js';
 import { ENGINE } from '../../src/cli/engine.js';
+import type { ProviderVerifyOptions } from '../../src/verify/on-provider.js';
+import { VERIFICATION } from '../report/sample.js';
 import { parameters, smallNet } from '../verify/small-net.js';
 import { photographs } from '../support/photographs.js';
 import { REAL_FILES } from '../support/real-models.js';
@@ -78,8 +80,50 @@ test('verify --trace names the place; of equal models there is none', async () =
   );
 });
 
+test('with --providers, all are compared at the given inputs; trace and accuracy are of the CPU', async () => {
+  const { write } = folder();
+  const net = parameters();
+  const one = write('one.onnx', smallNet(net));
+  const other = write('other.onnx', smallNet({ ...net, b2: net.b2.map((value) => value + 0.1) }));
+  const inputs = write(
+    'x.npy',
+    npy(
+      FLOAT,
+      [1, 3, 8, 8],
+      Array.from({ length: 192 }, (_, at) => Math.sin(at)),
+    ),
+  );
+  const asked: unknown[] = [];
+  const there = {
+    ...engine,
+    checkProviders: () => Promise.resolve(),
+    verifyOnProvider: (_one: unknown, _other: unknown, { provider, inputs: feeds }: ProviderVerifyOptions) => {
+      asked.push([provider, feeds?.map((feed) => Object.values(feed).map(({ dims }) => dims))]);
+      return Promise.resolve({ ...VERIFICATION, provider });
+    },
+  };
+  const words = ['verify', one, other, '--inputs', inputs, '--trace', '--providers', 'cuda,cpu'];
+  const { code, stdout } = await run(words, { engine: there });
+  expect([code, asked]).toEqual([1, [['cuda', [[[1, 3, 8, 8]]]]]]);
+  expect(stdout.replace(/\n {2}/g, ' ').match(/note: given: 1 sample of /g)).toHaveLength(2);
+  const [cuda = 0, cpu = 0, parts = 0] = ['b.onnx, on CUDA', 'OUTPUTS DIFFER', '\nthe models part at\n'].map((part) =>
+    stdout.replaceAll(other, 'b.onnx').indexOf(part),
+  );
+  expect([cuda > 0, cpu > cuda, parts > cpu]).toEqual([true, true, true]);
+  const json = JSON.parse((await run([...words, '--json'], { engine: there })).stdout) as unknown;
+  expect(json).toMatchObject({
+    verifications: [{ provider: 'cuda', equal: true }, { equal: false }],
+    trace: { parts: [{ op: 'Conv' }] },
+  });
+  const { model, inputs: rows, write: put } = classifier('a.onnx');
+  const labels = put('y.txt', '0\n1\n0\n');
+  const right = ['verify', model, model, '--inputs', rows, '--labels', labels, '--providers', 'cuda'];
+  expect((await run(right, { engine: there })).stdout).toContain('2 of 3 (66.7 %)  3 of 3');
+});
+
 describe('mistakes', () => {
   test.each([
+    [['verify', 'a.onnx', 'b.onnx', '--trace', '--providers', 'cuda'], '--trace needs cpu among --providers'],
     [['verify', 'a.onnx', 'b.onnx', '--labels', 'y.txt'], '--labels needs inputs'],
     [['bench', 'a.onnx', '--mean', '0.5'], '--mean needs inputs'],
     [

@@ -52,6 +52,29 @@ test('html: one file that loads nothing and runs nothing', async () => {
     expect(page).toContain(text);
 });
 
+test('html and markdown: each batch of a card has a heading of its own', async () => {
+  const batches = [1, 8].map((batch) => ({
+    ...BENCHMARK,
+    provider: 'cuda' as const,
+    tf32: true,
+    shapes: { input: [batch, 3, 224, 224] },
+  }));
+  const report = { ...FULL, benchmarks: [BENCHMARK, ...batches] };
+  const [page, text] = [await renderHtml(report), renderMarkdown(report)];
+  expect(text.match(/^## Latency, .*$/gm)).toEqual([
+    '## Latency, CPU, 1 thread',
+    '## Latency, 1x3x224x224, CUDA, TF32 on',
+    '## Latency, 8x3x224x224, CUDA, TF32 on',
+  ]);
+  for (const place of ['CPU, 1 thread', '1x3x224x224, CUDA, TF32 on', '8x3x224x224, CUDA, TF32 on']) {
+    expect(page).toContain(`<h2>Latency, ${place}</h2>`);
+    expect(page).toContain(`<strong>Latency, ${place}, in milliseconds.</strong>`);
+  }
+  // The labels of the chart have room for what tells them apart.
+  for (const place of ['CPU, 1 thread', '1x3x224x224, CUDA,', '8x3x224x224, CUDA,'])
+    expect(page).toContain(`latency, ${place}`);
+});
+
 test('html: long names break behind their separators only', async () => {
   const node = '/stages.0/layers_1/Conv__fused';
   const page = await renderHtml({ ...FULL, remarks: [{ pass: 'p', kind: 'missed', node, message: 'kept' }] });

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { describe, expect, test } from 'vitest';
 import { benchModels } from '../../src/bench/benchmark.js';
+import type { Benchmark } from '../../src/bench/results.js';
 import { compileModel } from '../../src/compile.js';
 import { renderJson } from '../../src/report/json.js';
 import { sparseReport } from '../../src/report/sparse.js';
@@ -10,6 +11,8 @@ import type { CompileReport } from '../../src/report/types.js';
 import { measureAccuracy } from '../../src/samples/accuracy.js';
 import { readGiven } from '../../src/samples/given.js';
 import { FLOAT } from '../../src/ir/tensor.js';
+import { createSession } from '../../src/runtime/session.js';
+import { verifyOnProvider } from '../../src/verify/on-provider.js';
 import { traceModels } from '../../src/verify/trace.js';
 import { verifyModels } from '../../src/verify/verify.js';
 import { copier, folder, npy } from '../samples/given-files.js';
@@ -95,7 +98,19 @@ test('verify and bench', async () => {
   check({ schema: 1, benchmarks: [BENCHMARK], accuracy });
 });
 
+test('on other providers', async () => {
+  const model = smallNet(parameters());
+  const open = () => createSession(model);
+  const there = await verifyOnProvider(model, model, { provider: 'cuda', open });
+  const verifications = [await verifyModels(model, model), there];
+  check({ schema: 1, reference: 'a', candidate: 'a', verifications });
+  const providerOptions = [{ name: 'use_tf32', value: '0' }];
+  const benchmark: Benchmark = { ...BENCHMARK, provider: 'cuda', providerOptions, tf32: false, hasOpenBatch: true };
+  check({ schema: 1, benchmarks: [benchmark] });
+});
+
 test('nothing else passes', () => {
+  expect(validate({ schema: 1, reference: 'a', candidate: 'b' })).toBe(false);
   expect(validate({ ...REPORT, schema: 2 })).toBe(false);
   expect(validate({ schema: 1 })).toBe(false);
   const [layer] = REPORT.layers;

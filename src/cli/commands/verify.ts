@@ -57,16 +57,16 @@ export async function verifyCommand(context: Context): Promise<void> {
   const runs = verifications.every(({ fails }) => fails !== true);
   const accuracy = runs ? await accuracyOf(contenders, given, context) : undefined;
   const found = options.providers === undefined ? { verification: onCpu } : { verifications };
-  const texts = verifications.map((one) => renderVerification(one, names.reference, names.candidate));
+  const texts = verifications.map(
+    (one) =>
+      renderVerification(one, names.reference, names.candidate) +
+      (options.trace === true && one === onCpu ? renderTrace(trace, one) : ''),
+  );
   await writeTo(
     io.stdout,
     options.json === true
       ? renderJson({ schema: REPORT_SCHEMA, ...names, ...found, ...present({ trace, accuracy }) })
-      : [
-          texts.join('\n'),
-          options.trace === true && onCpu !== undefined ? renderTrace(trace, onCpu) : '',
-          accuracy === undefined ? '' : renderAccuracy(accuracy),
-        ].join(''),
+      : `${texts.join('\n')}${accuracy === undefined ? '' : renderAccuracy(accuracy)}`,
   );
   const unequal = verifications.find(({ equal }) => !equal);
   if (unequal === undefined) return;

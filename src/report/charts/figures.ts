@@ -2,7 +2,7 @@
 import type { Benchmark } from '../../bench/results.js';
 import type { LayerFigures } from '../../figures/figures.js';
 import { formatBytes, formatCount, formatInteger, formatMs, formatPlural, formatShare } from '../numbers.js';
-import { benchmarkPlace, CONTENDER } from '../summary.js';
+import { CONTENDER, placeAmong } from '../summary.js';
 import type { CompileReport } from '../types.js';
 import { type BarRow, barsSpec, type Color } from './bars.js';
 import { causeText, isExpected } from './causes.js';
@@ -24,7 +24,7 @@ const MOST_LAYERS = 60;
 export async function mainFigures(report: CompileReport): Promise<Figure[]> {
   const { benchmarks = [] } = report;
   const figures = [await beforeAfter(report)];
-  for (const benchmark of benchmarks) figures.push(await times(benchmark));
+  for (const benchmark of benchmarks) figures.push(await times(benchmark, placeAmong(benchmark, benchmarks)));
   return figures;
 }
 
@@ -75,7 +75,7 @@ async function beforeAfter(report: CompileReport): Promise<Figure> {
     const [from, to] = [median(CONTENDER.masked), median(CONTENDER.compiled)];
     return from === undefined || to === undefined || !Number.isFinite(from + to)
       ? []
-      : [pair(`latency, ${benchmarkPlace(benchmark)}`, formatMs, from, to)];
+      : [pair(`latency, ${placeAmong(benchmark, benchmarks)}`, formatMs, from, to)];
   });
   const rows = [
     ...latencies,
@@ -96,14 +96,14 @@ async function beforeAfter(report: CompileReport): Promise<Figure> {
   };
 }
 
-async function times(benchmark: Benchmark): Promise<Figure> {
-  const { spec, beyond } = samplesSpec(benchmark.contenders);
+async function times({ contenders }: Benchmark, place: string): Promise<Figure> {
+  const { spec, beyond } = samplesSpec(contenders);
   const outside =
     beyond === 0
       ? ''
       : ` ${formatPlural(beyond, 'time')} beyond the end of the axis ${beyond === 1 ? 'is' : 'are'} drawn at it.`;
   return {
-    title: `Latency, ${benchmarkPlace(benchmark)}, in milliseconds`,
+    title: `Latency, ${place}, in milliseconds`,
     caption: `Each dot is a measured round; the line is the median, the band its 95 % interval.${outside}`,
     legend: [],
     drawing: await drawn(spec),
