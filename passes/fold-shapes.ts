@@ -10,7 +10,8 @@
  * Exact? Bitwise: the same integers, the same elements under the same shape for every input.
  * Declines where an integer depends on the input's size, and where two extents of a target do so in
  * different ways and none of the others is written down for it alone. Cost: none; fewer nodes run. It
- * lets channels through that a computed shape would pin: whoever reads an extent fixes it.
+ * lets channels through that a computed shape would pin: whoever reads an extent fixes it. An open
+ * part cannot be told where another extent is 0: at sizes without elements such a Reshape fails.
  */
 import { ExtentKeys } from '../src/graph-info/extent-keys.js';
 import type { GraphInfo } from '../src/graph-info/graph-info.js';

@@ -26,20 +26,24 @@ interface Call {
   readonly given: ReadonlyMap<string, AttributeProto>;
 }
 
-/** Changes `model`. */
+/** Changes `model`. Functions that nobody calls stay, as everything does that is not understood. */
 export function inlineFunctions(model: ModelProto): void {
   const { graph, functions = [] } = model;
   if (graph === undefined || functions.length === 0) return;
   const inliner = new Inliner(model, functions);
   if (inliner.sizeOf(graph.node ?? []) > MOST_NODES) return;
-  graph.node = inliner.expanded(graph.node ?? []);
+  const nodes = inliner.expanded(graph.node ?? []);
+  if (inliner.inlined.size === 0) return;
+  graph.node = nodes;
   model.opsetImport = inliner.imports();
-  const left = inliner.calledBy(graph.node);
-  if (left.size === 0) delete model.functions;
-  else model.functions = functions.filter((each) => left.has(each));
+  const called = inliner.calledBy(nodes);
+  const left = functions.filter((each) => called.has(each) || !inliner.inlined.has(each));
+  if (left.length === 0) delete model.functions;
+  else model.functions = left;
 }
 
 class Inliner {
+  readonly inlined = new Set<FunctionProto>();
   readonly #model: ModelProto;
   readonly #functions = new Map<string, FunctionProto>();
   readonly #versions = new Map<string, string>();
@@ -107,7 +111,10 @@ class Inliner {
   expanded(nodes: readonly NodeProto[]): NodeProto[] {
     return nodes.flatMap((node) => {
       const called = this.#calledBy(node);
-      if (called !== undefined) return this.expanded(this.#bodyOf(called, node));
+      if (called !== undefined) {
+        this.inlined.add(called);
+        return this.expanded(this.#bodyOf(called, node));
+      }
       return [withSubgraphs(node, (graph) => ({ ...graph, node: this.expanded(graph.node ?? []) }))];
     });
   }
