@@ -57,10 +57,17 @@ export const foldShapes: Pass = {
         if (copies === true) editor.setAttribute(node, 'allowzero', { kind: 'int', value: 0 });
       }
     });
-    const message = `replaced ${known.length + open.size} computed shapes by constants`;
+    const count = known.length + open.size;
+    const shapes = count === 1 ? '1 computed shape is' : `${count} computed shapes are`;
+    const message = `${shapes} written down${openText(open.size)}`;
     return { changed, gains: false, remarks: [{ kind: 'applied', message }] };
   },
 };
+
+function openText(count: number): string {
+  if (count === 0) return '';
+  return `, ${count} with -1 for the channels: there the model fails at sizes of 0, such as an empty batch`;
+}
 
 /** A part of a target, with -1 in place of the extent of an axis. */
 interface OpenPart extends Use {
