@@ -3,7 +3,7 @@
  * starts. So the process that starts it does that, where the libraries are in the cache and CUDA
  * may be asked for.
  */
-import { hasCuda, withLibraries } from '../runtime/cuda-cache.js';
+import { cudaFolder, hasCuda, withLibraries } from '../runtime/cuda-cache.js';
 
 /** The environment to start with. Where links beside the runtime were lost, they are made again. */
 export async function startEnvironment(
@@ -12,7 +12,6 @@ export async function startEnvironment(
 ): Promise<NodeJS.ProcessEnv> {
   if (!mayAskForCuda(argv, env) || !hasCuda(env)) return env;
   const { linkProviders } = await import('../cuda/links.js');
-  const { cudaFolder } = await import('../runtime/cuda-cache.js');
   try {
     linkProviders(cudaFolder(env));
   } catch {

@@ -1,7 +1,10 @@
 #include "isa/peak.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
+#include <cstddef>
+#include <limits>
 
 #include "isa/isa.h"
 
@@ -83,6 +86,18 @@ double seconds_of(void (*work)(long)) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+// The least seconds of each loop. They run in turns, so that all see the same clock; the least is
+// that of a turn without a neighbour.
+template <size_t Count>
+std::array<double, Count> least_seconds(void (*const (&loops)[Count])(long), int turns) {
+  std::array<double, Count> least;
+  least.fill(std::numeric_limits<double>::infinity());
+  for (int turn = 0; turn < turns; turn++) {
+    for (size_t i = 0; i < Count; i++) least[i] = std::min(least[i], seconds_of(loops[i]));
+  }
+  return least;
+}
+
 struct Widest {
   void (*work)(long) = nullptr;  // null without AVX2
   int lanes = 0;
@@ -98,22 +113,16 @@ Widest widest() {
 double fma_peak() {
   const Widest loop = widest();
   if (loop.work == nullptr) return 0;
-  double least = seconds_of(loop.work);
-  for (int i = 0; i < 8; i++) least = std::min(least, seconds_of(loop.work));
-  return 2.0 * loop.lanes * kSums * kRounds / least / 1e9;
+  const auto [seconds] = least_seconds({loop.work}, 9);
+  return 2.0 * loop.lanes * kSums * kRounds / seconds / 1e9;
 }
 
 double fma_per_cycle() {
   const Widest loop = widest();
   if (loop.work == nullptr) return 0;
-  // In turns, so that both see the same clock; the least of each, so that neither saw a neighbour.
-  // Longer than the peak is measured: a decision depends on it, and the other thread of a core may
-  // use half of its multiply-adds for a while.
-  double sums = seconds_of(loop.work), chain = seconds_of(work_chain);
-  for (int i = 0; i < 24; i++) {
-    sums = std::min(sums, seconds_of(loop.work));
-    chain = std::min(chain, seconds_of(work_chain));
-  }
+  // More turns than for the peak: a decision depends on it, and the other thread of a core may use
+  // half of its multiply-adds for a while.
+  const auto [sums, chain] = least_seconds({loop.work, work_chain}, 25);
   return (kSums / sums) * (chain / (kCyclesPerLink * kLinks));
 }
 #else
