@@ -149,10 +149,17 @@ export async function benchModels(
   }
 }
 
-/** The first session of a process waits for ONNX Runtime itself: that is no model's loading time. */
-async function startRuntime(options: SessionOptions): Promise<void> {
+const started = new Set<Provider>();
+
+/**
+ * The first session of a process waits for ONNX Runtime itself: that is no model's loading time.
+ * Calibration and tuning measure many times, and it starts once.
+ */
+async function startRuntime(options: SessionOptions & { readonly provider: Provider }): Promise<void> {
+  if (started.has(options.provider)) return;
   const session = await createSession(probeModel(), options);
   await session.release();
+  started.add(options.provider);
 }
 
 function checkUsage(contenders: readonly ContenderModel[], { rounds, warmUps, batch, baseline }: BenchOptions): void {
