@@ -2,7 +2,8 @@
 import type { CompiledSubgraph, PassContext } from '../passes/pass.js';
 import { PruneCompileError } from './errors.js';
 import type { Node } from './ir/graph.js';
-import type { AttributeProto, GraphProto } from './onnx/proto.js';
+import type { AttributeProto } from './onnx/proto.js';
+import { graphsOf } from './onnx/subgraphs.js';
 import { capturedNames, type Model } from './onnx/read.js';
 import { definedNames, subgraphModel, subgraphOf } from './onnx/subgraph-model.js';
 
@@ -41,7 +42,7 @@ export async function compileSubgraph(
   if (!gains) return { ...UNTOUCHED, attribute: { kind: 'other', source: before }, captures: node.captures, remarks };
   const subgraph = subgraphOf(model, before.g, captured, (await context.graphInfo()).shapes.byName);
   const others = [...node.attributes.keys()].flatMap((other) =>
-    other === name ? [] : graphsOf(sourceOf(node, other)),
+    other === name ? [] : graphsOf(sourceOf(node, other) ?? {}),
   );
   const read = new Set([...others, subgraph].flatMap((graph) => [...capturedNames(graph)]));
   return {
@@ -55,10 +56,6 @@ export async function compileSubgraph(
 
 function sourceOf(node: Node, name: string): AttributeProto | undefined {
   return node.attributes.get(name)?.source;
-}
-
-function graphsOf({ g, graphs = [] }: AttributeProto = {}): readonly GraphProto[] {
-  return g === undefined ? graphs : [g, ...graphs];
 }
 
 /** Whether ONNX Runtime can load it: what it says of a branch that never runs is nobody's problem. */

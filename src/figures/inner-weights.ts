@@ -5,7 +5,8 @@
 import type { Graph } from '../ir/graph.js';
 import type { Tensor } from '../ir/tensor.js';
 import { ExternalData } from '../onnx/external-data.js';
-import type { GraphProto, ModelProto, NodeProto, TensorProto } from '../onnx/proto.js';
+import type { ModelProto, NodeProto, TensorProto } from '../onnx/proto.js';
+import { subgraphsOf } from '../onnx/subgraphs.js';
 import { readTensor } from '../onnx/tensors.js';
 import { operators } from '../ops/registry.js';
 import { mayBeWeight, type UnreadWeight } from './weight-like.js';
@@ -48,11 +49,9 @@ interface InnerWeight {
 }
 
 function insideOf(node: NodeProto, visible: Constants, seen: Set<Tensor>): InnerWeight[] {
-  return (node.attribute ?? [])
-    .flatMap(({ g, graphs = [] }): GraphProto[] => (g === undefined ? graphs : [g, ...graphs]))
-    .flatMap(({ node: nodes = [], initializer = [] }) =>
-      read(nodes, new Map([...visible, ...constantsOf(nodes, initializer)]), node.opType ?? '', seen),
-    );
+  return subgraphsOf(node).flatMap(({ node: nodes = [], initializer = [] }) =>
+    read(nodes, new Map([...visible, ...constantsOf(nodes, initializer)]), node.opType ?? '', seen),
+  );
 }
 
 function read(nodes: readonly NodeProto[], constants: Constants, place: string, seen: Set<Tensor>): InnerWeight[] {

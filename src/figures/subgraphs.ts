@@ -1,5 +1,6 @@
 /** Layers inside If, Loop and Scan: no rule looks there, and no figure counts them. */
 import type { GraphProto, NodeProto } from '../onnx/proto.js';
+import { subgraphsOf } from '../onnx/subgraphs.js';
 import { operators } from '../ops/registry.js';
 
 /** Operators that are layers where their weights are constant. */
@@ -23,10 +24,6 @@ function countInside({ node: nodes = [] }: GraphProto, constants: ReadonlySet<st
     count += (inner.node ?? []).filter((node) => isLayer(node, visible)).length + countInside(inner, visible);
   }
   return count;
-}
-
-function subgraphsOf({ attribute = [] }: NodeProto): GraphProto[] {
-  return attribute.flatMap(({ g, graphs = [] }) => (g === undefined ? graphs : [g, ...graphs]));
 }
 
 function constantsOf({ initializer = [], node: nodes = [] }: GraphProto): string[] {

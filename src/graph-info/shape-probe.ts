@@ -6,7 +6,8 @@
  */
 import { COMPILER_PREFIX, type Dim, type Graph, type Node, type Value } from '../ir/graph.js';
 import { INT64, type Tensor } from '../ir/tensor.js';
-import { AttributeType, type GraphProto, type ModelProto, type NodeProto, type ValueInfoProto } from '../onnx/proto.js';
+import { AttributeType, type ModelProto, type NodeProto, type ValueInfoProto } from '../onnx/proto.js';
+import { subgraphsOf } from '../onnx/subgraphs.js';
 import { nodeProto, typeOf } from '../onnx/write.js';
 import { storedTensor } from '../ops/aliases.js';
 import { doubtByOperands, doubtOf, isSuspect } from '../ops/doubt.js';
@@ -125,7 +126,7 @@ export function doubtfulInside(graph: Graph, { functions = [] }: ModelProto): Se
     const isSource =
       readers.has(node) ||
       (node.domain !== '' && hasDoubtfulFunctions) ||
-      (node.hasSubgraph && (nodeProto(node).attribute ?? []).some(({ g, graphs = [] }) => holds([...graphs, g])));
+      (node.hasSubgraph && holdsInside(nodeProto(node)));
     if (!isSource && !node.inputs.some((value) => value !== undefined && found.has(value))) continue;
     for (const value of node.outputs) {
       if (value === undefined) continue;
@@ -136,10 +137,10 @@ export function doubtfulInside(graph: Graph, { functions = [] }: ModelProto): Se
   return found;
 }
 
-function holdsSuspects({ domain = '', opType = '', attribute = [] }: NodeProto): boolean {
-  return isSuspect(domain, opType) || attribute.some(({ g, graphs = [] }) => holds([...graphs, g]));
+function holdsSuspects(node: NodeProto): boolean {
+  return isSuspect(node.domain ?? '', node.opType ?? '') || holdsInside(node);
 }
 
-function holds(graphs: readonly (GraphProto | undefined)[]): boolean {
-  return graphs.some((graph) => graph?.node?.some(holdsSuspects) === true);
+function holdsInside(node: NodeProto): boolean {
+  return subgraphsOf(node).some(({ node: nodes = [] }) => nodes.some(holdsSuspects));
 }

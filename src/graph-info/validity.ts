@@ -4,6 +4,7 @@
  */
 import { PruneCompileError } from '../errors.js';
 import { type ModelProto, type NodeProto, toClampedNumber } from '../onnx/proto.js';
+import { subgraphsOf } from '../onnx/subgraphs.js';
 import { attributeProblem, extentProblem } from '../ops/validity.js';
 import { type GraphInfo, siteOf } from './graph-info.js';
 
@@ -25,7 +26,7 @@ function checkNodes(nodes: readonly NodeProto[]): void {
     };
     const problem = attributeProblem(domain === 'ai.onnx' ? '' : domain, opType, numbersOf);
     if (problem !== undefined) throw invalid(labelOf(node), problem);
-    for (const { g, graphs = [] } of attribute) for (const inner of [g, ...graphs]) checkNodes(inner?.node ?? []);
+    for (const inner of subgraphsOf(node)) checkNodes(inner.node ?? []);
   }
 }
 

@@ -15,6 +15,7 @@ import {
   type SparseTensorProto,
   type TensorProto,
 } from './proto.js';
+import { graphsOf } from './subgraphs.js';
 import { isExternal, readDims } from './tensors.js';
 
 export function embedOddTensors(model: ModelProto, external: ExternalData): void {
@@ -33,7 +34,7 @@ function embedAttribute(attribute: AttributeProto, external: ExternalData): void
   if (attribute.t !== undefined) embed(attribute.t, external);
   for (const tensor of attribute.tensors ?? []) embed(tensor, external);
   if (attribute.sparseTensor !== undefined) embedParts(attribute.sparseTensor, external);
-  for (const graph of [attribute.g, ...(attribute.graphs ?? [])]) if (graph !== undefined) embedGraph(graph, external);
+  for (const graph of graphsOf(attribute)) embedGraph(graph, external);
 }
 
 function embedGraph(graph: GraphProto, external: ExternalData): void {

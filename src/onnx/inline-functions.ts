@@ -11,6 +11,7 @@
  */
 import { SPARSE_DOMAIN } from '../ir/graph.js';
 import type { AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto } from './proto.js';
+import { subgraphsOf } from './subgraphs.js';
 
 /** Nodes of a model with all calls inlined; what would have more is left as it is. */
 const MOST_NODES = 2 ** 18;
@@ -222,10 +223,6 @@ function idOf({ domain, name = '', overload = '' }: FunctionProto): string {
 
 function callId({ domain, opType = '', overload = '' }: NodeProto): string {
   return JSON.stringify([plainDomain(domain), opType, overload]);
-}
-
-function subgraphsOf({ attribute = [] }: NodeProto): GraphProto[] {
-  return attribute.flatMap(({ g, graphs = [] }) => (g === undefined ? graphs : [g, ...graphs]));
 }
 
 /** These and the nodes of their subgraphs. */

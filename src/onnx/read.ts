@@ -22,6 +22,7 @@ import {
   toClampedNumber,
   type ValueInfoProto,
 } from './proto.js';
+import { graphsOf, subgraphsOf } from './subgraphs.js';
 import { ModelType } from './schema.js';
 import { readSparseTensor } from './sparse-tensors.js';
 import { isExternal, readTensor } from './tensors.js';
@@ -242,8 +243,7 @@ function addNode(graph: Graph, proto: NodeProto, external: ExternalData): void {
   }
   for (const attribute of proto.attribute ?? []) {
     node.attributes.set(attribute.name ?? '', readAttribute(attribute, external));
-    for (const subgraph of [attribute.g, ...(attribute.graphs ?? [])]) {
-      if (subgraph === undefined) continue;
+    for (const subgraph of graphsOf(attribute)) {
       node.hasSubgraph = true;
       for (const name of capturedNames(subgraph, graph.reservedNames)) {
         const value = graph.value(name);
@@ -305,11 +305,7 @@ export function capturedNames(graph: GraphProto, reserved = new Set<string>()): 
   for (const { values } of graph.sparseInitializer ?? []) defined.add(values?.name ?? '');
   for (const node of graph.node ?? []) {
     for (const name of node.input ?? []) read.add(name);
-    for (const attribute of node.attribute ?? []) {
-      for (const inner of [attribute.g, ...(attribute.graphs ?? [])]) {
-        if (inner !== undefined) for (const name of capturedNames(inner, reserved)) read.add(name);
-      }
-    }
+    for (const inner of subgraphsOf(node)) for (const name of capturedNames(inner, reserved)) read.add(name);
     for (const name of node.output ?? []) defined.add(name);
   }
   for (const { name } of graph.output ?? []) read.add(name ?? '');

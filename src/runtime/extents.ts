@@ -5,6 +5,7 @@
 import { SPARSE_DOMAIN } from '../ir/graph.js';
 import { encodeProto } from '../onnx/encode.js';
 import type { ModelProto, NodeProto, TensorProto, ValueInfoProto } from '../onnx/proto.js';
+import { subgraphsOf } from '../onnx/subgraphs.js';
 import { type Model, readModel } from '../onnx/read.js';
 import { writeTensor } from '../onnx/tensors.js';
 import { typeOf } from '../onnx/write.js';
@@ -108,12 +109,10 @@ export class Extents {
   }
 }
 
-function mayCrash({ domain = '', opType = '', attribute = [] }: NodeProto): boolean {
-  return (
-    CRASHING.has(opType) ||
-    !TRIED_DOMAINS.has(domain) ||
-    attribute.some(({ g, graphs = [] }) => [...graphs, g].some((graph) => graph?.node?.some(mayCrash) === true))
-  );
+function mayCrash(node: NodeProto): boolean {
+  const { domain = '', opType = '' } = node;
+  if (CRASHING.has(opType) || !TRIED_DOMAINS.has(domain)) return true;
+  return subgraphsOf(node).some(({ node: nodes = [] }) => nodes.some(mayCrash));
 }
 
 const SIZES: ReadonlySet<string> = new Set(['Shape', 'Size']);

@@ -3,7 +3,8 @@
  * that asks for them, so such models run in processes of their own (guarded-session.ts).
  */
 import { PruneCompileError } from '../errors.js';
-import { type AttributeProto, type ModelProto, type NodeProto, toClampedNumber } from '../onnx/proto.js';
+import { type ModelProto, type NodeProto, toClampedNumber } from '../onnx/proto.js';
+import { subgraphsOf } from '../onnx/subgraphs.js';
 import { readTensor } from '../onnx/tensors.js';
 import { ExternalData } from '../onnx/external-data.js';
 
@@ -65,23 +66,18 @@ export function hasOpenLoop({ graph, functions = [] }: ModelProto): boolean {
     const value = attribute.find(({ t }) => t !== undefined)?.t;
     if (opType === 'Constant' && value !== undefined) constants.set(output[0] ?? '', value);
     // A Loop inside a Loop has the turns of both.
-    const isInner = subgraphs(attribute).some((inner) => inner.some(isOpen));
+    const isInner = subgraphsOf(node).some(({ node: inner = [] }) => inner.some(isOpen));
     if (!ENDLESS.has(opType ?? '') || (domain !== '' && domain !== 'ai.onnx')) return isInner;
     const turns = turnsIn(constants.get(input[0] ?? ''));
-    return isInner || turns === undefined || turns > FEW_TURNS || hasLoop(subgraphs(attribute));
+    return isInner || turns === undefined || turns > FEW_TURNS || hasLoop(node);
   };
   return [graph?.node ?? [], ...functions.map(({ node = [] }) => node)].some((nodes) => nodes.some(isOpen));
 }
 
-function subgraphs(attribute: readonly AttributeProto[]): NodeProto[][] {
-  return attribute.flatMap(({ g, graphs = [] }) =>
-    [...graphs, ...(g === undefined ? [] : [g])].map(({ node = [] }) => node),
-  );
-}
-
-function hasLoop(graphs: readonly NodeProto[][]): boolean {
-  return graphs.some((nodes) =>
-    nodes.some(({ opType = '', attribute = [] }) => ENDLESS.has(opType) || hasLoop(subgraphs(attribute))),
+/** Whether it has a Loop inside. */
+function hasLoop(node: NodeProto): boolean {
+  return subgraphsOf(node).some(({ node: nodes = [] }) =>
+    nodes.some((inner) => ENDLESS.has(inner.opType ?? '') || hasLoop(inner)),
   );
 }
 

@@ -13,7 +13,8 @@ import type { GraphProto, ModelProto, NodeProto, TensorProto } from '../onnx/pro
 import { decodeModel, type Model } from '../onnx/read.js';
 import { readTensor } from '../onnx/tensors.js';
 import { encodeModel } from '../onnx/write.js';
-import { attributeOf, isPlain, readsOf, SIZES, subgraphsOf } from './decisions.js';
+import { subgraphsOf } from '../onnx/subgraphs.js';
+import { attributeOf, isPlain, readsOf, SIZES } from './decisions.js';
 
 /** One of two ways. */
 interface Fork {

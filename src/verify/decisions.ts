@@ -9,7 +9,8 @@
  */
 import { encodeProto } from '../onnx/encode.js';
 import { capturedNames } from '../onnx/read.js';
-import { type AttributeProto, DataType, type GraphProto, type ModelProto, type NodeProto } from '../onnx/proto.js';
+import { type AttributeProto, DataType, type ModelProto, type NodeProto } from '../onnx/proto.js';
+import { subgraphsOf } from '../onnx/subgraphs.js';
 
 export interface Decision {
   readonly node: NodeProto;
@@ -117,10 +118,6 @@ function isRandom(node: NodeProto): boolean {
 
 export function attributeOf({ attribute = [] }: NodeProto, name: string): AttributeProto | undefined {
   return attribute.find((entry) => entry.name === name);
-}
-
-export function subgraphsOf({ attribute = [] }: NodeProto): GraphProto[] {
-  return attribute.flatMap(({ g, graphs = [] }) => (g === undefined ? graphs : [g, ...graphs]));
 }
 
 /** What the node and its subgraphs read of the graph around it. */

@@ -13,6 +13,7 @@ import {
   type TensorProto,
   toClampedNumber,
 } from '../onnx/proto.js';
+import { subgraphsOf } from '../onnx/subgraphs.js';
 import { readTensor } from '../onnx/tensors.js';
 
 /**
@@ -122,9 +123,8 @@ function rangeOf(tables: readonly Table[]): IndexRange | undefined {
 function walk(graph: GraphProto, scope: Scope, visit: (source: Source, table: string, rows: number) => void): void {
   declare(graph, scope);
   for (const node of graph.node ?? []) {
-    const { input = [], output = [], attribute = [] } = node;
-    for (const { g, graphs = [] } of attribute)
-      for (const inner of g === undefined ? graphs : [g, ...graphs]) walk(inner, scope, visit);
+    const { input = [], output = [] } = node;
+    for (const inner of subgraphsOf(node)) walk(inner, scope, visit);
     for (const { indices, table, rows } of lookupsOf(node, scope))
       if (rows !== undefined && rows > 0)
         for (const source of scope.sources.get(indices) ?? []) visit(source, table, rows);
