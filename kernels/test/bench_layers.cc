@@ -1,7 +1,8 @@
 // Runs the convolutions of ResNet-50 in sequence, without ONNX Runtime. Prints milliseconds per
 // kind of layer, and its share of the peak, counted over kept weights. PEAK is in GFLOP/s; peak.cc
 // measures it.
-//   bench_layers PEAK [zeros in percent] [rounds] [auto|stream]
+//   bench_layers PEAK [zeros in percent] [rounds] [auto|stream] [cold|hot]
+// `hot` repeats each layer before the next one, so that its weights and pixels stay in the caches.
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
@@ -35,6 +36,7 @@ int main(int argc, char** argv) {
   const double zeros = (argc > 2 ? std::atof(argv[2]) : 80) / 100;
   const int rounds = argc > 3 ? std::atoi(argv[3]) : 11;
   const bool stream = argc > 4 && std::strcmp(argv[4], "stream") == 0;
+  const bool hot = argc > 5 && std::strcmp(argv[5], "hot") == 0;
   test::Random random(1);
   std::vector<Layer> layers;
 
@@ -95,16 +97,15 @@ int main(int argc, char** argv) {
     std::fill_n(buffers.back().get(), most, 0.1f);
   }
   pc::Serial serial;
-  for (int round = 0; round < rounds; round++) {
-    size_t turn = 0;
-    for (Layer& layer : layers) {
-      const double start = now();
-      const float* addend = layer.conv->options().addend ? buffers[(turn + 2) % 3].get() : nullptr;
-      layer.conv->run(*layer.plan, 1, buffers[turn % 3].get(), buffers[(turn + 1) % 3].get(), addend, serial);
-      layer.times.push_back(now() - start);
-      turn++;
-    }
-  }
+  const auto run = [&](size_t index) {
+    Layer& layer = layers[index];
+    const double start = now();
+    const float* addend = layer.conv->options().addend ? buffers[(index + 2) % 3].get() : nullptr;
+    layer.conv->run(*layer.plan, 1, buffers[index % 3].get(), buffers[(index + 1) % 3].get(), addend, serial);
+    layer.times.push_back(now() - start);
+  };
+  const auto count = static_cast<size_t>(rounds);
+  for (size_t i = 0; i < count * layers.size(); i++) run(hot ? i / count : i % layers.size());
   struct Sum {
     double time = 0, flops = 0;
     int count = 0;

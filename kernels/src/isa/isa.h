@@ -42,13 +42,14 @@ struct StreamCall {
   const float* x;
   // Sums start with `partial`, [row][tiles][16], or with the bias of the row if `partial` is null.
   const float *bias, *partial;
-  // Row r is stored at to + r * to_stride. If the sums are complete, the addend (same layout; may
+  // Row r is stored at to + r * to_stride. If the sums are complete, row r of the addend (which may
   // be null) is added first, then the activation is applied, then lanes whose bit in `masks` (one
   // per tile; may be null) is 0 become zero.
   float* to;
   size_t to_stride;
   bool is_complete;
   const float* addend;
+  size_t addend_stride;
   Activation activation;
   const uint16_t* masks;
   StreamPrefetch prefetch;

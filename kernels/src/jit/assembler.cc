@@ -97,13 +97,13 @@ void Assembler::add_immediate(Reg64 to, int32_t value) {
   word(value);
 }
 
-void Assembler::move_mask(Opmask to, Reg64 from) {
+void Assembler::load_mask(Opmask to, Memory from) {
   if (!room()) return;
   byte(0xc4);
-  byte(0xc1 | (~number(from) >> 3 & 1) << 5);  // B is stored inverted
+  byte(0xc1 | (~number(from.base) >> 3 & 1) << 5);  // B is stored inverted
   byte(0x78);
-  byte(0x92);
-  byte(0xc0 | number(to) << 3 | (number(from) & 7));
+  byte(0x90);
+  operand(number(to), from, 1);
 }
 
 void Assembler::prefetch(int code, int hint, Memory at) {

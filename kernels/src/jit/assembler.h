@@ -51,7 +51,7 @@ class Assembler {
   void move(Zmm to, Zmm from, WriteMask);               // vmovaps zmm{k}{z}, zmm
   void zero(Zmm to);                                    // vpxord zmm, zmm, zmm
   void less_than(Opmask to, Zmm a, Zmm b);              // vcmplt_oqps k, zmm, zmm
-  void move_mask(Opmask to, Reg64 from);                // kmovw k, r32
+  void load_mask(Opmask to, Memory from);               // kmovw k, [m16]
   void add_immediate(Reg64 to, int32_t value);          // add r64, imm32
   void prefetch_l1(Memory);                             // prefetcht0 [m8]
   void prefetch_l2(Memory);                             // prefetcht1 [m8]

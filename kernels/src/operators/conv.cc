@@ -11,6 +11,8 @@ namespace pc {
 namespace {
 
 constexpr size_t kMostPlans = 4;
+// Pieces of work that the groups of small images make. Eight serve two and four threads evenly.
+constexpr size_t kGroupShares = 8;
 constexpr size_t kScratchFloats = size_t{1} << 20;  // bounds the scratch of a batch of images
 
 }  // namespace
@@ -125,24 +127,16 @@ void Conv::run(const ConvPlan& plan, size_t images, const float* x, float* y, co
     const size_t out_image = plan.direct_y ? plan.y_image : work_size;
     const float* added = plan.direct_y ? add : nullptr;
 
-    // A piece of work is a chunk of tiles for all groups of rows in turn, or for one group if the
-    // image has few tiles. The loop over groups is the outer one: the weights of a group stay in
-    // the cache for all its tiles.
+    // A piece of work is a chunk of tiles for all groups of rows, or for a share of the groups if
+    // images have few tiles.
     const size_t all = tiles * count, chunk = plan.chunk(count);
-    const bool by_rows = plan.by_rows();
-    const size_t chunks = divided(all, chunk), split = by_rows ? program.groups() : 1;
+    const ProgramImages run{.x = in, .y = out, .addend = added, .x_image = in_image, .y_image = out_image};
+    const size_t groups = program.groups();
+    const size_t chunks = divided(all, chunk), split = plan.by_rows() ? std::min(groups, kGroupShares) : 1;
     parallel.each(chunks * split, [&](size_t item) {
-      const size_t begin = all * (item / split) / chunks, end = all * (item / split + 1) / chunks;
-      const size_t group_end = by_rows ? item % split + 1 : program.groups();
-      for (size_t group = item % split; group < group_end; group++) {
-        for (size_t at = begin; at < end;) {
-          const size_t image = at / tiles, tile = at % tiles;
-          const size_t last = std::min(tiles, tile + end - at);
-          program.run(group, in + image * in_image, out + image * out_image,
-                      added == nullptr ? nullptr : added + image * out_image, tile, last);
-          at += last - tile;
-        }
-      }
+      const size_t part = item / split, share = item % split;
+      program.run(run, {group_start(groups, split, share), group_start(groups, split, share + 1)},
+                  {group_start(all, chunks, part), group_start(all, chunks, part + 1)});
     });
 
     if (plan.direct_y) continue;

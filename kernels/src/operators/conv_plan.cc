@@ -173,9 +173,12 @@ std::shared_ptr<const ConvPlan> make_conv_plan(const ConvKey& key, decltype(&mak
   spec.addend = plan->direct_y && o.addend;
   spec.y_origin = plan->work.origin();
   spec.y_stride = plan->work.stride;
+  spec.addend_origin = spec.y_origin;
+  spec.addend_stride = spec.y_stride;
   spec.tiles = plan->work.tiles;
   spec.tiles_per_run = std::min(plan->chunk(1), plan->work.tiles);
   spec.by_groups = plan->by_rows();
+  spec.taps = plan->direct_x && groups == 1 ? kernel_size : 0;
   spec.clean = plan->direct_y ? &plan->work : nullptr;
   plan->program = make(spec, o.kernel_choice, *o.isa);
   return plan;

@@ -122,9 +122,8 @@ void MatMul::run(size_t rows, const float* x, float* y, const float* addend, Par
       alignas(64) float transposed[kTransposedRows * stride_of(kBlock)];
       auto* const origin =
           reinterpret_cast<float*>(reinterpret_cast<uintptr_t>(transposed) - column * row_stride * sizeof(float));
-      for (size_t group = begin; group < end; group++) {
-        program.run(group, x_transposed.data() + block * x_block, origin, nullptr, 0, divided(height(block), kLane));
-      }
+      program.run({.x = x_transposed.data() + block * x_block, .y = origin, .addend = nullptr}, {begin, end},
+                  {0, divided(height(block), kLane)});
       const size_t at = (first + block) * block_rows * outputs + column;
       isa.transpose(y + at, outputs, transposed, row_stride, width, height(block));
       if (addend == nullptr && options_.activation.kind == ActivationKind::none) return;

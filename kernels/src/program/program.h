@@ -25,14 +25,32 @@ struct ProgramSpec {
   std::span<const float> bias;        // per row
   Activation activation;
   bool addend = false;
-  // Row r of the results, and of the addend, starts at y_origin + r * y_stride.
+  // Row r of the results starts at y_origin + r * y_stride, row r of the addend likewise.
   size_t y_origin = 0, y_stride = 0, tiles = 0;
+  size_t addend_origin = 0, addend_stride = 0;
   size_t tiles_per_run = 0;  // tiles of a usual call of run
   bool by_groups = false;    // threads share groups, not tiles
   size_t x_tile = kLane;     // floats from one tile of x to the next; 16 for the stream kernel
+  // Columns that read one plane of x each, the last of them furthest ahead. 0 if x is not worth
+  // prefetching.
+  size_t taps = 0;
   // The blocked planes that the results are, or null. Floats of the planes that are not pixels
   // become zero then; otherwise their values are unspecified.
   const Planes* clean = nullptr;
+};
+
+// The images that a program reads and writes, and the floats from one image to the next. The addend,
+// null if there is none, may be y if it is laid out as y; its images are as far apart.
+struct ProgramImages {
+  const float* x;
+  float* y;
+  const float* addend;
+  size_t x_image = 0, y_image = 0;
+};
+
+// From `first` up to, but not including, `last`.
+struct Range {
+  size_t first = 0, last = 0;
 };
 
 class Program {
@@ -41,9 +59,8 @@ class Program {
   virtual const char* name() const = 0;
   virtual size_t groups() const = 0;  // of rows: independent pieces of work
 
-  // Computes tiles [first, last) of the rows of one group. x, y and addend are starts of images.
-  virtual void run(size_t group, const float* x, float* y, const float* addend, size_t first,
-                   size_t last) const noexcept = 0;
+  // Computes some tiles, counted through all images, of the rows of some groups.
+  virtual void run(const ProgramImages&, Range groups, Range tiles) const noexcept = 0;
 };
 
 // The kernel that a layer requests. `automatic` is jit if this machine has AVX-512 and allows

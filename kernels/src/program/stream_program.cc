@@ -51,6 +51,9 @@ class StreamProgram final : public Program {
         activation_(spec.activation),
         origin_(spec.y_origin),
         stride_(spec.y_stride),
+        addend_origin_(spec.addend_origin),
+        addend_stride_(spec.addend_stride),
+        tiles_(spec.tiles),
         groups_(groups_of(spec)) {
     const Matrix& matrix = *spec.matrix;
     if (spec.clean != nullptr) {
@@ -70,9 +73,22 @@ class StreamProgram final : public Program {
   const char* name() const override { return "stream"; }
   size_t groups() const override { return groups_; }
 
-  void run(size_t group, const float* x, float* y, const float* addend, size_t first,
-           size_t last) const noexcept override {
-    if (first == last) return;
+  // The loop over groups is the outer one: the weights of a group stay in the cache for all tiles.
+  void run(const ProgramImages& images, Range groups, Range tiles) const noexcept override {
+    for (size_t group = groups.first; group < groups.last; group++) {
+      for (size_t at = tiles.first; at < tiles.last;) {
+        const size_t image = at / tiles_, tile = at % tiles_, end = std::min(tiles_, tile + tiles.last - at);
+        run_image(group, images.x + image * images.x_image, images.y + image * images.y_image,
+                  images.addend == nullptr ? nullptr : images.addend + image * images.y_image, tile, end);
+        at += end - tile;
+      }
+    }
+  }
+
+ private:
+  static constexpr size_t kMostTiles = 8;  // the largest Isa::stream_tiles
+
+  void run_image(size_t group, const float* x, float* y, const float* addend, size_t first, size_t last) const noexcept {
     const size_t row = first_row(group), rows = first_row(group + 1) - row;
     const size_t passes = divided(last - first, isa_.stream_tiles);
     alignas(64) float partial[kMostRows * kMostTiles * kLane];
@@ -81,7 +97,8 @@ class StreamProgram final : public Program {
       const size_t tiles = first + group_start(last - first, passes, pass + 1) - tile;
       const size_t to = origin_ + row * stride_ + tile * kLane;
       // Is added when a block ends: first the addend, then the earlier blocks, which y holds.
-      const float* before = addend == nullptr ? nullptr : addend + to;
+      const float* before = addend == nullptr ? nullptr : addend + addend_origin_ + row * addend_stride_ + tile * kLane;
+      size_t before_stride = addend_stride_;
       for (size_t c = chunk_starts_[group]; c < chunk_starts_[group + 1]; c++) {
         const Chunk& chunk = chunks_[c];
         const bool is_first = c == chunk_starts_[group], is_last = c + 1 == chunk_starts_[group + 1];
@@ -99,10 +116,13 @@ class StreamProgram final : public Program {
                      .to_stride = chunk.ends_block ? stride_ : tiles * kLane,
                      .is_complete = chunk.ends_block,
                      .addend = before,
+                     .addend_stride = before_stride,
                      .activation = is_last ? activation_ : Activation{},
                      .masks = is_last && is_clean_ ? masks_.data() + tile : nullptr,
                      .prefetch = prefetch(c, next, next_x)});
-        if (chunk.ends_block) before = y + to;
+        if (!chunk.ends_block) continue;
+        before = y + to;
+        before_stride = stride_;
       }
     }
     if (!is_clean_ || last < masks_.size()) return;
@@ -112,9 +132,6 @@ class StreamProgram final : public Program {
       std::memset(plane + last * kLane, 0, (clean_.stride - last * kLane) * sizeof(float));
     }
   }
-
- private:
-  static constexpr size_t kMostTiles = 8;  // the largest Isa::stream_tiles
 
   size_t first_row(size_t group) const { return group_start(bias_.size(), groups_, group); }
 
@@ -233,7 +250,7 @@ class StreamProgram final : public Program {
   std::vector<size_t> chunk_starts_;  // per group
   std::vector<float> bias_;
   Activation activation_;
-  size_t origin_, stride_, groups_;
+  size_t origin_, stride_, addend_origin_, addend_stride_, tiles_, groups_;
   Planes clean_;
   std::vector<uint16_t> masks_;  // per tile, if results must be clean
   bool is_clean_ = false;

@@ -1,0 +1,136 @@
+#include "operators/chain.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "isa/cache.h"
+#include "layout/images.h"
+#include "support/scratch.h"
+
+namespace pc {
+namespace {
+
+constexpr size_t kMostPlans = 4;
+
+// Programs address tiles from the first one of an image, which buffers may not hold: an address
+// before an array has no pointer in C++.
+template <typename Float>
+Float* shifted(Float* at, Tile tiles) {
+  return reinterpret_cast<Float*>(reinterpret_cast<uintptr_t>(at) + static_cast<uintptr_t>(tiles) * kLane * sizeof(float));
+}
+
+// Makes buffers hold what the strip needs of what `before` left. Above the image there are zeros.
+void move_buffers(const ChainPlan& plan, float* scratch, const ChainPlan::Strip* before, const ChainPlan::Strip& strip) {
+  for (size_t b = 0; b < plan.buffers.size(); b++) {
+    const ChainPlan::Buffer& buffer = plan.buffers[b];
+    const Tile low = strip.low[b], held = before == nullptr ? low : before->low[b];
+    if (before != nullptr && low == held) continue;
+    for (size_t c = 0; c < buffer.channels; c++) {
+      float* const plane = scratch + buffer.start + c * buffer.stride;
+      if (before == nullptr) {
+        std::fill_n(plane, static_cast<size_t>(std::max<Tile>(0, -low)) * kLane, 0.0f);
+      } else {
+        const auto kept = static_cast<size_t>(std::max<Tile>(0, strip.high[b] - low));
+        std::memmove(plane, plane + static_cast<size_t>(low - held) * kLane, kept * kLane * sizeof(float));
+      }
+    }
+  }
+}
+
+// The images of a step: whole ones, or buffers as they are during the strip.
+ProgramImages images_of(const ChainPlan& plan, const ChainPlan::Strip& strip, size_t index, const float* x, float* y,
+                        float* scratch) {
+  const ChainPlan::Step& step = plan.steps[index];
+  const auto tile_0 = [&](size_t i) {
+    const size_t b = plan.steps[i].buffer;
+    return shifted(scratch + plan.buffers[b].start, -strip.low[b]);
+  };
+  return {.x = step.source == 0 ? x : shifted(tile_0(step.source - 1), -step.reach),
+          .y = index + 1 == plan.steps.size() ? y : tile_0(index),
+          .addend = !step.residual ? nullptr : *step.residual == 0 ? x : tile_0(*step.residual - 1)};
+}
+
+void run_in_strips(const ChainPlan& plan, const float* x, float* y) {
+  const Scratch scratch(plan.scratch);
+  const ChainPlan::Strip* before = nullptr;
+  for (const ChainPlan::Strip& strip : plan.strips) {
+    move_buffers(plan, scratch.data(), before, strip);
+    before = &strip;
+    for (size_t i = 0; i < plan.steps.size(); i++) {
+      const Program& program = *plan.steps[i].program;
+      program.run(images_of(plan, strip, i, x, y, scratch.data()), {0, program.groups()},
+                  {static_cast<size_t>(strip.from[i]), static_cast<size_t>(strip.to[i])});
+    }
+  }
+}
+
+// Threads share the tiles of one step after the other: their caches together hold more of the image.
+void run_by_steps(const ChainPlan& plan, const float* x, float* y, Parallel& parallel) {
+  const Scratch scratch(plan.scratch);
+  move_buffers(plan, scratch.data(), nullptr, plan.whole);
+  const size_t tiles = plan.planes.tiles, chunks = divided(tiles, plan.chunk);
+  for (size_t i = 0; i < plan.steps.size(); i++) {
+    const Program& program = *plan.steps[i].program;
+    const ProgramImages images = images_of(plan, plan.whole, i, x, y, scratch.data());
+    parallel.each(chunks, [&](size_t part) {
+      program.run(images, {0, program.groups()}, {group_start(tiles, chunks, part), group_start(tiles, chunks, part + 1)});
+    });
+  }
+}
+
+}  // namespace
+
+Chain::Chain(const ChainOptions& options, std::span<const std::span<const float>> values,
+             std::span<const std::span<const uint8_t>> bits, std::span<const std::span<const float>> biases)
+    : options_(options) {
+  const size_t count = options.steps.size();
+  if (options_.isa == nullptr) options_.isa = &default_isa();
+  if (options_.cache_bytes == 0) options_.cache_bytes = second_level_cache();
+  for (size_t i = 0; i < count; i++) {
+    const ChainStep& step = options.steps[i];
+    const auto size = [](int64_t value) { return static_cast<size_t>(value); };
+    const size_t columns = times(size(step.channels / step.groups), size(step.kernel[0] * step.kernel[1]));
+    weights_.push_back(cached_weights(values[i], bits[i], times(columns, size(step.filters))));
+    biases_.emplace_back(biases[i].begin(), biases[i].end());
+    biases_.back().resize(size(step.filters));
+  }
+}
+
+ChainKey Chain::key(size_t height, size_t width) const {
+  return {.options = options_, .weights = weights_, .biases = biases_, .height = height, .width = width};
+}
+
+std::shared_ptr<const ChainPlan> Chain::plan(size_t height, size_t width) {
+  const std::lock_guard lock(mutex_);
+  return cached(height, width)->get();
+}
+
+void Chain::prepare(size_t height, size_t width) {
+  const std::lock_guard lock(mutex_);
+  cached(height, width)->start();
+}
+
+const std::shared_ptr<Chain::Plan>& Chain::cached(size_t height, size_t width) {
+  for (auto at = plans_.begin(); at != plans_.end(); ++at) {
+    if ((*at)->key.height != height || (*at)->key.width != width) continue;
+    plans_.splice(plans_.begin(), plans_, at);
+    return plans_.front();
+  }
+  plans_.push_front(std::make_shared<Plan>(key(height, width), make_chain_plan));
+  if (plans_.size() > kMostPlans) plans_.pop_back();
+  return plans_.front();
+}
+
+void Chain::run(const ChainPlan& plan, size_t images, const float* x, float* y, size_t threads,
+                Parallel& parallel) const {
+  write_headers(plan.planes, images, static_cast<size_t>(options_.steps.back().filters), y);
+  const auto from = [&](size_t image) { return x + image * plan.x_image; };
+  const auto to = [&](size_t image) { return y + image * plan.y_image; };
+  if (images >= threads) {
+    parallel.each(images, [&](size_t image) { run_in_strips(plan, from(image), to(image)); });
+    return;
+  }
+  for (size_t image = 0; image < images; image++) run_by_steps(plan, from(image), to(image), parallel);
+}
+
+}  // namespace pc
