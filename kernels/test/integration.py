@@ -350,7 +350,7 @@ def chain_errors(rng, image):
     refuses("chain activation", chain(activations=("Relu", "Softmax")), "Softmax", image)
     refuses("chain alphas", chain(alphas=[1.0]), "alphas and betas", image)
     refuses("chain alphas", chain(alphas=[1, 2]), "'alphas' is empty, or not of type floats", image)
-    refuses("chain later source", chain(sources=[0, 2]), "a source must be an earlier result", image)
+    refuses("chain later source", chain(sources=[0, 2]), "must be read", image)
     refuses("chain far source", chain(sources=[0, 99]), "earlier steps", image)
     refuses("chain unread", chain(sources=[0, 0], channels=[3, 3]), "must be read", image)
     refuses("chain residual", chain(residuals=(-1, 1)), "a residual must be an earlier result", image)
