@@ -355,7 +355,7 @@ def chain_errors(rng, image):
     refuses("chain unread", chain(sources=[0, 0], channels=[3, 3]), "must be read", image)
     refuses("chain residual", chain(residuals=(-1, 1)), "a residual must be an earlier result", image)
     refuses("chain channels of x", chain(), "number of channels", np.zeros((1, 4, 5, 5), np.float32))
-    refuses("chain bits", chain(filters=[4, 3]), "one per weight", image)
+    refuses("chain bits", chain(filters=[4, 3]), "one value per filter", image)
     refuses("chain size", chain(input_size=[0, 1]), "input_size", image)
 
 
