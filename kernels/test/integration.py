@@ -326,12 +326,13 @@ def errors(rng):
     refuses("joined", entered("Concat", pooled), "different sizes", image)
     refuses("factors", entered("Scale", lambda g: "x"), "[N, C, 1, 1]", image)
     refuses("activation", entered("Activate", activation="Softsign"), "Softsign", image)
-    chain_errors(rng, image)
+    chain_errors(image)
     computed = lambda g: g.node("SparseConv", ["x", g.node("Relu", ["x"]), g.constant(bits)], DOMAIN, channels=3, filters=4)
     refuses("computed", computed, "constants", image)
 
 
-def chain_errors(rng, image):
+def chain_errors(image):
+    rng = np.random.default_rng(11)
     steps = [(rng.normal(size=s).astype(np.float32), np.zeros(s[0], np.float32)) for s in ((2, 3, 1, 1), (3, 2, 3, 3))]
 
     def chain(residuals=(-1, -1), activations=("Relu", "None"), enter=True, **changes):
