@@ -46,12 +46,12 @@ export function prepareCompensation(compensation: Compensation, keptOutputs: rea
     return { compensation, offsets: offsetsInCodes(compensation, matrix, outputs), outputs };
   const { absorbed, form, carriers } = compensation;
   if (form === 'bias') {
-    const offsets = Float64Array.from(outputs, (output) => {
+    const offsets = outputs.map((output) => {
       let total = 0;
       for (const { index, constant } of absorbed) total += constant * matrix.sum(output, index);
       return read.relation.alpha * total;
     });
-    return { compensation, offsets };
+    return { compensation, offsets: new Float64Array(offsets) };
   }
   /** The sum of the absorbed columns for an output, from `start` on. */
   const addColumns = (output: number, sums: Float64Array, start = 0) => {

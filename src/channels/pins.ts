@@ -52,14 +52,25 @@ export class PinBoard {
     return cause === 'extent' && this.#lift?.cause === cause && node?.qualifiedOp === this.#lift.operator;
   }
 
-  /** Per class representative the first pin of any of its positions that counts. */
-  byClass(positions: Positions, counts: (pin: Pin) => boolean = () => true): (root: number) => Pin | undefined {
+  /**
+   * Per class representative the first pin of any of its positions that counts: of those that are
+   * there when it is asked first.
+   */
+  byClass(positions: Positions, counts?: (pin: Pin) => boolean): (root: number) => Pin | undefined {
+    let ofClass: Int32Array | undefined;
+    return (root) => {
+      ofClass ??= this.#firstOfClasses(positions, counts);
+      return this.#pins[ofClass[root] ?? 0];
+    };
+  }
+
+  #firstOfClasses(positions: Positions, counts: (pin: Pin) => boolean = () => true): Int32Array {
     const ofClass = new Int32Array(this.#pinAt.length);
     const isCounted = this.#pins.map((pin) => pin !== undefined && counts(pin));
     for (let position = 0; position < ofClass.length; position++) {
       const number = this.#pinAt[position] ?? 0;
       if (isCounted[number] === true) ofClass[positions.classOf(position)] ||= number;
     }
-    return (root) => this.#pins[ofClass[root] ?? 0];
+    return ofClass;
   }
 }
