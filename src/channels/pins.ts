@@ -69,7 +69,7 @@ export class PinBoard {
     const isCounted = this.#pins.map((pin) => pin !== undefined && counts(pin));
     for (let position = 0; position < ofClass.length; position++) {
       const number = this.#pinAt[position] ?? 0;
-      if (isCounted[number] === true) ofClass[positions.classOf(position)] ||= number;
+      if (number !== 0 && isCounted[number] === true) ofClass[positions.classOf(position)] ||= number;
     }
     return ofClass;
   }

@@ -125,6 +125,14 @@ export class Positions {
     }
   }
 
+  /** The representatives of all classes, ascending. */
+  classes(): number[] {
+    const roots: number[] = [];
+    for (let position = 0; position < this.count; position++)
+      if (this.#parent[position] === position) roots.push(position);
+    return roots;
+  }
+
   unite(a: number, b: number): void {
     const x = this.classOf(a);
     const y = this.classOf(b);

@@ -97,9 +97,7 @@ class Planner {
     this.#mapCosts = new MapCosts(facts, (axis) => this.#live(axis));
     this.#goes = new Uint8Array(facts.positions.count);
     this.#blockers = new Blockers(facts);
-    for (let position = 0; position < facts.positions.count; position++) {
-      if (facts.positions.classOf(position) === position && !this.#blockers.has(position)) this.#goes[position] = 1;
-    }
+    for (const root of facts.positions.classes()) if (!this.#blockers.has(root)) this.#goes[root] = 1;
     this.#carrierWorth = carrierWorth(facts);
     this.#widths = widthAxes(facts);
   }
