@@ -148,8 +148,8 @@ class DemandPass implements Demand {
       for (let index = 0; index < input.extent; index++) read[index] = this.#matters(base + index) ? 1 : 0;
     else
       forEachPair(link, (from, to) => {
-      if (this.#matters(base + to)) read[from] = 1;
-    });
+        if (this.#matters(base + to)) read[from] = 1;
+      });
     return read;
   }
 

@@ -61,7 +61,12 @@ function parseFlags(argv: readonly string[]): { words: string[]; flags: Given[];
   const aliases = Object.fromEntries(
     OPTION_KEYS.flatMap((key) => (SPECS[key].alias === undefined ? [] : [[flagName(key), [SPECS[key].alias]]])),
   );
-  const { _: words, help, version, ...rest }: Record<string, unknown> = yargsParser(withDashes(argv), {
+  const {
+    _: words,
+    help,
+    version,
+    ...rest
+  }: Record<string, unknown> = yargsParser(withDashes(argv), {
     boolean: [...switches, ...GENERAL],
     array: withValue,
     string: withValue,
