@@ -18,7 +18,7 @@ import { compileReport } from './compile/report.js';
 import { makeSparse, nothingSparse } from './compile/sparse-stage.js';
 import { Stages } from './compile/stages.js';
 import { requireSizes, Tuner } from './compile/tuning.js';
-import { asksForMasks, maskingText, type Masking, maskModel, UNMASKED } from './masking/masked-model.js';
+import { asksForMasks, maskingText, type Masking, UNMASKED } from './masking/masking.js';
 import { type Model, readModel } from './onnx/read.js';
 import { encodedSize, type WriteOptions } from './onnx/write.js';
 import { choosePasses, passContext, runPasses } from './pipeline.js';
@@ -100,6 +100,7 @@ interface Masked {
 
 async function applyMasks(model: Model, options: CompileOptions, stages: Stages): Promise<Masked> {
   if (!asksForMasks(options)) return { masking: UNMASKED };
+  const { maskModel } = await import('./masking/masked-model.js');
   const asRead = await inspectGraph(model);
   const traced = traceWeights(asRead, model.proto);
   return { traced, masking: await stages.run('masks', () => maskModel(model, options, asRead), maskingText) };

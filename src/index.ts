@@ -23,7 +23,7 @@ export { sparseTimer } from './bench/timer.js';
 export { type Calibration, type CalibrationOptions, calibrate, encodeTable } from './calibrate/calibrate.js';
 export { type Diagnosis, diagnose } from './doctor.js';
 export type { Timer, Timing, TimingRequest } from './compile/tuning.js';
-export type { MaskOptions } from './masking/masked-model.js';
+export type { MaskOptions } from './masking/masking.js';
 export { maskedReference, type MaskPlan } from './verify/masked-reference.js';
 export { verifyModels as verify, type VerifyOptions } from './verify/verify.js';
 export { traceModels as trace, type Trace, type TracedValue } from './verify/trace.js';

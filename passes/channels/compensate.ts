@@ -46,17 +46,16 @@ export function prepareCompensation(compensation: Compensation, keptOutputs: rea
     return { compensation, offsets: offsetsInCodes(compensation, matrix, outputs), outputs };
   const { absorbed, form, carriers } = compensation;
   if (form === 'bias') {
-    const offsets = Float64Array.from(outputs, (output) => {
+    const offsets = outputs.map((output) => {
       let total = 0;
       for (const { index, constant } of absorbed) total += constant * matrix.sum(output, index);
       return read.relation.alpha * total;
     });
-    return { compensation, offsets };
+    return { compensation, offsets: new Float64Array(offsets) };
   }
-  const columns = (output: number, tap: number) => {
-    let total = 0;
-    for (const { index, constant } of absorbed) total += constant * matrix.at(output, index, tap);
-    return total;
+  /** The sum of the absorbed columns for an output, from `start` on. */
+  const addColumns = (output: number, sums: Float64Array, start = 0) => {
+    for (const { index, constant } of absorbed) matrix.addKernel(output, index, constant, sums, start);
   };
   if (form === 'carrier') {
     const values = Float64Array.from(tensor.numbers());
@@ -64,8 +63,10 @@ export function prepareCompensation(compensation: Compensation, keptOutputs: rea
       const carrier = carriers.find(({ index }) => matrix.inOneGroup(output, index));
       if (carrier === undefined) continue;
       const start = matrix.offset(output, carrier.index);
-      for (let tap = 0; tap < matrix.taps; tap++)
-        values[start + tap] = (values[start + tap] ?? 0) + columns(output, tap) / carrier.constant;
+      const sums = new Float64Array(matrix.taps);
+      addColumns(output, sums);
+      for (const [tap, sum] of sums.entries())
+        values[start + tap] = (values[start + tap] ?? 0) + sum / carrier.constant;
     }
     const operand = read.at.inSlots[read.relation.weights.index];
     if (operand === undefined || !isOperand(operand))
@@ -73,9 +74,7 @@ export function prepareCompensation(compensation: Compensation, keptOutputs: rea
     return { compensation, weights: { operand, tensor: Tensor.fromNumbers(tensor.dataType, tensor.dims, values) } };
   }
   const kernel = new Float64Array(outputs.length * matrix.taps);
-  for (const [at, output] of outputs.entries()) {
-    for (let tap = 0; tap < matrix.taps; tap++) kernel[at * matrix.taps + tap] = columns(output, tap);
-  }
+  for (const [row, output] of outputs.entries()) addColumns(output, kernel, row * matrix.taps);
   return {
     compensation,
     kernel: Tensor.fromNumbers(tensor.dataType, [outputs.length, 1, ...tensor.dims.slice(2)], kernel),
@@ -97,12 +96,8 @@ function kernelOfClasses(
       index,
       held: { values },
     } of absorbed) {
-      for (const [place, value] of values.entries()) {
-        for (let tap = 0; tap < matrix.taps; tap++) {
-          const to = (row * lanes + place) * matrix.taps + tap;
-          kernel[to] = (kernel[to] ?? 0) + value * matrix.at(output, index, tap);
-        }
-      }
+      for (const [place, value] of values.entries())
+        matrix.addKernel(output, index, value, kernel, (row * lanes + place) * matrix.taps);
     }
   }
   return Tensor.fromNumbers(dataType, [outputs.length, lanes, ...dims.slice(2)], kernel);

@@ -64,11 +64,8 @@ export class Blockers {
   #free(): Uint8Array {
     const { positions, pinOf } = this.#facts;
     const free = new Uint8Array(positions.count);
-    for (let position = 0; position < positions.count; position++) {
-      const isRoot = positions.classOf(position) === position;
-      if (!isRoot || pinOf(position) !== undefined) continue;
-      if (this.#readAt[position] === 0 && !this.#stuckAt.has(position)) free[position] = 1;
-    }
+    for (const root of positions.classes())
+      if (this.#readAt[root] === 0 && !this.#stuckAt.has(root) && pinOf(root) === undefined) free[root] = 1;
     return free;
   }
 

@@ -44,8 +44,7 @@ class Chooser {
     this.#known = known;
     const pinOf = board.byClass(positions);
     this.#isPinned = new Uint8Array(positions.count);
-    for (let position = 0; position < positions.count; position++)
-      if (positions.classOf(position) === position && pinOf(position) !== undefined) this.#isPinned[position] = 1;
+    for (const root of positions.classes()) if (pinOf(root) !== undefined) this.#isPinned[root] = 1;
   }
 
   choose(at: AnalyzedNode, candidates: readonly ResolvedLink[]): void {

@@ -25,9 +25,10 @@ export interface Pin {
  * columns and channels.
  */
 export class PinBoard {
-  readonly #pins: Pin[] = [];
+  /** Number 0 stands for none: an index of -1 would be looked for by its name. */
+  readonly #pins: (Pin | undefined)[] = [undefined];
   readonly #lift: Lift | undefined;
-  /** Per position: 1 + the number of its pin; 0 where it is free. */
+  /** Per position the number of its pin; 0 where it is free. */
   readonly #pinAt: Int32Array;
 
   /** `lift`: pins of that cause do not count. */
@@ -38,12 +39,12 @@ export class PinBoard {
 
   pinAxis(axis: Axis | undefined, pin: Pin): void {
     if (axis === undefined || this.#isLifted(pin)) return;
-    const number = this.#pins.push(pin);
+    const number = this.#pins.push(pin) - 1;
     for (let position = axis.base; position < axis.base + axis.extent; position++) this.#pinAt[position] ||= number;
   }
 
   pinPositions(positions: readonly number[], pin: Pin): void {
-    const number = this.#pins.push(pin);
+    const number = this.#pins.push(pin) - 1;
     for (const position of positions) this.#pinAt[position] ||= number;
   }
 
@@ -51,14 +52,25 @@ export class PinBoard {
     return cause === 'extent' && this.#lift?.cause === cause && node?.qualifiedOp === this.#lift.operator;
   }
 
-  /** Per class representative the first pin of any of its positions that counts. */
-  byClass(positions: Positions, counts: (pin: Pin) => boolean = () => true): (root: number) => Pin | undefined {
+  /**
+   * Per class representative the first pin of any of its positions that counts: of those that are
+   * there when it is asked first.
+   */
+  byClass(positions: Positions, counts?: (pin: Pin) => boolean): (root: number) => Pin | undefined {
+    let ofClass: Int32Array | undefined;
+    return (root) => {
+      ofClass ??= this.#firstOfClasses(positions, counts);
+      return this.#pins[ofClass[root] ?? 0];
+    };
+  }
+
+  #firstOfClasses(positions: Positions, counts: (pin: Pin) => boolean = () => true): Int32Array {
     const ofClass = new Int32Array(this.#pinAt.length);
-    const isCounted = this.#pins.map((pin) => counts(pin));
+    const isCounted = this.#pins.map((pin) => pin !== undefined && counts(pin));
     for (let position = 0; position < ofClass.length; position++) {
       const number = this.#pinAt[position] ?? 0;
-      if (isCounted[number - 1] === true) ofClass[positions.classOf(position)] ||= number;
+      if (number !== 0 && isCounted[number] === true) ofClass[positions.classOf(position)] ||= number;
     }
-    return (root) => this.#pins[(ofClass[root] ?? 0) - 1];
+    return ofClass;
   }
 }

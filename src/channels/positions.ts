@@ -125,8 +125,22 @@ export class Positions {
     }
   }
 
+  /** The representatives of all classes, ascending. */
+  classes(): number[] {
+    const roots: number[] = [];
+    for (let position = 0; position < this.count; position++)
+      if (this.#parent[position] === position) roots.push(position);
+    return roots;
+  }
+
   unite(a: number, b: number): void {
-    const [x, y] = [this.classOf(a), this.classOf(b)];
+    const x = this.classOf(a);
+    const y = this.classOf(b);
     if (x !== y) this.#parent[Math.max(x, y)] = Math.min(x, y);
+  }
+
+  /** Index by index. */
+  uniteAxes(one: Axis, other: Axis): void {
+    for (let index = 0; index < one.extent; index++) this.unite(one.base + index, other.base + index);
   }
 }

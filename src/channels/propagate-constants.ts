@@ -196,12 +196,13 @@ class ConstantPass {
     round: (value: number) => number,
   ): number[] {
     const columns = operands.filter(isColumn);
+    const isWhole = columns.length === 0 || columns.some((column) => column.isReached === undefined);
     // One list for all places: rows read it and do not keep it.
     const values: Known[] = operands.map(() => undefined);
     const open: number[] = [];
     for (let index = 0; index < extent; index++) {
       for (let input = 0; input < operands.length; input++) values[input] = knownAt(operands[input], index);
-      const isReached = columns.length === 0 || columns.some((column) => reaches(column, index));
+      const isReached = isWhole || columns.some((column) => reaches(column, index));
       const result = isReached ? constant?.(values, axis) : fill;
       if (result !== undefined) this.constant[base + index] = round(result);
       else if (isReached) open.push(index);
@@ -337,21 +338,23 @@ class ConstantPass {
     }
     const readsVarying = view.weights.outputsOf(varying);
     const readsFixed = view.weights.outputsOf(fixed.flat());
+    // Zeros take nothing of numbers, so that most outputs need no sum.
+    const isFinite = fixed.flat().every((index) => Number.isFinite(this.#scalarAt(x, index)));
     const open: Sum[] = [];
     for (let output = 0; output < y.extent; output++) {
       if (readsVarying[output] === 1) continue;
       if (relation.codes?.isScaled === true && readsFixed[output] === 1) continue;
       const inputs = fixed[view.weights.groupOfOutput(output)] ?? [];
       if (relation.padded && readsFixed[output] === 1) {
-        if (relation.codes !== undefined) continue;
+        if (relation.codes !== undefined || relation.kind !== 'grouped') continue;
         const ofTap = (tap: number) =>
           inputs.reduce((sum, input) => sum + this.#scalarAt(x, input) * view.weights.at(output, input, tap), 0);
-        const found = { ofTap, ofSum: (sum: number) => ofSum(sum, output) };
-        if (relation.kind === 'grouped') this.#byPlace.ofWindow(at, relation, y.base + output, found);
+        this.#byPlace.ofWindow(at, relation, y.base + output, { ofTap, ofSum: (sum) => ofSum(sum, output) });
         continue;
       }
       let total = 0;
-      for (const input of inputs) total += (this.#scalarAt(x, input) - zero) * view.weights.sum(output, input);
+      for (const input of readsFixed[output] === 0 && isFinite ? [] : inputs)
+        total += (this.#scalarAt(x, input) - zero) * view.weights.sum(output, input);
       if (relation.codes?.outputScale !== undefined) {
         open.push({ output, total });
         continue;

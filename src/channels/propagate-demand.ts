@@ -128,19 +128,28 @@ class DemandPass implements Demand {
       else ofInput.push(link);
     }
     for (const [input, ofInput] of parts) {
-      const [read, ...others] = ofInput.map((link) => this.#readAlong(link, input));
-      for (const [index, isRead] of (read ?? []).entries())
-        if (isRead === 1 && others.every((other) => other[index] === 1)) this.needed[input.base + index] = 1;
+      const ofParts = ofInput.map((link) => this.#readAlong(link, input));
+      this.#needRead(
+        input,
+        ofParts.reduce((one, other) => one.map((read, index) => read & (other[index] ?? 0))),
+      );
     }
+  }
+
+  #needRead({ base }: Axis, read: Uint8Array): void {
+    for (let index = 0; index < read.length; index++) if (read[index] === 1) this.needed[base + index] = 1;
   }
 
   /** Per index of the input 1 where a linked output index matters. */
   #readAlong(link: ResolvedLink, input: Axis): Uint8Array {
     const read = new Uint8Array(input.extent);
     const { base } = link.output ?? input;
-    forEachPair(link, (from, to) => {
-      if (this.#matters(base + to)) read[from] = 1;
-    });
+    if (link.blocks === undefined)
+      for (let index = 0; index < input.extent; index++) read[index] = this.#matters(base + index) ? 1 : 0;
+    else
+      forEachPair(link, (from, to) => {
+        if (this.#matters(base + to)) read[from] = 1;
+      });
     return read;
   }
 
@@ -194,7 +203,7 @@ class DemandPass implements Demand {
     if (x === undefined || y === undefined || matrix === undefined) return this.needAll(slot);
     if (relation.rangesInput === true) this.#alongSum(at, [x], new Set());
     const read = matrix.inputsOf(this.#mattering(y));
-    for (const [index, isRead] of read.entries()) if (isRead === 1) this.needed[x.base + index] = 1;
+    this.#needRead(x, read);
     if (!isDepthwise(layer)) this.linearReads.push({ at, relation, axis: x, needed: read });
     // The ones of indicators read no channel, but they have the extents of the image.
     if (read.includes(1) || makesOnes(at.node)) this.#needOtherAxes(slot, x);

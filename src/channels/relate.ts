@@ -42,7 +42,8 @@ function unite(link: ResolvedLink, at: AnalyzedNode, positions: Positions, board
     return;
   }
   covered.add(input).add(output);
-  forEachPair(link, (i, j) => positions.unite(input.base + i, output.base + j));
+  if (link.blocks === undefined) positions.uniteAxes(input, output);
+  else forEachPair(link, (i, j) => positions.unite(input.base + i, output.base + j));
 }
 
 function pinOpenEnds(at: AnalyzedNode, board: PinBoard, ...ends: readonly (Axis | undefined)[]): void {
@@ -66,7 +67,7 @@ function uniteAxes(
     return;
   }
   covered.add(one).add(other);
-  for (let index = 0; index < one.extent; index++) positions.unite(one.base + index, other.base + index);
+  positions.uniteAxes(one, other);
 }
 
 /** What is summed over together keeps one extent. */

@@ -97,9 +97,7 @@ class Planner {
     this.#mapCosts = new MapCosts(facts, (axis) => this.#live(axis));
     this.#goes = new Uint8Array(facts.positions.count);
     this.#blockers = new Blockers(facts);
-    for (let position = 0; position < facts.positions.count; position++) {
-      if (facts.positions.classOf(position) === position && !this.#blockers.has(position)) this.#goes[position] = 1;
-    }
+    for (const root of facts.positions.classes()) if (!this.#blockers.has(root)) this.#goes[root] = 1;
     this.#carrierWorth = carrierWorth(facts);
     this.#widths = widthAxes(facts);
   }
@@ -120,8 +118,7 @@ class Planner {
     } while (this.#keepWhatDoesNotPay(compensations));
     const kept = new Map<Axis, readonly number[]>();
     for (const axis of this.#facts.positions.all) {
-      const indices = this.#live(axis);
-      if (indices.length < axis.extent) kept.set(axis, indices);
+      if (this.#width(axis) < axis.extent) kept.set(axis, this.#live(axis));
     }
     return {
       keptOf: (axis) => (axis === undefined ? undefined : kept.get(axis)),
@@ -145,6 +142,13 @@ class Planner {
     return live;
   }
 
+  /** How many are live. */
+  #width(axis: Axis): number {
+    let width = 0;
+    for (let index = 0; index < axis.extent; index++) if (!this.#isGone(axis, index)) width++;
+    return width;
+  }
+
   #hasLive(axis: Axis): boolean {
     for (let index = 0; index < axis.extent; index++) if (!this.#isGone(axis, index)) return true;
     return false;
@@ -163,7 +167,7 @@ class Planner {
     while (changed) {
       changed = this.#balance.settle(this.#goes).size > 0;
       for (const axis of this.#widths) {
-        const live = this.#live(axis).length;
+        const live = this.#width(axis);
         if (live === axis.extent) continue;
         if (this.#fillGroups(axis, live) || this.#fillWidth(axis, live)) changed = true;
       }
@@ -267,7 +271,7 @@ class Planner {
     if (form === 'bias' || form === 'carrier' || form === 'codes') return [];
     const { axis, relation } = read;
     const { extent } = axis;
-    const width = this.#live(axis).length;
+    const width = this.#width(axis);
     const absorbed = compensation.absorbed.map(({ index }) => index);
     if (form === 'classes') {
       // Against keeping just these: others may go for nothing.

@@ -52,8 +52,12 @@ export class WeightMatrix {
   }
 
   at(output: number, input: number, tap: number): number {
+    return this.inOneGroup(output, input) ? this.#element(this.offset(output, input) + tap) : 0;
+  }
+
+  #element(index: number): number {
     this.#elements ??= elementsOf(this.#tensor);
-    return this.inOneGroup(output, input) ? this.#elements(this.offset(output, input) + tap) : 0;
+    return this.#elements(index);
   }
 
   /** Where the kernel from `input` to `output` starts; both are of one group. */
@@ -84,9 +88,20 @@ export class WeightMatrix {
   }
 
   sum(output: number, input: number): number {
+    if (!this.connects(output, input)) return 0;
+    const start = this.offset(output, input);
     let total = 0;
-    for (let tap = 0; tap < this.taps; tap++) total += this.at(output, input, tap);
+    for (let at = start; at < start + this.taps; at++) total += this.#element(at);
     return total;
+  }
+
+  /** Adds `factor` times the kernel from `input` to `output` to the numbers from `start` on. */
+  addKernel(output: number, input: number, factor: number, sums: Float64Array, start = 0): void {
+    const first = this.inOneGroup(output, input) ? this.offset(output, input) : undefined;
+    for (let tap = 0; tap < this.taps; tap++) {
+      const weight = first === undefined ? 0 : this.#element(first + tap);
+      sums[start + tap] = (sums[start + tap] ?? 0) + factor * weight;
+    }
   }
 
   /** Per input 1 where it reaches any of `outputs`. */

@@ -1,7 +1,7 @@
 /** The options about masks, as the API takes them; the map is read from its file here. */
 import { readFileSync } from 'node:fs';
 import { messageOf, PruneCompileError } from '../errors.js';
-import type { MaskOptions } from '../masking/masked-model.js';
+import type { MaskOptions } from '../masking/masking.js';
 import { present } from './context.js';
 import { flagName, type Options, optionsOf } from './options.js';
 

@@ -3,7 +3,7 @@
  * place of the mistake.
  */
 import { existsSync } from 'node:fs';
-import yargs from 'yargs';
+import yargsParser from 'yargs-parser';
 import { PruneCompileError } from '../errors.js';
 import { shellWord } from '../report/text.js';
 import { fromConfig, fromEnvironment, type Given, unknownOption } from './layers.js';
@@ -50,8 +50,8 @@ export function parseInvocation(
 const GENERAL: readonly string[] = ['help', 'version'];
 
 /**
- * yargs takes the words apart; names, values and their errors are ours, because they come from
- * three places.
+ * The parser of yargs takes the words apart; names, values and their errors are ours, because they
+ * come from three places. yargs itself would be loaded for nothing: it takes ten times as long.
  */
 function parseFlags(argv: readonly string[]): { words: string[]; flags: Given[]; asks: Invocation['asks'] } {
   refuseDashedValues(argv);
@@ -59,26 +59,27 @@ function parseFlags(argv: readonly string[]): { words: string[]; flags: Given[];
   const switches = OPTION_KEYS.filter((key) => SPECS[key].value === undefined).map(flagName);
   const withValue = OPTION_KEYS.filter((key) => SPECS[key].value !== undefined).map(flagName);
   const aliases = Object.fromEntries(
-    OPTION_KEYS.flatMap((key) => (SPECS[key].alias === undefined ? [] : [[flagName(key), SPECS[key].alias]])),
+    OPTION_KEYS.flatMap((key) => (SPECS[key].alias === undefined ? [] : [[flagName(key), [SPECS[key].alias]]])),
   );
-  const parsed: Record<string, unknown> = yargs(withDashes(argv))
-    .help(false)
-    .version(false)
-    .exitProcess(false)
-    .parserConfiguration({
+  const {
+    _: words,
+    help,
+    version,
+    ...rest
+  }: Record<string, unknown> = yargsParser(withDashes(argv), {
+    boolean: [...switches, ...GENERAL],
+    array: withValue,
+    string: withValue,
+    alias: { ...aliases, help: ['h'], version: ['V'] },
+    configuration: {
       'camel-case-expansion': false,
       'strip-aliased': true,
       'dot-notation': false,
       'parse-numbers': false,
       'parse-positional-numbers': false,
       'greedy-arrays': false,
-    })
-    .boolean([...switches, ...GENERAL])
-    .array(withValue)
-    .string(withValue)
-    .alias({ ...aliases, help: 'h', version: 'V' })
-    .parseSync();
-  const { _: words, $0: _self, help, version, ...rest } = parsed;
+    },
+  });
   const flags = Object.entries(rest).flatMap(([name, value]) => (value === undefined ? [] : [flagGiven(name, value)]));
   return {
     words: Array.isArray(words) ? words.map(String) : [],

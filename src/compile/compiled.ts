@@ -8,7 +8,7 @@ import { requireDense } from '../retraining/dense-only.js';
 import { encodeStateDict, stateDictOf } from '../retraining/state-dict.js';
 import type { GraphInfo } from '../graph-info/graph-info.js';
 import { writeFiles } from '../files/write-files.js';
-import type { Masking } from '../masking/masked-model.js';
+import type { Masking } from '../masking/masking.js';
 import { type Model, readModel } from '../onnx/read.js';
 import { encodeModel, writeModel, type WriteOptions } from '../onnx/write.js';
 import type { CompileReport } from '../report/types.js';

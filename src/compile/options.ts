@@ -5,7 +5,7 @@
 import type { Target } from '../cost/width-cost.js';
 import { chooseTable, type SparseTarget } from '../cost/sparse-target.js';
 import { PruneCompileError } from '../errors.js';
-import type { MaskOptions } from '../masking/masked-model.js';
+import type { MaskOptions } from '../masking/masking.js';
 import { byName } from '../names.js';
 import type { StepTime } from '../report/types.js';
 import type { Timer } from './tuning.js';

@@ -3,7 +3,7 @@
  * infinite, and which kernels (the elements along the axes after the first two) hold anything.
  * Remembered per tensor, so that all questions of the analysis cost one pass.
  */
-import { setBit } from './bits.js';
+import { countBits, setBit } from './bits.js';
 import { alignedWords } from './scratch.js';
 import { elementBytes, FLOAT, product, Tensor } from './tensor.js';
 
@@ -65,19 +65,22 @@ interface Found {
   largest: number;
 }
 
+const HIGHEST_BIT = 0x80000000;
+
 /** A function of its own: beside the generator of chunks the loop takes a third longer. */
 function scanWords(words: Uint32Array, nonzero: Uint32Array, found: Found): void {
   let { nonzeros, largest } = found;
   for (let first = 0; first < words.length; first += 32) {
     const last = Math.min(32, words.length - first);
     let bits = 0;
-    for (let bit = 0; bit < last; bit++) {
-      const magnitude = (words[first + bit] ?? 0) << 1;
-      const isNonzero = (magnitude | -magnitude) >>> 31;
-      bits |= isNonzero << bit;
-      nonzeros += isNonzero;
+    for (let at = first; at < first + last; at++) {
+      const magnitude = (words[at] ?? 0) << 1;
+      // Only of a zero neither it nor its negative has the highest bit: the bits come in from there.
+      bits = (bits >>> 1) | ((magnitude | -magnitude) & HIGHEST_BIT);
       if (magnitude >>> 0 > largest) largest = magnitude >>> 0;
     }
+    bits >>>= 32 - last;
+    nonzeros += countBits(bits);
     nonzero[first >>> 5] = bits;
   }
   found.nonzeros = nonzeros;

@@ -11,8 +11,8 @@ import type { GraphInfo } from '../graph-info/graph-info.js';
 import { capturedOnly, numericConstants, weightSlots } from './weight-slots.js';
 import { PruneCompileError } from '../errors.js';
 import { applyEdits, maskEdits, withoutRepeats } from './mask-edits.js';
+import { asksForMasks, type Masking, type MaskOptions, UNMASKED } from './masking.js';
 import { Editor } from '../ir/editor.js';
-import type { Use } from '../ir/graph.js';
 import { atParameters } from './scaled-parameters.js';
 import { storedCopies } from './stored-copies.js';
 import { tiedReaders, unclearTie } from './tied-readers.js';
@@ -20,7 +20,6 @@ import type { Tensor } from '../ir/tensor.js';
 import { combineMasks, type MaskedWeight, type OperandEdit, operandOf } from '../masks/apply.js';
 import { countZeros } from '../masks/expand.js';
 import { bindMasks } from '../masks/bind.js';
-import type { MaskMap } from '../masks/bind-options.js';
 import type { Binding } from '../masks/binding.js';
 import type { FileTensor } from '../masks/contents.js';
 import type { Claim } from '../masks/claim.js';
@@ -37,69 +36,6 @@ import type { Model } from '../onnx/read.js';
 import { inspectGraph } from '../graph-info/inspect-graph.js';
 import type { MaskReport } from './mask-report.js';
 import type { MaskPlan } from '../verify/masked-reference.js';
-
-export interface MaskOptions {
-  /** Mask files of any format in docs/masks.md; several multiply. */
-  masks?: readonly string[];
-  /**
-   * Mask key -> name of a parameter, an initializer or a node, or a list of such, for masks that do
-   * not bind by themselves; null leaves the mask out.
-   */
-  maskMap?: MaskMap;
-  /** Taken off the beginning of every key. */
-  maskPrefix?: string;
-  /** What values other than 0 and 1 mean. */
-  maskSoft?: 'error' | 'multiply';
-  /**
-   * Whose axes all masks have: [out, in] as in PyTorch, or those of the model's tensors. Evidence
-   * decides where it is absent.
-   */
-  maskLayout?: 'torch' | 'stored';
-  /**
-   * Masks without a weight, and zeros that nothing in the model is known to have, are left out
-   * instead of an error.
-   */
-  allowUnmatched?: boolean;
-  /**
-   * zero: masked weights are zeros, exact for the model as exported. drop: a filter masked
-   * altogether is gone with bias and shift.
-   */
-  meaning?: 'zero' | 'drop';
-}
-
-export interface Masking {
-  readonly report: MaskReport | undefined;
-  /** Masks the same model again, read anew. */
-  apply(model: Model): void;
-  /** Whether any operand has other contents now. */
-  readonly changed: boolean;
-  /** Operands that have masks. */
-  readonly masked: readonly Pick<Use, 'node' | 'index'>[];
-  /** What the masks mean, for whoever builds the reference in another way. */
-  readonly plan: MaskPlan | undefined;
-}
-
-/** Without mask files and with the meaning `zero` the model is what it is. */
-export function asksForMasks({ masks = [], meaning = 'zero' }: MaskOptions): boolean {
-  return masks.length > 0 || meaning !== 'zero';
-}
-
-export const UNMASKED: Masking = {
-  report: undefined,
-  apply: () => undefined,
-  changed: false,
-  masked: [],
-  plan: undefined,
-};
-
-/** For the line about the step. */
-export function maskingText({ report }: Masking): string {
-  if (report === undefined) return '';
-  const { masks, meaning, droppedFilters, files, zeros } = report;
-  const bound = `${masks.length} masks bound, ${zeros} zeros`;
-  const dropped = `${droppedFilters} filters dropped`;
-  return `${files.length === 0 ? '' : `${bound}; `}meaning ${meaning}${meaning === 'drop' ? `: ${dropped}` : ''}`;
-}
 
 /**
  * Edits the model's graph; `asRead` is what is known of it. Throws E-MASK-… and E-INPUT-… errors

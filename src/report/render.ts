@@ -1,16 +1,13 @@
-/** A report in the format that a file's name asks for. */
+/** A report in the format that a file's name asks for; formats are loaded when they are used. */
 import { extname } from 'node:path';
-import { renderHtml } from './html.js';
-import { renderJson } from './json.js';
-import { renderMarkdown } from './markdown.js';
 import type { CompileReport } from './types.js';
 
-type Renderer = (report: CompileReport) => string | Promise<string>;
+type Renderer = (report: CompileReport) => Promise<string>;
 
 const RENDERERS: ReadonlyMap<string, Renderer> = new Map<string, Renderer>([
-  ['.json', renderJson],
-  ['.md', renderMarkdown],
-  ['.html', renderHtml],
+  ['.json', async (report) => (await import('./json.js')).renderJson(report)],
+  ['.md', async (report) => (await import('./markdown.js')).renderMarkdown(report)],
+  ['.html', async (report) => (await import('./html.js')).renderHtml(report)],
 ]);
 
 export const REPORT_EXTENSIONS: readonly string[] = [...RENDERERS.keys()];

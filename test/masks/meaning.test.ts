@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { normals, uniforms } from '../../fixtures/networks/random.js';
 import { compileModel, type CompileOptions, type Compiled } from '../../src/compile.js';
-import type { MaskOptions } from '../../src/masking/masked-model.js';
+import type { MaskOptions } from '../../src/masking/masking.js';
 import { maskedReference } from '../../src/verify/masked-reference.js';
 import { verifyModels } from '../../src/verify/verify.js';
 

@@ -20,7 +20,8 @@ import {
 import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { normals } from '../../fixtures/networks/random.js';
 import { compileModel } from '../../src/compile.js';
-import { maskModel, type MaskOptions } from '../../src/masking/masked-model.js';
+import { maskModel } from '../../src/masking/masked-model.js';
+import type { MaskOptions } from '../../src/masking/masking.js';
 import { readModel } from '../../src/onnx/read.js';
 import { maskedReference } from '../../src/verify/masked-reference.js';
 import { verifyModels } from '../../src/verify/verify.js';

@@ -216,7 +216,8 @@ test('markdown escapes what would be markup', () => {
   expect(escapeMarkdown('a|b\n<c> *d*')).toBe(String.raw`a\|b &lt;c&gt; \*d\*`);
 });
 
-test('the extension decides the format', () => {
-  expect(rendererFor('a.HTML')).toBe(renderHtml);
+test('the extension decides the format', async () => {
+  expect(await rendererFor('a.HTML')?.(FULL)).toBe(await renderHtml(FULL));
+  expect(await rendererFor('a.md')?.(FULL)).toBe(renderMarkdown(FULL));
   expect(rendererFor('a.pdf')).toBeUndefined();
 });
