@@ -3,45 +3,33 @@
  * absent here.
  */
 import type Long from 'long';
+import onnxProto from 'onnx-proto';
 
-/** As onnx.proto numbers them. */
-export const DataType = {
-  UNDEFINED: 0,
-  FLOAT: 1,
-  UINT8: 2,
-  INT8: 3,
-  UINT16: 4,
-  INT16: 5,
-  INT32: 6,
-  INT64: 7,
-  STRING: 8,
-  BOOL: 9,
-  FLOAT16: 10,
-  DOUBLE: 11,
-  UINT32: 12,
-  UINT64: 13,
-  COMPLEX64: 14,
-  COMPLEX128: 15,
-  BFLOAT16: 16,
-} as const;
+// Names are written down, not taken from onnx-proto's types: those do not stand up to a user's
+// check of the libraries.
+type DataTypeName =
+  | 'UNDEFINED'
+  | 'FLOAT'
+  | 'UINT8'
+  | 'INT8'
+  | 'UINT16'
+  | 'INT16'
+  | 'INT32'
+  | 'INT64'
+  | 'STRING'
+  | 'BOOL'
+  | 'FLOAT16'
+  | 'DOUBLE'
+  | 'UINT32'
+  | 'UINT64'
+  | 'COMPLEX64'
+  | 'COMPLEX128'
+  | 'BFLOAT16';
+type Singular = 'FLOAT' | 'INT' | 'STRING' | 'TENSOR' | 'GRAPH' | 'SPARSE_TENSOR' | 'TYPE_PROTO';
+type AttributeTypeName = 'UNDEFINED' | Singular | `${Singular}S`;
 
-export const AttributeType = {
-  UNDEFINED: 0,
-  FLOAT: 1,
-  INT: 2,
-  STRING: 3,
-  TENSOR: 4,
-  GRAPH: 5,
-  FLOATS: 6,
-  INTS: 7,
-  STRINGS: 8,
-  TENSORS: 9,
-  GRAPHS: 10,
-  SPARSE_TENSOR: 11,
-  SPARSE_TENSORS: 12,
-  TYPE_PROTO: 13,
-  TYPE_PROTOS: 14,
-} as const;
+export const DataType: Readonly<Record<DataTypeName, number>> = onnxProto.onnx.TensorProto.DataType;
+export const AttributeType: Readonly<Record<AttributeTypeName, number>> = onnxProto.onnx.AttributeProto.AttributeType;
 
 /**
  * Key in a node's metadata under which the compiler says what it made the node for
