@@ -17,10 +17,8 @@ inline constexpr size_t kJitRows = 30;
 // (Sapphire Rapids).
 inline constexpr size_t kPassTiles = 16;
 
-// Groups of a bundle at most; two are usual. At 90 and 95 % zeros, bundles of two or three made
-// ResNet-50 5 % faster and a product of 768 x 3072 13 % faster than single groups, and nothing slower
-// at 80 %. With five, more planes of results are written at a time than a first-level TLB has entries
-// (Emerald Rapids).
+// Groups of a bundle at most. With five, more planes of results are written at a time than a
+// first-level TLB has entries.
 inline constexpr size_t kMostTogether = 3;
 
 // The state of one tile between the pieces of a group. Its size is an odd number of cache lines.
