@@ -7,6 +7,7 @@ import { foldShapes } from './fold-shapes.js';
 import { gatherShuffles } from './gather-shuffles.js';
 import { joinPads } from './join-pads.js';
 import { keepBatchApart } from './keep-batch-apart.js';
+import { partGates } from './part-gates.js';
 import type { Pass } from './pass.js';
 import { removeChannels } from './remove-channels.js';
 import { removeConstantBranches } from './remove-constant-branches.js';
@@ -22,6 +23,7 @@ export const passes: readonly Pass[] = [
   gatherShuffles,
   joinPads,
   keepBatchApart,
+  partGates,
   removeConstantBranches,
   removeChannels,
   removeDeadNodes,
@@ -41,6 +43,7 @@ export const pipelines = {
     'remove-constant-branches',
     'replace-constant-inputs',
     'gather-shuffles',
+    'part-gates',
     'remove-dead-nodes',
     'remove-channels',
     'remove-dead-nodes',
