@@ -1,4 +1,5 @@
 /** The passes by name, and presets as data. */
+import { closeTargets } from './close-targets.js';
 import { compileSubgraphs } from './compile-subgraphs.js';
 import { convertSparse } from './convert-sparse.js';
 import { dropZeroStates } from './drop-zero-states.js';
@@ -15,6 +16,7 @@ import { removeDeadNodes } from './remove-dead-nodes.js';
 import { replaceConstantInputs } from './replace-constant-inputs.js';
 
 export const passes: readonly Pass[] = [
+  closeTargets,
   compileSubgraphs,
   convertSparse,
   dropZeroStates,
@@ -30,7 +32,10 @@ export const passes: readonly Pass[] = [
   replaceConstantInputs,
 ];
 
-/** Names in the order they run; the whole list is repeated until nothing changes. */
+/**
+ * Names in the order they run; the whole list is repeated until nothing changes. Those that run last
+ * follow then, once.
+ */
 export const pipelines = {
   structured: [
     'fold-constants',
@@ -47,6 +52,7 @@ export const pipelines = {
     'remove-dead-nodes',
     'remove-channels',
     'remove-dead-nodes',
+    'close-targets',
   ],
   /**
    * What `inspect` and `why` look at: masks multiplied in, computed shapes known, nothing removed.
