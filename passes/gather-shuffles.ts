@@ -49,7 +49,9 @@ export const gatherShuffles: Pass = {
     if (shuffles.length + strides.length === 0) return isDropped ? DROPPED : UNCHANGED;
     const facts = await analyzed();
     // One Slice that stays would hold the whole axis for all others of its input.
-    const dead = strides.filter((stride) => statesOf(stride, facts).some((state) => state !== undefined));
+    const dead = strides.filter(
+      (stride) => skipsDead(stride, strides, facts) || statesOf(stride, facts).some((state) => state !== undefined),
+    );
     const inputs = new Set(dead.map(({ input }) => input));
     const unequal = [
       ...shuffles.filter((shuffle) => hasUnequalGroups(shuffle, facts)),
@@ -196,6 +198,18 @@ function hasUnequalGroups({ parts, reshapes, ...shuffle }: Shuffle, facts: Facts
   }
   const areFollowed = reshapes.every((node) => (facts.nodeOf.get(node)?.choices.length ?? 0) > 0);
   return found.some((here) => here.size > 1 || (!areFollowed && here.size > 0 && !here.has(undefined)));
+}
+
+/** Whether an index that no such Slice takes is a constant, or is read by nobody else. */
+function skipsDead({ input, axis }: Picked, strides: readonly Picked[], { positions, constant }: Facts): boolean {
+  const along = positions.axesOf(input)[axis];
+  if (along === undefined) return false;
+  const others = strides.filter((other) => other.input === input && other.axis === axis);
+  const taken = new Set(others.flatMap(({ picks }) => picks));
+  const isReadElsewhere = input.isSeenOutside || input.uses.length > others.length;
+  return Array.from({ length: along.extent }, (_, index) => index).some(
+    (index) => !taken.has(index) && !(isReadElsewhere && Number.isNaN(constant[along.base + index] ?? Number.NaN)),
+  );
 }
 
 /**

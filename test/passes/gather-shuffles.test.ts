@@ -67,6 +67,20 @@ describe('gathered', () => {
     expect(outcome).toMatchObject({ equal: true, removed: 3, changesAgain: false });
   });
 
+  test.each([
+    ['nobody else reads it', false, 3],
+    ['a sum over all channels reads the rest', true, 0],
+  ])('channels that a Slice skips alone are dead: %s', async (_, isRead, removed) => {
+    const outcome = await compileRow((g) => {
+      const x = g.input('x', [2, 2, 4, 3]);
+      const hidden = g.relu(layer(g, x, { name: 'hidden', out: CHANNELS, from: 2 }));
+      const lists = [[0], [CHANNELS], [1], [2]].map((list) => int64(list));
+      g.output(layer(g, g.op('Slice', [hidden, ...lists]), { name: 'reader', out: 3, from: 3 }));
+      if (isRead) g.output(g.op('ReduceMean', [hidden], { axes: [1] }));
+    });
+    expect(outcome).toMatchObject({ equal: true, removed, changesAgain: false });
+  });
+
   test('a Gather of everything in order goes, of others none', async () => {
     const gathers = async (indices: number[]) => {
       const g = graphBuilder();
