@@ -63,7 +63,7 @@ export function recurrentAxes(site: Site, gates: number, taken: number): Relatio
     { index: X, axis: 2 },
     { index: W, axis: 2 },
   ];
-  const zeros = zeroUnits(site, hidden, gates, taken);
+  const zeros = keepsZero(site, gates) ? zeroUnits(site, hidden, gates, taken) : [];
   return {
     kind: 'pointwise',
     links,
@@ -74,8 +74,27 @@ export function recurrentAxes(site: Site, gates: number, taken: number): Relatio
   };
 }
 
-/** Attributes that bound or exchange what makes 0 of 0. */
-const ODD = ['activations', 'activation_alpha', 'activation_beta', 'clip'];
+/** Attributes that bound what makes 0 of 0, or say what activations do. */
+const ODD = ['activation_alpha', 'activation_beta', 'clip'];
+
+/** Activations that make 0 of 0, as ONNX Runtime compares names. */
+const KEEPING_ZERO = new Set(['tanh', 'relu']);
+
+/**
+ * Whether what a unit takes in, and what it gives, is 0 where the sums are: PyTorch names the
+ * activations of an RNN. The first of several is that of the gates.
+ */
+function keepsZero({ node }: Site, gates: number): boolean {
+  const names = node.strings('activations');
+  const perDirection = gates === 1 ? 1 : gates - 1;
+  return (
+    names?.every((name, at) => isOfGates(at % perDirection, gates) || KEEPING_ZERO.has(name.toLowerCase())) ?? true
+  );
+}
+
+function isOfGates(at: number, gates: number): boolean {
+  return gates > 1 && at === 0;
+}
 
 /** The batch first (layout 1): no kernel of ONNX Runtime computes. */
 function isPlain({ node }: Site): boolean {
