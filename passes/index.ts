@@ -8,6 +8,7 @@ import { foldShapes } from './fold-shapes.js';
 import { gatherShuffles } from './gather-shuffles.js';
 import { joinPads } from './join-pads.js';
 import { keepBatchApart } from './keep-batch-apart.js';
+import { partDirections } from './part-directions.js';
 import { partGates } from './part-gates.js';
 import type { Pass } from './pass.js';
 import { removeChannels } from './remove-channels.js';
@@ -25,6 +26,7 @@ export const passes: readonly Pass[] = [
   gatherShuffles,
   joinPads,
   keepBatchApart,
+  partDirections,
   partGates,
   removeConstantBranches,
   removeChannels,
@@ -48,6 +50,7 @@ export const pipelines = {
     'remove-constant-branches',
     'replace-constant-inputs',
     'gather-shuffles',
+    'part-directions',
     'part-gates',
     'remove-dead-nodes',
     'remove-channels',

@@ -105,24 +105,30 @@ function isPlain({ node }: Site): boolean {
 
 /** Units of which all rows of the gate are 0, in every direction. */
 function zeroUnits(site: Site, hidden: number, gates: number, taken: number): number[] {
+  const [first = [], ...others] = zeroUnitsByDirection(site, hidden, gates, taken);
+  return first.filter((unit) => others.every((units) => units.includes(unit)));
+}
+
+/** Units of which all rows of the gate are 0, per direction. */
+export function zeroUnitsByDirection(site: Site, hidden: number, gates: number, taken: number): number[][] {
   const rows = [W, R, B].flatMap((index) => {
     const tensor = site.constant(index);
     if (tensor === undefined) return [];
     const halves = index === B ? [taken, gates + taken] : [taken];
     const perDirection = tensor.dims[1] ?? 0;
     const columns = index === B ? 1 : (tensor.dims[2] ?? 0);
-    return [{ values: tensor.numbers(), halves, perDirection, columns, directions: tensor.dims[0] ?? 0 }];
+    return [{ values: tensor.numbers(), halves, perDirection, columns }];
   });
-  const isZero = (unit: number) =>
-    rows.every(({ values, halves, perDirection, columns, directions }) =>
-      halves.every((block) =>
-        Array.from(
-          { length: directions },
-          (_, direction) => (direction * perDirection + block * hidden + unit) * columns,
-        ).every((start) => values.subarray(start, start + columns).every((value) => value === 0)),
-      ),
+  const isZero = (direction: number, unit: number) =>
+    rows.every(({ values, halves, perDirection, columns }) =>
+      halves.every((block) => {
+        const start = (direction * perDirection + block * hidden + unit) * columns;
+        return values.subarray(start, start + columns).every((value) => value === 0);
+      }),
     );
-  return Array.from({ length: hidden }, (_, unit) => unit).filter(isZero);
+  return Array.from({ length: site.constant(R)?.dims[0] ?? 0 }, (_, direction) =>
+    Array.from({ length: hidden }, (_unit, unit) => unit).filter((unit) => isZero(direction, unit)),
+  );
 }
 
 export function adjustHidden(_: Site, kept: Kept): readonly Adjustment[] {

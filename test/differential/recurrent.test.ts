@@ -109,6 +109,8 @@ describe.each(TYPES)('%s', (type) => {
     const given = {
       type,
       direction: 'bidirectional',
+      // With Y each direction is a layer of its own (part-directions).
+      output: 'Y_h',
       dead: [
         [0, 2, 5],
         [2, 5, 6],
