@@ -14,6 +14,7 @@ import type { Editor } from '../src/ir/editor.js';
 import type { Node, Use, Value } from '../src/ir/graph.js';
 import { INT64, Tensor } from '../src/ir/tensor.js';
 import { type Pass, UNCHANGED } from './pass.js';
+import { removeDeadNodes } from './remove-dead-nodes.js';
 
 /** The part of a target that has the -1. */
 interface Open extends Use {
@@ -33,12 +34,15 @@ export const closeTargets: Pass = {
   summary: 'write numbers down that computed targets of Reshapes leave open',
   exactness: 'bitwise',
   isLast: true,
-  async run({ editor, graphInfo }) {
+  async run(context) {
+    const { editor, graphInfo } = context;
     const targets = openTargets(await graphInfo());
     if (targets.size === 0) return UNCHANGED;
     const changed = editor.transaction('close targets', () => {
       for (const [target, found] of targets) close(editor, target, found);
     });
+    // No other pass follows. Old formats have no initializers that nobody reads.
+    if (changed) await removeDeadNodes.run(context);
     return { changed, gains: false, remarks: [] };
   },
 };

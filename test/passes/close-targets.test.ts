@@ -115,6 +115,13 @@ describe('the pass alone', () => {
     expect(picture).toContain('Concat_output_0_closed_2 int64 [2] {12 2}');
   });
 
+  test('nothing is left that nobody reads: old formats do not load it', async () => {
+    const { bytes } = await compileRow(shuffled('zero'), { opset: 8, sizes: SIZES });
+    const { graph } = readModel(bytes);
+    expect([...graph.initializers()].filter(({ uses }) => uses.length === 0)).toEqual([]);
+    expect((await runEmpty(bytes))[0]?.[0]).toBe(0);
+  });
+
   test('what depends on the size stays open', async () => {
     const bytes = reshaped((g, x) => g.output(g.op('Reshape', [x, g.concat([sizeOf(g, x, 0), int64([12, -1])], 0)])));
     await unchanged('close-targets', bytes);
