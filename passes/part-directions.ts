@@ -159,12 +159,8 @@ function attributesOf(node: Node, direction: string, which: number): Readonly<Re
   const names = node.strings('activations');
   const half = (names?.length ?? 0) / DIRECTIONS.length;
   return {
-    ...Object.fromEntries([...node.attributes].map(([key, attribute]) => [key, withoutSource(attribute)])),
+    ...Object.fromEntries(node.attributes),
     direction: { kind: 'string', value: direction },
     ...(names && { activations: { kind: 'strings', value: names.slice(which * half, (which + 1) * half) } }),
   };
-}
-
-function withoutSource({ source: _, ...attribute }: AttributeValue & { readonly source?: object }): AttributeValue {
-  return attribute;
 }

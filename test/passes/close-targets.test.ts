@@ -124,6 +124,6 @@ describe('the pass alone', () => {
 
   test('what depends on the size stays open', async () => {
     const bytes = reshaped((g, x) => g.output(g.op('Reshape', [x, g.concat([sizeOf(g, x, 0), int64([12, -1])], 0)])));
-    await unchanged('close-targets', bytes);
+    expect(await unchanged('close-targets', bytes)).toContain('int64 [2] {12 -1}');
   });
 });
