@@ -154,13 +154,15 @@ function part(editor: Editor, { at: { node, site }, merged }: Layer): void {
   if (made !== undefined) editor.swapProducers(merged, made);
 }
 
-/** Those of one direction; activations are listed for both. */
+/** Those of one direction, of a layer that its row follows; activations are listed for both. */
 function attributesOf(node: Node, direction: string, which: number): Readonly<Record<string, AttributeValue>> {
+  const [hidden, reset] = [node.int('hidden_size', 0), node.int('linear_before_reset', 0)];
   const names = node.strings('activations');
   const half = (names?.length ?? 0) / DIRECTIONS.length;
   return {
-    ...Object.fromEntries(node.attributes),
+    hidden_size: { kind: 'int', value: hidden },
     direction: { kind: 'string', value: direction },
+    ...(reset !== 0 && { linear_before_reset: { kind: 'int', value: reset } }),
     ...(names && { activations: { kind: 'strings', value: names.slice(which * half, (which + 1) * half) } }),
   };
 }

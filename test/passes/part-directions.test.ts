@@ -25,6 +25,8 @@ interface Given {
   /** Units of both directions that no unit reads. */
   readonly unfed?: readonly number[];
   readonly activations?: readonly string[];
+  /** Of a GRU: the reset is applied behind the product. */
+  readonly isResetBehind?: boolean;
   readonly hasStates?: boolean;
   readonly readsLast?: boolean;
   /** What the turned output is merged to. */
@@ -51,6 +53,7 @@ function network(given: Given = {}): Uint8Array {
   const attributes = {
     hidden_size: HIDDEN,
     direction: 'bidirectional',
+    ...(given.isResetBehind === true && { linear_before_reset: 1 }),
     ...(given.activations && { activations: given.activations }),
   };
   const operands = [g.input('x', ['steps', BATCH, INPUTS]), operand('W', INPUTS), operand('R', HIDDEN)];
@@ -109,6 +112,10 @@ describe.each(['LSTM', 'GRU', 'RNN'] as const)('%s', (type) => {
     const left = await unitsLeft({ type, dead: [[0, 2, 5], [2]], keepsBias: true });
     expect(left).toEqual([['bidirectional', HIDDEN]]);
   });
+});
+
+test('a reset behind the product stays there', async () => {
+  expect(await unitsLeft({ type: 'GRU', isResetBehind: true, dead: [[0, 2, 5], [2]] })).toEqual(PARTED);
 });
 
 test('exchanged directions are told apart', async () => {
