@@ -10,8 +10,9 @@
  * Exact? Bitwise: the same integers, the same elements under the same shape for every input.
  * Declines where an integer depends on the input's size, and where two extents of a target do so in
  * different ways and none of the others is written down for it alone. Cost: none; fewer nodes run. It
- * lets channels through that a computed shape would pin: whoever reads an extent fixes it. An open
- * part cannot be told where another extent is 0: at sizes without elements such a Reshape fails.
+ * lets channels through that a computed shape would pin: whoever reads an extent fixes it. An
+ * open part cannot be told where another extent is 0: close-targets writes its number down in the
+ * end.
  */
 import { ExtentKeys } from '../src/graph-info/extent-keys.js';
 import type { GraphInfo } from '../src/graph-info/graph-info.js';
@@ -58,16 +59,10 @@ export const foldShapes: Pass = {
       }
     });
     const count = known.length + open.size;
-    const shapes = count === 1 ? '1 computed shape is' : `${count} computed shapes are`;
-    const message = `${shapes} written down${openText(open.size)}`;
+    const message = `${count === 1 ? '1 computed shape is' : `${count} computed shapes are`} written down`;
     return { changed, gains: false, remarks: [{ kind: 'applied', message }] };
   },
 };
-
-function openText(count: number): string {
-  if (count === 0) return '';
-  return `, ${count} with -1 for the channels: there the model fails at sizes of 0, such as an empty batch`;
-}
 
 /** A part of a target, with -1 in place of the extent of an axis. */
 interface OpenPart extends Use {

@@ -1,6 +1,6 @@
 /**
  * gather-shuffles: writes a shuffle of channels as a Gather, where not the same is dead in every
- * group, and a Slice with steps where anything is dead.
+ * group, and a Slice with steps where anything is dead. A Gather of everything in order goes.
  *
  *   Slice(x, axis 1, start 1, step 2)   =>   Gather(x, [1, 3, 5, …])
  *   x -> Reshape [N, 2, C/2, H, W] -> Transpose -> Reshape [N, C, H, W]     =>     Gather(x, [0, C/2, 1, C/2 + 1, …])
@@ -18,7 +18,7 @@ import type { Editor } from '../src/ir/editor.js';
 import type { Node, Value } from '../src/ir/graph.js';
 import { INT64, product, Tensor } from '../src/ir/tensor.js';
 import type { Extent } from '../src/ops/site.js';
-import { type Pass, UNCHANGED } from './pass.js';
+import { type Pass, type PassResult, UNCHANGED } from './pass.js';
 
 /** What a Gather may stand for. */
 interface Picked {
@@ -40,20 +40,24 @@ export const gatherShuffles: Pass = {
   summary: 'write shuffles of unequal groups of channels as a Gather',
   exactness: 'bitwise',
   async run({ editor, graphInfo, facts: analyzed }) {
-    const known = await graphInfo();
+    const before = await graphInfo();
+    const isDropped = dropWholes(editor, before);
+    const known = isDropped ? await graphInfo() : before;
     const keys = new ExtentKeys(known);
     const shuffles = known.graph.nodes.flatMap((node) => shuffleAt(node, keys) ?? []);
     const strides = known.graph.nodes.flatMap((node) => stridesAt(node, known) ?? []);
-    if (shuffles.length + strides.length === 0) return UNCHANGED;
+    if (shuffles.length + strides.length === 0) return isDropped ? DROPPED : UNCHANGED;
     const facts = await analyzed();
     // One Slice that stays would hold the whole axis for all others of its input.
-    const dead = strides.filter((stride) => statesOf(stride, facts).some((state) => state !== undefined));
+    const dead = strides.filter(
+      (stride) => skipsDead(stride, strides, facts) || statesOf(stride, facts).some((state) => state !== undefined),
+    );
     const inputs = new Set(dead.map(({ input }) => input));
     const unequal = [
       ...shuffles.filter((shuffle) => hasUnequalGroups(shuffle, facts)),
       ...strides.filter(({ input }) => inputs.has(input)),
     ];
-    if (unequal.length === 0) return UNCHANGED;
+    if (unequal.length === 0) return isDropped ? DROPPED : UNCHANGED;
     const changed = editor.transaction('gather shuffles', () => {
       for (const shuffle of unequal) replace(editor, shuffle);
     });
@@ -64,6 +68,30 @@ export const gatherShuffles: Pass = {
     return { changed, gains: false, remarks };
   },
 };
+
+const DROPPED: PassResult = { changed: true, gains: false, remarks: [] };
+
+/** Whether any Gather picked all of an axis in its order; what picked some may do so now. */
+function dropWholes(editor: Editor, { graph, constants, shapes }: GraphInfo): boolean {
+  const wholes = graph.nodes.filter((node) => {
+    const [input, indices] = node.inputs;
+    const [output] = node.outputs;
+    const list = constants.tensor(indices);
+    const dims = input === undefined ? undefined : shapes.of(input);
+    if (!isPlain(node, 'Gather') || output === undefined || output.isSeenOutside || dims === undefined) return false;
+    const axis = node.int('axis', 0);
+    const extent = dims[axis < 0 ? axis + dims.length : axis];
+    if (list?.dims.length !== 1 || list.size !== extent || constants.has(output)) return false;
+    return list.numbers().every((index, at) => index === at);
+  });
+  if (wholes.length === 0) return false;
+  return editor.transaction('drop gathers of everything', () => {
+    for (const { inputs, outputs } of wholes) {
+      const [input, output] = [inputs[0], outputs[0]];
+      if (input !== undefined && output !== undefined) editor.replaceAllUsesWith(output, input);
+    }
+  });
+}
 
 /**
  * Reshape, Transpose, Reshape, of which `last` is the last. Whatever becomes of the axes behind the
@@ -170,6 +198,18 @@ function hasUnequalGroups({ parts, reshapes, ...shuffle }: Shuffle, facts: Facts
   }
   const areFollowed = reshapes.every((node) => (facts.nodeOf.get(node)?.choices.length ?? 0) > 0);
   return found.some((here) => here.size > 1 || (!areFollowed && here.size > 0 && !here.has(undefined)));
+}
+
+/** Whether an index that no such Slice takes is a constant, or is read by nobody else. */
+function skipsDead({ input, axis }: Picked, strides: readonly Picked[], { positions, constant }: Facts): boolean {
+  const along = positions.axesOf(input)[axis];
+  if (along === undefined) return false;
+  const others = strides.filter((other) => other.input === input && other.axis === axis);
+  const taken = new Set(others.flatMap(({ picks }) => picks));
+  const isReadElsewhere = input.isSeenOutside || input.uses.length > others.length;
+  return Array.from({ length: along.extent }, (_, index) => index).some(
+    (index) => !taken.has(index) && !(isReadElsewhere && Number.isNaN(constant[along.base + index] ?? Number.NaN)),
+  );
 }
 
 /**

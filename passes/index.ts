@@ -1,4 +1,5 @@
 /** The passes by name, and presets as data. */
+import { closeTargets } from './close-targets.js';
 import { compileSubgraphs } from './compile-subgraphs.js';
 import { convertSparse } from './convert-sparse.js';
 import { dropZeroStates } from './drop-zero-states.js';
@@ -7,6 +8,8 @@ import { foldShapes } from './fold-shapes.js';
 import { gatherShuffles } from './gather-shuffles.js';
 import { joinPads } from './join-pads.js';
 import { keepBatchApart } from './keep-batch-apart.js';
+import { partDirections } from './part-directions.js';
+import { partGates } from './part-gates.js';
 import type { Pass } from './pass.js';
 import { removeChannels } from './remove-channels.js';
 import { removeConstantBranches } from './remove-constant-branches.js';
@@ -14,6 +17,7 @@ import { removeDeadNodes } from './remove-dead-nodes.js';
 import { replaceConstantInputs } from './replace-constant-inputs.js';
 
 export const passes: readonly Pass[] = [
+  closeTargets,
   compileSubgraphs,
   convertSparse,
   dropZeroStates,
@@ -22,13 +26,18 @@ export const passes: readonly Pass[] = [
   gatherShuffles,
   joinPads,
   keepBatchApart,
+  partDirections,
+  partGates,
   removeConstantBranches,
   removeChannels,
   removeDeadNodes,
   replaceConstantInputs,
 ];
 
-/** Names in the order they run; the whole list is repeated until nothing changes. */
+/**
+ * Names in the order they run; the whole list is repeated until nothing changes. Those that run last
+ * follow then, once.
+ */
 export const pipelines = {
   structured: [
     'fold-constants',
@@ -41,9 +50,12 @@ export const pipelines = {
     'remove-constant-branches',
     'replace-constant-inputs',
     'gather-shuffles',
+    'part-directions',
+    'part-gates',
     'remove-dead-nodes',
     'remove-channels',
     'remove-dead-nodes',
+    'close-targets',
   ],
   /**
    * What `inspect` and `why` look at: masks multiplied in, computed shapes known, nothing removed.

@@ -104,6 +104,8 @@ export interface Pass {
   readonly about?: Remark['about'];
   /** Whether it has the others run inside subgraphs. */
   readonly entersSubgraphs?: true;
+  /** Whether it runs once, when the others change nothing any more. */
+  readonly isLast?: true;
   run(context: PassContext): Promise<PassResult>;
 }
 

@@ -11,7 +11,7 @@ import { hasSparseOperators, storedInfo, storedLayers } from './figures/sparse-f
 import { countSubgraphLayers } from './figures/subgraphs.js';
 import type { Target } from './cost/width-cost.js';
 import { unreadWeights } from './figures/unread-weights.js';
-import { weightMatrix } from './channels/weight-matrix.js';
+import { WeightMatrix, weightMatrix } from './channels/weight-matrix.js';
 import { operatorOf } from './ops/registry.js';
 import { heldRemarks } from '../passes/channels/held-remarks.js';
 import { removeChannels } from '../passes/remove-channels.js';
@@ -166,10 +166,17 @@ function inspectLayers(facts: Facts, sparsityOf: (node: Facts['nodes'][number]['
   });
 }
 
+function matrixOf(site: Facts['nodes'][number]['site']): WeightMatrix | undefined {
+  const operator = operatorOf(site.node);
+  const relation = operator?.axes?.(site);
+  if (relation?.kind === 'linear' || relation?.kind === 'grouped') return weightMatrix(site, relation);
+  const weights = operator?.weights?.(site)?.weights;
+  const tensor = weights === undefined ? undefined : site.constant(weights.index);
+  return weights === undefined || tensor === undefined ? undefined : new WeightMatrix(tensor, weights);
+}
+
 function countZeroFilters(site: Facts['nodes'][number]['site'], extent: number): number {
-  const relation = operatorOf(site.node)?.axes?.(site);
-  if (relation?.kind !== 'linear' && relation?.kind !== 'grouped') return 0;
-  const matrix = weightMatrix(site, relation);
+  const matrix = matrixOf(site);
   if (matrix === undefined) return 0;
   let zeroFilters = 0;
   for (let output = 0; output < extent; output++) {

@@ -102,8 +102,8 @@ export function remarkBy({ name, about }: Pass, remark: PassResult['remarks'][nu
 }
 
 /**
- * Runs the list until a whole round changes nothing. What was missed is said once, by the last
- * round.
+ * Runs the list until a whole round changes nothing, and then what is to run last. What was missed
+ * is said once, by the last round.
  */
 export async function runPasses(
   list: readonly Pass[],
@@ -118,13 +118,15 @@ export async function runPasses(
     ...given,
     compileSubgraph: (node, name) => compileSubgraph(given, node, name, inside),
   };
+  const repeated = list.filter(({ isLast }) => isLast !== true);
+  const last = list.filter(({ isLast }) => isLast === true);
   const applied: Remark[] = [];
   let missed: Remark[] = [];
   let gains = false;
   for (let round = 0; round < MOST_ROUNDS; round++) {
     let changed = false;
     missed = [];
-    for (const pass of list) {
+    for (const pass of repeated) {
       // Signals such as Ctrl-C arrive between turns of the event loop only.
       await setImmediate();
       signal?.throwIfAborted();
@@ -133,7 +135,9 @@ export async function runPasses(
       gains ||= result.gains;
       for (const remark of result.remarks) (remark.kind === 'applied' ? applied : missed).push(remarkBy(pass, remark));
     }
-    if (!changed) return { remarks: [...applied, ...missed], gains };
+    if (changed) continue;
+    const closing = await runOnce(last, context);
+    return { remarks: [...applied, ...missed, ...closing.remarks], gains: gains || closing.gains };
   }
   const message = `stopped after ${MOST_ROUNDS} rounds that each changed something`;
   return { remarks: [...applied, ...missed, { pass: 'pipeline', kind: 'missed', message }], gains };

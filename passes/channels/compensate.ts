@@ -287,7 +287,8 @@ export class Compensator {
   }
 }
 
-function soleNormalization(value: Value, facts: Facts): Node | undefined {
+/** The normalisation that alone reads the value. */
+export function soleNormalization(value: Value, facts: Facts): Node | undefined {
   const [use] = value.uses;
   if (use === undefined || !value.hasSingleUse || use.node.opType !== 'BatchNormalization' || use.index !== 0)
     return undefined;

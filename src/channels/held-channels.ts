@@ -10,7 +10,8 @@ import { isCompensation } from '../ir/origin.js';
 import type { AnalyzedNode } from './analyzed-node.js';
 import { analyze, type Facts, isDeadAt } from './facts.js';
 import type { Lift } from './lift.js';
-import type { Axis } from './positions.js';
+import { operatorOf } from '../ops/registry.js';
+import type { Axis, Positions } from './positions.js';
 import { planRemoval, type RemovalPlan } from './removal-plan.js';
 import { type Cause, type Reason, Reasons } from './reasons.js';
 
@@ -38,15 +39,29 @@ export interface HeldChannels {
   readonly detail?: string;
 }
 
+interface LayerAxis {
+  readonly at: AnalyzedNode;
+  readonly axis: Axis;
+}
+
 /** The largest few; each costs an analysis. */
 const MOST_LIFTS = 4;
 
-/** Layers with weights and the axis of their output channels. */
-export function* layers({ nodes }: Pick<Facts, 'nodes'>): Generator<{ at: AnalyzedNode; axis: Axis }> {
+/**
+ * Layers with weights and the axis of their output channels: of the weights, where the operator has
+ * more in it than the layer.
+ */
+export function* layers({ nodes, positions }: Pick<Facts, 'nodes' | 'positions'>): Generator<LayerAxis> {
   for (const at of nodes) {
-    const axis = isCompensation(at.node) ? undefined : at.layer?.y;
+    const axis = isCompensation(at.node) ? undefined : (at.layer?.y ?? joinedAxis(at, positions));
     if (axis !== undefined) yield { at, axis };
   }
+}
+
+function joinedAxis({ node, site, relation, inSlots }: AnalyzedNode, positions: Positions): Axis | undefined {
+  const weights = relation?.kind === 'pointwise' ? operatorOf(node)?.weights?.(site)?.weights : undefined;
+  const slot = weights === undefined ? undefined : inSlots[weights.index];
+  return weights === undefined || slot === undefined ? undefined : positions.axesOf(slot)[weights.outAxis];
 }
 
 /** One dead channel that stays. */

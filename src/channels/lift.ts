@@ -15,8 +15,10 @@ import { type Deadness, stopsAt } from './stops.js';
  */
 export interface Lift {
   readonly cause: 'unknown' | 'extent' | 'gate' | 'place' | 'constant';
-  /** By qualified name: all nodes of it. */
+  /** By qualified name. */
   readonly operator: string;
+  /** These alone; absent: all nodes of the operator. */
+  readonly nodes?: ReadonlySet<Node>;
 }
 
 /** The relation of an operator of which none is known, if it is the one in question. */
@@ -43,6 +45,6 @@ export function liftStops(
   set: (position: number, from: number) => void,
 ): void {
   if (lift === undefined || lift.cause === 'unknown' || lift.cause === 'extent') return;
-  if (at.node.qualifiedOp !== lift.operator) return;
+  if (at.node.qualifiedOp !== lift.operator || lift.nodes?.has(at.node) === false) return;
   for (const { cause, from, to } of stopsAt(at, deadness)) if (cause === lift.cause) set(to, from);
 }

@@ -6,6 +6,7 @@
  *   [., S, 3 * H * d] -> Reshape [., S, 3, H, d] -> Transpose -> Gather(2): head h is zero where the
  *   channels from (2 * H + h) * d on are
  */
+import { product } from '../ir/tensor.js';
 import { type Pointwise, unchanged } from '../ops/axes.js';
 import type { AnalyzedNode, ResolvedLink } from './analyzed-node.js';
 import type { Axis, Slot } from './positions.js';
@@ -62,7 +63,10 @@ export class MovedZeros {
   }
 }
 
-/** An axis of the input whose parts are axes of the output, all of them. */
+/**
+ * An axis of the input whose parts are axes of the output. All of them: with a computed target only
+ * one can be linked, and says nothing of what the others hold.
+ */
 function takenApart(links: readonly ResolvedLink[]): View | undefined {
   const [{ input: whole } = { input: undefined }] = links;
   if (whole === undefined) return undefined;
@@ -71,7 +75,8 @@ function takenApart(links: readonly ResolvedLink[]): View | undefined {
     if (input !== whole || output === undefined || blocks?.one !== 'output') return undefined;
     parts.push({ axis: output, stride: blocks.inner });
   }
-  return { whole, offset: 0, parts };
+  const size = product(parts.map(({ axis }) => axis.extent));
+  return size === whole.extent ? { whole, offset: 0, parts } : undefined;
 }
 
 /** The view of the result; undefined where a part is merged with something else, or mixed. */

@@ -161,18 +161,22 @@ function layerOf(
   tensors: ReadonlyMap<Tensor, { zeros: number }>,
 ): Layer | undefined {
   if (isCompensation(node)) return undefined;
-  const relation = operatorOf(node)?.axes?.(siteOf(node, graphInfo));
-  if (relation?.kind !== 'linear' && relation?.kind !== 'grouped') return undefined;
-  const value = node.inputs[relation.weights.index];
+  const site = siteOf(node, graphInfo);
+  const relation = operatorOf(node)?.axes?.(site);
+  const isLayer = relation?.kind === 'linear' || relation?.kind === 'grouped';
+  // An operator that has more in it than the layer has other relations.
+  const weights = isLayer ? relation.weights : relation && operatorOf(node)?.weights?.(site)?.weights;
+  if (weights === undefined) return undefined;
+  const value = node.inputs[weights.index];
   const tensor = graphInfo.constants.tensor(value);
   if (tensor === undefined || value === undefined) return undefined;
   requireFinite(tensor, value, node);
   // Axis 1 of a grouped layer's weights counts the channels of one group.
-  const channels = (axis: number) => (tensor.dims[axis] ?? 0) * (axis === 1 ? groupsOf(relation) : 1);
+  const channels = (axis: number) => (tensor.dims[axis] ?? 0) * (axis === 1 && isLayer ? groupsOf(relation) : 1);
   return {
     node,
-    inputChannels: channels(relation.weights.inAxis),
-    outputChannels: channels(relation.weights.outAxis),
+    inputChannels: channels(weights.inAxis),
+    outputChannels: channels(weights.outAxis),
     sparsity: tensor.size === 0 ? 0 : (tensors.get(tensor)?.zeros ?? 0) / tensor.size,
     size: tensor.size,
     macs: operatorOf(node)?.macs?.(siteOf(node, sized)),

@@ -52,6 +52,8 @@ function textOf(attribute: Attribute): string | undefined {
     case 'ints':
     case 'floats':
       return attribute.value.join(' ');
+    case 'strings':
+      return JSON.stringify(attribute.value);
     case 'tensor':
     case 'other':
       return undefined;

@@ -28,6 +28,7 @@ export type AttributeValue =
   | { readonly kind: 'float'; readonly value: number }
   | { readonly kind: 'floats'; readonly value: readonly number[] }
   | { readonly kind: 'string'; readonly value: string }
+  | { readonly kind: 'strings'; readonly value: readonly string[] }
   | { readonly kind: 'tensor'; readonly value: Tensor }
   | { readonly kind: 'other' };
 
@@ -149,6 +150,11 @@ export class Node {
   string(name: string, otherwise: string): string {
     const attribute = this.attributes.get(name);
     return attribute?.kind === 'string' ? attribute.value : otherwise;
+  }
+
+  strings(name: string): readonly string[] | undefined {
+    const attribute = this.attributes.get(name);
+    return attribute?.kind === 'strings' ? attribute.value : undefined;
   }
 
   tensor(name: string): Tensor | undefined {

@@ -271,6 +271,12 @@ function readAttribute(proto: AttributeProto, external: ExternalData): Attribute
       return { kind: 'floats', value: proto.floats ?? [], source };
     case AttributeType.STRING:
       return { kind: 'string', value: Buffer.from(proto.s ?? []).toString('utf8'), source };
+    case AttributeType.STRINGS:
+      return {
+        kind: 'strings',
+        value: (proto.strings ?? []).map((text) => Buffer.from(text).toString('utf8')),
+        source,
+      };
     case AttributeType.TENSOR: {
       const tensor = proto.t === undefined ? undefined : readTensor(proto.t, external);
       return tensor === undefined ? { kind: 'other', source } : { kind: 'tensor', value: tensor, source };

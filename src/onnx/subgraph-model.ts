@@ -5,7 +5,7 @@
 import type { Dim, Graph, Value } from '../ir/graph.js';
 import type { Tensor } from '../ir/tensor.js';
 import { encodeProto } from './encode.js';
-import type { GraphProto, ModelProto } from './proto.js';
+import { AttributeType, type GraphProto, type ModelProto, type NodeProto, type TensorProto } from './proto.js';
 import { capturedNames, decodeModel, type Model, readModel } from './read.js';
 import { writeTensor } from './tensors.js';
 import { encodeModel, type Shapes, typeOf } from './write.js';
@@ -20,6 +20,9 @@ export interface Captured {
   /** Undefined where the rank is not known. */
   readonly dims: readonly Dim[] | undefined;
 }
+
+/** The IR version from which on an initializer need not be an input of its graph as well. */
+const INITIALIZERS_ALONE = 4;
 
 /** Constants that it captures are copied: not beyond this. */
 const MOST_BYTES = 2 ** 28;
@@ -77,12 +80,21 @@ export function subgraphOf(
     else rename(model.graph, now);
   }
   const { graph = {} } = decodeModel(encodeModel(model, { shapes }), 'the subgraph');
+  const initializer = (graph.initializer ?? []).filter(({ name = '' }) => !kept.has(name));
+  const isOlder = Number(model.proto.irVersion ?? 0) < INITIALIZERS_ALONE;
+  const isMisplaced = ({ name = '' }: TensorProto) => isOlder && !own.has(name);
   return {
     ...graph,
+    node: [...initializer.filter(isMisplaced).map(constantOf), ...(graph.node ?? [])],
     input: (graph.input ?? []).filter(({ name }) => own.has(name)),
-    initializer: (graph.initializer ?? []).filter(({ name = '' }) => !kept.has(name)),
+    initializer: initializer.filter((tensor) => !isMisplaced(tensor)),
     valueInfo: (graph.valueInfo ?? []).filter(({ name = '' }) => !kept.has(name)),
   };
+}
+
+function constantOf(tensor: TensorProto): NodeProto {
+  const { name = '' } = tensor;
+  return { opType: 'Constant', output: [name], attribute: [{ name: 'value', type: AttributeType.TENSOR, t: tensor }] };
 }
 
 /** Inside the name would hide that of the value outside. */

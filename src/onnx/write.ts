@@ -354,6 +354,8 @@ function attributeProto(name: string, attribute: Attribute): AttributeProto {
       return { name, type: AttributeType.FLOATS, floats: [...attribute.value] };
     case 'string':
       return { name, type: AttributeType.STRING, s: Buffer.from(attribute.value) };
+    case 'strings':
+      return { name, type: AttributeType.STRINGS, strings: attribute.value.map((text) => Buffer.from(text)) };
     case 'tensor':
       return { name, type: AttributeType.TENSOR, t: writeTensor('', attribute.value) };
     case 'other':

@@ -1,5 +1,5 @@
 /** Attention as one operator. */
-import { type HeadPart, type Known, type Link, link, type Relation } from './axes.js';
+import { type HeadPart, isStatic, type Known, type Link, link, type Relation } from './axes.js';
 import { MICROSOFT } from './domains.js';
 import { adjustScale, hasAny, headsLeft, maskHeads, sideBySide, type Three } from './head-parts.js';
 import type { Adjustment, Kept, LayerOperands, Operator } from './operator.js';
@@ -185,6 +185,15 @@ function packedLayer(site: Site): LayerOperands | undefined {
   return { weights: { index: PACKED_WEIGHTS, inAxis: 0, outAxis: 1 }, bias: PACKED_BIAS, isJoined: true };
 }
 
+/** Of the projection, of the scores, and of the sums of values. */
+function packedMacs(site: Site): number | undefined {
+  const [x, sizes] = [site.inDims(0), packedSizes(site)];
+  if (!isStatic(x) || sizes === undefined) return undefined;
+  const [batch = 0, length = 0, inputs = 0] = x;
+  const [query, key, value] = sizes;
+  return batch * length * (inputs * (query + key + value) + length * (query + value));
+}
+
 function adjustPacked(site: Site, kept: Kept): readonly Adjustment[] {
   const sizes = packedSizes(site);
   if (sizes === undefined || kept.input(at(PACKED_WEIGHTS, 1)) === undefined) return [];
@@ -217,6 +226,7 @@ export const attentions: readonly Operator[] = [
     domain: MICROSOFT,
     axes: packed,
     weights: packedLayer,
+    macs: packedMacs,
     adjust: adjustPacked,
     parameters: [undefined, 'weight', 'bias'],
     isReversed: () => true,

@@ -28,8 +28,11 @@ type Terms = (...reals: readonly number[]) => readonly number[];
 
 /**
  * The largest error of a kernel, in codes, where the scales of the operands are that of the result
- * or less. ONNX Runtime's kernels are in float32; QLinearAdd of ARM has factors of 21 bits, and so an
- * error of 2^-13. This is 32 times as much.
+ * or less. ONNX Runtime's kernels are in float32, but QLinearAdd of ARM (MLAS, qladd.cpp): it rounds
+ * the quotients of the scales to factors of 22 bits, of which the larger one has all. With e its
+ * exponent each is off by 2^(e-22) at most, times a code of up to 255. Two operands with e <= 0 make
+ * 2^-13 of it, and with e > 0 it grows as the quotient does. Ties are rounded away from zero there,
+ * and to even elsewhere. This is 32 times as much, and leaves ties open.
  */
 const LARGEST_ERROR = 2 ** -8;
 

@@ -74,10 +74,17 @@ function spreads(node: Node, { dims }: Tensor): boolean {
   return product(dims.slice(2)) !== 1 || !isOne('strides') || isGrown || new Window(node).isPadded;
 }
 
-/** Filters of a grouped one are those of axis 1 in each group of axis 0: no axis counts them. */
+/**
+ * Filters of a grouped one are those of axis 1 in each group of axis 0: no axis counts them, but
+ * where each group is one channel.
+ */
 function transposedWeights({ node, constant }: Site): LayerOperands | undefined {
-  const isKnown = constant(1) !== undefined && node.int('group', 1) === 1;
-  return isKnown ? { weights: { index: 1, inAxis: 0, outAxis: 1 }, bias: 2 } : undefined;
+  const dims = constant(1)?.dims;
+  const groups = node.int('group', 1);
+  if (dims === undefined) return undefined;
+  if (groups === 1) return { weights: { index: 1, inAxis: 0, outAxis: 1 }, bias: 2 };
+  const isDepthwise = dims[0] === groups && dims[1] === 1;
+  return isDepthwise ? { weights: { index: 1, inAxis: 1, outAxis: 0 }, bias: 2 } : undefined;
 }
 
 /** Each element of X meets every tap of its row of W. */

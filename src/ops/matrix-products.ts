@@ -22,6 +22,7 @@ function gemmWeights(node: Node): LayerOperands['weights'] {
 /** Gemm-7, -11, -13: Y [M, N] = alpha * A * B + beta * C, with constant B and C. */
 function gemm(site: Site): Relation | undefined {
   const { node } = site;
+  if (site.constant(1) === undefined && site.constant(0) !== undefined) return gemmOfLeft(site);
   const areMatrices = site.inDims(0)?.length === 2 && site.outDims(0)?.length === 2;
   if (site.constant(1) === undefined || !areMatrices) return undefined;
   if (node.inputs[2] !== undefined && site.constant(2) === undefined) return undefined;
@@ -38,10 +39,43 @@ function gemm(site: Site): Relation | undefined {
   };
 }
 
+/**
+ * The same with the constant as A: rows of Y are what the weights make. C goes with the columns of Y
+ * as well, so that it is no bias, and what Y makes of constants is not known beside it.
+ */
+function gemmOfLeft(site: Site): Relation | undefined {
+  const { node } = site;
+  const [added, y] = [site.constant(2)?.dims, site.outDims(0)];
+  if (site.constant(0)?.dims.length !== 2 || site.inDims(1)?.length !== 2 || y?.length !== 2) return undefined;
+  if (node.inputs[2] !== undefined && added === undefined) return undefined;
+  const depth = hasTransB(node) ? 1 : 0;
+  const ofAdded = (added ?? []).flatMap((extent, axis) =>
+    extent === 1 ? [] : [link({ index: 2, axis }, { index: 0, axis: axis + 2 - (added?.length ?? 0) })],
+  );
+  return {
+    kind: 'linear',
+    links: [link({ index: 1, axis: 1 - depth }, { index: 0, axis: 1 }), ...ofAdded],
+    x: { index: 1, axis: depth },
+    y: { index: 0, axis: 0 },
+    weights: leftWeights(node),
+    bias: undefined,
+    alpha: node.float('alpha', 1),
+    padded: false,
+    ...(added !== undefined && { activation: () => undefined }),
+  };
+}
+
+function leftWeights(node: Node): LayerOperands['weights'] {
+  const depth = depthAxis(node);
+  return { index: 0, inAxis: depth, outAxis: 1 - depth };
+}
+
 function gemmLayer(site: Site): LayerOperands | undefined {
   const { node } = site;
-  if (site.constant(1)?.dims.length !== 2) return undefined;
-  return { weights: gemmWeights(node), bias: 2 };
+  const [left, right] = [site.constant(0)?.dims, site.constant(1)?.dims];
+  if (right?.length === 2) return { weights: gemmWeights(node), bias: 2 };
+  if (right !== undefined || left?.length !== 2) return undefined;
+  return { weights: leftWeights(node), bias: undefined, axesBehind: 1 };
 }
 
 /** A matrix, maybe after axes of extent 1: [1, K, N]. */

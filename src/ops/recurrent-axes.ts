@@ -63,7 +63,7 @@ export function recurrentAxes(site: Site, gates: number, taken: number): Relatio
     { index: X, axis: 2 },
     { index: W, axis: 2 },
   ];
-  const zeros = zeroUnits(site, hidden, gates, taken);
+  const zeros = keepsZero(site, gates) ? zeroUnits(site, hidden, gates, taken) : [];
   return {
     kind: 'pointwise',
     links,
@@ -74,8 +74,27 @@ export function recurrentAxes(site: Site, gates: number, taken: number): Relatio
   };
 }
 
-/** Attributes that bound or exchange what makes 0 of 0. */
-const ODD = ['activations', 'activation_alpha', 'activation_beta', 'clip'];
+/** Attributes that bound what makes 0 of 0, or say what activations do. */
+const ODD = ['activation_alpha', 'activation_beta', 'clip'];
+
+/** Activations that make 0 of 0, as ONNX Runtime compares names. */
+const KEEPING_ZERO = new Set(['tanh', 'relu']);
+
+/**
+ * Whether what a unit takes in, and what it gives, is 0 where the sums are: PyTorch names the
+ * activations of an RNN. The first of several is that of the gates.
+ */
+function keepsZero({ node }: Site, gates: number): boolean {
+  const names = node.strings('activations');
+  const perDirection = gates === 1 ? 1 : gates - 1;
+  return (
+    names?.every((name, at) => isOfGates(at % perDirection, gates) || KEEPING_ZERO.has(name.toLowerCase())) ?? true
+  );
+}
+
+function isOfGates(at: number, gates: number): boolean {
+  return gates > 1 && at === 0;
+}
 
 /** The batch first (layout 1): no kernel of ONNX Runtime computes. */
 function isPlain({ node }: Site): boolean {
@@ -86,24 +105,30 @@ function isPlain({ node }: Site): boolean {
 
 /** Units of which all rows of the gate are 0, in every direction. */
 function zeroUnits(site: Site, hidden: number, gates: number, taken: number): number[] {
+  const [first = [], ...others] = zeroUnitsByDirection(site, hidden, gates, taken);
+  return first.filter((unit) => others.every((units) => units.includes(unit)));
+}
+
+/** Units of which all rows of the gate are 0, per direction. */
+export function zeroUnitsByDirection(site: Site, hidden: number, gates: number, taken: number): number[][] {
   const rows = [W, R, B].flatMap((index) => {
     const tensor = site.constant(index);
     if (tensor === undefined) return [];
     const halves = index === B ? [taken, gates + taken] : [taken];
     const perDirection = tensor.dims[1] ?? 0;
     const columns = index === B ? 1 : (tensor.dims[2] ?? 0);
-    return [{ values: tensor.numbers(), halves, perDirection, columns, directions: tensor.dims[0] ?? 0 }];
+    return [{ values: tensor.numbers(), halves, perDirection, columns }];
   });
-  const isZero = (unit: number) =>
-    rows.every(({ values, halves, perDirection, columns, directions }) =>
-      halves.every((block) =>
-        Array.from(
-          { length: directions },
-          (_, direction) => (direction * perDirection + block * hidden + unit) * columns,
-        ).every((start) => values.subarray(start, start + columns).every((value) => value === 0)),
-      ),
+  const isZero = (direction: number, unit: number) =>
+    rows.every(({ values, halves, perDirection, columns }) =>
+      halves.every((block) => {
+        const start = (direction * perDirection + block * hidden + unit) * columns;
+        return values.subarray(start, start + columns).every((value) => value === 0);
+      }),
     );
-  return Array.from({ length: hidden }, (_, unit) => unit).filter(isZero);
+  return Array.from({ length: site.constant(R)?.dims[0] ?? 0 }, (_, direction) =>
+    Array.from({ length: hidden }, (_unit, unit) => unit).filter((unit) => isZero(direction, unit)),
+  );
 }
 
 export function adjustHidden(_: Site, kept: Kept): readonly Adjustment[] {

@@ -9,7 +9,7 @@
  */
 import type { Node } from '../ir/graph.js';
 import type { Operator } from './operator.js';
-import { adjustHidden, recurrentAxes } from './recurrent-axes.js';
+import { adjustHidden, recurrentAxes, zeroUnitsByDirection } from './recurrent-axes.js';
 import type { Site } from './site.js';
 import type { StoredWeights } from './stored-weights.js';
 
@@ -74,8 +74,20 @@ function recurrent(type: string, gates: readonly number[], taken: number): Opera
   return { type, gates, axes, adjust: adjustHidden, storedWeights: () => WEIGHTS };
 }
 
-export const recurrents: readonly Operator[] = [
-  recurrent('LSTM', [0, 3, 1, 2], 3),
-  recurrent('GRU', [1, 0, 2], 2),
-  recurrent('RNN', [0], 0),
-];
+/** Per operator its gates, and which of them takes in. */
+const GATES = new Map<string, readonly [gates: readonly number[], taken: number]>([
+  ['LSTM', [[0, 3, 1, 2], 3]],
+  ['GRU', [[1, 0, 2], 2]],
+  ['RNN', [[0], 0]],
+]);
+
+/** Of a recurrent layer: units that take in nothing but 0, per direction. */
+export function unitsWithoutInput(site: Site): number[][] {
+  const [gates = [], taken = 0] = GATES.get(site.node.opType) ?? [];
+  const hidden = site.constant(2)?.dims[2] ?? 0;
+  return zeroUnitsByDirection(site, hidden, gates.length, taken);
+}
+
+export const recurrents: readonly Operator[] = [...GATES].map(([type, [gates, taken]]) =>
+  recurrent(type, gates, taken),
+);

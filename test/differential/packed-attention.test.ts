@@ -3,6 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { graphBuilder, type Input } from '../../fixtures/networks/graph-builder.js';
 import { normals } from '../../fixtures/networks/random.js';
 import { compileModel } from '../../src/compile.js';
+import { inspectModel } from '../../src/inspect.js';
+import { makeMasks } from '../../src/mask-maker/make-masks.js';
 import { readModel } from '../../src/onnx/read.js';
 import { verifyModels } from '../../src/verify/verify.js';
 
@@ -114,4 +116,18 @@ describe('nothing goes', () => {
     const dead = [28, 29, 30, 31];
     expect(await outcomeOf({ dead, outputs: ['attended', 'present'] })).toMatchObject(stays);
   });
+});
+
+test('it is a layer for inspect and for mask', async () => {
+  const bytes = network({ dead: [0, 13, 26], keepsBias: true });
+  const { layers, figures } = await inspectModel(bytes);
+  const [projection] = layers;
+  expect(projection).toMatchObject({ opType: 'com.microsoft::Attention', outputChannels: 36, zeroFilters: 3 });
+  expect(projection?.sparsity).toBeCloseTo(3 / 36);
+  expect(figures.channels).toBe(36 + WIDTH);
+  const { report } = await compileModel(bytes, { align: 1, shapes: { x: [1, LENGTH, WIDTH] } });
+  const attention = LENGTH * (WIDTH * 36 + LENGTH * 2 * WIDTH);
+  expect(report.before.macs).toBe(attention + LENGTH * WIDTH * WIDTH);
+  const masks = await makeMasks(bytes, { ratio: 0.25 });
+  expect(masks.report.layers.map(({ mask, masked }) => [mask, masked])).toContainEqual(['packed.weight', 9]);
 });

@@ -55,6 +55,22 @@ const NETWORKS: readonly (readonly [name: string, kept: number, network: Network
     4,
     (g, x) => g.op('MatMul', [full(3, HIDDEN), g.add(g.op('MatMul', [pruned(HIDDEN, WIDTH, 0), x]), bias(true))]),
   ],
+  ...[0, 1].flatMap((transA) =>
+    [0, 1].map((transB): (typeof NETWORKS)[number] => [
+      `Gemm with the constant as A, transA ${transA}, transB ${transB}`,
+      4,
+      (g, x) => {
+        const first = transA === 1 ? pruned(WIDTH, HIDDEN, 1) : pruned(HIDDEN, WIDTH, 0);
+        const [row] = g.ops('Split', [x, { data: BigInt64Array.of(1n, 1n) }], { axis: 0 }, { outputs: 2 });
+        const square = g.reshape(row ?? '', [WIDTH, WIDTH]);
+        const made = g.op('Gemm', [first, square], { transA, transB, alpha: 0.5 });
+        const added = g.op('Gemm', [full(3, HIDDEN), g.relu(g.add(made, bias(true))), { data: [1, 2, 3, 4, 5, 6] }], {
+          beta: 2,
+        });
+        return g.op('Gemm', [full(2, 3), added, { data: [0.5, -1], dims: [2, 1] }]);
+      },
+    ]),
+  ),
   [
     'constants on the left, then on the right',
     4,

@@ -109,6 +109,8 @@ describe.each(TYPES)('%s', (type) => {
     const given = {
       type,
       direction: 'bidirectional',
+      // With Y each direction is a layer of its own (part-directions).
+      output: 'Y_h',
       dead: [
         [0, 2, 5],
         [2, 5, 6],
@@ -158,16 +160,30 @@ describe.each(TYPES)('%s', (type) => {
     });
   });
 
-  test.each<readonly [string, NonNullable<Given['attributes']>]>([
-    ['a bound', { clip: { float: 0.5 } }],
-    [
-      'activations that are written down',
-      { activations: { LSTM: ['Sigmoid', 'Tanh', 'Tanh'], GRU: ['Sigmoid', 'Tanh'], RNN: ['Relu'] }[type] },
-    ],
-  ])('%s: everything stays', async (_, attributes) => {
+  test('a bound: everything stays', async () => {
+    const attributes = { clip: { float: 0.5 } };
     expect(await compiled({ type, dead: [[0, 2]], attributes, deadInputs: [1] })).toEqual({
       hidden: HIDDEN,
       inputs: INPUTS,
+    });
+  });
+
+  test.each(['forward', 'bidirectional'] as const)('activations that are written down, %s', async (direction) => {
+    const activations = { LSTM: ['Sigmoid', 'Tanh', 'relu'], GRU: ['Sigmoid', 'Relu'], RNN: ['Tanh'] }[type];
+    const directions = direction === 'forward' ? 1 : 2;
+    const attributes = { activations: Array.from({ length: directions }, () => activations).flat() };
+    const dead = Array.from({ length: directions }, () => [0, 2]);
+    expect(await compiled({ type, dead, attributes, direction, deadInputs: [1] })).toEqual({
+      hidden: HIDDEN - 2,
+      inputs: INPUTS - 1,
+    });
+  });
+
+  test('an activation that makes more than 0 of 0: units stay, inputs go', async () => {
+    const activations = { LSTM: ['Sigmoid', 'Tanh', 'Sigmoid'], GRU: ['Sigmoid', 'Sigmoid'], RNN: ['Sigmoid'] }[type];
+    expect(await compiled({ type, dead: [[0, 2]], attributes: { activations }, deadInputs: [1] })).toEqual({
+      hidden: HIDDEN,
+      inputs: INPUTS - 1,
     });
   });
 });

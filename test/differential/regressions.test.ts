@@ -56,6 +56,26 @@ const reader = (rows: number, kernel: number) => ({
 });
 
 describe('models that were compiled wrong', () => {
+  test('where a computed target takes channels apart, one of its axes says nothing of the others', async () => {
+    const g = graphBuilder();
+    const x = g.input('x', ['batch', 2, 'height', 'width']);
+    const data = normals(1, 'w', 12 * 2).fill(0, 8, 16);
+    // The first of the four constants is 0, and only it was looked at.
+    const bias = [1, 1, 1, 1, 0, 0.7, 0.2, 0.4, 1, 1, 1, 1];
+    const hidden = g.conv(x, { data, dims: [12, 2, 1, 1] }, { bias });
+    const size = (axis: number) => g.op('Gather', [g.op('Shape', [hidden]), int64([axis])], { axis: 0 });
+    const [batch, height, width] = [size(0), size(2), size(3)];
+    const apart = g.op('Reshape', [hidden, g.concat([batch, int64([3, 2, 2]), height, width], 0)]);
+    const turned = g.transpose(apart, [0, 1, 4, 2, 5, 3]);
+    const sides = [height, width].map((side) => g.mul(side, int64([2])));
+    const whole = g.op('Reshape', [turned, g.concat([batch, int64([3]), ...sides], 0)]);
+    g.output(g.conv(whole, { data: normals(2, 'reader', 2 * 3), dims: [2, 3, 1, 1] }));
+    await expectEqual(g.bytes(), [
+      [2, 2, 3, 5],
+      [1, 2, 1, 1],
+    ]);
+  });
+
   test('a bias that is also a graph output is copied before constants are added to it', async () => {
     const g = graphBuilder();
     const x = g.input('x', [1, 2, 4, 4]);

@@ -98,6 +98,7 @@ export const EXAMPLES: Readonly<Record<string, readonly Apply[]>> = {
     (g, x) => g.gemm(flat(g, x), matrix('gemm', 3, CHANNELS * SIZE * SIZE), { bias: { data: [1, 2, 3] } }),
     (g, x) => g.op('Gemm', [rows(g, x), matrix('gemm', CHANNELS, 3)], { transA: 1, alpha: 0.5 }),
     (g, x) => g.op('Gemm', [rows(g, x), matrix('gemm', 3, CHANNELS)], { transA: 1, transB: 1 }),
+    (g, x) => g.op('Gemm', [matrix('gemm', 3, CHANNELS), rows(g, x), { data: [1, 2, 3], dims: [3, 1] }], { beta: 2 }),
   ],
   ...Object.fromEntries(
     [7, 9, 11, 13].map((opset) => [

@@ -24,19 +24,22 @@ function pair(g: GraphBuilder, x: string, name: string, outer?: GraphBuilder): s
   return g.conv(g.relu(g.conv(x, first, { ...at('first'), bias }), { name: `${name}/relu` }), second, at('second'));
 }
 
-function branch(x: string, name: string, outer?: GraphBuilder): { graph: GraphProto } {
-  const g = graphBuilder({ name });
+function branch(x: string, name: string, outer?: GraphBuilder, opset = 17): { graph: GraphProto } {
+  const g = graphBuilder({ name, opset });
   g.output(pair(g, x, name, outer));
   return { graph: g.graph() };
 }
 
 /** A branch, by what the sum of the image is. */
-function choice(outer: boolean): Uint8Array {
-  const g = graphBuilder();
+function choice(outer: boolean, opset = 17): Uint8Array {
+  const g = graphBuilder({ opset });
   const x = g.relu(g.input('x', IMAGE));
   const isLarge = g.op('Greater', [g.op('ReduceMean', [x], { keepdims: 0 }), { data: [0.4], dims: [] }]);
   const holder = outer ? g : undefined;
-  const branches = { then_branch: branch(x, 'large', holder), else_branch: branch(x, 'small', holder) };
+  const branches = {
+    then_branch: branch(x, 'large', holder, opset),
+    else_branch: branch(x, 'small', holder, opset),
+  };
   g.output(g.relu(g.op('If', [isLarge], branches)));
   return g.bytes();
 }
@@ -82,6 +85,9 @@ function filters(bytes: Uint8Array): number {
     const visible = new Map([
       ...known,
       ...initializer.map(({ name = '', dims = [] }) => [name, Number(dims[0])] as const),
+      ...node.flatMap(({ output = [], attribute = [] }) =>
+        attribute.flatMap(({ t }) => (t === undefined ? [] : [[output[0] ?? '', Number(t.dims?.[0])] as const])),
+      ),
     ]);
     const own = node.filter(({ opType, metadataProps = [] }) => opType === 'Conv' && metadataProps.length === 0);
     const inner = node.flatMap((each: NodeProto) => (each.attribute ?? []).flatMap(({ g }) => g ?? []));
@@ -113,6 +119,21 @@ describe('channels go', () => {
     expect(filters(bytes) - filters(output)).toBe(removed);
     expect(await verifyModels(bytes, output)).toMatchObject({ equal: true });
     expect((await compileModel(output, { align: 1 })).report.changed).toBe(false);
+  });
+
+  test.each([
+    [7, true],
+    [8, true],
+    [8, false],
+    [9, true],
+  ])('as old formats have it: opset %d, weights outside %s', async (opset, outer) => {
+    const bytes = choice(outer, opset);
+    const compiled = await compileModel(bytes, { align: 1 });
+    const output = compiled.encode();
+    expect(compiled.report.changed).toBe(true);
+    expect(await verifyModels(bytes, output)).toMatchObject({ equal: true });
+    expect((await compileModel(output, { align: 1 })).report.changed).toBe(false);
+    expect(filters(bytes) - filters(output)).toBe(6);
   });
 
   test('what is left outside is what somebody still reads', async () => {

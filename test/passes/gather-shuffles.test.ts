@@ -1,9 +1,10 @@
 /** Shuffles whose groups cannot shrink alike become a Gather; others stay. */
 import { describe, expect, test } from 'vitest';
-import { type Dim, graphBuilder, type GraphBuilder } from '../../fixtures/networks/graph-builder.js';
+import { type Dim, graphBuilder, type GraphBuilder, int64 } from '../../fixtures/networks/graph-builder.js';
 import { compileRow, layer } from '../differential/row-network.js';
 import { weights } from './dead-pair.js';
-import { changed, unchanged } from './run-pass.js';
+import { readModel } from '../../src/onnx/read.js';
+import { changed, runPass, unchanged } from './run-pass.js';
 
 const CHANNELS = 6;
 
@@ -64,6 +65,33 @@ describe('gathered', () => {
   test.each(['batch', 2])('each channel then goes on its own, batch %s', async (batch) => {
     const outcome = await compileRow(network({ dead: [1, 3, 5], batch }));
     expect(outcome).toMatchObject({ equal: true, removed: 3, changesAgain: false });
+  });
+
+  test.each([
+    ['nobody else reads it', false, 3],
+    ['a sum over all channels reads the rest', true, 0],
+  ])('channels that a Slice skips alone are dead: %s', async (_, isRead, removed) => {
+    const outcome = await compileRow((g) => {
+      const x = g.input('x', [2, 2, 4, 3]);
+      const hidden = g.relu(layer(g, x, { name: 'hidden', out: CHANNELS, from: 2 }));
+      const lists = [[0], [CHANNELS], [1], [2]].map((list) => int64(list));
+      g.output(layer(g, g.op('Slice', [hidden, ...lists]), { name: 'reader', out: 3, from: 3 }));
+      if (isRead) g.output(g.op('ReduceMean', [hidden], { axes: [1] }));
+    });
+    expect(outcome).toMatchObject({ equal: true, removed, changesAgain: false });
+  });
+
+  test('a Gather of everything in order goes, of others none', async () => {
+    const gathers = async (indices: number[]) => {
+      const g = graphBuilder();
+      const x = g.input('x', [1, 3, 2]);
+      g.output(g.relu(g.op('Gather', [x, int64(indices)], { axis: 1 })));
+      const { bytes } = await runPass('gather-shuffles', g.bytes());
+      return readModel(bytes).graph.nodes.find(({ opType }) => opType === 'Relu')?.inputs[0]?.name === 'x';
+    };
+    expect(await gathers([0, 1, 2])).toBe(true);
+    expect(await gathers([0, 2, 1])).toBe(false);
+    expect(await gathers([0, 1])).toBe(false);
   });
 
   test('other constants are in each group', async () => {
