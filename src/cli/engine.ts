@@ -7,6 +7,9 @@ import type { CalibrationOptions, Calibration } from '../calibrate/calibrate.js'
 import type { compileModel } from '../compile.js';
 import type { getCuda, planCuda, removeCuda } from '../cuda/get.js';
 import type { diagnose } from '../doctor.js';
+import type { combined, countMissing } from '../explore/combine.js';
+import type { explore } from '../explore/explore.js';
+import type { readExploration } from '../explore/file.js';
 import type { inspectModel } from '../inspect.js';
 import type { makeMasks } from '../mask-maker/make-masks.js';
 import type { Benchmark } from '../bench/results.js';
@@ -40,6 +43,10 @@ export interface Engine {
   benchModels(contenders: readonly { name: string; model: Source }[], options: BenchOptions): Promise<Benchmark>;
   /** The model with its zeros refilled: what pruning started from, for timing only. */
   denseModel(source: Source): Promise<Uint8Array>;
+  explore: typeof explore;
+  readExploration(...args: Parameters<typeof readExploration>): Promise<ReturnType<typeof readExploration>>;
+  combineExplorations(...args: Parameters<typeof combined>): Promise<ReturnType<typeof combined>>;
+  countMissing(...args: Parameters<typeof countMissing>): Promise<number>;
   /** Throws E-PROVIDER for the first that cannot be used here. */
   checkProviders(providers: readonly Provider[]): Promise<void>;
   /** Throws E-KERNELS where sparse operators cannot run here. */
@@ -76,6 +83,10 @@ export const ENGINE: Engine = {
     ]);
     return denseVariant(readModel(source)).bytes;
   },
+  explore: async (...args) => (await import('../explore/explore.js')).explore(...args),
+  readExploration: async (...args) => (await import('../explore/file.js')).readExploration(...args),
+  combineExplorations: async (...args) => (await import('../explore/combine.js')).combined(...args),
+  countMissing: async (...args) => (await import('../explore/combine.js')).countMissing(...args),
   checkProviders: async (providers) => {
     const { requireProvider } = await import('../bench/providers.js');
     for (const provider of providers) await requireProvider(provider);

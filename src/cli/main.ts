@@ -29,6 +29,7 @@ const HANDLERS: Readonly<Record<CommandName, () => Promise<(context: Context) =>
   mask: async () => (await import('./commands/mask.js')).maskCommand,
   verify: async () => (await import('./commands/verify.js')).verifyCommand,
   bench: async () => (await import('./commands/bench.js')).benchCommand,
+  explore: async () => (await import('./commands/explore.js')).exploreCommand,
   doctor: async () => (await import('./commands/doctor.js')).doctorCommand,
   completion: async () => (await import('./commands/completion.js')).completionCommand,
 };

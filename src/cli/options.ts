@@ -6,8 +6,10 @@
 import { CRITERIA } from '../mask-maker/choice.js';
 import { byName } from '../names.js';
 import {
+  ALIGNING,
   COMPILE,
   EVERY,
+  EXPLORE,
   GIVEN,
   JUDGING,
   MAKING,
@@ -17,8 +19,11 @@ import {
   option,
   type OptionSpec,
   PROVIDING,
+  PRUNING,
+  REPORTING,
   ROUNDS,
   RUNNING,
+  SPARSE,
   WRITING,
 } from './option-spec.js';
 import * as values from './values.js';
@@ -33,13 +38,15 @@ const OPTIONS = {
       value: 'FILE',
       helpOf: {
         mask: 'the masks: .safetensors, .npz or .json; or .onnx for the model with zeros; default: MODEL.masks.safetensors next to the input',
+        explore:
+          'what was found, after every point; the same command goes on there; default: MODEL.explore.json next to the input',
         doctor:
           'with --calibrate: the cost table; default: the path from which --sparse reads it; - is standard output',
       },
       read: values.text('a file', '--output small.onnx'),
     },
   ),
-  report: option('Output', COMPILE, 'write a report: .html, .json or .md; may be repeated', {
+  report: option('Output', REPORTING, 'write a report: .html, .json or .md; may be repeated', {
     value: 'FILE',
     repeatable: true,
     separator: ',',
@@ -65,7 +72,7 @@ const OPTIONS = {
   }),
   meaning: option(
     'Masks',
-    [...MASKING, 'mask'],
+    [...MASKING, 'mask', 'explore'],
     'a fully masked filter keeps its bias and BN shift (zero, the default) or loses both (drop)',
     { value: 'zero|drop', read: values.oneOf(['zero', 'drop'] as const) },
   ),
@@ -104,28 +111,65 @@ const OPTIONS = {
     value: 'R',
     read: values.share('--ratio 0.5'),
   }),
-  scope: option('Making masks', MAKING, 'apply the ratio to each layer (default) or to all layers together (global)', {
+  scope: option('Making masks', PRUNING, 'apply the ratio to each layer (default) or to all layers together (global)', {
     value: 'layer|global',
     read: values.oneOf(['layer', 'global'] as const),
   }),
   groups: option(
     'Making masks',
-    MAKING,
+    PRUNING,
     'residual: mask coupled channels alike (residual adds, depthwise); default: none',
     { value: 'none|residual', read: values.oneOf(['none', 'residual'] as const) },
   ),
-  widthMultiple: option('Making masks', MAKING, 'keep a multiple of N filters or channels', {
+  widthMultiple: option('Making masks', PRUNING, 'keep a multiple of N filters or channels', {
     value: 'N',
     read: values.wholeNumber(1, '--width-multiple 16'),
   }),
-  exclude: option('Making masks', MAKING, "leave layers alone: node, initializer or module; 'layer1.*'", {
+  exclude: option('Making masks', PRUNING, "leave layers alone: node, initializer or module; 'layer1.*'", {
     value: 'NAME,..',
     repeatable: true,
     read: values.list('names of layers', "--exclude 'layer1.*'"),
   }),
-  seed: option('Making masks', MAKING, 'for the criterion random; default: 1', {
+  seed: option('Making masks', PRUNING, 'for the criterion random; default: 1', {
     value: 'N',
     read: values.wholeNumber(0, '--seed 7'),
+  }),
+  granularities: option(
+    'Exploring',
+    EXPLORE,
+    'what one unit is, as of mask --granularity; default: filter and unstructured',
+    {
+      value: 'LIST',
+      repeatable: true,
+      read: values.list('granularities', '--granularities filter,unstructured'),
+    },
+  ),
+  ratios: option('Exploring', EXPLORE, 'fractions of the units to prune; default: 0.3 to 0.95 in eight steps', {
+    value: 'LIST',
+    repeatable: true,
+    read: values.shares('--ratios 0.5,0.7,0.9'),
+  }),
+  criteria: option('Exploring', EXPLORE, `scores, as of mask --criterion; default: l1`, {
+    value: 'LIST',
+    repeatable: true,
+    read: values.someOf(CRITERIA),
+  }),
+  evaluate: option(
+    'Exploring',
+    EXPLORE,
+    'a command that prints the accuracy of the ONNX file in the place of {}; shows what each speed costs',
+    { value: 'CMD', read: values.text('a command', "--evaluate 'python accuracy.py {}'") },
+  ),
+  budget: option('Exploring', EXPLORE, 'begin no point that would not be ready in time: 90s, 10m, 2h', {
+    value: 'TIME',
+    read: values.duration('--budget 10m'),
+  }),
+  shard: option('Exploring', EXPLORE, 'part I of N of the points, for a scheduler; --merge joins the files', {
+    value: 'I/N',
+    read: values.part('--shard 1/4'),
+  }),
+  merge: option('Exploring', EXPLORE, 'take files of explore instead of a model, and show all of them as one', {
+    read: onOff,
   }),
   structured: option(
     'Compiling',
@@ -141,13 +185,13 @@ const OPTIONS = {
   ),
   sparseTarget: option(
     'Compiling',
-    COMPILE,
+    SPARSE,
     'the machine for which sparse operators are chosen: avx512, avx512-wide, avx2, baseline (any other), or a FILE of doctor --calibrate; default: this one',
     { value: 'NAME', read: values.text('a machine or a file', '--sparse-target avx2') },
   ),
   tune: option(
     'Compiling',
-    COMPILE,
+    SPARSE,
     'with --sparse: measure on this machine which layers are faster, instead of using a table',
     {
       read: onOff,
@@ -162,7 +206,7 @@ const OPTIONS = {
       read: values.oneOf(['cpu', 'cuda', 'webgpu', 'tensorrt'] as const),
     },
   ),
-  align: option('Compiling', JUDGING, 'keep widths a multiple of N; auto (default) depends on the target', {
+  align: option('Compiling', ALIGNING, 'keep widths a multiple of N; auto (default) depends on the target', {
     value: 'N|auto',
     read: values.align('--align 8'),
   }),

@@ -1,0 +1,235 @@
+/** What `explore` prints, and the same as Markdown. */
+import type { Exploration, Int8, Payoff, Point } from '../explore/exploration.js';
+import { printable, shown } from '../printable.js';
+import { machineText } from './headline.js';
+import { formatBytes, formatChange, formatInteger, formatMs, formatPlural, formatSpeedup } from './numbers.js';
+import { textTable } from './text-table.js';
+import { shellWord, wrapText } from './text.js';
+
+const WIDTH = 80;
+
+/** `60 %` */
+export function percent(ratio: number): string {
+  return `${Number((100 * ratio).toFixed(1))} %`;
+}
+
+/** A granularity; with its criterion where there are several. */
+export function seriesName(
+  { granularity, criterion }: Pick<Payoff, 'granularity' | 'criterion'>,
+  { grid }: Exploration,
+): string {
+  return grid.criteria.length > 1 ? `${granularity} by ${criterion}` : granularity;
+}
+
+/** The best that was found, for a heading. */
+export function explorationHeadline(found: Exploration): string {
+  const paying = found.conclusions.payoffs.flatMap((payoff) =>
+    payoff.from === undefined ? [] : [{ ...payoff, from: payoff.from }],
+  );
+  const [first] = paying.toSorted((a, b) => a.from.ratio - b.from.ratio);
+  if (first === undefined)
+    return found.conclusions.payoffs.length === 0 ? 'Nothing was measured yet' : 'Pruning was not found to pay here';
+  const { from, best } = first;
+  const most =
+    best === undefined || best.ratio === from.ratio
+      ? ''
+      : `, and ${best.speedup.toFixed(2)}x at ${percent(best.ratio)}`;
+  return `Pruning pays from ${percent(from.ratio)} on (${seriesName(first, found)}): ${from.speedup.toFixed(2)}x there${most}`;
+}
+
+/** One sentence for each way. */
+export function payoffText(payoff: Payoff, found: Exploration): string {
+  const { from, best, scattered, measured, aboveInt8 } = payoff;
+  const name = seriesName(payoff, found);
+  const range = `${percent(measured[0] ?? 0)} to ${percent(measured.at(-1) ?? 0)}`;
+  if (from === undefined)
+    return scattered.length === 0
+      ? `${name} does not pay on this machine: no point from ${range} is significantly faster than the dense model`
+      : `${name} pays at ${scattered.map(percent).join(', ')} only, not from some point on (measured from ${range})`;
+  const most =
+    best === undefined || best.ratio === from.ratio
+      ? ''
+      : `, at most ${formatSpeedup(best.speedup, best.interval)} at ${percent(best.ratio)}`;
+  const also = scattered.length === 0 ? '' : `; below that, at ${scattered.map(percent).join(', ')} too`;
+  const int8 = aboveInt8 === undefined ? '' : `; faster than dense int8 from ${percent(aboveInt8)} on`;
+  return `from ${percent(from.ratio)} on, ${name} pays on this machine: ${formatSpeedup(from.speedup, from.interval)} there${most}${also}${int8}`;
+}
+
+export function fastestTexts(found: Exploration): string[] {
+  const { payoffs, fastest } = found.conclusions;
+  if (payoffs.length < 2) return [];
+  return fastest.map(
+    (one) =>
+      `at ${percent(one.ratio)} the fastest is ${seriesName(one, found)}: ${formatSpeedup(one.speedup, one.interval)}`,
+  );
+}
+
+export function int8Text(int8: Int8 | undefined): string | undefined {
+  if (int8 === undefined) return undefined;
+  if ('problem' in int8) return `dense int8 was not measured: ${int8.problem}`;
+  const { timing, sizeBytes } = int8;
+  return `dense int8, for comparison: ${formatSpeedup(timing.speedup, timing.interval)}, ${formatBytes(sizeBytes)}; its outputs differ from those of the model, by how much is not measured`;
+}
+
+export const HEADS = ['granularity', 'criterion', 'ratio', 'zeros', 'MACs', 'size', 'speed-up [95 % CI]'] as const;
+
+/** One row of the table; the last says why, where there is no speed. */
+export function pointCells(point: Point, found: Exploration): string[] {
+  const { granularity, criterion, ratio, zeros, macs, sizeBytes, timing, accuracy, equal, problem } = point;
+  const dense = found.dense;
+  const failed = problem === undefined ? (equal === false ? 'OUTPUTS DIFFER' : 'not measured') : problem.what;
+  return [
+    granularity,
+    criterion,
+    percent(ratio),
+    zeros === undefined ? '' : percent(zeros),
+    dense?.macs === undefined || dense.macs === null || macs === undefined ? '' : formatChange(dense.macs, macs),
+    sizeBytes === undefined ? '' : formatBytes(sizeBytes),
+    timing === undefined ? failed : formatSpeedup(timing.speedup, timing.interval),
+    ...(hasAccuracy(found) ? [accuracy === undefined ? '' : `${accuracy}${isOnFront(point, found) ? ' *' : ''}`] : []),
+  ];
+}
+
+export function hasAccuracy({ settings }: Exploration): boolean {
+  return settings.evaluate !== null;
+}
+
+export function isOnFront({ granularity, criterion, ratio }: Point, { conclusions }: Exploration): boolean {
+  return conclusions.front.some(
+    ({ place }) => place?.granularity === granularity && place.criterion === criterion && place.ratio === ratio,
+  );
+}
+
+/** What a reader must know of the figures. */
+export function explorationNotes(found: Exploration, missing: number): string[] {
+  const { points, notes, settings, dense } = found;
+  const wrong = points.filter(({ equal }) => equal === false).length;
+  const compared = points.filter(({ equal }) => equal === true).length;
+  return [
+    ...(compared > 0 ? [`outputs equal at ${formatPlural(compared, 'point')}`] : []),
+    ...(wrong > 0 ? [`OUTPUTS DIFFER at ${formatPlural(wrong, 'point')}, which must not be used`] : []),
+    ...(missing > 0
+      ? [
+          `${formatPlural(missing, 'point')} of the grid ${missing === 1 ? 'is' : 'are'} not measured: the same command goes on`,
+        ]
+      : []),
+    ...(hasAccuracy(found)
+      ? [
+          `accuracy by ${settings.evaluate ?? ''}, dense ${dense?.accuracy ?? '?'}; of models that were pruned and not trained since; * is not beaten in speed and accuracy at once`,
+        ]
+      : []),
+    ...notes,
+  ];
+}
+
+/** What to type to have the point as a model. */
+export function repeatCommands(found: Exploration, model: string): string[] {
+  const { payoffs } = found.conclusions;
+  const [best] = payoffs.flatMap((payoff) => (payoff.from === undefined ? [] : [{ ...payoff, at: payoff.from }]));
+  if (best === undefined) return [];
+  const { settings } = found;
+  const point = found.points.find(
+    ({ granularity, criterion, ratio }) =>
+      granularity === best.granularity && criterion === best.criterion && ratio === best.at.ratio,
+  );
+  if (point === undefined) return [];
+  const word = shellWord(model);
+  const mask = [
+    `prune-compile mask ${word} --granularity ${point.granularity} --criterion ${point.criterion}`,
+    ...(point.granularity.includes(':') ? [] : [`--ratio ${point.ratio}`]),
+    ...(settings.groups === 'none' ? [] : [`--groups ${settings.groups}`]),
+    ...(settings.scope === 'layer' ? [] : [`--scope ${settings.scope}`]),
+    ...(settings.widthMultiple === 1 ? [] : [`--width-multiple ${settings.widthMultiple}`]),
+    ...settings.exclude.map((name) => `--exclude ${shellWord(name)}`),
+    ...(settings.seed === 1 ? [] : [`--seed ${settings.seed}`]),
+    '-o pruned.safetensors',
+  ];
+  const compile = [
+    `prune-compile ${word} --masks pruned.safetensors --bench`,
+    ...(settings.meaning === 'zero' ? [] : [`--meaning ${settings.meaning}`]),
+    ...(point.way === 'sparse' ? ['--structured --sparse'] : []),
+    ...(settings.tune && point.way === 'sparse' ? ['--tune'] : []),
+    ...(settings.align === 'auto' ? [] : [`--align ${settings.align}`]),
+    ...(settings.threads === 1 ? [] : [`--threads ${settings.threads}`]),
+  ];
+  return [mask.join(' '), compile.join(' ')];
+}
+
+/** The lines of conclusions, without table. */
+function conclusionTexts(found: Exploration): string[] {
+  const int8 = int8Text(found.int8);
+  return [
+    ...found.conclusions.payoffs.map((payoff) => payoffText(payoff, found)),
+    ...(int8 === undefined ? [] : [int8]),
+    ...fastestTexts(found),
+  ];
+}
+
+export interface ExplorationView {
+  /** As it is named on the command line. */
+  readonly model: string;
+  readonly missing: number;
+  readonly command: string;
+}
+
+export function renderExploration(given: Exploration, view: ExplorationView): string {
+  const found = shown(given);
+  const heads = [...HEADS, ...(hasAccuracy(found) ? ['accuracy'] : [])];
+  const right = { align: 'right' } as const;
+  const columns = [{}, {}, right, right, right, right, {}, right].slice(0, heads.length);
+  const { settings, machine } = found;
+  const next = repeatCommands(found, view.model);
+  return [
+    explorationHeadline(found),
+    '',
+    ...textTable(columns, [heads, ...found.points.map((point) => pointCells(point, found))]),
+    '',
+    ...conclusionTexts(found).flatMap((text) => wrapText(text, WIDTH, '  ')),
+    '',
+    ...explorationNotes(found, view.missing).flatMap((note) => wrapText(`note: ${note}`, WIDTH, '  ')),
+    ...wrapText(
+      `measured on ${machineText(machine)}; ${threadsText(settings.threads)}${denseText(found)}`,
+      WIDTH,
+      '  ',
+    ),
+    ...(next.length === 0 ? [] : ['', 'next:', ...next.map((line) => `  ${printable(line)}`)]),
+    '',
+  ].join('\n');
+}
+
+function threadsText(threads: number): string {
+  return formatPlural(threads, 'thread');
+}
+
+function denseText({ points }: Exploration): string {
+  const times = points
+    .flatMap(({ timing }) => (timing === undefined ? [] : [timing.denseMs]))
+    .toSorted((a, b) => a - b);
+  const middle = times[Math.floor(times.length / 2)];
+  return middle === undefined ? '' : `; the dense model takes ${formatMs(middle)}`;
+}
+
+export function renderExplorationMarkdown(given: Exploration, view: ExplorationView): string {
+  const found = shown(given);
+  const cell = (text: string) => text.replaceAll('|', '\\|');
+  const line = (cells: readonly string[]) => `| ${cells.map(cell).join(' | ')} |`;
+  const heads = [...HEADS, ...(hasAccuracy(found) ? ['accuracy'] : [])];
+  return [
+    `# From where on pruning pays: ${found.model.name}`,
+    '',
+    `${explorationHeadline(found)}.`,
+    '',
+    ...conclusionTexts(found).map((text) => `- ${text}`),
+    '',
+    line(heads),
+    `|${heads.map(() => '---|').join('')}`,
+    ...found.points.map((point) => line(pointCells(point, found))),
+    '',
+    ...explorationNotes(found, view.missing).map((note) => `- ${note}`),
+    `- measured on ${machineText(found.machine)}; ${threadsText(found.settings.threads)}${denseText(found)}`,
+    `- ${formatInteger(found.points.length)} points; repeated by \`${view.command}\``,
+    '',
+    `${found.tool.name} ${found.tool.version} explore`,
+    '',
+  ].join('\n');
+}
