@@ -7,9 +7,9 @@ import type { CalibrationOptions, Calibration } from '../calibrate/calibrate.js'
 import type { compileModel } from '../compile.js';
 import type { getCuda, planCuda, removeCuda } from '../cuda/get.js';
 import type { diagnose } from '../doctor.js';
-import type { combined, countMissing } from '../explore/combine.js';
+import type { combined, countMissing } from '../exploration/combine.js';
 import type { explore } from '../explore/explore.js';
-import type { readExploration } from '../explore/file.js';
+import type { readExploration } from '../exploration/file.js';
 import type { inspectModel } from '../inspect.js';
 import type { makeMasks } from '../mask-maker/make-masks.js';
 import type { Benchmark } from '../bench/results.js';
@@ -84,9 +84,9 @@ export const ENGINE: Engine = {
     return denseVariant(readModel(source)).bytes;
   },
   explore: async (...args) => (await import('../explore/explore.js')).explore(...args),
-  readExploration: async (...args) => (await import('../explore/file.js')).readExploration(...args),
-  combineExplorations: async (...args) => (await import('../explore/combine.js')).combined(...args),
-  countMissing: async (...args) => (await import('../explore/combine.js')).countMissing(...args),
+  readExploration: async (...args) => (await import('../exploration/file.js')).readExploration(...args),
+  combineExplorations: async (...args) => (await import('../exploration/combine.js')).combined(...args),
+  countMissing: async (...args) => (await import('../exploration/combine.js')).countMissing(...args),
   checkProviders: async (providers) => {
     const { requireProvider } = await import('../bench/providers.js');
     for (const provider of providers) await requireProvider(provider);

@@ -166,7 +166,7 @@ const OPTIONS = {
   }),
   shard: option('Exploring', EXPLORE, 'part I of N of the points, for a scheduler; --merge joins the files', {
     value: 'I/N',
-    read: values.part('--shard 1/4'),
+    read: values.partOf('--shard 1/4'),
   }),
   merge: option('Exploring', EXPLORE, 'take files of explore instead of a model, and show all of them as one', {
     read: onOff,

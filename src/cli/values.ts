@@ -138,7 +138,7 @@ export function duration(example: string): Reader<number> {
 }
 
 /** 2/8: the second of eight parts. */
-export function part(example: string): Reader<{ readonly index: number; readonly count: number }> {
+export function partOf(example: string): Reader<{ readonly index: number; readonly count: number }> {
   return (texts, source) => {
     const [, first = '', second = ''] = /^([1-9]\d{0,5})\/([1-9]\d{0,5})$/.exec(last(texts)) ?? [];
     const [index, count] = [Number(first), Number(second)];

@@ -10,11 +10,11 @@ import { denseVariant } from '../bench/dense.js';
 import { readModel } from '../onnx/read.js';
 import { describeMachine } from '../runtime/machine.js';
 import { TOOL } from '../version.js';
-import { withConclusions } from './conclusions.js';
+import { withConclusions } from '../exploration/conclusions.js';
 import { evaluateModel } from './evaluate.js';
-import { EXPLORATION_FORMAT, EXPLORATION_SCHEMA, type Exploration, type Point } from './exploration.js';
-import { requireSame } from './combine.js';
-import { keyOf, type Place, placesOf, shardOf, sortedPlaces, unionOf } from './grid.js';
+import { EXPLORATION_FORMAT, EXPLORATION_SCHEMA, type Exploration, type Point } from '../exploration/exploration.js';
+import { requireSame } from '../exploration/combine.js';
+import { keyOf, type Place, placesOf, shardOf, sortedPlaces, unionOf } from '../exploration/grid.js';
 import { hashOf } from './hash.js';
 import { measureInt8 } from './int8.js';
 import { asFile, type Bench, measurePoint } from './point.js';
@@ -55,7 +55,7 @@ export async function explore(source: string | Uint8Array, options: ExploreOptio
   options.onProgress?.(done, places.length);
   if (open.length === 0 && found.points.length > 0) return found;
 
-  const folder = mkdtempSync(join(tmpdir(), 'prune-compile-explore-'));
+  const folder = options.folder ?? mkdtempSync(join(tmpdir(), 'prune-compile-explore-'));
   try {
     const bench: Bench = { source, dense: denseVariant(model).bytes, settings, folder, signal };
     const accuracy = found.dense?.accuracy ?? (await denseAccuracy(bench));
@@ -79,7 +79,7 @@ export async function explore(source: string | Uint8Array, options: ExploreOptio
       options.onProgress?.(done, places.length);
     }
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    if (options.folder === undefined) rmSync(folder, { recursive: true, force: true });
   }
   return found;
 }

@@ -2,7 +2,7 @@
 import { cpus } from 'node:os';
 import { messageOf, PruneCompileError } from '../errors.js';
 import { quantizedForTiming } from '../quantise/for-timing.js';
-import type { Int8 } from './exploration.js';
+import type { Int8 } from '../exploration/exploration.js';
 import { type Bench, timed } from './point.js';
 
 /** Where the model cannot be quantised, that is the result. */

@@ -10,8 +10,8 @@ import { makeMasks } from '../mask-maker/make-masks.js';
 import { maskedReference } from '../verify/masked-reference.js';
 import { verifyModels } from '../verify/verify.js';
 import { evaluateModel } from './evaluate.js';
-import type { DenseFigures, ExploreSettings, Point, Timing } from './exploration.js';
-import { ownRatio, type Place, wayOf } from './grid.js';
+import type { DenseFigures, ExploreSettings, Point, Timing } from '../exploration/exploration.js';
+import { ownRatio, type Place, wayOf } from '../exploration/grid.js';
 
 export interface Bench {
   readonly source: string | Uint8Array;
@@ -82,7 +82,11 @@ async function compiledAt(
     granularity,
     criterion,
     ...(ownRatio(granularity) === undefined && { ratio }),
-    ...{ scope, groups, exclude, seed, meaning },
+    scope,
+    groups,
+    exclude,
+    seed,
+    meaning,
     ...(widthMultiple > 1 && { widthMultiple }),
     ...aborting,
   });
@@ -127,7 +131,8 @@ export async function timed(
   const [comparison] = comparisons;
   if (comparison === undefined) throw new Error('the benchmark compared nothing');
   const { speedup, interval, p, verdict } = comparison;
-  return { denseMs, ms, rounds: made, speedup, interval, p, verdict };
+  const spread = Math.max(...results.map(({ sdMs, medianMs }) => sdMs / medianMs));
+  return { denseMs, ms, rounds: made, spread: Number(spread.toPrecision(3)), speedup, interval, p, verdict };
 }
 
 const DENSE = 'dense';

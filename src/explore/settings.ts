@@ -3,8 +3,8 @@ import type { CompileOptions } from '../compile.js';
 import { PruneCompileError } from '../errors.js';
 import type { Criterion, MakeMasksOptions } from '../mask-maker/choice.js';
 import { loadKernels } from '../runtime/kernels.js';
-import type { Exploration, ExploreSettings } from './exploration.js';
-import { DEFAULT_RATIOS, type Grid, type Shard, wayOf } from './grid.js';
+import type { Exploration, ExploreSettings } from '../exploration/exploration.js';
+import { DEFAULT_RATIOS, type Grid, type Shard, wayOf } from '../exploration/grid.js';
 
 export interface ExploreOptions
   extends
@@ -36,6 +36,8 @@ export interface ExploreOptions
   budgetMs?: number;
   /** What was found before: its points are not measured again. */
   known?: Exploration;
+  /** For the files of one point; default a folder of its own among the temporary files. */
+  folder?: string;
   signal?: AbortSignal;
   /** After every point, with all that is known by then. */
   onPoint?: (exploration: Exploration, step: PointStep) => void;
@@ -77,9 +79,20 @@ export function checkedOptions(options: ExploreOptions): Checked {
       criteria: [...new Set(criteria)],
     },
     settings: {
-      ...{ scope, groups, widthMultiple, exclude, seed, meaning },
-      ...{ align, sparseTarget: sparseTarget ?? null, tune, shapes, threads },
-      ...{ batch: batch ?? null, rounds: rounds ?? null, evaluate: evaluate ?? null },
+      scope,
+      groups,
+      widthMultiple,
+      exclude,
+      seed,
+      meaning,
+      align,
+      sparseTarget: sparseTarget ?? null,
+      tune,
+      shapes,
+      threads,
+      batch: batch ?? null,
+      rounds: rounds ?? null,
+      evaluate: evaluate ?? null,
     },
     notes:
       lack === undefined || options.granularities !== undefined

@@ -1,5 +1,5 @@
 /** An exploration as one page: from where on it pays, as a picture, and what stands behind it. */
-import type { Exploration } from '../explore/exploration.js';
+import type { Exploration } from '../exploration/exploration.js';
 import { shown } from '../printable.js';
 import type { Figure } from './charts/figures.js';
 import { chartSpec, COLORS, type Series, SHAPES } from './charts/payoff.js';
@@ -9,11 +9,10 @@ import {
   explorationNotes,
   type ExplorationView,
   fastestTexts,
-  hasAccuracy,
-  HEADS,
   int8Text,
   payoffText,
   pointCells,
+  pointHeads,
   repeatCommands,
   seriesName,
 } from './exploration.js';
@@ -29,10 +28,7 @@ export async function renderExplorationHtml(given: Exploration, view: Exploratio
     ...(int8 === undefined ? [] : [int8]),
     ...fastestTexts(found),
   ];
-  const heads: Head[] = [
-    ...HEADS.map((head, at) => (at < 2 ? head : { number: head })),
-    ...(hasAccuracy(found) ? [{ number: 'accuracy' }] : []),
-  ];
+  const heads = pointHeads(found).map(({ head, isText }): Head => (isText ? head : { number: head }));
   const next = repeatCommands(found, view.model);
   return page({
     heading: explorationHeadline(found),
@@ -79,8 +75,10 @@ async function figures(found: Exploration): Promise<Figure[]> {
   const legend = series.map(({ color, name }) => ({ color, text: name }));
   const { int8 } = found;
   const rules = [
-    { y: 1, label: 'dense' },
-    ...(int8 !== undefined && 'timing' in int8 ? [{ y: int8.timing.speedup, label: 'dense int8' }] : []),
+    { y: 1, label: 'dense', side: 'right' } as const,
+    ...(int8 !== undefined && 'timing' in int8
+      ? [{ y: int8.timing.speedup, label: 'dense int8', side: 'left' } as const]
+      : []),
   ];
   const speed: Figure = {
     title: 'Speed-up over the share that was pruned, in percent',
@@ -111,7 +109,7 @@ async function accuracyFigure(
     );
     return known === undefined ? [] : [{ ...known, points: dots }];
   });
-  const rules = dense?.accuracy === undefined ? [] : [{ y: dense.accuracy, label: 'dense' }];
+  const rules = dense?.accuracy === undefined ? [] : [{ y: dense.accuracy, label: 'dense', side: 'right' } as const];
   const front = conclusions.front.map(({ speedup, accuracy }) => ({ x: speedup, y: accuracy }));
   return {
     title: 'Accuracy over speed-up',

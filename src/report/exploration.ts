@@ -1,5 +1,5 @@
 /** What `explore` prints, and the same as Markdown. */
-import type { Exploration, Int8, Payoff, Point } from '../explore/exploration.js';
+import type { Exploration, Int8, Payoff, Point } from '../exploration/exploration.js';
 import { printable, shown } from '../printable.js';
 import { machineText } from './headline.js';
 import { formatBytes, formatChange, formatInteger, formatMs, formatPlural, formatSpeedup } from './numbers.js';
@@ -41,11 +41,12 @@ export function explorationHeadline(found: Exploration): string {
 export function payoffText(payoff: Payoff, found: Exploration): string {
   const { from, best, scattered, measured, aboveInt8 } = payoff;
   const name = seriesName(payoff, found);
-  const range = `${percent(measured[0] ?? 0)} to ${percent(measured.at(-1) ?? 0)}`;
+  const [low, high] = [percent(measured[0] ?? 0), percent(measured.at(-1) ?? 0)];
+  const range = low === high ? `at ${low}` : `from ${low} to ${high}`;
   if (from === undefined)
     return scattered.length === 0
-      ? `${name} does not pay on this machine: no point from ${range} is significantly faster than the dense model`
-      : `${name} pays at ${scattered.map(percent).join(', ')} only, not from some point on (measured from ${range})`;
+      ? `${name} does not pay on this machine: no point ${range} is significantly faster than the dense model`
+      : `${name} pays at ${scattered.map(percent).join(', ')} only, not from some point on (measured ${range})`;
   const most =
     best === undefined || best.ratio === from.ratio
       ? ''
@@ -71,7 +72,15 @@ export function int8Text(int8: Int8 | undefined): string | undefined {
   return `dense int8, for comparison: ${formatSpeedup(timing.speedup, timing.interval)}, ${formatBytes(sizeBytes)}; its outputs differ from those of the model, by how much is not measured`;
 }
 
-export const HEADS = ['granularity', 'criterion', 'ratio', 'zeros', 'MACs', 'size', 'speed-up [95 % CI]'] as const;
+/** With `isText` for columns whose cells are no numbers. */
+export function pointHeads(found: Exploration): { readonly head: string; readonly isText: boolean }[] {
+  return [
+    { head: 'granularity', isText: true },
+    ...(found.grid.criteria.length > 1 ? [{ head: 'criterion', isText: true }] : []),
+    ...['ratio', 'zeros', 'MACs', 'size', 'speed-up [95 % CI]'].map((head) => ({ head, isText: false })),
+    ...(hasAccuracy(found) ? [{ head: 'accuracy', isText: false }] : []),
+  ];
+}
 
 /** One row of the table; the last says why, where there is no speed. */
 export function pointCells(point: Point, found: Exploration): string[] {
@@ -80,7 +89,7 @@ export function pointCells(point: Point, found: Exploration): string[] {
   const failed = problem === undefined ? (equal === false ? 'OUTPUTS DIFFER' : 'not measured') : problem.what;
   return [
     granularity,
-    criterion,
+    ...(found.grid.criteria.length > 1 ? [criterion] : []),
     percent(ratio),
     zeros === undefined ? '' : percent(zeros),
     dense?.macs === undefined || dense.macs === null || macs === undefined ? '' : formatChange(dense.macs, macs),
@@ -90,24 +99,35 @@ export function pointCells(point: Point, found: Exploration): string[] {
   ];
 }
 
-export function hasAccuracy({ settings }: Exploration): boolean {
+function hasAccuracy({ settings }: Exploration): boolean {
   return settings.evaluate !== null;
 }
 
-export function isOnFront({ granularity, criterion, ratio }: Point, { conclusions }: Exploration): boolean {
+function isOnFront({ granularity, criterion, ratio }: Point, { conclusions }: Exploration): boolean {
   return conclusions.front.some(
     ({ place }) => place?.granularity === granularity && place.criterion === criterion && place.ratio === ratio,
   );
 }
 
+/** Of the spread of times. */
+const RESTLESS = 0.1;
+
 /** What a reader must know of the figures. */
 export function explorationNotes(found: Exploration, missing: number): string[] {
   const { points, notes, settings, dense } = found;
   const wrong = points.filter(({ equal }) => equal === false).length;
+  const restless = points.filter(({ timing }) => timing !== undefined && timing.spread > RESTLESS).length;
   const compared = points.filter(({ equal }) => equal === true).length;
+  const [criterion] = found.grid.criteria;
   return [
+    ...(found.grid.criteria.length === 1 && points.length > 0 ? [`the lowest by ${criterion} are pruned`] : []),
     ...(compared > 0 ? [`outputs equal at ${formatPlural(compared, 'point')}`] : []),
     ...(wrong > 0 ? [`OUTPUTS DIFFER at ${formatPlural(wrong, 'point')}, which must not be used`] : []),
+    ...(restless > 0
+      ? [
+          `the times of ${formatPlural(restless, 'point')} vary by more than ${percent(RESTLESS)}: the machine was busy or changed its clock, and a quiet one tells more`,
+        ]
+      : []),
     ...(missing > 0
       ? [
           `${formatPlural(missing, 'point')} of the grid ${missing === 1 ? 'is' : 'are'} not measured: the same command goes on`,
@@ -174,15 +194,16 @@ export interface ExplorationView {
 
 export function renderExploration(given: Exploration, view: ExplorationView): string {
   const found = shown(given);
-  const heads = [...HEADS, ...(hasAccuracy(found) ? ['accuracy'] : [])];
-  const right = { align: 'right' } as const;
-  const columns = [{}, {}, right, right, right, right, {}, right].slice(0, heads.length);
+  const heads = pointHeads(found);
+  const columns = heads.map(({ head, isText }) =>
+    isText || head.startsWith('speed') ? {} : ({ align: 'right' } as const),
+  );
   const { settings, machine } = found;
   const next = repeatCommands(found, view.model);
   return [
     explorationHeadline(found),
     '',
-    ...textTable(columns, [heads, ...found.points.map((point) => pointCells(point, found))]),
+    ...textTable(columns, [heads.map(({ head }) => head), ...found.points.map((point) => pointCells(point, found))]),
     '',
     ...conclusionTexts(found).flatMap((text) => wrapText(text, WIDTH, '  ')),
     '',
@@ -213,7 +234,7 @@ export function renderExplorationMarkdown(given: Exploration, view: ExplorationV
   const found = shown(given);
   const cell = (text: string) => text.replaceAll('|', '\\|');
   const line = (cells: readonly string[]) => `| ${cells.map(cell).join(' | ')} |`;
-  const heads = [...HEADS, ...(hasAccuracy(found) ? ['accuracy'] : [])];
+  const heads = pointHeads(found).map(({ head }) => head);
   return [
     `# From where on pruning pays: ${found.model.name}`,
     '',

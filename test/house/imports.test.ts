@@ -115,16 +115,28 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
   samples: { uses: ['verify', 'masks', 'runtime', 'onnx', 'ir', 'names', 'errors'] },
   // A dense model in codes of eight bits: a yardstick, not what pruned models become.
   quantise: { uses: ['runtime', 'onnx', 'ir', 'names', 'errors'] },
+  // The points of a grid as data, and what they say together.
+  exploration: { uses: ['mask-maker', 'errors'], types: ['bench', 'runtime'] },
   // Points of a grid through all of it: masks, compiler, judges.
   explore: {
-    uses: ['compile', 'mask-maker', 'verify', 'bench', 'quantise', 'runtime', 'onnx', 'version', 'errors'],
-    types: ['report'],
+    uses: [
+      'exploration',
+      'compile',
+      'mask-maker',
+      'verify',
+      'bench',
+      'quantise',
+      'runtime',
+      'onnx',
+      'version',
+      'errors',
+    ],
   },
   // Renderers are pure functions of results; of bench and masks they use how those word theirs.
   report: {
     uses: ['bench', 'masks', 'printable', 'version'],
     types: [
-      'explore',
+      'exploration',
       'samples',
       'inspect',
       'why',
@@ -154,6 +166,7 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
       'verify',
       'bench',
       'samples',
+      'exploration',
       'explore',
       'report',
       'runtime',
@@ -177,6 +190,7 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
       'verify',
       'bench',
       'samples',
+      'exploration',
       'explore',
       'report',
       'version',

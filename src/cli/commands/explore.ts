@@ -3,10 +3,11 @@
  * the same command goes on after whatever ended it. With --merge, files of parts become one.
  */
 import { existsSync } from 'node:fs';
-import { extname } from 'node:path';
+import { dirname, extname } from 'node:path';
 import { PruneCompileError } from '../../errors.js';
-import type { Exploration, Point } from '../../explore/exploration.js';
-import { writeFiles } from '../../files/write-files.js';
+import type { Exploration, Point } from '../../exploration/exploration.js';
+import { Staging } from '../../files/staging.js';
+import { requirePlace, writeFiles } from '../../files/write-files.js';
 import { renderExplorationHtml } from '../../report/exploration-html.js';
 import {
   type ExplorationView,
@@ -65,12 +66,16 @@ async function explored(
   };
   const { granularities, ratios, criteria, scope, groups, widthMultiple, exclude, seed, meaning } = options;
   const { align, sparseTarget, tune, shape, threads, batch, runs, evaluate, shard, budget } = options;
+  // There it goes with whatever a killed command left.
+  const staging = new Staging(dirname(requirePlace(path)));
+  context.onFinish(() => staging.discard());
   try {
     const found = await steps.run('explore', (onProgress) =>
       engine.explore(model, {
         ...present({ granularities, ratios, criteria, scope, groups, widthMultiple, exclude, seed, meaning }),
         ...present({ align, sparseTarget, tune, threads, batch, evaluate, shard, known }),
         ...present({ shapes: shape, rounds: runs, budgetMs: budget }),
+        folder: staging.made,
         signal: io.signal,
         onProgress,
         onPoint: (exploration, { point, done, total }) => {

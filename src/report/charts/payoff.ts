@@ -16,6 +16,8 @@ export interface Series {
 export interface Rule {
   readonly y: number;
   readonly label: string;
+  /** Two rules may be close to each other. */
+  readonly side: 'left' | 'right';
 }
 
 /** In this order, so that neighbours differ without any colour. */
@@ -79,10 +81,11 @@ export function chartSpec({ series, rules, formats, isJoined, front }: Chart): S
       { name: 'front', values: [...front] },
     ],
     scales: [
-      { name: 'x', type: 'linear', domain: extent(dots.map(({ x }) => x)), range: [LEFT, WIDTH - 8] },
+      { name: 'x', type: 'linear', zero: false, domain: extent(dots.map(({ x }) => x)), range: [LEFT, WIDTH - 8] },
       {
         name: 'y',
         type: 'linear',
+        zero: false,
         domain: extent([...dots.flatMap(({ low, high }) => [low, high]), ...rules.map(({ y }) => y)]),
         range: [HEIGHT - BOTTOM, TOP],
       },
@@ -110,9 +113,9 @@ export function chartSpec({ series, rules, formats, isJoined, front }: Chart): S
         from: { data: 'rules' },
         encode: {
           enter: {
-            x: { value: WIDTH - 8 },
+            x: { signal: `datum.side === 'left' ? ${LEFT + 2} : ${WIDTH - 8}` },
             y: { scale: 'y', field: 'y', offset: -4 },
-            align: { value: 'right' },
+            align: { field: 'side' },
             text: { field: 'label' },
             fill: { value: 'var(--soft)' },
             fontSize: { value: FONT.tick },

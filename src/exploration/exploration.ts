@@ -2,7 +2,7 @@
 import type { Comparison } from '../bench/results.js';
 import type { ErrorCode } from '../errors.js';
 import type { MakeMasksOptions } from '../mask-maker/choice.js';
-import type { MachineFacts } from '../report/types.js';
+import type { describeMachine } from '../runtime/machine.js';
 import type { Grid, Place, Shard, Way } from './grid.js';
 
 export const EXPLORATION_FORMAT = 'prune-compile exploration';
@@ -14,6 +14,8 @@ export interface Timing extends Pick<Comparison, 'speedup' | 'interval' | 'p' | 
   /** Medians. */
   readonly ms: number;
   readonly rounds: number;
+  /** The larger standard deviation of the two, as a share of its median. */
+  readonly spread: number;
 }
 
 export interface Point extends Place {
@@ -110,7 +112,7 @@ export interface Exploration {
   readonly schema: typeof EXPLORATION_SCHEMA;
   readonly tool: { readonly name: string; readonly version: string };
   readonly date: string;
-  readonly machine: MachineFacts;
+  readonly machine: ReturnType<typeof describeMachine>;
   readonly model: { readonly name: string; readonly sha256: string };
   readonly settings: ExploreSettings;
   readonly grid: Grid;
