@@ -24,7 +24,7 @@ export interface Point extends Place {
   readonly cpu: string;
   /** All that it took. */
   readonly seconds: number;
-  /** Share of all weights that is zero after masking; absent where no masks could be made. */
+  /** Share of the weights of masked layers that is zero; absent where no masks could be made. */
   readonly zeros?: number;
   /** Of the compiled model, as the next ones. */
   readonly parameters?: number;

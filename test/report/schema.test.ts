@@ -149,6 +149,7 @@ test('every field of the report has its line in docs/report.md', () => {
     'tool',
     'contender',
     'comparison',
+    'gain',
   ]);
   expect([...fields].filter((name) => !words.has(name) && !places.has(name))).toEqual([]);
 });
