@@ -78,21 +78,22 @@ async function compiledAt(
 ): Promise<{ readonly zeros: number; readonly compiled: Compiled }> {
   const { scope, groups, widthMultiple, exclude, seed, meaning, align, sparseTarget, tune, shapes } = settings;
   const aborting = signal === undefined ? {} : { signal };
+  const isWhole = wayOf(granularity) === 'structured';
   const made = await makeMasks(source, {
     granularity,
     criterion,
     ...(ownRatio(granularity) === undefined && { ratio }),
-    scope,
-    groups,
+    // What a granularity does not have is left out: it holds for the others.
+    scope: ownRatio(granularity) === undefined ? scope : 'layer',
+    groups: isWhole ? groups : 'none',
     exclude,
     seed,
     meaning,
-    ...(widthMultiple > 1 && { widthMultiple }),
+    ...(isWhole && widthMultiple > 1 && { widthMultiple }),
     ...aborting,
   });
   const masks = join(folder, 'masks.safetensors');
   made.write(masks, 'safetensors');
-  const isSparse = wayOf(granularity) === 'sparse';
   const options: CompileOptions = {
     masks: [masks],
     meaning,
@@ -100,7 +101,7 @@ async function compiledAt(
     align,
     shapes,
     ...aborting,
-    ...(isSparse && {
+    ...(!isWhole && {
       sparse: true,
       ...(sparseTarget !== null && { sparseTarget }),
       ...(tune && { tune: sparseTimer(settings.threads) }),

@@ -5,12 +5,13 @@
 import { findShapes, randomFeeds, type Shapes } from '../runtime/inputs.js';
 import { createSession } from '../runtime/session.js';
 import { calibrate, weightBits } from './calibrate.js';
-import { quantized } from './quantize.js';
+import { quantized, requireQuantisable } from './quantize.js';
 
 const SEEDS = [1, 2, 3];
 
 /** Throws RangeError for operators, and TypeError for types, that it does not quantise. */
 export async function quantizedForTiming(model: Uint8Array, overrides: Shapes = {}): Promise<Uint8Array> {
+  requireQuantisable(model);
   const session = await createSession(model);
   try {
     const { plan, shapes } = await findShapes(session, { overrides });

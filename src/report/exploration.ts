@@ -26,7 +26,7 @@ export function explorationHeadline(found: Exploration): string {
   const paying = found.conclusions.payoffs.flatMap((payoff) =>
     payoff.from === undefined ? [] : [{ ...payoff, from: payoff.from }],
   );
-  const [first] = paying.toSorted((a, b) => a.from.ratio - b.from.ratio);
+  const [first] = paying.toSorted((a, b) => a.from.ratio - b.from.ratio || b.from.speedup - a.from.speedup);
   if (first === undefined)
     return found.conclusions.payoffs.length === 0 ? 'Nothing was measured yet' : 'Pruning was not found to pay here';
   const { from, best } = first;
@@ -84,9 +84,9 @@ export function pointHeads(found: Exploration): { readonly head: string; readonl
 
 /** One row of the table; the last says why, where there is no speed. */
 export function pointCells(point: Point, found: Exploration): string[] {
-  const { granularity, criterion, ratio, zeros, macs, sizeBytes, timing, accuracy, equal, problem } = point;
+  const { granularity, criterion, ratio, zeros, macs, sizeBytes, timing, accuracy, equal } = point;
   const dense = found.dense;
-  const failed = problem === undefined ? (equal === false ? 'OUTPUTS DIFFER' : 'not measured') : problem.what;
+  const failed = equal === false ? 'OUTPUTS DIFFER' : 'no, see below';
   return [
     granularity,
     ...(found.grid.criteria.length > 1 ? [criterion] : []),
@@ -109,6 +109,17 @@ function isOnFront({ granularity, criterion, ratio }: Point, { conclusions }: Ex
   );
 }
 
+/** Each reason once, with the ways that have it. */
+function problemTexts(points: readonly Point[]): string[] {
+  const byReason = new Map<string, Set<string>>();
+  for (const { problem, granularity, criterion } of points) {
+    if (problem === undefined) continue;
+    const ways = byReason.get(problem.what) ?? new Set();
+    byReason.set(problem.what, ways.add(`${granularity} by ${criterion}`));
+  }
+  return [...byReason].map(([what, ways]) => `not measured, ${[...ways].join(', ')}: ${what}`);
+}
+
 /** Of the spread of times. */
 const RESTLESS = 0.1;
 
@@ -122,6 +133,7 @@ export function explorationNotes(found: Exploration, missing: number): string[] 
   return [
     ...(found.grid.criteria.length === 1 && points.length > 0 ? [`the lowest by ${criterion} are pruned`] : []),
     ...(compared > 0 ? [`outputs equal at ${formatPlural(compared, 'point')}`] : []),
+    ...problemTexts(points),
     ...(wrong > 0 ? [`OUTPUTS DIFFER at ${formatPlural(wrong, 'point')}, which must not be used`] : []),
     ...(restless > 0
       ? [
@@ -157,9 +169,9 @@ export function repeatCommands(found: Exploration, model: string): string[] {
   const mask = [
     `prune-compile mask ${word} --granularity ${point.granularity} --criterion ${point.criterion}`,
     ...(point.granularity.includes(':') ? [] : [`--ratio ${point.ratio}`]),
-    ...(settings.groups === 'none' ? [] : [`--groups ${settings.groups}`]),
-    ...(settings.scope === 'layer' ? [] : [`--scope ${settings.scope}`]),
-    ...(settings.widthMultiple === 1 ? [] : [`--width-multiple ${settings.widthMultiple}`]),
+    ...(settings.groups === 'none' || point.way === 'sparse' ? [] : [`--groups ${settings.groups}`]),
+    ...(settings.scope === 'layer' || point.granularity.includes(':') ? [] : [`--scope ${settings.scope}`]),
+    ...(settings.widthMultiple === 1 || point.way === 'sparse' ? [] : [`--width-multiple ${settings.widthMultiple}`]),
     ...settings.exclude.map((name) => `--exclude ${shellWord(name)}`),
     ...(settings.seed === 1 ? [] : [`--seed ${settings.seed}`]),
     '-o pruned.safetensors',

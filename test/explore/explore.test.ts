@@ -117,6 +117,9 @@ describe('what a point may lack', () => {
       granularities: ['unstructured', '2:4'],
       ratios: [0.9],
       rounds: 3,
+      groups: 'residual',
+      widthMultiple: 4,
+      scope: 'global',
     });
     expect(found.points.map(({ granularity, ratio, way, equal }) => [granularity, ratio, way, equal])).toEqual([
       ['unstructured', 0.9, 'sparse', true],
