@@ -8,7 +8,7 @@ import type { compileModel } from '../compile.js';
 import type { getCuda, planCuda, removeCuda } from '../cuda/get.js';
 import type { diagnose } from '../doctor.js';
 import type { combined, countMissing } from '../exploration/combine.js';
-import type { explore } from '../explore/explore.js';
+import type { explore, plannedPlaces } from '../explore/explore.js';
 import type { readExploration } from '../exploration/file.js';
 import type { inspectModel } from '../inspect.js';
 import type { makeMasks } from '../mask-maker/make-masks.js';
@@ -44,6 +44,7 @@ export interface Engine {
   /** The model with its zeros refilled: what pruning started from, for timing only. */
   denseModel(source: Source): Promise<Uint8Array>;
   explore: typeof explore;
+  planExploration(...args: Parameters<typeof plannedPlaces>): Promise<ReturnType<typeof plannedPlaces>>;
   readExploration(...args: Parameters<typeof readExploration>): Promise<ReturnType<typeof readExploration>>;
   combineExplorations(...args: Parameters<typeof combined>): Promise<ReturnType<typeof combined>>;
   countMissing(...args: Parameters<typeof countMissing>): Promise<number>;
@@ -84,6 +85,7 @@ export const ENGINE: Engine = {
     return denseVariant(readModel(source)).bytes;
   },
   explore: async (...args) => (await import('../explore/explore.js')).explore(...args),
+  planExploration: async (...args) => (await import('../explore/explore.js')).plannedPlaces(...args),
   readExploration: async (...args) => (await import('../exploration/file.js')).readExploration(...args),
   combineExplorations: async (...args) => (await import('../exploration/combine.js')).combined(...args),
   countMissing: async (...args) => (await import('../exploration/combine.js')).countMissing(...args),

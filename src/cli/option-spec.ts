@@ -55,6 +55,7 @@ export const COMPILE: readonly CommandName[] = ['compile'];
 export const PRUNING: readonly CommandName[] = ['mask', 'explore'];
 export const SPARSE: readonly CommandName[] = ['compile', 'explore'];
 export const REPORTING: readonly CommandName[] = ['compile', 'explore'];
+export const DRY: readonly CommandName[] = ['compile', 'mask', 'explore'];
 export const EXPLORE: readonly CommandName[] = ['explore'];
 
 /** Switches are read before: their reader only gives them a type. */

@@ -8,8 +8,8 @@ import { byName } from '../names.js';
 import {
   ALIGNING,
   COMPILE,
+  DRY,
   EVERY,
-  EXPLORE,
   GIVEN,
   JUDGING,
   MAKING,
@@ -27,6 +27,7 @@ import {
   WRITING,
 } from './option-spec.js';
 import * as values from './values.js';
+import { EXPLORING } from './explore-options.js';
 
 const OPTIONS = {
   output: option(
@@ -63,6 +64,22 @@ const OPTIONS = {
   force: option('Output', WRITING, 'replace existing files that prune-compile did not write', { read: onOff }),
   json: option('Output', EVERY, 'print the result as JSON, and errors too (to standard error)', { read: onOff }),
   quiet: option('Output', EVERY, 'do not print the steps', { alias: 'q', read: onOff }),
+  dryRun: option(
+    'Output',
+    DRY,
+    'compile and show the result and what would be written; write nothing, verify and measure nothing',
+    {
+      helpOf: {
+        mask: 'make the masks and show what they bring; write nothing',
+        explore: 'list the points; measure and write nothing',
+      },
+      read: onOff,
+    },
+  ),
+  verbose: option('Output', EVERY, 'also print where options come from, every edit, and where an error arose', {
+    alias: 'v',
+    read: onOff,
+  }),
   masks: option('Masks', MASKING, 'masks of the weights, in any format of docs/masks.md; several files multiply', {
     alias: 'm',
     value: 'FILE',
@@ -134,43 +151,7 @@ const OPTIONS = {
     value: 'N',
     read: values.wholeNumber(0, '--seed 7'),
   }),
-  granularities: option(
-    'Exploring',
-    EXPLORE,
-    'what one unit is, as of mask --granularity; default: filter and unstructured',
-    {
-      value: 'LIST',
-      repeatable: true,
-      read: values.list('granularities', '--granularities filter,unstructured'),
-    },
-  ),
-  ratios: option('Exploring', EXPLORE, 'fractions of the units to prune; default: 0.3 to 0.95 in eight steps', {
-    value: 'LIST',
-    repeatable: true,
-    read: values.shares('--ratios 0.5,0.7,0.9'),
-  }),
-  criteria: option('Exploring', EXPLORE, `scores, as of mask --criterion; default: l1`, {
-    value: 'LIST',
-    repeatable: true,
-    read: values.someOf(CRITERIA),
-  }),
-  evaluate: option(
-    'Exploring',
-    EXPLORE,
-    'a command that prints the accuracy of the ONNX file in the place of {}; shows what each speed costs',
-    { value: 'CMD', read: values.text('a command', "--evaluate 'python accuracy.py {}'") },
-  ),
-  budget: option('Exploring', EXPLORE, 'begin no point that would not be ready in time: 90s, 10m, 2h', {
-    value: 'TIME',
-    read: values.duration('--budget 10m'),
-  }),
-  shard: option('Exploring', EXPLORE, 'part I of N of the points, for a scheduler; --merge joins the files', {
-    value: 'I/N',
-    read: values.partOf('--shard 1/4'),
-  }),
-  merge: option('Exploring', EXPLORE, 'take files of explore instead of a model, and show all of them as one', {
-    read: onOff,
-  }),
+  ...EXPLORING,
   structured: option(
     'Compiling',
     COMPILE,
@@ -333,10 +314,15 @@ const OPTIONS = {
     value: 'N',
     read: values.wholeNumber(0, '--stop-after 12'),
   }),
-  config: option('General', EVERY, 'read options from a JSON file: { "minSpeedup": 1.5 }', {
-    value: 'FILE',
-    read: values.text('a JSON file', '--config prune-compile.json'),
-  }),
+  config: option(
+    'General',
+    EVERY,
+    'read options from a JSON file: { "minSpeedup": 1.5 }; default: prune-compile.config.json of the working directory, where it is; --no-config ignores that',
+    {
+      value: 'FILE',
+      read: values.text('a JSON file', '--config prune-compile.json'),
+    },
+  ),
 } as const;
 
 export type OptionKey = keyof typeof OPTIONS;

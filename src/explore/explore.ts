@@ -91,6 +91,12 @@ function withKnown(found: Exploration, known: Exploration): Exploration {
   return withConclusions({ ...found, grid, ...(dense && { dense }), ...(int8 && { int8 }), points });
 }
 
+/** The points that `explore` would measure, in its order. Throws E-USAGE and E-KERNELS. */
+export function plannedPlaces(options: ExploreOptions): Place[] {
+  const places = placesOf(checkedOptions(options).grid);
+  return placesToDo(options.shard === undefined ? places : shardOf(places, options.shard), options.known?.points ?? []);
+}
+
 /** A point that failed is tried again: what it lacked may be there now. */
 function placesToDo(places: readonly Place[], points: readonly Point[]): Place[] {
   const done = new Set(points.filter(({ problem }) => problem === undefined).map(keyOf));

@@ -106,6 +106,7 @@ export function fakeEngine(parts: Partial<Engine> = {}): Engine {
     benchModels: () => Promise.resolve(BENCHMARK),
     denseModel: () => Promise.resolve(Buffer.from('dense')),
     explore: () => Promise.reject(new Error('explore is not part of this test')),
+    planExploration: () => Promise.reject(new Error('explore is not part of this test')),
     readExploration: () => Promise.reject(new Error('explore is not part of this test')),
     combineExplorations: () => Promise.reject(new Error('explore is not part of this test')),
     countMissing: () => Promise.reject(new Error('explore is not part of this test')),

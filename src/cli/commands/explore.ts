@@ -5,7 +5,9 @@
 import { existsSync } from 'node:fs';
 import { dirname, extname } from 'node:path';
 import { PruneCompileError } from '../../errors.js';
+import type { ExploreOptions } from '../../explore/settings.js';
 import type { Exploration, Point } from '../../exploration/exploration.js';
+import type { Place } from '../../exploration/grid.js';
 import { Staging } from '../../files/staging.js';
 import { requirePlace, writeFiles } from '../../files/write-files.js';
 import { renderExplorationHtml } from '../../report/exploration-html.js';
@@ -22,6 +24,7 @@ import { type Context, present, STDIN } from '../context.js';
 import { reportAt } from '../compiled-output.js';
 import { checkEarlier, checkOutput, defaultExploration, type Wanted } from '../destination.js';
 import { writeTo } from '../io.js';
+import type { Options } from '../options.js';
 import { OutputFiles } from '../output-files.js';
 
 export async function exploreCommand(context: Context): Promise<void> {
@@ -42,6 +45,7 @@ export async function exploreCommand(context: Context): Promise<void> {
   const wanted = explorationAt(to);
   checkPlaces(wanted, [model], context);
   const known = options.force !== true && existsSync(to) ? await context.engine.readExploration(to) : undefined;
+  if (options.dryRun === true) return dryRun(to, known, context);
   const found = await explored(model, wanted, known, context);
   await show(found, model, context);
   const wrong = found.points.filter(({ equal }) => equal === false);
@@ -64,17 +68,13 @@ async function explored(
     latest = found;
     writeFiles([{ path, chunks: [Buffer.from(renderJson(found))] }]);
   };
-  const { granularities, ratios, criteria, scope, groups, widthMultiple, exclude, seed, meaning } = options;
-  const { align, sparseTarget, tune, shape, threads, batch, runs, evaluate, shard, budget } = options;
   // There it goes with whatever a killed command left.
   const staging = new Staging(dirname(requirePlace(path)));
   context.onFinish(() => staging.discard());
   try {
     const found = await steps.run('explore', (onProgress) =>
       engine.explore(model, {
-        ...present({ granularities, ratios, criteria, scope, groups, widthMultiple, exclude, seed, meaning }),
-        ...present({ align, sparseTarget, tune, threads, batch, evaluate, shard, known }),
-        ...present({ shapes: shape, rounds: runs, budgetMs: budget }),
+        ...exploreOptions(options, known),
         folder: staging.made,
         signal: io.signal,
         onProgress,
@@ -95,6 +95,32 @@ async function explored(
     if (io.signal.aborted && latest !== undefined) await show(latest, model, context);
     throw error;
   }
+}
+
+function exploreOptions(options: Options, known: Exploration | undefined): ExploreOptions {
+  const { granularities, ratios, criteria, scope, groups, widthMultiple, exclude, seed, meaning } = options;
+  const { align, sparseTarget, tune, shape, threads, batch, runs, evaluate, shard, budget } = options;
+  return {
+    ...present({ granularities, ratios, criteria, scope, groups, widthMultiple, exclude, seed, meaning }),
+    ...present({ align, sparseTarget, tune, threads, batch, evaluate, shard, known }),
+    ...present({ shapes: shape, rounds: runs, budgetMs: budget }),
+  };
+}
+
+async function dryRun(to: string, known: Exploration | undefined, { engine, io, options }: Context): Promise<void> {
+  const points = await engine.planExploration(exploreOptions(options, known));
+  const lines = points.map((point) => `  ${nameOf(point)}`);
+  await writeTo(
+    io.stdout,
+    options.json === true
+      ? renderJson({ schema: REPORT_SCHEMA, dryRun: true, points, output: to })
+      : [
+          ...lines,
+          '',
+          `dry run: nothing was measured; it would measure ${points.length} points and write ${to}`,
+          '',
+        ].join('\n'),
+  );
 }
 
 async function mergeCommand(context: Context): Promise<void> {
@@ -155,7 +181,7 @@ function checkPlaces(wanted: Wanted, inputs: readonly string[], { options }: Con
   }
 }
 
-function nameOf({ granularity, criterion, ratio }: Point): string {
+function nameOf({ granularity, criterion, ratio }: Place): string {
   return `${granularity} ${percent(ratio)} ${criterion}`;
 }
 
