@@ -24,7 +24,9 @@ if (!existsSync(built)) {
   console.error(`${built} is not there: npm run build:kernels`);
   process.exit(1);
 }
-const { version, license } = JSON.parse(readFileSync(join(here, '..', 'package.json'), 'utf8'));
+const { version, license } = /** @type {{ version: string, license: string }} */ (
+  JSON.parse(readFileSync(join(here, '..', 'package.json'), 'utf8'))
+);
 const name = `prune-compile-kernels-${target}`;
 const to = join(folder, name);
 mkdirSync(to, { recursive: true });

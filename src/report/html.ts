@@ -40,6 +40,7 @@ import type { Remark } from '../../passes/pass.js';
 import type { SparseReport } from './sparse.js';
 import type { Verification } from '../verify/verification.js';
 
+/** The report as one HTML page with charts, as `--report FILE.html` writes it. */
 export async function renderHtml(given: CompileReport): Promise<string> {
   const report = shown(given);
   const [main, layers] = [await mainFigures(report), await layerFigures(report)];
