@@ -61,6 +61,7 @@ export interface Diagnosis {
   readonly missing: readonly { readonly what: string; readonly get: string }[];
 }
 
+/** What of this machine is used and what is missing: providers, native library, cost table. */
 export async function diagnose(): Promise<Diagnosis> {
   const providers = await Promise.all(PROVIDERS.map(diagnoseProvider));
   const kernels = diagnoseKernels();

@@ -47,6 +47,8 @@ const CATALOGUE = {
   'E-COST-TABLE': EXIT.usage,
   'E-SHAPE': EXIT.usage,
   'E-NODE-UNKNOWN': EXIT.usage,
+  'E-EXPLORATION': EXIT.usage,
+  'E-EVALUATE': EXIT.usage,
   'E-OUTPUTS-DIFFER': EXIT.checkFailed,
   'E-GATE': EXIT.checkFailed,
   'E-INTERNAL': EXIT.internal,

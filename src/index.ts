@@ -29,6 +29,17 @@ export { verifyModels as verify, type VerifyOptions } from './verify/verify.js';
 export { traceModels as trace, type Trace, type TracedValue } from './verify/trace.js';
 export { type Given, type GivenOptions, readGiven } from './samples/given.js';
 export { type Accuracy, type AccuracyOptions, measureAccuracy, type ModelAccuracy } from './samples/accuracy.js';
+export { explore } from './explore/explore.js';
+export { combined as combineExplorations } from './exploration/combine.js';
+export { readExploration } from './exploration/file.js';
+export type { ExploreOptions } from './explore/settings.js';
+export type {
+  Conclusions,
+  Exploration,
+  ExploreSettings,
+  Payoff,
+  Point as ExplorationPoint,
+} from './exploration/exploration.js';
 export { benchModels as bench, type BenchOptions, type ContenderModel } from './bench/benchmark.js';
 export { type ErrorCode, type ErrorDetails, EXIT, PruneCompileError } from './errors.js';
 export type { Model } from './onnx/read.js';

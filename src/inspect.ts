@@ -87,6 +87,10 @@ export interface InspectOptions extends MaskOptions {
   readonly signal?: AbortSignal;
 }
 
+/**
+ * What of a model is zero and what could be removed, layer by layer; compiles and writes nothing.
+ * Throws E-INPUT-…, E-MODEL-… and, with masks, E-MASK-….
+ */
 export async function inspectModel(source: string | Uint8Array, options: InspectOptions = {}): Promise<Inspection> {
   const model = readModel(source);
   const name = typeof source === 'string' ? source : '(bytes)';

@@ -11,6 +11,7 @@ import { PruneCompileError } from './errors.js';
 import type { Graph, Node } from './ir/graph.js';
 import { maskModel } from './masking/masked-model.js';
 import type { MaskOptions } from './masking/masking.js';
+import { modulePathsOf, moduleOfParameter } from './onnx/module-path.js';
 import { readModel } from './onnx/read.js';
 import { printable } from './printable.js';
 import { choosePasses, passContext, runPasses } from './pipeline.js';
@@ -36,7 +37,10 @@ export interface Explanation {
   readonly groups: readonly WhyGroup[];
 }
 
-/** `nodeName` is a node's name or that of a value it computes. Throws E-NODE-UNKNOWN. */
+/**
+ * `nodeName` is a node's name, that of a value it computes, of its module or of its parameter. Throws
+ * E-NODE-UNKNOWN.
+ */
 export async function explainNode(
   source: string | Uint8Array,
   nodeName: string,
@@ -64,11 +68,31 @@ function findNode(graph: Graph, name: string): Node {
   // A name may be given as it is shown, too.
   const node = graph.findNode(name) ?? graph.nodes.find((candidate) => printable(candidate.name) === name);
   if (node !== undefined) return node;
+  const module = moduleOfParameter(name) ?? name;
+  const layers = layersOf(graph, module);
+  const [layer] = layers;
+  if (layer !== undefined && layers.length === 1) return layer;
+  if (layer !== undefined)
+    throw new PruneCompileError('E-NODE-UNKNOWN', {
+      what: `the module "${module}" has ${layers.length} layers`,
+      facts: [['one of', layers.map(({ label }) => label).join(', ')]],
+    });
   const names = graph.nodes.map((candidate) => candidate.name || (candidate.outputs[0]?.name ?? ''));
   throw new PruneCompileError('E-NODE-UNKNOWN', {
     what: `there is no node called "${name}"`,
     facts: [['the model has', nearest(name, names).join(', ')]],
   });
+}
+
+/** Layers of a module, or of the modules inside of it. */
+function layersOf(graph: Graph, module: string): Node[] {
+  const withWeights = graph.nodes.filter(({ inputs }) =>
+    inputs.slice(1).some((value) => value?.initializer !== undefined),
+  );
+  const likeliest = withWeights.map((node) => ({ node, module: modulePathsOf(node)[0] }));
+  const own = likeliest.filter((layer) => layer.module === module);
+  const inside = likeliest.filter((layer) => layer.module?.startsWith(`${module}.`) === true);
+  return (own.length > 0 ? own : inside).map(({ node }) => node);
 }
 
 /** Names that share the most with the wish: the same tail or a part of it. */

@@ -22,6 +22,7 @@ export interface CalibrationOptions {
   /** Interleaved rounds of each measurement; default 15. */
   readonly rounds?: number | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Before the first measurement and after every one. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 

@@ -21,6 +21,12 @@ export const COMMANDS = {
     least: 1,
     most: Number.POSITIVE_INFINITY,
   },
+  explore: {
+    usage: 'MODEL',
+    summary: 'prune at many ratios and show from where on it pays on this machine',
+    least: 1,
+    most: Number.POSITIVE_INFINITY,
+  },
   doctor: {
     usage: '',
     summary: 'show what prune-compile uses on this machine, and what is missing',

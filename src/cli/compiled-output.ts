@@ -52,6 +52,7 @@ const WHAT: Readonly<Record<OutputKind, string>> = {
   'state dict': 'the small weights',
   masks: 'the masks',
   'cost table': 'the cost table',
+  exploration: 'the exploration',
 };
 
 function modelAt(path: string): Wanted {

@@ -19,6 +19,13 @@ export function defaultMaskOutput(model: string): string {
   return `${extension === '' ? model : model.slice(0, -extension.length)}.masks.safetensors`;
 }
 
+/** `model.onnx` -> `model.explore.json`; parts `model.explore.2-of-8.json` */
+export function defaultExploration(model: string, shard?: { readonly index: number; readonly count: number }): string {
+  const extension = extname(model);
+  const stem = extension === '' ? model : model.slice(0, -extension.length);
+  return `${stem}.explore${shard === undefined ? '' : `.${shard.index}-of-${shard.count}`}.json`;
+}
+
 /** A file that was asked for. */
 export interface Wanted {
   readonly path: string;
@@ -89,6 +96,7 @@ const NAMES: Readonly<Record<OutputKind, string>> = {
   'state dict': 'state dict of it',
   masks: 'mask file of it',
   'cost table': 'cost table of it',
+  exploration: 'exploration',
 };
 
 function statOf(path: string): Stats | undefined {

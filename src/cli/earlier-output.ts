@@ -4,7 +4,7 @@
  */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 
-export type OutputKind = 'model' | 'report' | 'channels' | 'state dict' | 'masks' | 'cost table';
+export type OutputKind = 'model' | 'report' | 'channels' | 'state dict' | 'masks' | 'cost table' | 'exploration';
 
 /** Headers and metadata are far smaller; of large files no more is read. */
 const END_BYTES = 2 ** 20;
@@ -31,6 +31,9 @@ const MARKS: readonly Mark[] = [
   { kind: 'masks', end: '\u0013\u0000prune-compile masks' },
   { kind: 'masks', start: /^\{\s*"format": "prune-compile masks",/ },
   { kind: 'cost table', start: /^\{\s*"format": "prune-compile sparse costs",/ },
+  { kind: 'exploration', start: /^\{\s*"format": "prune-compile exploration",/ },
+  { kind: 'report', start: /^# From where on pruning pays: [^\n]*\n/, end: /\nprune-compile [^\n ]+ explore\n$/ },
+  { kind: 'report', start: /^\{\s*"format": "prune-compile exploration",/ },
   { kind: 'channels', start: /^\{\n {2}"schema": \d+,\n {2}"weights": \[/ },
   { kind: 'report', start: /^\{\s*"schema": \d+,\s*"tool": \{\s*"name": "prune-compile",/ },
   { kind: 'report', start: /^<!doctype html>\s[^]*<meta name="generator" content="prune-compile" \/>/ },

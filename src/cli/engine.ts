@@ -7,6 +7,9 @@ import type { CalibrationOptions, Calibration } from '../calibrate/calibrate.js'
 import type { compileModel } from '../compile.js';
 import type { getCuda, planCuda, removeCuda } from '../cuda/get.js';
 import type { diagnose } from '../doctor.js';
+import type { combined, countMissing } from '../exploration/combine.js';
+import type { explore, plannedPlaces } from '../explore/explore.js';
+import type { readExploration } from '../exploration/file.js';
 import type { inspectModel } from '../inspect.js';
 import type { makeMasks } from '../mask-maker/make-masks.js';
 import type { Benchmark } from '../bench/results.js';
@@ -40,6 +43,11 @@ export interface Engine {
   benchModels(contenders: readonly { name: string; model: Source }[], options: BenchOptions): Promise<Benchmark>;
   /** The model with its zeros refilled: what pruning started from, for timing only. */
   denseModel(source: Source): Promise<Uint8Array>;
+  explore: typeof explore;
+  planExploration(...args: Parameters<typeof plannedPlaces>): Promise<ReturnType<typeof plannedPlaces>>;
+  readExploration(...args: Parameters<typeof readExploration>): Promise<ReturnType<typeof readExploration>>;
+  combineExplorations(...args: Parameters<typeof combined>): Promise<ReturnType<typeof combined>>;
+  countMissing(...args: Parameters<typeof countMissing>): Promise<number>;
   /** Throws E-PROVIDER for the first that cannot be used here. */
   checkProviders(providers: readonly Provider[]): Promise<void>;
   /** Throws E-KERNELS where sparse operators cannot run here. */
@@ -76,6 +84,11 @@ export const ENGINE: Engine = {
     ]);
     return denseVariant(readModel(source)).bytes;
   },
+  explore: async (...args) => (await import('../explore/explore.js')).explore(...args),
+  planExploration: async (...args) => (await import('../explore/explore.js')).plannedPlaces(...args),
+  readExploration: async (...args) => (await import('../exploration/file.js')).readExploration(...args),
+  combineExplorations: async (...args) => (await import('../exploration/combine.js')).combined(...args),
+  countMissing: async (...args) => (await import('../exploration/combine.js')).countMissing(...args),
   checkProviders: async (providers) => {
     const { requireProvider } = await import('../bench/providers.js');
     for (const provider of providers) await requireProvider(provider);

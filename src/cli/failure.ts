@@ -18,13 +18,20 @@ export interface Failure {
   readonly what: string;
   readonly facts: Facts;
   readonly exitCode: number;
-  /** Of internal errors only. */
+  /** Of internal errors, and of others with --verbose. */
   readonly stack?: string;
 }
 
-export function failureOf(error: unknown, argv: readonly string[]): Failure {
+/** `verbose`: with the stack also where the user can do something about it. */
+export function failureOf(error: unknown, argv: readonly string[], verbose = false): Failure {
   if (error instanceof PruneCompileError && error.exitCode !== EXIT.internal)
-    return { code: error.code, what: error.what, facts: error.facts, exitCode: error.exitCode };
+    return {
+      code: error.code,
+      what: error.what,
+      facts: error.facts,
+      exitCode: error.exitCode,
+      ...(verbose && { stack: stackOf(error) }),
+    };
   const edit = lastEditOf(error);
   return {
     code: 'E-INTERNAL',

@@ -34,6 +34,12 @@ const EXAMPLES: Readonly<Record<CommandName, readonly (readonly [command: string
     ['prune-compile bench model.onnx model.pruned.onnx', 'one thread on the CPU'],
     ['prune-compile bench a.onnx b.onnx --providers cpu,webgpu --batch 8', ''],
   ],
+  explore: [
+    ['prune-compile explore model.onnx --report explore.html', 'from how many zeros on pruning pays here'],
+    ['prune-compile explore model.onnx --budget 10m --granularities filter,2:4', 'at most ten minutes; again: goes on'],
+    ['prune-compile explore model.onnx --shard 1/4', 'a quarter of the points, on one of four machines'],
+    ['prune-compile explore --merge model.explore.*-of-4.json', 'the table of all four'],
+  ],
   doctor: [
     ['prune-compile doctor', 'providers, processor, native library, cost table'],
     ['prune-compile doctor --calibrate', 'measures when sparse operators are faster here'],

@@ -29,6 +29,7 @@ const HANDLERS: Readonly<Record<CommandName, () => Promise<(context: Context) =>
   mask: async () => (await import('./commands/mask.js')).maskCommand,
   verify: async () => (await import('./commands/verify.js')).verifyCommand,
   bench: async () => (await import('./commands/bench.js')).benchCommand,
+  explore: async () => (await import('./commands/explore.js')).exploreCommand,
   doctor: async () => (await import('./commands/doctor.js')).doctorCommand,
   completion: async () => (await import('./commands/completion.js')).completionCommand,
 };
@@ -45,9 +46,11 @@ export async function main(argv: readonly string[], io: Io = processIo(), engine
   }
   const cleanUps: (() => void)[] = [];
   let json = argv.includes('--json');
+  let verbose = false;
   try {
     const invocation = parseInvocation(argv, io.env);
     json = invocation.options.json ?? json;
+    verbose = invocation.options.verbose === true;
     if (invocation.asks !== undefined) await answer(invocation, io);
     else
       await untilInterrupted(
@@ -58,7 +61,7 @@ export async function main(argv: readonly string[], io: Io = processIo(), engine
   } catch (error) {
     if (io.signal.reason instanceof Interruption) return io.signal.reason.exitCode;
     if (error instanceof BrokenPipe) return EXIT.done;
-    const failure = failureOf(error, argv);
+    const failure = failureOf(error, argv, verbose);
     const colors = colorsFor(io.stderr, io.env);
     await writeDiagnostic(io.stderr, json ? renderFailureJson(failure) : renderFailure(failure, colors));
     return failure.exitCode;
@@ -72,13 +75,18 @@ async function answer({ asks, command, named }: Invocation, io: Io): Promise<voi
 }
 
 async function run(
-  { command: name, positionals, options }: Invocation,
+  { command: name, positionals, options, foundConfig, sources }: Invocation,
   given: Pick<Context, 'command' | 'io' | 'engine' | 'onFinish'>,
 ): Promise<void> {
   const { io } = given;
   if (options.runLimit !== undefined) limitRuns(options.runLimit);
   const shown = options.quiet !== true && options.json !== true;
   const steps = new Steps({ output: io.stderr, colors: colorsFor(io.stderr, io.env), shown });
+  if (foundConfig !== undefined) steps.tell('config', `${foundConfig} was found and is used (--no-config ignores it)`);
+  if (options.verbose === true) {
+    steps.tell('version', `${TOOL.version}, Node ${process.version}, ${process.platform} ${process.arch}`);
+    for (const source of sources) steps.tell('option', source);
+  }
   const handler = await HANDLERS[name]();
   await handler({ ...given, steps, positionals, options });
 }

@@ -6,6 +6,7 @@ export const GROUPS = [
   'Output',
   'Masks',
   'Making masks',
+  'Exploring',
   'Compiling',
   'Checks',
   'Real inputs',
@@ -30,17 +31,32 @@ export interface OptionSpec<T> {
   readonly read: Reader<T>;
 }
 
-export const EVERY: readonly CommandName[] = ['compile', 'inspect', 'why', 'mask', 'verify', 'bench', 'doctor'];
+export const EVERY: readonly CommandName[] = [
+  'compile',
+  'inspect',
+  'why',
+  'mask',
+  'verify',
+  'bench',
+  'explore',
+  'doctor',
+];
+export const ALIGNING: readonly CommandName[] = ['compile', 'inspect', 'explore'];
 export const JUDGING: readonly CommandName[] = ['compile', 'inspect'];
 export const MASKING: readonly CommandName[] = ['compile', 'inspect', 'why'];
-export const RUNNING: readonly CommandName[] = ['compile', 'verify', 'bench'];
+export const RUNNING: readonly CommandName[] = ['compile', 'verify', 'bench', 'explore'];
 export const GIVEN: readonly CommandName[] = ['verify', 'bench'];
-export const MEASURING: readonly CommandName[] = ['compile', 'bench'];
+export const MEASURING: readonly CommandName[] = ['compile', 'bench', 'explore'];
 export const PROVIDING: readonly CommandName[] = ['compile', 'verify', 'bench'];
-export const ROUNDS: readonly CommandName[] = ['compile', 'bench', 'doctor'];
-export const WRITING: readonly CommandName[] = ['compile', 'mask', 'doctor'];
+export const ROUNDS: readonly CommandName[] = ['compile', 'bench', 'explore', 'doctor'];
+export const WRITING: readonly CommandName[] = ['compile', 'mask', 'explore', 'doctor'];
 export const MAKING: readonly CommandName[] = ['mask'];
 export const COMPILE: readonly CommandName[] = ['compile'];
+export const PRUNING: readonly CommandName[] = ['mask', 'explore'];
+export const SPARSE: readonly CommandName[] = ['compile', 'explore'];
+export const REPORTING: readonly CommandName[] = ['compile', 'explore'];
+export const DRY: readonly CommandName[] = ['compile', 'mask', 'explore'];
+export const EXPLORE: readonly CommandName[] = ['explore'];
 
 /** Switches are read before: their reader only gives them a type. */
 export const onOff: Reader<boolean> = () => true;

@@ -6,7 +6,9 @@
 import { CRITERIA } from '../mask-maker/choice.js';
 import { byName } from '../names.js';
 import {
+  ALIGNING,
   COMPILE,
+  DRY,
   EVERY,
   GIVEN,
   JUDGING,
@@ -17,11 +19,15 @@ import {
   option,
   type OptionSpec,
   PROVIDING,
+  PRUNING,
+  REPORTING,
   ROUNDS,
   RUNNING,
+  SPARSE,
   WRITING,
 } from './option-spec.js';
 import * as values from './values.js';
+import { EXPLORING } from './explore-options.js';
 
 const OPTIONS = {
   output: option(
@@ -33,13 +39,15 @@ const OPTIONS = {
       value: 'FILE',
       helpOf: {
         mask: 'the masks: .safetensors, .npz or .json; or .onnx for the model with zeros; default: MODEL.masks.safetensors next to the input',
+        explore:
+          'what was found, after every point; the same command goes on there; default: MODEL.explore.json next to the input',
         doctor:
           'with --calibrate: the cost table; default: the path from which --sparse reads it; - is standard output',
       },
       read: values.text('a file', '--output small.onnx'),
     },
   ),
-  report: option('Output', COMPILE, 'write a report: .html, .json or .md; may be repeated', {
+  report: option('Output', REPORTING, 'write a report: .html, .json or .md; may be repeated', {
     value: 'FILE',
     repeatable: true,
     separator: ',',
@@ -56,6 +64,22 @@ const OPTIONS = {
   force: option('Output', WRITING, 'replace existing files that prune-compile did not write', { read: onOff }),
   json: option('Output', EVERY, 'print the result as JSON, and errors too (to standard error)', { read: onOff }),
   quiet: option('Output', EVERY, 'do not print the steps', { alias: 'q', read: onOff }),
+  dryRun: option(
+    'Output',
+    DRY,
+    'compile and show the result and what would be written; write nothing, verify and measure nothing',
+    {
+      helpOf: {
+        mask: 'make the masks and show what they bring; write nothing',
+        explore: 'list the points; measure and write nothing',
+      },
+      read: onOff,
+    },
+  ),
+  verbose: option('Output', EVERY, 'also print where options come from, every edit, and where an error arose', {
+    alias: 'v',
+    read: onOff,
+  }),
   masks: option('Masks', MASKING, 'masks of the weights, in any format of docs/masks.md; several files multiply', {
     alias: 'm',
     value: 'FILE',
@@ -65,7 +89,7 @@ const OPTIONS = {
   }),
   meaning: option(
     'Masks',
-    [...MASKING, 'mask'],
+    [...MASKING, 'mask', 'explore'],
     'a fully masked filter keeps its bias and BN shift (zero, the default) or loses both (drop)',
     { value: 'zero|drop', read: values.oneOf(['zero', 'drop'] as const) },
   ),
@@ -104,29 +128,30 @@ const OPTIONS = {
     value: 'R',
     read: values.share('--ratio 0.5'),
   }),
-  scope: option('Making masks', MAKING, 'apply the ratio to each layer (default) or to all layers together (global)', {
+  scope: option('Making masks', PRUNING, 'apply the ratio to each layer (default) or to all layers together (global)', {
     value: 'layer|global',
     read: values.oneOf(['layer', 'global'] as const),
   }),
   groups: option(
     'Making masks',
-    MAKING,
+    PRUNING,
     'residual: mask coupled channels alike (residual adds, depthwise); default: none',
     { value: 'none|residual', read: values.oneOf(['none', 'residual'] as const) },
   ),
-  widthMultiple: option('Making masks', MAKING, 'keep a multiple of N filters or channels', {
+  widthMultiple: option('Making masks', PRUNING, 'keep a multiple of N filters or channels', {
     value: 'N',
     read: values.wholeNumber(1, '--width-multiple 16'),
   }),
-  exclude: option('Making masks', MAKING, "leave layers alone: node, initializer or module; 'layer1.*'", {
+  exclude: option('Making masks', PRUNING, "leave layers alone: node, initializer or module; 'layer1.*'", {
     value: 'NAME,..',
     repeatable: true,
     read: values.list('names of layers', "--exclude 'layer1.*'"),
   }),
-  seed: option('Making masks', MAKING, 'for the criterion random; default: 1', {
+  seed: option('Making masks', PRUNING, 'for the criterion random; default: 1', {
     value: 'N',
     read: values.wholeNumber(0, '--seed 7'),
   }),
+  ...EXPLORING,
   structured: option(
     'Compiling',
     COMPILE,
@@ -141,13 +166,13 @@ const OPTIONS = {
   ),
   sparseTarget: option(
     'Compiling',
-    COMPILE,
+    SPARSE,
     'the machine for which sparse operators are chosen: avx512, avx512-wide, avx2, baseline (any other), or a FILE of doctor --calibrate; default: this one',
     { value: 'NAME', read: values.text('a machine or a file', '--sparse-target avx2') },
   ),
   tune: option(
     'Compiling',
-    COMPILE,
+    SPARSE,
     'with --sparse: measure on this machine which layers are faster, instead of using a table',
     {
       read: onOff,
@@ -162,7 +187,7 @@ const OPTIONS = {
       read: values.oneOf(['cpu', 'cuda', 'webgpu', 'tensorrt'] as const),
     },
   ),
-  align: option('Compiling', JUDGING, 'keep widths a multiple of N; auto (default) depends on the target', {
+  align: option('Compiling', ALIGNING, 'keep widths a multiple of N; auto (default) depends on the target', {
     value: 'N|auto',
     read: values.align('--align 8'),
   }),
@@ -289,10 +314,15 @@ const OPTIONS = {
     value: 'N',
     read: values.wholeNumber(0, '--stop-after 12'),
   }),
-  config: option('General', EVERY, 'read options from a JSON file: { "minSpeedup": 1.5 }', {
-    value: 'FILE',
-    read: values.text('a JSON file', '--config prune-compile.json'),
-  }),
+  config: option(
+    'General',
+    EVERY,
+    'read options from a JSON file: { "minSpeedup": 1.5 }; default: prune-compile.config.json of the working directory, where it is; --no-config ignores that',
+    {
+      value: 'FILE',
+      read: values.text('a JSON file', '--config prune-compile.json'),
+    },
+  ),
 } as const;
 
 export type OptionKey = keyof typeof OPTIONS;

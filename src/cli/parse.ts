@@ -29,6 +29,10 @@ export interface Invocation {
   readonly named: boolean;
   readonly positionals: readonly string[];
   readonly options: Options;
+  /** A config file that nobody named, and that is used. */
+  readonly foundConfig?: string;
+  /** Where each option was set, nearest first. */
+  readonly sources: readonly string[];
 }
 
 export function parseInvocation(
@@ -40,10 +44,10 @@ export function parseInvocation(
   const named = first !== undefined && isCommand(first);
   const command = named ? first : 'compile';
   const positionals = named ? words.slice(1) : words;
-  if (asks !== undefined) return { command, asks, named, positionals, options: {} };
+  if (asks !== undefined) return { command, asks, named, positionals, options: {}, sources: [] };
   checkApplies(flags, command);
   checkPositionals(command, named, positionals);
-  return { command, asks, named, positionals, options: readOptions(flags, env, command) };
+  return { command, asks, named, positionals, ...readOptions(flags, env, command) };
 }
 
 /** Options that are no settings. */
@@ -53,9 +57,13 @@ const GENERAL: readonly string[] = ['help', 'version'];
  * The parser of yargs takes the words apart; names, values and their errors are ours, because they
  * come from three places. yargs itself would be loaded for nothing: it takes ten times as long.
  */
-function parseFlags(argv: readonly string[]): { words: string[]; flags: Given[]; asks: Invocation['asks'] } {
-  refuseDashedValues(argv);
-  refuseUnknown(argv);
+function parseFlags(typed: readonly string[]): { words: string[]; flags: Given[]; asks: Invocation['asks'] } {
+  refuseDashedValues(typed);
+  refuseUnknown(typed);
+  // yargs would make a file called false of it.
+  const end = typed.indexOf('--');
+  const isNoConfig = (word: string, at: number) => word === '--no-config' && (end < 0 || at < end);
+  const argv = typed.filter((word, at) => !isNoConfig(word, at));
   const switches = OPTION_KEYS.filter((key) => SPECS[key].value === undefined).map(flagName);
   const withValue = OPTION_KEYS.filter((key) => SPECS[key].value !== undefined).map(flagName);
   const aliases = Object.fromEntries(
@@ -81,6 +89,8 @@ function parseFlags(argv: readonly string[]): { words: string[]; flags: Given[];
     },
   });
   const flags = Object.entries(rest).flatMap(([name, value]) => (value === undefined ? [] : [flagGiven(name, value)]));
+  // The file that would be found is left alone.
+  if (typed.some(isNoConfig)) flags.unshift({ key: 'config', source: '--no-config', setting: false });
   return {
     words: Array.isArray(words) ? words.map(String) : [],
     flags,
@@ -205,22 +215,48 @@ function readOptions(
   flags: readonly Given[],
   env: Readonly<Record<string, string | undefined>>,
   command: CommandName,
-): Options {
+): Pick<Invocation, 'options' | 'foundConfig' | 'sources'> {
   const variables = fromEnvironment(env);
   const nearer = [...flags, ...variables];
   const config = nearer.find(({ key }) => key === 'config');
-  const path = config === undefined ? undefined : SPECS.config.read(settingTexts(config), config.source);
-  const given = [...nearer, ...(typeof path === 'string' ? fromConfig(path) : [])];
+  const isOff = config?.setting === false;
+  const path = config === undefined || isOff ? undefined : SPECS.config.read(settingTexts(config), config.source);
+  const foundConfig = config === undefined && existsSync(CONFIG_FILE) ? CONFIG_FILE : undefined;
+  const ofFile = foundConfig === undefined ? (typeof path === 'string' ? fromConfig(path) : []) : found(foundConfig);
+  const given = [...nearer.filter(({ setting, key }) => key !== 'config' || setting !== false), ...ofFile];
   const entries: [string, unknown][] = [];
+  const sources: string[] = [];
   for (const key of OPTION_KEYS) {
     const nearest = given.find((entry) => entry.key === key);
     // Variables and config files serve all commands: what is not for this one is checked, and left
     // out.
     const value = nearest === undefined ? undefined : readValue(nearest);
-    if (value !== undefined && SPECS[key].commands.includes(command)) entries.push([key, value]);
-    else if (ON_BY_DEFAULT.includes(key)) entries.push([key, true]);
+    if (value !== undefined && SPECS[key].commands.includes(command)) {
+      entries.push([key, value]);
+      if (nearest !== undefined) sources.push(nearest.source);
+    } else if (ON_BY_DEFAULT.includes(key)) entries.push([key, true]);
   }
-  return Object.fromEntries(entries);
+  const options: Options = Object.fromEntries(entries);
+  if (options.quiet === true && options.verbose === true)
+    throw new PruneCompileError('E-USAGE', {
+      what: '--quiet and --verbose exclude each other',
+      facts: [['try', 'one of the two']],
+    });
+  return { options, sources, ...(foundConfig !== undefined && { foundConfig }) };
+}
+
+/** In the working directory; used where no other one is named. */
+export const CONFIG_FILE = 'prune-compile.config.json';
+
+/** Somebody else may have put it there: it starts no commands. */
+function found(path: string): Given[] {
+  const given = fromConfig(path);
+  const command = given.find(({ key }) => key === 'evaluate');
+  if (command === undefined) return given;
+  throw new PruneCompileError('E-USAGE', {
+    what: `${command.source} is a command, which only files that are named may give`,
+    facts: [['try', `--config ${path}; or --no-config, to ignore the file`]],
+  });
 }
 
 function settingTexts({ setting }: Given): readonly string[] {

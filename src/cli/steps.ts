@@ -50,6 +50,11 @@ export class Steps {
     this.#print(`${this.#clear()}${step.step.padEnd(12)}${formatMs(step.ms).padStart(10)}${detail}\n`);
   }
 
+  /** A line without a time. */
+  tell(step: string, text: string): void {
+    this.#print(`${this.#clear()}${step.padEnd(22)}   ${this.#options.colors.dim(printable(text))}\n`);
+  }
+
   async run<T>(
     step: string,
     work: (progress: Progress, say: (text: string) => void) => T | Promise<T>,

@@ -111,6 +111,43 @@ export function share(example: string): Reader<number> {
   };
 }
 
+/** 0.5,70% */
+export function shares(example: string): Reader<readonly number[]> {
+  return (texts, source) => parts(texts).map((part) => share(example)([part], source));
+}
+
+export function someOf<T extends string>(allowed: readonly T[]): Reader<readonly T[]> {
+  return (texts, source) => [...new Set(parts(texts).map((part) => choose(part, allowed, source)))];
+}
+
+const MILLISECONDS: ReadonlyMap<string, number> = new Map([
+  ['', 1e3],
+  ['s', 1e3],
+  ['m', 6e4],
+  ['h', 3.6e6],
+]);
+
+/** 90, 90s, 10m, 1.5h; in milliseconds. */
+export function duration(example: string): Reader<number> {
+  return (texts, source) => {
+    const [, number = '', unit = ''] = /^(\d*\.?\d+)\s*([smh]?)$/.exec(last(texts)) ?? [];
+    const value = Number(number) * (MILLISECONDS.get(unit) ?? Number.NaN);
+    if (number === '' || !(value > 0)) throw wants(source, 'a time in seconds, minutes or hours', last(texts), example);
+    return value;
+  };
+}
+
+/** 2/8: the second of eight parts. */
+export function partOf(example: string): Reader<{ readonly index: number; readonly count: number }> {
+  return (texts, source) => {
+    const [, first = '', second = ''] = /^([1-9]\d{0,5})\/([1-9]\d{0,5})$/.exec(last(texts)) ?? [];
+    const [index, count] = [Number(first), Number(second)];
+    if (first === '' || index > count)
+      throw wants(source, 'a part and their number, from 1/N to N/N', last(texts), example);
+    return { index, count };
+  };
+}
+
 /** 45000000, 45MB, 43 MiB */
 export function bytes(example: string): Reader<number> {
   return (texts, source) => {

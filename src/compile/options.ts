@@ -38,6 +38,7 @@ export interface CompileOptions extends MaskOptions {
   /** Stop after so many edits: bisects a wrong result. */
   stopAfter?: number;
   signal?: AbortSignal;
+  /** After each stage, with its milliseconds. */
   onStep?: (step: StepTime & { readonly detail?: string }) => void;
 }
 

@@ -36,6 +36,7 @@ export interface TimingRequest {
   readonly signal?: AbortSignal;
 }
 
+/** Runs a dense and a sparse model in turns: how --tune measures. `sparseTimer` makes one. */
 export type Timer = (dense: Uint8Array, sparse: Uint8Array, request: TimingRequest) => Promise<Timing>;
 
 /** Of one kind of layer. The median of seven in turns bears three that were disturbed. */

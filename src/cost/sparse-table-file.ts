@@ -23,6 +23,7 @@ export interface MeasuredTable extends CostTable {
   readonly machine: MeasuredOn;
 }
 
+/** The text of a cost table's file, as `sparseTarget` reads it. */
 export function encodeTable({ name, machine, secondsPerMovedElement, layers }: MeasuredTable): string {
   const text = JSON.stringify(
     { format: FORMAT, version: VERSION, name, machine, secondsPerMovedElement, layers },

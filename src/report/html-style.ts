@@ -15,7 +15,7 @@ main, footer { max-width: 78rem; margin: 0 auto; padding: 1.5rem clamp(.8rem, 3v
 footer { color: var(--soft); padding-top: 0; }
 h1 { font-size: clamp(1.4rem, 4vw, 2.2rem); line-height: 1.2; margin: .5rem 0; overflow-wrap: anywhere; }
 h2 { font-size: 1.2rem; margin-top: 2.5rem; }
-code, .wrap, li { overflow-wrap: anywhere; white-space: normal; }
+code, p, li { overflow-wrap: anywhere; white-space: normal; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; margin: 1rem 0; }
 dt { color: var(--soft); }
 dd { margin: 0; overflow-wrap: anywhere; }

@@ -5,9 +5,9 @@
 import { describeComparison } from '../bench/describe.js';
 import { shown } from '../printable.js';
 import { type Figure, layerFigures, mainFigures } from './charts/figures.js';
-import { dateText, headline, machineText } from './headline.js';
-import { STYLE } from './html-style.js';
-import { type Head, Html, html, NOTHING, pathName, table } from './html-template.js';
+import { headline } from './headline.js';
+import { figuresSection, originSection, page } from './html-page.js';
+import { type Head, type Html, html, NOTHING, pathName, table } from './html-template.js';
 import {
   formatDifference,
   formatInteger,
@@ -40,81 +40,24 @@ import type { Remark } from '../../passes/pass.js';
 import type { SparseReport } from './sparse.js';
 import type { Verification } from '../verify/verification.js';
 
+/** The report as one HTML page with charts, as `--report FILE.html` writes it. */
 export async function renderHtml(given: CompileReport): Promise<string> {
   const report = shown(given);
-  const title = `${report.input} -> ${report.output ?? 'standard output'}`;
-  const policy = "default-src 'none'; style-src 'unsafe-inline'";
   const [main, layers] = [await mainFigures(report), await layerFigures(report)];
-  return html`<!doctype html>
-    <html lang="en">
-      <head>
-        <meta charset="utf-8" />
-        <meta name="viewport" content="width=device-width, initial-scale=1" />
-        <meta http-equiv="Content-Security-Policy" content="${new Html(policy)}" />
-        <meta name="generator" content="prune-compile" />
-        <title>${headline(report)}: ${title}</title>
-        <style>
-          ${new Html(STYLE)}
-        </style>
-      </head>
-      <body>
-        <main>
-          <h1 class="${report.verification?.equal === false ? 'bad' : 'plain'}">${headline(report)}</h1>
-          <p class="wrap">${title}</p>
-          ${removedNothing(report) ? html`<p>${asSentence(`${nothingTitle(report)}: ${nothingToDoReason(report)}`)}</p> ` : NOTHING}${originSection(report)}${figuresSection(main)}
-          ${summary(report)} ${report.sparse === undefined ? NOTHING : sparseSection(report.sparse)}
-          ${report.layers.length === 0 ? NOTHING : layersSection(report, layers)}
-          ${(report.benchmarks ?? []).map((benchmark, _at, all) => benchmarkSection(benchmark, placeAmong(benchmark, all)))}
-          ${report.verification === undefined ? NOTHING : verificationSection(report.verification)}
-          ${report.masks === undefined ? NOTHING : masksSection(report.masks)}
-          ${report.remarks.length === 0 ? NOTHING : remarksSection(report.remarks)} ${stepsSection(report)}
-        </main>
-        <footer>${report.tool.name} ${report.tool.version}</footer>
-      </body>
-    </html> `.markup;
-}
-
-/** On what machine, when, and how to repeat it. */
-function originSection({ machine, date, command, tool }: CompileReport): Html {
-  const rows = [
-    ...(machine === undefined
-      ? []
-      : [
-          html`<dt>Measured on</dt>
-            <dd>${machineText(machine)}</dd> `,
-        ]),
-    ...(date === undefined
-      ? []
-      : [
-          html`<dt>When</dt>
-            <dd>${dateText(date)}, ${tool.name} ${tool.version}</dd> `,
-        ]),
-    ...(command === undefined
-      ? []
-      : [
-          html`<dt>To repeat it</dt>
-            <dd><code class="wrap">${command}</code></dd> `,
-        ]),
-  ];
-  return rows.length === 0 ? NOTHING : html`<dl>${rows}</dl>`;
-}
-
-function figuresSection(figures: readonly Figure[]): Html {
-  if (figures.length === 0) return NOTHING;
-  const keys = ({ legend }: Figure) =>
-    legend.map(({ color, text }) => html`<span class="key"><i style="background:var(--${color})"></i>${text}</span> `);
-  return html`<div class="figures">
-    ${figures.map(
-      (figure) =>
-        html`<figure>
-          <figcaption><strong>${figure.title}.</strong> ${figure.caption}</figcaption>
-          <p>${keys(figure)}</p>
-          <svg viewBox="${figure.drawing.viewBox}" role="img" aria-label="${figure.title}">
-            ${new Html(figure.drawing.markup)}
-          </svg>
-        </figure> `,
-    )}
-  </div>`;
+  const title = `${report.input} -> ${report.output ?? 'standard output'}`;
+  return page({
+    heading: headline(report),
+    isBad: report.verification?.equal === false,
+    title,
+    tool: report.tool,
+    body: html`${removedNothing(report) ? html`<p>${asSentence(`${nothingTitle(report)}: ${nothingToDoReason(report)}`)}</p> ` : NOTHING}${originSection(report)}${figuresSection(main)}
+    ${summary(report)} ${report.sparse === undefined ? NOTHING : sparseSection(report.sparse)}
+    ${report.layers.length === 0 ? NOTHING : layersSection(report, layers)}
+    ${(report.benchmarks ?? []).map((benchmark, _at, all) => benchmarkSection(benchmark, placeAmong(benchmark, all)))}
+    ${report.verification === undefined ? NOTHING : verificationSection(report.verification)}
+    ${report.masks === undefined ? NOTHING : masksSection(report.masks)}
+    ${report.remarks.length === 0 ? NOTHING : remarksSection(report.remarks)} ${stepsSection(report)}`,
+  });
 }
 
 function summary(report: CompileReport): Html {

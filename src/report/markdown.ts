@@ -34,6 +34,7 @@ import type { Remark } from '../../passes/pass.js';
 import type { SparseReport } from './sparse.js';
 import type { Verification } from '../verify/verification.js';
 
+/** The report as Markdown, as `--report FILE.md` writes it. */
 export function renderMarkdown(given: CompileReport): string {
   const report = shown(given);
   const sections = [

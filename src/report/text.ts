@@ -41,6 +41,7 @@ export function shellWord(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
 }
 
+/** The report as a table for a terminal, at most 80 columns wide. */
 export function renderText(given: CompileReport): string {
   const report = shown(given);
   const sparse = report.sparse === undefined ? [] : sparseLines(report.sparse);

@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -28,11 +29,26 @@ export function kernelsTarget({ platform, arch, report }: Platform): string {
   return `${platform}-${arch}${isMusl ? '-musl' : ''}`;
 }
 
-/** kernels/prebuilds/linux-x64/… in this package. */
-export function kernelsPath(): string {
+/**
+ * kernels/prebuilds/linux-x64/… in this package; where that is not built, the package of the
+ * platform (kernels/platform-package.mjs), if npm installed it.
+ */
+export function kernelsPath(root = packageRoot()): string {
   const { platform, arch } = process;
   const target = kernelsTarget({ platform, arch, report: process.report.getReport() });
-  return join(packageRoot(), 'kernels', 'prebuilds', target, LIBRARY);
+  const built = join(root, 'kernels', 'prebuilds', target, LIBRARY);
+  if (existsSync(built)) return built;
+  const installed = packageFile(join(root, 'package.json'), `prune-compile-kernels-${target}`);
+  return installed === undefined ? built : join(dirname(installed), LIBRARY);
+}
+
+function packageFile(from: string, name: string): string | undefined {
+  try {
+    return createRequire(from).resolve(`${name}/package.json`);
+  } catch {
+    // npm left it out, or nobody asked for it.
+    return undefined;
+  }
 }
 
 /** This file is in src/runtime or in dist/src/runtime. */

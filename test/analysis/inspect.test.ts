@@ -143,6 +143,29 @@ describe('why', () => {
     ]);
   });
 
+  test('modules and parameters stand for their layer', async () => {
+    const g = graphBuilder();
+    const weight = (name: string, dims: readonly number[]) =>
+      g.initializer(
+        name,
+        dims,
+        Float32Array.from({ length: dims.reduce((all, dim) => all * dim, 1) }, () => 1),
+      );
+    const x = g.input('x', [1, 3, 4, 4]);
+    const first = g.conv(x, weight('block.0.first.weight', [4, 3, 1, 1]), { name: '/block/block.0/first/Conv' });
+    const second = g.conv(g.relu(first), weight('block.0.second.weight', [4, 4, 1, 1]), {
+      name: '/block/block.0/second/Conv',
+    });
+    g.output(g.conv(second, weight('last.weight', [2, 4, 1, 1]), { name: '/last/Conv' }));
+    const model = g.bytes();
+    const own = await explainNode(model, '/block/block.0/second/Conv');
+    for (const name of ['block.0.second', 'block.0.second.weight']) expect(await explainNode(model, name)).toEqual(own);
+    expect((await explainNode(model, 'last')).node).toBe('/last/Conv');
+    await expect(explainNode(model, 'block.0')).rejects.toThrow(
+      /the module "block.0" has 2 layers\n {2}one of: .*first.*second/,
+    );
+  });
+
   test('a name that nobody has is answered with the nearest ones', async () => {
     await expect(explainNode(residual(), 'stemm')).rejects.toMatchObject({ code: 'E-NODE-UNKNOWN' });
   });

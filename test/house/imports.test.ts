@@ -113,10 +113,30 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
   bench: { uses: ['runtime', 'onnx', 'ir', 'names', 'version', 'errors'] },
   // Real data for the judges: read from files, made to fit a model, and how often models are right.
   samples: { uses: ['verify', 'masks', 'runtime', 'onnx', 'ir', 'names', 'errors'] },
+  // A dense model in codes of eight bits: a yardstick, not what pruned models become.
+  quantise: { uses: ['runtime', 'onnx', 'ir', 'names', 'errors'] },
+  // The points of a grid as data, and what they say together.
+  exploration: { uses: ['mask-maker', 'errors'], types: ['bench', 'runtime'] },
+  // Points of a grid through all of it: masks, compiler, judges.
+  explore: {
+    uses: [
+      'exploration',
+      'compile',
+      'mask-maker',
+      'verify',
+      'bench',
+      'quantise',
+      'runtime',
+      'onnx',
+      'version',
+      'errors',
+    ],
+  },
   // Renderers are pure functions of results; of bench and masks they use how those word theirs.
   report: {
     uses: ['bench', 'masks', 'printable', 'version'],
     types: [
+      'exploration',
       'samples',
       'inspect',
       'why',
@@ -146,6 +166,8 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
       'verify',
       'bench',
       'samples',
+      'exploration',
+      'explore',
       'report',
       'runtime',
       'onnx',
@@ -168,6 +190,8 @@ const DIRECTION: Readonly<Record<string, Direction>> = {
       'verify',
       'bench',
       'samples',
+      'exploration',
+      'explore',
       'report',
       'version',
       'runtime',
@@ -333,6 +357,8 @@ const KNOWN_OPERATORS: ReadonlyMap<string, string> = new Map([
   // A model that it builds; a word for people.
   ['src/calibrate/models.ts', 'Abs Conv GlobalAveragePool MatMul'],
   ['src/report/doctor.ts', 'MatMul'],
+  // A yardstick as another tool would make it.
+  ['src/quantise/quantize.ts', 'Add Conv Flatten Gemm GlobalAveragePool MaxPool Relu'],
 ]);
 
 const KNOWN_TYPES: ReadonlySet<string> = new Set(operators.map(({ type }) => type));

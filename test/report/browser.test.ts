@@ -4,8 +4,11 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type Browser, chromium } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { withConclusions } from '../../src/exploration/conclusions.js';
+import { renderExplorationHtml } from '../../src/report/exploration-html.js';
 import { renderHtml } from '../../src/report/html.js';
 import type { CompileReport } from '../../src/report/types.js';
+import { exploration, point } from '../explore/sample.js';
 import { folder } from '../samples/given-files.js';
 import { needs } from '../support/needs.js';
 import { BENCHMARK, MACHINE, REPORT, VERIFICATION } from './sample.js';
@@ -50,6 +53,27 @@ const LARGE: CompileReport = {
   })),
 };
 
+/** Six ways, with accuracies, one of them without figures. */
+function explored() {
+  const ways = ['filter', 'channel', 'kernel', 'unstructured', '4x1', '2:4'];
+  const points = ways.flatMap((way, at) =>
+    [0.3, 0.5, 0.7, 0.9, 0.95].map((ratio) => ({
+      ...point(way, ratio, 0.7 + ratio * (at + 1)),
+      accuracy: 95 - 40 * ratio ** at,
+    })),
+  );
+  const failed = { ...point('filter', 0.99, 1), problem: { code: 'E-USAGE', what: 'no unit is left' } } as const;
+  const { timing: _timing, accuracy: _accuracy, ...without } = { ...failed, accuracy: 0 };
+  const found = exploration([...points, without]);
+  const { timing } = point('filter', 0.5, 1.9);
+  return withConclusions({
+    ...found,
+    settings: { ...found.settings, evaluate: `python ${LONG}.py --data /a/folder {}` },
+    dense: { parameters: 1, macs: 1, sizeBytes: 1, accuracy: 95.2 },
+    ...(timing && { int8: { timing, sizeBytes: 1000, cpu: 'cpu' } }),
+  });
+}
+
 describe('in Chromium', needs(BROWSER), () => {
   let browser: Browser;
   beforeAll(async () => {
@@ -58,17 +82,15 @@ describe('in Chromium', needs(BROWSER), () => {
   });
   afterAll(() => browser.close());
 
-  test.each([
-    [400, 'light', 'screen'],
-    [400, 'dark', 'screen'],
-    [1400, 'light', 'screen'],
-    [1400, 'dark', 'screen'],
-    // A sheet of A4 without its margins.
-    [720, 'light', 'print'],
-  ] as const)('%d pixels, %s, %s', async (width, colorScheme, media) => {
+  async function measured(
+    markup: string,
+    width: number,
+    colorScheme: 'light' | 'dark',
+    media: 'screen' | 'print',
+  ): Promise<Measured> {
     const { path } = folder();
     const file = join(path, 'report.html');
-    writeFileSync(file, await renderHtml(LARGE));
+    writeFileSync(file, markup);
     const page = await browser.newPage({ viewport: { width, height: 900 } });
     const errors: string[] = [];
     page.on('console', (message) => errors.push(message.text()));
@@ -81,6 +103,29 @@ describe('in Chromium', needs(BROWSER), () => {
     const found = await page.evaluate(MEASURE);
     await page.close();
     expect(errors).toEqual([]);
+    return found;
+  }
+
+  test.each([400, 720, 1400])('an exploration, %d pixels', async (width) => {
+    const view = { model: 'model.onnx', missing: 3, command: 'prune-compile explore model.onnx' };
+    const found = await measured(
+      await renderExplorationHtml(explored(), view),
+      width,
+      'light',
+      width === 720 ? 'print' : 'screen',
+    );
+    expect(found).toMatchObject({ charts: 2, sideways: 0, outside: [], covered: [], unscrollable: [] });
+  });
+
+  test.each([
+    [400, 'light', 'screen'],
+    [400, 'dark', 'screen'],
+    [1400, 'light', 'screen'],
+    [1400, 'dark', 'screen'],
+    // A sheet of A4 without its margins.
+    [720, 'light', 'print'],
+  ] as const)('%d pixels, %s, %s', async (width, colorScheme, media) => {
+    const found = await measured(await renderHtml(LARGE), width, colorScheme, media);
     expect(found).toMatchObject({ sideways: 0, outside: [], covered: [], unscrollable: [] });
     expect(found.charts).toBeGreaterThan(4);
     // As readable as the page: its text has 15 pixels, 11 in print.

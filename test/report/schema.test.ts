@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { benchModels } from '../../src/bench/benchmark.js';
 import type { Benchmark } from '../../src/bench/results.js';
 import { compileModel } from '../../src/compile.js';
+import { withConclusions } from '../../src/exploration/conclusions.js';
 import { renderJson } from '../../src/report/json.js';
 import { sparseReport } from '../../src/report/sparse.js';
 import type { CompileReport } from '../../src/report/types.js';
@@ -15,6 +16,7 @@ import { createSession } from '../../src/runtime/session.js';
 import { verifyOnProvider } from '../../src/verify/on-provider.js';
 import { traceModels } from '../../src/verify/trace.js';
 import { verifyModels } from '../../src/verify/verify.js';
+import { exploration, point } from '../explore/sample.js';
 import { copier, folder, npy } from '../samples/given-files.js';
 import { parameters, smallNet } from '../verify/small-net.js';
 import { BENCHMARK, DIFFERENT, MACHINE, REPORT, VERIFICATION } from './sample.js';
@@ -40,6 +42,20 @@ function check(document: unknown): void {
   expect([validate(printed), validate.errors]).toEqual([true, null]);
   expect([closed(printed), closed.errors]).toEqual([true, null]);
 }
+
+test('explore', () => {
+  const { format: _format, ...found } = withConclusions(
+    exploration([point('filter', 0.5, 2), { ...point('2:4', 0.5, 0.8), problem: { code: 'E-USAGE', what: 'w' } }]),
+  );
+  check({ ...found, missing: 2 });
+  const { timing } = point('filter', 0.5, 1.9);
+  const dense = { parameters: 1, macs: null, sizeBytes: 3, accuracy: 94 };
+  const points = [{ ...point('filter', 0.5, 2), accuracy: 93, sparseLayers: 1 }];
+  const whole = withConclusions({ ...found, format: 'prune-compile exploration', dense, points });
+  const { format: _again, ...both } = whole;
+  check({ ...both, shard: { index: 1, count: 2 }, int8: { timing, sizeBytes: 1, cpu: 'c' }, missing: 0 });
+  check({ ...both, int8: { problem: 'wave (Sin) cannot be quantised here' }, missing: 0 });
+});
 
 describe('compile', () => {
   const masks: NonNullable<CompileReport['masks']> = {
@@ -133,6 +149,7 @@ test('every field of the report has its line in docs/report.md', () => {
     'tool',
     'contender',
     'comparison',
+    'gain',
   ]);
   expect([...fields].filter((name) => !words.has(name) && !places.has(name))).toEqual([]);
 });

@@ -1,4 +1,5 @@
 /** `prune-compile MODEL`: compile, write, verify, publish, measure, report. */
+import { existsSync } from 'node:fs';
 import { requireDense } from '../../retraining/dense-only.js';
 import type { Compiled, CompileOptions } from '../../compile.js';
 import { PruneCompileError } from '../../errors.js';
@@ -38,6 +39,8 @@ export async function compileCommand(context: Context): Promise<void> {
 
   const source = await sourceOf(model, io);
   const compiled = await engine.compileModel(source, compileOptions(context));
+  if (options.verbose === true) for (const edit of compiled.report.edits) steps.tell('edit', edit);
+  if (options.dryRun === true) return dryRun(compiled, to, context);
   // What cannot be told is an error before anything is written.
   if (options.stateDict !== undefined) compiled.stateDict();
   await breathe(io.signal);
@@ -81,6 +84,27 @@ export async function compileCommand(context: Context): Promise<void> {
   files.publish(output.inputs);
   await show(withSteps(full, steps), to, context);
   if (failure !== undefined) throw failure;
+}
+
+/** What is known without writing a file or running a model. */
+async function dryRun(compiled: Compiled, to: string, context: Context): Promise<void> {
+  const { io, options, positionals, steps } = context;
+  const [model = ''] = positionals;
+  const report = { ...compiled.report, input: nameOf(model), output: to === STDOUT ? undefined : to };
+  const { json, report: reports = [], channels, stateDict } = options;
+  const files = [to === STDOUT ? 'standard output' : to, ...reports, channels, stateDict].filter(
+    (file) => file !== undefined,
+  );
+  const places = files.map((file) => `${file}${existsSync(file) ? ' (replaced)' : ''}`).join(', ');
+  const text = renderText(withSteps(report, steps));
+  await writeTo(
+    io.stdout,
+    json === true
+      ? renderJson({ ...report, dryRun: true })
+      : `${text}\ndry run: nothing was written, verified or measured; it would write ${places}\n`,
+  );
+  const missed = missedSizeGates(report, options);
+  if (missed.length > 0) throw gateError(missed, to, 'would not be written');
 }
 
 function compileOptions({ engine, options, io, steps }: Context): CompileOptions {

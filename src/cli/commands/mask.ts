@@ -39,6 +39,17 @@ export async function maskCommand({ engine, io, onFinish, options, positionals, 
     () => engine.makeMasks(source, { ...asked, signal: io.signal }),
     ({ masks, report: { zeros } }) => `${masks.length} masks, ${zeros} zeros`,
   );
+  if (options.dryRun === true) {
+    const report = { ...made.report, model: nameOf(model), output: to };
+    const text = renderMaskMaking(report);
+    await writeTo(
+      io.stdout,
+      options.json === true
+        ? renderJson({ schema: REPORT_SCHEMA, ...report, dryRun: true })
+        : `${text}\ndry run: nothing was written\n`,
+    );
+    return;
+  }
   await breathe(io.signal);
   const files = new OutputFiles(options.force);
   onFinish(() => files.discard());

@@ -11,7 +11,7 @@ export interface Segment {
   readonly color: Color;
 }
 
-export type Color = 'bar' | 'wide' | 'hold' | 'gone' | 'track' | 'before';
+export type Color = 'bar' | 'wide' | 'hold' | 'gone' | 'track' | 'before' | 'good' | 'bad';
 
 export interface BarRow {
   readonly label: string;
