@@ -46,18 +46,12 @@ const MOVE_ZEN3 = 5.3e-10;
 const ZEN3_DENSE = { conv1x1: 36e9, conv: 39e9, matmul: 34e9 };
 
 /**
- * ResNet-50 on an Intel server core of the Sapphire Rapids class, emitted code, one thread: dense
- * kernels use both multiply-adds of a cycle, and emitted code waits for its instructions. One
- * measurement for convolutions of both kinds; ONNX Runtime's dense 53 ms are 155 GFLOP/s.
+ * An Intel server core with two multiply-adds of 512 bits per cycle (Emerald Rapids, 2.8 GHz),
+ * emitted code, one thread, on a quiet machine: the samples of `doctor --calibrate`, the lower of two
+ * runs.
  */
-const WIDE_CONVOLUTIONS = [
-  [0.4, 0.85],
-  [0.6, 1.21],
-  [0.8, 2.02],
-  [0.9, 2.88],
-  [0.95, 3.77],
-] as const;
-const WIDE_DENSE = 77e9;
+const MOVE_WIDE = 7.0e-10;
+const WIDE_DENSE = { conv1x1: 81e9, conv: 82.3e9, matmul: 66.9e9 };
 
 /**
  * What of a core decides how fast sparse operators are beside dense ones. Cores with AVX2 do two
@@ -104,17 +98,45 @@ export const TABLES: Readonly<Record<Machine, CostTable>> = {
   },
   'avx512-wide': {
     name: 'avx512-wide',
-    // Not measured there.
-    secondsPerMovedElement: MOVE_ZEN4,
+    secondsPerMovedElement: MOVE_WIDE,
     layers: {
-      conv1x1: { denseMacsPerSecond: WIDE_DENSE, speedups: WIDE_CONVOLUTIONS },
-      conv: { denseMacsPerSecond: WIDE_DENSE, speedups: WIDE_CONVOLUTIONS },
-      // 128 x 768 x 3072 inside ONNX Runtime at 80 and 90 %.
-      matmul: {
-        denseMacsPerSecond: WIDE_DENSE,
+      conv1x1: {
+        denseMacsPerSecond: WIDE_DENSE.conv1x1,
         speedups: [
-          [0.8, 2.21],
-          [0.9, 2.5],
+          [0.3, 1.22],
+          [0.5, 1.61],
+          [0.6, 1.95],
+          [0.7, 2.34],
+          [0.8, 2.73],
+          [0.9, 3.66],
+          [0.95, 4.61],
+          [0.98, 5.59],
+        ],
+      },
+      conv: {
+        denseMacsPerSecond: WIDE_DENSE.conv,
+        speedups: [
+          [0.3, 1.25],
+          [0.5, 1.74],
+          [0.6, 2.08],
+          [0.7, 2.66],
+          [0.8, 3.48],
+          [0.9, 4.95],
+          [0.95, 7.51],
+          [0.98, 11.94],
+        ],
+      },
+      matmul: {
+        denseMacsPerSecond: WIDE_DENSE.matmul,
+        speedups: [
+          [0.3, 1.14],
+          [0.5, 1.59],
+          [0.6, 1.94],
+          [0.7, 2.42],
+          [0.8, 3.12],
+          [0.9, 4.05],
+          [0.95, 4.99],
+          [0.98, 5.32],
         ],
       },
     },
