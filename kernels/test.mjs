@@ -114,6 +114,7 @@ run('cmake', settings.concat(fresh ? ['--fresh'] : generator));
 // With sanitizers, only the test programs are built: other programs cannot load the library.
 const programs = [
   'test_kernels',
+  'test_chains',
   'test_planes',
   'test_sharing',
   'test_host',
@@ -124,6 +125,7 @@ const programs = [
 ];
 run('cmake', ['--build', folder, '--parallel', '2', ...(options.sanitize ? ['--target', ...programs] : [])]);
 run(join(folder, 'test_kernels'), [options.cases]);
+run(join(folder, 'test_chains'), [options.cases]);
 run(join(folder, 'test_planes'), [options.cases]);
 run(join(folder, 'test_sharing'), []);
 const host = join(folder, 'test_host');

@@ -31,7 +31,7 @@ struct OrtApiBase {
 
 // The values of enumerations that are used. They are part of the ABI.
 enum OrtErrorCode : int { ORT_FAIL = 1, ORT_INVALID_ARGUMENT = 2 };
-enum OrtElementType : int { ORT_FLOAT = 1, ORT_UINT8 = 2 };
+enum OrtElementType : int { ORT_ANY_TYPE = 0, ORT_FLOAT = 1, ORT_UINT8 = 2 };
 enum OrtCharacteristic : int { ORT_REQUIRED = 0, ORT_OPTIONAL = 1, ORT_VARIADIC = 2 };
 
 struct OrtCustomOp {
@@ -99,6 +99,8 @@ inline constexpr Function<91, OrtStatus*, OrtKernelContext*, size_t, const int64
     KernelContext_GetOutput;
 inline constexpr Function<93, void, OrtStatus*> ReleaseStatus;
 inline constexpr Function<99, void, OrtTensorTypeAndShapeInfo*> ReleaseTensorTypeAndShapeInfo;
+inline constexpr Function<162, OrtStatus*, const OrtKernelInfo*, const char*, float*, size_t*>
+    KernelInfoGetAttributeArray_float;
 inline constexpr Function<163, OrtStatus*, const OrtKernelInfo*, const char*, int64_t*, size_t*>
     KernelInfoGetAttributeArray_int64;
 inline constexpr Function<230, OrtStatus*, const OrtKernelInfo*, size_t*> KernelInfo_GetInputCount;

@@ -104,7 +104,7 @@ constexpr Form kForms[] = {
     {Coding::vex256, 1, 0, 0x57, Op::exclusive_or, "vxorps", kEither | kSecond},
     {Coding::vex256, 1, 0, 0xc2, Op::compare, "vcmp", kEither | kSecond | kPredicate},
     {Coding::vex256, 3, 1, 0x4a, Op::blend, "vblendvps", kEither | kSecond | kFourth},
-    {Coding::vex128, 1, 0, 0x92, Op::mask_from_integer, "kmovw", kRegister | kToMask},
+    {Coding::vex128, 1, 0, 0x90, Op::load_mask, "kmovw", kMemory | kToMask},
     {Coding::vex128, 1, 0, 0x77, Op::zero_uppers, "vzeroupper", kNone},
 };
 
@@ -285,14 +285,11 @@ std::string integer(int number) {
   return number < 8 ? kNames[number] : "r" + std::to_string(number);
 }
 
-std::string low_half(int number) {
-  return number < 8 ? "e" + integer(number).substr(1) : integer(number) + "d";
-}
-
 std::string last_operand(const Instruction& one, const std::string& vector) {
   if (!one.memory) return one.bytes == 0 ? integer(one.rm) : vector + std::to_string(one.rm);
   std::string size = one.bytes == 64 ? "ZMMWORD PTR " : one.bytes == 32 ? "YMMWORD PTR " : "QWORD PTR ";
   if (one.op == Op::prefetch) size = "BYTE PTR ";
+  if (one.op == Op::load_mask) size = "WORD PTR ";
   if (one.op == Op::address) size = "";
   if (one.one_float) size = one.embedded ? "DWORD BCST " : "DWORD PTR ";
   std::string place = integer(one.at.base);
@@ -318,7 +315,6 @@ std::string text(const Instruction& one, size_t place) {
   const std::string last = last_operand(one, vector);
   if (one.op == Op::prefetch) return name + " " + last;
   if (one.op == Op::store) return name + " " + last + "," + numbered(one.reg);
-  if (one.op == Op::mask_from_integer) return name + " k" + std::to_string(one.reg) + "," + low_half(one.rm);
   if (one.to_rm) {
     if (one.has_immediate) return name + " " + last + "," + hex(one.immediate);
     return name + " " + last + (one.has_second ? "," + numbered(one.reg) : "");

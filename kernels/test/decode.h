@@ -12,7 +12,7 @@ namespace test {
 
 enum class Op {
   load, store, broadcast, fma, add, multiply, maximum, minimum, move, exclusive_or, bitwise_and, compare, blend,
-  mask_from_integer, zero_uppers, integer_add, integer_subtract, integer_compare, integer_test, integer_move, address,
+  load_mask, zero_uppers, integer_add, integer_subtract, integer_compare, integer_test, integer_move, address,
   increment, decrement, jump_if, prefetch, end
 };
 

@@ -28,14 +28,14 @@ uint16_t mask(const pc::ProgramSpec& spec, size_t tile) {
 
 // The addresses that the code gets.
 struct Places {
-  uint64_t x, weights, y, addend, next_code;
+  uint64_t x, weights, y, addend, next_code, state;
 };
 
-// The arguments of the code of a group, for one tile.
+// The arguments of the code of a piece, for one tile.
 std::array<uint64_t, 6> arguments(const pc::ProgramSpec& spec, const Places& places, size_t tile) {
   const size_t at = tile * pc::kLane * sizeof(float);
   return {places.x + tile * spec.x_tile * sizeof(float), places.weights,   places.y + at,
-          spec.addend ? places.addend + at : 0,          places.next_code, mask(spec, tile)};
+          spec.addend ? places.addend + at : 0,          places.next_code, places.state};
 }
 
 }  // namespace
@@ -50,8 +50,8 @@ LayerCode::LayerCode(const pc::ProgramSpec& spec) {
   uint8_t* const end = at + room;
   for (size_t g = 0; g < emitter.groups(); g++) {
     groups.push_back(emitter.emit(g, at, end));
-    if (groups.back().end == nullptr) throw Fault("the room for code is too small");
-    at += groups.back().end - at;
+    if (groups.back().pieces.empty()) throw Fault("the room for code is too small");
+    at += groups.back().pieces.back().end - at;
   }
 }
 
@@ -70,40 +70,55 @@ float promised(const pc::ProgramSpec& spec, const Images& images, size_t row, si
     for (; i < matrix.ends[row] && matrix.column[i] < matrix.columns * (block + 1) / spec.blocks; i++) {
       part = std::fma(matrix.value[i], images.x[spec.offsets[matrix.column[i]] + from], part);
     }
-    if (block == 0 && spec.addend) part = part + images.addend[place(spec, row, lane)];
+    if (block == 0 && spec.addend) part = part + images.addend[spec.addend_origin + row * spec.addend_stride + lane];
     sum = block == 0 ? part : part + sum;
   }
   return simple ? activated_simply(sum, spec.activation) : sum;
 }
 
-void interpret(const pc::ProgramSpec& spec, const Images& images, size_t tile, const GroupCode& group,
-               std::span<const uint8_t> code) {
+pc::TileState state_before(const pc::ProgramSpec& spec, size_t tile) {
+  pc::TileState state;
+  state.pixels = mask(spec, tile);
+  for (auto& row : state.sums) std::fill(std::begin(row), std::end(row), NAN);
+  return state;
+}
+
+void interpret(const pc::ProgramSpec& spec, const Images& images, size_t tile, const PieceCode& piece,
+               std::span<const uint8_t> code, pc::TileState& state) {
   // The regions are further apart than any displacement reaches.
   constexpr uint64_t kApart = uint64_t{1} << 40;
   const bool in_place = images.addend.data() == images.y.data();
-  const Places places{kApart, 2 * kApart, 3 * kApart, (in_place ? 3 : 4) * kApart, 5 * kApart};
-  const auto weights = static_cast<size_t>(group.end - group.weights);
+  const Places places{kApart, 2 * kApart, 3 * kApart, (in_place ? 3 : 4) * kApart, 5 * kApart, 6 * kApart};
+  const auto weights = static_cast<size_t>(piece.end - piece.weights);
   const Region regions[] = {{"x", places.x, images.x.data(), images.x.size_bytes()},
-                            {"weights", places.weights, group.weights, weights},
+                            {"weights", places.weights, piece.weights, weights},
                             {"y", places.y, images.y.data(), images.y.size_bytes(), true},
+                            {"state", places.state, &state, sizeof state, true},
                             {"addend", places.addend, images.addend.data(), images.addend.size_bytes()}};
-  const size_t count = in_place || !spec.addend ? 3 : 4;
+  const size_t count = in_place || !spec.addend ? 4 : 5;
   Machine(code, std::span(regions, count)).call(arguments(spec, places, tile), kMostSteps);
 }
 
 void execute(const pc::ProgramSpec& spec, const Images& images, const GroupCode& group) {
-  const auto size = static_cast<size_t>(group.end - group.begin);
-  const auto memory = pc::Executable::reserve(size);
-  if (memory == nullptr) throw Fault("there is no memory for code");
-  std::memcpy(memory->begin(), group.begin, size);
-  if (!memory->seal(size)) throw Fault("memory cannot be made executable");
+  std::vector<std::unique_ptr<pc::Executable>> memory;
+  for (const PieceCode& piece : group.pieces) {
+    const auto size = static_cast<size_t>(piece.end - piece.begin);
+    memory.push_back(pc::Executable::reserve(size));
+    if (memory.back() == nullptr) throw Fault("there is no memory for code");
+    std::memcpy(memory.back()->begin(), piece.begin, size);
+    if (!memory.back()->seal(size)) throw Fault("memory cannot be made executable");
+  }
   const auto address = [](const void* p) { return reinterpret_cast<uint64_t>(p); };
-  const Places places{address(images.x.data()), address(group.weights), address(images.y.data()),
-                      address(images.addend.data()), address(group.begin)};
   using Code = void (*)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);
   for (size_t tile = 0; tile < spec.tiles; tile++) {
-    const auto a = arguments(spec, places, tile);
-    reinterpret_cast<Code>(memory->begin())(a[0], a[1], a[2], a[3], a[4], a[5]);
+    pc::TileState state = state_before(spec, tile);
+    for (size_t p = 0; p < group.pieces.size(); p++) {
+      const PieceCode& piece = group.pieces[p];
+      const Places places{address(images.x.data()),      address(piece.weights), address(images.y.data()),
+                          address(images.addend.data()), address(piece.begin),   address(&state)};
+      const auto a = arguments(spec, places, tile);
+      reinterpret_cast<Code>(memory[p]->begin())(a[0], a[1], a[2], a[3], a[4], a[5]);
+    }
   }
 }
 

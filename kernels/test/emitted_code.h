@@ -7,9 +7,15 @@
 
 namespace test {
 
-// The code of one group and its weights: [begin, weights) and [weights, end).
-struct GroupCode {
+// The code of a piece and its weights: [begin, weights) and [weights, end).
+struct PieceCode {
   const uint8_t *begin = nullptr, *weights = nullptr, *end = nullptr;
+  std::span<const uint8_t> code() const { return {begin, weights}; }
+};
+
+// The pieces of a group of rows; none if the memory was too small.
+struct GroupCode {
+  std::vector<PieceCode> pieces;
   size_t first_row = 0, last_row = 0;
 };
 
@@ -21,14 +27,14 @@ class Emitter {
       : rows_(spec.matrix->rows), groups_(pc::group_count(rows_, pc::kJitRows)), emitter_(spec) {}
   size_t groups() const { return groups_; }
   size_t room(size_t group) const { return emitter_.room(group); }
-  // `end` of the result is null if the memory was too small.
   GroupCode emit(size_t group, uint8_t* begin, uint8_t* end) {
-    const pc::EmittedGroup made = emitter_.emit(group, begin, end);
-    return {.begin = begin,
-            .weights = reinterpret_cast<const uint8_t*>(made.weights),
-            .end = made.end,
-            .first_row = pc::group_start(rows_, groups_, group),
-            .last_row = pc::group_start(rows_, groups_, group + 1)};
+    GroupCode code{.pieces = {},
+                   .first_row = pc::group_start(rows_, groups_, group),
+                   .last_row = pc::group_start(rows_, groups_, group + 1)};
+    for (const pc::EmittedPiece& piece : emitter_.emit(group, begin, end)) {
+      code.pieces.push_back({piece.begin, reinterpret_cast<const uint8_t*>(piece.weights), piece.end});
+    }
+    return code;
   }
 
  private:
@@ -61,10 +67,15 @@ float promised(const pc::ProgramSpec&, const Images&, size_t row, size_t lane);
 // The index of that value in y.
 size_t place(const pc::ProgramSpec&, size_t row, size_t lane);
 
-// Interprets the code for one tile. Throws Fault if it violates a rule of the interpreter.
-void interpret(const pc::ProgramSpec&, const Images&, size_t tile, const GroupCode&, std::span<const uint8_t> code);
+// The state of a tile before the first piece: its sums are NaN.
+pc::TileState state_before(const pc::ProgramSpec&, size_t tile);
 
-// Runs the code for all tiles on the processor, which must have AVX-512.
+// Interprets the code of a piece for one tile. Throws Fault if it violates a rule of the
+// interpreter.
+void interpret(const pc::ProgramSpec&, const Images&, size_t tile, const PieceCode&, std::span<const uint8_t> code,
+               pc::TileState&);
+
+// Runs all pieces for all tiles on the processor, which must have AVX-512.
 void execute(const pc::ProgramSpec&, const Images&, const GroupCode&);
 
 // Whether two floats have the same bits or are both NaN: sums do not promise a certain NaN.

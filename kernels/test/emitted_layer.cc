@@ -53,6 +53,14 @@ Layer::Layer(Random& random, bool usual) {
   spec.offsets = offsets;
   spec.bias = bias;
   spec.tiles_per_run = draw(random, 1, static_cast<int64_t>(spec.tiles));
+  // Layers are small: small pieces cut them as large ones cut large layers.
+  if (random.chance(0.7)) spec.piece_bytes = draw(random, 20, 4000);
+  spec.addend_origin = spec.y_origin;
+  spec.addend_stride = spec.y_stride;
+  // An addend of its own may lie further apart than the results.
+  if (in_place || !spec.addend || random.chance(0.5)) return;
+  spec.addend_stride += pc::kLane;
+  addend = random.normals(addend.size() + rows * pc::kLane);
 }
 
 // Taps of a 1x1 or 3x3 convolution on planes with zeros around the pixels. With stride 2, every

@@ -96,9 +96,12 @@ void Machine::step(const Instruction& now) {
       for (size_t i = 0; i < 16; i++) std::fill(vectors_[i].value.begin() + 4, vectors_[i].value.end(), 0.0f);
       uppers_ = false;
       return;
-    case Op::mask_from_integer:
-      masks_[static_cast<size_t>(now.reg)] = {static_cast<uint16_t>(get(now.rm)), true};
+    case Op::load_mask: {
+      uint16_t mask = 0;
+      std::memcpy(&mask, reach(now, sizeof mask, Access::read), sizeof mask);
+      masks_[static_cast<size_t>(now.reg)] = {mask, true};
       return;
+    }
     default:
       return now.bytes > 0 ? vector(now) : integer(now);
   }

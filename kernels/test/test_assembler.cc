@@ -114,18 +114,19 @@ int main(int argc, char** argv) {
     say("add " + text(to) + "," + (value < 0 ? "0xffffffff" + hex(static_cast<uint32_t>(value)).substr(2) : hex(value)));
   };
   for (const int32_t value : {1024, 1, -1, 0x7fffffff}) add(Reg64::rsi, value);
-  code.move_mask(Opmask::k1, Reg64::r9);
-  say("kmovw k1,r9d");
-  code.move_mask(Opmask::k7, Reg64::r9);
-  say("kmovw k7,r9d");
+  for (const auto base : {Reg64::rcx, Reg64::r9}) {
+    for (const int32_t disp : {0, 64, -2, 100, 1 << 20}) {
+      const pc::Memory m{base, disp};
+      code.load_mask(Opmask::k1, m);
+      say("kmovw k1," + at(m, "WORD PTR "));
+      code.load_mask(Opmask::k7, m);
+      say("kmovw k7," + at(m, "WORD PTR "));
+    }
+  }
   code.end();
   say("vzeroupper");
   say("ret");
   for (const auto to : {Reg64::rcx, Reg64::rdi, Reg64::r8, Reg64::r9}) add(to, -512);
-  code.move_mask(Opmask::k2, Reg64::rdx);
-  say("kmovw k2,edx");
-  code.move_mask(Opmask::k3, Reg64::r8);
-  say("kmovw k3,r8d");
   if (code.overflowed()) return 1;
   FILE* file = std::fopen(argv[1], "wb");
   if (file == nullptr) return 1;

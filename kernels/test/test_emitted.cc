@@ -32,8 +32,6 @@ void expect_same(const std::vector<float>& made, const std::vector<float>& wante
   }
 }
 
-std::span<const uint8_t> code_of(const GroupCode& group) { return {group.begin, group.weights}; }
-
 // The contents of y after all groups have run for all tiles.
 std::vector<float> expected(const Layer& layer) {
   std::vector<float> before = layer.y, after = layer.y;
@@ -46,9 +44,21 @@ std::vector<float> expected(const Layer& layer) {
   return after;
 }
 
-void interpret(const Layer& layer, const GroupCode& group, std::span<const uint8_t> code, std::vector<float>& y) {
+// Code that takes the place of a piece.
+struct Changed {
+  size_t piece;
+  std::span<const uint8_t> code;
+};
+
+void interpret(const Layer& layer, const GroupCode& group, std::vector<float>& y, const Changed* changed = nullptr) {
   const Images images = layer.images(y);
-  for (size_t tile = 0; tile < layer.spec.tiles; tile++) interpret(layer.spec, images, tile, group, code);
+  for (size_t tile = 0; tile < layer.spec.tiles; tile++) {
+    pc::TileState state = state_before(layer.spec, tile);
+    for (size_t p = 0; p < group.pieces.size(); p++) {
+      const bool is_changed = changed != nullptr && changed->piece == p;
+      interpret(layer.spec, images, tile, group.pieces[p], is_changed ? changed->code : group.pieces[p].code(), state);
+    }
+  }
 }
 
 // Emission notices that the memory is too small and writes nothing after its end.
@@ -58,7 +68,7 @@ void check_room(Random& random, const pc::ProgramSpec& spec) {
   const size_t most = emitter.room(group), room = random.engine() % most;
   std::vector<uint8_t> memory(most, 0xa5);
   const GroupCode made = emitter.emit(group, memory.data(), memory.data() + room);
-  expect(made.end == nullptr || made.end <= memory.data() + room, "writes more than there is room");
+  expect(made.pieces.empty() || made.pieces.back().end <= memory.data() + room, "writes more than there is room");
   for (size_t i = room; i < most; i++) expect(memory[i] == 0xa5, "writes behind its room");
 }
 
@@ -71,9 +81,7 @@ void check_stream(const Layer& layer, const std::vector<float>& wanted) {
   std::vector<float> y = layer.y, tiles(wanted.size()), wanted_tiles(wanted.size());
   const Images images = layer.images(y);
   const float* addend = layer.spec.addend ? images.addend.data() : nullptr;
-  for (size_t group = 0; group < program->groups(); group++) {
-    program->run(group, layer.x.data(), y.data(), addend, 0, layer.spec.tiles);
-  }
+  program->run({.x = layer.x.data(), .y = y.data(), .addend = addend}, {0, program->groups()}, {0, layer.spec.tiles});
   // It also writes zeros after the last tile, which are not compared.
   for (size_t row = 0; row < layer.matrix.rows; row++) {
     for (size_t lane = 0; lane < layer.spec.tiles * pc::kLane; lane++) {
@@ -85,13 +93,13 @@ void check_stream(const Layer& layer, const std::vector<float>& wanted) {
   expect_same(tiles, wanted_tiles, "the stream kernel");
 }
 
-// Returns the number of groups that ran.
+// Returns the number of pieces that ran.
 size_t check_layer(Random& random) {
   const Layer layer(random, false);
   const LayerCode code(layer.spec);
   const std::vector<float> wanted = expected(layer);
   std::vector<float> y = layer.y;
-  for (const GroupCode& group : code.groups) interpret(layer, group, code_of(group), y);
+  for (const GroupCode& group : code.groups) interpret(layer, group, y);
   expect_same(y, wanted, "interpreted");
   if (pc::has_avx512()) {
     y = layer.y;
@@ -100,7 +108,9 @@ size_t check_layer(Random& random) {
   }
   check_stream(layer, wanted);
   check_room(random, layer.spec);
-  return code.groups.size();
+  size_t pieces = 0;
+  for (const GroupCode& group : code.groups) pieces += group.pieces.size();
+  return pieces;
 }
 
 // Replaces the program of a convolution: interprets its emitted code and compares every tile with
@@ -127,11 +137,13 @@ class Interpreted final : public pc::Program {
   const char* name() const override { return "interpreted"; }
   size_t groups() const override { return code_.groups.size(); }
 
-  void run(size_t group, const float* x, float* y, const float* addend, size_t first,
-           size_t last) const noexcept override {
-    const Images images{{x, x_floats}, {y, y_floats}, {addend, addend == nullptr ? 0 : y_floats}};
+  void run(const pc::ProgramImages& given, pc::Range groups, pc::Range tiles) const noexcept override {
+    const float* const addend = given.addend;
+    const Images images{{given.x, x_floats}, {given.y, y_floats}, {addend, addend == nullptr ? 0 : y_floats}};
     try {
-      for (size_t tile = first; tile < last; tile++) check_tile(code_.groups[group], images, tile);
+      for (size_t group = groups.first; group < groups.last; group++) {
+        for (size_t tile = tiles.first; tile < tiles.last; tile++) check_tile(code_.groups[group], images, tile);
+      }
     } catch (const Fault& caught) {
       fault = caught.what();
     }
@@ -149,7 +161,8 @@ class Interpreted final : public pc::Program {
       }
     };
     each([&](size_t row, size_t lane) { wanted.push_back(promised(spec_, images, row, lane)); });
-    interpret(spec_, images, tile, group, code_of(group));
+    pc::TileState state = state_before(spec_, tile);
+    for (const PieceCode& piece : group.pieces) interpret(spec_, images, tile, piece, piece.code(), state);
     each([&](size_t row, size_t lane) { made.push_back(images.y[place(spec_, row, lane)]); });
     expect_same(made, wanted, "in a convolution");
   }
@@ -206,11 +219,11 @@ std::vector<Bit> meaningful_bits(std::span<const uint8_t> code) {
 }
 
 // Whether code with one flipped bit still computes the right results.
-bool survives(const Layer& layer, const GroupCode& group, std::span<const uint8_t> code) {
+bool survives(const Layer& layer, const GroupCode& group, const Changed& changed) {
   const std::vector<float> wanted = expected(layer);
   std::vector<float> y = layer.y;
   try {
-    interpret(layer, group, code, y);
+    interpret(layer, group, y, &changed);
   } catch (const Fault&) {
     return false;
   }
@@ -231,12 +244,14 @@ void check_flips(uint64_t seed) {
     const Layer& layer = *drawn;
     const LayerCode made(layer.spec);
     const GroupCode& group = made.groups[random.engine() % made.groups.size()];
-    std::vector<uint8_t> code(group.begin, group.weights);
+    const size_t piece = random.engine() % group.pieces.size();
+    const auto of_piece = group.pieces[piece].code();
+    std::vector<uint8_t> code(of_piece.begin(), of_piece.end());
     const auto bits = meaningful_bits(code);
     const Bit bit = bits[random.engine() % bits.size()];
     const std::string before = text(decode(code.data() + bit.instruction, code.data() + code.size()), bit.instruction);
     code[bit.byte] = static_cast<uint8_t>(code[bit.byte] ^ bit.mask);
-    if (!survives(layer, group, code)) {
+    if (!survives(layer, group, {piece, code})) {
       detected++;
       continue;
     }
@@ -272,7 +287,7 @@ std::string fault_of(Random& random, Wrong wrong) {
   const LayerCode code(spec);
   std::vector<float> y = layer.y;
   try {
-    for (const GroupCode& group : code.groups) interpret(layer, group, code_of(group), y);
+    for (const GroupCode& group : code.groups) interpret(layer, group, y);
   } catch (const Fault& fault) {
     return fault.what();
   }
@@ -302,7 +317,9 @@ void list(const char* path) {
     Random random(i);
     const Layer layer(random, false);
     const LayerCode code(layer.spec);
-    for (const GroupCode& group : code.groups) listing.add_code(random, group.begin, group.weights, 1);
+    for (const GroupCode& group : code.groups) {
+      for (const PieceCode& piece : group.pieces) listing.add_code(random, piece.begin, piece.weights, 1);
+    }
   }
 }
 
@@ -312,17 +329,17 @@ int main(int argc, char** argv) {
   const bool lists = argc > 2 && std::strcmp(argv[1], "--listing") == 0;
   const uint64_t layers = argc > 1 && !lists ? std::strtoull(argv[1], nullptr, 10) : 500;
   const uint64_t seed = argc > 2 && !lists ? std::strtoull(argv[2], nullptr, 10) : 1;
-  size_t groups = 0;
+  size_t pieces = 0;
   uint64_t layer = 0;
   try {
     if (lists) return list(argv[2]), 0;
     for (; layer < layers; layer++) {
       Random random(seed * 3000017 + layer);
-      groups += check_layer(random);
+      pieces += check_layer(random);
       check_convolution(random);
     }
-    std::printf("%llu layers and convolutions of emitted code, %zu groups interpreted%s\n", static_cast<unsigned long long>(layers),
-                groups, pc::has_avx512() ? " and executed" : "");
+    std::printf("%llu layers and convolutions of emitted code, %zu pieces interpreted%s\n", static_cast<unsigned long long>(layers),
+                pieces, pc::has_avx512() ? " and executed" : "");
     check_bounds(seed);
     check_flips(seed);
   } catch (const std::exception& error) {

@@ -191,7 +191,7 @@ constexpr pc::Opmask kMask = pc::Opmask::k1, kLess = pc::Opmask::k2;
 std::array<float, 16> run_512(const std::vector<float>& from, uint16_t mask, void (*emit)(pc::Assembler&)) {
   alignas(64) uint8_t buffer[512];
   pc::Assembler code(buffer, buffer + sizeof buffer);
-  code.move_mask(kMask, pc::Reg64::r9);
+  code.load_mask(kMask, {pc::Reg64::r9, 0});
   for (int i = 0; i < 3; i++) code.load(pc::zmm(static_cast<size_t>(i) + 1), {pc::Reg64::rdi, i * 64});
   emit(code);
   std::array<float, 16> result{};
@@ -199,8 +199,9 @@ std::array<float, 16> run_512(const std::vector<float>& from, uint16_t mask, voi
   code.end();
   const auto address = [](const void* p) { return reinterpret_cast<uint64_t>(p); };
   const Region regions[] = {{"floats", address(from.data()), from.data(), from.size() * sizeof(float)},
+                            {"mask", address(&mask), &mask, sizeof mask},
                             {"result", address(result.data()), result.data(), sizeof result, true}};
-  const uint64_t arguments[] = {address(from.data()), 0, address(result.data()), 0, 0, mask};
+  const uint64_t arguments[] = {address(from.data()), 0, address(result.data()), 0, 0, address(&mask)};
   Machine(std::span<const uint8_t>(buffer, code.at()), regions).call(arguments, kMostSteps);
   return result;
 }

@@ -72,7 +72,7 @@ size_t GroupEmitter::first_weight(size_t group) const {
 size_t GroupEmitter::room(size_t group) const {
   const auto own = [&](size_t g) {
     const size_t code = weights_of(g) * 12 + std::min(weights_of(g), spec_.matrix->columns) * 24;
-    const size_t pieces = code / kPieceBytes + 2;
+    const size_t pieces = code / spec_.piece_bytes + spec_.matrix->columns / kPieceLines + 2;
     return code + pieces * (kJitRows * kPieceRowBytes + kLine) + (spec_.blocks - 1) * kJitRows * kBlockBytes;
   };
   const size_t next = own(group + 1 < groups_ ? group + 1 : 0);
@@ -118,7 +118,7 @@ std::vector<size_t> GroupEmitter::cut() const {
   };
   size_t all = 0;
   for (size_t c = 0; c < column_count_; c++) all += code(c);
-  const size_t pieces = calls_of_a_pass() == 1 ? 1 : std::max(divided(all, kPieceBytes), divided(shared_lines(), kPieceLines));
+  const size_t pieces = calls_of_a_pass() == 1 ? 1 : std::max(divided(all, spec_.piece_bytes), divided(shared_lines(), kPieceLines));
   std::vector<size_t> cuts{0};
   size_t before = 0;
   for (size_t c = 0; c < column_count_ && cuts.size() < pieces; c++) {

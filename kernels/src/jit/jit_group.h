@@ -12,12 +12,6 @@ namespace pc {
 // registers of AVX-512.
 inline constexpr size_t kJitRows = 30;
 
-// Bytes of code of a piece at most. Code that exceeds the first-level instruction cache (32 KB on
-// every processor with AVX-512) comes from the second level, at 12.6 bytes per cycle on Sapphire
-// Rapids: two multiply-adds per cycle need 16 to 24. 12 to 32 KB measured the same there, 60 KB 5 to
-// 8 % slower.
-inline constexpr size_t kPieceBytes = 24000;
-
 // Tiles that run through a piece before the next piece: 16 or 32 measured the same, 8 was 5 % slower
 // (Sapphire Rapids).
 inline constexpr size_t kPassTiles = 16;

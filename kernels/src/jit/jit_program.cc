@@ -55,6 +55,7 @@ class JitProgram final : public Program {
         origin_(spec.y_origin),
         stride_(spec.y_stride),
         x_tile_(spec.x_tile),
+        piece_bytes_(spec.piece_bytes),
         masks_(spec.tiles, uint16_t{0xffff}) {
     if (spec.clean == nullptr) return;
     clean_ = *spec.clean;
@@ -93,7 +94,7 @@ class JitProgram final : public Program {
     size_t end = group, bytes = 0;
     for (; end < std::min(last, group + kGroupsTogether) && starts_[end + 1] - starts_[end] == 1; end++) {
       bytes += pieces_[starts_[end]].code_size;
-      if (bytes > kPieceBytes) break;
+      if (bytes > piece_bytes_) break;
     }
     return std::max(end, group + 1);
   }
@@ -160,7 +161,7 @@ class JitProgram final : public Program {
   std::vector<size_t> starts_;
   Activation activation_;
   bool simple_;
-  size_t rows_, origin_, stride_, x_tile_;
+  size_t rows_, origin_, stride_, x_tile_, piece_bytes_;
   std::vector<uint16_t> masks_;
   Planes clean_;
   bool is_clean_ = false;

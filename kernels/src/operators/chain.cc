@@ -5,6 +5,7 @@
 
 #include "isa/cache.h"
 #include "layout/images.h"
+#include "operators/plan_cache.h"
 #include "support/scratch.h"
 
 namespace pc {
@@ -17,6 +18,27 @@ constexpr size_t kMostPlans = 4;
 template <typename Float>
 Float* shifted(Float* at, Tile tiles) {
   return reinterpret_cast<Float*>(reinterpret_cast<uintptr_t>(at) + static_cast<uintptr_t>(tiles) * kLane * sizeof(float));
+}
+
+void check_step(const ChainOptions& options, size_t index) {
+  const ChainStep& step = options.steps[index];
+  constexpr int64_t kMost = 1 << 24;
+  const auto in = [](int64_t value, int64_t least, int64_t most) { return value >= least && value <= most; };
+  const auto channels = [&](size_t image) {
+    return image == 0 ? options.steps.front().channels : options.steps[image - 1].filters;
+  };
+  require(in(step.channels, 1, kMost) && in(step.filters, 1, kMost), "channels and filters must be 1 to 16777216");
+  require(in(step.groups, 1, step.channels) && step.channels % step.groups == 0 && step.filters % step.groups == 0,
+          "group must divide channels and filters");
+  for (const int64_t extent : step.kernel) require(extent == 1 || extent == 3, "kernel_shape must be 1 or 3");
+  require(step.source <= index && channels(step.source) == step.channels,
+          "a source must be an earlier result with the channels of the step");
+  require(!step.residual || (*step.residual <= index && channels(*step.residual) == step.filters),
+          "a residual must be an earlier result with as many channels as the step has filters");
+  require(index > 0 || step.source == 0, "the first step must read X");
+  const auto reads = [&](const ChainStep& other) { return other.source == index + 1 || other.residual == index + 1; };
+  require(index + 1 == options.steps.size() || std::any_of(options.steps.begin(), options.steps.end(), reads),
+          "the result of every step but the last must be read");
 }
 
 // Makes buffers hold what the strip needs of what `before` left. Above the image there are zeros.
@@ -84,10 +106,15 @@ Chain::Chain(const ChainOptions& options, std::span<const std::span<const float>
              std::span<const std::span<const uint8_t>> bits, std::span<const std::span<const float>> biases)
     : options_(options) {
   const size_t count = options.steps.size();
+  require(count >= 1 && values.size() == count && bits.size() == count && biases.size() == count,
+          "a chain has a step for every set of weights");
   if (options_.isa == nullptr) options_.isa = &default_isa();
   if (options_.cache_bytes == 0) options_.cache_bytes = second_level_cache();
   for (size_t i = 0; i < count; i++) {
     const ChainStep& step = options.steps[i];
+    check_step(options, i);
+    require(biases[i].empty() || biases[i].size() == static_cast<size_t>(step.filters),
+            "bias must have one value per filter");
     const auto size = [](int64_t value) { return static_cast<size_t>(value); };
     const size_t columns = times(size(step.channels / step.groups), size(step.kernel[0] * step.kernel[1]));
     weights_.push_back(cached_weights(values[i], bits[i], times(columns, size(step.filters))));
@@ -116,7 +143,7 @@ const std::shared_ptr<Chain::Plan>& Chain::cached(size_t height, size_t width) {
     plans_.splice(plans_.begin(), plans_, at);
     return plans_.front();
   }
-  plans_.push_front(std::make_shared<Plan>(key(height, width), make_chain_plan));
+  plans_.push_front(cached_plan(key(height, width)));
   if (plans_.size() > kMostPlans) plans_.pop_back();
   return plans_.front();
 }

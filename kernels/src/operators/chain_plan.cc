@@ -86,7 +86,7 @@ std::vector<ChainPlan::Strip> strips_of(const ChainPlan& plan, Tile length) {
 // residual must be ahead.
 bool replaces_residual(const ChainPlan& plan, size_t index, const std::vector<ChainPlan::Strip>& strips) {
   const auto residual = plan.steps[index].residual;
-  if (!residual || *residual == 0) return false;
+  if (!residual || *residual == 0 || plan.steps[index].source == *residual) return false;
   const auto tiles = static_cast<Tile>(plan.planes.tiles);
   bool holds = true;
   readers(plan, *residual - 1, [&](size_t j, Tile reach) {

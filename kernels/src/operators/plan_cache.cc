@@ -1,5 +1,6 @@
 #include "operators/plan_cache.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
@@ -48,6 +49,34 @@ bool same(const MatMulKey& one, const MatMulKey& other) {
   return weights == other.weights && same(options, other.options) && same_bits(bias, other.bias);
 }
 
+bool same(const ChainStep& one, const ChainStep& other) {
+  const auto& [channels, filters, groups, kernel, activation, source, residual] = one;
+  return channels == other.channels && filters == other.filters && groups == other.groups && kernel == other.kernel &&
+         same(activation, other.activation) && source == other.source && residual == other.residual;
+}
+
+template <typename Items, typename Same>
+bool all_same(const Items& one, const Items& other, Same&& same_items) {
+  return std::equal(one.begin(), one.end(), other.begin(), other.end(), same_items);
+}
+
+bool same(const ChainOptions& one, const ChainOptions& other) {
+  const auto& [steps, kernel_choice, isa, cache_bytes] = one;
+  return kernel_choice == other.kernel_choice && isa == other.isa && cache_bytes == other.cache_bytes &&
+         all_same(steps, other.steps, [](const ChainStep& a, const ChainStep& b) { return same(a, b); });
+}
+
+bool same(const ChainKey& one, const ChainKey& other) {
+  const auto& [options, weights, biases, height, width] = one;
+  return weights == other.weights && height == other.height && width == other.width && same(options, other.options) &&
+         all_same(biases, other.biases, [](const auto& a, const auto& b) { return same_bits(a, b); });
+}
+
+uint64_t hash_of(const void* weights) { return std::hash<const void*>()(weights); }
+uint64_t hash_of(const ConvKey& key) { return hash_of(key.weights.get()); }
+uint64_t hash_of(const MatMulKey& key) { return hash_of(key.weights.get()); }
+uint64_t hash_of(const ChainKey& key) { return hash_of(key.weights.front().get()); }
+
 // The cache is never destroyed: sessions may end after static destructors have run.
 template <typename Plan>
 InterningCache<Plan>& cache() {
@@ -57,7 +86,7 @@ InterningCache<Plan>& cache() {
 
 template <typename Plan, typename Key>
 std::shared_ptr<Plan> find_or_add(Key key, typename Plan::Make make) {
-  const uint64_t hash = std::hash<const void*>()(key.weights.get());
+  const uint64_t hash = hash_of(key);
   return cache<Plan>().find_or_make(
       hash, [&](const Plan& one) { return same(one.key, key); },
       [&] { return std::make_shared<Plan>(std::move(key), make); });
@@ -65,6 +94,7 @@ std::shared_ptr<Plan> find_or_add(Key key, typename Plan::Make make) {
 
 using SharedConv = SharedPlan<ConvKey, ConvPlan>;
 using SharedMatMul = SharedPlan<MatMulKey, MatMulPlan>;
+using SharedChain = SharedPlan<ChainKey, ChainPlan>;
 
 }  // namespace
 
@@ -76,6 +106,12 @@ std::shared_ptr<SharedMatMul> cached_plan(MatMulKey key) {
   return find_or_add<SharedMatMul>(std::move(key), make_matmul_plan);
 }
 
-size_t live_plans() { return cache<SharedConv>().live() + cache<SharedMatMul>().live(); }
+std::shared_ptr<SharedChain> cached_plan(ChainKey key) {
+  return find_or_add<SharedChain>(std::move(key), make_chain_plan);
+}
+
+size_t live_plans() {
+  return cache<SharedConv>().live() + cache<SharedMatMul>().live() + cache<SharedChain>().live();
+}
 
 }  // namespace pc

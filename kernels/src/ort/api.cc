@@ -10,6 +10,8 @@ namespace {
 
 OrtApiTable* table = nullptr;
 
+constexpr size_t kMostItems = 64;  // of a list attribute
+
 bool given(OrtStatus* status) {
   if (status != nullptr) ort::ReleaseStatus(table, status);
   return status == nullptr;
@@ -114,7 +116,7 @@ float Info::number(const char* attribute, float otherwise) const {
 }
 
 std::string Info::text(const char* attribute, const char* otherwise) const {
-  char buffer[64];
+  char buffer[256];
   size_t size = sizeof buffer;
   if (given(ort::KernelInfoGetAttribute_string(table, info_, attribute, buffer, &size))) {
     return std::string(buffer, strnlen(buffer, sizeof buffer));
@@ -129,9 +131,22 @@ std::optional<std::vector<int64_t>> Info::integers(const char* attribute) const 
   size_t size = 0;
   if (!given(ort::KernelInfoGetAttributeArray_int64(table, info_, attribute, nullptr, &size))) return std::nullopt;
   if (size == 0) throw Failure(std::string("attribute '") + attribute + "' is empty, or not of type ints");
-  require(size <= 16, "a list attribute is too long");
+  require(size <= kMostItems, "a list attribute is too long");
   std::vector<int64_t> values(size);
-  if (size > 0) check(ort::KernelInfoGetAttributeArray_int64(table, info_, attribute, values.data(), &size));
+  check(ort::KernelInfoGetAttributeArray_int64(table, info_, attribute, values.data(), &size));
+  return values;
+}
+
+std::optional<std::vector<float>> Info::numbers(const char* attribute) const {
+  size_t size = 0;
+  if (!given(ort::KernelInfoGetAttributeArray_float(table, info_, attribute, nullptr, &size))) {
+    require_missing(attribute, "floats");
+    return std::nullopt;
+  }
+  if (size == 0) throw Failure(std::string("attribute '") + attribute + "' is empty, or not of type floats");
+  require(size <= kMostItems, "a list attribute is too long");
+  std::vector<float> values(size);
+  check(ort::KernelInfoGetAttributeArray_float(table, info_, attribute, values.data(), &size));
   return values;
 }
 

@@ -43,6 +43,7 @@ class Info {
   float number(const char* attribute, float otherwise) const;
   std::string text(const char* attribute, const char* otherwise) const;
   std::optional<std::vector<int64_t>> integers(const char* attribute) const;
+  std::optional<std::vector<float>> numbers(const char* attribute) const;
   std::optional<Tensor> constant(size_t input) const;  // nothing if it is computed or missing
 
  private:

@@ -41,6 +41,7 @@ OrtCustomOp describe() {
   op.GetExecutionProviderType = [](const OrtCustomOp*) { return "CPUExecutionProvider"; };
   op.GetInputTypeCount = [](const OrtCustomOp*) { return kind()->inputs; };
   op.GetInputType = [](const OrtCustomOp*, size_t index) -> int {
+    if (kind()->any_type && index + 1 == kind()->inputs) return ORT_ANY_TYPE;
     return static_cast<int>(index) == kind()->uint8_input ? ORT_UINT8 : ORT_FLOAT;
   };
   op.GetInputCharacteristic = [](const OrtCustomOp*, size_t index) -> int {
@@ -52,7 +53,7 @@ OrtCustomOp describe() {
   op.GetOutputType = [](const OrtCustomOp*, size_t) -> int { return ORT_FLOAT; };
   op.GetOutputCharacteristic = [](const OrtCustomOp*, size_t) -> int { return ORT_REQUIRED; };
   op.GetVariadicInputMinArity = [](const OrtCustomOp*) { return 1; };
-  op.GetVariadicInputHomogeneity = [](const OrtCustomOp*) { return 1; };
+  op.GetVariadicInputHomogeneity = [](const OrtCustomOp*) { return kind()->any_type ? 0 : 1; };
   op.GetVariadicOutputMinArity = [](const OrtCustomOp*) { return 1; };
   op.GetVariadicOutputHomogeneity = [](const OrtCustomOp*) { return 1; };
   op.GetStartVersion = [](const OrtCustomOp*) { return 1; };

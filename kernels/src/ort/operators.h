@@ -1,6 +1,7 @@
 // The table of operators: their names in models and their signatures. Each row is registered.
 #pragma once
 #include "ort/blocked_nodes.h"
+#include "ort/chain_node.h"
 #include "ort/node.h"
 #include "ort/sparse_nodes.h"
 
@@ -13,6 +14,7 @@ struct NodeKind {
   int in_place_input = -1;  // the input whose buffer the output may reuse, or -1
   int uint8_input = -1;     // the input of type uint8, or -1; the others are float
   bool variadic = false;    // the last input stands for any number of inputs
+  bool any_type = false;    // the variadic inputs have any types
 };
 
 inline constexpr NodeKind node_kinds[] = {
@@ -23,6 +25,12 @@ inline constexpr NodeKind node_kinds[] = {
      .in_place_input = 4,
      .uint8_input = 2},
     {.name = "SparseMatMul", .inputs = 5, .required = 3, .make = make_sparse_matmul, .uint8_input = 2},
+    {.name = "SparseChain",
+     .inputs = 2,
+     .required = 2,
+     .make = make_sparse_chain,
+     .variadic = true,
+     .any_type = true},
     {.name = "Enter", .inputs = 1, .required = 1, .make = make_to_blocked},
     {.name = "Leave", .inputs = 1, .required = 1, .make = make_from_blocked},
     {.name = "DepthwiseConv", .inputs = 3, .required = 2, .make = make_depthwise},

@@ -7,14 +7,6 @@
 namespace pc {
 namespace {
 
-KernelChoice kernel_choice(const Info& info) {
-  const KernelChoice forced = kernel_from_environment();
-  const std::string value = info.text("kernel", "auto");
-  require(value == "auto" || value == "stream" || value == "jit", "attribute 'kernel' is none of auto, stream, jit");
-  if (forced != KernelChoice::automatic || value == "auto") return forced;
-  return value == "stream" ? KernelChoice::stream : KernelChoice::jit;
-}
-
 struct SparseInputs {
   Tensor values, bits;
   std::optional<Tensor> bias;
@@ -30,10 +22,7 @@ SparseInputs sparse_inputs(const Info& info) {
 class SparseConv final : public Node {
  public:
   explicit SparseConv(const Info& info) : has_bias_(info.constant(3).has_value()), conv_(make(info)) {
-    const auto size = info.integers("input_size");
-    if (!size) return;
-    require(size->size() == 2 && (*size)[0] >= 1 && (*size)[1] >= 1, "attribute 'input_size' is not [height, width]");
-    conv_->prepare(static_cast<size_t>((*size)[0]), static_cast<size_t>((*size)[1]));
+    if (const auto size = input_size(info)) conv_->prepare((*size)[0], (*size)[1]);
   }
 
   void compute(const Call& call) override {

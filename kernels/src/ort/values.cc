@@ -24,6 +24,21 @@ Activation activation(const Info& info) {
   return make_activation(info.text("activation", "None").c_str(), info.number("alpha", 0), info.number("beta", 0));
 }
 
+KernelChoice kernel_choice(const Info& info) {
+  const KernelChoice forced = kernel_from_environment();
+  const std::string value = info.text("kernel", "auto");
+  require(value == "auto" || value == "stream" || value == "jit", "attribute 'kernel' is none of auto, stream, jit");
+  if (forced != KernelChoice::automatic || value == "auto") return forced;
+  return value == "stream" ? KernelChoice::stream : KernelChoice::jit;
+}
+
+std::optional<std::array<size_t, 2>> input_size(const Info& info) {
+  const auto size = info.integers("input_size");
+  if (!size) return std::nullopt;
+  require(size->size() == 2 && (*size)[0] >= 1 && (*size)[1] >= 1, "attribute 'input_size' is not [height, width]");
+  return std::array{static_cast<size_t>((*size)[0]), static_cast<size_t>((*size)[1])};
+}
+
 Tensor required(const Call& call, size_t index) {
   auto tensor = call.input(index);
   require(tensor.has_value(), "an input is missing");

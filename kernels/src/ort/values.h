@@ -3,9 +3,11 @@
 #pragma once
 #include <algorithm>
 #include <array>
+#include <optional>
 
 #include "isa/activation.h"
 #include "layout/images.h"
+#include "program/program.h"
 #include "ort/api.h"
 #include "support/check.h"
 
@@ -16,6 +18,9 @@ Tensor required(const Call&, size_t input);
 bool choice(const Info&, const char* attribute, const char* no, const char* yes);
 bool flag(const Info&, const char* attribute, bool otherwise);  // 0 or 1
 Activation activation(const Info&);
+KernelChoice kernel_choice(const Info&);
+// The attribute input_size, if there is one.
+std::optional<std::array<size_t, 2>> input_size(const Info&);
 
 template <size_t Size>
 std::array<int64_t, Size> list(const Info& info, const char* attribute, std::array<int64_t, Size> otherwise) {
