@@ -44,7 +44,10 @@ function replace(editor: Editor, chain: readonly ChainStep[]): void {
       opType: 'SparseChain',
       domain: SPARSE_DOMAIN,
       name,
-      origin: { kind: 'native', of: chain.flatMap(({ node: { origin } }) => (origin?.kind === 'native' ? origin.of : [])) },
+      origin: {
+        kind: 'native',
+        of: chain.flatMap(({ node: { origin } }) => (origin?.kind === 'native' ? origin.of : [])),
+      },
       inputs: [first.x, ...chain.flatMap((step) => weightsOf(editor, step))],
       outputs: [name],
       attributes: attributesOf(first, chain),
@@ -63,7 +66,9 @@ function weightsOf(editor: Editor, { node, filters }: ChainStep): (Value | undef
 }
 
 function attributesOf(first: ChainStep, chain: readonly ChainStep[]): Record<string, AttributeValue> {
-  const places = new Map<Value, number>([first.x, ...chain.map(({ output }) => output)].map((value, at) => [value, at]));
+  const places = new Map<Value, number>(
+    [first.x, ...chain.map(({ output }) => output)].map((value, at) => [value, at]),
+  );
   const nodes = chain.map(({ node }) => node);
   const each = <Kind>(of: (node: Node) => Kind) => nodes.map(of);
   return {

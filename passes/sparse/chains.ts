@@ -106,7 +106,10 @@ function segmentFrom(first: ChainStep, steps: readonly ChainStep[]): ChainStep[]
     if (leavesLastOnly(run)) closed.push(run.length);
   }
   const last = run.slice(0, closed.at(-1)).findLastIndex((step) => reads(step, first.x)) + 1;
-  return run.slice(0, closed.find((length) => length >= last));
+  return run.slice(
+    0,
+    closed.find((length) => length >= last),
+  );
 }
 
 function reads({ x, residual }: ChainStep, value: Value): boolean {
