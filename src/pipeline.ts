@@ -174,8 +174,9 @@ async function runPass(pass: Pass, context: PassContext): Promise<PassResult> {
   }
 }
 
-/** What they make no rule knows any more. */
-const LATE: ReadonlySet<string> = new Set(['convert-sparse', 'chain-sparse']);
+const STRUCTURED: ReadonlySet<string> = new Set(pipelines.structured);
+/** What these make no rule knows any more. */
+const LATE: ReadonlySet<string> = new Set(pipelines.sparse.filter((name) => !STRUCTURED.has(name)));
 
 /**
  * The passes of a preset, or those named, in order and without those skipped. Throws E-USAGE for
