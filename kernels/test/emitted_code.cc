@@ -43,15 +43,15 @@ std::array<uint64_t, 6> arguments(const pc::ProgramSpec& spec, const Places& pla
 LayerCode::LayerCode(const pc::ProgramSpec& spec) {
   Emitter emitter(spec);
   size_t room = 0;
-  for (size_t g = 0; g < emitter.groups(); g++) room += emitter.room(g);
+  for (size_t b = 0; b < emitter.bundles(); b++) room += emitter.room(b);
   memory.resize(room + kLine);
   const auto start = reinterpret_cast<uintptr_t>(memory.data());
   uint8_t* at = memory.data() + (kLine - start % kLine) % kLine;
   uint8_t* const end = at + room;
-  for (size_t g = 0; g < emitter.groups(); g++) {
-    groups.push_back(emitter.emit(g, at, end));
-    if (groups.back().pieces.empty()) throw Fault("the room for code is too small");
-    at += groups.back().pieces.back().end - at;
+  for (size_t b = 0; b < emitter.bundles(); b++) {
+    const std::vector<GroupCode> made = emitter.emit(b, at, end);
+    if (made.empty()) throw Fault("the room for code is too small");
+    groups.insert(groups.end(), made.begin(), made.end());
   }
 }
 

@@ -13,7 +13,7 @@ struct PieceCode {
   std::span<const uint8_t> code() const { return {begin, weights}; }
 };
 
-// The pieces of a group of rows; none if the memory was too small.
+// The pieces of a group of rows.
 struct GroupCode {
   std::vector<PieceCode> pieces;
   size_t first_row = 0, last_row = 0;
@@ -23,22 +23,29 @@ struct GroupCode {
 // emits.
 class Emitter {
  public:
-  explicit Emitter(const pc::ProgramSpec& spec)
-      : rows_(spec.matrix->rows), groups_(pc::group_count(rows_, pc::kJitRows)), emitter_(spec) {}
-  size_t groups() const { return groups_; }
-  size_t room(size_t group) const { return emitter_.room(group); }
-  GroupCode emit(size_t group, uint8_t* begin, uint8_t* end) {
-    GroupCode code{.pieces = {},
-                   .first_row = pc::group_start(rows_, groups_, group),
-                   .last_row = pc::group_start(rows_, groups_, group + 1)};
-    for (const pc::EmittedPiece& piece : emitter_.emit(group, begin, end)) {
-      code.pieces.push_back({piece.begin, reinterpret_cast<const uint8_t*>(piece.weights), piece.end});
+  explicit Emitter(const pc::ProgramSpec& spec) : emitter_(spec) {}
+  size_t bundles() const { return emitter_.bundles(); }
+  size_t room(size_t bundle) const { return emitter_.room(bundle); }
+  // The groups of a bundle; none if the memory was too small. `begin` advances to the end of the code.
+  std::vector<GroupCode> emit(size_t bundle, uint8_t*& begin, uint8_t* end) {
+    const pc::EmittedBundle made = emitter_.emit(bundle, begin, end);
+    if (made.pieces.empty()) return {};
+    const pc::Range groups = emitter_.groups_of(bundle);
+    const size_t count = groups.last - groups.first;
+    std::vector<GroupCode> codes;
+    for (size_t g = groups.first; g < groups.last; g++) {
+      const pc::Range rows = emitter_.rows_of(g);
+      codes.push_back({.pieces = {}, .first_row = rows.first, .last_row = rows.last});
     }
-    return code;
+    for (size_t i = 0; i < made.pieces.size(); i++) {
+      const pc::EmittedPiece& piece = made.pieces[i];
+      codes[i % count].pieces.push_back({piece.begin, reinterpret_cast<const uint8_t*>(piece.weights), piece.end});
+    }
+    begin += made.pieces.back().end - begin;
+    return codes;
   }
 
  private:
-  size_t rows_, groups_;
   pc::GroupEmitter emitter_;
 };
 

@@ -159,8 +159,11 @@ def bottleneck(rng):
     ws = [prune(rng.normal(size=s) * 0.2, 0.7, rng) for s in ((8, c, 1, 1), (8, 8, 3, 3), (c, 8, 1, 1))] * 2
     bs = [rng.normal(size=v.shape[0]).astype(np.float32) for v in ws]
     x = rng.normal(size=(2, c, h, w)).astype(np.float32)
-    dense, blocked = Graph(), Graph()
+    dense, blocked, chained = Graph(), Graph(), Graph()
     d = dense.node("Relu", ["x"])
+    enter = chained.node("Enter", [chained.node("Relu", ["x"])], DOMAIN)
+    chain = chained.sparse_chain(enter, list(zip(ws, bs)), [-1, -1, 0, -1, -1, 3], ["Relu"] * 6, input_size=[h, w])
+    z = chained.node("Leave", [chain], DOMAIN)
     s = blocked.node("Enter", [blocked.node("Relu", ["x"])], DOMAIN, [2, blocked_size(c, h, w)])
     for block in (0, 3):
         first, kept = d, s
@@ -175,7 +178,10 @@ def bottleneck(rng):
             s = blocked.sparse_conv(s, ws[i], bs[i], kept if last else None, pads=pads, shape=shape, **attributes)
     s = blocked.node("Leave", [s], DOMAIN)
     io = [("x", [2, c, h, w])]
-    compare("bottleneck", dense.model(io, [(d, None)]), {"chain": blocked.model(io, [(s, None)])}, [{"x": x}])
+    others = {"convolutions": blocked.model(io, [(s, None)]), "chain": chained.model(io, [(z, None)])}
+    compare("bottleneck", dense.model(io, [(d, None)]), others, [{"x": x}])
+    one, other = (session(model).run(None, {"x": x})[0] for model in others.values())
+    assert np.array_equal(one, other), "a chain and its convolutions differ"
 
 
 def random_pool(rng):
@@ -320,8 +326,38 @@ def errors(rng):
     refuses("joined", entered("Concat", pooled), "different sizes", image)
     refuses("factors", entered("Scale", lambda g: "x"), "[N, C, 1, 1]", image)
     refuses("activation", entered("Activate", activation="Softsign"), "Softsign", image)
+    chain_errors(image)
     computed = lambda g: g.node("SparseConv", ["x", g.node("Relu", ["x"]), g.constant(bits)], DOMAIN, channels=3, filters=4)
     refuses("computed", computed, "constants", image)
+
+
+def chain_errors(image):
+    rng = np.random.default_rng(11)
+    steps = [(rng.normal(size=s).astype(np.float32), np.zeros(s[0], np.float32)) for s in ((2, 3, 1, 1), (3, 2, 3, 3))]
+
+    def chain(residuals=(-1, -1), activations=("Relu", "None"), enter=True, **changes):
+        def build(g):
+            x = g.node("Enter", ["x"], DOMAIN) if enter else "x"
+            return g.sparse_chain(x, steps, list(residuals), activations, **changes)
+
+        return build
+
+    refuses("chain layout", chain(enter=False), "internal layout", np.zeros((1, 99), np.float32))
+    refuses("chain lists", chain(channels=[3]), "'channels' must have 2 items", image)
+    refuses("chain missing", chain(group=None), "'group' must have 2 items", image)
+    refuses("chain no filters", chain(filters=None), "filters", image)
+    refuses("chain kernels", chain(kernel_shape=[1, 1, 5, 5]), "kernel_shape must be 1 or 3", image)
+    refuses("chain activations", chain(activations=("Relu",)), "activations must name one per step", image)
+    refuses("chain activation", chain(activations=("Relu", "Softmax")), "Softmax", image)
+    refuses("chain alphas", chain(alphas=[1.0]), "alphas and betas", image)
+    refuses("chain alphas", chain(alphas=[1, 2]), "'alphas' is empty, or not of type floats", image)
+    refuses("chain later source", chain(sources=[0, 2]), "must be read", image)
+    refuses("chain far source", chain(sources=[0, 99]), "earlier steps", image)
+    refuses("chain unread", chain(sources=[0, 0], channels=[3, 3]), "must be read", image)
+    refuses("chain residual", chain(residuals=(-1, 1)), "a residual must be an earlier result", image)
+    refuses("chain channels of x", chain(), "number of channels", np.zeros((1, 4, 5, 5), np.float32))
+    refuses("chain bits", chain(filters=[4, 3]), "one value per filter", image)
+    refuses("chain size", chain(input_size=[0, 1]), "input_size", image)
 
 
 def special_values(rng):

@@ -55,6 +55,25 @@ class Graph:
             **attributes,
         )
 
+    def sparse_chain(self, x, steps, residuals, activations, shape=None, **changes):
+        """`steps` are pairs of weights and bias; each reads the one before."""
+        inputs = [x]
+        for weights, bias in steps:
+            values, bits = sparse(weights)
+            inputs += [self.constant(values), self.constant(bits), self.constant(bias)]
+        attributes = {
+            "channels": [w.shape[1] for w, _ in steps],
+            "filters": [w.shape[0] for w, _ in steps],
+            "group": [1] * len(steps),
+            "kernel_shape": [k for w, _ in steps for k in w.shape[2:]],
+            "sources": list(range(len(steps))),
+            "residuals": residuals,
+            "activations": " ".join(activations),
+            **changes,
+        }
+        attributes = {k: a for k, a in attributes.items() if a is not None}
+        return self.node("SparseChain", inputs, DOMAIN, shape, **attributes)
+
     def model(self, inputs, outputs):
         def infos(named):
             return [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in named]

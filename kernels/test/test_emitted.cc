@@ -64,11 +64,12 @@ void interpret(const Layer& layer, const GroupCode& group, std::vector<float>& y
 // Emission notices that the memory is too small and writes nothing after its end.
 void check_room(Random& random, const pc::ProgramSpec& spec) {
   Emitter emitter(spec);
-  const auto group = static_cast<size_t>(random.integer(0, static_cast<int64_t>(emitter.groups()) - 1));
-  const size_t most = emitter.room(group), room = random.engine() % most;
+  const auto bundle = static_cast<size_t>(random.integer(0, static_cast<int64_t>(emitter.bundles()) - 1));
+  const size_t most = emitter.room(bundle), room = random.engine() % most;
   std::vector<uint8_t> memory(most, 0xa5);
-  const GroupCode made = emitter.emit(group, memory.data(), memory.data() + room);
-  expect(made.pieces.empty() || made.pieces.back().end <= memory.data() + room, "writes more than there is room");
+  uint8_t* at = memory.data();
+  emitter.emit(bundle, at, memory.data() + room);
+  expect(at <= memory.data() + room, "writes more than there is room");
   for (size_t i = room; i < most; i++) expect(memory[i] == 0xa5, "writes behind its room");
 }
 
@@ -136,6 +137,9 @@ class Interpreted final : public pc::Program {
 
   const char* name() const override { return "interpreted"; }
   size_t groups() const override { return code_.groups.size(); }
+  size_t first_row(size_t group) const override {
+    return group < groups() ? code_.groups[group].first_row : matrix_.rows;
+  }
 
   void run(const pc::ProgramImages& given, pc::Range groups, pc::Range tiles) const noexcept override {
     const float* const addend = given.addend;

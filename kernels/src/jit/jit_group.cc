@@ -33,7 +33,7 @@ constexpr int32_t kNear = 512;
 // Cache lines of pixels that a piece reads at most if tiles share them: 20 KB of a first-level cache
 // of 32 KB or more. At 95 % zeros, 3x3 layers became 8 to 18 % faster; 256 to 512 measured the same
 // (Emerald Rapids).
-constexpr size_t kPieceLines = 320;
+constexpr size_t kChunkLines = 320;
 // Images of this many tiles leave the cache before their results are read. Results and residuals
 // are then prefetched at a distance of kPrefetchTiles.
 constexpr size_t kFarTiles = 40;
@@ -52,107 +52,89 @@ constexpr int32_t sums_disp(size_t row) {
   return static_cast<int32_t>(offsetof(TileState, sums) + row * kLine);
 }
 
+// Two groups per bundle. Threads share an even number of bundles evenly, so an odd number is made
+// smaller: some bundles then have three groups.
+size_t bundle_count(size_t groups, bool is_shared) {
+  const size_t bundles = divided(groups, 2);
+  return is_shared && bundles > 1 && bundles % 2 == 1 ? bundles - 1 : bundles;
+}
+
 constexpr Reg64 kX = Reg64::rdi, kWeights = Reg64::rsi, kY = Reg64::rdx, kAddend = Reg64::rcx;
 constexpr Reg64 kPrefetch = Reg64::r8, kState = Reg64::r9;
 constexpr Opmask kPixelMask = Opmask::k1, kCompareMask = Opmask::k2;
 
 }  // namespace
 
-GroupEmitter::GroupEmitter(const ProgramSpec& spec) : spec_(spec), groups_(group_count(spec.matrix->rows, kJitRows)) {}
+GroupEmitter::GroupEmitter(const ProgramSpec& spec)
+    : spec_(spec), groups_(group_count(spec.matrix->rows, kJitRows)), bundles_(bundle_count(groups_, spec.by_groups)) {}
 
-size_t GroupEmitter::first_weight(size_t group) const {
-  const size_t row = first_row(group);
-  return row == 0 ? 0 : spec_.matrix->ends[row - 1];
+size_t GroupEmitter::weights_of(size_t group) const {
+  const auto [first, last] = rows_of(group);
+  return (last == 0 ? 0 : spec_.matrix->ends[last - 1]) - (first == 0 ? 0 : spec_.matrix->ends[first - 1]);
 }
 
 // A weight takes 7 bytes of code, 4 bytes of data and a share of the instructions that advance rsi.
-// A column takes a load and a prefetch. Each line of the next piece takes a prefetch; at worst the
-// next group is as large as this one. A row takes the rest, kPieceRowBytes for each further piece and
-// kBlockBytes for each further block.
-size_t GroupEmitter::room(size_t group) const {
-  const auto own = [&](size_t g) {
-    const size_t code = weights_of(g) * 12 + std::min(weights_of(g), spec_.matrix->columns) * 24;
-    const size_t pieces = code / spec_.piece_bytes + spec_.matrix->columns / kPieceLines + 2;
-    return code + pieces * (kJitRows * kPieceRowBytes + kLine) + (spec_.blocks - 1) * kJitRows * kBlockBytes;
+// A column takes a load and a prefetch. Each line of the next chunk takes a prefetch; at worst the
+// next bundle is as large as this one. A row takes the rest, kPieceRowBytes for each further piece
+// and kBlockBytes for each further block.
+size_t GroupEmitter::room(size_t bundle) const {
+  const auto own = [&](size_t one) {
+    const auto [first, last] = groups_of(one);
+    size_t code = 0;
+    for (size_t g = first; g < last; g++) code += weights_of(g) * 12 + std::min(weights_of(g), spec_.matrix->columns) * 24;
+    const size_t chunks = code / spec_.piece_bytes + 2 * spec_.matrix->columns / kChunkLines + 2;
+    const size_t rows = (last - first) * kJitRows;
+    return code + chunks * (rows * kPieceRowBytes + (last - first) * kLine) + spec_.blocks * rows * kBlockBytes;
   };
-  const size_t next = own(group + 1 < groups_ ? group + 1 : 0);
-  return own(group) + (2 * own(group) + next) / 4 + 16384;
+  const size_t next = own(bundle + 1 < bundles() ? bundle + 1 : 0);
+  return own(bundle) + (2 * own(bundle) + next) / 4 + 16384 * kMostTogether;
 }
 
-// The tiles that usually run through a piece before the next one.
-size_t GroupEmitter::calls_of_a_pass() const { return std::clamp<size_t>(spec_.tiles_per_run, 1, kPassTiles); }
+// How often a chunk of so many groups runs before the next one, usually.
+size_t GroupEmitter::calls_of_a_chunk(size_t groups) const {
+  return std::clamp<size_t>(spec_.tiles_per_run, 1, kPassTiles) * groups;
+}
 
-// A counting sort over the columns from the group's first to its last: rows of a grouped
-// convolution use few columns of the matrix.
-void GroupEmitter::sort_by_column(size_t group) {
-  const Matrix& matrix = *spec_.matrix;
-  const size_t begin = first_weight(group), end = first_weight(group + 1);
-  const auto first = matrix.column.begin() + static_cast<std::ptrdiff_t>(begin);
-  const auto last = matrix.column.begin() + static_cast<std::ptrdiff_t>(end);
-  entries_.resize(end - begin);
-  first_column_ = 0;
-  column_count_ = 0;
-  if (begin == end) return;
-  const auto [least, most] = std::minmax_element(first, last);
-  first_column_ = *least;
-  column_count_ = *most - *least + 1;
-  starts_.assign(column_count_ + 1, 0);
-  for (size_t i = begin; i < end; i++) starts_[matrix.column[i] - first_column_ + 1]++;
-  for (size_t c = 0; c < column_count_; c++) starts_[c + 1] += starts_[c];
-  next_.assign(starts_.begin(), starts_.end() - 1);
-  size_t i = begin;
-  for (size_t row = first_row(group); row < first_row(group + 1); row++) {
-    for (; i < matrix.ends[row]; i++) {
-      const uint32_t to = next_[matrix.column[i] - first_column_]++;
-      entries_[to] = {static_cast<uint32_t>(row - first_row(group)), matrix.value[i]};
+// The columns at which chunks with about as much code begin, and the end. For a single tile, cuts
+// gain nothing.
+std::vector<size_t> GroupEmitter::cut(const std::vector<SortedRows>& groups) const {
+  const size_t columns = spec_.matrix->columns;
+  std::vector<size_t> code(columns);
+  size_t all = 0;
+  for (const SortedRows& group : groups) {
+    for (size_t c = 0; c < columns; c++) {
+      const size_t weights = group.column(c).size();
+      code[c] += weights == 0 ? 0 : kColumnBytes + weights * kWeightCode;
     }
   }
-}
-
-// The columns at which pieces of about even size begin, and the end. A single tile would gain nothing
-// from cuts.
-std::vector<size_t> GroupEmitter::cut() const {
-  const auto code = [&](size_t c) {
-    const size_t weights = starts_[c + 1] - starts_[c];
-    return weights == 0 ? 0 : kColumnBytes + weights * kWeightCode;
-  };
-  size_t all = 0;
-  for (size_t c = 0; c < column_count_; c++) all += code(c);
-  const size_t pieces = calls_of_a_pass() == 1 ? 1 : std::max(divided(all, spec_.piece_bytes), divided(shared_lines(), kPieceLines));
+  for (const size_t bytes : code) all += bytes;
+  const size_t chunks =
+      spec_.tiles_per_run <= 1 ? 1 : std::max(divided(all, spec_.piece_bytes), divided(lines_of_pixels(groups), kChunkLines));
   std::vector<size_t> cuts{0};
   size_t before = 0;
-  for (size_t c = 0; c < column_count_ && cuts.size() < pieces; c++) {
-    before += code(c);
-    if (before * pieces >= all * cuts.size()) cuts.push_back(c + 1);
+  for (size_t c = 0; c < columns && cuts.size() < chunks; c++) {
+    before += code[c];
+    if (before * chunks >= all * cuts.size()) cuts.push_back(c + 1);
   }
-  if (cuts.back() != column_count_ || cuts.size() == 1) cuts.push_back(column_count_);
+  if (cuts.back() != columns) cuts.push_back(columns);
   return cuts;
 }
 
-// The cache lines of pixels that the group reads for a tile, if the next tile reads most of them
-// again: then several columns read each line. Otherwise 0.
-size_t GroupEmitter::shared_lines() const {
+// The cache lines of pixels that the groups read for a tile, if they are read again soon: by another
+// group, or for the next tile where several columns read each line. Otherwise 0.
+size_t GroupEmitter::lines_of_pixels(const std::vector<SortedRows>& groups) const {
   std::vector<size_t> lines;
-  for (size_t c = 0; c < column_count_; c++) {
-    if (starts_[c] == starts_[c + 1]) continue;
-    const size_t offset = spec_.offsets[first_column_ + c];
+  for (size_t c = 0; c < spec_.matrix->columns; c++) {
+    const auto reads = [&](const SortedRows& group) { return !group.column(c).empty(); };
+    if (std::none_of(groups.begin(), groups.end(), reads)) continue;
+    const size_t offset = spec_.offsets[c];
     lines.push_back(offset / kLane);
     if (offset % kLane != 0) lines.push_back(offset / kLane + 1);
   }
   const size_t loads = lines.size();
   std::sort(lines.begin(), lines.end());
   lines.erase(std::unique(lines.begin(), lines.end()), lines.end());
-  return 3 * lines.size() < 2 * loads ? lines.size() : 0;
-}
-
-// An estimate of the bytes of a piece with these columns.
-size_t GroupEmitter::size_of(size_t begin, size_t end, size_t rows) const {
-  size_t bytes = rows * kPieceRowBytes;
-  for (size_t c = begin; c < end; c++) {
-    const size_t weights = starts_[c + 1] - starts_[c];
-    bytes += weights == 0 ? 0 : kColumnBytes + weights * kWeightBytes;
-  }
-  return bytes;
+  return groups.size() > 1 || 3 * lines.size() < 2 * loads ? lines.size() : 0;
 }
 
 // Appends a weight and returns its address. Advances rsi if the address would be out of reach.
@@ -175,19 +157,18 @@ int32_t GroupEmitter::addend_disp(size_t row) const {
   return static_cast<int32_t>((spec_.addend_origin + row * spec_.addend_stride) * sizeof(float));
 }
 
-void GroupEmitter::emit_sums(Assembler& code, const Range& range, size_t lines) {
-  const size_t first = range.first_row, rows = range.rows;
+void GroupEmitter::emit_sums(Assembler& code, const SortedRows& group, const Part& part, size_t lines) {
+  const size_t first = group.first(), rows = group.count();
   for (size_t r = 0; r < rows; r++) {
-    if (range.is_first) {
+    if (part.is_first) {
       code.broadcast(zmm(r), weight(code, spec_.bias[first + r]));
     } else {
       code.load(zmm(r), {kState, sums_disp(r)});
     }
   }
   const size_t spare = kZmmRegisters - rows;
-  const size_t far = spec_.tiles >= kFarTiles && range.is_last ? rows * (spec_.addend ? 2 : 1) : 0;
-  const size_t from = column_count_ == 0 ? 0 : starts_[range.begin];
-  const size_t total = column_count_ == 0 ? 0 : starts_[range.end] - from;
+  const size_t far = spec_.tiles >= kFarTiles && part.is_last ? rows * (spec_.addend ? 2 : 1) : 0;
+  const size_t total = group.columns(part.columns).size();
   size_t done = 0, line = 0, prefetched = 0, turn = 0;
   // Prefetches are spread evenly: after a share of the weights, the same share of the lines.
   const auto prefetch = [&] {
@@ -204,37 +185,39 @@ void GroupEmitter::emit_sums(Assembler& code, const Range& range, size_t lines) 
       }
     }
   };
-  for (size_t c = range.begin; c < range.end; c++) {
-    const size_t column = first_column_ + c;
+  const auto block_end = [&](size_t block) { return group_start(spec_.matrix->columns, spec_.blocks, block + 1); };
+  size_t block = 0;
+  for (; block + 1 < spec_.blocks && block_end(block) <= part.columns.first; block++) {
+    if (part.is_first) end_block(code, group, block);  // it has no columns
+  }
+  for (size_t c = part.columns.first; c < part.columns.last; c++) {
     // The last tap of a plane reads furthest ahead.
-    if (range.reads_first && spec_.taps > 0 && column % spec_.taps == spec_.taps - 1) {
-      code.prefetch_l2({kX, static_cast<int32_t>((spec_.offsets[column] + kPixelTiles * spec_.x_tile) * sizeof(float))});
+    if (part.reads_first && spec_.taps > 0 && c % spec_.taps == spec_.taps - 1) {
+      code.prefetch_l2({kX, static_cast<int32_t>((spec_.offsets[c] + kPixelTiles * spec_.x_tile) * sizeof(float))});
     }
-    if (starts_[c] == starts_[c + 1]) continue;
-    while (column >= group_start(spec_.matrix->columns, spec_.blocks, block_ + 1)) {
-      end_block(code, first, rows, block_++);
+    const auto entries = group.column(c);
+    if (!entries.empty()) {
+      const Zmm x = zmm(rows + turn);
+      turn = (turn + 1) % spare;
+      code.load(x, {kX, static_cast<int32_t>(spec_.offsets[c] * sizeof(float))});
+      for (const auto& [row, value] : entries) code.fma_broadcast(zmm(row), x, weight(code, value));
+      done += entries.size();
+      prefetch();
     }
-    const Zmm x = zmm(rows + turn);
-    turn = (turn + 1) % spare;
-    code.load(x, {kX, static_cast<int32_t>(spec_.offsets[column] * sizeof(float))});
-    for (uint32_t i = starts_[c]; i < starts_[c + 1]; i++, done++) {
-      code.fma_broadcast(zmm(entries_[i].row), x, weight(code, entries_[i].weight));
-    }
-    prefetch();
+    // The last block ends with the results.
+    for (; block + 1 < spec_.blocks && c + 1 == block_end(block); block++) end_block(code, group, block);
   }
-  if (!range.is_last) {
-    for (size_t r = 0; r < rows; r++) code.store({kState, sums_disp(r)}, zmm(r));
-    return;
-  }
-  while (block_ + 1 < spec_.blocks) end_block(code, first, rows, block_++);
+  if (part.is_last) return;
+  for (size_t r = 0; r < rows; r++) code.store({kState, sums_disp(r)}, zmm(r));
 }
 
 // Stores the sum of all blocks so far in y and starts the next block with zero. y may be the
 // addend, so the first block adds the addend before it stores.
-void GroupEmitter::end_block(Assembler& code, size_t first, size_t rows, size_t block) {
-  for (size_t r = 0; r < rows; r++) {
-    add_earlier_sums(code, zmm(r), first + r, block);
-    code.store({kY, y_disp(first + r)}, zmm(r));
+void GroupEmitter::end_block(Assembler& code, const SortedRows& group, size_t block) {
+  for (size_t r = 0; r < group.count(); r++) {
+    const size_t row = group.first() + r;
+    add_earlier_sums(code, zmm(r), row, block);
+    code.store({kY, y_disp(row)}, zmm(r));
     code.zero(zmm(r));
   }
 }
@@ -284,47 +267,58 @@ void GroupEmitter::emit_activation(Assembler& code, size_t rows) {
   if (clean && is_simple(activation.kind)) each([&](Zmm sum) { code.move(sum, sum, pixels); });
 }
 
-void GroupEmitter::emit_results(Assembler& code, size_t first, size_t rows) {
+void GroupEmitter::emit_results(Assembler& code, const SortedRows& group) {
+  const size_t first = group.first(), rows = group.count();
   for (size_t r = 0; r < rows; r++) add_earlier_sums(code, zmm(r), first + r, spec_.blocks - 1);
   emit_activation(code, rows);
   for (size_t r = 0; r < rows; r++) code.store({kY, y_disp(first + r)}, zmm(r));
 }
 
-std::vector<EmittedPiece> GroupEmitter::emit(size_t group, uint8_t* begin, uint8_t* end) {
-  const size_t first = first_row(group), rows = first_row(group + 1) - first;
-  sort_by_column(group);
-  block_ = 0;
-  const std::vector<size_t> cuts = cut();
-  const size_t pieces = cuts.size() - 1, calls = calls_of_a_pass();
-  // The first piece of the next group is estimated as an even share of its weights, with as many
-  // loads as the first one here.
-  const size_t following = weights_of(group + 1 < groups_ ? group + 1 : 0);
-  const size_t own = size_of(0, column_count_, 0);
-  const size_t next_first = weights_of(group) == 0 ? following * kWeightBytes : own * following / weights_of(group);
-  std::vector<EmittedPiece> made;
-  for (size_t p = 0; p < pieces; p++) {
-    const bool is_last = p + 1 == pieces;
-    const Range range{.begin = cuts[p], .end = cuts[p + 1], .first_row = first, .rows = rows, .is_first = p == 0,
-                      .is_last = is_last, .reads_first = group == 0};
-    size_t next = is_last ? next_first / pieces + rows * kGroupRowBytes : size_of(cuts[p + 1], cuts[p + 2], rows);
-    next += (spec_.blocks - 1) * rows * kBlockBytes / pieces;
-    const size_t lines = groups_ > 1 || pieces > 1 ? (next / kLine + calls) / calls : 0;
-    weights_.clear();
-    weight_disp_ = 0;
-    Assembler code(begin, end);
-    emit_sums(code, range, lines);
-    if (is_last) emit_results(code, first, rows);
-    code.end();
-    code.pad_to_line();
-    const size_t bytes = weights_.size() * sizeof(float), padded = round_up(bytes, kLine);
-    if (code.overflowed() || static_cast<size_t>(end - code.at()) < padded) return {};
-    std::memcpy(code.at(), weights_.data(), bytes);
-    made.push_back({.begin = begin,
-                    .weights = reinterpret_cast<const float*>(code.at()),
-                    .end = code.at() + padded,
-                    .prefetch_bytes = lines * kLine});
-    begin = code.at() + padded;
+EmittedBundle GroupEmitter::emit(size_t bundle, uint8_t* begin, uint8_t* end) {
+  const Range groups = groups_of(bundle);
+  std::vector<SortedRows> sorted;
+  for (size_t g = groups.first; g < groups.last; g++) sorted.emplace_back(*spec_.matrix, rows_of(g));
+  const std::vector<size_t> cuts = cut(sorted);
+  const size_t chunks = cuts.size() - 1, calls = calls_of_a_chunk(sorted.size());
+  // The bytes of the next chunk are estimated: an even share of the bundle, or of the next one.
+  const auto size_of = [&](size_t one) {
+    const auto [first, last] = groups_of(one);
+    size_t bytes = 0;
+    for (size_t g = first; g < last; g++) {
+      const size_t weights = weights_of(g), rows = rows_of(g).last - rows_of(g).first;
+      bytes += weights * kWeightBytes + std::min(weights, spec_.matrix->columns) * kColumnBytes;
+      bytes += rows * (kGroupRowBytes + (spec_.blocks - 1) * kBlockBytes + (chunks - 1) * kPieceRowBytes);
+    }
+    return bytes / chunks;
+  };
+  const size_t own = size_of(bundle), following = size_of(bundle + 1 < bundles() ? bundle + 1 : 0);
+  EmittedBundle made;
+  for (size_t k = 0; k < chunks; k++) {
+    const size_t next = k + 1 < chunks ? own : following;
+    const size_t lines = bundles() > 1 || chunks > 1 ? (next / kLine + calls) / calls : 0;
+    for (size_t g = 0; g < sorted.size(); g++) {
+      const Part part{.columns = {cuts[k], cuts[k + 1]},
+                      .is_first = k == 0,
+                      .is_last = k + 1 == chunks,
+                      .reads_first = groups.first + g == 0};
+      weights_.clear();
+      weight_disp_ = 0;
+      Assembler code(begin, end);
+      emit_sums(code, sorted[g], part, lines);
+      if (part.is_last) emit_results(code, sorted[g]);
+      code.end();
+      code.pad_to_line();
+      const size_t bytes = weights_.size() * sizeof(float), padded = round_up(bytes, kLine);
+      if (code.overflowed() || static_cast<size_t>(end - code.at()) < padded) return {};
+      std::memcpy(code.at(), weights_.data(), bytes);
+      made.pieces.push_back({.begin = begin,
+                             .weights = reinterpret_cast<const float*>(code.at()),
+                             .end = code.at() + padded,
+                             .prefetch_bytes = lines * kLine});
+      begin = code.at() + padded;
+    }
   }
+  made.chunks = chunks;
   return made;
 }
 

@@ -116,7 +116,7 @@ void MatMul::run(size_t rows, const float* x, float* y, const float* addend, Par
     parallel.each(count * shares, [&](size_t item) {
       const size_t block = item / shares, begin = item % shares * together;
       const size_t end = std::min(groups, begin + together);
-      const size_t column = group_start(outputs, groups, begin), width = group_start(outputs, groups, end) - column;
+      const size_t column = program.first_row(begin), width = program.first_row(end) - column;
       // The buffer stays in the first-level caches until it is transposed. Programs address rows
       // relative to the first row of the layer, hence `origin`.
       alignas(64) float transposed[kTransposedRows * stride_of(kBlock)];

@@ -66,6 +66,8 @@ class Program {
   virtual ~Program() = default;
   virtual const char* name() const = 0;
   virtual size_t groups() const = 0;  // of rows: independent pieces of work
+  // The first row of a group; of the end of groups, the number of rows.
+  virtual size_t first_row(size_t group) const = 0;
 
   // Computes some tiles, counted through all images, of the rows of some groups.
   virtual void run(const ProgramImages&, Range groups, Range tiles) const noexcept = 0;

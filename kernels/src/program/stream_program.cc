@@ -72,6 +72,7 @@ class StreamProgram final : public Program {
 
   const char* name() const override { return "stream"; }
   size_t groups() const override { return groups_; }
+  size_t first_row(size_t group) const override { return group_start(bias_.size(), groups_, group); }
 
   // The loop over groups is the outer one: the weights of a group stay in the cache for all tiles.
   void run(const ProgramImages& images, Range groups, Range tiles) const noexcept override {
@@ -132,8 +133,6 @@ class StreamProgram final : public Program {
       std::memset(plane + last * kLane, 0, (clean_.stride - last * kLane) * sizeof(float));
     }
   }
-
-  size_t first_row(size_t group) const { return group_start(bias_.size(), groups_, group); }
 
   // What to prefetch during chunk `c`: the weights after it, and the pixels that chunk `next` reads
   // from `x` on, if no earlier group has read them. Pixels that an earlier group has read are in
