@@ -1,4 +1,5 @@
 /** The passes by name, and presets as data. */
+import { chainSparse } from './chain-sparse.js';
 import { closeTargets } from './close-targets.js';
 import { compileSubgraphs } from './compile-subgraphs.js';
 import { convertSparse } from './convert-sparse.js';
@@ -17,6 +18,7 @@ import { removeDeadNodes } from './remove-dead-nodes.js';
 import { replaceConstantInputs } from './replace-constant-inputs.js';
 
 export const passes: readonly Pass[] = [
+  chainSparse,
   closeTargets,
   compileSubgraphs,
   convertSparse,
@@ -69,5 +71,5 @@ export const pipelines = {
     'remove-dead-nodes',
   ],
   /** Runs once, after all others: what it makes no rule knows any more. */
-  sparse: ['convert-sparse', 'remove-dead-nodes'],
+  sparse: ['convert-sparse', 'chain-sparse', 'remove-dead-nodes'],
 } as const satisfies Readonly<Record<string, readonly string[]>>;

@@ -129,8 +129,8 @@ function inspectSparse({ graph, proto, sizeBytes }: Model, name: string): Inspec
     if (node.domain === SPARSE_DOMAIN && !own.has(node) && !isCompensation(node))
       others.set(node.opType, (others.get(node.opType) ?? 0) + 1);
   const channels = stored.reduce((total, { outputChannels }) => total + outputChannels, 0);
-  const listed = stored.map(({ node, isSparse, outputChannels, weights, keptWeights }) => ({
-    node: node.label,
+  const listed = stored.map(({ node, label, isSparse, outputChannels, weights, keptWeights }) => ({
+    node: label,
     opType: node.qualifiedOp,
     isSparse,
     outputChannels,

@@ -178,6 +178,10 @@ async function runPass(pass: Pass, context: PassContext): Promise<PassResult> {
   }
 }
 
+const STRUCTURED: ReadonlySet<string> = new Set(pipelines.structured);
+/** What these make no rule knows any more. */
+const LATE: ReadonlySet<string> = new Set(pipelines.sparse.filter((name) => !STRUCTURED.has(name)));
+
 /**
  * The passes of a preset, or those named, in order and without those skipped. Throws E-USAGE for
  * unknown names.
@@ -188,9 +192,10 @@ export function choosePasses(
   skip: readonly string[] = [],
 ): Pass[] {
   const wanted = names ?? pipelines[preset];
-  if (preset !== 'sparse' && names?.includes(pipelines.sparse[0]) === true) {
+  const late = preset === 'sparse' ? undefined : names?.find((name) => LATE.has(name));
+  if (late !== undefined) {
     throw new PruneCompileError('E-USAGE', {
-      what: `${pipelines.sparse[0]} cannot be used with --passes: it runs once, after all other passes`,
+      what: `${late} cannot be used with --passes: it runs once, after all other passes`,
       facts: [['try', '--sparse']],
     });
   }

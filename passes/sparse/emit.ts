@@ -125,7 +125,7 @@ export class Emitter {
           opType,
           domain: SPARSE_DOMAIN,
           name: this.#editor.graph.freshNodeName(`${node.label}_sparse`),
-          origin: { kind: 'native', of: node },
+          origin: { kind: 'native', of: [node] },
           inputs: operands.slice(0, end),
           outputs: [`${node.label}_sparse`],
           attributes: { ...attributes, ...(activation && activationAttributes(activation)) },

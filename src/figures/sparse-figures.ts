@@ -11,6 +11,8 @@ import { type GraphInfo, siteOf } from '../graph-info/graph-info.js';
 
 export interface StoredLayer {
   readonly node: Node;
+  /** Of the layer: a chain has several. */
+  readonly label: string;
   /** Whether the file holds only the weights that are kept. */
   readonly isSparse: boolean;
   readonly outputChannels: number;
@@ -37,24 +39,37 @@ export function storedInfo(graph: Graph): GraphInfo {
 
 /** In the order of the graph; convolutions that the compiler added are none. */
 export function storedLayers(graphInfo: GraphInfo): StoredLayer[] {
-  return graphInfo.graph.nodes.flatMap((node) => (isCompensation(node) ? [] : (layerAt(node, graphInfo) ?? [])));
+  return graphInfo.graph.nodes.flatMap((node) => (isCompensation(node) ? [] : layersAt(node, graphInfo)));
 }
 
-function layerAt(node: Node, graphInfo: GraphInfo): StoredLayer | undefined {
-  const native = operatorOf(node)?.nativeWeights?.(node);
-  if (native?.isPacked === true) {
-    const { size: weights, outputChannels } = native;
-    return { node, isSparse: true, outputChannels, weights, keptWeights: node.inputs[1]?.initializer?.size ?? 0 };
+function layersAt(node: Node, graphInfo: GraphInfo): StoredLayer[] {
+  const natives = operatorOf(node)?.nativeWeights?.(node);
+  if (natives === undefined) {
+    const operand = operatorOf(node)?.weights?.(siteOf(node, graphInfo))?.weights;
+    return operand === undefined ? [] : denseLayer(node, operand, graphInfo);
   }
-  const operand = native === undefined ? operatorOf(node)?.weights?.(siteOf(node, graphInfo))?.weights : DEPTHWISE;
-  const tensor = operand && graphInfo.constants.tensor(node.inputs[operand.index]);
-  if (operand === undefined || tensor === undefined) return undefined;
-  const outputChannels = tensor.dims[operand.outAxis] ?? 0;
-  const keptWeights = tensor.size - scanTensor(tensor).zeros;
-  return { node, isSparse: false, outputChannels, weights: tensor.size, keptWeights };
+  return natives.flatMap(({ name: label = node.label, index, size: weights, outputChannels, isPacked }) =>
+    isPacked
+      ? [{ node, label, isSparse: true, outputChannels, weights, keptWeights: sizeOf(node, index) }]
+      : denseLayer(node, { index, outAxis: 0 }, graphInfo),
+  );
 }
 
-const DEPTHWISE = { index: 1, outAxis: 0 } as const;
+function denseLayer(
+  node: Node,
+  { index, outAxis }: { readonly index: number; readonly outAxis: number },
+  { constants }: GraphInfo,
+): StoredLayer[] {
+  const tensor = constants.tensor(node.inputs[index]);
+  if (tensor === undefined) return [];
+  const keptWeights = tensor.size - scanTensor(tensor).zeros;
+  const outputChannels = tensor.dims[outAxis] ?? 0;
+  return [{ node, label: node.label, isSparse: false, outputChannels, weights: tensor.size, keptWeights }];
+}
+
+function sizeOf({ inputs }: Node, index: number): number {
+  return inputs[index]?.initializer?.size ?? 0;
+}
 
 /**
  * Counts of what the file holds. What constant nodes compute from it is not known here: only
@@ -74,11 +89,14 @@ export function countSparse(
   graph: Graph,
 ): Counts {
   const kept = new Map(
-    graph.nodes.flatMap((node): [Node, number][] =>
-      node.origin?.kind === 'native' && operatorOf(node)?.nativeWeights?.(node).isPacked === true
-        ? [[node.origin.of, node.inputs[1]?.initializer?.size ?? 0]]
-        : [],
-    ),
+    graph.nodes.flatMap((node): [Node, number][] => {
+      const of = node.origin?.kind === 'native' ? node.origin.of : [];
+      const natives = operatorOf(node)?.nativeWeights?.(node) ?? [];
+      return of.flatMap((layer, at): [Node, number][] => {
+        const native = natives[at];
+        return native?.isPacked === true ? [[layer, sizeOf(node, native.index)]] : [];
+      });
+    }),
   );
   const sparseLayers = layers.map((layer) => {
     const values = kept.get(layer.node);

@@ -54,8 +54,11 @@ export type Origin =
   | { readonly kind: 'indicators' }
   /** Makes the ones that indicators, and readers of constants, read. */
   | { readonly kind: 'ones' }
-  /** A native operator in the place of `of` and of what was fused with it. */
-  | { readonly kind: 'native'; readonly of: Node };
+  /**
+   * A native operator in the place of `of` and of what was fused with it; a chain has one node per
+   * step.
+   */
+  | { readonly kind: 'native'; readonly of: readonly Node[] };
 
 export class Value {
   name: string;

@@ -13,7 +13,9 @@ export function isStoredKind(text: string): text is StoredKind {
 
 /** What a file says of the node: a native operator is what the node in its place was. */
 export function storedKindOf({ origin }: Node): StoredKind | undefined {
-  return origin?.kind === 'native' ? storedKindOf(origin.of) : origin?.kind;
+  if (origin?.kind !== 'native') return origin?.kind;
+  const [first] = origin.of;
+  return first && storedKindOf(first);
 }
 
 /**

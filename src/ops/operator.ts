@@ -105,8 +105,8 @@ export interface Operator {
   readonly hasGroups?: true;
   /** Weights that no relation reads, and what stands for 0 in them. */
   storedWeights?(node: Node): readonly StoredWeights[];
-  /** Of a native operator. */
-  nativeWeights?(node: Node): NativeWeights;
+  /** Of a native operator: an entry per layer in it. */
+  nativeWeights?(node: Node): readonly NativeWeights[];
   /** Of a recurrent layer: per gate of the operator's order its place in PyTorch's. */
   readonly gates?: readonly number[];
 

@@ -11,11 +11,15 @@ export interface StoredWeights {
   readonly count?: (tensor: Tensor, points: Tensor | undefined) => number | undefined;
 }
 
-/** Of a native operator: what its weights would be without zeros. */
+/** Of a layer that is a native operator, or a step of one: what its weights would be without zeros. */
 export interface NativeWeights {
+  /** Of a step: the name that its operator had. */
+  readonly name?: string;
+  /** Input with the weights. */
+  readonly index: number;
   /** Elements of the dense tensor. */
   readonly size: number;
   readonly outputChannels: number;
-  /** Whether input 1 has the values that are kept and no others. */
+  /** Whether that input has the values that are kept and no others. */
   readonly isPacked: boolean;
 }

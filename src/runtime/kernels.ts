@@ -181,6 +181,11 @@ export function buildCommand(): string {
   return `node ${join(packageRoot(), 'kernels', 'build.mjs')} (builds it; needs a C++20 compiler)`;
 }
 
+/** The library is loaded, and a model has an operator that it does not know. */
+export function lacksOperator(operator: string, cause: unknown): PruneCompileError {
+  return unusable(kernelsPath(), `it is older than the model: it has no operator ${operator}`, cause);
+}
+
 function unusable(path: string, why: string, cause?: unknown): PruneCompileError {
   return new PruneCompileError('E-KERNELS', {
     what: 'the native library of sparse operators cannot be used',

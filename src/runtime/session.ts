@@ -6,7 +6,7 @@ import * as ort from 'onnxruntime-node';
 import { messageOf, PruneCompileError } from '../errors.js';
 import { SPARSE_DOMAIN } from '../ir/graph.js';
 import { dataTypeName } from '../ir/tensor.js';
-import { hasKernels, loadKernels } from './kernels.js';
+import { hasKernels, lacksOperator, loadKernels } from './kernels.js';
 import { withOddOutputs } from './odd-outputs.js';
 import { type ProviderOptions, refusedOption, withProviderOptions } from './provider-options.js';
 import { problemOf, type ProviderProblem } from './provider-needs.js';
@@ -90,7 +90,8 @@ export async function createSession(
 /**
  * `InferenceSession.create`; where that refuses the model because it has sparse operators, once
  * more with their library. So nothing has to be known of a model beforehand, and one without such
- * operators needs no library. Throws E-KERNELS besides ONNX Runtime's own errors.
+ * operators needs no library. Throws E-KERNELS besides ONNX Runtime's own errors: also for an
+ * operator that is newer than the library.
  */
 export async function createPlain(
   model: string | Uint8Array,
@@ -99,9 +100,11 @@ export async function createPlain(
   try {
     return await create(model, options);
   } catch (error) {
-    if (hasKernels() || !namesSparseOperator(error)) throw error;
+    const operator = sparseOperatorIn(error);
+    if (operator === undefined) throw error;
+    if (hasKernels()) throw isUnknown(error) ? lacksOperator(operator, error) : error;
     loadKernels();
-    return create(model, options);
+    return createPlain(model, options);
   }
 }
 
@@ -109,8 +112,12 @@ export async function createPlain(
  * As in `prune_compile:SparseConv(-1) is not a registered function/op`; the name of a file begins
  * otherwise.
  */
-function namesSparseOperator(error: unknown): boolean {
-  return new RegExp(`\\b${SPARSE_DOMAIN}[:.][A-Z]`).test(messageOf(error));
+function sparseOperatorIn(error: unknown): string | undefined {
+  return new RegExp(`\\b${SPARSE_DOMAIN}[:.]([A-Z]\\w*)`).exec(messageOf(error))?.[1];
+}
+
+function isUnknown(error: unknown): boolean {
+  return messageOf(error).includes('is not a registered function/op');
 }
 
 /** Two overloads of one function, which want to be told apart. */

@@ -8,7 +8,7 @@ import { graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { normals, uniforms } from '../../fixtures/networks/random.js';
 import { EAGER } from '../../src/cost/sparse-tables.js';
 import { compileModel } from '../../src/compile.js';
-import { SPARSE_VERSION } from '../../src/ir/graph.js';
+import { SPARSE_DOMAIN, SPARSE_VERSION } from '../../src/ir/graph.js';
 import { kernelsPath, kernelsTarget, kernelsVersion, loadKernels, staleReason } from '../../src/runtime/kernels.js';
 import { createSession } from '../../src/runtime/user-session.js';
 import { TOOL } from '../../src/version.js';
@@ -101,6 +101,30 @@ describe('the library of this platform', () => {
     expect(staleReason({ ...own, operators: 7 })).toContain('with operators 7, and this package is');
     expect(staleReason(kernelsVersion(Buffer.from('an ELF file without a statement')))).toContain('has no version');
   });
+});
+
+test('of which a model wants one that the library does not have: that is said', needsLibrary, async () => {
+  const g = graphBuilder();
+  g.output(g.op('SparseTomorrow', [g.input('x', [1])], {}, { domain: SPARSE_DOMAIN }));
+  const refusal = {
+    code: 'E-KERNELS',
+    message: expect.stringMatching(
+      /the native library of sparse operators cannot be used\n.*\n.*it is older than the model: it has no operator SparseTomorrow\n.*build\.mjs/,
+    ),
+  };
+  // The library may be loaded for this model, or before.
+  await expect(createSession(g.bytes())).rejects.toMatchObject(refusal);
+  await expect(createSession(g.bytes())).rejects.toMatchObject(refusal);
+});
+
+test('refuse a node that they know and that is wrong in their own words', needsLibrary, async () => {
+  const g = graphBuilder();
+  const x = g.op('Enter', [g.input('x', [1, 1, 28, 28])], {}, { domain: SPARSE_DOMAIN });
+  const step = [{ data: [1] }, { data: Uint8Array.of(1) }, { data: [0] }];
+  g.output(g.op('SparseChain', [x, ...step], { filters: [1] }, { name: 'wrong', domain: SPARSE_DOMAIN }));
+  await expect(createSession(g.bytes())).rejects.toThrow(
+    "node 'wrong' (SparseChain): attribute 'channels' must have 1 items",
+  );
 });
 
 test(
