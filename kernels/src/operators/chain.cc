@@ -90,7 +90,7 @@ void run_in_strips(const ChainPlan& plan, const float* x, float* y) {
 void run_by_steps(const ChainPlan& plan, const float* x, float* y, Parallel& parallel) {
   const Scratch scratch(plan.scratch);
   move_buffers(plan, scratch.data(), nullptr, plan.whole);
-  const size_t tiles = plan.planes.tiles, chunks = divided(tiles, plan.chunk);
+  const size_t tiles = plan.planes.tiles, chunks = even_pieces(divided(tiles, plan.chunk));
   for (size_t i = 0; i < plan.steps.size(); i++) {
     const Program& program = *plan.steps[i].program;
     const ProgramImages images = images_of(plan, plan.whole, i, x, y, scratch.data());

@@ -132,7 +132,7 @@ void Conv::run(const ConvPlan& plan, size_t images, const float* x, float* y, co
     const size_t all = tiles * count, chunk = plan.chunk(count);
     const ProgramImages run{.x = in, .y = out, .addend = added, .x_image = in_image, .y_image = out_image};
     const size_t groups = program.groups();
-    const size_t chunks = divided(all, chunk), split = plan.by_rows() ? std::min(groups, kGroupShares) : 1;
+    const size_t chunks = even_pieces(divided(all, chunk)), split = plan.by_rows() ? std::min(groups, kGroupShares) : 1;
     parallel.each(chunks * split, [&](size_t item) {
       const size_t part = item / split, share = item % split;
       program.run(run, {group_start(groups, split, share), group_start(groups, split, share + 1)},

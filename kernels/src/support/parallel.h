@@ -5,6 +5,9 @@
 
 namespace pc {
 
+// The pieces that `count` equal pieces become so that two or four threads get equal shares.
+inline size_t even_pieces(size_t count) { return count <= 4 ? count : (count + 3) / 4 * 4; }
+
 class Parallel {
  public:
   virtual ~Parallel() = default;
