@@ -26,7 +26,7 @@ export interface ConvSpec {
 
 /** A sparse convolution called `name`, as its value is. */
 export function sparse(g: GraphBuilder, name: string, x: string, spec: ConvSpec = {}): string {
-  const { kernel = 1, residual, channels = 4, filters = 4, size = [28, 28], kept = 9, hasBias, attributes } = spec;
+  const { kernel = 1, residual, channels = 4, filters = 4, size = [48, 48], kept = 9, hasBias, attributes } = spec;
   const shape = typeof kernel === 'number' ? [kernel, kernel] : kernel;
   const pads = shape.map((extent) => (extent - 1) / 2);
   const values = g.initializer(`${name}_values`, [kept], new Float32Array(kept).fill(1));
@@ -61,7 +61,7 @@ export function bottleneck(g: GraphBuilder, name: string, x: string, spec: ConvS
 
 export function blocked(build: (g: GraphBuilder, x: string) => void): Uint8Array {
   const g = graphBuilder();
-  build(g, g.op('Enter', [g.input('image', [1, 4, 28, 28])], {}, { name: 'x', outputs: ['x'], domain: SPARSE_DOMAIN }));
+  build(g, g.op('Enter', [g.input('image', [1, 4, 48, 48])], {}, { name: 'x', outputs: ['x'], domain: SPARSE_DOMAIN }));
   return g.bytes();
 }
 

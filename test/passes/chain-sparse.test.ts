@@ -24,17 +24,17 @@ describe('one node of', () => {
       leave(g, sparse(g, 'c', b, { channels: 2, kept: 6, residual: x }));
     });
     expect(await picture(bytes)).toMatchInlineSnapshot(`
-      inputs: image [1,4,28,28]
+      inputs: image [1,4,48,48]
       x = prune_compile::Enter(image)
-      a = prune_compile::SparseConv(x, a_values [5] {1 1 1 1 1}, a_bits uint8 [1] {1}, -) channels=4 filters=2 x_layout=internal y_layout=internal input_size=28,28 activation=Relu
-      b = prune_compile::SparseConv(a, b_values [7] {1 1 1 1 1 1 1}, b_bits uint8 [1] {1}, b_bias [2] {1 1}) channels=2 pads=1,1,1,1 filters=2 group=2 x_layout=internal y_layout=internal input_size=28,28 activation=Clip alpha=-1 beta=6
-      c = prune_compile::SparseConv(b, c_values [6] {1 1 1 1 1 1}, c_bits uint8 [1] {1}, -, x) channels=2 filters=4 x_layout=internal y_layout=internal input_size=28,28 activation=None
+      a = prune_compile::SparseConv(x, a_values [5] {1 1 1 1 1}, a_bits uint8 [1] {1}, -) channels=4 filters=2 x_layout=internal y_layout=internal input_size=48,48 activation=Relu
+      b = prune_compile::SparseConv(a, b_values [7] {1 1 1 1 1 1 1}, b_bits uint8 [1] {1}, b_bias [2] {1 1}) channels=2 pads=1,1,1,1 filters=2 group=2 x_layout=internal y_layout=internal input_size=48,48 activation=Clip alpha=-1 beta=6
+      c = prune_compile::SparseConv(b, c_values [6] {1 1 1 1 1 1}, c_bits uint8 [1] {1}, -, x) channels=2 filters=4 x_layout=internal y_layout=internal input_size=48,48 activation=None
       Leave_output_0 = prune_compile::Leave(c)
       outputs: Leave_output_0
       =>
-      inputs: image [1,4,28,28]
+      inputs: image [1,4,48,48]
       x = prune_compile::Enter(image)
-      c = prune_compile::SparseChain(x, a_values [5] {1 1 1 1 1}, a_bits uint8 [1] {1}, a_bias [2] {0 0}, b_values [7] {1 1 1 1 1 1 1}, b_bits uint8 [1] {1}, b_bias [2] {1 1}, c_values [6] {1 1 1 1 1 1}, c_bits uint8 [1] {1}, c_bias [4] {0 0 0 0}) channels=4,2,2 filters=2,2,4 group=1,2,1 sources=0,1,2 residuals=-1,-1,0 activations=Relu Clip None alphas=0,-1,0 betas=0,6,0 input_size=28,28 names=["a","b","c"]
+      c = prune_compile::SparseChain(x, a_values [5] {1 1 1 1 1}, a_bits uint8 [1] {1}, a_bias [2] {0 0}, b_values [7] {1 1 1 1 1 1 1}, b_bits uint8 [1] {1}, b_bias [2] {1 1}, c_values [6] {1 1 1 1 1 1}, c_bits uint8 [1] {1}, c_bias [4] {0 0 0 0}) channels=4,2,2 filters=2,2,4 group=1,2,1 sources=0,1,2 residuals=-1,-1,0 activations=Relu Clip None alphas=0,-1,0 betas=0,6,0 input_size=48,48 names=["a","b","c"]
       Leave_output_0 = prune_compile::Leave(c)
       outputs: Leave_output_0
     `);
@@ -54,22 +54,22 @@ describe('one node of', () => {
       leave(g, sparse(g, 'sum', b, { residual: down }));
     });
     expect(await picture(bytes)).toMatchInlineSnapshot(`
-      inputs: image [1,4,28,28]
+      inputs: image [1,4,48,48]
       x = prune_compile::Enter(image)
-      a = prune_compile::SparseConv(x, a_values [9], a_bits uint8 [1] {1}, -) channels=4 filters=4 x_layout=internal y_layout=internal input_size=28,28 activation=None
-      b = prune_compile::SparseConv(a, b_values [9], b_bits uint8 [1] {1}, -) channels=4 pads=0,1,0,1 filters=4 x_layout=internal y_layout=internal input_size=28,28 activation=None
+      a = prune_compile::SparseConv(x, a_values [9], a_bits uint8 [1] {1}, -) channels=4 filters=4 x_layout=internal y_layout=internal input_size=48,48 activation=None
+      b = prune_compile::SparseConv(a, b_values [9], b_bits uint8 [1] {1}, -) channels=4 pads=0,1,0,1 filters=4 x_layout=internal y_layout=internal input_size=48,48 activation=None
       pool = prune_compile::MaxPool(x) kernel_shape=2,2
-      down = prune_compile::SparseConv(x, down_values [9], down_bits uint8 [1] {1}, -) channels=4 filters=4 x_layout=internal y_layout=internal input_size=28,28 activation=None
+      down = prune_compile::SparseConv(x, down_values [9], down_bits uint8 [1] {1}, -) channels=4 filters=4 x_layout=internal y_layout=internal input_size=48,48 activation=None
       Leave_output_0 = prune_compile::Leave(pool)
-      sum = prune_compile::SparseConv(b, sum_values [9], sum_bits uint8 [1] {1}, -, down) channels=4 filters=4 x_layout=internal y_layout=internal input_size=28,28 activation=None
+      sum = prune_compile::SparseConv(b, sum_values [9], sum_bits uint8 [1] {1}, -, down) channels=4 filters=4 x_layout=internal y_layout=internal input_size=48,48 activation=None
       Leave_1_output_0 = prune_compile::Leave(sum)
       outputs: Leave_output_0, Leave_1_output_0
       =>
-      inputs: image [1,4,28,28]
+      inputs: image [1,4,48,48]
       x = prune_compile::Enter(image)
       pool = prune_compile::MaxPool(x) kernel_shape=2,2
       Leave_output_0 = prune_compile::Leave(pool)
-      sum = prune_compile::SparseChain(x, a_values [9], a_bits uint8 [1] {1}, a_bias [4] {0 0 0 0}, b_values [9], b_bits uint8 [1] {1}, b_bias [4] {0 0 0 0}, down_values [9], down_bits uint8 [1] {1}, down_bias [4] {0 0 0 0}, sum_values [9], sum_bits uint8 [1] {1}, sum_bias [4] {0 0 0 0}) channels=4,4,4,4 filters=4,4,4,4 sources=0,1,0,2 residuals=-1,-1,-1,3 activations=None None None None alphas=0,0,0,0 betas=0,0,0,0 input_size=28,28 names=["a","b","down","sum"]
+      sum = prune_compile::SparseChain(x, a_values [9], a_bits uint8 [1] {1}, a_bias [4] {0 0 0 0}, b_values [9], b_bits uint8 [1] {1}, b_bias [4] {0 0 0 0}, down_values [9], down_bits uint8 [1] {1}, down_bias [4] {0 0 0 0}, sum_values [9], sum_bits uint8 [1] {1}, sum_bias [4] {0 0 0 0}) channels=4,4,4,4 filters=4,4,4,4 sources=0,1,0,2 residuals=-1,-1,-1,3 activations=None None None None alphas=0,0,0,0 betas=0,0,0,0 input_size=48,48 names=["a","b","down","sum"]
       Leave_1_output_0 = prune_compile::Leave(sum)
       outputs: Leave_output_0, Leave_1_output_0
     `);
@@ -95,16 +95,16 @@ describe('one node of', () => {
   test('a unit whose result is an output of the graph keeps the name', async () => {
     const bytes = blocked((g, x) => g.output(bottleneck(g, 'a', x)));
     expect(await picture(bytes)).toMatchInlineSnapshot(`
-      inputs: image [1,4,28,28]
+      inputs: image [1,4,48,48]
       x = prune_compile::Enter(image)
-      a1 = prune_compile::SparseConv(x, a1_values [9], a1_bits uint8 [1] {1}, -) channels=4 filters=4 x_layout=internal y_layout=internal input_size=28,28 activation=None
-      a2 = prune_compile::SparseConv(a1, a2_values [9], a2_bits uint8 [1] {1}, -) channels=4 pads=1,1,1,1 filters=4 x_layout=internal y_layout=internal input_size=28,28 activation=None
-      a3 = prune_compile::SparseConv(a2, a3_values [9], a3_bits uint8 [1] {1}, -, x) channels=4 filters=4 x_layout=internal y_layout=internal input_size=28,28 activation=None
+      a1 = prune_compile::SparseConv(x, a1_values [9], a1_bits uint8 [1] {1}, -) channels=4 filters=4 x_layout=internal y_layout=internal input_size=48,48 activation=None
+      a2 = prune_compile::SparseConv(a1, a2_values [9], a2_bits uint8 [1] {1}, -) channels=4 pads=1,1,1,1 filters=4 x_layout=internal y_layout=internal input_size=48,48 activation=None
+      a3 = prune_compile::SparseConv(a2, a3_values [9], a3_bits uint8 [1] {1}, -, x) channels=4 filters=4 x_layout=internal y_layout=internal input_size=48,48 activation=None
       outputs: a3
       =>
-      inputs: image [1,4,28,28]
+      inputs: image [1,4,48,48]
       x = prune_compile::Enter(image)
-      a3 = prune_compile::SparseChain(x, a1_values [9], a1_bits uint8 [1] {1}, a1_bias [4] {0 0 0 0}, a2_values [9], a2_bits uint8 [1] {1}, a2_bias [4] {0 0 0 0}, a3_values [9], a3_bits uint8 [1] {1}, a3_bias [4] {0 0 0 0}) channels=4,4,4 filters=4,4,4 sources=0,1,2 residuals=-1,-1,0 activations=None None None alphas=0,0,0 betas=0,0,0 input_size=28,28 names=["a1","a2","a3"]
+      a3 = prune_compile::SparseChain(x, a1_values [9], a1_bits uint8 [1] {1}, a1_bias [4] {0 0 0 0}, a2_values [9], a2_bits uint8 [1] {1}, a2_bias [4] {0 0 0 0}, a3_values [9], a3_bits uint8 [1] {1}, a3_bias [4] {0 0 0 0}) channels=4,4,4 filters=4,4,4 sources=0,1,2 residuals=-1,-1,0 activations=None None None alphas=0,0,0 betas=0,0,0 input_size=48,48 names=["a1","a2","a3"]
       outputs: a3
     `);
   });
@@ -160,7 +160,7 @@ describe('no chain', () => {
     ['a stride', { attributes: { strides: [2, 1] } }],
     ['a dilation', { attributes: { dilations: [1, 2] } }],
     ['pads that change the size', { kernel: 3, attributes: { pads: [1, 1, 1, 0] } }],
-    ['another size', { size: [28, 30] }],
+    ['another size', { size: [48, 50] }],
     ['a size that is unknown', { attributes: { input_size: undefined } }],
     ['a kernel of 5', { kernel: 5 }],
     ['a kernel of 3 by 5', { kernel: [3, 5] }],
@@ -174,9 +174,9 @@ describe('no chain', () => {
   });
 
   test.each([
-    ['38 tiles', [24, 24], 0],
-    ['39 tiles', [24, 25], 0],
-    ['41 tiles', [26, 24], 1],
+    ['64 tiles', [32, 32], 0],
+    ['99 tiles', [36, 43], 0],
+    ['100 tiles', [38, 41], 1],
   ])('small images: %s', async (_, size, chains) => {
     const bytes = blocked((g, x) => leave(g, bottleneck(g, 'a', x, { size })));
     expect(await chainsOf(bytes)).toHaveLength(chains);
@@ -224,7 +224,7 @@ describe('no chain', () => {
       blocked((g, x) => {
         const inputs = ['values', 'bits', 'bias'].map((name) => g.initializer(name, [4], new Float32Array(4)));
         if (which < inputs.length) inputs[which] = g.op('Identity', [inputs[which] ?? '']);
-        const attributes = { channels: 4, filters: 4, kernel_shape: [1, 1], input_size: [28, 28] };
+        const attributes = { channels: 4, filters: 4, kernel_shape: [1, 1], input_size: [48, 48] };
         const layouts = { x_layout: 'internal', y_layout: 'internal' };
         const first = g.op('SparseConv', [x, ...inputs], { ...attributes, ...layouts }, { domain: SPARSE_DOMAIN });
         leave(g, sparse(g, 'c', sparse(g, 'b', first), { residual: x }));
