@@ -1,9 +1,28 @@
 /** The outcome of a paired test in the notation of the journals: `t(30) = 41.3, p < .001`. */
 import type { Comparison } from './results.js';
+import { SIGNIFICANCE } from './statistics.js';
 
-/** `faster: t(30) = 41.3, p < .001`, `no significant difference: t(30) = 0.4, p = .69` */
+/**
+ * `faster: t(30) = 41.3, p < .001`, `no significant difference: t(30) = 0.4, p = .69`. Where the
+ * test and the interval disagree, no difference is claimed, and the text says which says what.
+ */
 export function describeComparison(comparison: Comparison): string {
-  return `${comparison.verdict}: ${describeTest(comparison)}`;
+  const test = describeTest(comparison);
+  if (!disagrees(comparison)) return `${comparison.verdict}: ${test}`;
+  const [low, high] = comparison.interval.map((end) => end.toFixed(2));
+  const contains = comparison.interval[0] <= 1 && comparison.interval[1] >= 1 ? 'contains 1' : 'does not contain 1';
+  return `no difference is claimed: the test says ${test}, and the interval of the medians' ratio, [${low}, ${high}], ${contains}`;
+}
+
+/** The verdict alone, for a column of its own. */
+export function describeVerdict(comparison: Comparison): string {
+  return disagrees(comparison) ? 'none: the test and the interval disagree' : comparison.verdict;
+}
+
+/** Whether exactly one of the two finds a difference, or both find opposite ones. */
+function disagrees({ verdict, p, interval: [low, high] }: Comparison): boolean {
+  const excludesOne = low > 1 || high < 1;
+  return verdict === 'no significant difference' && (p < SIGNIFICANCE || excludesOne);
 }
 
 /** `t(30) = 41.3, p < .001` */

@@ -15,7 +15,7 @@ import { Random } from '../runtime/random.js';
 const RESAMPLES = 2000;
 const CONFIDENCE = 0.95;
 /** Differences that are this likely without any real one are not called significant. */
-const SIGNIFICANCE = 0.05;
+export const SIGNIFICANCE = 0.05;
 
 export type Interval = readonly [low: number, high: number];
 
