@@ -13,12 +13,14 @@ const comparison: Comparison = {
   verdict: 'faster',
 };
 
+const EVEN = { interval: [0.98, 1.03], verdict: 'no significant difference' } as const;
+
 test.each([
   [{}, 'faster: t(30) = 41.3, p < .001'],
   [{ t: 181.7 }, 'faster: t(30) = 182, p < .001'],
   [{ t: -3.21, p: 0.0031, verdict: 'slower' }, 'slower: t(30) = -3.2, p = .003'],
-  [{ t: 0.4, p: 0.692, verdict: 'no significant difference' }, 'no significant difference: t(30) = 0.4, p = .69'],
-  [{ t: 1.97, p: 0.0581, verdict: 'no significant difference' }, 'no significant difference: t(30) = 2.0, p = .058'],
+  [{ ...EVEN, t: 0.4, p: 0.692 }, 'no significant difference: t(30) = 0.4, p = .69'],
+  [{ ...EVEN, t: 1.97, p: 0.0581 }, 'no significant difference: t(30) = 2.0, p = .058'],
   [
     { t: 5.2, p: 1e-5, interval: [0.98, 1.04], verdict: 'no significant difference' },
     "no difference is claimed: the test says t(30) = 5.2, p < .001, and the interval of the medians' ratio, [0.98, 1.04], contains 1",
