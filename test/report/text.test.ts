@@ -226,7 +226,7 @@ test('a speed that is none says so', () => {
 
 test('a difference that is none, within 80 columns', () => {
   const [comparison] = BENCHMARK.comparisons;
-  const same = { t: 0.4, p: 0.69, verdict: 'no significant difference' as const };
+  const same = { interval: [0.98, 1.03], t: 0.4, p: 0.69, verdict: 'no significant difference' } as const;
   const equal = { ...BENCHMARK, comparisons: comparison === undefined ? [] : [{ ...comparison, ...same }] };
   const text = renderText({ ...REPORT, benchmarks: [equal] });
   fits(text);
