@@ -1,7 +1,9 @@
 #include "operators/chain.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
+#include <new>
 
 #include "isa/cache.h"
 #include "layout/images.h"
@@ -72,15 +74,14 @@ ProgramImages images_of(const ChainPlan& plan, const ChainPlan::Strip& strip, si
           .addend = !step.residual ? nullptr : *step.residual == 0 ? x : tile_0(*step.residual - 1)};
 }
 
-void run_in_strips(const ChainPlan& plan, const float* x, float* y) {
-  const Scratch scratch(plan.scratch);
+void run_in_strips(const ChainPlan& plan, const float* x, float* y, float* scratch) {
   const ChainPlan::Strip* before = nullptr;
   for (const ChainPlan::Strip& strip : plan.strips) {
-    move_buffers(plan, scratch.data(), before, strip);
+    move_buffers(plan, scratch, before, strip);
     before = &strip;
     for (size_t i = 0; i < plan.steps.size(); i++) {
       const Program& program = *plan.steps[i].program;
-      program.run(images_of(plan, strip, i, x, y, scratch.data()), {0, program.groups()},
+      program.run(images_of(plan, strip, i, x, y, scratch), {0, program.groups()},
                   {static_cast<size_t>(strip.from[i]), static_cast<size_t>(strip.to[i])});
     }
   }
@@ -154,7 +155,18 @@ void Chain::run(const ChainPlan& plan, size_t images, const float* x, float* y, 
   const auto from = [&](size_t image) { return x + image * plan.x_image; };
   const auto to = [&](size_t image) { return y + image * plan.y_image; };
   if (images >= threads) {
-    parallel.each(images, [&](size_t image) { run_in_strips(plan, from(image), to(image)); });
+    // Images that run one after the other share their buffers, so that these stay in the cache. Work
+    // must not throw: a failure waits for the end.
+    std::atomic<bool> no_memory{false};
+    parallel.each(images, [&](size_t image) {
+      try {
+        const Scratch scratch(plan.scratch);
+        run_in_strips(plan, from(image), to(image), scratch.data());
+      } catch (const std::bad_alloc&) {
+        no_memory = true;
+      }
+    });
+    if (no_memory) throw std::bad_alloc();
     return;
   }
   for (size_t image = 0; image < images; image++) run_by_steps(plan, from(image), to(image), parallel);
