@@ -17,6 +17,10 @@ inline constexpr size_t kJitRows = 30;
 // (Sapphire Rapids).
 inline constexpr size_t kPassTiles = 16;
 
+// States of tiles and groups in a pass at most: 64 KB of the stack, of which threads may have 128 KB
+// (musl).
+inline constexpr size_t kMostStates = 32;
+
 // Groups of a bundle at most. With five, more planes of results are written at a time than a
 // first-level TLB has entries.
 inline constexpr size_t kMostTogether = 3;

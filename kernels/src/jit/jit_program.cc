@@ -76,9 +76,9 @@ class JitProgram final : public Program {
 
   void run(const ProgramImages& images, Range groups, Range tiles) const noexcept override {
     if (tiles.first == tiles.last) return;
-    const size_t passes = divided(tiles.last - tiles.first, kPassTiles);
-    const auto start = [&](size_t pass) { return tiles.first + group_start(tiles.last - tiles.first, passes, pass); };
     for (size_t b = groups.first; b < groups.last; b++) {
+      const size_t passes = divided(tiles.last - tiles.first, std::min(kPassTiles, kMostStates / bundles_[b].groups));
+      const auto start = [&](size_t pass) { return tiles.first + group_start(tiles.last - tiles.first, passes, pass); };
       for (size_t pass = 0; pass < passes; pass++) {
         run_pass(images, bundles_[b], {start(pass), start(pass + 1)}, pass + 1 == passes);
       }
@@ -94,9 +94,10 @@ class JitProgram final : public Program {
   Place place(size_t tile) const { return {tile / masks_.size(), tile % masks_.size()}; }
 
   void run_pass(const ProgramImages& images, const Bundle& bundle, Range tiles, bool is_last) const noexcept {
-    TileState states[kMostTogether][kPassTiles];
+    TileState states[kMostStates];
+    const auto state = [&](size_t tile, size_t group) { return states + (tile - tiles.first) * bundle.groups + group; };
     for (size_t i = tiles.first; i < tiles.last; i++) {
-      for (size_t g = 0; g < bundle.groups; g++) states[g][i - tiles.first].pixels = masks_[place(i).tile];
+      for (size_t g = 0; g < bundle.groups; g++) state(i, g)->pixels = masks_[place(i).tile];
     }
     for (size_t c = bundle.chunk; c < bundle.chunk + bundle.chunks; c++) {
       const bool ends = c + 1 == bundle.chunk + bundle.chunks;
@@ -110,7 +111,7 @@ class JitProgram final : public Program {
         const float* const addend = images.addend == nullptr ? nullptr : images.addend + image * images.y_image + tile * kLane;
         for (size_t g = 0; g < bundle.groups; g++) {
           const Piece& piece = pieces_[chunks_[c].piece + g];
-          piece.code(x, piece.weights, y, addend, next.begin + prefetched, &states[g][i - tiles.first]);
+          piece.code(x, piece.weights, y, addend, next.begin + prefetched, state(i, g));
           prefetched = prefetched + piece.prefetch_bytes < next.size ? prefetched + piece.prefetch_bytes : 0;
         }
         if (ends && !simple_) activate(bundle.rows, y);
