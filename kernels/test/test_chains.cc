@@ -65,11 +65,17 @@ Drawn draw(Random& random) {
   return drawn;
 }
 
-pc::Chain chain_of(const Drawn& drawn, const Variant& variant, size_t cache_bytes) {
+// How images are cut into strips: by the size of a cache, or by a number of tiles.
+struct Cut {
+  size_t cache_bytes, strip_tiles;
+};
+
+pc::Chain chain_of(const Drawn& drawn, const Variant& variant, const Cut& cut) {
   pc::ChainOptions o = drawn.options;
   o.isa = pc::find_isa(variant.isa);
   o.kernel_choice = variant.kernel;
-  o.cache_bytes = cache_bytes;
+  o.cache_bytes = cut.cache_bytes;
+  o.strip_tiles = cut.strip_tiles;
   std::vector<std::span<const float>> values, biases;
   std::vector<std::span<const uint8_t>> bits;
   for (size_t i = 0; i < o.steps.size(); i++) {
@@ -126,11 +132,12 @@ void check_case(Random& random) {
   const auto images = static_cast<size_t>(random.chance(0.1) ? 0 : random.chance(0.7) ? 1 : random.integer(2, 4));
   const auto channels = static_cast<size_t>(drawn.options.steps.front().channels);
   const std::vector<float> x = to_blocked(random.normals(images * channels * height * width), images, channels, height, width);
-  const size_t cache_bytes = size_t{1} << random.integer(8, 22);
+  const Cut cut{size_t{1} << random.integer(12, 20),
+                random.chance(0.3) ? 0 : static_cast<size_t>(random.integer(1, random.chance(0.5) ? 4 : 40))};
   for (const Variant& variant : kVariants) {
     if (pc::find_isa(variant.isa) == nullptr) continue;
     const std::vector<float> wanted = by_convolutions(drawn, variant, images, height, width, x);
-    pc::Chain chain = chain_of(drawn, variant, cache_bytes);
+    pc::Chain chain = chain_of(drawn, variant, cut);
     const auto plan = chain.plan(height, width);
     Threads threads;
     pc::Serial serial;

@@ -29,6 +29,7 @@ struct ChainOptions {
   KernelChoice kernel_choice = KernelChoice::automatic;
   const Isa* isa = nullptr;  // null: default_isa()
   size_t cache_bytes = 0;    // of the second-level cache; 0: that of this machine
+  size_t strip_tiles = 0;    // 0: as many as fit the cache; otherwise for tests
 };
 
 // Everything that a plan depends on, as ConvKey.

@@ -7,8 +7,9 @@
 namespace pc {
 namespace {
 
-// Shorter strips would read the code too often.
+// Shorter strips would read the code too often, and would mostly move what the next strip reads.
 constexpr Tile kLeastStrip = 8;
+constexpr Tile kLeastReaches = 2;
 
 constexpr size_t kTileBytes = kLane * sizeof(float);  // of one channel
 
@@ -184,14 +185,17 @@ std::shared_ptr<const ChainPlan> make_chain_plan(const ChainKey& key) {
     const size_t passing = static_cast<size_t>(length) * size_of(o.steps.front().channels + o.steps.back().filters) * kTileBytes;
     return bytes_in_use(*plan) + passing <= o.cache_bytes;
   };
-  if (!fits(tiles)) {
-    Tile length = std::min(tiles, kLeastStrip);
+  const auto longest = [&] {
+    Tile length = kLeastStrip;
+    for (const ChainPlan::Step& step : plan->steps) length = std::max(length, kLeastReaches * step.reach);
+    if (length >= tiles || fits(tiles) || !fits(length)) return tiles;
     for (Tile longer = tiles; longer - length > 1;) {
       const Tile middle = length + (longer - length) / 2;
       (fits(middle) ? length : longer) = middle;
     }
-    lay_strips(o, length, *plan);
-  }
+    return length;
+  };
+  lay_strips(o, o.strip_tiles == 0 ? longest() : std::min(tiles, static_cast<Tile>(o.strip_tiles)), *plan);
   plan->whole = strips_of(*plan, tiles).front();
   plan->chunk = std::clamp<size_t>(o.isa->chunk_floats / (most_channels * kLane), 8, divided(planes.tiles, 4) + 8);
   for (ChainPlan::Buffer& buffer : plan->buffers) {

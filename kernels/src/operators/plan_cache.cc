@@ -61,8 +61,9 @@ bool all_same(const Items& one, const Items& other, Same&& same_items) {
 }
 
 bool same(const ChainOptions& one, const ChainOptions& other) {
-  const auto& [steps, kernel_choice, isa, cache_bytes] = one;
+  const auto& [steps, kernel_choice, isa, cache_bytes, strip_tiles] = one;
   return kernel_choice == other.kernel_choice && isa == other.isa && cache_bytes == other.cache_bytes &&
+         strip_tiles == other.strip_tiles &&
          all_same(steps, other.steps, [](const ChainStep& a, const ChainStep& b) { return same(a, b); });
 }
 
