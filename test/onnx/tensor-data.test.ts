@@ -177,7 +177,7 @@ describe('constants', () => {
       Number.MAX_SAFE_INTEGER,
     ]);
     expect(nodeOf(attribute('value_string', 3, chunk(4, 'text'))).string('value_string', '')).toBe('text');
-    expect(nodeOf(attribute('value_strings', 8, chunk(9, 'a'))).attributes.get('value_strings')?.kind).toBe('other');
+    expect(nodeOf(attribute('value_strings', 8, chunk(9, 'a'))).attributes.get('value_strings')?.kind).toBe('strings');
   });
 
   test('an initializer that is also a graph input stays both', () => {
