@@ -1,7 +1,8 @@
 // Runs the convolutions of ResNet-50 in sequence, without ONNX Runtime. Prints milliseconds per
 // kind of layer, and its share of the peak, counted over kept weights. PEAK is in GFLOP/s; peak.cc
 // measures it.
-//   bench_layers PEAK [zeros in percent] [rounds] [auto|stream] [cold|hot]
+//   bench_layers PEAK [zeros in percent] [rounds] [auto|stream] [cold|hot] [tiles|planes]
+// `planes` keeps all images in planes, also where models have tile-major ones.
 // `hot` repeats each layer before the next one, so that its weights and pixels stay in the caches.
 #include <algorithm>
 #include <chrono>
@@ -37,9 +38,12 @@ int main(int argc, char** argv) {
   const int rounds = argc > 3 ? std::atoi(argv[3]) : 11;
   const bool stream = argc > 4 && std::strcmp(argv[4], "stream") == 0;
   const bool hot = argc > 5 && std::strcmp(argv[5], "hot") == 0;
+  const bool tiles = !stream && !(argc > 6 && std::strcmp(argv[6], "planes") == 0);
   test::Random random(1);
   std::vector<Layer> layers;
 
+  // x is the result of a block or of a 3x3 convolution: tile-major where 1x1 convolutions alone read
+  // it. The input of the first block comes from a pool.
   const auto add = [&](int64_t channels, int64_t filters, int64_t kernel, int64_t stride, size_t size, bool addend) {
     pc::ConvOptions o;
     o.channels = channels;
@@ -50,6 +54,8 @@ int main(int argc, char** argv) {
     o.activation.kind = pc::ActivationKind::relu;
     o.addend = addend;
     o.x_blocked = o.y_blocked = true;
+    const bool is_from_pool = channels == 64 && (filters == 64 || !addend) && layers.size() < 3;
+    o.may_write_tiles = tiles && (kernel == 3 || filters > channels);
     if (stream) o.kernel_choice = pc::KernelChoice::stream;
     const size_t columns = static_cast<size_t>(channels * kernel * kernel), rows = static_cast<size_t>(filters);
     std::vector<float> values;
@@ -61,7 +67,7 @@ int main(int argc, char** argv) {
     }
     Layer layer;
     layer.conv = std::make_unique<pc::Conv>(o, values, bits, std::vector<float>(rows));
-    layer.plan = layer.conv->plan(size, size);
+    layer.plan = layer.conv->plan(size, size, {.x = tiles && kernel == 1 && !is_from_pool, .addend = tiles && addend});
     const size_t out = size / static_cast<size_t>(stride);
     layer.flops = 2.0 * static_cast<double>(values.size() * out * out);
     char name[80];

@@ -33,9 +33,13 @@ struct Places {
 
 // The arguments of the code of a piece, for one tile.
 std::array<uint64_t, 6> arguments(const pc::ProgramSpec& spec, const Places& places, size_t tile) {
-  const size_t at = tile * pc::kLane * sizeof(float);
-  return {places.x + tile * spec.x_tile * sizeof(float), places.weights,   places.y + at,
-          spec.addend ? places.addend + at : 0,          places.next_code, places.state};
+  const auto at = [&](uint64_t image, size_t step) { return image + tile * step * sizeof(float); };
+  return {at(places.x, spec.x_tile),
+          places.weights,
+          at(places.y, spec.y_tile),
+          spec.addend ? at(places.addend, spec.addend_tile) : 0,
+          places.next_code,
+          places.state};
 }
 
 }  // namespace
@@ -55,7 +59,9 @@ LayerCode::LayerCode(const pc::ProgramSpec& spec) {
   }
 }
 
-size_t place(const pc::ProgramSpec& spec, size_t row, size_t lane) { return spec.y_origin + row * spec.y_stride + lane; }
+size_t place(const pc::ProgramSpec& spec, size_t row, size_t lane) {
+  return spec.y_origin + row * spec.y_stride + lane / pc::kLane * spec.y_tile + lane % pc::kLane;
+}
 
 float promised(const pc::ProgramSpec& spec, const Images& images, size_t row, size_t lane) {
   const size_t tile = lane / pc::kLane, within = lane % pc::kLane;
@@ -70,7 +76,7 @@ float promised(const pc::ProgramSpec& spec, const Images& images, size_t row, si
     for (; i < matrix.ends[row] && matrix.column[i] < matrix.columns * (block + 1) / spec.blocks; i++) {
       part = std::fma(matrix.value[i], images.x[spec.offsets[matrix.column[i]] + from], part);
     }
-    if (block == 0 && spec.addend) part = part + images.addend[spec.addend_origin + row * spec.addend_stride + lane];
+    if (block == 0 && spec.addend) part = part + images.addend[spec.addend_origin + row * spec.addend_stride + tile * spec.addend_tile + within];
     sum = block == 0 ? part : part + sum;
   }
   return simple ? activated_simply(sum, spec.activation) : sum;

@@ -25,8 +25,10 @@ size_t draw(Random& random, int64_t least, int64_t most) { return static_cast<si
 Layer::Layer(Random& random, bool usual) {
   const size_t rows = random.chance(0.5) ? draw(random, 1, 8) : draw(random, 1, 70);
   matrix.rows = rows;
-  if (random.chance(0.8)) {
+  if (random.chance(0.6)) {
     lay_convolution(random);
+  } else if (random.chance(0.5)) {
+    lay_tiles(random);
   } else {
     lay_multiplication(random);
   }
@@ -57,10 +59,12 @@ Layer::Layer(Random& random, bool usual) {
   if (random.chance(0.7)) spec.piece_bytes = draw(random, 20, 4000);
   spec.addend_origin = spec.y_origin;
   spec.addend_stride = spec.y_stride;
+  spec.addend_tile = spec.y_tile;
   // An addend of its own may lie further apart than the results.
   if (in_place || !spec.addend || random.chance(0.5)) return;
   spec.addend_stride += pc::kLane;
-  addend = random.normals(addend.size() + rows * pc::kLane);
+  if (spec.addend_tile != pc::kLane) spec.addend_tile += rows * pc::kLane;
+  addend = random.normals(spec.addend_origin + rows * spec.addend_stride + spec.tiles * spec.addend_tile);
 }
 
 // Taps of a 1x1 or 3x3 convolution on planes with zeros around the pixels. With stride 2, every
@@ -85,6 +89,23 @@ void Layer::lay_convolution(Random& random) {
   spec.y_origin = planes.origin();
   spec.y_stride = planes.stride;
   spec.tiles = planes.tiles;
+  if (random.chance(0.8)) spec.clean = &planes;
+}
+
+// A 1x1 convolution on tile-major images; its results may be planes.
+void Layer::lay_tiles(Random& random) {
+  planes = pc::Planes(draw(random, 1, 12), draw(random, 1, 12));
+  // More channels than a displacement of one byte reaches, at times.
+  const size_t channels = draw(random, 1, random.chance(0.1) ? 700 : 90);
+  for (size_t c = 0; c < channels; c++) offsets.push_back(static_cast<uint32_t>(pc::tile_major_at(channels, 0, c)));
+  spec.tiles = planes.tiles;
+  spec.x_tile = channels * pc::kLane;
+  x.resize(pc::kHeader + spec.tiles * spec.x_tile);
+  const bool is_tile_major = random.chance(0.7);
+  spec.y_origin = is_tile_major ? pc::kHeader : planes.origin();
+  spec.y_stride = is_tile_major ? pc::kLane : planes.stride;
+  spec.y_tile = is_tile_major ? matrix.rows * pc::kLane : pc::kLane;
+  y.resize(is_tile_major ? pc::kHeader + spec.tiles * spec.y_tile : planes.image(matrix.rows));
   if (random.chance(0.8)) spec.clean = &planes;
 }
 

@@ -29,6 +29,7 @@ struct Layer {
 
  private:
   void lay_convolution(Random&);
+  void lay_tiles(Random&);
   void lay_multiplication(Random&);
   void draw_matrix(Random&, size_t columns, size_t groups, bool usual);
 };

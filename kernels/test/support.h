@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <random>
 #include <thread>
 #include <vector>
@@ -197,6 +198,40 @@ inline Reference convolve(const pc::ConvOptions& o, size_t images, size_t height
           if (size > result.scale) result.scale = size;
         }
   return result;
+}
+
+// Converts blocked images in planes to the tile-major form. Floats that the form leaves out are NaN.
+inline std::vector<float> to_tile_major(const std::vector<float>& blocked, size_t images, size_t channels,
+                                        const pc::Planes& planes) {
+  const size_t size = planes.image(channels);
+  std::vector<float> to(blocked.size(), NAN);
+  pc::write_headers(planes, images, channels, to.data(), pc::Form::tile_major);
+  for (size_t n = 0; n < images; n++) {
+    for (size_t c = 0; c < channels; c++) {
+      const float* const plane = blocked.data() + n * size + planes.origin() + c * planes.stride;
+      for (size_t p = 0; p < planes.tiles * pc::kLane; p++) {
+        to[n * size + pc::tile_major_at(channels, p / pc::kLane, c) + p % pc::kLane] = plane[p];
+      }
+    }
+  }
+  return to;
+}
+
+// Blocked images in planes, whatever form they have.
+inline std::vector<float> to_planes(const float* blocked, size_t images, size_t channels, const pc::Planes& planes) {
+  const size_t size = planes.image(channels);
+  pc::Header header;
+  std::memcpy(&header, blocked, sizeof header);
+  std::vector<float> to(blocked, blocked + (images == 0 ? pc::kHeader : images * size));
+  if (header.form == 0) return to;
+  std::fill(to.begin(), to.end(), NAN);
+  pc::write_headers(planes, images, channels, to.data());
+  for (size_t n = 0; n < images; n++) {
+    for (size_t c = 0; c < channels; c++) {
+      pc::move_to_planes(planes, channels, c, blocked + n * size, to.data() + n * size);
+    }
+  }
+  return to;
 }
 
 // Converts NCHW images to the blocked layout.

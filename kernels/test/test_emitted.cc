@@ -77,7 +77,7 @@ void check_room(Random& random, const pc::ProgramSpec& spec) {
 // only.
 void check_stream(const Layer& layer, const std::vector<float>& wanted) {
   const pc::Isa* isa = pc::find_isa("avx2");
-  if (isa == nullptr || layer.spec.x_tile != pc::kLane || !is_simple(layer.spec.activation.kind)) return;
+  if (isa == nullptr || layer.spec.x_tile != pc::kLane || layer.spec.y_tile != pc::kLane || !is_simple(layer.spec.activation.kind)) return;
   const auto program = pc::make_stream_program(layer.spec, *isa);
   std::vector<float> y = layer.y, tiles(wanted.size()), wanted_tiles(wanted.size());
   const Images images = layer.images(y);
@@ -182,6 +182,7 @@ class Interpreted final : public pc::Program {
 // The programs of all kinds of convolutions: their code does not read or write outside the images.
 void check_convolution(Random& random) {
   pc::ConvOptions o = random_options(random);
+  o.may_write_tiles = o.y_blocked && random.chance(0.7);
   const auto channels = static_cast<size_t>(o.channels), filters = static_cast<size_t>(o.filters);
   const auto columns = channels / static_cast<size_t>(o.groups) * static_cast<size_t>(o.kernel[0] * o.kernel[1]);
   const double zeros[] = {0, 0.5, 0.9};
@@ -189,14 +190,18 @@ void check_convolution(Random& random) {
   pc::Conv conv(o, w.values, w.bits, random.normals(filters));
   const auto height = static_cast<size_t>(least_size(o, 0) + random.integer(0, 12));
   const auto width = static_cast<size_t>(least_size(o, 1) + random.integer(0, 12));
-  const auto plan = pc::make_conv_plan(conv.key(height, width), Interpreted::make);
+  const pc::TileMajor tile_major{.x = o.x_blocked && random.chance(0.5),
+                                 .addend = o.addend && o.y_blocked && random.chance(0.7)};
+  const auto plan = pc::make_conv_plan(conv.key(height, width, tile_major), Interpreted::make);
   auto& program = dynamic_cast<Interpreted&>(*plan->program);
   program.x_floats = plan->direct_x ? plan->x_image : plan->source_image;
   program.y_floats = plan->direct_y ? plan->y_image : plan->work.image(filters);
   const std::vector<float> x = random.normals(channels * height * width);
-  const std::vector<float> given = o.x_blocked ? to_blocked(x, 1, channels, height, width) : x;
+  std::vector<float> given = o.x_blocked ? to_blocked(x, 1, channels, height, width) : x;
+  if (tile_major.x) given = to_tile_major(given, 1, channels, plan->x);
   std::vector<float> y(plan->y_image);
-  const std::vector<float> addend = random.normals(plan->y_image);
+  std::vector<float> addend = random.normals(plan->y_image);
+  if (tile_major.addend) pc::write_headers(plan->y, 1, filters, addend.data(), pc::Form::tile_major);
   const bool in_place = o.addend && random.chance(0.5);
   if (in_place) y = addend;
   pc::Serial serial;
@@ -231,10 +236,15 @@ bool survives(const Layer& layer, const GroupCode& group, const Changed& changed
   } catch (const Fault&) {
     return false;
   }
-  const size_t first = layer.spec.y_origin + group.first_row * layer.spec.y_stride;
-  const size_t last = layer.spec.y_origin + group.last_row * layer.spec.y_stride;
+  std::vector<float> after = layer.y;
+  for (size_t row = group.first_row; row < group.last_row; row++) {
+    for (size_t lane = 0; lane < layer.spec.tiles * pc::kLane; lane++) {
+      const size_t at = place(layer.spec, row, lane);
+      after[at] = wanted[at];
+    }
+  }
   for (size_t i = 0; i < y.size(); i++) {
-    if (!same(y[i], i >= first && i < last ? wanted[i] : layer.y[i])) return false;
+    if (!same(y[i], after[i])) return false;
   }
   return true;
 }
@@ -285,7 +295,7 @@ std::string fault_of(Random& random, Wrong wrong) {
       spec.y_origin = layer.y.size();
       break;
     case Wrong::end_of_y:  // one float short
-      layer.y.resize(spec.y_origin + (layer.matrix.rows - 1) * spec.y_stride + spec.tiles * pc::kLane - 1);
+      layer.y.resize(place(spec, layer.matrix.rows - 1, spec.tiles * pc::kLane - 1));
       break;
   }
   const LayerCode code(spec);

@@ -4,7 +4,7 @@
 // computes all sums of the group in registers. Between pieces the sums wait in memory, unrounded, so
 // results do not depend on the cuts.
 //
-//   rdi   x: the image, plus the place of the tile
+//   rdi   x: the image, plus the place of the tile; advanced where tiles of channels are contiguous
 //   rsi   weights of the piece; advanced while they are read, so that displacements fit one byte
 //   rdx   y: the result, plus the place of the tile
 //   rcx   addend, plus the place of the tile; only read if the layer has one
@@ -30,6 +30,8 @@ constexpr size_t kLine = 64;
 static_assert(sizeof(TileState) / kLine % 2 == 1);
 // Weights within +-512 bytes of rsi have displacements of one byte.
 constexpr int32_t kNear = 512;
+// Cache lines within +-128 of rdi have displacements of one byte.
+constexpr int32_t kNearLines = 128 * static_cast<int32_t>(kLine);
 // Cache lines of pixels that a piece reads at most if tiles share them: 20 KB of a first-level cache
 // of 32 KB or more. At 95 % zeros, 3x3 layers became 8 to 18 % faster; 256 to 512 measured the same
 // (Emerald Rapids).
@@ -37,7 +39,7 @@ constexpr size_t kChunkLines = 320;
 // Images of this many tiles leave the cache before their results are read. Results and residuals
 // are then prefetched at a distance of kPrefetchTiles.
 constexpr size_t kFarTiles = 40;
-constexpr int32_t kPrefetchTiles = 2;
+constexpr size_t kPrefetchTiles = 2;
 // Pixels are prefetched at a distance of one tile.
 constexpr size_t kPixelTiles = 1;
 // Bytes of code per row and block of columns: vaddps, vmovups and vpxord.
@@ -169,6 +171,19 @@ Memory GroupEmitter::weight(Assembler& code, float value) {
   return at;
 }
 
+// The address of a column. Tiles of one channel after the other are near each other: rdi follows
+// them, so that displacements fit one byte.
+Memory GroupEmitter::pixels(Assembler& code, size_t column) {
+  auto disp = static_cast<int32_t>(spec_.offsets[column] * sizeof(float)) - x_disp_;
+  if (spec_.x_tile != kLane && (disp < -kNearLines || disp >= kNearLines)) {
+    const int32_t step = disp + kNearLines;
+    code.add_immediate(kX, step);
+    x_disp_ += step;
+    disp -= step;
+  }
+  return {kX, disp};
+}
+
 int32_t GroupEmitter::y_disp(size_t row) const {
   return static_cast<int32_t>((spec_.y_origin + row * spec_.y_stride) * sizeof(float));
 }
@@ -196,12 +211,12 @@ void GroupEmitter::emit_sums(Assembler& code, const SortedRows& group, const Par
       code.prefetch_l2({kPrefetch, static_cast<int32_t>(line * kLine)});
     }
     for (; prefetched < far && prefetched * total <= done * far; prefetched++) {
-      constexpr int32_t kAhead = kPrefetchTiles * static_cast<int32_t>(kLine);
+      const auto ahead = [](size_t tile) { return static_cast<int32_t>(kPrefetchTiles * tile * sizeof(float)); };
       const size_t row = first + prefetched % rows;
       if (prefetched < rows) {
-        code.prefetch_for_write({kY, y_disp(row) + kAhead});
+        code.prefetch_for_write({kY, y_disp(row) + ahead(spec_.y_tile)});
       } else {
-        code.prefetch_l1({kAddend, addend_disp(row) + kAhead});
+        code.prefetch_l1({kAddend, addend_disp(row) + ahead(spec_.addend_tile)});
       }
     }
   };
@@ -213,13 +228,14 @@ void GroupEmitter::emit_sums(Assembler& code, const SortedRows& group, const Par
   for (size_t c = part.columns.first; c < part.columns.last; c++) {
     // The last tap of a plane reads furthest ahead.
     if (part.reads_first && spec_.taps > 0 && c % spec_.taps == spec_.taps - 1) {
-      code.prefetch_l2({kX, static_cast<int32_t>((spec_.offsets[c] + kPixelTiles * spec_.x_tile) * sizeof(float))});
+      const auto next = static_cast<int32_t>((spec_.offsets[c] + kPixelTiles * spec_.x_tile) * sizeof(float));
+      code.prefetch_l2({kX, next - x_disp_});
     }
     const auto entries = group.column(c);
     if (!entries.empty()) {
       const Zmm x = zmm(rows + turn);
       turn = (turn + 1) % spare;
-      code.load(x, {kX, static_cast<int32_t>(spec_.offsets[c] * sizeof(float))});
+      code.load(x, pixels(code, c));
       for (const auto& [row, value] : entries) code.fma_broadcast(zmm(row), x, weight(code, value));
       done += entries.size();
       prefetch();
@@ -323,6 +339,7 @@ EmittedBundle GroupEmitter::emit(size_t bundle, uint8_t* begin, uint8_t* end) {
                       .reads_first = groups.first + g == 0};
       weights_.clear();
       weight_disp_ = 0;
+      x_disp_ = 0;
       Assembler code(begin, end);
       emit_sums(code, sorted[g], part, lines);
       if (part.is_last) emit_results(code, sorted[g]);

@@ -83,11 +83,13 @@ class GroupEmitter {
   int32_t y_disp(size_t row) const;
   int32_t addend_disp(size_t row) const;
   Memory weight(Assembler&, float value);
+  Memory pixels(Assembler&, size_t column);
 
   const ProgramSpec& spec_;
   size_t groups_, bundles_;
   std::vector<float> weights_;  // of the piece, in the order in which the code reads them
   int32_t weight_disp_ = 0;     // of the next weight, relative to rsi
+  int32_t x_disp_ = 0;          // how far rdi has advanced
 };
 
 }  // namespace pc

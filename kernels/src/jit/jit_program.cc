@@ -63,6 +63,8 @@ class JitProgram final : public Program {
         origin_(spec.y_origin),
         stride_(spec.y_stride),
         x_tile_(spec.x_tile),
+        y_tile_(spec.y_tile),
+        addend_tile_(spec.addend_tile),
         masks_(spec.tiles, uint16_t{0xffff}) {
     if (spec.clean == nullptr) return;
     clean_ = *spec.clean;
@@ -82,7 +84,7 @@ class JitProgram final : public Program {
       for (size_t pass = 0; pass < passes; pass++) {
         run_pass(images, bundles_[b], {start(pass), start(pass + 1)}, pass + 1 == passes);
       }
-      if (is_clean_) clean_tails(images, bundles_[b].rows, tiles);
+      if (is_clean_ && y_tile_ == kLane) clean_tails(images, bundles_[b].rows, tiles);
     }
   }
 
@@ -107,38 +109,42 @@ class JitProgram final : public Program {
       for (size_t i = tiles.first; i < tiles.last; i++) {
         const auto [image, tile] = place(i);
         const float* const x = images.x + image * images.x_image + tile * x_tile_;
-        float* const y = images.y + image * images.y_image + tile * kLane;
-        const float* const addend = images.addend == nullptr ? nullptr : images.addend + image * images.y_image + tile * kLane;
+        float* const y = images.y + image * images.y_image + tile * y_tile_;
+        const float* const addend =
+            images.addend == nullptr ? nullptr : images.addend + image * images.y_image + tile * addend_tile_;
         for (size_t g = 0; g < bundle.groups; g++) {
           const Piece& piece = pieces_[chunks_[c].piece + g];
           piece.code(x, piece.weights, y, addend, next.begin + prefetched, state(i, g));
           prefetched = prefetched + piece.prefetch_bytes < next.size ? prefetched + piece.prefetch_bytes : 0;
         }
-        if (ends && !simple_) activate(bundle.rows, y);
+        if (ends && !simple_) activate(bundle.rows, y, masks_[tile]);
       }
     }
   }
 
-  // The code masked the lanes of tiles. The floats after the last tile of an image are left, and the
-  // lanes of activations that the code does not know.
+  // Lanes of tiles are masked. The floats after the last tile of each plane are left.
   void clean_tails(const ProgramImages& images, Range rows, Range tiles) const {
     const size_t count = masks_.size();
     for (size_t at = tiles.first; at < tiles.last;) {
       const auto [image, tile] = place(at);
       const size_t end = std::min(count, tile + tiles.last - at);
       at += end - tile;
-      if (simple_ && end < count) continue;
+      if (end < count) continue;
       for (size_t row = rows.first; row < rows.last; row++) {
         float* const plane = images.y + image * images.y_image + origin_ + row * stride_;
-        if (!simple_) clear_borders(clean_, plane, tile, end);
-        if (simple_) std::memset(plane + end * kLane, 0, (clean_.stride - end * kLane) * sizeof(float));
+        std::memset(plane + end * kLane, 0, (clean_.stride - end * kLane) * sizeof(float));
       }
     }
   }
 
-  void activate(Range rows, float* tile) const {
+  void activate(Range rows, float* tile, uint16_t pixels) const {
     for (size_t row = rows.first; row < rows.last; row++) {
-      isa_.activate(tile + origin_ + row * stride_, kLane, activation_);
+      float* const at = tile + origin_ + row * stride_;
+      isa_.activate(at, kLane, activation_);
+      if (!is_clean_) continue;
+      for (unsigned others = ~static_cast<unsigned>(pixels) & 0xffff; others != 0; others &= others - 1) {
+        at[__builtin_ctz(others)] = 0;
+      }
     }
   }
 
@@ -149,7 +155,7 @@ class JitProgram final : public Program {
   std::vector<Bundle> bundles_;
   Activation activation_;
   bool simple_;
-  size_t rows_, origin_, stride_, x_tile_;
+  size_t rows_, origin_, stride_, x_tile_, y_tile_, addend_tile_;
   std::vector<uint16_t> masks_;
   Planes clean_;
   bool is_clean_ = false;

@@ -5,7 +5,15 @@
 //   plane  = 16 * tiles floats of pixels, then zeros up to the stride
 //   pixel (c, y, x) = header + lead + c * stride + y * pitch + x
 //
-// Every float that is not a pixel is zero. All parts are multiples of 16 floats (one cache line).
+// The tile-major form has the tiles of all channels next to each other instead, without zeros around
+// the image. Convolutions with 1x1 kernels alone read it: no tile needs its neighbours, and what a
+// program reads at a time is contiguous.
+//
+//   image  = header (16 floats) | tile 0 of all channels | tile 1 of all channels | ...
+//   pixel (c, y, x) = header + (p / 16 * channels + c) * 16 + p % 16, where p = y * pitch + x
+//
+// An image takes as many floats in either form. Every float of a plane or tile that is not a pixel is
+// zero. All parts are multiples of 16 floats (one cache line).
 // The stride is an odd number of lines, so that planes do not all start in the same cache set.
 #pragma once
 #include "support/check.h"
@@ -50,12 +58,15 @@ struct Planes {
   size_t tiles_at(size_t p) const { return ((height - 1) * p + width + kLane - 1) / kLane; }
 };
 
+enum class Form : uint32_t { planes, tile_major };
+
 // The header of a blocked image. Tensors carry their size, so heights and widths may change from
 // run to run. The header is input data and is checked before use. A tensor of no images is one
 // header.
 struct Header {
   uint32_t magic, version, images, channels, height, width;
-  uint32_t unused[10];
+  uint32_t form;  // Form
+  uint32_t unused[9];
 };
 static_assert(sizeof(Header) == kHeader * sizeof(float));
 inline constexpr uint32_t kMagic = 0x50434c59;

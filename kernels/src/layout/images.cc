@@ -5,7 +5,7 @@
 
 namespace pc {
 
-void write_headers(const Planes& planes, size_t images, size_t channels, float* data) {
+void write_headers(const Planes& planes, size_t images, size_t channels, float* data, Form form) {
   Header header{};
   header.magic = kMagic;
   header.version = 1;
@@ -13,11 +13,12 @@ void write_headers(const Planes& planes, size_t images, size_t channels, float* 
   header.channels = static_cast<uint32_t>(channels);
   header.height = static_cast<uint32_t>(planes.height);
   header.width = static_cast<uint32_t>(planes.width);
+  header.form = static_cast<uint32_t>(form);
   std::memcpy(data, &header, sizeof header);
   for (size_t i = 0; i < images; i++) {
     float* image = data + i * planes.image(channels);
     std::memcpy(image, &header, sizeof header);
-    std::memset(image + kHeader, 0, planes.lead * sizeof(float));
+    if (form == Form::planes) std::memset(image + kHeader, 0, planes.lead * sizeof(float));
   }
 }
 
@@ -25,7 +26,7 @@ Header read_header(const float* data, size_t rows, size_t floats, size_t channel
   Header header{};
   require(rows >= 1 && floats >= kHeader, "an input is not in the internal layout");
   std::memcpy(&header, data, sizeof header);
-  require(header.magic == kMagic && header.version == 1, "an input is not in the internal layout");
+  require(header.magic == kMagic && header.version == 1 && header.form <= 1, "an input is not in the internal layout");
   require(header.channels >= 1 && (channels == 0 || header.channels == channels),
           "an input has another number of channels");
   const size_t image = Planes(header.height, header.width).image(header.channels);
@@ -35,6 +36,14 @@ Header read_header(const float* data, size_t rows, size_t floats, size_t channel
     require(std::memcmp(data + i * image, &header, sizeof header) == 0, "the images of an input have different headers");
   }
   return header;
+}
+
+void move_to_planes(const Planes& p, size_t channels, size_t channel, const float* tile_major, float* planes) noexcept {
+  float* const plane = planes + p.origin() + channel * p.stride;
+  for (size_t tile = 0; tile < p.tiles; tile++) {
+    std::memcpy(plane + tile * kLane, tile_major + tile_major_at(channels, tile, channel), kLane * sizeof(float));
+  }
+  std::memset(plane + p.tiles * kLane, 0, (p.stride - p.tiles * kLane) * sizeof(float));
 }
 
 void move_plane(const Isa& isa, const Planes& planes, const View& from, size_t channel, const View& to,

@@ -27,12 +27,20 @@ inline View image_view(bool blocked, const Planes& planes, const float* image) {
   return blocked ? blocked_view(planes, image) : plain_view(planes, image);
 }
 
-// Writes the header and the lead of each image; of no images, one header.
-void write_headers(const Planes&, size_t images, size_t channels, float* data);
+// Writes the header of each image, and the lead of images in planes; of no images, one header.
+void write_headers(const Planes&, size_t images, size_t channels, float* data, Form = Form::planes);
 
 // Checks that a tensor [rows, floats] is in the blocked layout, with this many channels (0: any),
 // in every image. Returns the header that all images share.
 Header read_header(const float* data, size_t rows, size_t floats, size_t channels);
+
+// Where a tile of a channel starts in a tile-major image.
+inline size_t tile_major_at(size_t channels, size_t tile, size_t channel) {
+  return kHeader + (tile * channels + channel) * kLane;
+}
+
+// Copies one channel of a tile-major image to the planes of another image, zeros after it included.
+void move_to_planes(const Planes&, size_t channels, size_t channel, const float* tile_major, float* planes) noexcept;
 
 // Copies one channel from `from` to `to`. With an addend, adds it and applies the activation. With
 // `clean`, writes the zeros around the pixels as well.

@@ -5,6 +5,7 @@
 
 #include "layout/images.h"
 #include "operators/plan_cache.h"
+#include "operators/planewise.h"
 #include "support/scratch.h"
 
 namespace pc {
@@ -40,31 +41,43 @@ Conv::Conv(const ConvOptions& options, std::span<const float> values, std::span<
   if (options_.isa == nullptr) options_.isa = &default_isa();
 }
 
-std::shared_ptr<const ConvPlan> Conv::plan(size_t height, size_t width) {
+std::shared_ptr<const ConvPlan> Conv::plan(size_t height, size_t width, TileMajor tile_major) {
   // Making plans under the lock bounds the memory that is needed at a time.
   const std::lock_guard lock(mutex_);
-  return cached(height, width)->get();
+  return cached(height, width, tile_major)->get();
 }
 
-void Conv::prepare(size_t height, size_t width) {
+void Conv::prepare(size_t height, size_t width, TileMajor tile_major) {
   const std::lock_guard lock(mutex_);
-  cached(height, width)->start();
+  cached(height, width, tile_major)->start();
 }
 
-const std::shared_ptr<Conv::Plan>& Conv::cached(size_t height, size_t width) {
+const std::shared_ptr<Conv::Plan>& Conv::cached(size_t height, size_t width, TileMajor forms) {
   for (auto at = plans_.begin(); at != plans_.end(); ++at) {
-    if ((*at)->key.height != height || (*at)->key.width != width) continue;
+    const ConvKey& key = (*at)->key;
+    if (key.height != height || key.width != width || !(key.tile_major == forms)) continue;
     plans_.splice(plans_.begin(), plans_, at);
     return plans_.front();
   }
   check_image_size(options_, height, width);
-  plans_.push_front(cached_plan(key(height, width)));
+  plans_.push_front(cached_plan(key(height, width, forms)));
   if (plans_.size() > kMostPlans) plans_.pop_back();
   return plans_.front();
 }
 
-// Copies one channel of x into the planes of its phases, with zeros around the pixels.
+// Copies one channel of x into the planes of its phases, with zeros around the pixels. Of a
+// tile-major x, collects the pixels that are read.
 void Conv::gather(const ConvPlan& plan, const float* x, float* to, size_t channel) const noexcept {
+  if (!plan.lanes.empty()) {
+    const auto channels = static_cast<size_t>(options_.channels);
+    const float* const from = x + tile_major_at(channels, 0, channel);
+    for (size_t tile = 0; tile < plan.lanes.size(); tile++) {
+      float* const at = to + tile_major_at(channels, tile, channel);
+      for (size_t i = 0; i < kLane; i++) at[i] = from[plan.lanes[tile][i]];
+    }
+    return;
+  }
+  to += channel * plan.phases.size() * plan.phase_stride;
   const size_t pitch = options_.x_blocked ? plan.x.pitch : plan.width;
   const float* from = options_.x_blocked ? x + plan.x.origin() + channel * plan.x.stride
                                          : x + channel * plan.height * plan.width;
@@ -102,7 +115,11 @@ void Conv::run(const ConvPlan& plan, size_t images, const float* x, float* y, co
   const size_t batch = std::max<size_t>(1, kScratchFloats / std::max<size_t>(1, source_size + work_size));
   const Program& program = *plan.program;
   const size_t tiles = plan.work.tiles;
-  if (options_.y_blocked) write_headers(plan.y, images, filters, y);
+  const Scratch x_planes(plan.converts_x ? images * plan.x_image : 0);
+  const Scratch addend_planes(plan.converts_addend ? images * plan.y_image : 0);
+  if (plan.converts_x) x = in_planes(plan.x, images, channels, x, x_planes.data(), parallel);
+  if (plan.converts_addend) addend = in_planes(plan.y, images, filters, addend, addend_planes.data(), parallel);
+  if (options_.y_blocked) write_headers(plan.y, images, filters, y, plan.y_form);
 
   for (size_t first = 0; first < images; first += batch) {
     const size_t count = std::min(batch, images - first);
@@ -116,8 +133,7 @@ void Conv::run(const ConvPlan& plan, size_t images, const float* x, float* y, co
       parallel.each(count * shares, [&](size_t item) {
         const size_t image = item / shares, begin = item % shares * share;
         for (size_t c = begin; c < std::min(channels, begin + share); c++) {
-          gather(plan, from + image * plan.x_image,
-                 source.data() + image * source_size + c * plan.phases.size() * plan.phase_stride, c);
+          gather(plan, from + image * plan.x_image, source.data() + image * source_size, c);
         }
       });
     }

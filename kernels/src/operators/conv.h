@@ -20,15 +20,20 @@ class Conv {
 
   const ConvOptions& options() const { return options_; }
   // The key of the plan for images of this size.
-  ConvKey key(size_t height, size_t width) const {
-    return {.options = options_, .weights = weights_, .bias = bias_, .height = height, .width = width};
+  ConvKey key(size_t height, size_t width, TileMajor tile_major = {}) const {
+    return {.options = options_,
+            .weights = weights_,
+            .bias = bias_,
+            .height = height,
+            .width = width,
+            .tile_major = tile_major};
   }
 
-  // The plan for images of this size; made now unless it is one of the last few. Throws if the size
-  // does not fit.
-  std::shared_ptr<const ConvPlan> plan(size_t height, size_t width);
+  // The plan for images of this size and form; made now unless it is one of the last few. Throws if
+  // the size does not fit.
+  std::shared_ptr<const ConvPlan> plan(size_t height, size_t width, TileMajor tile_major = {});
   // Checks the size and starts to make that plan on another thread.
-  void prepare(size_t height, size_t width);
+  void prepare(size_t height, size_t width, TileMajor tile_major = {});
 
   // x, y and addend hold `images` images each, in their layouts. A blocked tensor of no images is
   // one header. y may be the addend.
@@ -37,7 +42,7 @@ class Conv {
  private:
   using Plan = SharedPlan<ConvKey, ConvPlan>;
 
-  const std::shared_ptr<Plan>& cached(size_t height, size_t width);
+  const std::shared_ptr<Plan>& cached(size_t height, size_t width, TileMajor);
   void gather(const ConvPlan&, const float* x, float* to, size_t channel) const noexcept;
 
   ConvOptions options_;

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "layout/images.h"
+
 namespace pc {
 namespace {
 
@@ -114,8 +116,35 @@ std::vector<uint32_t> lay_taps(const ConvOptions& o, ConvPlan& plan) {
   return offsets;
 }
 
+// Whether a program can read tile-major images: every tile for itself.
+bool reads_tiles(const ConvOptions& o) {
+  return o.x_blocked && o.kernel == std::array<int64_t, 2>{1, 1} && o.pads == std::array<int64_t, 4>{0, 0, 0, 0};
+}
+
+// As lay_taps, for a tile-major x. With strides, tiles are collected first.
+std::vector<uint32_t> lay_tiles(const ConvOptions& o, ConvPlan& plan) {
+  const auto channels = static_cast<size_t>(o.channels);
+  std::vector<uint32_t> offsets;
+  for (size_t c = 0; c < channels; c++) offsets.push_back(static_cast<uint32_t>(tile_major_at(channels, 0, c)));
+  plan.direct_x = o.strides == std::array<int64_t, 2>{1, 1};
+  plan.work = plan.direct_x ? plan.x : Planes(plan.out_height, plan.out_width);
+  if (plan.direct_x) return offsets;
+  plan.lanes.resize(plan.work.tiles);
+  for (size_t row = 0; row < plan.out_height; row++) {
+    for (size_t column = 0; column < plan.out_width; column++) {
+      const size_t to = row * plan.work.pitch + column;
+      const size_t from = row * static_cast<size_t>(o.strides[0]) * plan.x.pitch + column * static_cast<size_t>(o.strides[1]);
+      plan.lanes[to / kLane][to % kLane] = static_cast<uint32_t>(from / kLane * channels * kLane + from % kLane);
+    }
+  }
+  plan.source_image = plus(kHeader, times(plan.work.tiles * kLane, channels));
+  require(plan.source_image < kMaxFloats, "an image is too large");
+  return offsets;
+}
+
 // A plan without its program, and the offsets that the program needs.
-std::pair<std::shared_ptr<ConvPlan>, std::vector<uint32_t>> lay_out(const ConvOptions& o, size_t height, size_t width) {
+std::pair<std::shared_ptr<ConvPlan>, std::vector<uint32_t>> lay_out(const ConvOptions& o, size_t height, size_t width,
+                                                                    bool x_tiles) {
   const auto channels = static_cast<size_t>(o.channels), filters = static_cast<size_t>(o.filters);
   auto plan = std::make_shared<ConvPlan>();
   require(height >= 1 && width >= 1, "an image has no pixels");
@@ -131,7 +160,7 @@ std::pair<std::shared_ptr<ConvPlan>, std::vector<uint32_t>> lay_out(const ConvOp
       o.y_blocked ? plan->y.image(filters) : times(times(plan->out_height, plan->out_width), filters);
   require(plan->x_image < kMaxFloats && plan->y_image < kMaxFloats, "an image is too large");
 
-  std::vector<uint32_t> offsets = lay_taps(o, *plan);
+  std::vector<uint32_t> offsets = x_tiles ? lay_tiles(o, *plan) : lay_taps(o, *plan);
   require(plan->work.image(filters) < kMaxFloats, "an image is too large");
   plan->direct_y = o.y_blocked && plan->work.pitch == plan->y.pitch;
   plan->source_channels = channels * std::max<size_t>(1, plan->phases.size());
@@ -150,14 +179,17 @@ size_t ConvPlan::chunk(size_t images) const {
   return std::clamp<size_t>(fitting, 8, (work.tiles * images + 3) / 4);
 }
 
-void check_image_size(const ConvOptions& options, size_t height, size_t width) { lay_out(options, height, width); }
+void check_image_size(const ConvOptions& options, size_t height, size_t width) { lay_out(options, height, width, false); }
 
-std::shared_ptr<const ConvPlan> make_conv_plan(const ConvKey& key) { return make_conv_plan(key, make_program); }
+namespace {
 
-std::shared_ptr<const ConvPlan> make_conv_plan(const ConvKey& key, decltype(&make_program) make) {
+// A plan whose program reads and writes tile-major images as `forms` says. Returns null if there is no
+// such program: only emitted code knows them.
+std::shared_ptr<const ConvPlan> try_plan(const ConvKey& key, TileMajor forms, bool y_tiles, decltype(&make_program) make) {
   const ConvOptions& o = key.options;
   const auto channels = static_cast<size_t>(o.channels), filters = static_cast<size_t>(o.filters);
-  const auto [plan, offsets] = lay_out(o, key.height, key.width);
+  const auto [plan, offsets] = lay_out(o, key.height, key.width, forms.x);
+  if (!plan->direct_y && (forms.addend || y_tiles)) return nullptr;
   const auto kernel_size = static_cast<size_t>(o.kernel[0] * o.kernel[1]);
   const auto groups = static_cast<size_t>(o.groups);
   const Matrix matrix = matrix_of_rows(*key.weights, filters, channels / groups * kernel_size, groups);
@@ -171,17 +203,36 @@ std::shared_ptr<const ConvPlan> make_conv_plan(const ConvKey& key, decltype(&mak
   const bool all_at_once = plan->direct_y || !o.addend;
   spec.activation = all_at_once ? o.activation : Activation{};
   spec.addend = plan->direct_y && o.addend;
-  spec.y_origin = plan->work.origin();
-  spec.y_stride = plan->work.stride;
-  spec.addend_origin = spec.y_origin;
-  spec.addend_stride = spec.y_stride;
+  spec.x_tile = forms.x ? channels * kLane : kLane;
+  spec.y_tile = spec.addend_tile = y_tiles ? filters * kLane : kLane;
+  spec.y_origin = spec.addend_origin = y_tiles ? kHeader : plan->work.origin();
+  spec.y_stride = spec.addend_stride = y_tiles ? kLane : plan->work.stride;
   spec.tiles = plan->work.tiles;
   spec.tiles_per_run = std::min(plan->chunk(1), plan->work.tiles);
   spec.by_groups = plan->by_rows();
-  spec.taps = plan->direct_x && groups == 1 ? kernel_size : 0;
+  spec.taps = plan->direct_x && groups == 1 && !forms.x ? kernel_size : 0;
   spec.clean = plan->direct_y ? &plan->work : nullptr;
+  plan->y_form = y_tiles ? Form::tile_major : Form::planes;
+  plan->converts_x = key.tile_major.x && !forms.x;
+  plan->converts_addend = key.tile_major.addend && !forms.addend;
   plan->program = make(spec, o.kernel_choice, *o.isa);
-  return plan;
+  return plan->program == nullptr ? nullptr : plan;
+}
+
+}  // namespace
+
+std::shared_ptr<const ConvPlan> make_conv_plan(const ConvKey& key) { return make_conv_plan(key, make_program); }
+
+std::shared_ptr<const ConvPlan> make_conv_plan(const ConvKey& key, decltype(&make_program) make) {
+  const ConvOptions& o = key.options;
+  // Where y is tile-major, so is the addend: y may be its memory.
+  const bool y_tiles = o.y_blocked && o.may_write_tiles && (!o.addend || key.tile_major.addend);
+  const TileMajor forms{.x = key.tile_major.x && reads_tiles(o), .addend = y_tiles && o.addend};
+  if (forms.x || y_tiles) {
+    if (auto plan = try_plan(key, forms, y_tiles, make)) return plan;
+    if (auto plan = y_tiles ? try_plan(key, {.x = forms.x}, false, make) : nullptr) return plan;
+  }
+  return try_plan(key, {}, false, make);
 }
 
 }  // namespace pc

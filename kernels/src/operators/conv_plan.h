@@ -16,8 +16,16 @@ struct ConvOptions {
   Activation activation;
   bool addend = false;
   bool x_blocked = false, y_blocked = false;  // otherwise NCHW
+  // Every reader of y takes tile-major images. The kernel decides whether it writes them.
+  bool may_write_tiles = false;
   KernelChoice kernel_choice = KernelChoice::automatic;
   const Isa* isa = nullptr;  // null: default_isa()
+};
+
+// The inputs that are tile-major.
+struct TileMajor {
+  bool x = false, addend = false;
+  bool operator==(const TileMajor&) const = default;
 };
 
 // Everything that a plan depends on. Weights are compared by identity: cached_weights makes equal
@@ -27,6 +35,7 @@ struct ConvKey {
   std::shared_ptr<const Weights> weights;
   std::vector<float> bias;  // one per filter
   size_t height, width;
+  TileMajor tile_major;
 };
 
 struct ConvPlan {
@@ -37,6 +46,9 @@ struct ConvPlan {
   Planes work;                           // the planes that the program writes
   bool direct_x = false;                 // the program reads x in place
   bool direct_y = false;                 // the program writes y in place
+  Form y_form = Form::planes;
+  // Tile-major inputs that the program cannot read become planes first.
+  bool converts_x = false, converts_addend = false;
 
   // Without direct_x, x is gathered first: every channel becomes one plane per phase of the stride,
   // with zeros around the pixels.
@@ -44,6 +56,9 @@ struct ConvPlan {
     size_t row, column;
   };
   std::vector<Phase> phases;
+  // Of a tile-major x, tiles are collected instead: lane i of a tile of a channel is the float
+  // `lanes[tile][i]` after the tile of that channel in the first tile of x.
+  std::vector<std::array<uint32_t, kLane>> lanes;
   size_t phase_lead = 0, phase_stride = 0, phase_rows = 0, phase_columns = 0, source_image = 0;
 
   // Work is cut into chunks of this many tiles, over all images. Small images are cut by groups of

@@ -25,11 +25,11 @@ bool same(const Activation& one, const Activation& other) {
 
 bool same(const ConvOptions& one, const ConvOptions& other) {
   const auto& [channels, filters, groups, kernel, strides, dilations, pads, activation, addend, x_blocked, y_blocked,
-               kernel_choice, isa] = one;
+               may_write_tiles, kernel_choice, isa] = one;
   return channels == other.channels && filters == other.filters && groups == other.groups && kernel == other.kernel &&
          strides == other.strides && dilations == other.dilations && pads == other.pads &&
          same(activation, other.activation) && addend == other.addend && x_blocked == other.x_blocked &&
-         y_blocked == other.y_blocked && kernel_choice == other.kernel_choice && isa == other.isa;
+         y_blocked == other.y_blocked && may_write_tiles == other.may_write_tiles && kernel_choice == other.kernel_choice && isa == other.isa;
 }
 
 bool same(const MatMulOptions& one, const MatMulOptions& other) {
@@ -39,8 +39,8 @@ bool same(const MatMulOptions& one, const MatMulOptions& other) {
 }
 
 bool same(const ConvKey& one, const ConvKey& other) {
-  const auto& [options, weights, bias, height, width] = one;
-  return weights == other.weights && height == other.height && width == other.width && same(options, other.options) &&
+  const auto& [options, weights, bias, height, width, tile_major] = one;
+  return tile_major == other.tile_major && weights == other.weights && height == other.height && width == other.width && same(options, other.options) &&
          same_bits(bias, other.bias);
 }
 

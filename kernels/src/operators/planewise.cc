@@ -71,6 +71,16 @@ void run_global_average(const Planes& planes, size_t images, size_t channels, co
   });
 }
 
+const float* in_planes(const Planes& planes, size_t images, size_t channels, const float* tile_major, float* to,
+                       Parallel& parallel) {
+  write_headers(planes, images, channels, to);
+  const size_t image = planes.image(channels);
+  each_plane(images, channels, parallel, [&](size_t n, size_t c) {
+    move_to_planes(planes, channels, c, tile_major + n * image, to + n * image);
+  });
+  return to;
+}
+
 void run_upsample(const Planes& x_planes, const Planes& y_planes, size_t images, size_t channels, const float* x,
                   float* y, const Isa& isa, Parallel& parallel) {
   write_headers(y_planes, images, channels, y);

@@ -1,5 +1,5 @@
 // Operators on whole planes of blocked images: Add, Mul, Scale, Activate, Concat,
-// GlobalAveragePool, Upsample.
+// GlobalAveragePool, Upsample; and copies from the tile-major form.
 #pragma once
 #include <span>
 
@@ -29,6 +29,9 @@ void run_concat(const Planes&, size_t images, std::span<const Part> parts, float
 
 // Computes one mean per image and channel.
 void run_global_average(const Planes&, size_t images, size_t channels, const float* x, float* y, const Isa&, Parallel&);
+
+// Copies tile-major images to planes in `to`, and returns that.
+const float* in_planes(const Planes&, size_t images, size_t channels, const float* tile_major, float* to, Parallel&);
 
 // Repeats every pixel two by two.
 void run_upsample(const Planes& x_planes, const Planes& y_planes, size_t images, size_t channels, const float* x,

@@ -7,6 +7,7 @@
 #include "operators/planewise.h"
 #include "operators/pool.h"
 #include "ort/values.h"
+#include "support/scratch.h"
 
 namespace pc {
 namespace {
@@ -117,12 +118,16 @@ class GlobalAveragePoolNode final : public Node {
   explicit GlobalAveragePoolNode(const Info& info) : keeps_axes_(flag(info, "keepdims", true)) {}
 
   void compute(const Call& call) override {
-    const Images x = blocked_input(call, 0);
+    const Images x = images_of(required(call, 0), true, 0, true);
     std::vector<int64_t> shape{static_cast<int64_t>(x.count), static_cast<int64_t>(x.channels)};
     if (keeps_axes_) shape.insert(shape.end(), {1, 1});
     float* y = call.output(0, shape);
     OrtThreads threads(call);
-    run_global_average(Planes(x.height, x.width), x.count, x.channels, x.data, y, isa_, threads);
+    const Planes planes(x.height, x.width);
+    const Scratch copy(x.is_tile_major ? x.count * planes.image(x.channels) : 0);
+    const float* const images =
+        x.is_tile_major ? in_planes(planes, x.count, x.channels, x.data, copy.data(), threads) : x.data;
+    run_global_average(planes, x.count, x.channels, images, y, isa_, threads);
   }
 
  private:

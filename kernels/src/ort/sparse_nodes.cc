@@ -19,21 +19,28 @@ SparseInputs sparse_inputs(const Info& info) {
   return {.values = *values, .bits = *bits, .bias = info.constant(3)};
 }
 
+// Whether layers write tile-major images here. If one does not, its readers make their plan late.
+bool emits_code(const ConvOptions& o) {
+  return o.kernel_choice != KernelChoice::stream && o.isa == find_isa("avx512");
+}
+
 class SparseConv final : public Node {
  public:
   explicit SparseConv(const Info& info) : has_bias_(info.constant(3).has_value()), conv_(make(info)) {
-    if (const auto size = input_size(info)) conv_->prepare((*size)[0], (*size)[1]);
+    TileMajor expected{.x = flag(info, "x_tile_major", false), .addend = flag(info, "residual_tile_major", false)};
+    if (!emits_code(conv_->options())) expected = {};
+    if (const auto size = input_size(info)) conv_->prepare((*size)[0], (*size)[1], expected);
   }
 
   void compute(const Call& call) override {
     const ConvOptions& o = conv_->options();
     const auto filters = static_cast<size_t>(o.filters);
     require(has_bias_ || !call.input(3).has_value(), "bias must be a constant (an initializer)");
-    const Images x = images_of(required(call, 0), o.x_blocked, static_cast<size_t>(o.channels));
-    const auto plan = conv_->plan(x.height, x.width);
+    const Images x = images_of(required(call, 0), o.x_blocked, static_cast<size_t>(o.channels), true);
+    const Images other = o.addend ? images_of(required(call, 4), o.y_blocked, filters, true) : Images{};
+    const auto plan = conv_->plan(x.height, x.width, {.x = x.is_tile_major, .addend = other.is_tile_major});
     const float* addend = nullptr;
     if (o.addend) {
-      const Images other = images_of(required(call, 4), o.y_blocked, filters);
       require(other.count == x.count && other.height == plan->out_height && other.width == plan->out_width,
               "the residual has another shape than the result");
       addend = other.data;
@@ -57,6 +64,7 @@ class SparseConv final : public Node {
     o.activation = activation(info);
     o.x_blocked = choice(info, "x_layout", "NCHW", "internal");
     o.y_blocked = choice(info, "y_layout", "NCHW", "internal");
+    o.may_write_tiles = flag(info, "y_tile_major", false);
     o.addend = info.inputs() > 4;
     o.kernel_choice = kernel_choice(info);
     const SparseInputs in = sparse_inputs(info);

@@ -45,17 +45,20 @@ Tensor required(const Call& call, size_t index) {
   return *tensor;
 }
 
-Images images_of(const Tensor& tensor, bool blocked, size_t channels) {
+Images images_of(const Tensor& tensor, bool blocked, size_t channels, bool takes_tile_major) {
   const std::span<const float> floats = tensor.floats();
   const auto extent = [&](size_t axis) { return static_cast<size_t>(tensor.shape[axis]); };
   if (blocked) {
     require(tensor.shape.size() == 2, "an input is not in the internal layout");
     const Header header = read_header(floats.data(), extent(0), extent(1), channels);
+    const bool is_tile_major = header.form == static_cast<uint32_t>(Form::tile_major);
+    require(takes_tile_major || !is_tile_major, "an input is tile-major, which this operator does not read");
     return {.count = header.images,
             .channels = header.channels,
             .height = header.height,
             .width = header.width,
-            .data = floats.data()};
+            .data = floats.data(),
+            .is_tile_major = is_tile_major};
   }
   require(tensor.shape.size() == 4, "an input must have the four axes N, C, H, W");
   require(channels == 0 || extent(1) == channels, "an input has another number of channels");

@@ -35,10 +35,12 @@ std::array<int64_t, Size> list(const Info& info, const char* attribute, std::arr
 struct Images {
   size_t count = 0, channels = 0, height = 0, width = 0;
   const float* data = nullptr;
+  bool is_tile_major = false;
 };
 
-// Throws unless the tensor holds images in this layout, with this many channels (0: any).
-Images images_of(const Tensor&, bool blocked, size_t channels);
+// Throws unless the tensor holds images in this layout, with this many channels (0: any). Blocked
+// ones are planes, unless the operator takes either form.
+Images images_of(const Tensor&, bool blocked, size_t channels, bool takes_tile_major = false);
 
 float* blocked_output(const Call&, const Planes&, size_t images, size_t channels);
 float* plain_output(const Call&, size_t images, size_t channels, size_t height, size_t width);

@@ -17,7 +17,8 @@ std::unique_ptr<Program> make_program(const ProgramSpec& spec, KernelChoice choi
   if (choice != KernelChoice::stream) {
     if (auto program = make_jit_program(spec, isa)) return program;
   }
-  return make_stream_program(spec, isa);
+  const bool is_tile_major = spec.x_tile != kLane || spec.y_tile != kLane || spec.addend_tile != kLane;
+  return is_tile_major ? nullptr : make_stream_program(spec, isa);
 }
 
 size_t block_count(const Matrix& matrix, size_t groups) {

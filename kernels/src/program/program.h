@@ -36,7 +36,8 @@ struct ProgramSpec {
   size_t addend_origin = 0, addend_stride = 0;
   size_t tiles_per_run = 0;  // tiles of a usual call of run
   bool by_groups = false;    // threads share groups, not tiles
-  size_t x_tile = kLane;     // floats from one tile of x to the next; 16 for the stream kernel
+  // Floats from one tile to the next; 16 for the stream kernel.
+  size_t x_tile = kLane, y_tile = kLane, addend_tile = kLane;
   // Bytes of emitted code that a first-level instruction cache holds while tiles run through it.
   size_t piece_bytes = kPieceBytes;
   // Columns that read one plane of x each, the last of them furthest ahead. 0 if x is not worth
@@ -80,7 +81,8 @@ enum class KernelChoice { automatic, stream, jit };
 // The value of PRUNE_COMPILE_KERNEL: "stream" or "jit", otherwise automatic.
 KernelChoice kernel_from_environment();
 
-// The program for a layer. Falls back to the stream kernel if emitted code is not possible.
+// The program for a layer. Falls back to the stream kernel if emitted code is not possible; returns
+// null then if images are tile-major, which the stream kernel does not know.
 std::unique_ptr<Program> make_program(const ProgramSpec&, KernelChoice, const Isa&);
 
 std::unique_ptr<Program> make_stream_program(const ProgramSpec&, const Isa&);
