@@ -11,6 +11,7 @@ import { joinPads } from './join-pads.js';
 import { keepBatchApart } from './keep-batch-apart.js';
 import { partDirections } from './part-directions.js';
 import { partGates } from './part-gates.js';
+import { markTileMajor } from './mark-tile-major.js';
 import type { Pass } from './pass.js';
 import { removeChannels } from './remove-channels.js';
 import { removeConstantBranches } from './remove-constant-branches.js';
@@ -28,6 +29,7 @@ export const passes: readonly Pass[] = [
   gatherShuffles,
   joinPads,
   keepBatchApart,
+  markTileMajor,
   partDirections,
   partGates,
   removeConstantBranches,
@@ -71,5 +73,5 @@ export const pipelines = {
     'remove-dead-nodes',
   ],
   /** Runs once, after all others: what it makes no rule knows any more. */
-  sparse: ['convert-sparse', 'chain-sparse', 'remove-dead-nodes'],
+  sparse: ['convert-sparse', 'chain-sparse', 'mark-tile-major', 'remove-dead-nodes'],
 } as const satisfies Readonly<Record<string, readonly string[]>>;

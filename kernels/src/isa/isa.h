@@ -63,6 +63,13 @@ struct PlaneCall {
   size_t to_pitch, from_pitch, rows, columns, step;
 };
 
+// What a tile of 16 floats takes from one tile of another image. Lane i takes float lanes[i] of it;
+// -1: lane i takes nothing.
+struct TilePart {
+  uint32_t tile;  // floats from the first tile
+  int32_t lanes[16];
+};
+
 struct Isa {
   const char* name;
   void (*stream)(const StreamCall&);
@@ -72,6 +79,8 @@ struct Isa {
   // to[i] = from[i * step], i < count
   void (*gather)(float* to, const float* from, size_t count, size_t step);
   void (*gather_plane)(const PlaneCall&);
+  // Fills `channels` tiles that lie one after the other, as do those that they take from.
+  void (*collect)(float* to, const float* from, const TilePart* parts, size_t count, size_t channels);
   // to[column * to_stride + row] = from[row * from_stride + column]
   void (*transpose)(float* to, size_t to_stride, const float* from, size_t from_stride, size_t rows, size_t columns);
   const PlaneRoutines* planes;

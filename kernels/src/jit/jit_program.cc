@@ -94,20 +94,25 @@ class JitProgram final : public Program {
     size_t image, tile;
   };
   Place place(size_t tile) const { return {tile / masks_.size(), tile % masks_.size()}; }
+  Place after(Place at) const {
+    return at.tile + 1 < masks_.size() ? Place{at.image, at.tile + 1} : Place{at.image + 1, 0};
+  }
 
   void run_pass(const ProgramImages& images, const Bundle& bundle, Range tiles, bool is_last) const noexcept {
     TileState states[kMostStates];
     const auto state = [&](size_t tile, size_t group) { return states + (tile - tiles.first) * bundle.groups + group; };
-    for (size_t i = tiles.first; i < tiles.last; i++) {
-      for (size_t g = 0; g < bundle.groups; g++) state(i, g)->pixels = masks_[place(i).tile];
+    Place first = place(tiles.first);
+    for (size_t i = tiles.first; i < tiles.last; i++, first = after(first)) {
+      for (size_t g = 0; g < bundle.groups; g++) state(i, g)->pixels = masks_[first.tile];
     }
     for (size_t c = bundle.chunk; c < bundle.chunk + bundle.chunks; c++) {
       const bool ends = c + 1 == bundle.chunk + bundle.chunks;
       // What runs next: the following chunk, or the first one here for the next pass.
       const Chunk& next = chunks_[ends && !is_last ? bundle.chunk : c + 1 < chunks_.size() ? c + 1 : 0];
       size_t prefetched = 0;
-      for (size_t i = tiles.first; i < tiles.last; i++) {
-        const auto [image, tile] = place(i);
+      Place at = place(tiles.first);
+      for (size_t i = tiles.first; i < tiles.last; i++, at = after(at)) {
+        const auto [image, tile] = at;
         const float* const x = images.x + image * images.x_image + tile * x_tile_;
         float* const y = images.y + image * images.y_image + tile * y_tile_;
         const float* const addend =

@@ -65,18 +65,8 @@ const std::shared_ptr<Conv::Plan>& Conv::cached(size_t height, size_t width, Til
   return plans_.front();
 }
 
-// Copies one channel of x into the planes of its phases, with zeros around the pixels. Of a
-// tile-major x, collects the pixels that are read.
+// Copies one channel of x into the planes of its phases, with zeros around the pixels.
 void Conv::gather(const ConvPlan& plan, const float* x, float* to, size_t channel) const noexcept {
-  if (!plan.lanes.empty()) {
-    const auto channels = static_cast<size_t>(options_.channels);
-    const float* const from = x + tile_major_at(channels, 0, channel);
-    for (size_t tile = 0; tile < plan.lanes.size(); tile++) {
-      float* const at = to + tile_major_at(channels, tile, channel);
-      for (size_t i = 0; i < kLane; i++) at[i] = from[plan.lanes[tile][i]];
-    }
-    return;
-  }
   to += channel * plan.phases.size() * plan.phase_stride;
   const size_t pitch = options_.x_blocked ? plan.x.pitch : plan.width;
   const float* from = options_.x_blocked ? x + plan.x.origin() + channel * plan.x.stride
@@ -128,7 +118,14 @@ void Conv::run(const ConvPlan& plan, size_t images, const float* x, float* y, co
     float* to = y + first * plan.y_image;
     const float* add = addend == nullptr ? nullptr : addend + first * plan.y_image;
 
-    if (!plan.direct_x) {
+    if (!plan.parts.empty()) {
+      parallel.each(count * tiles, [&](size_t item) {
+        const size_t image = item / tiles, tile = item % tiles;
+        options_.isa->collect(source.data() + image * source_size + tile_major_at(channels, tile, 0),
+                              from + image * plan.x_image + kHeader, plan.parts[tile].data(), plan.parts[tile].size(),
+                              channels);
+      });
+    } else if (!plan.direct_x) {
       const size_t share = std::max<size_t>(1, channels / 8), shares = divided(channels, share);
       parallel.each(count * shares, [&](size_t item) {
         const size_t image = item / shares, begin = item % shares * share;

@@ -129,12 +129,18 @@ std::vector<uint32_t> lay_tiles(const ConvOptions& o, ConvPlan& plan) {
   plan.direct_x = o.strides == std::array<int64_t, 2>{1, 1};
   plan.work = plan.direct_x ? plan.x : Planes(plan.out_height, plan.out_width);
   if (plan.direct_x) return offsets;
-  plan.lanes.resize(plan.work.tiles);
+  plan.parts.resize(plan.work.tiles);
   for (size_t row = 0; row < plan.out_height; row++) {
     for (size_t column = 0; column < plan.out_width; column++) {
       const size_t to = row * plan.work.pitch + column;
       const size_t from = row * static_cast<size_t>(o.strides[0]) * plan.x.pitch + column * static_cast<size_t>(o.strides[1]);
-      plan.lanes[to / kLane][to % kLane] = static_cast<uint32_t>(from / kLane * channels * kLane + from % kLane);
+      const auto tile = static_cast<uint32_t>(from / kLane * channels * kLane);
+      auto& parts = plan.parts[to / kLane];
+      if (parts.empty() || parts.back().tile != tile) {
+        TilePart& added = parts.emplace_back(TilePart{.tile = tile, .lanes = {}});
+        std::fill(std::begin(added.lanes), std::end(added.lanes), -1);
+      }
+      parts.back().lanes[to % kLane] = static_cast<int32_t>(from % kLane);
     }
   }
   plan.source_image = plus(kHeader, times(plan.work.tiles * kLane, channels));

@@ -56,9 +56,8 @@ struct ConvPlan {
     size_t row, column;
   };
   std::vector<Phase> phases;
-  // Of a tile-major x, tiles are collected instead: lane i of a tile of a channel is the float
-  // `lanes[tile][i]` after the tile of that channel in the first tile of x.
-  std::vector<std::array<uint32_t, kLane>> lanes;
+  // Of a tile-major x, tiles are collected instead. By tile: what it takes from tiles of x.
+  std::vector<std::vector<TilePart>> parts;
   size_t phase_lead = 0, phase_stride = 0, phase_rows = 0, phase_columns = 0, source_image = 0;
 
   // Work is cut into chunks of this many tiles, over all images. Small images are cut by groups of
