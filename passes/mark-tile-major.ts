@@ -13,24 +13,24 @@
 import type { Node, Value } from '../src/ir/graph.js';
 import { type Pass, UNCHANGED } from './pass.js';
 import { int } from './sparse/attributes.js';
-import { residualOf, sparseConvs, tileMajorValues, xOf } from './sparse/tile-major.js';
+import { tileMajorValues, tileOperators } from './sparse/tile-major.js';
 
 export const markTileMajor: Pass = {
   name: 'mark-tile-major',
   summary: 'let 1x1 sparse convolutions read images tile by tile',
   exactness: 'bitwise',
   run({ editor }) {
-    const convs = sparseConvs(editor.graph.nodes);
-    const values = tileMajorValues(convs);
+    const operators = tileOperators(editor.graph.nodes);
+    const values = tileMajorValues(operators);
     if (values.size === 0) return Promise.resolve(UNCHANGED);
     const mark = (node: Node, name: string, value: Value | undefined) => {
       if (value !== undefined && values.has(value)) editor.setAttribute(node, name, int(1));
     };
     const changed = editor.transaction(`tile-major form of ${values.size} images`, () => {
-      for (const node of convs) {
-        mark(node, 'x_tile_major', xOf(node));
-        mark(node, 'residual_tile_major', residualOf(node));
-        mark(node, 'y_tile_major', node.outputs[0]);
+      for (const { node, x, residual, output } of operators) {
+        mark(node, 'x_tile_major', x);
+        mark(node, 'residual_tile_major', residual);
+        mark(node, 'y_tile_major', output);
       }
     });
     return Promise.resolve({ changed, gains: false, remarks: [] });

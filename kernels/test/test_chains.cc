@@ -22,7 +22,7 @@ constexpr Variant kVariants[] = {{"baseline", pc::KernelChoice::stream},
 constexpr size_t kGuard = 64;  // floats before and after a result, which must not change
 constexpr float kUntouched = 12345.0f;
 
-size_t runs = 0, long_runs = 0, replaced = 0;
+size_t runs = 0, long_runs = 0, replaced = 0, tile_major = 0;
 
 struct Drawn {
   pc::ChainOptions options;
@@ -68,6 +68,7 @@ Drawn draw(Random& random) {
 // How images are cut into strips: by the size of a cache, or by a number of tiles.
 struct Cut {
   size_t cache_bytes, strip_tiles;
+  bool may_write_tiles;
 };
 
 pc::Chain chain_of(const Drawn& drawn, const Variant& variant, const Cut& cut) {
@@ -76,6 +77,7 @@ pc::Chain chain_of(const Drawn& drawn, const Variant& variant, const Cut& cut) {
   o.kernel_choice = variant.kernel;
   o.cache_bytes = cut.cache_bytes;
   o.strip_tiles = cut.strip_tiles;
+  o.may_write_tiles = cut.may_write_tiles;
   std::vector<std::span<const float>> values, biases;
   std::vector<std::span<const uint8_t>> bits;
   for (size_t i = 0; i < o.steps.size(); i++) {
@@ -133,25 +135,31 @@ void check_case(Random& random) {
   const auto channels = static_cast<size_t>(drawn.options.steps.front().channels);
   const std::vector<float> x = to_blocked(random.normals(images * channels * height * width), images, channels, height, width);
   const Cut cut{size_t{1} << random.integer(12, 20),
-                random.chance(0.3) ? 0 : static_cast<size_t>(random.integer(1, random.chance(0.5) ? 4 : 40))};
+                random.chance(0.3) ? 0 : static_cast<size_t>(random.integer(1, random.chance(0.5) ? 4 : 40)),
+                random.chance(0.5)};
+  const bool is_x_tile_major = random.chance(0.5);
+  const std::vector<float> given = is_x_tile_major ? to_tile_major(x, images, channels, pc::Planes(height, width)) : x;
   for (const Variant& variant : kVariants) {
     if (pc::find_isa(variant.isa) == nullptr) continue;
     const std::vector<float> wanted = by_convolutions(drawn, variant, images, height, width, x);
     pc::Chain chain = chain_of(drawn, variant, cut);
-    const auto plan = chain.plan(height, width);
+    const auto plan = chain.plan(height, width, is_x_tile_major);
     Threads threads;
     pc::Serial serial;
     for (const size_t shared : {size_t{1}, size_t{3}}) {
       std::vector<float> y(wanted.size() + 2 * kGuard, kUntouched);
       if (shared == 1) {
-        chain.run(*plan, images, x.data(), y.data() + kGuard, shared, serial);
+        chain.run(*plan, images, given.data(), y.data() + kGuard, shared, serial);
       } else {
-        chain.run(*plan, images, x.data(), y.data() + kGuard, shared, threads);
+        chain.run(*plan, images, given.data(), y.data() + kGuard, shared, threads);
       }
-      expect(std::memcmp(y.data() + kGuard, wanted.data(), wanted.size() * sizeof(float)) == 0, "same bits");
+      const auto filters = static_cast<size_t>(drawn.options.steps.back().filters);
+      const std::vector<float> got = to_planes(y.data() + kGuard, images, filters, plan->planes);
+      expect(std::memcmp(got.data(), wanted.data(), wanted.size() * sizeof(float)) == 0, "same bits");
       for (size_t i = 0; i < kGuard; i++) expect(y[i] == kUntouched && y[y.size() - 1 - i] == kUntouched, "guard");
     }
     runs++;
+    tile_major += plan->y_form == pc::Form::tile_major || plan->x_form == pc::Form::tile_major ? 1 : 0;
     long_runs += plan->strips.size() > 1 ? 1 : 0;
     replaced += plan->buffers.size() + 1 < plan->steps.size() ? 1 : 0;
   }
@@ -175,7 +183,7 @@ int main(int argc, char** argv) {
       if (++failures == 10) break;
     }
   }
-  std::printf("%llu chains, %zu runs, %zu in strips, %zu in place of a residual, %zu failures\n",
-              static_cast<unsigned long long>(cases - start), runs, long_runs, replaced, failures);
+  std::printf("%llu chains, %zu runs, %zu in strips, %zu in place of a residual, %zu with tile-major ends, %zu failures\n",
+              static_cast<unsigned long long>(cases - start), runs, long_runs, replaced, tile_major, failures);
   return failures == 0 ? 0 : 1;
 }

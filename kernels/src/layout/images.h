@@ -39,6 +39,16 @@ inline size_t tile_major_at(size_t channels, size_t tile, size_t channel) {
   return kHeader + (tile * channels + channel) * kLane;
 }
 
+// Where the pixels of an image lie, in floats: channel c of tile t at origin + c * stride + t * tile.
+struct Placement {
+  size_t origin, stride, tile;
+};
+
+inline Placement placement(const Planes& planes, size_t channels, Form form) {
+  if (form == Form::planes) return {.origin = planes.origin(), .stride = planes.stride, .tile = kLane};
+  return {.origin = kHeader, .stride = kLane, .tile = channels * kLane};
+}
+
 // Copies one channel of a tile-major image to the planes of another image, zeros after it included.
 void move_to_planes(const Planes&, size_t channels, size_t channel, const float* tile_major, float* planes) noexcept;
 

@@ -30,6 +30,8 @@ struct ChainOptions {
   const Isa* isa = nullptr;  // null: default_isa()
   size_t cache_bytes = 0;    // of the second-level cache; 0: that of this machine
   size_t strip_tiles = 0;    // 0: as many as fit the cache; otherwise for tests
+  // Every reader of y takes tile-major images. The kernel decides whether it writes them.
+  bool may_write_tiles = false;
 };
 
 // Everything that a plan depends on, as ConvKey.
@@ -38,6 +40,7 @@ struct ChainKey {
   std::vector<std::shared_ptr<const Weights>> weights;
   std::vector<std::vector<float>> biases;  // one value per filter
   size_t height, width;
+  bool is_x_tile_major = false;
 };
 
 // The number of a tile of an image. Those above the image are negative.
@@ -55,7 +58,9 @@ struct ChainPlan {
   // residual tile by tile.
   struct Buffer {
     size_t channels = 0;
-    size_t start = 0, stride = 0;  // in floats: in the scratch memory, and from channel to channel
+    size_t start = 0;              // in floats, in the scratch memory
+    size_t stride = 0, tile = 0;   // floats from channel to channel and from tile to tile
+    Form form = Form::planes;
     Tile reach = 0;                // tiles of zeros above and below the image that steps read
   };
   // Step i computes tiles [from[i], to[i]) of its result. When the strip starts, buffer b keeps tiles
@@ -65,6 +70,8 @@ struct ChainPlan {
   };
 
   Planes planes;
+  Form x_form = Form::planes, y_form = Form::planes;
+  bool converts_x = false;  // a tile-major x becomes planes first
   std::vector<Step> steps;
   std::vector<Buffer> buffers;
   std::vector<Strip> strips;        // of an image
@@ -84,12 +91,12 @@ class Chain {
         std::span<const std::span<const uint8_t>> bits, std::span<const std::span<const float>> biases);
 
   const ChainOptions& options() const { return options_; }
-  ChainKey key(size_t height, size_t width) const;
+  ChainKey key(size_t height, size_t width, bool is_x_tile_major = false) const;
 
-  // The plan for images of this size; made now unless it is one of the last few.
-  std::shared_ptr<const ChainPlan> plan(size_t height, size_t width);
+  // The plan for images of this size and form; made now unless it is one of the last few.
+  std::shared_ptr<const ChainPlan> plan(size_t height, size_t width, bool is_x_tile_major = false);
   // Starts to make that plan on another thread.
-  void prepare(size_t height, size_t width);
+  void prepare(size_t height, size_t width, bool is_x_tile_major = false);
 
   // x and y hold `images` blocked images each. y must not be x. `threads` is how many share the
   // work; any number gives the same results.
@@ -97,7 +104,7 @@ class Chain {
 
  private:
   using Plan = SharedPlan<ChainKey, ChainPlan>;
-  const std::shared_ptr<Plan>& cached(size_t height, size_t width);
+  const std::shared_ptr<Plan>& cached(size_t height, size_t width, bool is_x_tile_major);
 
   ChainOptions options_;
   std::vector<std::shared_ptr<const Weights>> weights_;

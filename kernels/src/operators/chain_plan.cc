@@ -2,6 +2,7 @@
 // programs that read and write them.
 #include <algorithm>
 
+#include "layout/images.h"
 #include "operators/chain.h"
 
 namespace pc {
@@ -19,6 +20,15 @@ size_t size_of(int64_t value) { return static_cast<size_t>(value); }
 Tile reach_of(const ChainStep& step, const Planes& planes) {
   const size_t floats = (step.kernel[0] > 1 ? planes.pitch : 0) + (step.kernel[1] > 1 ? 1 : 0);
   return static_cast<Tile>(divided(floats, kLane));
+}
+
+bool is_pointwise(const ChainStep& step) { return step.kernel == std::array<int64_t, 2>{1, 1}; }
+
+// The form of an image of the chain if tile-major ones are possible: every step that reads it must
+// take every tile for itself. A residual may have either form.
+Form form_of(const ChainOptions& options, size_t image) {
+  const auto fits = [&](const ChainStep& step) { return step.source != image || is_pointwise(step); };
+  return std::all_of(options.steps.begin(), options.steps.end(), fits) ? Form::tile_major : Form::planes;
 }
 
 // Calls visit(step, reach) for every step that reads the result of step `index`. A residual has no
@@ -117,19 +127,20 @@ size_t bytes_in_use(const ChainPlan& plan) {
 }
 
 // Gives every result but the last a buffer, and cuts the image into strips of `length` tiles.
-void lay_strips(const ChainOptions& options, Tile length, ChainPlan& plan) {
+void lay_strips(const ChainOptions& options, Tile length, bool takes_tiles, ChainPlan& plan) {
   const size_t results = plan.steps.size() - 1;
+  const auto form = [&](size_t step) { return takes_tiles ? form_of(options, step + 1) : Form::planes; };
   plan.buffers.assign(results, {});
   for (size_t i = 0; i < results; i++) plan.steps[i].buffer = i;
   const auto strips = strips_of(plan, length);
   std::vector<ChainPlan::Buffer> buffers;
   for (size_t i = 0; i < results; i++) {
     ChainPlan::Step& step = plan.steps[i];
-    if (replaces_residual(plan, i, strips)) {
+    if (replaces_residual(plan, i, strips) && form(i) == form(*step.residual - 1)) {
       step.buffer = plan.steps[*step.residual - 1].buffer;
     } else {
       step.buffer = buffers.size();
-      buffers.push_back({.channels = size_of(options.steps[i].filters)});
+      buffers.push_back({.channels = size_of(options.steps[i].filters), .form = form(i)});
     }
     ChainPlan::Buffer& buffer = buffers[step.buffer];
     readers(plan, i, [&](size_t, Tile reach) { buffer.reach = std::max(buffer.reach, reach); });
@@ -143,25 +154,42 @@ ProgramSpec spec_of(const ChainOptions& options, const ChainPlan& plan, size_t i
   const auto buffer_of = [&](size_t image) -> const ChainPlan::Buffer& {
     return plan.buffers[plan.steps[image - 1].buffer];
   };
-  const bool is_last = index + 1 == plan.steps.size();
   ProgramSpec spec;
   spec.activation = step.activation;
   spec.addend = step.residual.has_value();
-  spec.y_origin = is_last ? plan.planes.origin() : 0;
-  spec.y_stride = is_last ? plan.planes.stride : buffer_of(index + 1).stride;
-  spec.addend_origin = step.residual == size_t{0} ? plan.planes.origin() : 0;
-  spec.addend_stride = !spec.addend ? 0 : *step.residual == 0 ? plan.planes.stride : buffer_of(*step.residual).stride;
+  const auto place_of = [&](size_t image) -> Placement {
+    if (image > 0 && image < plan.steps.size()) return {0, buffer_of(image).stride, buffer_of(image).tile};
+    const int64_t channels = image == 0 ? options.steps.front().channels : step.filters;
+    return placement(plan.planes, size_of(channels), image == 0 ? plan.x_form : plan.y_form);
+  };
+  const Placement y = place_of(index + 1), addend = place_of(step.residual.value_or(index + 1));
+  spec.y_origin = y.origin;
+  spec.y_stride = y.stride;
+  spec.y_tile = y.tile;
+  spec.addend_origin = addend.origin;
+  spec.addend_stride = addend.stride;
+  spec.addend_tile = addend.tile;
+  spec.x_tile = place_of(step.source).tile;
   spec.tiles = plan.planes.tiles;
   spec.tiles_per_run = divided(plan.planes.tiles, plan.strips.size());
-  spec.taps = step.source == 0 && step.groups == 1 ? size_of(step.kernel[0] * step.kernel[1]) : 0;
+  const bool is_far = step.source == 0 && plan.x_form == Form::planes && step.groups == 1;
+  spec.taps = is_far ? size_of(step.kernel[0] * step.kernel[1]) : 0;
   return spec;
 }
 
 }  // namespace
 
-std::shared_ptr<const ChainPlan> make_chain_plan(const ChainKey& key) {
+namespace {
+
+// Returns null if images would be tile-major, which only emitted code knows, and there is none.
+std::shared_ptr<const ChainPlan> try_plan(const ChainKey& key, bool takes_tiles) {
   const ChainOptions& o = key.options;
   auto plan = std::make_shared<ChainPlan>();
+  if (takes_tiles) {
+    plan->x_form = key.is_x_tile_major ? form_of(o, 0) : Form::planes;
+    plan->y_form = o.may_write_tiles ? Form::tile_major : Form::planes;
+  }
+  plan->converts_x = key.is_x_tile_major && plan->x_form == Form::planes;
   plan->planes = Planes(key.height, key.width);
   const Planes& planes = plan->planes;
   const auto tiles = static_cast<Tile>(planes.tiles);
@@ -181,7 +209,7 @@ std::shared_ptr<const ChainPlan> make_chain_plan(const ChainKey& key) {
   // The longest strips that fit: every strip reads the code again. For three bottlenecks of ResNet-50
   // on 56 x 56 pixels, strips of 17 to 34 tiles measured the same with a cache of 2 MB.
   const auto fits = [&](Tile length) {
-    lay_strips(o, length, *plan);
+    lay_strips(o, length, takes_tiles, *plan);
     const size_t passing = static_cast<size_t>(length) * size_of(o.steps.front().channels + o.steps.back().filters) * kTileBytes;
     return bytes_in_use(*plan) + passing <= o.cache_bytes;
   };
@@ -195,14 +223,16 @@ std::shared_ptr<const ChainPlan> make_chain_plan(const ChainKey& key) {
     }
     return length;
   };
-  lay_strips(o, o.strip_tiles == 0 ? longest() : std::min(tiles, static_cast<Tile>(o.strip_tiles)), *plan);
+  lay_strips(o, o.strip_tiles == 0 ? longest() : std::min(tiles, static_cast<Tile>(o.strip_tiles)), takes_tiles, *plan);
   plan->whole = strips_of(*plan, tiles).front();
   plan->chunk = std::clamp<size_t>(o.isa->chunk_floats / (most_channels * kLane), 8, divided(planes.tiles, 4) + 8);
   for (ChainPlan::Buffer& buffer : plan->buffers) {
     const size_t lines = planes.tiles + 2 * static_cast<size_t>(buffer.reach);
-    buffer.stride = (lines % 2 == 0 ? lines + 1 : lines) * kLane;
+    const bool in_planes = buffer.form == Form::planes;
+    buffer.stride = in_planes ? (lines % 2 == 0 ? lines + 1 : lines) * kLane : kLane;
+    buffer.tile = in_planes ? kLane : buffer.channels * kLane;
     buffer.start = plan->scratch;
-    plan->scratch = plus(plan->scratch, times(buffer.stride, buffer.channels));
+    plan->scratch = plus(plan->scratch, times(in_planes ? buffer.stride : planes.tiles * kLane, buffer.channels));
   }
   require(plan->scratch < kMaxFloats, "an image is too large");
 
@@ -212,8 +242,9 @@ std::shared_ptr<const ChainPlan> make_chain_plan(const ChainKey& key) {
     const Matrix matrix =
         matrix_of_rows(*key.weights[i], size_of(step.filters), size_of(step.channels / step.groups) * taps, size_of(step.groups));
     const auto reach = static_cast<size_t>(plan->steps[i].reach);
+    const Placement x = placement(planes, size_of(step.channels), plan->x_form);
     const std::vector<uint32_t> offsets =
-        step.source == 0 ? offsets_of(step, planes, planes.origin(), planes.stride)
+        step.source == 0 ? offsets_of(step, planes, x.origin, x.stride)
                          : offsets_of(step, planes, reach * kLane, plan->buffers[plan->steps[step.source - 1].buffer].stride);
     Planes result = planes;
     if (i + 1 < o.steps.size()) {
@@ -226,8 +257,16 @@ std::shared_ptr<const ChainPlan> make_chain_plan(const ChainKey& key) {
     spec.bias = key.biases[i];
     spec.clean = &result;
     plan->steps[i].program = make_program(spec, o.kernel_choice, *o.isa);
+    if (plan->steps[i].program == nullptr) return nullptr;
   }
   return plan;
+}
+
+}  // namespace
+
+std::shared_ptr<const ChainPlan> make_chain_plan(const ChainKey& key) {
+  if (auto plan = try_plan(key, true)) return plan;
+  return try_plan(key, false);
 }
 
 }  // namespace pc

@@ -61,15 +61,16 @@ bool all_same(const Items& one, const Items& other, Same&& same_items) {
 }
 
 bool same(const ChainOptions& one, const ChainOptions& other) {
-  const auto& [steps, kernel_choice, isa, cache_bytes, strip_tiles] = one;
+  const auto& [steps, kernel_choice, isa, cache_bytes, strip_tiles, may_write_tiles] = one;
   return kernel_choice == other.kernel_choice && isa == other.isa && cache_bytes == other.cache_bytes &&
-         strip_tiles == other.strip_tiles &&
+         strip_tiles == other.strip_tiles && may_write_tiles == other.may_write_tiles &&
          all_same(steps, other.steps, [](const ChainStep& a, const ChainStep& b) { return same(a, b); });
 }
 
 bool same(const ChainKey& one, const ChainKey& other) {
-  const auto& [options, weights, biases, height, width] = one;
-  return weights == other.weights && height == other.height && width == other.width && same(options, other.options) &&
+  const auto& [options, weights, biases, height, width, is_x_tile_major] = one;
+  return is_x_tile_major == other.is_x_tile_major && weights == other.weights && height == other.height &&
+         width == other.width && same(options, other.options) &&
          all_same(biases, other.biases, [](const auto& a, const auto& b) { return same_bits(a, b); });
 }
 

@@ -43,13 +43,14 @@ size_t image_number(int64_t value) {
 class SparseChain final : public Node {
  public:
   explicit SparseChain(const Info& info) : chain_(make(info)) {
-    if (const auto size = input_size(info)) chain_->prepare((*size)[0], (*size)[1]);
+    const bool is_tile_major = flag(info, "x_tile_major", false) && emits_code(chain_->options().kernel_choice, *chain_->options().isa);
+    if (const auto size = input_size(info)) chain_->prepare((*size)[0], (*size)[1], is_tile_major);
   }
 
   void compute(const Call& call) override {
     const auto& steps = chain_->options().steps;
-    const Images x = images_of(required(call, 0), true, static_cast<size_t>(steps.front().channels));
-    const auto plan = chain_->plan(x.height, x.width);
+    const Images x = images_of(required(call, 0), true, static_cast<size_t>(steps.front().channels), true);
+    const auto plan = chain_->plan(x.height, x.width, x.is_tile_major);
     float* y = blocked_output(call, plan->planes, x.count, static_cast<size_t>(steps.back().filters));
     OrtThreads threads(call);
     chain_->run(*plan, x.count, x.data, y, threads_seen(threads), threads);
@@ -77,6 +78,7 @@ class SparseChain final : public Node {
       o.steps.push_back(step);
     }
     o.kernel_choice = kernel_choice(info);
+    o.may_write_tiles = flag(info, "y_tile_major", false);
     require(info.inputs() == 1 + kInputsPerStep * count, "values, bits and bias of every step must be inputs");
     std::vector<std::span<const float>> values, biases;
     std::vector<std::span<const uint8_t>> bits;

@@ -19,16 +19,11 @@ SparseInputs sparse_inputs(const Info& info) {
   return {.values = *values, .bits = *bits, .bias = info.constant(3)};
 }
 
-// Whether layers write tile-major images here. If one does not, its readers make their plan late.
-bool emits_code(const ConvOptions& o) {
-  return o.kernel_choice != KernelChoice::stream && o.isa == find_isa("avx512");
-}
-
 class SparseConv final : public Node {
  public:
   explicit SparseConv(const Info& info) : has_bias_(info.constant(3).has_value()), conv_(make(info)) {
     TileMajor expected{.x = flag(info, "x_tile_major", false), .addend = flag(info, "residual_tile_major", false)};
-    if (!emits_code(conv_->options())) expected = {};
+    if (!emits_code(conv_->options().kernel_choice, *conv_->options().isa)) expected = {};
     if (const auto size = input_size(info)) conv_->prepare((*size)[0], (*size)[1], expected);
   }
 

@@ -32,6 +32,10 @@ KernelChoice kernel_choice(const Info& info) {
   return value == "stream" ? KernelChoice::stream : KernelChoice::jit;
 }
 
+bool emits_code(KernelChoice choice, const Isa& isa) {
+  return choice != KernelChoice::stream && &isa == find_isa("avx512");
+}
+
 std::optional<std::array<size_t, 2>> input_size(const Info& info) {
   const auto size = info.integers("input_size");
   if (!size) return std::nullopt;

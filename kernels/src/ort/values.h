@@ -19,6 +19,9 @@ bool choice(const Info&, const char* attribute, const char* no, const char* yes)
 bool flag(const Info&, const char* attribute, bool otherwise);  // 0 or 1
 Activation activation(const Info&);
 KernelChoice kernel_choice(const Info&);
+// Whether layers write tile-major images here, if readers take them. Where one does not, its readers
+// make their plan at the first run.
+bool emits_code(KernelChoice, const Isa&);
 // The attribute input_size, if there is one.
 std::optional<std::array<size_t, 2>> input_size(const Info&);
 
