@@ -5,7 +5,7 @@
  *   x -> SparseConv -> SparseConv -> SparseConv (+ x) -> y      =>      x -> SparseChain -> y
  *
  * Exact? Bitwise: every step sums as its operator did. Declines when: sparse/chains.ts says which
- * convolutions belong together. Cost: one walk over the graph per sparse convolution.
+ * convolutions belong together, and the cost table from which batch on a chain pays. Cost: one walk over the graph per sparse convolution.
  *
  * One edit a chain, after those of all sparse layers: `--stop-after N` counts layers as without.
  */
@@ -13,7 +13,7 @@ import type { Editor } from '../src/ir/editor.js';
 import { type AttributeValue, type Node, SPARSE_DOMAIN, type Value } from '../src/ir/graph.js';
 import { isCompensation } from '../src/ir/origin.js';
 import { FLOAT, Tensor } from '../src/ir/tensor.js';
-import type { Pass } from './pass.js';
+import { type Pass, UNCHANGED } from './pass.js';
 import { floats, ints, text } from './sparse/attributes.js';
 import { type ChainStep, findChains } from './sparse/chains.js';
 
@@ -21,13 +21,22 @@ export const chainSparse: Pass = {
   name: 'chain-sparse',
   summary: 'run sparse convolutions of one image size strip by strip',
   exactness: 'bitwise',
-  run({ editor }) {
+  run({ editor, sparse }) {
     // What the compiler added is no layer of the network; a chain has layers alone.
     const chains = findChains(editor.graph.nodes.filter((node) => !isCompensation(node)));
-    const made = chains.map((chain) => editor.transaction(labelOf(chain), () => replace(editor, chain)));
+    if (chains.length === 0) return Promise.resolve(UNCHANGED);
+    const { chainsFromBatch = 1 } = sparse.choice().table;
+    const paying = chains.filter((chain) => imagesOf(chain) >= chainsFromBatch);
+    const made = paying.map((chain) => editor.transaction(labelOf(chain), () => replace(editor, chain)));
     return Promise.resolve({ changed: made.includes(true), gains: false, remarks: [] });
   },
 };
+
+/** Images of a batch; of an open batch one, as costs are counted. */
+function imagesOf(chain: readonly ChainStep[]): number {
+  const images = chain.at(-1)?.output.declared?.dims[0];
+  return typeof images === 'number' ? images : 1;
+}
 
 function labelOf(chain: readonly ChainStep[]): string {
   const [first, last] = [chain[0], chain.at(-1)].map((step) => step?.node.label ?? '');

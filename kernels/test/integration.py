@@ -159,14 +159,16 @@ def bottleneck(rng):
     ws = [prune(rng.normal(size=s) * 0.2, 0.7, rng) for s in ((8, c, 1, 1), (8, 8, 3, 3), (c, 8, 1, 1))] * 2
     bs = [rng.normal(size=v.shape[0]).astype(np.float32) for v in ws]
     x = rng.normal(size=(2, c, h, w)).astype(np.float32)
-    dense, blocked, chained = Graph(), Graph(), Graph()
+    dense, blocked, chained, tiled = Graph(), Graph(), Graph(), Graph()
     d = dense.node("Relu", ["x"])
     enter = chained.node("Enter", [chained.node("Relu", ["x"])], DOMAIN)
     chain = chained.sparse_chain(enter, list(zip(ws, bs)), [-1, -1, 0, -1, -1, 3], ["Relu"] * 6, input_size=[h, w])
     z = chained.node("Leave", [chain], DOMAIN)
     s = blocked.node("Enter", [blocked.node("Relu", ["x"])], DOMAIN, [2, blocked_size(c, h, w)])
+    # Every result but the last may be tile-major. What is said of inputs may be wrong: it only hints.
+    t = tiled.node("Enter", [tiled.node("Relu", ["x"])], DOMAIN, [2, blocked_size(c, h, w)])
     for block in (0, 3):
-        first, kept = d, s
+        first, kept, kept_tiles = d, s, t
         for i in range(block, block + 3):
             k = ws[i].shape[2]
             pads = [k // 2] * 4
@@ -176,12 +178,17 @@ def bottleneck(rng):
             shape = [2, blocked_size(ws[i].shape[0], h, w)]
             attributes = {"activation": "Relu", "x_layout": "internal", "y_layout": "internal", "input_size": [h, w]}
             s = blocked.sparse_conv(s, ws[i], bs[i], kept if last else None, pads=pads, shape=shape, **attributes)
+            hints = {name: int(rng.random() < 0.5) for name in ("x_tile_major", "residual_tile_major")}
+            hints["y_tile_major"] = int(i + 1 < len(ws))
+            t = tiled.sparse_conv(t, ws[i], bs[i], kept_tiles if last else None, pads=pads, shape=shape, **attributes, **hints)
     s = blocked.node("Leave", [s], DOMAIN)
     io = [("x", [2, c, h, w])]
+    t = tiled.node("Leave", [t], DOMAIN)
     others = {"convolutions": blocked.model(io, [(s, None)]), "chain": chained.model(io, [(z, None)])}
+    others["tile-major"] = tiled.model(io, [(t, None)])
     compare("bottleneck", dense.model(io, [(d, None)]), others, [{"x": x}])
-    one, other = (session(model).run(None, {"x": x})[0] for model in others.values())
-    assert np.array_equal(one, other), "a chain and its convolutions differ"
+    one, *rest = (session(model).run(None, {"x": x})[0] for model in others.values())
+    assert all(np.array_equal(one, other) for other in rest), "a chain, tile-major images and planes differ"
 
 
 def random_pool(rng):
@@ -254,6 +261,12 @@ def refuses(what, build, words, feed=None):
         assert words in str(error) and "node '" in str(error), (what, str(error))
         return
     raise AssertionError((what, "was accepted"))
+
+
+def emits_code():
+    """Whether sparse layers run emitted code here: it alone writes tile-major images."""
+    with open("/proc/cpuinfo") as facts:
+        return "avx512f" in facts.read() and os.environ.get("PRUNE_COMPILE_KERNEL", "jit") == "jit"
 
 
 def errors(rng):
@@ -329,6 +342,17 @@ def errors(rng):
     chain_errors(image)
     computed = lambda g: g.node("SparseConv", ["x", g.node("Relu", ["x"]), g.constant(bits)], DOMAIN, channels=3, filters=4)
     refuses("computed", computed, "constants", image)
+
+    def tile_major(g):
+        x = g.node("Enter", ["x"], DOMAIN)
+        blocked = {"x_layout": "internal", "y_layout": "internal"}
+        attributes = {"channels": 3, "filters": 4, "kernel_shape": [1, 1], **blocked, "y_tile_major": 1}
+        y = g.node("SparseConv", [x, g.constant(values), g.constant(bits)], DOMAIN, **attributes)
+        return g.node("Leave", [y], DOMAIN)
+
+    refuses("tile-major flag", conv(y_tile_major=2), "'y_tile_major' is neither 0 nor 1", image)
+    if emits_code():
+        refuses("tile-major", tile_major, "is tile-major", image)
 
 
 def chain_errors(image):

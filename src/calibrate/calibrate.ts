@@ -6,8 +6,8 @@
  */
 import { LAYER_KINDS, type KindCosts, type LayerKind, type SpeedupPoint } from '../cost/sparse-cost.js';
 import type { MeasuredTable } from '../cost/sparse-table-file.js';
-import { EAGER } from '../cost/sparse-tables.js';
-import { measuredOn } from '../cost/sparse-target.js';
+import { EAGER, TABLES } from '../cost/sparse-tables.js';
+import { measuredOn, shippedFor } from '../cost/sparse-target.js';
 import { benchModels } from '../bench/benchmark.js';
 import { compileModel } from '../compile.js';
 import { loadKernels } from '../runtime/kernels.js';
@@ -56,7 +56,10 @@ export interface Calibration {
 /** Throws E-KERNELS where sparse operators cannot run. */
 export async function calibrate(options: CalibrationOptions = {}): Promise<Calibration> {
   loadKernels();
-  const machine = measuredOn(thisMachine());
+  const here = thisMachine();
+  const machine = measuredOn(here);
+  // It follows from the caches; measuring it would take a whole network.
+  const { chainsFromBatch } = TABLES[shippedFor(here).name];
   const total = SAMPLE_SIZES.length + 1;
   const clock = new Clock(options);
   const secondsPerMovedElement = await measureMove(clock);
@@ -72,6 +75,7 @@ export async function calibrate(options: CalibrationOptions = {}): Promise<Calib
     name: `calibrated on ${machine.cpu}`,
     machine,
     secondsPerMovedElement: Number(secondsPerMovedElement.toPrecision(3)),
+    ...(chainsFromBatch !== undefined && { chainsFromBatch }),
     layers: { conv1x1, conv, matmul },
   };
   return { table, notes: clock.notes };

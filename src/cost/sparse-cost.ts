@@ -35,6 +35,10 @@ export interface CostTable {
    */
   readonly secondsPerMovedElement: number;
   readonly layers: Readonly<Record<LayerKind, KindCosts>>;
+  /**
+   * Images of a batch from which on chains are faster than convolutions of their own. Absent: 1.
+   */
+  readonly chainsFromBatch?: number;
 }
 
 /** Undefined below the first point of the table; above the last one as there. */

@@ -24,9 +24,9 @@ export interface MeasuredTable extends CostTable {
 }
 
 /** The text of a cost table's file, as `sparseTarget` reads it. */
-export function encodeTable({ name, machine, secondsPerMovedElement, layers }: MeasuredTable): string {
+export function encodeTable({ name, machine, secondsPerMovedElement, chainsFromBatch, layers }: MeasuredTable): string {
   const text = JSON.stringify(
-    { format: FORMAT, version: VERSION, name, machine, secondsPerMovedElement, layers },
+    { format: FORMAT, version: VERSION, name, machine, secondsPerMovedElement, chainsFromBatch, layers },
     null,
     2,
   );
@@ -70,14 +70,12 @@ function readText(path: string): string {
 
 /** Throws an Error that names the place. */
 export function parseTable(text: string): MeasuredTable {
-  const { format, version, name, machine, secondsPerMovedElement, layers } = fields('the file', parseJson(text), [
-    'format',
-    'version',
-    'name',
-    'machine',
-    'secondsPerMovedElement',
-    'layers',
-  ]);
+  const { format, version, name, machine, secondsPerMovedElement, chainsFromBatch, layers } = fields(
+    'the file',
+    parseJson(text),
+    ['format', 'version', 'name', 'machine', 'secondsPerMovedElement', 'layers'],
+    ['chainsFromBatch'],
+  );
   if (format !== FORMAT) throw new Error(`format is not "${FORMAT}"`);
   if (version !== VERSION) throw new Error(`version is ${JSON.stringify(version)}, this release reads ${VERSION}`);
   const on = fields('machine', machine, ['cpu', 'isa', 'kernel', 'build', 'onnxruntime']);
@@ -92,6 +90,7 @@ export function parseTable(text: string): MeasuredTable {
       onnxruntime: words('machine.onnxruntime', on.onnxruntime),
     },
     secondsPerMovedElement: positive('secondsPerMovedElement', secondsPerMovedElement),
+    ...(chainsFromBatch !== undefined && { chainsFromBatch: positive('chainsFromBatch', chainsFromBatch) }),
     layers: {
       conv1x1: kindCosts('layers.conv1x1', conv1x1),
       conv: kindCosts('layers.conv', conv),
@@ -129,17 +128,19 @@ function point(place: string, value: unknown): SpeedupPoint {
 }
 
 /** Exactly these keys: a misspelt one would be a figure that nobody reads. */
-function fields<Key extends string>(
+function fields<Key extends string, Optional extends string = never>(
   place: string,
   value: unknown,
   keys: readonly Key[],
-): Readonly<Record<Key, unknown>> {
+  optional: readonly Optional[] = [],
+): Readonly<Record<Key, unknown> & Partial<Record<Optional, unknown>>> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new Error(`${place} is not an object`);
   const missing = keys.find((key) => !Object.hasOwn(value, key));
   if (missing !== undefined) throw new Error(`${place} has no ${missing}`);
-  const unknown = Object.keys(value).find((key) => !keys.some((known) => known === key));
+  const all: readonly string[] = [...keys, ...optional];
+  const unknown = Object.keys(value).find((key) => !all.includes(key));
   if (unknown !== undefined) throw new Error(`${place} has an unknown key ${unknown}`);
-  return value as Readonly<Record<Key, unknown>>;
+  return value as Readonly<Record<Key, unknown> & Partial<Record<Optional, unknown>>>;
 }
 
 function positive(place: string, value: unknown): number {

@@ -4,11 +4,13 @@
  */
 import { type GraphBuilder, graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { chainSparse } from '../../passes/chain-sparse.js';
+import type { PassContext } from '../../passes/pass.js';
 import { Editor } from '../../src/ir/editor.js';
 import { type Graph, type Node, SPARSE_DOMAIN, type Value } from '../../src/ir/graph.js';
 import { encodeModel } from '../../src/onnx/write.js';
 import { readModel } from '../../src/onnx/read.js';
 import { passContext } from '../../src/pipeline.js';
+import { PAYS_FROM_30_PERCENT } from '../support/pays-from-30-percent.js';
 import { showBoth } from '../support/show-graph.js';
 
 export interface ConvSpec {
@@ -76,12 +78,17 @@ export async function chained(
 ): Promise<{ graph: Graph; written: Uint8Array; edits: readonly string[] }> {
   const model = readModel(bytes);
   const editor = new Editor(model.graph, { stopAfter });
-  await chainSparse.run({ ...SOME_CONTEXT, model, editor });
+  await chainSparse.run({ ...contextOf(), model, editor });
   editor.verify();
   return { graph: model.graph, written: encodeModel(model), edits: editor.history };
 }
 
-const SOME_CONTEXT = passContext(readModel(identity()));
+/** The context of a model of no operators: a sparse one has none. By its table chains always pay. */
+export function contextOf(): PassContext {
+  const context = passContext(readModel(identity()));
+  const table = PAYS_FROM_30_PERCENT;
+  return { ...context, sparse: { ...context.sparse, choice: () => ({ table, from: 'given', notes: [] }) } };
+}
 
 function identity(): Uint8Array {
   const g = graphBuilder();

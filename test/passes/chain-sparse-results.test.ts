@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest';
 import * as ort from 'onnxruntime-node';
 import { type GraphBuilder, graphBuilder } from '../../fixtures/networks/graph-builder.js';
 import { normals, words } from '../../fixtures/networks/random.js';
+import { EAGER } from '../../src/cost/sparse-tables.js';
 import { storedInfo, storedLayers } from '../../src/figures/sparse-figures.js';
 import { inspectModel } from '../../src/inspect.js';
 import { encodeProto } from '../../src/onnx/encode.js';
@@ -54,7 +55,10 @@ async function floatsOf(model: Uint8Array, dims: readonly number[], threads = 1)
   return Object.values(outputs).map(({ data }) => Float32Array.from(data as Float32Array));
 }
 
-/** Equal to the masked model to rounding, and to the bit to the operators one by one. */
+/**
+ * Equal to the masked model to rounding, and to the bit to the operators one by one, whether or not
+ * images are tile-major.
+ */
 async function expectEqual(bytes: Uint8Array, chains: number, dims = SIZES): Promise<void> {
   const { output, natives } = await compiled(bytes, { shapes: { x: dims } });
   expect(natives.filter((name) => name === 'SparseChain')).toHaveLength(chains);
@@ -64,6 +68,8 @@ async function expectEqual(bytes: Uint8Array, chains: number, dims = SIZES): Pro
   const wanted = await floatsOf(apart.output, dims);
   expect(await floatsOf(output, dims)).toEqual(wanted);
   expect(await floatsOf(output, dims, 2)).toEqual(wanted);
+  const planes = await compiled(bytes, { shapes: { x: dims }, skip: ['chain-sparse', 'mark-tile-major'] });
+  expect(await floatsOf(planes.output, dims)).toEqual(wanted);
 }
 
 const NETWORKS: Readonly<Record<string, (g: GraphBuilder, x: string) => string>> = {
@@ -124,6 +130,18 @@ describe('the same function', needsLibrary, () => {
   test('batches that are open', async () => {
     const bytes = network((g, x) => bottleneck(g, bottleneck(g, x)), ['n', 16, 44, 46]);
     for (const batch of [1, 3]) await expectEqual(bytes, 1, [batch, 16, 44, 46]);
+  });
+
+  test('the cost table says from which batch on', async () => {
+    const chains = async (images: number | string, chainsFromBatch: number) => {
+      const bytes = network(bottleneck, [images, 16, 44, 46]);
+      return (await compiled(bytes, { sparseTarget: { ...EAGER, chainsFromBatch } })).natives.includes('SparseChain');
+    };
+    expect(await chains(1, 1)).toBe(true);
+    expect(await chains(1, 2)).toBe(false);
+    expect(await chains(2, 2)).toBe(true);
+    // Costs are counted at one image where the batch is open.
+    expect(await chains('n', 2)).toBe(false);
   });
 
   test('sizes that are open: no chain', async () => {

@@ -76,8 +76,8 @@ describe('makes', needsLibrary, () => {
       outputs: Abs_output_0
       =>
       inputs: x [2,16,12,12]
-      Conv_sparse [2,2848] = prune_compile::SparseConv(x, Conv.1_values [450], Conv.1_bits uint8 [288]) channels=16 pads=1,1,1,1 filters=16 x_layout=NCHW y_layout=internal input_size=12,12 activation=Relu
-      Conv_1_sparse = prune_compile::SparseConv(Conv_sparse, Conv_1.1_values [45], Conv_1.1_bits uint8 [32]) channels=16 filters=16 x_layout=internal y_layout=NCHW input_size=12,12 activation=None
+      Conv_sparse [2,2848] = prune_compile::SparseConv(x, Conv.1_values [450], Conv.1_bits uint8 [288]) channels=16 pads=1,1,1,1 filters=16 x_layout=NCHW y_layout=internal input_size=12,12 activation=Relu y_tile_major=1
+      Conv_1_sparse = prune_compile::SparseConv(Conv_sparse, Conv_1.1_values [45], Conv_1.1_bits uint8 [32]) channels=16 filters=16 x_layout=internal y_layout=NCHW input_size=12,12 activation=None x_tile_major=1
       Abs_output_0 = Abs(Conv_1_sparse)
       outputs: Abs_output_0
     `);

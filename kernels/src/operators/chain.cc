@@ -15,11 +15,6 @@ namespace pc {
 namespace {
 
 constexpr size_t kMostPlans = 4;
-// Strips of fewer tiles read code more often than the steps of a whole image do. That pays for
-// batches, whose images come from memory; a single one stays in the third-level cache. With strips of
-// 10 tiles ResNet-50 was 1 to 2 % slower than by steps at batch 1, and 4 to 14 % faster at batch 16
-// (Zen 4, a second-level cache of 1 MB).
-constexpr size_t kLongStrip = 16;
 
 // Programs address tiles from the first one of an image, which buffers may not hold: an address
 // before an array has no pointer in C++.
@@ -178,8 +173,7 @@ void Chain::run(const ChainPlan& plan, size_t images, const float* x, float* y, 
   }
   const auto from = [&](size_t image) { return x + image * plan.x_image; };
   const auto to = [&](size_t image) { return y + image * plan.y_image; };
-  const bool are_long = plan.planes.tiles >= kLongStrip * plan.strips.size();
-  if (images >= threads && (images > 1 || are_long || options_.strip_tiles != 0)) {
+  if (images >= threads) {
     // Images that run one after the other share their buffers, so that these stay in the cache. Work
     // must not throw: a failure waits for the end.
     std::atomic<bool> no_memory{false};
