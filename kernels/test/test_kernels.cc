@@ -94,7 +94,7 @@ void convolution(Random& random) {
     };
     const std::vector<float> got = planes_of(result.data(), images);
     const auto is_same = [&](const std::vector<float>& other, size_t from, size_t count) {
-      return std::memcmp(got.data() + from, other.data(), count * sizeof(float)) == 0;
+      return count == 0 || std::memcmp(got.data() + from, other.data(), count * sizeof(float)) == 0;
     };
     expect(is_same(planes_of(again.data(), images), 0, size), "same with threads");
     for (size_t n = 0; n < images && images > 1; n++) {  // the same image alone
