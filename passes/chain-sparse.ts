@@ -26,16 +26,16 @@ export const chainSparse: Pass = {
     const chains = findChains(editor.graph.nodes.filter((node) => !isCompensation(node)));
     if (chains.length === 0) return Promise.resolve(UNCHANGED);
     const { chainsFromBatch = 1 } = sparse.choice().table;
-    const paying = chains.filter((chain) => imagesOf(chain) >= chainsFromBatch);
+    const paying = chains.filter((chain) => (imagesOf(chain) ?? sparse.batch()) >= chainsFromBatch);
     const made = paying.map((chain) => editor.transaction(labelOf(chain), () => replace(editor, chain)));
     return Promise.resolve({ changed: made.includes(true), gains: false, remarks: [] });
   },
 };
 
-/** Images of a batch; of an open batch one, as costs are counted. */
-function imagesOf(chain: readonly ChainStep[]): number {
+/** Images of a batch; undefined where their number is open. */
+function imagesOf(chain: readonly ChainStep[]): number | undefined {
   const images = chain.at(-1)?.output.declared?.dims[0];
-  return typeof images === 'number' ? images : 1;
+  return typeof images === 'number' ? images : undefined;
 }
 
 function labelOf(chain: readonly ChainStep[]): string {

@@ -42,6 +42,8 @@ export interface SparseJudgement {
   choice(): TableChoice;
   /** The graph as it is now, at the sizes that costs are counted at. */
   sized(): Promise<GraphInfo>;
+  /** Images of a batch at these sizes, where the model leaves their number open. */
+  batch(): number;
   /** Times one layer in ONNX Runtime; undefined where it cannot, or has no time left. */
   readonly measure?: (layer: SparseLayer, sized: GraphInfo) => Promise<MeasuredLayer | undefined>;
 }

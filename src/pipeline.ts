@@ -7,7 +7,7 @@ import { chooseTable, type SparseTarget } from './cost/sparse-target.js';
 import { CostModel, type Target } from './cost/width-cost.js';
 import { messageOf, PruneCompileError } from './errors.js';
 import { checkModel, findGraphInfo } from './graph-info/inspect-graph.js';
-import { atSizes, concreteSizes, type Sizes } from './graph-info/sizes.js';
+import { atSizes, batchAt, concreteSizes, type Sizes } from './graph-info/sizes.js';
 import { Editor } from './ir/editor.js';
 import { encodeProto } from './onnx/encode.js';
 import type { Model } from './onnx/read.js';
@@ -44,7 +44,12 @@ export function passContext(
     const known = await graphInfo();
     return atSizes(known, model.proto, concreteSizes(model.graph, known.shapes, shapes));
   };
-  const sparse = { choice: () => chooseTable(sparseTarget), sized, ...(measure && { measure }) };
+  const sparse = {
+    choice: () => chooseTable(sparseTarget),
+    sized,
+    batch: () => batchAt(model.graph, shapes),
+    ...(measure && { measure }),
+  };
   const cost = new CostModel(target, align);
   // Which passes are to run inside is known to whoever runs them.
   return { model, editor, cost, sparse, graphInfo, facts, compileSubgraph: () => Promise.resolve(undefined) };

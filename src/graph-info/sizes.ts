@@ -26,6 +26,15 @@ export function concreteSizes({ inputs }: Graph, shapes: GraphInfo['shapes'], gi
   );
 }
 
+/**
+ * Images of a batch at the sizes that costs are counted at, where the model leaves them open: as
+ * given for its first input that is given, otherwise one.
+ */
+export function batchAt({ inputs }: Graph, given: Sizes = {}): number {
+  const [dims] = inputs.flatMap(({ name }) => [ownOf(given, name) ?? []]).filter(({ length }) => length > 0);
+  return dims?.[0] ?? 1;
+}
+
 function extent(dim: Dim, axis: number, rank: number): number {
   if (typeof dim === 'number') return dim;
   return axis === 0 ? 1 : rank === 4 ? IMAGE : SEQUENCE;

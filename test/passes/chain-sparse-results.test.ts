@@ -133,15 +133,22 @@ describe('the same function', needsLibrary, () => {
   });
 
   test('the cost table says from which batch on', async () => {
-    const chains = async (images: number | string, chainsFromBatch: number) => {
+    const chains = async (
+      images: number | string,
+      chainsFromBatch: number,
+      shapes?: Readonly<Record<string, readonly number[]>>,
+    ) => {
       const bytes = network(bottleneck, [images, 16, 44, 46]);
-      return (await compiled(bytes, { sparseTarget: { ...EAGER, chainsFromBatch } })).natives.includes('SparseChain');
+      return (
+        await compiled(bytes, { sparseTarget: { ...EAGER, chainsFromBatch }, ...(shapes && { shapes }) })
+      ).natives.includes('SparseChain');
     };
     expect(await chains(1, 1)).toBe(true);
     expect(await chains(1, 2)).toBe(false);
     expect(await chains(2, 2)).toBe(true);
-    // Costs are counted at one image where the batch is open.
+    // Costs are counted at one image where the batch is open, unless a size is given.
     expect(await chains('n', 2)).toBe(false);
+    expect(await chains('n', 2, { x: [2, 16, 44, 46] })).toBe(true);
   });
 
   test('sizes that are open: no chain', async () => {
