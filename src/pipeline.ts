@@ -1,11 +1,14 @@
 /** Running passes: the context they share, the order they run in, and the loop to a fixpoint. */
 import { setImmediate } from 'node:timers/promises';
+import { twoOfFourNote } from '../passes/channels/two-of-four.js';
 import { passes, pipelines } from '../passes/index.js';
+import { removeChannels } from '../passes/remove-channels.js';
 import type { Pass, PassContext, PassResult, Remark, SparseJudgement } from '../passes/pass.js';
 import { analyze } from './channels/facts.js';
 import { chooseTable, type SparseTarget } from './cost/sparse-target.js';
 import { CostModel, type Target } from './cost/width-cost.js';
 import { messageOf, PruneCompileError } from './errors.js';
+import type { GraphInfo } from './graph-info/graph-info.js';
 import { checkModel, findGraphInfo } from './graph-info/inspect-graph.js';
 import { atSizes, batchAt, concreteSizes, type Sizes } from './graph-info/sizes.js';
 import { Editor } from './ir/editor.js';
@@ -104,6 +107,12 @@ export interface PipelineResult {
 /** What a pass says, with its name. */
 export function remarkBy({ name, about }: Pass, remark: PassResult['remarks'][number]): Remark {
   return { pass: name, ...(about !== undefined && { about }), ...remark };
+}
+
+/** Notes on zeros that no pass takes and other runtimes may. */
+export function patternRemarks(graphInfo: GraphInfo): Remark[] {
+  const note = twoOfFourNote(graphInfo);
+  return note === undefined ? [] : [remarkBy(removeChannels, note)];
 }
 
 /**
