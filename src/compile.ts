@@ -21,7 +21,7 @@ import { requireSizes, Tuner } from './compile/tuning.js';
 import { asksForMasks, maskingText, type Masking, UNMASKED } from './masking/masking.js';
 import { type Model, readModel } from './onnx/read.js';
 import { encodedSize, type WriteOptions } from './onnx/write.js';
-import { choosePasses, passContext, patternRemarks, runPasses } from './pipeline.js';
+import { choosePasses, passContext, deviceRemarks, runPasses } from './pipeline.js';
 import { TOOL } from './version.js';
 
 export type { Compiled } from './compile/compiled.js';
@@ -61,7 +61,7 @@ export async function compileModel(source: string | Uint8Array, options: Compile
   );
   const sizes = concreteSizes(model.graph, known.shapes, options.shapes);
   const written: WriteOptions = { shapes: known.shapes.byName, metadata: metadataOf(options, masking) };
-  const patterns = sparse ? [] : patternRemarks(known);
+  const device = sparse ? [] : deviceRemarks(known, context.cost);
   const made = sparse ? await makeSparse(options, stages, { context, tuner, counted, written, sizes }) : undefined;
 
   const gains = passed.gains || made?.gains === true;
@@ -79,7 +79,7 @@ export async function compileModel(source: string | Uint8Array, options: Compile
     sizeBytes: gains ? encodedSize(model, written) : model.sizeBytes,
     macsShape: sizes,
     sparseLayers: made?.sparseLayers,
-    remarks: [...passed.remarks, ...(made?.remarks ?? []), ...notes, ...patterns],
+    remarks: [...passed.remarks, ...(made?.remarks ?? []), ...notes, ...device],
     unread,
     edits: editor.history,
     steps: stages.times,

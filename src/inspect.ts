@@ -20,7 +20,7 @@ import { isCompensation } from './ir/origin.js';
 import { maskModel } from './masking/masked-model.js';
 import { asksForMasks, type MaskOptions } from './masking/masking.js';
 import { type Model, readModel } from './onnx/read.js';
-import { choosePasses, passContext, patternRemarks, remarkBy, runPasses } from './pipeline.js';
+import { choosePasses, passContext, deviceRemarks, remarkBy, runPasses } from './pipeline.js';
 import type { ModelFigures } from './figures/figures.js';
 import type { Remark } from '../passes/pass.js';
 import type { UnreadWeights } from './figures/unread-weights.js';
@@ -113,7 +113,7 @@ export async function inspectModel(source: string | Uint8Array, options: Inspect
     layers: found,
     removableChannels: found.reduce((total, { removableChannels }) => total + removableChannels, 0),
     unknownOps: [...facts.unknownOps].map(([op, count]) => ({ op, count })),
-    remarks: [...remarks.map((remark) => remarkBy(removeChannels, remark)), ...patternRemarks(graphInfo)],
+    remarks: [...remarks.map((remark) => remarkBy(removeChannels, remark)), ...deviceRemarks(graphInfo, context.cost)],
     unreadWeights: unreadWeights(graphInfo, model.proto, masked),
     subgraphLayers: countSubgraphLayers(model.proto.graph),
   };

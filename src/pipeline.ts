@@ -109,10 +109,19 @@ export function remarkBy({ name, about }: Pass, remark: PassResult['remarks'][nu
   return { pass: name, ...(about !== undefined && { about }), ...remark };
 }
 
-/** Notes on zeros that no pass takes and other runtimes may. */
-export function patternRemarks(graphInfo: GraphInfo): Remark[] {
-  const note = twoOfFourNote(graphInfo);
-  return note === undefined ? [] : [remarkBy(removeChannels, note)];
+/** Notes on zeros that no pass takes and other runtimes may, and on widths that nobody measured. */
+export function deviceRemarks(graphInfo: GraphInfo, { align, rule }: CostModel): Remark[] {
+  const zeros = twoOfFourNote(graphInfo);
+  const widths: PassResult['remarks'] =
+    rule === undefined
+      ? []
+      : [
+          {
+            kind: 'note',
+            message: `widths are multiples of ${align} by a rule that no device has measured here: ${rule}`,
+          },
+        ];
+  return [...widths, ...(zeros === undefined ? [] : [zeros])].map((note) => remarkBy(removeChannels, note));
 }
 
 /**

@@ -19,6 +19,8 @@ interface TargetCosts {
    * larger first: the first that the group was a multiple of counts.
    */
   readonly groupBlocks: readonly number[];
+  /** Set where no such device has measured this: whose rule it is. */
+  readonly rule?: string;
 }
 
 /**
@@ -29,18 +31,27 @@ interface TargetCosts {
  */
 const GROUP_PENALTY = 1.9;
 
+const TENSOR_CORES = 'kernels for tensor cores read 16 bytes at a time, 8 channels in float16';
+
 const COSTS: Readonly<Record<Target, TargetCosts>> = {
   // Blocks of channels are as wide as a vector register: 16 with AVX-512, 8 without it.
   cpu: { align: 4, step: 16, oddPenalty: 1.25, groupBlocks: [16, 8] },
-  // Tensor cores and the WebGPU kernels work on 8 and 4 channels at a time; not measured here, from
-  // their documentation.
-  cuda: { align: 8, step: 8, oddPenalty: 1.5, groupBlocks: [] },
-  webgpu: { align: 4, step: 4, oddPenalty: 1.5, groupBlocks: [] },
-  tensorrt: { align: 8, step: 8, oddPenalty: 1.5, groupBlocks: [] },
+  // Kernels for tensor cores read 16 bytes at a time: 8 channels in float16, 4 in float32 (TF32).
+  // "Most kernels targeting Tensor Cores require 128b aligned memory accesses", by NVIDIA:
+  // github.com/NVIDIA/cutlass/issues/75. 8 serves both, and TensorRT in float16.
+  cuda: { align: 8, step: 8, oddPenalty: 1.5, groupBlocks: [], rule: TENSOR_CORES },
+  // The kernels of ONNX Runtime's WebGPU provider work on vectors of 4 channels.
+  webgpu: { align: 4, step: 4, oddPenalty: 1.5, groupBlocks: [], rule: 'its kernels work on vectors of 4 channels' },
+  tensorrt: { align: 8, step: 8, oddPenalty: 1.5, groupBlocks: [], rule: TENSOR_CORES },
 };
 
 export class CostModel {
   readonly align: number;
+  /**
+   * Whose rule the widths follow, where they are chosen for a device that has not measured them;
+   * undefined where they are measured, or given.
+   */
+  readonly rule: string | undefined;
   readonly #costs: TargetCosts;
   readonly #decides: boolean;
   readonly #isAuto: boolean;
@@ -51,6 +62,7 @@ export class CostModel {
     this.align = align === 'auto' ? this.#costs.align : align;
     this.#decides = this.align > 1;
     this.#isAuto = align === 'auto';
+    this.rule = this.#isAuto ? this.#costs.rule : undefined;
   }
 
   /** The width to use when `live` of `extent` channels must stay: at least 1, at most `extent`. */
