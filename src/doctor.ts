@@ -12,6 +12,7 @@ import { cudaFolder, hasCuda } from './runtime/cuda-cache.js';
 import { instructionSets, thisMachine } from './runtime/machine.js';
 import { type Provider, PROVIDERS } from './runtime/providers.js';
 import { bundledProviders, runtimeVersion } from './runtime/session.js';
+import { softwareDriver } from './runtime/software-driver.js';
 import { TOOL } from './version.js';
 
 export interface ProviderDiagnosis {
@@ -19,6 +20,8 @@ export interface ProviderDiagnosis {
   /** Whether onnxruntime-node says that it brings it along. */
   readonly bundled: boolean;
   readonly works: boolean;
+  /** The driver that computes on the processor, by name, where there is no GPU (WebGPU). */
+  readonly softwareDriver?: string;
   /** Why it does not work. */
   readonly why?: string;
   /** The next step towards it, where it does not work. */
@@ -81,7 +84,15 @@ export async function diagnose(): Promise<Diagnosis> {
 
 async function diagnoseProvider(name: Provider): Promise<ProviderDiagnosis> {
   const problem = await providerProblem(name);
-  return { name, bundled: bundledProviders().includes(name), works: problem === undefined, ...problem };
+  const works = problem === undefined;
+  const driver = works ? softwareDriver(name) : undefined;
+  return {
+    name,
+    bundled: bundledProviders().includes(name),
+    works,
+    ...(driver !== undefined && { softwareDriver: driver }),
+    ...problem,
+  };
 }
 
 function diagnoseKernels(): KernelsDiagnosis {

@@ -16,6 +16,7 @@ import { optionsFor, type ProviderOptions, usesTf32 } from '../runtime/provider-
 import type { Provider } from '../runtime/providers.js';
 import { cpuNote, createOnProvider } from '../runtime/provider-session.js';
 import { createSession, type SessionOptions } from '../runtime/session.js';
+import { softwareDriver } from '../runtime/software-driver.js';
 import { probeModel } from './probe-model.js';
 import { requireProvider } from './providers.js';
 import { compareContenders, summarise } from './statistics.js';
@@ -137,10 +138,12 @@ export async function benchModels(
     const comparisons = compareAll(results, options);
     const named = optionsFor(provider, providerOptions);
     const tf32 = usesTf32(provider, providerOptions);
+    const driver = softwareDriver(provider);
     return {
       provider,
       ...(named.size > 0 && { providerOptions: [...named].map(([name, value]) => ({ name, value })) }),
       ...(tf32 !== undefined && { tf32 }),
+      ...(driver !== undefined && { softwareDriver: driver }),
       threads,
       ...(hasOpenBatch && { hasOpenBatch }),
       rounds,

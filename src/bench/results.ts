@@ -47,6 +47,8 @@ export interface Benchmark {
    * Whether float32 was computed in TF32 where the card can; absent for providers without TF32.
    */
   readonly tf32?: boolean;
+  /** The driver of WebGPU that computes on the processor, by name; absent for a GPU. */
+  readonly softwareDriver?: string;
   readonly threads: number;
   /** Set where the models leave the batch open. */
   readonly hasOpenBatch?: true;

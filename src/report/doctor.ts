@@ -33,8 +33,8 @@ export function renderDiagnosis(diagnosis: Diagnosis): string {
   ].join('\n');
 }
 
-function providerText({ bundled, works, why }: ProviderDiagnosis): string {
-  if (works) return 'works';
+function providerText({ bundled, works, softwareDriver, why }: ProviderDiagnosis): string {
+  if (works) return softwareDriver === undefined ? 'works' : `works, on ${softwareDriver}: software, no GPU`;
   return `${bundled ? 'bundled, does not work here' : 'not bundled'}: ${why ?? 'it does not load'}`;
 }
 

@@ -21,11 +21,8 @@ export function renderVerification(given: Verification, reference: string, candi
   const verdict = equal
     ? `outputs equal: ${verificationText(verification).replace(/^yes: /, '')}`
     : verificationText(verification).replace(/^NO: /, 'OUTPUTS DIFFER: ');
-  const { provider, tf32 } = verification;
-  const place =
-    provider === undefined
-      ? ''
-      : `, on ${benchmarkPlace({ provider, threads: 1, ...(tf32 !== undefined && { tf32 }) })}`;
+  const { provider } = verification;
+  const place = provider === undefined ? '' : `, on ${benchmarkPlace({ ...verification, provider, threads: 1 })}`;
   return [
     `${printable(reference)} and ${printable(candidate)}${place}`,
     ...wrapText(verdict, WIDTH),

@@ -174,18 +174,23 @@ export function contenderCells(contender: Contender): string[] {
 /** Of the columns behind the name. */
 export const CONTENDER_HEADS: readonly string[] = ['median', '95 % CI', 'mean', 'sd', ...FURTHER];
 
-/** Where a benchmark ran: `CPU, 1 thread`, `WebGPU`, `CUDA, TF32 on`. Threads say something about the CPU only. */
+/**
+ * Where a benchmark ran: `CPU, 1 thread`, `WebGPU`, `CUDA, TF32 on`. Threads say something about the
+ * CPU only.
+ */
 export function benchmarkPlace({
   provider,
   threads,
   tf32,
+  softwareDriver,
   providerOptions = [],
-}: Pick<Benchmark, 'provider' | 'threads' | 'tf32' | 'providerOptions'>): string {
+}: Pick<Benchmark, 'provider' | 'threads' | 'tf32' | 'softwareDriver' | 'providerOptions'>): string {
   const name = PROVIDER_NAMES[provider];
   if (provider === 'cpu') return `${name}, ${formatPlural(threads, 'thread')}`;
   const options = providerOptions.filter((option) => option.name !== 'use_tf32');
   return [
     name,
+    ...(softwareDriver === undefined ? [] : [`${softwareDriver}: software, no GPU`]),
     ...(tf32 === undefined ? [] : [`TF32 ${tf32 ? 'on' : 'off'}`]),
     ...options.map((option) => `${option.name}=${option.value}`),
   ].join(', ');

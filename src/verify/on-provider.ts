@@ -12,6 +12,7 @@ import { messageOf, PruneCompileError } from '../errors.js';
 import type { RunSession } from '../runtime/guarded-session.js';
 import { firstLine, nudgedFeeds } from '../runtime/inputs.js';
 import { type ProviderOptions, usesTf32 } from '../runtime/provider-options.js';
+import { softwareDriver } from '../runtime/software-driver.js';
 import type { Provider } from '../runtime/providers.js';
 import { cpuNote, createOnProvider } from '../runtime/provider-session.js';
 import { type Bound, formatDifference, outputBoundFor } from './bound.js';
@@ -197,9 +198,11 @@ function conclude(
   const reason =
     wrong?.reason ??
     `output "${name}" ${worst(distances, name).reason ?? `differs by ${formatDifference(difference)} of its scale, ${formatDifference(bound)} was allowed`}`;
+  const driver = softwareDriver(how.provider);
   return {
     provider: how.provider,
     ...(how.tf32 !== undefined && { tf32: how.tf32 }),
+    ...(driver !== undefined && { softwareDriver: driver }),
     equal,
     difference,
     bound,

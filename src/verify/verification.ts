@@ -23,6 +23,8 @@ export interface Verification {
   readonly provider?: Provider;
   /** Whether float32 was computed in TF32 there where the card can; absent without TF32. */
   readonly tf32?: boolean;
+  /** The driver of WebGPU that computes on the processor, by name; absent for a GPU. */
+  readonly softwareDriver?: string;
   readonly equal: boolean;
   /**
    * Of the output that is closest to its bound: its largest difference of all cases. 1 where
