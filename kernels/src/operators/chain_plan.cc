@@ -177,10 +177,6 @@ ProgramSpec spec_of(const ChainOptions& options, const ChainPlan& plan, size_t i
   return spec;
 }
 
-}  // namespace
-
-namespace {
-
 // Returns null if images would be tile-major, which only emitted code knows, and there is none.
 std::shared_ptr<const ChainPlan> try_plan(const ChainKey& key, bool takes_tiles) {
   const ChainOptions& o = key.options;

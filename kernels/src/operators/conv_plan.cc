@@ -174,21 +174,6 @@ std::pair<std::shared_ptr<ConvPlan>, std::vector<uint32_t>> lay_out(const ConvOp
   return {std::move(plan), std::move(offsets)};
 }
 
-}  // namespace
-
-bool ConvPlan::by_rows() const { return work.tiles < kFewTiles; }
-
-size_t ConvPlan::chunk(size_t images) const {
-  const size_t fitting = chunk_floats / (source_channels * kLane);
-  if (by_rows()) return std::max(2 * fitting, work.tiles);
-  // At least four pieces, so that threads can share them.
-  return std::clamp<size_t>(fitting, 8, (work.tiles * images + 3) / 4);
-}
-
-void check_image_size(const ConvOptions& options, size_t height, size_t width) { lay_out(options, height, width, false); }
-
-namespace {
-
 // A plan whose program reads and writes tile-major images as `forms` says. Returns null if there is no
 // such program: only emitted code knows them.
 std::shared_ptr<const ConvPlan> try_plan(const ConvKey& key, TileMajor forms, bool y_tiles, decltype(&make_program) make) {
@@ -227,6 +212,17 @@ std::shared_ptr<const ConvPlan> try_plan(const ConvKey& key, TileMajor forms, bo
 }
 
 }  // namespace
+
+bool ConvPlan::by_rows() const { return work.tiles < kFewTiles; }
+
+size_t ConvPlan::chunk(size_t images) const {
+  const size_t fitting = chunk_floats / (source_channels * kLane);
+  if (by_rows()) return std::max(2 * fitting, work.tiles);
+  // At least four pieces, so that threads can share them.
+  return std::clamp<size_t>(fitting, 8, (work.tiles * images + 3) / 4);
+}
+
+void check_image_size(const ConvOptions& options, size_t height, size_t width) { lay_out(options, height, width, false); }
 
 std::shared_ptr<const ConvPlan> make_conv_plan(const ConvKey& key) { return make_conv_plan(key, make_program); }
 
