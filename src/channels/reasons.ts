@@ -39,6 +39,7 @@ export class Reasons {
     const dead = Uint8Array.from({ length: facts.positions.count }, (_, position) => Number(isDeadAt(facts, position)));
     const deadness = {
       isDead: (position: number) => dead[position] === 1,
+      isZero: (position: number) => facts.constant[position] === 0,
       isPlace: (position: number) => facts.places.has(position),
     };
     for (const at of facts.nodes) {
