@@ -36,6 +36,46 @@ export function readOfHeads(heads: HeadAxes, { matters, isZero }: Reads): number
   return read;
 }
 
+interface Zeros {
+  readonly isZero: (position: number) => boolean;
+  readonly isDead: (position: number) => boolean;
+}
+
+/** A zero, and a position that is not dead on account of another constant of its channel. */
+interface SpoiltZero {
+  readonly from: number;
+  readonly to: number;
+}
+
+/**
+ * Zeros of channels to which another operand, such as a bias, adds a constant other than 0: of
+ * values it is mixed by what the input says, of queries and keys it meets what is not zero.
+ */
+export function spoiltZeros(heads: HeadAxes, { isZero, isDead }: Zeros): SpoiltZero[] {
+  const isConstant = (position: number) => isDead(position) && !isZero(position);
+  const found: SpoiltZero[] = [];
+  const add = (positions: readonly number[], to: number | undefined) => {
+    if (to !== undefined) found.push(...positions.filter(isZero).map((from) => ({ from, to })));
+  };
+  for (let head = 0; head < heads.count; head++) {
+    for (let channel = 0; channel < heads.valueChannels; channel++) {
+      const { values, outputs } = mixed(heads, head, channel);
+      if (values.some(isConstant))
+        add(
+          values,
+          outputs.find((position) => !isDead(position)),
+        );
+    }
+    for (let channel = 0; channel < heads.channels; channel++) {
+      const { queries, keys } = summed(heads, head, channel);
+      if (queries.every(isZero) || keys.every(isZero)) continue;
+      add(queries, queries.find(isConstant));
+      add(keys, keys.find(isConstant));
+    }
+  }
+  return found;
+}
+
 interface Choice {
   readonly isNeeded: (position: number) => boolean;
   readonly isDead: (position: number) => boolean;
@@ -82,32 +122,46 @@ function ofHead({ base, size }: HeadPartAxis, head: number): number[] {
 
 function channelsOfHeads(heads: HeadAxes, { isNeeded, isDead, isFree }: Choice): Counted {
   const { count, channels, valueChannels } = heads;
-  const inAll = (parts: readonly HeadPartAxis[], head: number, each: number, channel: number) =>
-    parts.flatMap(({ base, size }) => places(0, size / each).map((of) => base + head * size + of * each + channel));
-  const summed = (head: number, channel: number) => ({
-    queries: inAll(heads.query, head, channels, channel),
-    keys: inAll(heads.key, head, channels, channel),
-  });
   // What the product reads is needed on both sides.
   const isSummed = (head: number, channel: number) => {
-    const { queries, keys } = summed(head, channel);
+    const { queries, keys } = summed(heads, head, channel);
     return queries.some(isNeeded) && keys.some(isNeeded);
   };
   const alive: number[] = [];
   for (let head = 0; head < count; head++)
     for (let channel = 0; channel < channels; channel++)
-      if (isSummed(head, channel)) alive.push(...summed(head, channel).queries);
+      if (isSummed(head, channel)) alive.push(...summed(heads, head, channel).queries);
   const ofSums = together(count, channels, (head, channel) => {
-    const { queries, keys } = summed(head, channel);
+    const { queries, keys } = summed(heads, head, channel);
     const positions = [...queries, ...keys];
     return { positions, goes: positions.every(isFree) && !isSummed(head, channel) };
   });
   const ofValues = together(count, valueChannels, (head, channel) => {
-    const outputs = inAll([heads.output], head, valueChannels, channel);
-    const positions = [...inAll(heads.value, head, valueChannels, channel), ...outputs];
+    const { values, outputs } = mixed(heads, head, channel);
+    const positions = [...values, ...outputs];
     return { positions, goes: positions.every(isFree) && outputs.every(isDead) };
   });
   return { classes: [...ofSums.classes, ...ofValues.classes], alive, gone: ofSums.gone + ofValues.gone };
+}
+
+/** Positions of one channel of a head that are multiplied and summed to a score. */
+function summed({ query, key, channels }: HeadAxes, head: number, channel: number) {
+  return { queries: inAll(query, head, channels, channel), keys: inAll(key, head, channels, channel) };
+}
+
+/** Positions of one channel of the values, and of what is made of them. */
+function mixed({ value, output, valueChannels }: HeadAxes, head: number, channel: number) {
+  return {
+    values: inAll(value, head, valueChannels, channel),
+    outputs: inAll([output], head, valueChannels, channel),
+  };
+}
+
+/** Of a head of keys and values `size / each` heads are served. */
+function inAll(parts: readonly HeadPartAxis[], head: number, each: number, channel: number): number[] {
+  return parts.flatMap(({ base, size }) =>
+    places(0, size / each).map((of) => base + head * size + of * each + channel),
+  );
 }
 
 /** One channel of every head in each class; those that may go meet in the first ones. */

@@ -117,7 +117,8 @@ class ConstantPass {
   lift(at: AnalyzedNode, lift: Lift | undefined): void {
     const isPlace = (position: number) => this.places.has(position);
     const isDead = (position: number) => !Number.isNaN(this.constant[position] ?? Number.NaN) || isPlace(position);
-    liftStops(at, lift, { isDead, isPlace }, (to, from) => {
+    const isZero = (position: number) => this.constant[position] === 0;
+    liftStops(at, lift, { isDead, isZero, isPlace }, (to, from) => {
       this.constant[to] = this.places.get(from)?.values[0] ?? this.constant[from] ?? Number.NaN;
       this.#isRounded[to] = 1;
     });

@@ -39,6 +39,7 @@ export class Reasons {
     const dead = Uint8Array.from({ length: facts.positions.count }, (_, position) => Number(isDeadAt(facts, position)));
     const deadness = {
       isDead: (position: number) => dead[position] === 1,
+      isZero: (position: number) => facts.constant[position] === 0,
       isPlace: (position: number) => facts.places.has(position),
     };
     for (const at of facts.nodes) {
@@ -87,7 +88,10 @@ export class Reasons {
   /** The lifted cause, with the node of it that holds the class. */
   named({ cause, operator }: Lift, root: number): Reason {
     const stop = this.#stops.get(root)?.find((each) => each.cause === cause && each.at.node.qualifiedOp === operator);
-    return { cause, operator, ...(stop && { node: stop.at.node }) };
+    const blocker = this.#blockers.get(root);
+    const pinned = blocker?.kind === 'pin' ? pinReason(blocker) : undefined;
+    const node = stop?.at.node ?? (pinned?.cause === cause && pinned.operator === operator ? pinned.node : undefined);
+    return { cause, operator, ...(node && { node }) };
   }
 
   /** Every cause of the class that could be lifted. */

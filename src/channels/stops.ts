@@ -4,7 +4,7 @@
  */
 import type { Relation } from '../ops/axes.js';
 import { type AnalyzedNode, forEachPair, isDepthwise, readsTypeAlone, type ResolvedLink } from './analyzed-node.js';
-import { positionsOfHead } from './heads.js';
+import { positionsOfHead, spoiltZeros } from './heads.js';
 import { type Axis, isOperand } from './positions.js';
 
 /**
@@ -28,6 +28,7 @@ export interface Stop {
 /** What is asked of positions. */
 export interface Deadness {
   readonly isDead: (position: number) => boolean;
+  readonly isZero: (position: number) => boolean;
   /** Whether it depends on the place alone. */
   readonly isPlace: (position: number) => boolean;
 }
@@ -60,19 +61,26 @@ export function stopsAt(at: AnalyzedNode, deadness: Deadness): Stop[] {
   return [...stops, ...stopsInHeads(at, deadness)];
 }
 
-/** Dead positions of a head, tied to one that is alive. */
-function stopsInHeads(at: AnalyzedNode, { isDead }: Deadness): Stop[] {
+/**
+ * Dead positions of a head, tied to one that is alive. Where a bias makes another constant of a zero,
+ * pruning more would not help.
+ */
+function stopsInHeads(at: AnalyzedNode, { isDead, isZero }: Deadness): Stop[] {
   const { heads } = at;
   if (heads === undefined) return [];
-  return Array.from({ length: heads.count }, (_, head) => {
+  const spoilt = spoiltZeros(heads, { isDead, isZero });
+  const isSpoilt = new Set(spoilt.map(({ from }) => from));
+  const gates = spoilt.map((each): Stop => ({ cause: 'gate', at, ...each, isForward: true }));
+  const ties = Array.from({ length: heads.count }, (_, head) => {
     const positions = positionsOfHead(heads, head);
     const alive = positions.find((position) => !isDead(position));
     return alive === undefined
       ? []
       : positions
-          .filter((position) => isDead(position))
+          .filter((position) => isDead(position) && !isSpoilt.has(position))
           .map((from): Stop => ({ cause: 'shuffle', at, from, to: alive, isForward: true }));
   }).flat();
+  return [...gates, ...ties];
 }
 
 /** Whether other operands are alive at an index of one output axis. */
@@ -115,7 +123,9 @@ function causeOf(
   partners: Partners,
   deadness: Deadness,
 ): StopCause {
-  if (isShuffled(link, deadness.isDead(from))) return 'shuffle';
+  // All of them may be dead, and hold different constants: the position then holds none.
+  const isOfConstants = deadness.isDead(from) && !partners.isAlive(index);
+  if (isShuffled(link, deadness.isDead(from))) return isOfConstants ? 'constant' : 'shuffle';
   if (deadness.isDead(to)) return 'alive';
   if (partners.isAlive(index)) return isProduct(at, link) ? 'gate' : 'alive';
   const { relation } = at;

@@ -8,7 +8,7 @@ import type { Site } from './site.js';
 /**
  * QuantizeLinear-10, -13, …, DequantizeLinear-10, -13, …: every element on its own, with the scale
  * and the zero point of all (one number), or of its index along `axis` (from opset 13 on). Undefined
- * for scales of blocks (opset 21).
+ * for scales of blocks (opset 21), see below.
  */
 function conversion(site: Site): Pointwise | undefined {
   const { node } = site;
@@ -38,7 +38,28 @@ function coding(
   return count === extent ? [link({ index, axis: 0 }, { index: 0, axis })] : undefined;
 }
 
+/**
+ * DequantizeLinear-21 with `block_size`: along `axis` one scale for so many elements. Scales have all
+ * axes of the codes; that of the blocks stays as it is. Undefined where the extents differ.
+ */
+function blocks(site: Site): Pointwise | undefined {
+  const { node } = site;
+  const [x, y] = [site.inDims(0), site.outDims(0)];
+  if (x === undefined || x.length !== y?.length) return undefined;
+  const blocked = normalAxis(node.int('axis', 1), x.length);
+  const operands = [0, 1, 2].filter((index) => node.inputs[index] !== undefined);
+  const others = [...x.keys()].filter((axis) => axis !== blocked);
+  const isAlike = operands.every((index) => {
+    const dims = site.inDims(index);
+    return dims?.length === x.length && others.every((axis) => dims[axis] === x[axis]);
+  });
+  if (!isAlike) return undefined;
+  const links = operands.flatMap((index) => others.map((axis) => link({ index, axis }, { index: 0, axis })));
+  return { kind: 'pointwise', links, constant: () => undefined };
+}
+
 function decoded(site: Site): Pointwise | undefined {
+  if (site.node.int('block_size', 0) !== 0) return blocks(site);
   const relation = conversion(site);
   return relation && { ...relation, isExact: true };
 }

@@ -311,6 +311,19 @@ describe('whole networks', () => {
     expect(cut).toBeGreaterThan(15);
   });
 
+  test.each([['quantised'], ['recurrent'], ['nested']] as const)('random graphs with steps: %s', async (kind) => {
+    let cut = 0;
+    const property = fc.asyncProperty(problems(['conv', kind]), async (problem) => {
+      const { bytes } = buildGraph(problem);
+      const loads = await compileModel(bytes).catch(() => undefined);
+      if (loads === undefined || !problem.steps.some((step) => step.kind === kind)) return;
+      const { channels } = await rebuild(bytes, { align: 1 });
+      if (channels.weights.some(({ kept }) => kept?.some((axis) => axis !== null))) cut++;
+    });
+    await fc.assert(property, { seed: 11, numRuns: 40 });
+    expect(cut).toBeGreaterThan(10);
+  });
+
   test('as a file: one weight per line, and JSON', async () => {
     const [entry] = namedCases();
     const { channels } = await rebuild(entry?.bytes ?? new Uint8Array());

@@ -11,11 +11,14 @@ import type { Operator } from '../../src/ops/operator.js';
 import type { Site } from '../../src/ops/site.js';
 import type * as Registry from '../../src/ops/registry.js';
 import type * as Weights from '../../src/channels/weight-matrix.js';
-import { problems, WINDOWS } from '../../fixtures/networks/random-networks/random-graphs.js';
+import { zeroUnitsByDirection } from '../../src/ops/recurrent-axes.js';
+import { problems, type Step, WINDOWS } from '../../fixtures/networks/random-networks/random-graphs.js';
 
 const REGISTRY = '../../src/ops/registry.js';
 const WEIGHTS = '../../src/channels/weight-matrix.js';
 const CASES = 1000;
+/** Of recurrent operators, by ONNX. */
+const BIAS = 3;
 
 afterEach(() => {
   vi.doUnmock(REGISTRY);
@@ -24,7 +27,7 @@ afterEach(() => {
 });
 
 /** Cases until the first counterexample; undefined when none was found. */
-async function casesUntilFailure(kinds?: typeof WINDOWS): Promise<number | undefined> {
+async function casesUntilFailure(kinds?: readonly Step['kind'][]): Promise<number | undefined> {
   vi.resetModules();
   const { check } = await import('../../fixtures/tools/fuzz/check.js');
   const property = fc.asyncProperty(problems(kinds), async (problem) => {
@@ -81,6 +84,22 @@ describe('a wrong rule is found', () => {
   test('Clip has no bounds', async () => {
     alterRow('Clip', (relation) => withConstant(relation, (x) => x));
     expect(await casesUntilFailure()).toBeLessThanOrEqual(CASES);
+  });
+
+  test('a constant of codes that is not the zero point goes through padding of a quantised layer', async () => {
+    alterRow('QLinearConv', (relation) => (relation.kind === 'linear' ? { ...relation, padded: false } : relation));
+    expect(await casesUntilFailure(['quantised'])).toBeLessThanOrEqual(CASES);
+  });
+
+  test('a bias of a recurrent unit is none', async () => {
+    alterRow('RNN', (relation, site) => {
+      if (relation.kind !== 'pointwise' || relation.feedback === undefined) return relation;
+      const hidden = site.constant(2)?.dims[2] ?? 0;
+      const constant = (index: number) => (index === BIAS ? undefined : site.constant(index));
+      const [zeros = []] = zeroUnitsByDirection({ ...site, constant }, hidden, 1, 0);
+      return { ...relation, feedback: { ...relation.feedback, zeros } };
+    });
+    expect(await casesUntilFailure(['recurrent'])).toBeLessThanOrEqual(CASES);
   });
 
   test('weights that sum to zero are zero', async () => {

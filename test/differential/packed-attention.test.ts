@@ -118,6 +118,32 @@ describe('nothing goes', () => {
   });
 });
 
+describe('what is said of dead channels that stay', () => {
+  async function said(options: Network) {
+    const { report } = await compileModel(network(options), { align: 1 });
+    return report.remarks.filter(({ cause }) => cause !== undefined);
+  }
+  const dead = [1, 6, 8, 24, 30, 35];
+
+  test('zeros beside a bias: pruning more would not help, and zeros in the bias do', async () => {
+    const remarks = await said({ dead, keepsBias: true });
+    // Keys go with their queries: 36 - 27 channels.
+    expect(remarks).toMatchObject([{ kind: 'missed', cause: 'gate', channels: 6, alone: 9 }]);
+    expect(remarks[0]?.coupled).toBeUndefined();
+    expect(remarks[0]?.message).toContain('--meaning drop');
+    expect(await outcomeOf({ dead })).toEqual(left(3, [9, 9, 9]));
+    expect(await said({ dead })).toEqual([]);
+  });
+
+  test('zeros of some heads alone: as many of each would go', async () => {
+    const [remark, ...others] = await said({ dead: dead.slice(1) });
+    expect(others).toEqual([]);
+    // Of queries and values two each, and keys that only dead queries read.
+    expect(remark).toMatchObject({ kind: 'missed', cause: 'shuffle', channels: 4, coupled: 4 });
+    expect(remark?.message).toContain('mask --groups residual');
+  });
+});
+
 test('it is a layer for inspect and for mask', async () => {
   const bytes = network({ dead: [0, 13, 26], keepsBias: true });
   const { layers, figures } = await inspectModel(bytes);

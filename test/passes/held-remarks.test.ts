@@ -198,6 +198,25 @@ describe('what would go together with what it is tied to', () => {
     expect(remark).toMatchObject({ kind: 'missed', cause: 'shuffle', operator: 'Reshape', channels: 1, coupled: 1 });
     expect(more).toBe(2);
   });
+
+  test('channels of different constants that a DepthToSpace puts together: more zeros would not help', async () => {
+    const net = (bias: number) => (g: GraphBuilder) => {
+      const first = weights('first', [8, 2, 1], { filters: [0, 1, 2, 3] });
+      const shift = new Float32Array(8).map((_, index) => bias * (1 + index));
+      const x = g.conv(g.input('x', [1, 2, 6, 6]), first, { name: 'first', bias: g.initializer('shift', [8], shift) });
+      read(g, g.op('DepthToSpace', [x], { blocksize: 2, mode: 'CRD' }), 2);
+    };
+    const { remark, more } = await compare(net(0.5), net(0));
+    expect(remark).toMatchObject({
+      kind: 'missed',
+      cause: 'constant',
+      operator: 'DepthToSpace',
+      channels: 4,
+      alone: 4,
+    });
+    expect(remark?.coupled).toBeUndefined();
+    expect(more).toBe(4);
+  });
 });
 
 describe('what nothing could change', () => {
