@@ -60,7 +60,11 @@ export async function compileModel(source: string | Uint8Array, options: Compile
     list.some(({ entersSubgraphs }) => entersSubgraphs === true),
   );
   const sizes = concreteSizes(model.graph, known.shapes, options.shapes);
-  const written: WriteOptions = { shapes: known.shapes.byName, metadata: metadataOf(options, masking) };
+  const written: WriteOptions = {
+    shapes: known.shapes.byName,
+    metadata: metadataOf(options, masking),
+    fixesInitializers: true,
+  };
   const device = sparse ? [] : deviceRemarks(known, context.cost);
   const made = sparse ? await makeSparse(options, stages, { context, tuner, counted, written, sizes }) : undefined;
 

@@ -9,7 +9,7 @@ import { ownOf } from '../names.js';
 import type { ModelProto, NodeProto, TensorProto, ValueInfoProto } from '../onnx/proto.js';
 import { writeTensor } from '../onnx/tensors.js';
 import { encodeProto } from '../onnx/encode.js';
-import { typeOf } from '../onnx/write.js';
+import { INITIALIZERS_ALONE, typeOf } from '../onnx/write.js';
 import { dataTypeNamed } from '../runtime/evaluate.js';
 import { createSession } from '../runtime/session.js';
 import { isOddType, oddInput, oddValues } from './odd-types.js';
@@ -56,6 +56,7 @@ async function probeShapes(graph: Graph, proto: ModelProto, sizes: Sizes, correc
       dims === undefined ? (source ?? { name }) : typeOf(name, source?.type?.tensorType?.elemType, dims),
     );
   }
+  const areConstants = Number(proto.irVersion ?? 0) >= INITIALIZERS_ALONE;
   for (const value of graph.initializers()) {
     const { initializer: tensor, name } = value;
     known.set(name, tensor.dims);
@@ -70,7 +71,10 @@ async function probeShapes(graph: Graph, proto: ModelProto, sizes: Sizes, correc
       continue;
     }
     if (tensor.size <= LARGEST_SHAPE_CONSTANT) initializer.push(writeTensor(name, tensor));
-    if (tensor.size > LARGEST_SHAPE_CONSTANT || inputs.has(name))
+    // From IR 4 on an initializer that is an input as well may be fed, and ONNX Runtime infers
+    // nothing from its value. It is a constant here.
+    if (tensor.size <= LARGEST_SHAPE_CONSTANT && areConstants) inputs.delete(name);
+    else if (tensor.size > LARGEST_SHAPE_CONSTANT || inputs.has(name))
       inputs.set(name, typeOf(name, tensor.dataType, tensor.dims));
   }
   const isOpaque = (name = '') => graph.values.get(name)?.isOpaqueConstant === true;

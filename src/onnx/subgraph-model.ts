@@ -8,7 +8,7 @@ import { encodeProto } from './encode.js';
 import { AttributeType, type GraphProto, type ModelProto, type NodeProto, type TensorProto } from './proto.js';
 import { capturedNames, decodeModel, type Model, readModel } from './read.js';
 import { writeTensor } from './tensors.js';
-import { encodeModel, type Shapes, typeOf } from './write.js';
+import { encodeModel, INITIALIZERS_ALONE, type Shapes, typeOf } from './write.js';
 
 /** What a subgraph reads from outside. */
 export interface Captured {
@@ -20,9 +20,6 @@ export interface Captured {
   /** Undefined where the rank is not known. */
   readonly dims: readonly Dim[] | undefined;
 }
-
-/** The IR version from which on an initializer need not be an input of its graph as well. */
-const INITIALIZERS_ALONE = 4;
 
 /** Constants that it captures are copied: not beyond this. */
 const MOST_BYTES = 2 ** 28;

@@ -44,6 +44,9 @@ const LARGEST_MESSAGE = 2 ** 31 - 1;
  */
 const SMALLEST_EXTERNAL = 1024;
 
+/** From this IR version on, initializers need not be inputs; those that are may be fed. */
+export const INITIALIZERS_ALONE = 4;
+
 export type Shapes = ReadonlyMap<string, readonly Dim[]>;
 
 export interface WriteOptions {
@@ -58,6 +61,11 @@ export interface WriteOptions {
    * Bytes above which weights go into a file of their own. Default: what protobuf can hold, 2 GiB.
    */
   largestMessage?: number;
+  /**
+   * Initializers are no inputs any more, where the format allows that (from IR 4 on): they were
+   * taken as constants, and what is computed from other values was not proved. Default: as read.
+   */
+  fixesInitializers?: boolean;
 }
 
 /**
@@ -198,7 +206,9 @@ function modelProto(model: Model, options: WriteOptions, place: Place): ModelPro
   const metadata = Object.entries(options.metadata ?? {});
   const others = (source.metadataProps ?? []).filter(({ key }) => !metadata.some(([name]) => name === key));
   return withFields(source, {
-    graph: graphProto(model.graph, source.graph ?? {}, options.shapes, place),
+    graph: graphProto(model.graph, source.graph ?? {}, options.shapes, place, {
+      fixesInitializers: options.fixesInitializers === true && Number(source.irVersion ?? 0) >= INITIALIZERS_ALONE,
+    }),
     opsetImport: withDomains(source.opsetImport ?? [], model.graph),
     ...(metadata.length > 0 ? { metadataProps: [...others, ...metadata.map(([key, value]) => ({ key, value }))] } : {}),
   });
@@ -223,6 +233,7 @@ function graphProto(
   source: GraphProto,
   shapes: Shapes | undefined,
   { mayKeep, write }: Place,
+  { fixesInitializers }: { readonly fixesInitializers: boolean },
 ): GraphProto {
   const known = new Set<string>();
   const initializer: TensorProto[] = [];
@@ -249,11 +260,12 @@ function graphProto(
   for (const value of graph.initializers()) if (!known.has(value.name)) add(value);
 
   const inputProtos = new Map((source.input ?? []).map((proto) => [proto.name, proto]));
+  const inputs = graph.inputs.filter(({ initializer }) => !fixesInitializers || initializer === undefined);
   return withFields(source, {
     node: graph.nodes.map(nodeProto),
     initializer,
     ...(source.sparseInitializer !== undefined && { sparseInitializer }),
-    input: graph.inputs.map((value) => inputProto(inputProtos.get(value.name) ?? { name: value.name }, value)),
+    input: inputs.map((value) => inputProto(inputProtos.get(value.name) ?? { name: value.name }, value)),
     valueInfo: [
       ...(source.valueInfo ?? []).flatMap((proto) => valueInfo(proto, graph, shapes)),
       ...declaredTypes(graph, new Set((source.valueInfo ?? []).map(({ name }) => name))),

@@ -250,13 +250,13 @@ describe('in words', () => {
   });
 });
 
-test('zero points of another type or per block give no count', async () => {
+test('weights with a scale per block are read, and their zeros counted', async () => {
   const g = behind(
     (graph, x) => {
-      const points = Tensor.fromNumbers(UINT8, [4, 6], new Uint8Array(24)).bytes();
+      const points = Tensor.fromNumbers(UINT8, [4, 6], new Uint8Array(24).fill(9)).bytes();
       const weights = graph.op(
         'DequantizeLinear',
-        [bytes([8, 6], 0), float('s', [4, 6]), { data: points, dims: [4, 6] }],
+        [bytes([8, 6], 9), float('s', [4, 6]), { data: points, dims: [4, 6] }],
         { axis: 0, block_size: 2 },
       );
       return graph.op('MatMul', [x, weights]);
@@ -264,8 +264,9 @@ test('zero points of another type or per block give no count', async () => {
     6,
     21,
   );
-  const { unreadWeights } = await inspectModel(g.bytes());
-  expect(unreadWeights).toEqual([{ op: 'MatMul after DequantizeLinear', dataType: 'uint8', weights: 1, elements: 48 }]);
+  const { unreadWeights, layers } = await inspectModel(g.bytes());
+  expect(unreadWeights).toEqual([]);
+  expect(layers[0]?.sparsity).toBe(0.25);
 });
 
 test('weights of an operator without a rule that have masks were looked at', async () => {

@@ -1,7 +1,9 @@
 /** fold-shapes and keep-batch-apart: pictures of small graphs, before and after. */
 import { describe, expect, test } from 'vitest';
 import { graphBuilder, int64 } from '../../fixtures/networks/graph-builder.js';
+import { compileModel } from '../../src/compile.js';
 import { FLOAT } from '../../src/ir/tensor.js';
+import { verifyModels } from '../../src/verify/verify.js';
 import { changed, unchanged } from './run-pass.js';
 
 describe('fold-shapes, integers', () => {
@@ -249,4 +251,29 @@ describe('keep-batch-apart', () => {
       => unchanged
     `);
   });
+});
+
+/**
+ * Found by random graphs: once the target is written down, ONNX Runtime knows the rank of what is
+ * resized, and inferred no sizes from indices that a caller may feed.
+ */
+test('a computed target in front of a Resize whose sizes are sliced at indices that could be fed', async () => {
+  const g = graphBuilder({ opset: 17, initializersAsInputs: true });
+  const x = g.input('x', ['n', 2, 5, 6]);
+  const at = (from: string, start: number, end: number) =>
+    g.op('Slice', [from, ...[start, end, 0].map((value) => int64([value]))]);
+  const shape = (of: string) => g.op('Shape', [of]);
+  const target = g.op('Concat', [at(shape(x), 0, 1), int64([2]), at(shape(x), 2, 3), at(shape(x), 3, 4)], { axis: 0 });
+  const turned = g.op('Reshape', [g.op('Flatten', [x]), target]);
+  const sizes = g.op('Concat', [at(shape(turned), 0, 2), int64([4, 3])], { axis: 0 });
+  const resized = g.op('Resize', [turned, '', '', sizes], { mode: 'nearest' });
+  const weights = { data: Float32Array.of(0, 0, 1, 2, 3, 4), dims: [3, 2, 1, 1] };
+  g.output(
+    g.op('Abs', [
+      g.conv(g.op('Relu', [g.conv(resized, weights)]), { data: new Float32Array(6).fill(1), dims: [2, 3, 1, 1] }),
+    ]),
+  );
+  const made = await compileModel(g.bytes());
+  expect(made.report.after.channels).toBe(made.report.before.channels - 1);
+  expect(await verifyModels(g.bytes(), made.encode())).toMatchObject({ equal: true });
 });
