@@ -260,7 +260,7 @@ function graphProto(
   for (const value of graph.initializers()) if (!known.has(value.name)) add(value);
 
   const inputProtos = new Map((source.input ?? []).map((proto) => [proto.name, proto]));
-  const inputs = graph.inputs.filter(({ initializer }) => !fixesInitializers || initializer === undefined);
+  const inputs = graph.inputs.filter((value) => !fixesInitializers || value.initializer === undefined);
   return withFields(source, {
     node: graph.nodes.map(nodeProto),
     initializer,
