@@ -99,7 +99,10 @@ export class ExtentKeys {
     // With several operands any of them may be the one that is stretched.
     if (producer.inputs.filter((input) => input !== undefined && !this.#graphInfo.constants.has(input)).length > 1)
       return this.#agreed(producer, value, axis);
-    const from = relation.links.find(({ output, blocks }) => blocks === undefined && output.axis === axis)?.input;
+    const index = producer.outputs.indexOf(value);
+    const from = relation.links.find(
+      ({ output, blocks }) => blocks === undefined && output.index === index && output.axis === axis,
+    )?.input;
     const linked = from === undefined ? undefined : producer.inputs[from.index];
     return from === undefined || linked === undefined ? undefined : this.#extent(linked, from.axis);
   }

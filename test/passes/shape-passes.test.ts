@@ -277,3 +277,34 @@ test('a computed target in front of a Resize whose sizes are sliced at indices t
   expect(made.report.after.channels).toBe(made.report.before.channels - 1);
   expect(await verifyModels(g.bytes(), made.encode())).toMatchObject({ equal: true });
 });
+
+/**
+ * Found by random graphs: the last states of an LSTM are [directions, batch, hidden], and their
+ * hidden units were taken for the batch of what it computes at every step, [steps, directions,
+ * batch, hidden].
+ */
+test('a target that is computed from what an LSTM computes, whose batch has no name', async () => {
+  const g = graphBuilder({ opset: 17 });
+  const hidden = 3;
+  const floats = (dims: readonly number[], zeros = 0) => {
+    const size = dims.reduce((total, extent) => total * extent, 1);
+    return { data: Float32Array.from({ length: size }, (_, at) => (at < zeros ? 0 : (at % 5) / 5 - 0.3)), dims };
+  };
+  const tiled = g.op('Tile', [g.input('x', ['n', 1, 5, 4]), int64([1, 2, 1, 1])]);
+  const steps = g.op('Transpose', [g.reshape(tiled, [0, 2, -1])], { perm: [2, 0, 1] });
+  const [y = ''] = g.ops(
+    'LSTM',
+    [steps, floats([1, 4 * hidden, 2]), floats([1, 4 * hidden, hidden])],
+    { hidden_size: hidden },
+    { outputs: 2 },
+  );
+  const size = (axis: number) => g.op('Slice', [g.op('Shape', [y]), int64([axis]), int64([axis + 1]), int64([0])]);
+  const image = g.op('Reshape', [
+    g.op('Transpose', [y], { perm: [2, 3, 1, 0] }),
+    g.concat([size(2), int64([hidden]), int64([5, 4])], 0),
+  ]);
+  g.output(g.conv(g.op('Relu', [g.conv(image, floats([4, hidden, 1, 1], hidden))]), floats([2, 4, 1, 1])));
+  const made = await compileModel(g.bytes(), { align: 1 });
+  expect(made.report.after.channels).toBe(made.report.before.channels - 1);
+  expect(await verifyModels(g.bytes(), made.encode())).toMatchObject({ equal: true });
+});
